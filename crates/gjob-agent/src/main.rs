@@ -1,0 +1,2 @@
+//! The slim worker program.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The program `gjob`.
+fn main() {}

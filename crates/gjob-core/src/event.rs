@@ -1,0 +1,150 @@
+//! The one kind of event: what happened in a run, in the order the manager
+//! settled it. Store, log, progress, report and `--events` all read these.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{HostLabel, JobId, Key, RunId};
+use crate::outcome::Finish;
+use crate::record::Scope;
+use crate::state::State;
+use crate::time::Timestamp;
+
+/// Something that happened, and when the manager knew it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the manager's clock.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A manager took the run up.
+    RunBegan {
+        /// The run.
+        run: RunId,
+        /// Jobs in it.
+        jobs: u32,
+        /// Hosts it may use.
+        hosts: u32,
+        /// True when the run had begun before (`gjob attach`).
+        attached: bool,
+    },
+    /// A host answers and takes jobs.
+    HostUp {
+        /// The host.
+        host: HostLabel,
+        /// What it calls itself.
+        hostname: String,
+        /// Jobs it runs at once.
+        slots: u32,
+    },
+    /// A host can't be asked now; it is tried again.
+    HostUnknown {
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// A host can't be used; it is out of the run.
+    HostError {
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// An attempt was given to a host. Committed before the launch is sent.
+    JobAssigned {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+    },
+    /// A host started an attempt.
+    JobStarted {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+        /// The job directory.
+        id: JobId,
+        /// When, by the host's clock.
+        started: Timestamp,
+    },
+    /// An attempt ended.
+    JobFinished {
+        /// The host.
+        host: HostLabel,
+        /// Its exit record.
+        finish: Finish,
+    },
+    /// A host could not start an attempt.
+    JobRefused {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+        /// Whose fault it is.
+        scope: Scope,
+    },
+    /// An unstarted attempt was taken back from a host.
+    JobWithdrawn {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+    },
+    /// An attempt's outcome cannot be known.
+    JobLost {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+        /// What is known, in one line.
+        reason: String,
+    },
+    /// A job has its outcome: the one that counts, once per job.
+    JobEnded {
+        /// The attempt that counts.
+        key: Key,
+        /// `done`, `error` or `unknown`.
+        state: State,
+        /// Why it is not `done`, in one line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The manager stopped: every job has its outcome, or it was told to.
+    RunEnded {
+        /// Why it stopped.
+        end: RunEnd,
+        /// Jobs done.
+        done: u32,
+        /// Jobs in state `error`.
+        error: u32,
+        /// Jobs in state `unknown`.
+        unknown: u32,
+        /// Jobs without an outcome.
+        left: u32,
+    },
+}
+
+/// Why a manager stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunEnd {
+    /// Every job has its outcome.
+    Complete,
+    /// More jobs failed than `--max-fails` allows.
+    MaxFails,
+    /// No host is left that could run the rest.
+    NoHosts,
+    /// A user ended it and its running jobs.
+    Interrupted,
+}

@@ -1,0 +1,58 @@
+//! One host as a user names it: `[SLOTS/][USER@]NAME[:PORT]`.
+
+use crate::id::{HostLabel, ParseIdError};
+
+/// One host, with what was said of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostEntry {
+    /// Jobs it runs at once; none lets the host or `--slots` decide.
+    pub slots: Option<u32>,
+    /// The user to log in as; none leaves it to ssh's configuration.
+    pub user: Option<String>,
+    /// Its name: what ssh is called with, or `:` for this machine.
+    pub name: String,
+    /// The port; none leaves it to ssh's configuration.
+    pub port: Option<u16>,
+}
+
+impl HostEntry {
+    /// This machine, reached without ssh.
+    #[must_use]
+    pub fn local() -> Self {
+        HostEntry {
+            slots: None,
+            user: None,
+            name: HostLabel::LOCAL.to_owned(),
+            port: None,
+        }
+    }
+
+    /// True for this machine reached without ssh.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.name == HostLabel::LOCAL
+    }
+
+    /// What the manager calls the host: `[USER@]NAME[:PORT]`.
+    ///
+    /// # Errors
+    /// When a part holds characters that no host name has.
+    pub fn label(&self) -> Result<HostLabel, ParseIdError> {
+        let user = self
+            .user
+            .as_ref()
+            .map(|user| format!("{user}@"))
+            .unwrap_or_default();
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{user}{}{port}", self.name).parse()
+    }
+
+    /// What ssh is called with, behind `--`: `[USER@]NAME`.
+    #[must_use]
+    pub fn destination(&self) -> String {
+        match &self.user {
+            Some(user) => format!("{user}@{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What gjob does, and no more than that: the words (states, jobs, hosts,
+//! outcomes, events), the scheduler that decides, and the messages that carry
+//! its decisions.
+//!
+//! Nothing here does I/O, reads a clock, starts a thread or draws a random
+//! number it was not given a seed for. The drivers are `gjob-agent` (a host's
+//! side) and `gjob` (the manager's side).
+
+pub mod event;
+
+pub mod hosts;
+pub mod id;
+pub mod outcome;
+pub mod record;
+pub mod spec;
+pub mod state;
+pub mod time;
+pub mod wire;
+
+pub use event::{Event, EventKind};
+pub use hosts::HostEntry;
+pub use id::{Epoch, HostLabel, JobId, Key, RunId};
+pub use outcome::{Cause, Ending, Finish};
+pub use record::Record;
+pub use spec::JobSpec;
+pub use state::{STATES, State};
+pub use time::Timestamp;

@@ -1,0 +1,251 @@
+//! The run log's lines: on each host, one append-only file per run says what
+//! really happened there. One JSON object a line, the first of them naming the
+//! format's version.
+//!
+//! A record is written with a single `O_APPEND` write, so lines of several
+//! slots never mix. The agent sends the file's bytes as they are; the manager
+//! reads them with [`Record::parse`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{HostLabel, JobId, Key, RunId};
+use crate::outcome::Finish;
+use crate::time::Timestamp;
+
+/// The version of the run log and of the job directory's JSON files.
+pub const RECORD_VERSION: u32 = 1;
+
+/// The longest line a reader accepts, bytes; writers stay far below it.
+pub const MAX_LINE: usize = 16 * 1024;
+
+/// The longest free text in a record, bytes; longer ones are cut.
+pub const MAX_REASON: usize = 2 * 1024;
+
+/// One line of a run log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Record {
+    /// The first line.
+    Log {
+        /// [`RECORD_VERSION`] of the writer.
+        version: u32,
+        /// The run that this log is of.
+        run: RunId,
+        /// What the manager calls this host.
+        host: HostLabel,
+    },
+    /// A job's script was started.
+    Started {
+        /// Which attempt.
+        key: Key,
+        /// The job directory it got.
+        id: JobId,
+        /// The process id of its shell.
+        pid: u32,
+        /// When, by the host's clock.
+        at: Timestamp,
+    },
+    /// A job's script ended.
+    Finished(Finish),
+    /// A launch could not be carried out: no process of the job was started.
+    Refused {
+        /// Which attempt.
+        key: Key,
+        /// What went wrong, in one line.
+        reason: String,
+        /// Whose fault it is.
+        scope: Scope,
+        /// When, by the host's clock.
+        at: Timestamp,
+    },
+    /// A tombstone: this key will never start here, however late its launch arrives.
+    Withdrawn {
+        /// Which attempt.
+        key: Key,
+        /// When, by the host's clock.
+        at: Timestamp,
+    },
+    /// The attempt was started but its slot died with no exit record: nobody
+    /// can know its outcome. What was left of it has been ended.
+    Lost {
+        /// Which attempt.
+        key: Key,
+        /// Its job directory, when it had got one.
+        id: Option<JobId>,
+        /// What is known of it, in one line.
+        reason: String,
+        /// When that was found out, by the host's clock.
+        at: Timestamp,
+    },
+}
+
+/// Whose fault it is that a launch was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The job's own: it would be refused everywhere.
+    Job,
+    /// The host's: a full disk, a missing bash.
+    Host,
+}
+
+/// A line of a run log that can't be understood.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseRecordError {
+    /// Longer than any writer makes it.
+    #[error("run log line of {0} bytes is longer than {MAX_LINE}")]
+    TooLong(usize),
+    /// Not a record.
+    #[error("malformed run log line: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// Another version's.
+    #[error("run log has version {found}, this gjob reads version {RECORD_VERSION}")]
+    Version {
+        /// The version the log names.
+        found: u32,
+    },
+}
+
+impl Record {
+    /// Reads one line, without its newline.
+    ///
+    /// # Errors
+    /// When the line is too long, no record, or another version's first line.
+    pub fn parse(line: &[u8]) -> Result<Record, ParseRecordError> {
+        if line.len() > MAX_LINE {
+            return Err(ParseRecordError::TooLong(line.len()));
+        }
+        let record: Record = serde_json::from_slice(line)?;
+        match record {
+            Record::Log { version, .. } if version != RECORD_VERSION => {
+                Err(ParseRecordError::Version { found: version })
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The record as one line, with its newline.
+    #[must_use]
+    pub fn to_line(&self) -> Vec<u8> {
+        // A record holds no map and no non-finite number: it always serializes.
+        let mut line = serde_json::to_vec(self).unwrap_or_default();
+        line.push(b'\n');
+        line
+    }
+
+    /// The attempt the record is about; none for the first line.
+    #[must_use]
+    pub fn key(&self) -> Option<Key> {
+        match self {
+            Record::Log { .. } => None,
+            Record::Finished(finish) => finish.key,
+            Record::Started { key, .. }
+            | Record::Refused { key, .. }
+            | Record::Withdrawn { key, .. }
+            | Record::Lost { key, .. } => Some(*key),
+        }
+    }
+}
+
+/// Cuts a free text to [`MAX_REASON`] bytes and to one line.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if line.len() + c.len_utf8() > MAX_REASON {
+            break;
+        }
+        line.push(c);
+    }
+    line.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::{Cause, Ending};
+
+    fn finished() -> Record {
+        Record::Finished(Finish {
+            key: Some(Key::new(3, 1)),
+            id: "h/2026-11-22-4".parse().unwrap(),
+            ending: Ending::Exit(7),
+            cause: Some(Cause::Timeout),
+            started: Timestamp(1),
+            ended: Timestamp(2),
+            user_us: 3,
+            system_us: 4,
+            max_rss_kib: 5,
+            stdout_bytes: 6,
+            stderr_bytes: 7,
+        })
+    }
+
+    /// The format on disk: changing this line needs a new RECORD_VERSION.
+    #[test]
+    fn the_format_of_a_finished_line_is_pinned() {
+        let line = String::from_utf8(finished().to_line()).unwrap();
+        assert_eq!(
+            line,
+            "{\"event\":\"finished\",\"key\":\"3.1\",\"id\":\"h/2026-11-22-4\",\
+             \"ending\":{\"exit\":7},\"cause\":\"timeout\",\"started\":1,\"ended\":2,\
+             \"user_us\":3,\"system_us\":4,\"max_rss_kib\":5,\"stdout_bytes\":6,\
+             \"stderr_bytes\":7}\n"
+        );
+        assert_eq!(RECORD_VERSION, 1);
+    }
+
+    #[test]
+    fn every_record_reads_back() {
+        let key = Key::new(1, 2);
+        let at = Timestamp(9);
+        let id: JobId = "h/2026-11-22-1".parse().unwrap();
+        let records = [
+            Record::Log {
+                version: 1,
+                run: "2026-11-22-1".parse().unwrap(),
+                host: ":".parse().unwrap(),
+            },
+            Record::Started {
+                key,
+                id: id.clone(),
+                pid: 77,
+                at,
+            },
+            finished(),
+            Record::Refused {
+                key,
+                reason: "no bash".into(),
+                scope: Scope::Host,
+                at,
+            },
+            Record::Withdrawn { key, at },
+            Record::Lost {
+                key,
+                id: Some(id),
+                reason: "slot died".into(),
+                at,
+            },
+        ];
+        for record in records {
+            let line = record.to_line();
+            let (end, body) = line.split_last().unwrap();
+            assert_eq!(*end, b'\n');
+            assert_eq!(Record::parse(body).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn another_versions_log_names_both_versions() {
+        let line = br#"{"event":"log","version":9,"run":"2026-11-22-1","host":"a"}"#;
+        let error = Record::parse(line).unwrap_err().to_string();
+        assert_eq!(error, "run log has version 9, this gjob reads version 1");
+    }
+
+    #[test]
+    fn free_text_is_cut_to_one_line() {
+        assert_eq!(one_line("a\nb\u{1b}[31m\t"), "a b [31m");
+        assert_eq!(one_line(&"é".repeat(5000)).len(), MAX_REASON);
+    }
+}

@@ -1,0 +1,395 @@
+//! The specification of a job: what to run, with which files, under which
+//! name. Checked here, whatever job file or program it came from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The most bytes a job's commands, environment and name may come to.
+pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
+
+/// The longest job name, bytes.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// Describes what is needed to launch one job (the seed's `JobSpec`).
+///
+/// As JSON it is one object with these fields; unknown ones are refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct JobSpec {
+    /// Commands: the lines of one bash script, run with `-e` (the seed's `cmds`).
+    pub cmds: Vec<String>,
+    /// Paths of local files copied into the job directory under their base
+    /// names (the seed's `files`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// Name of the job, for people (the seed's `name`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Variables added to the job's environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// How long one attempt may run; as JSON in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
+    pub timeout: Option<Duration>,
+    /// How often a failed job is tried again; none leaves it to the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Which of the copies made by `repeat` this is, from 0 (`GJOB_REPEAT`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeat_index: u32,
+}
+
+/// One thing wrong with a [`JobSpec`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// Nothing to run.
+    #[error("a job needs at least one command that is not blank")]
+    NoCommand,
+    /// A NUL byte, which neither a script nor an environment can hold.
+    #[error("{place} holds a NUL byte: text without NUL is accepted")]
+    Nul {
+        /// The field, such as `cmds[2]`.
+        place: String,
+    },
+    /// A name that would break the lines it is printed in.
+    #[error(
+        "name {found:?} is not accepted: one line of 1 to {MAX_NAME_BYTES} bytes without control characters is"
+    )]
+    Name {
+        /// The name.
+        found: String,
+    },
+    /// A variable's name that a shell could not use.
+    #[error(
+        "environment variable name {found:?} is not accepted: letters, digits and _ are, not beginning with a digit"
+    )]
+    EnvName {
+        /// The name.
+        found: String,
+    },
+    /// A variable that gjob sets itself.
+    #[error(
+        "environment variable {found} is set by gjob itself: choose a name that does not begin with GJOB_"
+    )]
+    EnvReserved {
+        /// The name.
+        found: String,
+    },
+    /// A path without a base name.
+    #[error("file {found:?} has no base name: a path to a file is expected")]
+    FileName {
+        /// The path.
+        found: String,
+    },
+    /// Two files that would be copied over each other.
+    #[error(
+        "files {first:?} and {second:?} have the same base name: each file needs a name of its own in the job directory"
+    )]
+    SameFileName {
+        /// The earlier path.
+        first: String,
+        /// The later path.
+        second: String,
+    },
+    /// A file's name that gjob uses itself.
+    #[error(
+        "file {found:?} has a name that gjob uses in the job directory: .cmds, .job, .pid, .done, .lock, .control, log and err are taken"
+    )]
+    FileReserved {
+        /// The path.
+        found: String,
+    },
+    /// A timeout of zero.
+    #[error("timeout 0 is not accepted: a duration above 0 is")]
+    Timeout,
+    /// Larger than a launch may be.
+    #[error(
+        "commands, environment and name come to {found} bytes: at most {MAX_SPEC_BYTES} are accepted"
+    )]
+    TooLarge {
+        /// Bytes in all.
+        found: usize,
+    },
+}
+
+/// Names in a job directory that belong to gjob.
+pub const RESERVED_NAMES: [&str; 8] = [
+    ".cmds", ".job", ".pid", ".done", ".lock", ".control", "log", "err",
+];
+
+impl JobSpec {
+    /// A job that runs `cmds`, the lines of one bash script.
+    ///
+    /// # Errors
+    /// When there is no command, only blank ones, or one with a NUL byte.
+    pub fn new<I, S>(cmds: I) -> Result<Self, SpecError>
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        let spec = JobSpec {
+            cmds: cmds.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        };
+        match spec.check().into_iter().next() {
+            None => Ok(spec),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Sets the files to copy into the job directory.
+    #[must_use]
+    pub fn files<I, S>(mut self, files: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.files = files.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the name.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Adds a variable to the job's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets how long one attempt may run.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how often a failed job is tried again.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// The job's script: its commands as lines.
+    #[must_use]
+    pub fn script(&self) -> String {
+        let mut script = self.cmds.join("\n");
+        script.push('\n');
+        script
+    }
+
+    /// Everything that is wrong with the job; nothing when it may be launched.
+    #[must_use]
+    pub fn check(&self) -> Vec<SpecError> {
+        let mut errors = Vec::new();
+        self.check_cmds(&mut errors);
+        self.check_name(&mut errors);
+        self.check_env(&mut errors);
+        self.check_files(&mut errors);
+        if self.timeout == Some(Duration::ZERO) {
+            errors.push(SpecError::Timeout);
+        }
+        let bytes = self.cmds.iter().map(|cmd| cmd.len() + 1).sum::<usize>()
+            + self
+                .env
+                .iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum::<usize>()
+            + self.name.as_ref().map_or(0, String::len);
+        if bytes > MAX_SPEC_BYTES {
+            errors.push(SpecError::TooLarge { found: bytes });
+        }
+        errors
+    }
+
+    fn check_cmds(&self, errors: &mut Vec<SpecError>) {
+        if self.cmds.iter().all(|cmd| cmd.trim().is_empty()) {
+            errors.push(SpecError::NoCommand);
+        }
+        for (i, _) in self
+            .cmds
+            .iter()
+            .enumerate()
+            .filter(|(_, cmd)| cmd.contains('\0'))
+        {
+            errors.push(SpecError::Nul {
+                place: format!("cmds[{i}]"),
+            });
+        }
+    }
+
+    fn check_name(&self, errors: &mut Vec<SpecError>) {
+        let Some(name) = &self.name else { return };
+        let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
+        if !fits || name.chars().any(char::is_control) {
+            errors.push(SpecError::Name {
+                found: name.chars().take(80).collect(),
+            });
+        }
+    }
+
+    fn check_env(&self, errors: &mut Vec<SpecError>) {
+        for (name, value) in &self.env {
+            let first = name.bytes().next();
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !plain || first.is_none_or(|b| b.is_ascii_digit()) {
+                errors.push(SpecError::EnvName {
+                    found: name.clone(),
+                });
+            } else if name.starts_with("GJOB_") {
+                errors.push(SpecError::EnvReserved {
+                    found: name.clone(),
+                });
+            }
+            if value.contains('\0') {
+                errors.push(SpecError::Nul {
+                    place: format!("env.{name}"),
+                });
+            }
+        }
+    }
+
+    fn check_files(&self, errors: &mut Vec<SpecError>) {
+        let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+        for path in &self.files {
+            if path.contains('\0') {
+                errors.push(SpecError::Nul {
+                    place: format!("files entry {path:?}"),
+                });
+                continue;
+            }
+            let Some(name) = base_name(path) else {
+                errors.push(SpecError::FileName {
+                    found: path.clone(),
+                });
+                continue;
+            };
+            if RESERVED_NAMES.contains(&name) {
+                errors.push(SpecError::FileReserved {
+                    found: path.clone(),
+                });
+            }
+            if let Some((_, first)) = seen.range((name, "")..).next().filter(|(n, _)| *n == name) {
+                errors.push(SpecError::SameFileName {
+                    first: (*first).to_owned(),
+                    second: path.clone(),
+                });
+            }
+            seen.insert((name, path));
+        }
+    }
+}
+
+/// The last component of a path, as the file is called in the job directory.
+#[must_use]
+pub fn base_name(path: &str) -> Option<&str> {
+    let name = path.trim_end_matches('/').rsplit('/').next()?;
+    (!matches!(name, "" | "." | "..")).then_some(name)
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// `Option<Duration>` as seconds.
+mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's `with` calls it so")]
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value
+            .map(|duration| duration.as_secs_f64())
+            .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        let seconds: Option<f64> = Option::deserialize(deserializer)?;
+        seconds
+            .map(|seconds| Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom))
+            .transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(spec: &JobSpec) -> Vec<String> {
+        spec.check().iter().map(SpecError::to_string).collect()
+    }
+
+    #[test]
+    fn a_job_needs_a_command() {
+        assert_eq!(
+            JobSpec::new(Vec::<String>::new()),
+            Err(SpecError::NoCommand)
+        );
+        assert_eq!(JobSpec::new([" ", "\t"]), Err(SpecError::NoCommand));
+        assert!(JobSpec::new(["", "true"]).is_ok());
+    }
+
+    #[test]
+    fn all_errors_come_at_once_each_with_its_place() {
+        let mut spec = JobSpec::new(["true"]).unwrap();
+        spec.cmds.push("a\0b".into());
+        let spec = spec
+            .name("two\nlines")
+            .env("1X", "v")
+            .env("GJOB_RUN", "v")
+            .env("OK", "a\0")
+            .files(["/", "a/x", "b/x", "dir/.cmds"])
+            .timeout(Duration::ZERO);
+        let errors = errors(&spec);
+        assert_eq!(errors.len(), 9, "{errors:#?}");
+        assert!(errors[0].starts_with("cmds[1] holds a NUL"));
+        assert!(errors.iter().any(|e| e.contains("\"a/x\" and \"b/x\"")));
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let error = serde_json::from_str::<JobSpec>(r#"{"cmds":["true"],"fles":[]}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `fles`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn json_round_trips_and_leaves_defaults_out() {
+        let spec = JobSpec::new(["true"]).unwrap();
+        assert_eq!(
+            serde_json::to_string(&spec).unwrap(),
+            r#"{"cmds":["true"]}"#
+        );
+        let full = spec
+            .files(["f"])
+            .name("n")
+            .env("A", "b")
+            .retries(2)
+            .timeout(Duration::from_millis(1500));
+        let json = serde_json::to_string(&full).unwrap();
+        assert_eq!(serde_json::from_str::<JobSpec>(&json).unwrap(), full);
+        assert!(json.contains("\"timeout\":1.5"));
+    }
+}

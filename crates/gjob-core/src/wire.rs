@@ -1,0 +1,25 @@
+//! What goes over a link: a magic line, then frames both ways.
+//!
+//! The agent prints [`MAGIC`] and [`PROTOCOL`] on one line; everything before
+//! it is noise of the host's start-up files. From then on there is nothing but
+//! frames: a little-endian `u32` length and that many bytes of one
+//! postcard-encoded message, [`ToAgent`] one way and [`FromAgent`] the other.
+//! Both ends run the same protocol version exactly; there is no negotiation.
+
+mod frame;
+mod message;
+
+pub use frame::{DecodeError, FrameBuffer, MAX_FRAME, decode, encode};
+pub use message::{Attach, BlobHash, CHUNK, FromAgent, Input, Launch, Stream, ToAgent, Welcome};
+
+/// The version of the protocol: changes with any change to a message.
+pub const PROTOCOL: u32 = 1;
+
+/// What the agent's first line begins with; the version follows in decimal.
+pub const MAGIC: &str = "gjob-agent protocol ";
+
+/// The agent's first line, with its newline.
+#[must_use]
+pub fn magic_line() -> String {
+    format!("{MAGIC}{PROTOCOL}\n")
+}

@@ -1,0 +1,1 @@
+//! Real ssh hosts for tests.
