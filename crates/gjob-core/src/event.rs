@@ -135,6 +135,46 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// The attempt the event is about.
+    #[must_use]
+    pub fn key(&self) -> Option<Key> {
+        match self {
+            EventKind::JobAssigned { key, .. }
+            | EventKind::JobStarted { key, .. }
+            | EventKind::JobRefused { key, .. }
+            | EventKind::JobWithdrawn { key, .. }
+            | EventKind::JobLost { key, .. }
+            | EventKind::JobEnded { key, .. } => Some(*key),
+            EventKind::JobFinished { finish, .. } => finish.key,
+            EventKind::RunBegan { .. }
+            | EventKind::HostUp { .. }
+            | EventKind::HostUnknown { .. }
+            | EventKind::HostError { .. }
+            | EventKind::RunEnded { .. } => None,
+        }
+    }
+
+    /// The host the event is about.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostLabel> {
+        match self {
+            EventKind::HostUp { host, .. }
+            | EventKind::HostUnknown { host, .. }
+            | EventKind::HostError { host, .. }
+            | EventKind::JobAssigned { host, .. }
+            | EventKind::JobStarted { host, .. }
+            | EventKind::JobFinished { host, .. }
+            | EventKind::JobRefused { host, .. }
+            | EventKind::JobWithdrawn { host, .. }
+            | EventKind::JobLost { host, .. } => Some(host),
+            EventKind::RunBegan { .. }
+            | EventKind::JobEnded { .. }
+            | EventKind::RunEnded { .. } => None,
+        }
+    }
+}
+
 /// Why a manager stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -17,11 +17,7 @@ pub struct ParseIdError {
 
 impl ParseIdError {
     fn new(what: &'static str, found: &str, expected: &'static str) -> Self {
-        ParseIdError {
-            what,
-            found: found.chars().take(200).collect(),
-            expected,
-        }
+        ParseIdError { what, found: found.chars().take(200).collect(), expected }
     }
 }
 
@@ -58,11 +54,7 @@ impl FromStr for Key {
             index: parse_number(index).ok_or_else(bad)?,
             attempt: parse_number(attempt).ok_or_else(bad)?,
         };
-        if key.attempt == 0 {
-            Err(bad())
-        } else {
-            Ok(key)
-        }
+        if key.attempt == 0 { Err(bad()) } else { Ok(key) }
     }
 }
 
@@ -121,11 +113,7 @@ impl FromStr for RunId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match split_dated(text) {
             Some(_) => Ok(RunId(text.to_owned())),
-            None => Err(ParseIdError::new(
-                "run id",
-                text,
-                "DATE-N, such as 2026-11-22-1",
-            )),
+            None => Err(ParseIdError::new("run id", text, "DATE-N, such as 2026-11-22-1")),
         }
     }
 }
@@ -168,9 +156,7 @@ impl FromStr for JobId {
 fn is_file_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && !name.starts_with('.')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
 /// What the manager calls a host, unique in its run: `node1`, `node1:2222`,
@@ -276,16 +262,7 @@ mod tests {
     fn keys_have_one_canonical_form() {
         assert_eq!("12.1".parse(), Ok(Key::new(12, 1)));
         assert_eq!(Key::new(0, 3).to_string(), "0.3");
-        for bad in [
-            "",
-            "1",
-            "1.0",
-            "01.1",
-            "1.+1",
-            "-1.1",
-            "1.1.1",
-            "4294967296.1",
-        ] {
+        for bad in ["", "1", "1.0", "01.1", "1.+1", "-1.1", "1.1.1", "4294967296.1"] {
             assert!(bad.parse::<Key>().is_err(), "{bad:?}");
         }
     }
@@ -323,16 +300,7 @@ mod tests {
         for good in [":", "node1", "a@node1:22", "[::1]:22"] {
             assert!(good.parse::<HostLabel>().is_ok(), "{good:?}");
         }
-        for bad in [
-            "",
-            "-oProxyCommand=x",
-            "a b",
-            "a;b",
-            "a$(b)",
-            "a\nb",
-            "a\u{1b}b",
-            "a/b",
-        ] {
+        for bad in ["", "-oProxyCommand=x", "a b", "a;b", "a$(b)", "a\nb", "a\u{1b}b", "a/b"] {
             assert!(bad.parse::<HostLabel>().is_err(), "{bad:?}");
         }
     }

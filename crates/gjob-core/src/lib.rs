@@ -7,11 +7,11 @@
 //! side) and `gjob` (the manager's side).
 
 pub mod event;
-
 pub mod hosts;
 pub mod id;
 pub mod outcome;
 pub mod record;
+pub mod scheduler;
 pub mod spec;
 pub mod state;
 pub mod time;

@@ -207,26 +207,11 @@ mod tests {
                 run: "2026-11-22-1".parse().unwrap(),
                 host: ":".parse().unwrap(),
             },
-            Record::Started {
-                key,
-                id: id.clone(),
-                pid: 77,
-                at,
-            },
+            Record::Started { key, id: id.clone(), pid: 77, at },
             finished(),
-            Record::Refused {
-                key,
-                reason: "no bash".into(),
-                scope: Scope::Host,
-                at,
-            },
+            Record::Refused { key, reason: "no bash".into(), scope: Scope::Host, at },
             Record::Withdrawn { key, at },
-            Record::Lost {
-                key,
-                id: Some(id),
-                reason: "slot died".into(),
-                at,
-            },
+            Record::Lost { key, id: Some(id), reason: "slot died".into(), at },
         ];
         for record in records {
             let line = record.to_line();

@@ -117,9 +117,8 @@ pub enum SpecError {
 }
 
 /// Names in a job directory that belong to gjob.
-pub const RESERVED_NAMES: [&str; 8] = [
-    ".cmds", ".job", ".pid", ".done", ".lock", ".control", "log", "err",
-];
+pub const RESERVED_NAMES: [&str; 8] =
+    [".cmds", ".job", ".pid", ".done", ".lock", ".control", "log", "err"];
 
 impl JobSpec {
     /// A job that runs `cmds`, the lines of one bash script.
@@ -131,10 +130,7 @@ impl JobSpec {
         I: IntoIterator<Item = S>,
         S: Into<String>,
     {
-        let spec = JobSpec {
-            cmds: cmds.into_iter().map(Into::into).collect(),
-            ..Self::default()
-        };
+        let spec = JobSpec { cmds: cmds.into_iter().map(Into::into).collect(), ..Self::default() };
         match spec.check().into_iter().next() {
             None => Ok(spec),
             Some(error) => Err(error),
@@ -200,11 +196,7 @@ impl JobSpec {
             errors.push(SpecError::Timeout);
         }
         let bytes = self.cmds.iter().map(|cmd| cmd.len() + 1).sum::<usize>()
-            + self
-                .env
-                .iter()
-                .map(|(name, value)| name.len() + value.len())
-                .sum::<usize>()
+            + self.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
             + self.name.as_ref().map_or(0, String::len);
         if bytes > MAX_SPEC_BYTES {
             errors.push(SpecError::TooLarge { found: bytes });
@@ -216,15 +208,8 @@ impl JobSpec {
         if self.cmds.iter().all(|cmd| cmd.trim().is_empty()) {
             errors.push(SpecError::NoCommand);
         }
-        for (i, _) in self
-            .cmds
-            .iter()
-            .enumerate()
-            .filter(|(_, cmd)| cmd.contains('\0'))
-        {
-            errors.push(SpecError::Nul {
-                place: format!("cmds[{i}]"),
-            });
+        for (i, _) in self.cmds.iter().enumerate().filter(|(_, cmd)| cmd.contains('\0')) {
+            errors.push(SpecError::Nul { place: format!("cmds[{i}]") });
         }
     }
 
@@ -232,9 +217,7 @@ impl JobSpec {
         let Some(name) = &self.name else { return };
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
         if !fits || name.chars().any(char::is_control) {
-            errors.push(SpecError::Name {
-                found: name.chars().take(80).collect(),
-            });
+            errors.push(SpecError::Name { found: name.chars().take(80).collect() });
         }
     }
 
@@ -243,18 +226,12 @@ impl JobSpec {
             let first = name.bytes().next();
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             if !plain || first.is_none_or(|b| b.is_ascii_digit()) {
-                errors.push(SpecError::EnvName {
-                    found: name.clone(),
-                });
+                errors.push(SpecError::EnvName { found: name.clone() });
             } else if name.starts_with("GJOB_") {
-                errors.push(SpecError::EnvReserved {
-                    found: name.clone(),
-                });
+                errors.push(SpecError::EnvReserved { found: name.clone() });
             }
             if value.contains('\0') {
-                errors.push(SpecError::Nul {
-                    place: format!("env.{name}"),
-                });
+                errors.push(SpecError::Nul { place: format!("env.{name}") });
             }
         }
     }
@@ -263,21 +240,15 @@ impl JobSpec {
         let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
         for path in &self.files {
             if path.contains('\0') {
-                errors.push(SpecError::Nul {
-                    place: format!("files entry {path:?}"),
-                });
+                errors.push(SpecError::Nul { place: format!("files entry {path:?}") });
                 continue;
             }
             let Some(name) = base_name(path) else {
-                errors.push(SpecError::FileName {
-                    found: path.clone(),
-                });
+                errors.push(SpecError::FileName { found: path.clone() });
                 continue;
             };
             if RESERVED_NAMES.contains(&name) {
-                errors.push(SpecError::FileReserved {
-                    found: path.clone(),
-                });
+                errors.push(SpecError::FileReserved { found: path.clone() });
             }
             if let Some((_, first)) = seen.range((name, "")..).next().filter(|(n, _)| *n == name) {
                 errors.push(SpecError::SameFileName {
@@ -297,10 +268,7 @@ pub fn base_name(path: &str) -> Option<&str> {
     (!matches!(name, "" | "." | "..")).then_some(name)
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -316,9 +284,7 @@ mod seconds {
         value: &Option<Duration>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        value
-            .map(|duration| duration.as_secs_f64())
-            .serialize(serializer)
+        value.map(|duration| duration.as_secs_f64()).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
@@ -341,10 +307,7 @@ mod tests {
 
     #[test]
     fn a_job_needs_a_command() {
-        assert_eq!(
-            JobSpec::new(Vec::<String>::new()),
-            Err(SpecError::NoCommand)
-        );
+        assert_eq!(JobSpec::new(Vec::<String>::new()), Err(SpecError::NoCommand));
         assert_eq!(JobSpec::new([" ", "\t"]), Err(SpecError::NoCommand));
         assert!(JobSpec::new(["", "true"]).is_ok());
     }
@@ -369,19 +332,13 @@ mod tests {
     #[test]
     fn unknown_fields_are_refused() {
         let error = serde_json::from_str::<JobSpec>(r#"{"cmds":["true"],"fles":[]}"#).unwrap_err();
-        assert!(
-            error.to_string().contains("unknown field `fles`"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("unknown field `fles`"), "{error}");
     }
 
     #[test]
     fn json_round_trips_and_leaves_defaults_out() {
         let spec = JobSpec::new(["true"]).unwrap();
-        assert_eq!(
-            serde_json::to_string(&spec).unwrap(),
-            r#"{"cmds":["true"]}"#
-        );
+        assert_eq!(serde_json::to_string(&spec).unwrap(), r#"{"cmds":["true"]}"#);
         let full = spec
             .files(["f"])
             .name("n")

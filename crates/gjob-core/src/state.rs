@@ -6,13 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Every state, in the seed's order (the seed's `STATES`).
-pub const STATES: [State; 5] = [
-    State::Free,
-    State::Busy,
-    State::Done,
-    State::Unknown,
-    State::Error,
-];
+pub const STATES: [State; 5] =
+    [State::Free, State::Busy, State::Done, State::Unknown, State::Error];
 
 /// The state of a job or of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

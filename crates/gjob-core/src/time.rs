@@ -31,11 +31,7 @@ impl Timestamp {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let march_month = (5 * day_of_year + 2) / 153;
         let day = (day_of_year - (153 * march_month + 2) / 5 + 1) as u8;
-        let month = if march_month < 10 {
-            march_month + 3
-        } else {
-            march_month - 9
-        } as u8;
+        let month = if march_month < 10 { march_month + 3 } else { march_month - 9 } as u8;
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         (year, month, day)
     }
@@ -54,11 +50,7 @@ impl fmt::Display for Timestamp {
         let in_day = self.0 % 86_400_000;
         let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);
         let (second, milli) = (in_day / 1000 % 60, in_day % 1000);
-        write!(
-            f,
-            "{}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z",
-            self.date_string()
-        )
+        write!(f, "{}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z", self.date_string())
     }
 }
 
@@ -69,13 +61,7 @@ mod tests {
     #[test]
     fn timestamps_print_as_rfc_3339() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(
-            Timestamp(951_782_400_123).to_string(),
-            "2000-02-29T00:00:00.123Z"
-        );
-        assert_eq!(
-            Timestamp(1_795_305_600_000).to_string(),
-            "2026-11-22T00:00:00.000Z"
-        );
+        assert_eq!(Timestamp(951_782_400_123).to_string(), "2000-02-29T00:00:00.123Z");
+        assert_eq!(Timestamp(1_795_305_600_000).to_string(), "2026-11-22T00:00:00.000Z");
     }
 }

@@ -19,12 +19,7 @@ impl HostEntry {
     /// This machine, reached without ssh.
     #[must_use]
     pub fn local() -> Self {
-        HostEntry {
-            slots: None,
-            user: None,
-            name: HostLabel::LOCAL.to_owned(),
-            port: None,
-        }
+        HostEntry { slots: None, user: None, name: HostLabel::LOCAL.to_owned(), port: None }
     }
 
     /// True for this machine reached without ssh.
@@ -38,11 +33,7 @@ impl HostEntry {
     /// # Errors
     /// When a part holds characters that no host name has.
     pub fn label(&self) -> Result<HostLabel, ParseIdError> {
-        let user = self
-            .user
-            .as_ref()
-            .map(|user| format!("{user}@"))
-            .unwrap_or_default();
+        let user = self.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         format!("{user}{}{port}", self.name).parse()
     }

@@ -112,10 +112,7 @@ mod tests {
     fn a_length_beyond_the_limit_is_refused_before_its_bytes_arrive() {
         let mut buffer = FrameBuffer::new();
         buffer.extend(&u32::MAX.to_le_bytes());
-        assert_eq!(
-            buffer.next::<String>(),
-            Err(DecodeError::TooLong(u32::MAX as usize))
-        );
+        assert_eq!(buffer.next::<String>(), Err(DecodeError::TooLong(u32::MAX as usize)));
     }
 
     #[test]

@@ -260,11 +260,7 @@ mod tests {
             script: "true\n".into(),
             env: vec![("A".into(), "b".into())],
             timeout_ms: Some(300),
-            files: vec![Input {
-                name: "f".into(),
-                hash: BlobHash([7; 32]),
-                mode: 0o644,
-            }],
+            files: vec![Input { name: "f".into(), hash: BlobHash([7; 32]), mode: 0o644 }],
         }));
         let frame = encode(&launch);
         assert_eq!(frame.len(), 64, "{frame:02x?}");

@@ -1,0 +1,303 @@
+//! The scheduler: a deterministic state machine that decides which job goes to
+//! which host, and what its outcome is. It does no I/O and reads no clock.
+//!
+//! # Order of use
+//!
+//! 1. [`Scheduler::new`] with the hosts' labels and the jobs as they stand.
+//! 2. Input: the `handle_*` methods, each with `now`, the time since the
+//!    manager began. `now` never goes backwards.
+//! 3. Output: after any input, [`Scheduler::poll_action`] until it is empty.
+//!    Events are to be committed before a launch that comes behind them is sent.
+//! 4. [`Scheduler::poll_timeout`] says when [`Scheduler::handle_timeout`] is due.
+//!
+//! # What it decides
+//!
+//! Jobs go first come first served to a host chosen at random among the least
+//! loaded. A job's own failure uses its retries, on another host first; a
+//! host's failure never does. Everything a host reports may come twice: a
+//! report about an attempt that is not in flight changes nothing.
+
+mod action;
+mod host;
+mod job;
+mod placement;
+mod report;
+mod stop;
+mod waiting;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub use action::{Action, HostIx};
+pub use job::{JobInit, JobStart};
+
+use crate::event::{EventKind, RunEnd};
+use crate::id::{HostLabel, Key};
+use crate::state::State;
+use host::{Host, Status};
+use job::{Job, JobState};
+use placement::Room;
+use stop::Mode;
+use waiting::Waiting;
+
+/// What a run asks of its scheduler.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Seeds the choice among equally loaded hosts.
+    pub seed: u64,
+    /// Start no more jobs once this many are in state `error`.
+    pub max_fails: Option<u32>,
+    /// How long to wait for a first host before the run is given up.
+    pub connect_patience: Duration,
+    /// How often hosts may fail one job before it is stopped.
+    pub host_failures: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            seed: 0,
+            max_fails: None,
+            connect_patience: Duration::from_secs(30),
+            host_failures: 5,
+        }
+    }
+}
+
+/// How many jobs stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Waiting for a host, or for a time to try again.
+    pub free: u32,
+    /// Given to a host and without an outcome.
+    pub busy: u32,
+    /// Ended with exit status 0.
+    pub done: u32,
+    /// Failed for good.
+    pub error: u32,
+    /// Ended with an outcome that nobody can know.
+    pub unknown: u32,
+}
+
+impl Tally {
+    fn slot(&mut self, state: State) -> &mut u32 {
+        match state {
+            State::Free => &mut self.free,
+            State::Busy => &mut self.busy,
+            State::Done => &mut self.done,
+            State::Unknown => &mut self.unknown,
+            State::Error => &mut self.error,
+        }
+    }
+
+    /// Jobs that have no outcome yet.
+    #[must_use]
+    pub fn left(&self) -> u32 {
+        self.free + self.busy
+    }
+}
+
+/// Decides; see the module's documentation for the order of use.
+#[derive(Debug)]
+pub struct Scheduler {
+    config: Config,
+    rng: fastrand::Rng,
+    jobs: Vec<Job>,
+    hosts: Vec<Host>,
+    room: Room,
+    waiting: Waiting,
+    tally: Tally,
+    mode: Mode,
+    out: VecDeque<Action>,
+}
+
+impl Scheduler {
+    /// A scheduler for `jobs` in the order of their indexes, on hosts that are
+    /// all yet to be reached.
+    pub fn new(
+        config: Config,
+        hosts: impl IntoIterator<Item = HostLabel>,
+        jobs: impl IntoIterator<Item = JobInit>,
+    ) -> Self {
+        let mut scheduler = Scheduler {
+            rng: fastrand::Rng::with_seed(config.seed),
+            config,
+            jobs: Vec::new(),
+            hosts: hosts.into_iter().map(Host::new).collect(),
+            room: Room::default(),
+            waiting: Waiting::default(),
+            tally: Tally::default(),
+            mode: Mode::Running,
+            out: VecDeque::new(),
+        };
+        for init in jobs {
+            scheduler.add_job(&init);
+        }
+        scheduler
+    }
+
+    fn add_job(&mut self, init: &JobInit) {
+        let index = self.jobs.len() as u32;
+        let job = Job::new(init);
+        match job.state {
+            JobState::Waiting | JobState::Delayed => self.waiting.push(index),
+            JobState::Assigned { host, .. }
+            | JobState::Running { host }
+            | JobState::Withdrawing { host } => self.hosts[host.at()].take(index),
+            JobState::Ended(_) => {}
+        }
+        *self.tally.slot(job.state.public()) += 1;
+        self.jobs.push(job);
+    }
+
+    /// How many jobs stand where.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// The state of a job.
+    #[must_use]
+    pub fn job_state(&self, index: u32) -> Option<State> {
+        let job = self.jobs.get(index as usize)?;
+        let host = job.state.host().map(|host| &self.hosts[host.at()].status);
+        match (job.state.public(), host) {
+            (State::Busy, Some(Status::Unknown | Status::Error)) => Some(State::Unknown),
+            (state, _) => Some(state),
+        }
+    }
+
+    /// The state of a host: `free` with room, `busy` without, `unknown` while
+    /// it can't be asked, `error` when it is out of the run.
+    #[must_use]
+    pub fn host_state(&self, host: HostIx) -> Option<State> {
+        let host = self.hosts.get(host.at())?;
+        Some(match host.status {
+            Status::Up if host.load() < host.slots => State::Free,
+            Status::Up | Status::Paused { .. } => State::Busy,
+            Status::Connecting | Status::Unknown => State::Unknown,
+            Status::Error => State::Error,
+        })
+    }
+
+    /// The next thing to be done, in order; none when there is nothing left to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.out.pop_front()
+    }
+
+    /// When [`Scheduler::handle_timeout`] is due next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        if matches!(self.mode, Mode::Stopped) {
+            return None;
+        }
+        let patience = self.nobody_answered().then_some(self.config.connect_patience);
+        let pauses = self.room.next_pause();
+        let take_back = self.next_take_back();
+        [self.waiting.next_ready(), patience, pauses, take_back].into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.waiting.release(now);
+        while let Some(host) = self.room.end_pause(now) {
+            self.readmit(host);
+        }
+        self.settle(now);
+    }
+
+    /// A host answers and runs `slots` jobs at once. Launches that it is not
+    /// known to have begun are sent again: sending twice changes nothing.
+    pub fn handle_host_up(&mut self, now: Duration, host: HostIx, hostname: &str, slots: u32) {
+        let Some(entry) = self.hosts.get_mut(host.at()) else {
+            return;
+        };
+        entry.status = Status::Up;
+        entry.slots = slots.max(1);
+        entry.ever_up = true;
+        let label = entry.label.clone();
+        let again: Vec<u32> = entry.in_flight().collect();
+        self.emit(EventKind::HostUp { host: label, hostname: hostname.to_owned(), slots });
+        for index in again {
+            self.send_again(host, index);
+        }
+        self.refresh_room(host);
+        self.settle(now);
+    }
+
+    fn send_again(&mut self, host: HostIx, index: u32) {
+        let job = &self.jobs[index as usize];
+        let key = Key::new(index, job.attempt);
+        match job.state {
+            JobState::Assigned { .. } => self.out.push_back(Action::Launch { host, key }),
+            JobState::Withdrawing { .. } => self.out.push_back(Action::Withdraw { host, key }),
+            JobState::Running { .. } => {}
+            JobState::Waiting | JobState::Delayed | JobState::Ended(_) => {}
+        }
+        if matches!(self.mode, Mode::Interrupting) {
+            self.out.push_back(Action::Kill { host, key, cause: crate::outcome::Cause::Killed });
+        }
+    }
+
+    /// A host can't be asked now. Its jobs live on, so far as anyone knows.
+    pub fn handle_host_unknown(&mut self, now: Duration, host: HostIx, reason: &str) {
+        let Some(entry) = self.hosts.get_mut(host.at()) else {
+            return;
+        };
+        entry.status = Status::Unknown;
+        let label = entry.label.clone();
+        self.emit(EventKind::HostUnknown { host: label, reason: reason.to_owned() });
+        self.refresh_room(host);
+        self.settle(now);
+    }
+
+    /// A host can't be used at all. What became of its jobs nobody can know.
+    pub fn handle_host_error(&mut self, now: Duration, host: HostIx, reason: &str) {
+        let Some(entry) = self.hosts.get_mut(host.at()) else {
+            return;
+        };
+        entry.status = Status::Error;
+        let label = entry.label.clone();
+        let in_flight: Vec<u32> = entry.in_flight().collect();
+        self.emit(EventKind::HostError { host: label.clone(), reason: reason.to_owned() });
+        for index in in_flight {
+            let why = format!("host {label} can't be asked: {reason}");
+            self.end_job(index, State::Unknown, Some(why));
+        }
+        self.refresh_room(host);
+        self.settle(now);
+    }
+
+    /// What is left to decide after any input: give out jobs, take jobs back,
+    /// see whether the run is over.
+    fn settle(&mut self, now: Duration) {
+        self.give_out(now);
+        self.take_back(now);
+        self.stop_if_over(now);
+    }
+
+    fn emit(&mut self, event: EventKind) {
+        self.out.push_back(Action::Emit(event));
+    }
+
+    fn set_job_state(&mut self, index: u32, state: JobState) {
+        let job = &mut self.jobs[index as usize];
+        let (before, after) = (job.state.public(), state.public());
+        let old_host = job.state.host();
+        let new_host = state.host();
+        job.state = state;
+        *self.tally.slot(before) -= 1;
+        *self.tally.slot(after) += 1;
+        if let (Some(host), None) = (old_host, new_host) {
+            self.hosts[host.at()].release(index);
+            self.refresh_room(host);
+        }
+    }
+
+    /// Gives a job its outcome, the one that counts.
+    fn end_job(&mut self, index: u32, state: State, reason: Option<String>) {
+        let key = Key::new(index, self.jobs[index as usize].attempt);
+        self.set_job_state(index, JobState::Ended(state));
+        self.emit(EventKind::JobEnded { key, state, reason });
+    }
+}

@@ -1,0 +1,95 @@
+//! What the scheduler knows of one host.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::id::HostLabel;
+
+/// From a job's end to its successor's launch: the manager's own share of the
+/// way, on top of the link's.
+const TURNAROUND: Duration = Duration::from_millis(20);
+
+/// Jobs handed ahead of need, at most, per slot.
+const MAX_AHEAD: u32 = 8;
+
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) label: HostLabel,
+    pub(super) status: Status,
+    pub(super) slots: u32,
+    pub(super) ever_up: bool,
+    /// Times in a row that it could not start a job.
+    pub(super) strikes: u32,
+    /// Jobs it was given that have no outcome, by index.
+    in_flight: BTreeSet<u32>,
+    /// Smoothed length of its jobs, seconds.
+    mean_length: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Not reached yet.
+    Connecting,
+    /// Answers.
+    Up,
+    /// Answers, but gets no jobs until then.
+    Paused { until: Duration },
+    /// Can't be asked now.
+    Unknown,
+    /// Out of the run.
+    Error,
+}
+
+impl Host {
+    pub(super) fn new(label: HostLabel) -> Self {
+        Host {
+            label,
+            status: Status::Connecting,
+            slots: 1,
+            ever_up: false,
+            strikes: 0,
+            in_flight: BTreeSet::new(),
+            mean_length: None,
+        }
+    }
+
+    pub(super) fn take(&mut self, index: u32) {
+        self.in_flight.insert(index);
+    }
+
+    pub(super) fn release(&mut self, index: u32) {
+        self.in_flight.remove(&index);
+    }
+
+    pub(super) fn in_flight(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        self.in_flight.iter().copied()
+    }
+
+    pub(super) fn load(&self) -> u32 {
+        self.in_flight.len() as u32
+    }
+
+    /// Learns from a job that ran for `length`.
+    pub(super) fn learn(&mut self, length: Duration) {
+        let length = length.as_secs_f64();
+        self.mean_length = Some(match self.mean_length {
+            Some(mean) => mean + (length - mean) / 8.0,
+            None => length,
+        });
+    }
+
+    /// Jobs it may hold: its slots, and as many ahead as short jobs need to
+    /// hide the way to the manager and back.
+    pub(super) fn capacity(&self) -> u32 {
+        let Some(mean) = self.mean_length else {
+            return self.slots;
+        };
+        let ahead = f64::from(self.slots) * TURNAROUND.as_secs_f64() / mean.max(0.001);
+        self.slots + (ahead.round() as u32).min(MAX_AHEAD * self.slots)
+    }
+
+    /// How full it is; hosts of any size compare.
+    pub(super) fn fullness(&self) -> u32 {
+        (u64::from(self.load()) * 1024 / u64::from(self.slots)) as u32
+    }
+}

@@ -1,0 +1,144 @@
+//! What the scheduler knows of one job.
+
+use std::time::Duration;
+
+use super::HostIx;
+use crate::event::EventKind;
+use crate::outcome::Cause;
+use crate::state::State;
+
+/// A job as the scheduler is given it.
+#[derive(Clone, Copy, Debug)]
+pub struct JobInit {
+    /// How often a failure of its own is tried again.
+    pub retries: u32,
+    /// Attempts made so far; 0 for a new job.
+    pub attempt: u32,
+    /// Failures of its own so far.
+    pub failures: u32,
+    /// Where it stands.
+    pub start: JobStart,
+}
+
+impl JobInit {
+    /// A new job.
+    #[must_use]
+    pub fn new(retries: u32) -> Self {
+        JobInit { retries, attempt: 0, failures: 0, start: JobStart::Waiting }
+    }
+}
+
+impl JobInit {
+    /// Carries an event about this job over to where it stands: what a store
+    /// keeps of a job is this fold over its events. `host` is the position of
+    /// the event's host.
+    pub fn apply(&mut self, event: &EventKind, host: Option<HostIx>) {
+        match event {
+            EventKind::JobAssigned { key, .. } => {
+                self.attempt = key.attempt;
+                self.start = host.map_or(JobStart::Waiting, JobStart::Assigned);
+            }
+            EventKind::JobStarted { .. } => {
+                self.start = host.map_or(JobStart::Waiting, JobStart::Running);
+            }
+            EventKind::JobFinished { finish, .. } => {
+                let own_failure = !finish.is_success() && finish.cause != Some(Cause::Killed);
+                self.failures += u32::from(own_failure);
+                self.start = JobStart::Waiting;
+            }
+            EventKind::JobRefused { .. }
+            | EventKind::JobWithdrawn { .. }
+            | EventKind::JobLost { .. } => self.start = JobStart::Waiting,
+            EventKind::JobEnded { state, .. } => self.start = JobStart::Ended(*state),
+            EventKind::RunBegan { .. }
+            | EventKind::HostUp { .. }
+            | EventKind::HostUnknown { .. }
+            | EventKind::HostError { .. }
+            | EventKind::RunEnded { .. } => {}
+        }
+    }
+}
+
+/// Where a job stands when a scheduler takes it over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStart {
+    /// No attempt is under way.
+    Waiting,
+    /// Its last attempt was given to this host; whether that began is unknown.
+    Assigned(HostIx),
+    /// Its last attempt was started by this host.
+    Running(HostIx),
+    /// It has its outcome: `done`, `error` or `unknown`.
+    Ended(State),
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) state: JobState,
+    pub(super) attempt: u32,
+    pub(super) retries: u32,
+    /// Failures of its own.
+    pub(super) failures: u32,
+    /// Times a host failed it.
+    pub(super) host_failures: u32,
+    /// The host to be passed over if there is another.
+    pub(super) avoid: Option<HostIx>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum JobState {
+    /// For a host.
+    Waiting,
+    /// For the time to try again.
+    Delayed,
+    /// Sent to a host, not known to have begun.
+    Assigned { host: HostIx, since: Duration },
+    /// Asked back from a host that was not known to have begun it.
+    Withdrawing { host: HostIx },
+    /// Begun.
+    Running { host: HostIx },
+    /// Has its outcome.
+    Ended(State),
+}
+
+impl Job {
+    pub(super) fn new(init: &JobInit) -> Self {
+        let state = match init.start {
+            JobStart::Waiting => JobState::Waiting,
+            JobStart::Assigned(host) => JobState::Assigned { host, since: Duration::ZERO },
+            JobStart::Running(host) => JobState::Running { host },
+            JobStart::Ended(state) => JobState::Ended(state),
+        };
+        Job {
+            state,
+            attempt: init.attempt,
+            retries: init.retries,
+            failures: init.failures,
+            host_failures: 0,
+            avoid: None,
+        }
+    }
+}
+
+impl JobState {
+    /// The host that has the job.
+    pub(super) fn host(self) -> Option<HostIx> {
+        match self {
+            JobState::Assigned { host, .. }
+            | JobState::Withdrawing { host }
+            | JobState::Running { host } => Some(host),
+            JobState::Waiting | JobState::Delayed | JobState::Ended(_) => None,
+        }
+    }
+
+    /// The state in the seed's words.
+    pub(super) fn public(self) -> State {
+        match self {
+            JobState::Waiting | JobState::Delayed => State::Free,
+            JobState::Assigned { .. } | JobState::Withdrawing { .. } | JobState::Running { .. } => {
+                State::Busy
+            }
+            JobState::Ended(state) => state,
+        }
+    }
+}

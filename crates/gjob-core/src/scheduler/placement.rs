@@ -1,0 +1,247 @@
+//! Which host a job goes to, and which unstarted jobs are taken back when
+//! another host runs dry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Scheduler;
+use super::action::{Action, HostIx};
+use super::host::Status;
+use super::job::JobState;
+use super::stop::Mode;
+use crate::event::EventKind;
+use crate::id::Key;
+
+/// How long a job may lie unstarted at a host before an idle one gets it.
+const TAKE_BACK_AFTER: Duration = Duration::from_millis(100);
+
+/// Hosts with room, by how full they are, so that the choice costs the same
+/// with ten hosts and with ten thousand.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    by_fullness: BTreeMap<u32, Vec<HostIx>>,
+    /// Where a host stands in `by_fullness`: its key and its place.
+    places: BTreeMap<HostIx, (u32, usize)>,
+    /// Hosts that hold more jobs than slots.
+    overfull: BTreeSet<HostIx>,
+    pauses: BTreeSet<(Duration, HostIx)>,
+}
+
+impl Room {
+    fn insert(&mut self, host: HostIx, fullness: u32) {
+        let group = self.by_fullness.entry(fullness).or_default();
+        self.places.insert(host, (fullness, group.len()));
+        group.push(host);
+    }
+
+    fn remove(&mut self, host: HostIx) {
+        let Some((fullness, place)) = self.places.remove(&host) else {
+            return;
+        };
+        let Some(group) = self.by_fullness.get_mut(&fullness) else {
+            return;
+        };
+        group.swap_remove(place);
+        if let Some(moved) = group.get(place) {
+            self.places.insert(*moved, (fullness, place));
+        }
+        if group.is_empty() {
+            self.by_fullness.remove(&fullness);
+        }
+    }
+
+    /// A host at random among the least full ones.
+    fn pick(&self, rng: &mut fastrand::Rng) -> Option<HostIx> {
+        let (_, group) = self.by_fullness.first_key_value()?;
+        rng.choice(group).copied()
+    }
+
+    /// The same, passing one host over; none if only that one has room.
+    fn pick_other(&self, rng: &mut fastrand::Rng, avoid: HostIx) -> Option<HostIx> {
+        self.by_fullness.values().find_map(|group| match group.as_slice() {
+            [only] if *only == avoid => None,
+            hosts => {
+                let start = rng.usize(..hosts.len());
+                hosts[start..].iter().chain(&hosts[..start]).find(|host| **host != avoid).copied()
+            }
+        })
+    }
+
+    pub(super) fn pause(&mut self, host: HostIx, until: Duration) {
+        self.pauses.insert((until, host));
+    }
+
+    pub(super) fn next_pause(&self) -> Option<Duration> {
+        self.pauses.first().map(|(until, _)| *until)
+    }
+
+    /// A host whose pause is over, each once.
+    pub(super) fn end_pause(&mut self, now: Duration) -> Option<HostIx> {
+        let (until, host) = *self.pauses.first()?;
+        (until <= now).then(|| {
+            self.pauses.pop_first();
+            host
+        })
+    }
+}
+
+impl Scheduler {
+    /// Brings a host's place among those with room up to date.
+    pub(super) fn refresh_room(&mut self, ix: HostIx) {
+        let host = &self.hosts[ix.at()];
+        let up = host.status == Status::Up;
+        self.room.remove(ix);
+        if up && host.load() < host.capacity() {
+            self.room.insert(ix, host.fullness());
+        }
+        if up && host.load() > host.slots {
+            self.room.overfull.insert(ix);
+        } else {
+            self.room.overfull.remove(&ix);
+        }
+    }
+
+    /// Lets a paused host take jobs again.
+    pub(super) fn readmit(&mut self, ix: HostIx) {
+        let host = &mut self.hosts[ix.at()];
+        if matches!(host.status, Status::Paused { .. }) {
+            host.status = Status::Up;
+            self.refresh_room(ix);
+        }
+    }
+
+    /// Gives waiting jobs to hosts with room.
+    pub(super) fn give_out(&mut self, now: Duration) {
+        if !matches!(self.mode, Mode::Running) {
+            return;
+        }
+        while self.give_out_picky(now) {}
+        while let Some(index) = self.waiting.first() {
+            let Some(host) = self.room.pick(&mut self.rng) else {
+                return;
+            };
+            self.waiting.remove(index);
+            self.assign(now, index, host);
+        }
+    }
+
+    /// Places one of the jobs that had better go to another host than before.
+    fn give_out_picky(&mut self, now: Duration) -> bool {
+        if self.waiting.picky().next().is_none() {
+            return false;
+        }
+        let alone = self.hosts.iter().filter(|host| host.status == Status::Up).take(2).count() < 2;
+        let found = self.waiting.picky().find_map(|(place, index)| {
+            let host = match self.jobs[index as usize].avoid {
+                Some(avoid) if !alone => self.room.pick_other(&mut self.rng, avoid),
+                _ => self.room.pick(&mut self.rng),
+            };
+            host.map(|host| (place, index, host))
+        });
+        let Some((place, index, host)) = found else {
+            return false;
+        };
+        self.waiting.remove_picky(place);
+        self.assign(now, index, host);
+        true
+    }
+
+    fn assign(&mut self, now: Duration, index: u32, host: HostIx) {
+        let job = &mut self.jobs[index as usize];
+        job.attempt += 1;
+        let key = Key::new(index, job.attempt);
+        self.hosts[host.at()].take(index);
+        self.set_job_state(index, JobState::Assigned { host, since: now });
+        self.refresh_room(host);
+        let label = self.hosts[host.at()].label.clone();
+        self.emit(EventKind::JobAssigned { key, host: label });
+        self.out.push_back(Action::Launch { host, key });
+    }
+
+    /// Asks unstarted jobs back from hosts that hold more than they can run
+    /// while another host has a free slot and nothing to put there.
+    pub(super) fn take_back(&mut self, now: Duration) {
+        if self.room.overfull.is_empty()
+            || !matches!(self.mode, Mode::Running)
+            || self.waiting.any_ready()
+        {
+            return;
+        }
+        let mut idle = self.idle_slots();
+        let overfull: Vec<HostIx> = self.room.overfull.iter().copied().collect();
+        for host in overfull {
+            let surplus = self.hosts[host.at()].load() - self.hosts[host.at()].slots;
+            let wanted = idle.min(surplus as usize);
+            idle -= self.withdraw_from(now, host, wanted);
+            if idle == 0 {
+                return;
+            }
+        }
+    }
+
+    fn withdraw_from(&mut self, now: Duration, host: HostIx, wanted: usize) -> usize {
+        let stale = |state: JobState| match state {
+            JobState::Assigned { since, .. } => since + TAKE_BACK_AFTER <= now,
+            JobState::Waiting
+            | JobState::Delayed
+            | JobState::Withdrawing { .. }
+            | JobState::Running { .. }
+            | JobState::Ended(_) => false,
+        };
+        let chosen: Vec<u32> = self.hosts[host.at()]
+            .in_flight()
+            .rev()
+            .filter(|index| stale(self.jobs[*index as usize].state))
+            .take(wanted)
+            .collect();
+        for index in &chosen {
+            let key = Key::new(*index, self.jobs[*index as usize].attempt);
+            self.set_job_state(*index, JobState::Withdrawing { host });
+            self.out.push_back(Action::Withdraw { host, key });
+        }
+        chosen.len()
+    }
+
+    /// Free slots of hosts that answer, less the jobs already asked back for them.
+    fn idle_slots(&self) -> usize {
+        let free: usize = self
+            .room
+            .places
+            .keys()
+            .map(|ix| &self.hosts[ix.at()])
+            .map(|host| host.slots.saturating_sub(host.load()) as usize)
+            .sum();
+        free.saturating_sub(self.withdrawing())
+    }
+
+    fn withdrawing(&self) -> usize {
+        let asked_back =
+            |index: u32| matches!(self.jobs[index as usize].state, JobState::Withdrawing { .. });
+        self.room
+            .overfull
+            .iter()
+            .flat_map(|ix| self.hosts[ix.at()].in_flight())
+            .filter(|index| asked_back(*index))
+            .count()
+    }
+
+    /// When a job will have lain unstarted for so long that it is taken back.
+    pub(super) fn next_take_back(&self) -> Option<Duration> {
+        if !matches!(self.mode, Mode::Running) || self.room.overfull.is_empty() {
+            return None;
+        }
+        if self.waiting.any_ready() || self.idle_slots() == 0 {
+            return None;
+        }
+        let since = |index: u32| match self.jobs[index as usize].state {
+            JobState::Assigned { since, .. } => Some(since + TAKE_BACK_AFTER),
+            JobState::Waiting
+            | JobState::Delayed
+            | JobState::Withdrawing { .. }
+            | JobState::Running { .. }
+            | JobState::Ended(_) => None,
+        };
+        let hosts = self.room.overfull.iter().flat_map(|ix| self.hosts[ix.at()].in_flight());
+        hosts.filter_map(since).min()
+    }
+}

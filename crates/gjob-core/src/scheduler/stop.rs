@@ -1,0 +1,91 @@
+//! When a run is over, and how it is brought to an end.
+
+use std::time::Duration;
+
+use super::action::{Action, HostIx};
+use super::host::Status;
+use super::{EventKind, Key, RunEnd, Scheduler};
+use crate::outcome::Cause;
+
+/// Whether the run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Jobs are given out.
+    Running,
+    /// No more jobs are given out; those in flight run to their ends.
+    Draining,
+    /// No more jobs are given out; those in flight are ended.
+    Interrupting,
+    /// It is over.
+    Stopped,
+}
+
+impl Scheduler {
+    /// A user interrupts the run: nothing more is started, what runs is ended,
+    /// and goes back to waiting for whoever takes the run up again.
+    pub fn handle_interrupt(&mut self, now: Duration) {
+        if matches!(self.mode, Mode::Stopped | Mode::Interrupting) {
+            return;
+        }
+        self.mode = Mode::Interrupting;
+        for (at, host) in self.hosts.iter().enumerate() {
+            let ix = HostIx(at as u32);
+            for index in host.in_flight() {
+                let key = Key::new(index, self.jobs[index as usize].attempt);
+                self.out.push_back(Action::Kill { host: ix, key, cause: Cause::Killed });
+            }
+        }
+        self.settle(now);
+    }
+
+    /// True until some host has answered, so long as one still might.
+    pub(super) fn nobody_answered(&self) -> bool {
+        let untried = |host: &super::Host| !host.ever_up;
+        self.hosts.iter().all(untried) && self.hosts.iter().any(|host| host.status != Status::Error)
+    }
+
+    pub(super) fn stop_if_over(&mut self, now: Duration) {
+        if self.mode == Mode::Running
+            && self.config.max_fails.is_some_and(|most| self.tally.error >= most)
+        {
+            self.mode = Mode::Draining;
+        }
+        if let Some(end) = self.reason_to_stop(now) {
+            self.mode = Mode::Stopped;
+            let tally = self.tally;
+            self.emit(EventKind::RunEnded {
+                end,
+                done: tally.done,
+                error: tally.error,
+                unknown: tally.unknown,
+                left: tally.left(),
+            });
+            self.out.push_back(Action::Stop(end));
+        }
+    }
+
+    fn reason_to_stop(&self, now: Duration) -> Option<RunEnd> {
+        if self.mode == Mode::Stopped {
+            return None;
+        }
+        if self.tally.left() == 0 {
+            return Some(RunEnd::Complete);
+        }
+        let unreachable = |host: &super::Host| {
+            matches!(host.status, Status::Unknown | Status::Error | Status::Connecting)
+        };
+        match self.mode {
+            Mode::Draining if self.tally.busy == 0 => return Some(RunEnd::MaxFails),
+            // What runs on a host that can't be asked can't be waited for.
+            Mode::Interrupting
+                if self.hosts.iter().all(|host| host.load() == 0 || unreachable(host)) =>
+            {
+                return Some(RunEnd::Interrupted);
+            }
+            Mode::Running | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
+        }
+        let all_out = self.hosts.iter().all(|host| host.status == Status::Error);
+        let too_long = self.nobody_answered() && now >= self.config.connect_patience;
+        (all_out || too_long).then_some(RunEnd::NoHosts)
+    }
+}

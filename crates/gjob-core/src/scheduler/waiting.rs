@@ -1,0 +1,62 @@
+//! Jobs that no host has: the ready ones in the order of their indexes, those
+//! to be tried elsewhere, and those whose time has not come.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::time::Duration;
+
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    ready: BTreeSet<u32>,
+    /// Ready, and better placed on another host than the last one.
+    picky: VecDeque<u32>,
+    delayed: BinaryHeap<Reverse<(Duration, u32)>>,
+}
+
+impl Waiting {
+    pub(super) fn push(&mut self, index: u32) {
+        self.ready.insert(index);
+    }
+
+    pub(super) fn push_picky(&mut self, index: u32) {
+        self.picky.push_back(index);
+    }
+
+    pub(super) fn push_delayed(&mut self, index: u32, until: Duration) {
+        self.delayed.push(Reverse((until, index)));
+    }
+
+    pub(super) fn first(&self) -> Option<u32> {
+        self.ready.first().copied()
+    }
+
+    pub(super) fn remove(&mut self, index: u32) {
+        self.ready.remove(&index);
+    }
+
+    /// The first few of those to be tried elsewhere, with their places.
+    pub(super) fn picky(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+        self.picky.iter().copied().enumerate().take(32)
+    }
+
+    pub(super) fn remove_picky(&mut self, place: usize) {
+        self.picky.remove(place);
+    }
+
+    pub(super) fn any_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.picky.is_empty()
+    }
+
+    pub(super) fn next_ready(&self) -> Option<Duration> {
+        self.delayed.peek().map(|Reverse((until, _))| *until)
+    }
+
+    /// Makes those ready whose time has come.
+    pub(super) fn release(&mut self, now: Duration) {
+        while self.next_ready().is_some_and(|until| until <= now) {
+            if let Some(Reverse((_, index))) = self.delayed.pop() {
+                self.picky.push_back(index);
+            }
+        }
+    }
+}

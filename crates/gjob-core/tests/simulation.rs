@@ -1,0 +1,86 @@
+//! The scheduler in a simulated cluster: virtual time, seeded faults. Links
+//! break and take their messages with them, launches arrive twice, managers
+//! die and are started again from what they had committed. Every run must end
+//! with one outcome per job, and no job may have run twice.
+//!
+//! A failure prints its seed; `GJOB_SIM_SEED=N cargo test -p gjob-core --test
+//! simulation` runs that one alone. `GJOB_SIM_SEEDS=N` sets how many are run.
+
+#[path = "simulation/cluster.rs"]
+mod cluster;
+
+use cluster::{Plan, Simulation};
+
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("GJOB_SIM_SEED") {
+        return seed..seed + 1;
+    }
+    0..number("GJOB_SIM_SEEDS").unwrap_or(400)
+}
+
+fn run_all(plan: fn(u64) -> Plan) {
+    for seed in seeds() {
+        let result = std::panic::catch_unwind(|| Simulation::new(plan(seed)).run());
+        if let Err(panic) = result {
+            eprintln!("seed {seed} failed; GJOB_SIM_SEED={seed} repeats it");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+#[test]
+fn every_job_ends_once_on_quiet_hosts() {
+    run_all(|seed| Plan { seed, jobs: 60, hosts: 4, slots: 2, ..Plan::default() });
+}
+
+#[test]
+fn every_job_ends_once_when_links_break() {
+    run_all(|seed| Plan { seed, jobs: 60, hosts: 4, slots: 2, link_breaks: 12, ..Plan::default() });
+}
+
+#[test]
+fn every_job_ends_once_when_managers_die() {
+    run_all(|seed| Plan {
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 3,
+        link_breaks: 6,
+        manager_deaths: 5,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn failing_jobs_use_exactly_their_retries() {
+    run_all(|seed| Plan {
+        seed,
+        jobs: 40,
+        hosts: 3,
+        slots: 2,
+        failing: 10,
+        retries: 2,
+        link_breaks: 4,
+        manager_deaths: 2,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_running_and_goes_on_later() {
+    run_all(|seed| Plan {
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        interrupt: true,
+        link_breaks: 3,
+        ..Plan::default()
+    });
+}
+
+#[test]
+fn one_slow_job_does_not_keep_others_from_an_idle_host() {
+    run_all(|seed| Plan { seed, jobs: 80, hosts: 2, slots: 1, slow_job: true, ..Plan::default() });
+}

@@ -1,0 +1,405 @@
+//! A cluster of simulated hosts, links and managers around a real scheduler.
+//! A host keeps what a real one keeps on disk: its run log and its claims.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::time::Duration;
+
+use gjob_core::event::{EventKind, RunEnd};
+use gjob_core::scheduler::{Action, Config, HostIx, JobInit, Scheduler};
+use gjob_core::{Cause, Ending, Finish, Key, Record, State, Timestamp};
+
+/// What is simulated.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) jobs: u32,
+    pub(crate) hosts: u32,
+    pub(crate) slots: u32,
+    pub(crate) retries: u32,
+    /// The last so many jobs exit with 7.
+    pub(crate) failing: u32,
+    pub(crate) link_breaks: u32,
+    pub(crate) manager_deaths: u32,
+    pub(crate) interrupt: bool,
+    /// Job 0 runs a hundred times longer than any other.
+    pub(crate) slow_job: bool,
+}
+
+/// Something that happens at a point in virtual time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Happening {
+    LinkUp {
+        host: u32,
+    },
+    LinkBreak {
+        host: u32,
+    },
+    ManagerDies,
+    ManagerStarts,
+    Interrupt,
+    /// A message reaches a host, if the link it was sent over still stands.
+    Arrives {
+        host: u32,
+        connection: u32,
+        message: Message,
+    },
+    /// A part of the run log reaches the manager, likewise.
+    Tail {
+        host: u32,
+        connection: u32,
+        upto: usize,
+    },
+    JobEnds {
+        host: u32,
+        key: Key,
+    },
+    Timer,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Message {
+    Launch(Key),
+    Withdraw(Key),
+    Kill(Key),
+}
+
+#[derive(Default)]
+struct SimHost {
+    log: Vec<Record>,
+    claims: BTreeSet<Key>,
+    queue: Vec<Key>,
+    running: BTreeMap<Key, u64>,
+    connection: u32,
+    up: bool,
+    /// Log entries that the manager has committed.
+    committed: usize,
+}
+
+pub(crate) struct Simulation {
+    plan: Plan,
+    rng: fastrand::Rng,
+    now: u64,
+    agenda: BinaryHeap<Reverse<(u64, u64, Happening)>>,
+    order: u64,
+    hosts: Vec<SimHost>,
+    scheduler: Option<Scheduler>,
+    began: u64,
+    /// What the manager has committed of each job.
+    store: Vec<JobInit>,
+    ended: Vec<Option<State>>,
+    runs: BTreeMap<u32, u32>,
+    stopped: Option<RunEnd>,
+    interrupted: bool,
+}
+
+impl Simulation {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let mut simulation = Simulation {
+            rng: fastrand::Rng::with_seed(plan.seed),
+            now: 0,
+            agenda: BinaryHeap::new(),
+            order: 0,
+            hosts: (0..plan.hosts).map(|_| SimHost::default()).collect(),
+            scheduler: None,
+            began: 0,
+            store: (0..plan.jobs).map(|_| JobInit::new(plan.retries)).collect(),
+            ended: vec![None; plan.jobs as usize],
+            runs: BTreeMap::new(),
+            stopped: None,
+            interrupted: false,
+            plan,
+        };
+        simulation.plan_faults();
+        simulation
+    }
+
+    fn plan_faults(&mut self) {
+        for _ in 0..self.plan.link_breaks {
+            let host = self.rng.u32(..self.plan.hosts);
+            let at = self.rng.u64(..6_000);
+            self.at(at, Happening::LinkBreak { host });
+        }
+        for _ in 0..self.plan.manager_deaths {
+            let at = self.rng.u64(..6_000);
+            self.at(at, Happening::ManagerDies);
+        }
+        if self.plan.interrupt {
+            let at = self.rng.u64(50..2_000);
+            self.at(at, Happening::Interrupt);
+        }
+        self.at(0, Happening::ManagerStarts);
+    }
+
+    fn at(&mut self, at: u64, what: Happening) {
+        self.order += 1;
+        self.agenda.push(Reverse((at, self.order, what)));
+    }
+
+    fn soon(&mut self, most: u64, what: Happening) {
+        let at = self.now + self.rng.u64(1..=most);
+        self.at(at, what);
+    }
+
+    /// Runs to the end and checks it.
+    pub(crate) fn run(mut self) {
+        while let Some(Reverse((at, _, what))) = self.agenda.pop() {
+            self.now = at;
+            assert!(self.now < 3_600_000, "not over after an hour: {:?}", self.ended);
+            self.happen(what);
+        }
+        self.check();
+    }
+
+    fn check(&mut self) {
+        assert_eq!(self.stopped, Some(RunEnd::Complete));
+        for host in &self.hosts {
+            assert!(host.running.is_empty() && host.queue.is_empty());
+        }
+        let failing = self.plan.jobs - self.plan.failing;
+        for index in 0..self.plan.jobs {
+            let (state, runs) = if index < failing {
+                (State::Done, 1)
+            } else {
+                (State::Error, self.plan.retries + 1)
+            };
+            assert_eq!(self.ended[index as usize], Some(state), "job {index}");
+            // Only jobs that an interrupt has ended may have run again.
+            if !self.interrupted {
+                assert_eq!(self.runs.get(&index), Some(&runs), "runs of job {index}");
+            }
+        }
+        let mut scheduler = self.scheduler.take().unwrap();
+        assert_eq!(scheduler.poll_action(), None);
+        assert_eq!(scheduler.poll_timeout(), None);
+        if self.plan.slow_job {
+            assert!(self.now < 16_000, "jobs waited behind the slow one: {} ms", self.now);
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::ManagerStarts => self.start_manager(),
+            Happening::ManagerDies => self.kill_manager(),
+            Happening::Interrupt => self.interrupt(),
+            Happening::LinkUp { host } => self.link_up(host),
+            Happening::LinkBreak { host } => self.break_link(host),
+            Happening::Arrives { host, connection, message } => {
+                let target = &self.hosts[host as usize];
+                if target.up && target.connection == connection {
+                    self.receive(host, message);
+                }
+            }
+            Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
+            Happening::JobEnds { host, key } => self.job_ends(host, key, None),
+            Happening::Timer => {
+                self.input(|scheduler, now| scheduler.handle_timeout(now));
+            }
+        }
+    }
+
+    fn start_manager(&mut self) {
+        if self.scheduler.is_some() {
+            return;
+        }
+        self.stopped = None;
+        self.began = self.now;
+        let labels = (0..self.plan.hosts).map(|i| format!("h{i}").parse().unwrap());
+        let config = Config { seed: self.plan.seed, ..Config::default() };
+        self.scheduler = Some(Scheduler::new(config, labels, self.store.iter().copied()));
+        for host in 0..self.plan.hosts {
+            self.soon(50, Happening::LinkUp { host });
+        }
+    }
+
+    fn kill_manager(&mut self) {
+        if self.stopped.is_none() && self.scheduler.take().is_some() {
+            self.drop_links();
+            self.soon(500, Happening::ManagerStarts);
+        }
+    }
+
+    fn drop_links(&mut self) {
+        for host in &mut self.hosts {
+            host.up = false;
+            host.queue.clear();
+        }
+    }
+
+    fn interrupt(&mut self) {
+        if self.stopped.is_none() && self.scheduler.is_some() {
+            self.interrupted = true;
+            self.input(|scheduler, now| scheduler.handle_interrupt(now));
+        }
+    }
+
+    fn link_up(&mut self, host: u32) {
+        if self.scheduler.is_none() || self.stopped.is_some() || self.hosts[host as usize].up {
+            return;
+        }
+        let sim = &mut self.hosts[host as usize];
+        sim.up = true;
+        sim.connection += 1;
+        let slots = self.plan.slots;
+        self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), "sim", slots));
+        self.send_tail(host);
+    }
+
+    fn break_link(&mut self, host: u32) {
+        let sim = &mut self.hosts[host as usize];
+        if std::mem::replace(&mut sim.up, false) {
+            sim.queue.clear();
+            self.input(|scheduler, now| scheduler.handle_host_unknown(now, HostIx(host), "cut"));
+            self.soon(800, Happening::LinkUp { host });
+        }
+    }
+
+    /// Feeds the scheduler and carries out what it wants.
+    fn input(&mut self, feed: impl FnOnce(&mut Scheduler, Duration)) {
+        let now = Duration::from_millis(self.now - self.began);
+        let Some(scheduler) = &mut self.scheduler else {
+            return;
+        };
+        feed(scheduler, now);
+        while let Some(action) = self.scheduler.as_mut().and_then(Scheduler::poll_action) {
+            self.perform(action);
+        }
+        let due = self.scheduler.as_ref().and_then(Scheduler::poll_timeout);
+        if let Some(due) = due {
+            let at = (self.began + due.as_millis() as u64).max(self.now + 1);
+            self.at(at, Happening::Timer);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        let (host, message) = match action {
+            Action::Emit(event) => return self.commit(&event),
+            Action::Stop(end) => return self.stop(end),
+            Action::Launch { host, key } => (host, Message::Launch(key)),
+            Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
+            Action::Kill { host, key, .. } => (host, Message::Kill(key)),
+        };
+        let connection = self.hosts[host.at()].connection;
+        let what = Happening::Arrives { host: host.0, connection, message };
+        // A stream keeps its order: the same delay for every message.
+        self.at(self.now + 5, what.clone());
+        if self.rng.u32(..20) == 0
+            && matches!(what, Happening::Arrives { message: Message::Launch(_), .. })
+        {
+            self.at(self.now + 6, what);
+        }
+    }
+
+    fn stop(&mut self, end: RunEnd) {
+        self.stopped = Some(end);
+        if end == RunEnd::Interrupted {
+            self.drop_links();
+            self.scheduler = None;
+            self.soon(500, Happening::ManagerStarts);
+        }
+    }
+
+    fn commit(&mut self, event: &EventKind) {
+        let Some(key) = event.key() else { return };
+        let host = event.host().map(|label| HostIx(label.as_str()[1..].parse().unwrap()));
+        self.store[key.index as usize].apply(event, host);
+        if let EventKind::JobEnded { state, .. } = event {
+            let before = self.ended[key.index as usize].replace(*state);
+            assert_eq!(before, None, "job {} has two outcomes", key.index);
+        }
+    }
+
+    fn receive(&mut self, host: u32, message: Message) {
+        let at = Timestamp(self.now);
+        let sim = &mut self.hosts[host as usize];
+        match message {
+            Message::Launch(key) => {
+                if !sim.claims.contains(&key) && !sim.queue.contains(&key) {
+                    sim.queue.push(key);
+                }
+            }
+            Message::Kill(key) if sim.running.contains_key(&key) => {
+                self.job_ends(host, key, Some(Cause::Killed));
+            }
+            Message::Withdraw(key) | Message::Kill(key) => {
+                sim.queue.retain(|queued| *queued != key);
+                if sim.claims.insert(key) {
+                    sim.log.push(Record::Withdrawn { key, at });
+                }
+            }
+        }
+        self.start_queued(host);
+        self.send_tail(host);
+    }
+
+    fn start_queued(&mut self, host: u32) {
+        while self.hosts[host as usize].running.len() < self.plan.slots as usize {
+            let sim = &mut self.hosts[host as usize];
+            if sim.queue.is_empty() {
+                return;
+            }
+            let key = sim.queue.remove(0);
+            assert!(sim.claims.insert(key), "{key} was queued though claimed");
+            let id = format!("h{host}/2026-11-22-{}", sim.claims.len()).parse().unwrap();
+            sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
+            sim.running.insert(key, self.now);
+            *self.runs.entry(key.index).or_default() += 1;
+            let slow = self.plan.slow_job && key.index == 0;
+            let length = if slow { 10_000 } else { self.rng.u64(1..100) };
+            self.at(self.now + length, Happening::JobEnds { host, key });
+        }
+    }
+
+    fn job_ends(&mut self, host: u32, key: Key, cause: Option<Cause>) {
+        let Some(started) = self.hosts[host as usize].running.remove(&key) else {
+            return;
+        };
+        let failing = key.index >= self.plan.jobs - self.plan.failing;
+        let ending = match cause {
+            Some(_) => Ending::Signal(15),
+            None => Ending::Exit(if failing { 7 } else { 0 }),
+        };
+        let record = Record::Finished(Finish {
+            key: Some(key),
+            id: format!("h{host}/2026-11-22-1").parse().unwrap(),
+            ending,
+            cause,
+            started: Timestamp(started),
+            ended: Timestamp(self.now),
+            user_us: 0,
+            system_us: 0,
+            max_rss_kib: 0,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+        });
+        self.hosts[host as usize].log.push(record);
+        self.start_queued(host);
+        self.send_tail(host);
+    }
+
+    fn send_tail(&mut self, host: u32) {
+        let sim = &self.hosts[host as usize];
+        if sim.up {
+            let (connection, upto) = (sim.connection, sim.log.len());
+            self.at(self.now + 5, Happening::Tail { host, connection, upto });
+        }
+    }
+
+    /// The manager receives the log up to there and commits its offset.
+    fn tail(&mut self, host: u32, connection: u32, upto: usize) {
+        let sim = &self.hosts[host as usize];
+        if !sim.up || sim.connection != connection || self.scheduler.is_none() {
+            return;
+        }
+        for at in sim.committed..upto {
+            let record = self.hosts[host as usize].log[at].clone();
+            self.input(|scheduler, now| {
+                scheduler.handle_record(now, HostIx(host), record);
+            });
+            self.hosts[host as usize].committed = at + 1;
+            if self.scheduler.is_none() {
+                return;
+            }
+        }
+    }
+}
