@@ -22,7 +22,6 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum EventKind {
     /// A manager took the run up.
     RunBegan {
@@ -187,4 +186,6 @@ pub enum RunEnd {
     NoHosts,
     /// A user ended it and its running jobs.
     Interrupted,
+    /// It was told to go and leave its jobs running.
+    Left,
 }

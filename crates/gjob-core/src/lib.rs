@@ -6,10 +6,13 @@
 //! number it was not given a seed for. The drivers are `gjob-agent` (a host's
 //! side) and `gjob` (the manager's side).
 
+pub mod builder;
 pub mod event;
 pub mod hosts;
 pub mod id;
+pub mod job;
 pub mod outcome;
+pub mod queue;
 pub mod record;
 pub mod scheduler;
 pub mod spec;
@@ -17,10 +20,13 @@ pub mod state;
 pub mod time;
 pub mod wire;
 
+pub use builder::Builder;
 pub use event::{Event, EventKind};
 pub use hosts::HostEntry;
 pub use id::{Epoch, HostLabel, JobId, Key, RunId};
+pub use job::Job;
 pub use outcome::{Cause, Ending, Finish};
+pub use queue::Queue;
 pub use record::Record;
 pub use spec::JobSpec;
 pub use state::{STATES, State};

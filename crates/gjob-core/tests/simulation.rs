@@ -6,6 +6,10 @@
 //! A failure prints its seed; `GJOB_SIM_SEED=N cargo test -p gjob-core --test
 //! simulation` runs that one alone. `GJOB_SIM_SEEDS=N` sets how many are run.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+#![expect(clippy::disallowed_methods, reason = "the seeds to run come from the environment")]
+#![expect(clippy::print_stderr, reason = "a failing seed is to be seen")]
+
 #[path = "simulation/cluster.rs"]
 mod cluster;
 

@@ -1,1 +1,2 @@
 //! The manager side of gjob.
+pub mod store;

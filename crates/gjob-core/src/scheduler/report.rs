@@ -105,12 +105,7 @@ impl Scheduler {
     /// gets the job, and this one a pause.
     fn refused(&mut self, now: Duration, host: HostIx, key: Key, reason: String, scope: Scope) {
         let label = self.label(host);
-        self.emit(EventKind::JobRefused {
-            key,
-            host: label.clone(),
-            reason: reason.clone(),
-            scope,
-        });
+        self.emit(EventKind::JobRefused { key, host: label, reason: reason.clone(), scope });
         match scope {
             Scope::Job => self.end_job(key.index, State::Error, Some(reason)),
             Scope::Host => {

@@ -38,6 +38,13 @@ impl Scheduler {
         self.settle(now);
     }
 
+    /// The manager is to go; its jobs go on without it.
+    pub fn handle_leave(&mut self) {
+        if self.mode != Mode::Stopped {
+            self.stop(RunEnd::Left);
+        }
+    }
+
     /// True until some host has answered, so long as one still might.
     pub(super) fn nobody_answered(&self) -> bool {
         let untried = |host: &super::Host| !host.ever_up;
@@ -51,17 +58,21 @@ impl Scheduler {
             self.mode = Mode::Draining;
         }
         if let Some(end) = self.reason_to_stop(now) {
-            self.mode = Mode::Stopped;
-            let tally = self.tally;
-            self.emit(EventKind::RunEnded {
-                end,
-                done: tally.done,
-                error: tally.error,
-                unknown: tally.unknown,
-                left: tally.left(),
-            });
-            self.out.push_back(Action::Stop(end));
+            self.stop(end);
         }
+    }
+
+    fn stop(&mut self, end: RunEnd) {
+        self.mode = Mode::Stopped;
+        let tally = self.tally;
+        self.emit(EventKind::RunEnded {
+            end,
+            done: tally.done,
+            error: tally.error,
+            unknown: tally.unknown,
+            left: tally.left(),
+        });
+        self.out.push_back(Action::Stop(end));
     }
 
     fn reason_to_stop(&self, now: Duration) -> Option<RunEnd> {

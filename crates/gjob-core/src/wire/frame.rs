@@ -78,6 +78,7 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// When the stream is invalid; it stays so.
+    #[expect(clippy::should_implement_trait, reason = "each call may ask for another type")]
     pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, DecodeError> {
         let pending = &self.bytes[self.start..];
         let Some((header, rest)) = pending.split_first_chunk::<HEADER>() else {

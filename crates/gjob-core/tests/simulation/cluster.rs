@@ -187,7 +187,7 @@ impl Simulation {
             Happening::Arrives { host, connection, message } => {
                 let target = &self.hosts[host as usize];
                 if target.up && target.connection == connection {
-                    self.receive(host, message);
+                    self.receive(host, &message);
                 }
             }
             Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
@@ -309,10 +309,10 @@ impl Simulation {
         }
     }
 
-    fn receive(&mut self, host: u32, message: Message) {
+    fn receive(&mut self, host: u32, message: &Message) {
         let at = Timestamp(self.now);
         let sim = &mut self.hosts[host as usize];
-        match message {
+        match *message {
             Message::Launch(key) => {
                 if !sim.claims.contains(&key) && !sim.queue.contains(&key) {
                     sim.queue.push(key);

@@ -1,0 +1,180 @@
+//! Builds job lists call by call (the seed's `Builder`).
+
+use crate::job::MAX_JOBS;
+use crate::spec::{JobSpec, SpecError};
+
+/// Provides a builder syntax for constructing job lists (the seed's `Builder`).
+///
+/// ```
+/// use gjob_core::{Builder, JobSpec};
+///
+/// let mut builder = Builder::new();
+/// builder.add_job(JobSpec::new(["./prepare"])?.files(["prepare"]), None)?;
+/// builder.set_repeat(10);
+/// builder.add_job(JobSpec::new(["./sample"])?.files(["sample"]).name("sample"), None)?;
+/// builder.add_job(JobSpec::new(["./check"])?.files(["check"]), 2)?;
+/// assert_eq!(builder.make_job_specs().len(), 1 + 10 + 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    /// What was added, and how often it is wanted.
+    added: Vec<(JobSpec, u32)>,
+    /// For calls of `add_job` that don't say how often.
+    repeat: u32,
+    /// Jobs in all.
+    jobs: u64,
+}
+
+/// A job that can't be added to a [`Builder`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddJobError {
+    /// The specification has something wrong with it.
+    #[error("job {number}: {}", all(errors))]
+    Spec {
+        /// Which call of `add_job` it was, from 1.
+        number: usize,
+        /// Everything that is wrong.
+        errors: Vec<SpecError>,
+    },
+    /// More jobs than a run may have.
+    #[error("job {number}: {jobs} jobs in all: at most {MAX_JOBS} are accepted")]
+    TooManyJobs {
+        /// Which call of `add_job` it was, from 1.
+        number: usize,
+        /// How many there would be.
+        jobs: u64,
+    },
+}
+
+fn all(errors: &[SpecError]) -> String {
+    let errors: Vec<String> = errors.iter().map(SpecError::to_string).collect();
+    errors.join("; ")
+}
+
+impl Builder {
+    /// A builder without jobs; each job added is wanted once.
+    #[must_use]
+    pub fn new() -> Self {
+        Builder { added: Vec::new(), repeat: 1, jobs: 0 }
+    }
+
+    /// Adds a job specification, wanted `repeat` times (the seed's `AddJob`).
+    /// `None` means the default at the time of this call; 0 adds no job.
+    ///
+    /// # Errors
+    /// When something is wrong with the specification, or there are too many
+    /// jobs; nothing is added then.
+    pub fn add_job(
+        &mut self,
+        spec: JobSpec,
+        repeat: impl Into<Option<u32>>,
+    ) -> Result<&mut Self, AddJobError> {
+        let number = self.added.len() + 1;
+        let repeat = repeat.into().unwrap_or(self.repeat);
+        let errors = spec.check();
+        if !errors.is_empty() {
+            return Err(AddJobError::Spec { number, errors });
+        }
+        let jobs = self.jobs + u64::from(repeat);
+        if jobs > u64::from(MAX_JOBS) {
+            return Err(AddJobError::TooManyJobs { number, jobs });
+        }
+        self.jobs = jobs;
+        self.added.push((spec, repeat));
+        Ok(self)
+    }
+
+    /// Sets the default number of times to replicate a job, for the calls of
+    /// [`add_job`](Self::add_job) that follow (the seed's `SetRepeat`).
+    pub fn set_repeat(&mut self, repeat: u32) -> &mut Self {
+        self.repeat = repeat;
+        self
+    }
+
+    /// Generates the job specs described by the calls so far, in their order
+    /// (the seed's `MakeJobSpecs`). The copies of one job follow each other;
+    /// they differ in `repeat_index` alone, counted from 0.
+    #[must_use]
+    pub fn make_job_specs(&self) -> Vec<JobSpec> {
+        let copies = self.added.iter().flat_map(|(spec, repeat)| {
+            (0..*repeat).map(move |repeat_index| {
+                let mut copy = spec.clone();
+                copy.repeat_index = repeat_index;
+                copy
+            })
+        });
+        copies.collect()
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(cmd: &str) -> JobSpec {
+        JobSpec::new([cmd]).unwrap()
+    }
+
+    #[test]
+    fn jobs_come_once_each_in_the_order_added() {
+        let mut builder = Builder::new();
+        builder.add_job(spec("a"), None).unwrap();
+        builder.add_job(spec("b"), None).unwrap();
+        assert_eq!(builder.make_job_specs(), [spec("a"), spec("b")]);
+        assert_eq!(builder.make_job_specs().len(), 2, "asking changes nothing");
+    }
+
+    #[test]
+    fn the_default_repeat_counts_for_the_jobs_added_after_it() {
+        let mut builder = Builder::new();
+        builder.add_job(spec("a"), None).unwrap();
+        builder.set_repeat(2).add_job(spec("b"), None).unwrap();
+        builder.add_job(spec("c"), 1).unwrap();
+        builder.set_repeat(0).add_job(spec("d"), None).unwrap();
+        let cmds: Vec<String> = builder.make_job_specs().iter().map(JobSpec::script).collect();
+        assert_eq!(cmds, ["a\n", "b\n", "b\n", "c\n"]);
+    }
+
+    #[test]
+    fn copies_keep_the_name_and_are_told_apart_by_their_index() {
+        let mut builder = Builder::new();
+        builder.add_job(spec("a").name("n"), 3).unwrap();
+        let copies = builder.make_job_specs();
+        assert!(copies.iter().all(|copy| copy.name.as_deref() == Some("n")));
+        assert!(copies.iter().map(|copy| copy.repeat_index).eq(0..3));
+    }
+
+    #[test]
+    fn a_bad_job_is_refused_with_everything_that_is_wrong_and_not_added() {
+        let mut builder = Builder::new();
+        builder.add_job(spec("a"), None).unwrap();
+        let bad = spec("b").name("").env("1", "");
+        let error = builder.add_job(bad, None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "job 2: name \"\" is not accepted: one line of 1 to 255 bytes without control \
+             characters is; environment variable name \"1\" is not accepted: letters, digits \
+             and _ are, not beginning with a digit"
+        );
+        assert_eq!(builder.make_job_specs().len(), 1);
+    }
+
+    #[test]
+    fn more_jobs_than_a_run_may_have_are_refused_before_they_are_made() {
+        let mut builder = Builder::new();
+        builder.add_job(spec("a"), None).unwrap();
+        let error = builder.add_job(spec("b"), u32::MAX).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "job 2: 4294967296 jobs in all: at most 10000000 are accepted"
+        );
+    }
+}

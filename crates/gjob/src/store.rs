@@ -1,0 +1,227 @@
+//! The store: one SQLite database per run, in a directory of the run's own.
+//! Everything the manager knows is here before it acts on it; what is not
+//! here, the hosts' run logs say.
+//!
+//! One process writes, held by a lock on the run's directory; any number may
+//! read meanwhile.
+
+mod apply;
+mod read;
+mod run_dir;
+
+use std::path::{Path, PathBuf};
+
+use gjob_core::{Epoch, Event, HostLabel, JobSpec, RunId, Timestamp};
+use rusqlite::{Connection, OpenFlags, params};
+
+pub use read::{HostRow, JobRow, RunRow};
+pub use run_dir::{RunDir, RunDirError, StateDir};
+
+/// The version of the database's schema (SQLite's `user_version`).
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// Marks a file as gjob's (SQLite's `application_id`): "gjob" in ASCII.
+const APPLICATION_ID: i64 = 0x676a_6f62;
+
+/// The store can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database failed: a full disk, a damaged file.
+    #[error("store {path}: {source}")]
+    Database {
+        /// The database's file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// Another version's database.
+    #[error("store {path} has schema version {found}, this gjob reads version {SCHEMA_VERSION}")]
+    Version {
+        /// The database's file.
+        path: PathBuf,
+        /// The version it names.
+        found: i64,
+    },
+    /// A value in it that makes no sense.
+    #[error("store {path}: {what}")]
+    Content {
+        /// The database's file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The run's directory.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+    path: PathBuf,
+    /// Lets go of the run when the store is dropped; none for a reader.
+    _lock: Option<run_dir::RunLock>,
+}
+
+/// How far a host's run log is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOffset {
+    /// The host's position in the run.
+    pub host: u32,
+    /// Bytes.
+    pub offset: u64,
+}
+
+impl Store {
+    /// Makes the store of a new run.
+    ///
+    /// # Errors
+    /// When the run's directory or the database can't be written.
+    pub fn create(
+        dir: &RunDir,
+        settings: &str,
+        hosts: &[HostLabel],
+        specs: &[std::sync::Arc<JobSpec>],
+    ) -> Result<Store, StoreError> {
+        let lock = dir.lock()?;
+        dir.create_database()?;
+        let mut store = Store::connect(&dir.database(), OpenFlags::default(), Some(lock))?;
+        store.fill(dir.run(), settings, hosts, specs).map_err(|e| store.error(e))?;
+        Ok(store)
+    }
+
+    /// Opens an existing run to take it up, and counts its epoch on.
+    ///
+    /// # Errors
+    /// When another process has it, or it can't be read.
+    pub fn take_up(dir: &RunDir) -> Result<Store, StoreError> {
+        let lock = dir.lock()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let store = Store::connect(&dir.database(), flags, Some(lock))?;
+        store.check_version()?;
+        let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL";
+        store.db.execute(sql, []).map_err(|e| store.error(e))?;
+        Ok(store)
+    }
+
+    /// Opens an existing run to look at it.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn read(dir: &RunDir) -> Result<Store, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let store = Store::connect(&dir.database(), flags, None)?;
+        store.check_version()?;
+        Ok(store)
+    }
+
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Records what happened, and how far the hosts' logs are applied: all of
+    /// it, durably, or nothing.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing of it is recorded.
+    pub fn commit(&mut self, events: &[Event], offsets: &[LogOffset]) -> Result<(), StoreError> {
+        apply::commit(&mut self.db, events, offsets).map_err(|e| self.error(e))
+    }
+
+    /// Notes why the manager stops.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_ended(&self, why: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE run SET ended = ?1";
+        self.db.execute(sql, [why]).map(drop).map_err(|e| self.error(e))
+    }
+
+    fn connect(
+        path: &Path,
+        flags: OpenFlags,
+        lock: Option<run_dir::RunLock>,
+    ) -> Result<Store, StoreError> {
+        let fail = |source| StoreError::Database { path: path.to_owned(), source };
+        let db = Connection::open_with_flags(path, flags).map_err(fail)?;
+        db.busy_timeout(std::time::Duration::from_secs(10)).map_err(fail)?;
+        db.set_prepared_statement_cache_capacity(64);
+        Ok(Store { db, path: path.to_owned(), _lock: lock })
+    }
+
+    fn error(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Database { path: self.path.clone(), source }
+    }
+
+    fn fill(
+        &mut self,
+        run: &RunId,
+        settings: &str,
+        hosts: &[HostLabel],
+        specs: &[std::sync::Arc<JobSpec>],
+    ) -> Result<(), rusqlite::Error> {
+        // FULL: a launch that was sent must be found here after a power cut.
+        self.db.pragma_update(None, "journal_mode", "WAL")?;
+        self.db.pragma_update(None, "synchronous", "FULL")?;
+        let tx = self.db.transaction()?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        tx.execute_batch(include_str!("store/schema.sql"))?;
+        let created = now().0 as i64;
+        tx.execute(
+            "INSERT INTO run (id, created, epoch, settings) VALUES (?1, ?2, 1, ?3)",
+            params![run.as_str(), created, settings],
+        )?;
+        {
+            let mut insert =
+                tx.prepare("INSERT INTO hosts (ix, label, state) VALUES (?1, ?2, 'unknown')")?;
+            for (ix, label) in hosts.iter().enumerate() {
+                insert.execute(params![ix as i64, label.as_str()])?;
+            }
+            let mut insert =
+                tx.prepare("INSERT INTO jobs (idx, name, spec) VALUES (?1, ?2, ?3)")?;
+            for (index, spec) in specs.iter().enumerate() {
+                let json = serde_json::to_string(&**spec)
+                    .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+                insert.execute(params![index as i64, spec.name, json])?;
+            }
+        }
+        tx.commit()
+    }
+
+    fn check_version(&self) -> Result<(), StoreError> {
+        let found: i64 = self
+            .db
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(|e| self.error(e))?;
+        if found == SCHEMA_VERSION {
+            self.db.pragma_update(None, "synchronous", "FULL").map_err(|e| self.error(e))
+        } else {
+            Err(StoreError::Version { path: self.path.clone(), found })
+        }
+    }
+
+    /// The epoch of the manager that has the run.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn epoch(&self) -> Result<Epoch, StoreError> {
+        let sql = "SELECT epoch FROM run";
+        let epoch: i64 = self.db.query_row(sql, [], |row| row.get(0)).map_err(|e| self.error(e))?;
+        Ok(Epoch(epoch as u64))
+    }
+}
+
+/// The wall clock.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp(since.unwrap_or_default().as_millis() as u64)
+}
+
+#[cfg(test)]
+mod tests;

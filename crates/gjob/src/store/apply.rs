@@ -1,0 +1,171 @@
+//! Events into tables: the jobs' and attempts' rows are a fold over the events.
+
+use gjob_core::event::EventKind;
+use gjob_core::{Ending, Event, HostLabel, Key, State};
+use rusqlite::{Connection, Transaction, params};
+
+use super::LogOffset;
+
+pub(super) fn commit(
+    db: &mut Connection,
+    events: &[Event],
+    offsets: &[LogOffset],
+) -> Result<(), rusqlite::Error> {
+    let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for event in events {
+        log(&tx, event)?;
+        apply(&tx, event)?;
+    }
+    for LogOffset { host, offset } in offsets {
+        tx.prepare_cached("UPDATE hosts SET offset = ?2 WHERE ix = ?1")?
+            .execute(params![host, *offset as i64])?;
+    }
+    tx.commit()
+}
+
+fn log(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
+    let json = serde_json::to_string(&event.kind)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    tx.prepare_cached("INSERT INTO events (at, event) VALUES (?1, ?2)")?
+        .execute(params![event.at.0 as i64, json])
+        .map(drop)
+}
+
+fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
+    let at = event.at.0 as i64;
+    match &event.kind {
+        EventKind::RunBegan { .. } | EventKind::RunEnded { .. } => Ok(()),
+        EventKind::HostUp { host, hostname, slots } => tx
+            .prepare_cached(
+                "UPDATE hosts SET state = 'free', reason = NULL, hostname = ?2, slots = ?3
+                 WHERE label = ?1",
+            )?
+            .execute(params![host.as_str(), hostname, slots])
+            .map(drop),
+        EventKind::HostUnknown { host, reason } => host_state(tx, host, State::Unknown, reason),
+        EventKind::HostError { host, reason } => host_state(tx, host, State::Error, reason),
+        EventKind::JobAssigned { key, host } => assigned(tx, *key, host, at),
+        EventKind::JobStarted { key, id, started, .. } => {
+            let values = params![key.index, key.attempt, id.as_str(), started.0 as i64];
+            tx.prepare_cached(
+                "UPDATE attempts SET id = ?3, started = ?4 WHERE idx = ?1 AND attempt = ?2",
+            )?
+            .execute(values)?;
+            tx.prepare_cached(
+                "UPDATE jobs SET id = ?3, started = ?4 WHERE idx = ?1 AND attempt = ?2",
+            )?
+            .execute(values)
+            .map(drop)
+        }
+        EventKind::JobFinished { finish, .. } => finished(tx, finish),
+        EventKind::JobRefused { key, reason, .. } => closed(tx, *key, "refused", Some(reason), at),
+        EventKind::JobWithdrawn { key, .. } => closed(tx, *key, "withdrawn", None, at),
+        EventKind::JobLost { key, reason, .. } => closed(tx, *key, "lost", Some(reason), at),
+        EventKind::JobEnded { key, state, reason } => tx
+            .prepare_cached(
+                "UPDATE jobs SET state = ?2, reason = ?3, ended = coalesce(ended, ?4),
+                     host = coalesce(host,
+                         (SELECT host FROM attempts WHERE idx = ?1 AND attempt = ?5))
+                 WHERE idx = ?1",
+            )?
+            .execute(params![key.index, state.as_str(), reason, at, key.attempt])
+            .map(drop),
+    }
+}
+
+fn host_state(
+    tx: &Transaction<'_>,
+    host: &HostLabel,
+    state: State,
+    reason: &str,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached("UPDATE hosts SET state = ?2, reason = ?3 WHERE label = ?1")?
+        .execute(params![host.as_str(), state.as_str(), reason])
+        .map(drop)
+}
+
+fn assigned(
+    tx: &Transaction<'_>,
+    key: Key,
+    host: &HostLabel,
+    at: i64,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "INSERT INTO attempts (idx, attempt, host, assigned)
+         SELECT ?1, ?2, ix, ?4 FROM hosts WHERE label = ?3",
+    )?
+    .execute(params![key.index, key.attempt, host.as_str(), at])?;
+    tx.prepare_cached(
+        "UPDATE jobs SET state = 'busy', attempt = ?2, id = NULL, exit = NULL, signal = NULL,
+             reason = NULL, started = NULL, ended = NULL,
+             host = (SELECT ix FROM hosts WHERE label = ?3)
+         WHERE idx = ?1",
+    )?
+    .execute(params![key.index, key.attempt, host.as_str()])
+    .map(drop)
+}
+
+fn finished(tx: &Transaction<'_>, finish: &gjob_core::Finish) -> Result<(), rusqlite::Error> {
+    let Some(key) = finish.key else { return Ok(()) };
+    let (outcome, exit, signal) = match finish.ending {
+        Ending::Exit(code) => ("exit", Some(code), None),
+        Ending::Signal(number) => ("signal", None, Some(number)),
+    };
+    tx.prepare_cached(
+        "UPDATE attempts SET outcome = ?3, exit = ?4, signal = ?5, cause = ?6, id = ?7,
+             started = ?8, ended = ?9, user_us = ?10, system_us = ?11, max_rss_kib = ?12,
+             stdout_bytes = ?13, stderr_bytes = ?14
+         WHERE idx = ?1 AND attempt = ?2",
+    )?
+    .execute(params![
+        key.index,
+        key.attempt,
+        outcome,
+        exit,
+        signal,
+        finish.cause.map(gjob_core::Cause::as_str),
+        finish.id.as_str(),
+        finish.started.0 as i64,
+        finish.ended.0 as i64,
+        finish.user_us as i64,
+        finish.system_us as i64,
+        finish.max_rss_kib as i64,
+        finish.stdout_bytes as i64,
+        finish.stderr_bytes as i64,
+    ])?;
+    let own_failure = !finish.is_success() && finish.cause != Some(gjob_core::Cause::Killed);
+    tx.prepare_cached(
+        "UPDATE jobs SET state = 'free', id = ?3, exit = ?4, signal = ?5, started = ?6,
+             ended = ?7, failures = failures + ?8
+         WHERE idx = ?1 AND attempt = ?2",
+    )?
+    .execute(params![
+        key.index,
+        key.attempt,
+        finish.id.as_str(),
+        exit,
+        signal,
+        finish.started.0 as i64,
+        finish.ended.0 as i64,
+        own_failure,
+    ])
+    .map(drop)
+}
+
+/// An attempt that ended without an exit record.
+fn closed(
+    tx: &Transaction<'_>,
+    key: Key,
+    outcome: &str,
+    reason: Option<&str>,
+    at: i64,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "UPDATE attempts SET outcome = ?3, reason = ?4, ended = ?5
+         WHERE idx = ?1 AND attempt = ?2",
+    )?
+    .execute(params![key.index, key.attempt, outcome, reason, at])?;
+    tx.prepare_cached("UPDATE jobs SET state = 'free' WHERE idx = ?1 AND attempt = ?2")?
+        .execute(params![key.index, key.attempt])
+        .map(drop)
+}

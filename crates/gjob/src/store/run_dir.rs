@@ -1,0 +1,213 @@
+//! Where runs live on the manager's side: `$GJOB_STATE_DIR/runs/RUN/`, else
+//! below `$XDG_STATE_HOME/gjob`. A run's directory holds its database and the
+//! lock of the process that manages it.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use gjob_core::{RunId, Timestamp};
+use rustix::fs::{FlockOperation, flock};
+
+/// A run's directory can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunDirError {
+    /// No place for runs is known.
+    #[error("no home directory is known: set GJOB_STATE_DIR to a directory for runs")]
+    NoHome,
+    /// A directory or file of it.
+    #[error("{path}: {source}")]
+    Io {
+        /// The place.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// No such run.
+    #[error("no run {run} in {path}")]
+    NoRun {
+        /// The run asked for.
+        run: RunId,
+        /// Where runs are.
+        path: PathBuf,
+    },
+    /// There are no runs at all.
+    #[error("no runs in {path}")]
+    NoRuns {
+        /// Where runs are.
+        path: PathBuf,
+    },
+    /// Another process has the run.
+    #[error("run {run} is managed by another gjob process")]
+    Locked {
+        /// The run.
+        run: RunId,
+    },
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError + '_ {
+    move |source| RunDirError::Io { path: path.to_owned(), source }
+}
+
+/// The directory below which runs live.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    runs: PathBuf,
+}
+
+impl StateDir {
+    /// `$GJOB_STATE_DIR`, else `gjob` below the user's state directory.
+    ///
+    /// # Errors
+    /// When neither is known.
+    pub fn from_env() -> Result<StateDir, RunDirError> {
+        if let Some(dir) = std::env::var_os("GJOB_STATE_DIR").filter(|dir| !dir.is_empty()) {
+            return Ok(StateDir::new(PathBuf::from(dir)));
+        }
+        let base = etcetera::base_strategy::Xdg::new().map_err(|_| RunDirError::NoHome)?;
+        let state = base.state_dir().ok_or(RunDirError::NoHome)?;
+        Ok(StateDir::new(state.join("gjob")))
+    }
+
+    /// Runs below `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> StateDir {
+        StateDir { runs: dir.into().join("runs") }
+    }
+
+    /// Makes the directory of a new run; its id is today's next.
+    ///
+    /// # Errors
+    /// When it can't be made.
+    pub fn create_run(&self, today: Timestamp) -> Result<RunDir, RunDirError> {
+        private_dirs().create(&self.runs).map_err(io_error(&self.runs))?;
+        let date = today.date_string();
+        let last = self.runs()?.into_iter().filter(|run| run.order().0 == date).next_back();
+        let mut number = last.map_or(0, |run| run.order().1);
+        loop {
+            number += 1;
+            let Ok(run) = RunId::new(&date, number) else { return Err(RunDirError::NoHome) };
+            let path = self.runs.join(run.as_str());
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(RunDir { path, run }),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(io_error(&path)(e)),
+            }
+        }
+    }
+
+    /// Every run, oldest first.
+    ///
+    /// # Errors
+    /// When the directory can't be read; a missing one has no runs.
+    pub fn runs(&self) -> Result<Vec<RunId>, RunDirError> {
+        let entries = match std::fs::read_dir(&self.runs) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(io_error(&self.runs)(e)),
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut runs: Vec<RunId> = names.filter_map(|name| name.parse().ok()).collect();
+        runs.sort_by(|a, b| a.order().cmp(&b.order()));
+        Ok(runs)
+    }
+
+    /// The directory of `run`, or of the latest run that has a database.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find(&self, run: Option<&RunId>) -> Result<RunDir, RunDirError> {
+        let dir = |run: RunId| RunDir { path: self.runs.join(run.as_str()), run };
+        match run {
+            Some(run) => Some(dir(run.clone()))
+                .filter(|dir| dir.database().exists())
+                .ok_or_else(|| RunDirError::NoRun { run: run.clone(), path: self.runs.clone() }),
+            None => self
+                .runs()?
+                .into_iter()
+                .rev()
+                .map(dir)
+                .find(|dir| dir.database().exists())
+                .ok_or_else(|| RunDirError::NoRuns { path: self.runs.clone() }),
+        }
+    }
+}
+
+/// One run's directory.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    run: RunId,
+}
+
+impl RunDir {
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run.
+    #[must_use]
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// Its database's file.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.path.join("run.db")
+    }
+
+    /// Makes the database's file, empty and for the user alone.
+    pub(super) fn create_database(&self) -> Result<(), RunDirError> {
+        let path = self.database();
+        let mut options = OpenOptions::new();
+        options.create_new(true).write(true).mode(0o600);
+        options.open(&path).map(drop).map_err(io_error(&path))
+    }
+
+    /// Takes the run for this process, until the lock is dropped.
+    pub(super) fn lock(&self) -> Result<RunLock, RunDirError> {
+        let path = self.path.join("lock");
+        let file = self.lock_file(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(RunLock(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(RunDirError::Locked { run: self.run.clone() })
+            }
+            Err(e) => Err(io_error(&path)(e.into())),
+        }
+    }
+
+    fn lock_file(&self, path: &Path) -> Result<File, RunDirError> {
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io_error(path))
+    }
+
+    /// True while a process manages the run.
+    ///
+    /// # Errors
+    /// When the lock can't be looked at.
+    pub fn is_managed(&self) -> Result<bool, RunDirError> {
+        let path = self.path.join("lock");
+        let file = self.lock_file(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(e) => Err(io_error(&path)(e.into())),
+        }
+    }
+}
+
+/// Held while this process manages the run.
+#[derive(Debug)]
+pub(super) struct RunLock(#[expect(dead_code, reason = "dropping it gives the run back")] File);
+
+fn private_dirs() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+}
