@@ -1,1 +1,40 @@
-//! The worker side of gjob.
+//! The worker's side of gjob: what runs on a host.
+//!
+//! # Theory of operation
+//!
+//! The host's disk is the truth; every process here may die at any instant and
+//! nothing is lost with it.
+//!
+//! - A **slot** (`slot/`) is a small detached process that runs one job after another. It
+//!   makes the job directory, claims the attempt's key, starts `bash -e .cmds`,
+//!   waits for it, writes `.done`, and appends what happened to the run log.
+//! - The **agent** (`agent/`) is the far end of one link. It hands launches to slots,
+//!   and sends the manager what the run log holds, by offset. It never reports
+//!   what it merely believes: even its own findings go through the log.
+//! - A **claim** is a symbolic link `keys/INDEX.ATTEMPT` whose target is the
+//!   job id, or `withdrawn`. `symlink(2)` is atomic: whoever makes it decides
+//!   once and for all whether that attempt starts here.
+//! - A **job directory** (`jobdir/`) says by itself what became of its job. Its `.lock` is
+//!   held (flock) by the slot and by the job's own processes, and names the
+//!   slot; it is there before the claim is, so that a claim always leads to
+//!   something that is either alive, or over.
+//! - A process is boot id + pid + start time (`identity`), and is signalled
+//!   through a pidfd where the kernel has them.
+//!
+//! Everything is single-threaded: one `poll` loop in the agent, one in the slot.
+//! [`local`] does the same for one job directory by hand, without an agent.
+
+mod agent;
+mod claims;
+mod control;
+mod dispatch;
+mod host;
+mod identity;
+mod jobdir;
+pub mod local;
+mod orphan;
+mod processes;
+mod runlog;
+mod slot;
+
+pub use dispatch::dispatch;

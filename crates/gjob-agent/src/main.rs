@@ -1,2 +1,16 @@
-//! The slim worker program.
-fn main() {}
+//! The slim worker program: `gjob-agent agent` and `gjob-agent slot`, and
+//! nothing else. The big `gjob` program has the same two words.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gjob_agent::dispatch(std::env::args_os()).unwrap_or_else(|| {
+        // Where even stderr is gone there is nobody to tell.
+        let _ = writeln!(
+            std::io::stderr(),
+            "gjob-agent: expected `agent`, `agent --protocol`, `agent --verify HASH` or `slot`"
+        );
+        ExitCode::from(2)
+    })
+}

@@ -33,7 +33,7 @@ pub enum AddJobError {
     /// The specification has something wrong with it.
     #[error("job {number}: {}", all(errors))]
     Spec {
-        /// Which call of `add_job` it was, from 1.
+        /// Its position among the jobs added, from 1.
         number: usize,
         /// Everything that is wrong.
         errors: Vec<SpecError>,
@@ -41,7 +41,7 @@ pub enum AddJobError {
     /// More jobs than a run may have.
     #[error("job {number}: {jobs} jobs in all: at most {MAX_JOBS} are accepted")]
     TooManyJobs {
-        /// Which call of `add_job` it was, from 1.
+        /// Its position among the jobs added, from 1.
         number: usize,
         /// How many there would be.
         jobs: u64,

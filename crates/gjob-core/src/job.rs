@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::id::{HostLabel, JobId, Key};
+use crate::outcome::Finish;
 use crate::spec::JobSpec;
 use crate::state::State;
 
@@ -26,13 +27,26 @@ pub struct Job {
     pub attempt: u32,
     /// Its state.
     pub state: State,
+    /// The exit record of its latest attempt that has one.
+    pub finish: Option<Box<Finish>>,
+    /// Why it is not done, in one line, once that is settled.
+    pub reason: Option<String>,
 }
 
 impl Job {
     /// A job that waits, at position 0 (the seed's `Job(job_spec)`).
     #[must_use]
     pub fn new(spec: impl Into<Arc<JobSpec>>) -> Self {
-        Job { spec: spec.into(), id: None, host: None, index: 0, attempt: 0, state: State::Free }
+        Job {
+            spec: spec.into(),
+            id: None,
+            host: None,
+            index: 0,
+            attempt: 0,
+            state: State::Free,
+            finish: None,
+            reason: None,
+        }
     }
 
     /// Names its latest attempt; none before the first.

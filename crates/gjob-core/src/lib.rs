@@ -22,7 +22,7 @@ pub mod wire;
 
 pub use builder::Builder;
 pub use event::{Event, EventKind};
-pub use hosts::HostEntry;
+pub use hosts::{Cluster, HostEntry};
 pub use id::{Epoch, HostLabel, JobId, Key, RunId};
 pub use job::Job;
 pub use outcome::{Cause, Ending, Finish};

@@ -108,6 +108,7 @@ pub struct Scheduler {
     waiting: Waiting,
     tally: Tally,
     mode: Mode,
+    held: bool,
     out: VecDeque<Action>,
 }
 
@@ -128,6 +129,7 @@ impl Scheduler {
             waiting: Waiting::default(),
             tally: Tally::default(),
             mode: Mode::Running,
+            held: false,
             out: VecDeque::new(),
         };
         for init in jobs {

@@ -23,6 +23,9 @@ pub const SCHEMA_VERSION: i64 = 1;
 /// Marks a file as gjob's (SQLite's `application_id`): "gjob" in ASCII.
 const APPLICATION_ID: i64 = 0x676a_6f62;
 
+/// How the one process that writes opens the database.
+const WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// The store can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,7 +78,7 @@ pub struct LogOffset {
 }
 
 impl Store {
-    /// Makes the store of a new run.
+    /// Makes the store of a new run. It is there whole or not at all.
     ///
     /// # Errors
     /// When the run's directory or the database can't be written.
@@ -86,9 +89,14 @@ impl Store {
         specs: &[std::sync::Arc<JobSpec>],
     ) -> Result<Store, StoreError> {
         let lock = dir.lock()?;
-        dir.create_database()?;
-        let mut store = Store::connect(&dir.database(), OpenFlags::default(), Some(lock))?;
+        let unfinished = dir.create_database()?;
+        let mut store = Store::connect(&unfinished, WRITE, None)?;
         store.fill(dir.run(), settings, hosts, specs).map_err(|e| store.error(e))?;
+        let Store { db, path, .. } = store;
+        db.close().map_err(|(_, source)| StoreError::Database { path, source })?;
+        dir.publish_database(&unfinished)?;
+        let store = Store::connect(&dir.database(), WRITE, Some(lock))?;
+        store.check_version()?;
         Ok(store)
     }
 
@@ -98,8 +106,7 @@ impl Store {
     /// When another process has it, or it can't be read.
     pub fn take_up(dir: &RunDir) -> Result<Store, StoreError> {
         let lock = dir.lock()?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let store = Store::connect(&dir.database(), flags, Some(lock))?;
+        let store = Store::connect(&dir.database(), WRITE, Some(lock))?;
         store.check_version()?;
         let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL";
         store.db.execute(sql, []).map_err(|e| store.error(e))?;

@@ -9,7 +9,8 @@ pub struct HostEntry {
     pub slots: Option<u32>,
     /// The user to log in as; none leaves it to ssh's configuration.
     pub user: Option<String>,
-    /// Its name: what ssh is called with, or `:` for this machine.
+    /// Its name: what ssh is called with, or `:` for this machine. An IPv6
+    /// address stands here without brackets, as ssh wants it.
     pub name: String,
     /// The port; none leaves it to ssh's configuration.
     pub port: Option<u16>,
@@ -28,14 +29,18 @@ impl HostEntry {
         self.name == HostLabel::LOCAL
     }
 
-    /// What the manager calls the host: `[USER@]NAME[:PORT]`.
+    /// What the manager calls the host: `[USER@]NAME[:PORT]`, an IPv6 address
+    /// in brackets.
     ///
     /// # Errors
     /// When a part holds characters that no host name has.
     pub fn label(&self) -> Result<HostLabel, ParseIdError> {
         let user = self.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{user}{}{port}", self.name).parse()
+        match self.name.contains(':') && !self.is_local() {
+            true => format!("{user}[{}]{port}", self.name).parse(),
+            false => format!("{user}{}{port}", self.name).parse(),
+        }
     }
 
     /// What ssh is called with, behind `--`: `[USER@]NAME`.

@@ -112,24 +112,47 @@ impl Scheduler {
 
     /// Gives waiting jobs to hosts with room.
     pub(super) fn give_out(&mut self, now: Duration) {
-        if !matches!(self.mode, Mode::Running) {
-            return;
-        }
-        while self.give_out_picky(now) {}
-        while let Some(index) = self.waiting.first() {
-            let Some(host) = self.room.pick(&mut self.rng) else {
-                return;
-            };
-            self.waiting.remove(index);
-            self.assign(now, index, host);
+        if matches!(self.mode, Mode::Running) && !self.held {
+            while self.give_out_next(now).is_some() {}
         }
     }
 
-    /// Places one of the jobs that had better go to another host than before.
-    fn give_out_picky(&mut self, now: Duration) -> bool {
-        if self.waiting.picky().next().is_none() {
-            return false;
+    fn give_out_next(&mut self, now: Duration) -> Option<Key> {
+        if let Some(key) = self.give_out_picky(now) {
+            return Some(key);
         }
+        let index = self.waiting.first()?;
+        let host = self.room.pick(&mut self.rng)?;
+        self.waiting.remove(index);
+        Some(self.assign(now, index, host))
+    }
+
+    /// Gives nothing out until [`Scheduler::release`].
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Gives jobs out as hosts have room for them.
+    pub fn release(&mut self, now: Duration) {
+        self.held = false;
+        self.settle(now);
+    }
+
+    /// While held: gives out the next job alone, if a host has a free slot.
+    pub fn give_out_one(&mut self, now: Duration) -> Option<Key> {
+        let running = matches!(self.mode, Mode::Running);
+        if running && self.idle_slots() > 0 { self.give_out_next(now) } else { None }
+    }
+
+    /// True while no host answers.
+    #[must_use]
+    pub fn nobody_up(&self) -> bool {
+        !self.hosts.iter().any(|host| host.status == Status::Up)
+    }
+
+    /// Places one of the jobs that had better go to another host than before.
+    fn give_out_picky(&mut self, now: Duration) -> Option<Key> {
+        self.waiting.picky().next()?;
         let alone = self.hosts.iter().filter(|host| host.status == Status::Up).take(2).count() < 2;
         let found = self.waiting.picky().find_map(|(place, index)| {
             let host = match self.jobs[index as usize].avoid {
@@ -138,15 +161,12 @@ impl Scheduler {
             };
             host.map(|host| (place, index, host))
         });
-        let Some((place, index, host)) = found else {
-            return false;
-        };
+        let (place, index, host) = found?;
         self.waiting.remove_picky(place);
-        self.assign(now, index, host);
-        true
+        Some(self.assign(now, index, host))
     }
 
-    fn assign(&mut self, now: Duration, index: u32, host: HostIx) {
+    fn assign(&mut self, now: Duration, index: u32, host: HostIx) -> Key {
         let job = &mut self.jobs[index as usize];
         job.attempt += 1;
         let key = Key::new(index, job.attempt);
@@ -156,6 +176,7 @@ impl Scheduler {
         let label = self.hosts[host.at()].label.clone();
         self.emit(EventKind::JobAssigned { key, host: label });
         self.out.push_back(Action::Launch { host, key });
+        key
     }
 
     /// Asks unstarted jobs back from hosts that hold more than they can run

@@ -104,8 +104,9 @@ pub enum ToAgent {
 /// How an attachment begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attach {
-    /// The run.
-    pub run: RunId,
+    /// The run that is taken up; none only looks: nothing can be launched,
+    /// nothing is locked, and there is no run log to follow.
+    pub run: Option<RunId>,
     /// What the manager calls this host: several labels may lead to one host.
     pub host: HostLabel,
     /// The results directory; a relative one is below the home directory.

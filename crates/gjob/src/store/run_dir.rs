@@ -85,7 +85,7 @@ impl StateDir {
     pub fn create_run(&self, today: Timestamp) -> Result<RunDir, RunDirError> {
         private_dirs().create(&self.runs).map_err(io_error(&self.runs))?;
         let date = today.date_string();
-        let last = self.runs()?.into_iter().filter(|run| run.order().0 == date).next_back();
+        let last = self.runs()?.into_iter().rfind(|run| run.order().0 == date);
         let mut number = last.map_or(0, |run| run.order().1);
         loop {
             number += 1;
@@ -162,12 +162,19 @@ impl RunDir {
         self.path.join("run.db")
     }
 
-    /// Makes the database's file, empty and for the user alone.
-    pub(super) fn create_database(&self) -> Result<(), RunDirError> {
-        let path = self.database();
+    /// Makes the database's file under a name that nobody reads, empty and for
+    /// the user alone.
+    pub(super) fn create_database(&self) -> Result<PathBuf, RunDirError> {
+        let path = self.path.join("run.db.new");
         let mut options = OpenOptions::new();
         options.create_new(true).write(true).mode(0o600);
-        options.open(&path).map(drop).map_err(io_error(&path))
+        options.open(&path).map_err(io_error(&path))?;
+        Ok(path)
+    }
+
+    /// Gives the database its name.
+    pub(super) fn publish_database(&self, unfinished: &Path) -> Result<(), RunDirError> {
+        std::fs::rename(unfinished, self.database()).map_err(io_error(unfinished))
     }
 
     /// Takes the run for this process, until the lock is dropped.

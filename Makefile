@@ -1,0 +1,80 @@
+# `make help` lists what there is.
+
+CARGO ?= cargo
+# For every build, check and test: `make check CARGO_FLAGS=--locked`.
+CARGO_FLAGS ?=
+
+agents := gjob-agent-linux-x86_64 gjob-agent-linux-aarch64
+target := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: deps
+deps: ## Install what the tests need, where it is missing (OpenSSH, iproute2, a C compiler)
+	@.ci/deps
+
+.PHONY: build
+build: ## Build everything, unoptimized
+	$(CARGO) build --workspace $(CARGO_FLAGS)
+
+# The programs come first: tests start them, and send them to hosts.
+.PHONY: test
+test: deps build ## Run all tests
+	$(CARGO) test --workspace $(CARGO_FLAGS)
+
+.PHONY: demo
+demo: deps ## Build gjob and run a first example on this machine
+	$(CARGO) run --release $(CARGO_FLAGS) -- run examples/pi.txt -n 12 --show all
+
+.PHONY: check
+check: fmt lint core test doc deny ## All that CI runs
+
+.PHONY: fmt
+fmt: ## Is everything formatted?
+	$(CARGO) fmt --all --check
+
+.PHONY: lint
+lint: ## Is clippy content?
+	$(CARGO) clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
+
+# With the workspace, the core would get features that others ask for.
+.PHONY: core
+core: ## Does the core stand alone, with its own lints?
+	$(CARGO) clippy -p gjob-core $(CARGO_FLAGS) -- -D warnings
+
+.PHONY: doc
+doc: ## Do the docs build, without a broken link?
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items $(CARGO_FLAGS)
+
+.PHONY: deny
+deny: ## Are the dependencies' licences and sources as deny.toml wants them?
+	@if $(CARGO) deny --version >/dev/null 2>&1; \
+	then $(CARGO) deny --all-features check bans licenses sources; \
+	else echo 'cargo-deny is not installed; passed over (cargo install cargo-deny --locked)'; fi
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	$(CARGO) bench --workspace $(CARGO_FLAGS)
+
+.PHONY: install
+install: ## Install gjob; with the agents in it, if `make agents` came before
+	$(CARGO) install --path crates/gjob-cli --locked
+
+.PHONY: agents
+agents: $(agents:%=target/agents/%) ## Build the slim static agents that are sent to hosts
+	@ls -l target/agents
+
+# rustc's own linker serves both platforms; nothing in the agent is C.
+target/agents/gjob-agent-linux-%: FORCE
+	@[ -d "$$(rustc --print target-libdir --target $*-unknown-linux-musl)" ] || \
+	    rustup target add $*-unknown-linux-musl
+	CARGO_TARGET_$(shell echo $* | tr a-z A-Z)_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
+	    $(CARGO) build -p gjob-agent --profile agent --target $*-unknown-linux-musl $(CARGO_FLAGS)
+	@mkdir -p $(@D)
+	@cmp -s $(target)/$*-unknown-linux-musl/agent/gjob-agent $@ || \
+	    install -m 755 $(target)/$*-unknown-linux-musl/agent/gjob-agent $@
+
+.PHONY: FORCE
+FORCE:

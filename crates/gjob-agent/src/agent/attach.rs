@@ -1,0 +1,208 @@
+//! From the first message to an agent that is attached: directories, the lock
+//! on the run, the run log and where in it the manager is.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gjob_core::record::{ParseRecordError, RECORD_VERSION};
+use gjob_core::wire::{Attach, FromAgent, Welcome};
+use gjob_core::{HostLabel, Record, RunId};
+
+use super::lock::{LockError, RunLock};
+use super::tail::{Tail, TailError};
+use crate::host;
+use crate::jobdir::{Layout, RunDir, create_private_dir};
+use crate::runlog::RunLog;
+
+/// How long a line that has no end yet may still be one being written.
+const BEING_WRITTEN: Duration = Duration::from_millis(20);
+
+/// A run taken up.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) run: RunId,
+    pub(crate) host: HostLabel,
+    pub(crate) layout: Layout,
+    pub(crate) run_dir: RunDir,
+    pub(crate) hostname: String,
+    pub(crate) cpus: u32,
+    pub(crate) slots: u32,
+    pub(crate) log: RunLog,
+    pub(crate) tail: Tail,
+    pub(crate) _lock: RunLock,
+}
+
+/// Why a run was not taken up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum AttachError {
+    /// There is nothing to take a relative path from.
+    #[error("results directory {0:?} is relative, and HOME names no directory to take it from")]
+    NoHome(String),
+    /// A directory is missing and can't be made, or is somebody else's.
+    #[error("make directory {path}: {source}")]
+    Directory {
+        /// Which.
+        path: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The run is another's.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The run log can't be followed.
+    #[error(transparent)]
+    Tail(#[from] TailError),
+    /// The run log can't be written.
+    #[error("write the run log {path}: {source}")]
+    Log {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The run log is another version's.
+    #[error(transparent)]
+    Version(#[from] ParseRecordError),
+}
+
+impl AttachError {
+    /// True when trying again can't help.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            AttachError::NoHome(_) | AttachError::Version(_) => true,
+            AttachError::Lock(LockError::Outdated { .. }) => true,
+            AttachError::Lock(LockError::Stuck { .. }) => false,
+            AttachError::Tail(TailError::Io(source))
+            | AttachError::Lock(LockError::Io { source, .. })
+            | AttachError::Directory { source, .. }
+            | AttachError::Log { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            AttachError::Tail(_) => true,
+        }
+    }
+}
+
+impl Attached {
+    /// Takes up `run`.
+    pub(crate) fn new(run: RunId, attach: Attach) -> Result<Self, AttachError> {
+        let layout = layout(&attach)?;
+        let run_dir = layout.run_dir(&run, &attach.host);
+        let hostname = host::hostname();
+        make_directories(&layout, &run_dir, &hostname)?;
+        let lock = RunLock::take(&run_dir.lock(), attach.epoch)?;
+        let log = open_log(&run_dir.log(), &run, &attach.host)?;
+        let tail = Tail::open(&run_dir.log(), attach.offset)?;
+        let cpus = host::cpus();
+        Ok(Attached {
+            run,
+            slots: attach.slots.unwrap_or(cpus).max(1),
+            host: attach.host,
+            layout,
+            run_dir,
+            hostname,
+            cpus,
+            log,
+            tail,
+            _lock: lock,
+        })
+    }
+}
+
+/// The results directory that the manager means.
+pub(crate) fn layout(attach: &Attach) -> Result<Layout, AttachError> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    expand(&attach.results_dir, home.as_deref())
+        .map(Layout::new)
+        .ok_or_else(|| AttachError::NoHome(attach.results_dir.clone()))
+}
+
+/// What the host says of itself.
+pub(crate) fn welcome(layout: &Layout, slots: Option<u32>) -> FromAgent {
+    let cpus = host::cpus();
+    FromAgent::Welcome(Box::new(Welcome {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        hostname: host::hostname(),
+        boot_id: host::boot_id().to_owned(),
+        results_dir: layout.results().display().to_string(),
+        cpus,
+        memory_bytes: host::memory_bytes(),
+        slots: slots.unwrap_or(cpus).max(1),
+    }))
+}
+
+/// An absolute results directory; a relative one, and `~/…`, is below `home`.
+fn expand(results: &str, home: Option<&Path>) -> Option<PathBuf> {
+    let path = Path::new(results.strip_prefix("~/").unwrap_or(results));
+    if path.is_absolute() {
+        return Some(path.to_owned());
+    }
+    home.filter(|home| home.is_absolute()).map(|home| home.join(path))
+}
+
+fn make_directories(layout: &Layout, run: &RunDir, hostname: &str) -> Result<(), AttachError> {
+    let private =
+        [layout.private(), layout.bin(), layout.blobs(), run.keys(), layout.host_dir(hostname)];
+    private.iter().try_for_each(|path| {
+        create_private_dir(path)
+            .map_err(|source| AttachError::Directory { path: path.display().to_string(), source })
+    })
+}
+
+/// Opens the run log for appending: with its first line, and ending in a newline.
+fn open_log(path: &Path, run: &RunId, host: &HostLabel) -> Result<RunLog, AttachError> {
+    let named = |source| AttachError::Log { path: path.display().to_string(), source };
+    let mut log = RunLog::open(path).map_err(named)?;
+    if std::fs::metadata(path).map_err(named)?.len() == 0 {
+        log.append(&Record::Log { version: RECORD_VERSION, run: run.clone(), host: host.clone() });
+        log.flush().map_err(named)?;
+        return Ok(log);
+    }
+    if let Err(error @ ParseRecordError::Version { .. }) = first_line(path).map_err(named)? {
+        return Err(error.into());
+    }
+    if is_torn(path).map_err(named)? {
+        std::thread::sleep(BEING_WRITTEN);
+        if is_torn(path).map_err(named)? {
+            log.end_torn_line().map_err(named)?;
+        }
+    }
+    Ok(log)
+}
+
+fn first_line(path: &Path) -> io::Result<Result<Record, ParseRecordError>> {
+    use std::io::BufRead as _;
+    let mut line = Vec::new();
+    let file = io::Read::take(std::fs::File::open(path)?, 16 * 1024);
+    io::BufReader::new(file).read_until(b'\n', &mut line)?;
+    Ok(Record::parse(line.trim_ascii_end()))
+}
+
+fn is_torn(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt as _;
+    let file = std::fs::File::open(path)?;
+    let mut last = [b'\n'];
+    if let Some(before_last) = file.metadata()?.len().checked_sub(1) {
+        file.read_exact_at(&mut last, before_last)?;
+    }
+    Ok(last != [b'\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_results_directory_is_below_the_home_directory() {
+        let home = Some(Path::new("/home/a"));
+        assert_eq!(expand("r", home), Some("/home/a/r".into()));
+        assert_eq!(expand("~/r", home), Some("/home/a/r".into()));
+        assert_eq!(expand("/r", None), Some("/r".into()));
+        assert_eq!(expand("r", None), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! Newest manager wins: one agent per run and host label, and the one with the
+//! greater epoch takes it from the other, by ending it.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gjob_core::Epoch;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{Process, ProcessIdentity};
+use crate::jobdir::{read_json, to_json};
+
+/// How long the older agent gets after TERM.
+const TERM_GRACE: Duration = Duration::from_secs(2);
+
+/// How long taking the lock may take in all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is tried.
+const STEP: Duration = Duration::from_millis(10);
+
+/// Why the run was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum LockError {
+    /// Another manager took the run later than this one.
+    #[error(
+        "epoch {ours} is not newer than epoch {theirs}, with which another gjob has taken up this run since"
+    )]
+    Outdated {
+        /// The one asked for.
+        ours: Epoch,
+        /// The one in the lock file.
+        theirs: Epoch,
+    },
+    /// The older agent does not go away.
+    #[error("the agent of epoch {theirs} holds {path} and could not be ended")]
+    Stuck {
+        /// Its epoch.
+        theirs: Epoch,
+        /// The lock file.
+        path: String,
+    },
+    /// The lock file is out of order.
+    #[error("lock {path}: {source}")]
+    Io {
+        /// The lock file.
+        path: String,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// Who is attached.
+#[derive(Debug, Serialize, Deserialize)]
+struct Holder {
+    epoch: Epoch,
+    #[serde(flatten)]
+    agent: ProcessIdentity,
+}
+
+/// The lock on a run; let go of when it is dropped, or its process dies.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    /// Takes the lock at `path` for an attachment of this epoch.
+    pub(crate) fn take(path: &Path, epoch: Epoch) -> Result<Self, LockError> {
+        let named = |source| LockError::Io { path: path.display().to_string(), source };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(path)
+            .map_err(named)?;
+        let began = Instant::now();
+        while !try_lock(&file).map_err(named)? {
+            let holder = read_holder(&file);
+            let theirs = holder.as_ref().map_or(Epoch(0), |holder| holder.epoch);
+            // An unreadable holder is one that is just writing its name.
+            if holder.is_some() && epoch <= theirs {
+                return Err(LockError::Outdated { ours: epoch, theirs });
+            }
+            if began.elapsed() >= PATIENCE {
+                let path = path.display().to_string();
+                return Err(LockError::Stuck { theirs, path });
+            }
+            if let Some(agent) = holder.and_then(|holder| Process::open(&holder.agent)) {
+                end(&agent);
+            }
+            std::thread::sleep(STEP);
+        }
+        if let Some(last) = read_holder(&file)
+            && epoch < last.epoch
+        {
+            let theirs = last.epoch;
+            return Err(LockError::Outdated { ours: epoch, theirs });
+        }
+        write_holder(&file, epoch).map_err(named)?;
+        Ok(RunLock { _file: file })
+    }
+}
+
+fn try_lock(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_holder(file: &File) -> Option<Holder> {
+    let mut json = [0; 1024];
+    let length = file.read_at(&mut json, 0).ok()?;
+    read_json(&json[..length]).ok()
+}
+
+fn write_holder(file: &File, epoch: Epoch) -> io::Result<()> {
+    let json = to_json(Holder { epoch, agent: ProcessIdentity::of_self()? })?;
+    file.set_len(0)?;
+    file.write_all_at(&json, 0)
+}
+
+/// Ends an older agent. Its slots and jobs are not touched by that.
+fn end(agent: &Process) {
+    // What does not help shows in the lock, which stays held.
+    let _ = agent.signal(Signal::TERM);
+    let deadline = Instant::now() + TERM_GRACE;
+    while !agent.is_gone() {
+        if Instant::now() >= deadline {
+            let _ = agent.signal(Signal::KILL);
+            return;
+        }
+        std::thread::sleep(STEP);
+    }
+}

@@ -1,0 +1,101 @@
+//! Finds out what became of an attempt that the run log leaves open, and adds
+//! what it lacks.
+
+use gjob_core::record::one_line;
+use gjob_core::{Finish, JobId, Key, Record};
+
+use super::Agent;
+use super::slots::AdoptedSlot;
+use crate::claims::Claim;
+use crate::identity::Process;
+use crate::jobdir::{JobDir, LockFile, LockState};
+use crate::{host, orphan};
+
+impl Agent {
+    /// After attaching: everything that was begun and has no end in the log.
+    pub(super) fn recover_all(&mut self) {
+        let claimed = self.claims.all().unwrap_or_default();
+        let open = claimed.into_iter().filter(|key| !self.fates.is_known(*key));
+        let keys: Vec<Key> = open.chain(self.fates.running()).collect();
+        for key in keys {
+            self.recover(key);
+        }
+    }
+
+    /// Finds out about one attempt: its slot lives and is adopted, or it is over.
+    pub(super) fn recover(&mut self, key: Key) {
+        if self.fates.is_over(key) || self.has_slot(key) {
+            return;
+        }
+        match self.claims.read(key) {
+            Ok(Some(Claim::Job(id))) => self.recover_job(key, &id),
+            Ok(Some(Claim::Withdrawn)) => self.append(&Record::Withdrawn { key, at: host::now() }),
+            Ok(None) => self.lose(key, None, "its claim is gone"),
+            Err(error) => self.complain(&format!("read the claim of {key}: {error}")),
+        }
+    }
+
+    fn recover_job(&mut self, key: Key, id: &JobId) {
+        if !id.as_str().starts_with(&format!("{}/", self.hostname)) {
+            // Another machine's, in a results directory that we share with it
+            // under one label: from here, nothing can be known of it.
+            return;
+        }
+        let dir = match JobDir::open_below(self.layout.results(), id) {
+            Ok(dir) => dir,
+            Err(error) => {
+                let reason = format!("its job directory can't be opened: {error}");
+                return self.lose(key, Some(id), &reason);
+            }
+        };
+        let lock: Option<LockFile> = dir.read(".lock").unwrap_or(None);
+        if let Some(lock) = &lock
+            && let Some(process) = Process::open(&lock.slot)
+        {
+            self.adopted.push(AdoptedSlot { key, process, number: lock.number });
+            return;
+        }
+        // Its slot is dead: all that it has appended is there to be read.
+        self.notice_records();
+        if !self.fates.is_over(key) {
+            let restarted = lock.is_some_and(|lock| lock.slot.is_of_another_boot());
+            self.conclude(key, id, &dir, restarted);
+        }
+    }
+
+    /// Ends what is left of a job without a slot, and records its end.
+    fn conclude(&mut self, key: Key, id: &JobId, dir: &JobDir, restarted: bool) {
+        let left = if restarted { String::new() } else { end_orphans(dir) };
+        match dir.read::<Finish>(".done") {
+            Ok(Some(finish)) if finish.key == Some(key) => {
+                self.append(&Record::Finished(finish));
+            }
+            _ if restarted => self.lose(key, Some(id), "the host was restarted while it ran"),
+            _ => self.lose(key, Some(id), &format!("its slot died while it ran{left}")),
+        }
+    }
+
+    fn lose(&mut self, key: Key, id: Option<&JobId>, reason: &str) {
+        self.append(&Record::Lost {
+            key,
+            id: id.cloned(),
+            reason: one_line(reason),
+            at: host::now(),
+        });
+    }
+}
+
+/// Ends a job's processes; says what is left of them.
+fn end_orphans(dir: &JobDir) -> String {
+    let survivors = match orphan::end(dir, std::time::Duration::ZERO) {
+        Ok(survivors) => survivors,
+        Err(error) => return format!("; its processes could not be looked for: {error}"),
+    };
+    if !survivors.is_empty() {
+        format!("; processes {survivors:?} could not be ended")
+    } else if matches!(dir.lock_state(), Ok(LockState::Held)) {
+        "; a process that can't be found still holds its lock".to_owned()
+    } else {
+        String::new()
+    }
+}

@@ -1,0 +1,59 @@
+//! The two hidden commands, `agent` and `slot`, for whichever program holds
+//! them. Everything else on a command line is not for this crate.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use gjob_core::wire::PROTOCOL;
+
+use crate::{agent, slot};
+
+/// Runs the program as an agent or a slot if that is what its arguments ask
+/// for; none when the command line is for someone else.
+///
+/// `args` begins with the program's name, as [`std::env::args_os`] does.
+pub fn dispatch(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let args: Vec<OsString> = args.take(5).collect();
+    let words: Vec<Option<&str>> = args.iter().skip(1).map(|word| word.to_str()).collect();
+    match words.as_slice() {
+        [Some("agent")] => Some(agent::run()),
+        [Some("agent"), Some("--protocol")] => Some(print_protocol()),
+        [Some("agent"), Some("--verify"), Some(hash)] => Some(verify(hash)),
+        [Some("slot")] => Some(slot::run()),
+        [Some("agent" | "slot"), ..] => Some(ExitCode::from(2)),
+        _ => None,
+    }
+}
+
+fn print_protocol() -> ExitCode {
+    exit_code(writeln!(io::stdout(), "{PROTOCOL}").is_ok())
+}
+
+/// Succeeds when this very executable has the hash.
+fn verify(hash: &str) -> ExitCode {
+    let found = File::open("/proc/self/exe").and_then(|mut file| {
+        let mut hasher = blake3::Hasher::new();
+        io::copy(&mut file, &mut hasher)?;
+        Ok(hasher.finalize())
+    });
+    exit_code(found.is_ok_and(|found| found.to_hex().as_str().eq_ignore_ascii_case(hash)))
+}
+
+fn exit_code(success: bool) -> ExitCode {
+    if success { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_command_lines_are_left_alone() {
+        let words = |line: &str| dispatch(line.split(' ').map(OsString::from));
+        assert!(words("gjob").is_none());
+        assert!(words("gjob run agent").is_none());
+        assert!(words("gjob agent --unknown").is_some());
+    }
+}

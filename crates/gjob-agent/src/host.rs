@@ -1,0 +1,75 @@
+//! What this machine says of itself: its name, boot, processors, memory and
+//! clock.
+
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use gjob_core::Timestamp;
+
+/// The longest host name used in a path, bytes.
+const MAX_HOSTNAME: usize = 200;
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since_epoch.as_millis() as u64)
+}
+
+/// The kernel's boot id; empty where there is none, which equals no real one.
+pub(crate) fn boot_id() -> &'static str {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    BOOT_ID.get_or_init(|| {
+        std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    })
+}
+
+/// The machine's name as one harmless component of a path.
+pub(crate) fn hostname() -> String {
+    sanitize(&rustix::system::uname().nodename().to_string_lossy())
+}
+
+fn sanitize(name: &str) -> String {
+    let mut clean: String = name
+        .chars()
+        .take(MAX_HOSTNAME)
+        .map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' | '_' => c,
+            _ => '_',
+        })
+        .collect();
+    if clean.is_empty() {
+        "host".clone_into(&mut clean);
+    } else if clean.starts_with('.') {
+        clean.replace_range(..1, "_");
+    }
+    clean
+}
+
+/// Processors this process may use.
+pub(crate) fn cpus() -> u32 {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1))
+}
+
+/// Memory in all, bytes.
+pub(crate) fn memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::JobId;
+
+    use super::*;
+
+    #[test]
+    fn any_host_name_becomes_part_of_a_job_id() {
+        for name in ["node1.lab", "", "..", "a b/c", "näme", &"x".repeat(999)] {
+            let clean = sanitize(name);
+            assert!(JobId::new(&clean, "2026-11-22", 1).is_ok(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! One open job directory. Every file in it is reached from the directory's own
+//! descriptor, and never through a symbolic link.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use gjob_core::JobId;
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, renameat, statat,
+    unlinkat,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::files::{read_json, to_json};
+
+/// The longest of gjob's own files that is read, bytes.
+const MAX_OWN_FILE: u64 = 4 * 1024 * 1024;
+
+/// Bytes kept free for a record that must be written when the disk is full.
+const RESERVE: [u8; 1024] = [b' '; 1024];
+
+/// How directories are opened.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// An open job directory.
+#[derive(Debug)]
+pub(crate) struct JobDir {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+/// Whether anything of a job still holds its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LockState {
+    /// There is no lock: it was never begun.
+    Absent,
+    /// Nobody holds it: the job is over.
+    Free,
+    /// Its slot, or a process of its own, lives.
+    Held,
+}
+
+impl JobDir {
+    /// Opens an existing directory.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let fd = rustix::fs::open(path, DIRECTORY, Mode::empty())?;
+        Ok(JobDir { path: path.to_owned(), fd })
+    }
+
+    /// Opens the directory of `id` below `results`, through no symbolic link.
+    pub(crate) fn open_below(results: &Path, id: &JobId) -> io::Result<Self> {
+        let top = DIRECTORY.difference(OFlags::NOFOLLOW);
+        let mut fd = rustix::fs::open(results, top, Mode::empty())?;
+        for component in id.as_str().split('/') {
+            fd = openat(&fd, component, DIRECTORY, Mode::empty())?;
+        }
+        Ok(JobDir { path: results.join(id.as_str()), fd })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a file that must not be there yet.
+    pub(crate) fn create(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        Ok(openat(&self.fd, name, flags, Mode::from_raw_mode(0o600))?.into())
+    }
+
+    /// Makes a file for a job's output, empty, whatever a start that came to
+    /// nothing has left.
+    pub(crate) fn create_output(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY
+            | OFlags::CREATE
+            | OFlags::TRUNC
+            | OFlags::APPEND
+            | OFlags::NOFOLLOW
+            | OFlags::CLOEXEC;
+        Ok(openat(&self.fd, name, flags, Mode::from_raw_mode(0o600))?.into())
+    }
+
+    /// Makes `.lock` and takes it, on a descriptor that the processes started
+    /// from here on inherit: while one of them lives it is held.
+    pub(crate) fn take_lock(&self) -> io::Result<File> {
+        // No CLOEXEC, on this one descriptor.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let fd = openat(&self.fd, ".lock", flags, Mode::from_raw_mode(0o600))?;
+        flock(&fd, FlockOperation::LockExclusive)?;
+        Ok(fd.into())
+    }
+
+    /// Whether anything of the job is alive.
+    pub(crate) fn lock_state(&self) -> io::Result<LockState> {
+        let Some(file) = self.open_file(".lock")? else {
+            return Ok(LockState::Absent);
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(LockState::Free),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(LockState::Held),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens a regular file for reading; none when there is none.
+    pub(crate) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
+        // NONBLOCK: a fifo put there by the job must not stop us.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = match openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if FileType::from_raw_mode(fstat(&fd)?.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{name} is no regular file"),
+            ));
+        }
+        Ok(Some(fd.into()))
+    }
+
+    /// Reads one of the JSON files; none when it isn't there or holds nothing yet.
+    pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
+        let Some(file) = self.open_file(name)? else {
+            return Ok(None);
+        };
+        let mut json = Vec::new();
+        file.take(MAX_OWN_FILE).read_to_end(&mut json)?;
+        if json.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        read_json(&json).map(Some)
+    }
+
+    /// Writes one of the JSON files so that it is there whole or not at all.
+    pub(crate) fn replace<T: Serialize>(&self, name: &str, temp: &str, body: T) -> io::Result<()> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file: File = openat(&self.fd, temp, flags, Mode::from_raw_mode(0o600))?.into();
+        file.write_all_at(&to_json(body)?, 0)?;
+        self.rename(temp, name)
+    }
+
+    /// Makes a file with room for a record in it.
+    pub(crate) fn reserve(&self, name: &str) -> io::Result<Reserved> {
+        let file = self.create(name)?;
+        file.write_all_at(&RESERVE, 0)?;
+        Ok(Reserved { file })
+    }
+
+    /// Renames a file.
+    pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Removes a file if it is there.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A file's length in bytes, 0 when it can't be told.
+    pub(crate) fn length(&self, name: &str) -> u64 {
+        statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size as u64)
+    }
+
+    /// Which file `.lock` is: device and inode.
+    pub(crate) fn lock_inode(&self) -> io::Result<(u64, u64)> {
+        let stat = statat(&self.fd, ".lock", AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// Removes a directory in which nothing was begun.
+    pub(crate) fn discard(self) -> io::Result<()> {
+        self.remove(".lock")?;
+        std::fs::remove_dir(&self.path)
+    }
+}
+
+/// A file that already has the room its content will need.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    file: File,
+}
+
+impl Reserved {
+    /// Writes the content in place of the room.
+    pub(crate) fn fill<T: Serialize>(&self, body: T) -> io::Result<()> {
+        let json = to_json(body)?;
+        self.file.write_all_at(&json, 0)?;
+        self.file.set_len(json.len() as u64)
+    }
+}

@@ -1,0 +1,104 @@
+//! Paths below the results directory.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use gjob_core::wire::BlobHash;
+use gjob_core::{HostLabel, JobId, RunId};
+
+/// A results directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    results: PathBuf,
+}
+
+impl Layout {
+    /// The layout below `results`, an absolute path.
+    pub(crate) fn new(results: PathBuf) -> Self {
+        Layout { results }
+    }
+
+    /// The results directory itself.
+    pub(crate) fn results(&self) -> &Path {
+        &self.results
+    }
+
+    /// Where the job directories of a host are.
+    pub(crate) fn host_dir(&self, hostname: &str) -> PathBuf {
+        self.results.join(hostname)
+    }
+
+    /// A job's directory.
+    pub(crate) fn job_dir(&self, id: &JobId) -> PathBuf {
+        self.results.join(id.as_str())
+    }
+
+    /// What is gjob's own.
+    pub(crate) fn private(&self) -> PathBuf {
+        self.results.join(".gjob")
+    }
+
+    /// Copies of the program, by hash.
+    pub(crate) fn bin(&self) -> PathBuf {
+        self.private().join("bin")
+    }
+
+    /// Staged input files.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.private().join("blobs")
+    }
+
+    /// One staged input file.
+    pub(crate) fn blob(&self, hash: &BlobHash) -> PathBuf {
+        self.blobs().join(hash.to_string())
+    }
+
+    /// What belongs to one run on what the manager calls one host.
+    pub(crate) fn run_dir(&self, run: &RunId, host: &HostLabel) -> RunDir {
+        RunDir { path: self.private().join("runs").join(run.as_str()).join(host.to_file_name()) }
+    }
+}
+
+/// A run's own directory on a host.
+#[derive(Clone, Debug)]
+pub(crate) struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// The run log.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// Who is attached.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
+    /// The claims.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.path.join("keys")
+    }
+
+    /// What slots say on their standard error.
+    pub(crate) fn slots_err(&self) -> PathBuf {
+        self.path.join("slots.err")
+    }
+}
+
+/// Makes a directory and those above it, 0700, or takes one that nobody else
+/// can write to.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let meta = std::fs::symlink_metadata(path)?;
+    if !meta.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    if meta.permissions().mode() & 0o022 != 0 {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write to it"));
+    }
+    Ok(())
+}

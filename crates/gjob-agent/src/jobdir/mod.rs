@@ -1,0 +1,13 @@
+//! Job directories and where everything lies below the results directory.
+
+mod allocate;
+mod dir;
+mod files;
+mod layout;
+
+pub(crate) use allocate::Allocator;
+pub(crate) use dir::{JobDir, LockState, Reserved};
+pub(crate) use files::{
+    Action, ControlFile, InputFile, JobFile, LockFile, PidFile, read_json, to_json,
+};
+pub(crate) use layout::{Layout, RunDir, create_private_dir};

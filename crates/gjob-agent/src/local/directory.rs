@@ -1,0 +1,92 @@
+//! Making and deleting job directories.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gjob_core::{JobId, State};
+
+use super::state_of;
+use crate::host;
+use crate::jobdir::{Allocator, JobDir, Layout, create_private_dir};
+
+/// A job directory could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MkdirError {
+    /// The results directory can't be used.
+    #[error("make a job directory in {path}: {source}")]
+    Io {
+        /// The results directory.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// A job directory could not be deleted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// Its path is not that of one.
+    #[error("delete {path}: it is no job directory, RESULTS/HOSTNAME/DATE-N")]
+    NotAJobDirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Its job runs.
+    #[error("delete {path}: its job runs; kill it first")]
+    Busy {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It can't be removed.
+    #[error("delete {path}: {source}")]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// The id of the job whose directory `path` is: its last two components.
+#[must_use]
+pub fn job_id(path: &Path) -> Option<JobId> {
+    let name = path.file_name()?.to_str()?;
+    let hostname = path.parent()?.file_name()?.to_str()?;
+    format!("{hostname}/{name}").parse().ok()
+}
+
+/// Makes the next job directory of this host below `results`.
+///
+/// # Errors
+/// When the directory can't be made.
+pub fn mkdir(results: &Path) -> Result<JobId, MkdirError> {
+    make_job_dir(results).map_err(|source| MkdirError::Io { path: results.to_owned(), source })
+}
+
+fn make_job_dir(results: &Path) -> io::Result<JobId> {
+    let layout = Layout::new(std::path::absolute(results)?);
+    create_private_dir(&layout.private())?;
+    let allocator = Allocator::open(layout, host::hostname())?;
+    let (id, _) = allocator.allocate(&host::now().date_string())?;
+    Ok(id)
+}
+
+/// Removes a job directory with everything in it.
+///
+/// # Errors
+/// When it is none, or its job runs.
+pub fn delete(dir: &Path) -> Result<(), DeleteError> {
+    let path = || dir.to_owned();
+    let io_error = |source| DeleteError::Io { path: path(), source };
+    let absolute = dir.canonicalize().map_err(io_error)?;
+    if job_id(&absolute).is_none() || !absolute.is_dir() {
+        return Err(DeleteError::NotAJobDirectory { path: path() });
+    }
+    let open = JobDir::open(&absolute).map_err(io_error)?;
+    if state_of(&open).map_err(io_error)? == State::Busy {
+        return Err(DeleteError::Busy { path: path() });
+    }
+    std::fs::remove_dir_all(&absolute).map_err(io_error)
+}

@@ -1,0 +1,201 @@
+//! Ending, pausing and resuming a running job.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use gjob_core::{Cause, State};
+use rustix::fs::inotify;
+
+use super::state_of;
+use super::wait::is_readable;
+use crate::control::{self, Delivery};
+use crate::jobdir::{Action, ControlFile, JobDir};
+use crate::orphan;
+
+/// How long a slot may take over an order, beyond the grace it was given.
+const ORDER_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often is looked at what no file shows: the end of a slot.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A running job could not be acted on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// It does not run.
+    #[error("the job in {path} does not run: it is {state}")]
+    NotRunning {
+        /// Its directory.
+        path: PathBuf,
+        /// Its state.
+        state: State,
+    },
+    /// Processes of it are still there.
+    #[error("processes {pids:?} of the job in {path} could not be ended")]
+    Survivors {
+        /// Its directory.
+        path: PathBuf,
+        /// What is left.
+        pids: Vec<u32>,
+    },
+    /// Its slot does not do it.
+    #[error("the slot of the job in {path} did not act within {seconds} s")]
+    TimedOut {
+        /// Its directory.
+        path: PathBuf,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// Its directory can't be read or written.
+    #[error("control the job in {path}: {source}")]
+    Io {
+        /// Its directory.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// Ends a job's processes: TERM, then KILL after `grace`. Returns when they are
+/// gone.
+///
+/// # Errors
+/// When it does not run, or what is left of it can't be ended.
+pub fn kill(dir: &Path, grace: Duration) -> Result<(), ControlError> {
+    let order = ControlFile {
+        action: Action::Kill,
+        cause: Some(Cause::Killed),
+        grace_ms: u32::try_from(grace.as_millis()).unwrap_or(u32::MAX),
+    };
+    let job = Job::open(dir)?;
+    let state = job.state()?;
+    if !matches!(state, State::Busy | State::Unknown) {
+        return Err(job.not_running(state));
+    }
+    match job.tell(order)? {
+        Delivery::Told => {
+            job.wait_until(grace + ORDER_LIMIT, || Ok(job.state()? != State::Busy))?;
+            // Nothing, if the slot has done it; else it has died over it, or
+            // could not end everything.
+            job.end_rest(Duration::ZERO)
+        }
+        Delivery::SlotGone => job.end_rest(grace),
+    }
+}
+
+/// Stops a job's processes, and the clock of its timeout.
+///
+/// # Errors
+/// When it does not run.
+pub fn pause(dir: &Path) -> Result<(), ControlError> {
+    pause_or_resume(dir, Action::Pause)
+}
+
+/// Lets a paused job go on.
+///
+/// # Errors
+/// When it does not run.
+pub fn unpause(dir: &Path) -> Result<(), ControlError> {
+    pause_or_resume(dir, Action::Resume)
+}
+
+fn pause_or_resume(dir: &Path, action: Action) -> Result<(), ControlError> {
+    let order = ControlFile { action, cause: None, grace_ms: 0 };
+    let job = Job::open(dir)?;
+    let state = job.state()?;
+    if state != State::Busy {
+        return Err(job.not_running(state));
+    }
+    match job.tell(order)? {
+        Delivery::Told => job.wait_until(ORDER_LIMIT, || job.has_obeyed()),
+        Delivery::SlotGone => Err(job.not_running(job.state()?)),
+    }
+}
+
+/// A job that orders are given to.
+struct Job {
+    dir: JobDir,
+}
+
+impl Job {
+    fn open(dir: &Path) -> Result<Self, ControlError> {
+        match JobDir::open(dir) {
+            Ok(dir) => Ok(Job { dir }),
+            Err(source) => Err(ControlError::Io { path: dir.to_owned(), source }),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().to_owned()
+    }
+
+    fn io(&self, source: io::Error) -> ControlError {
+        ControlError::Io { path: self.path(), source }
+    }
+
+    fn not_running(&self, state: State) -> ControlError {
+        ControlError::NotRunning { path: self.path(), state }
+    }
+
+    fn state(&self) -> Result<State, ControlError> {
+        state_of(&self.dir).map_err(|source| self.io(source))
+    }
+
+    fn tell(&self, order: ControlFile) -> Result<Delivery, ControlError> {
+        control::request(&self.dir, order).map_err(|source| self.io(source))
+    }
+
+    /// True when the slot has carried the order out.
+    fn has_obeyed(&self) -> Result<bool, ControlError> {
+        let order = self.dir.open_file(".control");
+        order.map(|order| order.is_none()).map_err(|source| self.io(source))
+    }
+
+    /// Ends what has no slot any more.
+    fn end_rest(&self, grace: Duration) -> Result<(), ControlError> {
+        let pids = orphan::end(&self.dir, grace).map_err(|source| self.io(source))?;
+        if pids.is_empty() {
+            return Ok(());
+        }
+        Err(ControlError::Survivors { path: self.path(), pids })
+    }
+
+    fn wait_until(
+        &self,
+        limit: Duration,
+        reached: impl Fn() -> Result<bool, ControlError>,
+    ) -> Result<(), ControlError> {
+        let deadline = Instant::now() + limit;
+        let changes = self.watch().map_err(|source| self.io(source))?;
+        while !reached()? {
+            let now = Instant::now();
+            if now >= deadline {
+                return Err(ControlError::TimedOut { path: self.path(), seconds: limit.as_secs() });
+            }
+            match &changes {
+                Some(changes) => {
+                    let until = deadline.min(now + LOOK);
+                    if is_readable(changes, until).map_err(|source| self.io(source))? {
+                        // Non-blocking; that something has changed is all there is to know.
+                        let _ = rustix::io::read(changes, &mut [0; 4096]);
+                    }
+                }
+                None => std::thread::sleep(LOOK),
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes of the directory, where the kernel has an inotify left for us.
+    fn watch(&self) -> io::Result<Option<OwnedFd>> {
+        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+        let Ok(changes) = inotify::init(flags) else {
+            return Ok(None);
+        };
+        let what = inotify::WatchFlags::MOVED_TO;
+        inotify::add_watch(&changes, self.dir.path(), what)?;
+        Ok(Some(changes))
+    }
+}

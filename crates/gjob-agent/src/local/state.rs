@@ -1,0 +1,66 @@
+//! What a job directory says of its job.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use gjob_core::{Finish, State};
+
+use crate::jobdir::{Action, ControlFile, JobDir, LockFile, PidFile};
+
+/// A job's state could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("read the state of the job in {path}: {source}")]
+pub struct StatusError {
+    /// Its directory.
+    pub path: PathBuf,
+    /// What went wrong.
+    pub source: io::Error,
+}
+
+/// The state of a job, from its directory alone: free before it was started,
+/// unknown when it was but its slot died or its host was restarted.
+///
+/// # Errors
+/// When the directory, or a file in it, can't be read.
+pub fn status(dir: &Path) -> Result<State, StatusError> {
+    JobDir::open(dir)
+        .and_then(|dir| state_of(&dir))
+        .map_err(|source| StatusError { path: dir.to_owned(), source })
+}
+
+/// What the files of an open job directory say.
+pub(crate) fn state_of(dir: &JobDir) -> io::Result<State> {
+    if let Some(state) = end_of(dir)? {
+        return Ok(state);
+    }
+    let Some(lock) = dir.read::<LockFile>(".lock")? else {
+        // Without a lock nothing was begun, or the lock is just being written.
+        return Ok(match dir.read::<PidFile>(".pid")? {
+            None => State::Free,
+            Some(_) => State::Unknown,
+        });
+    };
+    if lock.slot.is_alive() {
+        return Ok(State::Busy);
+    }
+    // It may have written the record just before it ended.
+    Ok(end_of(dir)?.unwrap_or(State::Unknown))
+}
+
+fn end_of(dir: &JobDir) -> io::Result<Option<State>> {
+    let finish: Option<Finish> = dir.read(".done")?;
+    Ok(finish.map(|finish| if finish.is_success() { State::Done } else { State::Error }))
+}
+
+/// True when a job runs and is paused.
+///
+/// # Errors
+/// When its directory can't be read.
+pub fn is_paused(dir: &Path) -> Result<bool, StatusError> {
+    let read = || {
+        let dir = JobDir::open(dir)?;
+        let last: Option<ControlFile> = dir.read(".controlled")?;
+        Ok(state_of(&dir)? == State::Busy && last.is_some_and(|last| last.action == Action::Pause))
+    };
+    read().map_err(|source| StatusError { path: dir.to_owned(), source })
+}

@@ -1,0 +1,64 @@
+//! The machine's process table, read from `/proc`: who descends from whom, and
+//! signals to all of them. Slow (one file per process of the machine), so for
+//! the endings that need it only.
+
+use std::collections::{HashMap, HashSet};
+
+use rustix::process::Signal;
+
+use crate::host;
+use crate::identity::{Process, ProcessIdentity, Stat};
+
+/// One pass over the process table; what ended meanwhile is not in it.
+pub(crate) fn table() -> HashMap<u32, Stat> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return HashMap::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid: u32| Some((pid, Stat::of(pid).ok()?)))
+        .collect()
+}
+
+/// Those of the table that descend from one of `roots`, the roots not
+/// included, in the order of their pids.
+pub(crate) fn descendants(table: &HashMap<u32, Stat>, roots: &[u32]) -> Vec<ProcessIdentity> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (pid, stat) in table {
+        children.entry(stat.parent).or_default().push(*pid);
+    }
+    let mut seen: HashSet<u32> = roots.iter().copied().collect();
+    let mut unvisited = roots.to_vec();
+    let mut found = Vec::new();
+    while let Some(pid) = unvisited.pop() {
+        for child in children.get(&pid).into_iter().flatten() {
+            if seen.insert(*child) {
+                unvisited.push(*child);
+                found.push(*child);
+            }
+        }
+    }
+    found.sort_unstable();
+    found.iter().filter_map(|pid| identify(table, *pid)).collect()
+}
+
+/// The identity of a process of the table that has not ended.
+pub(crate) fn identify(table: &HashMap<u32, Stat>, pid: u32) -> Option<ProcessIdentity> {
+    let stat = table.get(&pid)?;
+    (!stat.is_over()).then(|| ProcessIdentity {
+        boot_id: host::boot_id().to_owned(),
+        pid,
+        start: stat.start,
+    })
+}
+
+/// Signals every process that is still the one named; the pids that could not be.
+pub(crate) fn signal_all(processes: &[ProcessIdentity], signal: Signal) -> Vec<u32> {
+    processes
+        .iter()
+        .filter(|identity| {
+            Process::open(identity).is_some_and(|process| process.signal(signal).is_err())
+        })
+        .map(|identity| identity.pid)
+        .collect()
+}

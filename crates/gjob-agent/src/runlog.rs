@@ -1,0 +1,114 @@
+//! Appends to the run log: whole lines, each in a single `O_APPEND` write, so
+//! that those of several slots never mix. Reading it is `agent/tail`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use gjob_core::Record;
+use rustix::fs::OFlags;
+
+/// A run log opened for appending. What a full disk would not take is kept and
+/// goes first the next time.
+#[derive(Debug)]
+pub(crate) struct RunLog {
+    file: File,
+    pending: Vec<u8>,
+    /// True when the file ends in a part of the first pending line.
+    torn: bool,
+}
+
+impl RunLog {
+    /// Opens the log, making it if it isn't there.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(path)?;
+        Ok(RunLog { file, pending: Vec::new(), torn: false })
+    }
+
+    /// Adds a record and writes what can be written; true when all of it was.
+    pub(crate) fn append(&mut self, record: &Record) -> bool {
+        self.pending.extend(record.to_line());
+        self.flush().is_ok()
+    }
+
+    /// Adds a newline behind a line that another writer left torn.
+    pub(crate) fn end_torn_line(&mut self) -> io::Result<()> {
+        self.file.write_all(b"\n")
+    }
+
+    /// Writes what is pending.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while !self.pending.is_empty() {
+            if self.torn {
+                self.file.write_all(b"\n")?;
+                self.torn = false;
+            }
+            match self.file.write(&self.pending) {
+                Ok(written) => self.take_off(written)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the whole lines of what was written: a torn one is written again.
+    fn take_off(&mut self, written: usize) -> io::Result<()> {
+        let all = written == self.pending.len();
+        let lines_end =
+            self.pending[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        self.torn = written > lines_end;
+        self.pending.drain(..lines_end);
+        if all { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
+    }
+
+    /// True when something could not be written yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.pending.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::{Key, Timestamp};
+
+    use super::*;
+
+    fn record(index: u32) -> Record {
+        Record::Withdrawn { key: Key::new(index, 1), at: Timestamp(0) }
+    }
+
+    #[test]
+    fn a_line_that_a_full_disk_has_cut_is_written_again_in_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut log = RunLog::open(&path).unwrap();
+        let (first, second) = (record(1).to_line(), record(2).to_line());
+        log.pending = [first.clone(), second.clone()].concat();
+        // What a short write does: the first line, and a part of the second.
+        let written = first.len() + 5;
+        let cut = log.pending[..written].to_vec();
+        log.file.write_all(&cut).unwrap();
+        assert!(log.take_off(written).is_err());
+        assert!(log.is_behind());
+        assert!(log.append(&record(3)));
+        let third = record(3).to_line();
+        let expected = [&first[..], &second[..5], b"\n", &second, &third].concat();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_is_kept() {
+        let mut log = RunLog::open(Path::new("/dev/full")).unwrap();
+        assert!(!log.append(&record(1)));
+        let error = log.flush().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(log.pending, record(1).to_line());
+    }
+}

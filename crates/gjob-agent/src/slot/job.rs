@@ -1,0 +1,193 @@
+//! One job from its start to its exit record: the one `fork`+`exec` that it costs.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use gjob_core::{Finish, JobId, Key, Timestamp};
+use rustix::fs::Mode;
+
+use super::prepare::{Prepared, Refusal};
+use super::signals::Signals;
+use super::wait::{Outcome, Running};
+use crate::host;
+use crate::identity::ProcessIdentity;
+use crate::jobdir::{JobDir, PidFile, Reserved};
+
+/// What all jobs of a slot are started with.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    /// The shell; none when this host has none.
+    bash: Option<PathBuf>,
+    /// The slot's own environment, without what gjob set in it.
+    environment: Vec<(OsString, OsString)>,
+    /// The umask that jobs get.
+    umask: Mode,
+    slot: ProcessIdentity,
+}
+
+/// A job's variables.
+pub(crate) type Variables = Vec<(&'static str, OsString)>;
+
+/// A job whose shell runs.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// What it is called.
+    pub(crate) id: JobId,
+    dir: JobDir,
+    done: Reserved,
+    lock: File,
+    /// Its shell.
+    pub(crate) pid: u32,
+    /// When it was started.
+    pub(crate) at: Timestamp,
+}
+
+impl Starter {
+    /// Looks for bash and at the environment.
+    pub(crate) fn new(slot: ProcessIdentity, umask: Mode) -> Self {
+        let path =
+            std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        Starter {
+            bash: find_bash(&path),
+            environment: std::env::vars_os()
+                .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GJOB_"))
+                .collect(),
+            umask,
+            slot,
+        }
+    }
+
+    /// Starts the script of a prepared job.
+    pub(crate) fn start(
+        &self,
+        job: Prepared,
+        env: &[(String, String)],
+        variables: Variables,
+    ) -> Result<Started, Refusal> {
+        let mut command = self.command(&job.dir, env, variables)?;
+        command.stdout(job.log).stderr(job.err);
+        let own_umask = rustix::process::umask(self.umask);
+        let child = command.spawn();
+        rustix::process::umask(own_umask);
+        let pid = child.map_err(spawn_refusal)?.id();
+        let at = host::now();
+        // Its room is reserved; and that the job lives, the lock says as well.
+        let _ = job.pid.fill(self.pid_file(pid, at));
+        Ok(Started { id: job.id, dir: job.dir, done: job.done, lock: job.lock, pid, at })
+    }
+
+    fn command(
+        &self,
+        dir: &JobDir,
+        env: &[(String, String)],
+        variables: Variables,
+    ) -> Result<Command, Refusal> {
+        let bash = self
+            .bash
+            .as_ref()
+            .ok_or_else(|| Refusal::host("no bash on the PATH", io::ErrorKind::NotFound.into()))?;
+        let mut command = Command::new(bash);
+        // No pre_exec: with it, posix_spawn becomes a fork of the whole slot.
+        command
+            .arg0("bash")
+            .args(["-e", ".cmds"])
+            .current_dir(dir.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .envs(variables)
+            .env("GJOB_DIR", dir.path());
+        Ok(command)
+    }
+
+    fn pid_file(&self, pid: u32, started: Timestamp) -> PidFile {
+        // Not reaped yet, so there it is; 0 is no process's start.
+        let job = ProcessIdentity::of(pid).unwrap_or_else(|_| ProcessIdentity {
+            boot_id: self.slot.boot_id.clone(),
+            pid,
+            start: 0,
+        });
+        PidFile { job, slot: self.slot.clone(), started }
+    }
+}
+
+fn spawn_refusal(error: io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => {
+            Refusal::job("environment", "one that bash can be started with is expected")
+        }
+        _ => Refusal::host("can't start bash", error),
+    }
+}
+
+impl Started {
+    /// Waits for the job's end and writes its exit record. `retry` is called
+    /// while waiting, and says whether it is to be called again soon.
+    pub(crate) fn finish(
+        self,
+        key: Option<Key>,
+        timeout: Option<Duration>,
+        signals: &Signals,
+        retry: impl FnMut() -> bool,
+    ) -> io::Result<Finished> {
+        let Outcome { exit, cause, survivors } =
+            Running::new(&self.dir, self.pid, timeout).wait(signals, retry)?;
+        let finish = Finish {
+            key,
+            id: self.id.clone(),
+            ending: exit.ending,
+            cause,
+            started: self.at,
+            ended: host::now(),
+            user_us: exit.user_us,
+            system_us: exit.system_us,
+            max_rss_kib: exit.max_rss_kib,
+            stdout_bytes: self.dir.length("log"),
+            stderr_bytes: self.dir.length("err"),
+        };
+        // Never gives up: an exit status is not lost to a full disk.
+        while self.write_done(&finish).is_err() {
+            signals.wait(Some(Duration::from_secs(1)));
+        }
+        // An order that came too late.
+        let _ = self.dir.remove(".control");
+        Ok(Finished { finish, survivors, lock: self.lock })
+    }
+
+    fn write_done(&self, finish: &Finish) -> io::Result<()> {
+        let reserved = self.done.fill(finish);
+        if reserved.is_ok() && self.dir.rename(".done.new", ".done").is_ok() {
+            return Ok(());
+        }
+        if !self.dir.path().exists() {
+            // The job has removed its own directory: the run log alone will tell.
+            return Ok(());
+        }
+        self.dir.replace(".done", ".done.new", finish)
+    }
+}
+
+/// A job that is over.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// Its exit record, written to `.done`.
+    pub(crate) finish: Finish,
+    /// Processes of it that could not be ended.
+    pub(crate) survivors: Vec<u32>,
+    /// Still held: to be let go of when the run log has the record too.
+    pub(crate) lock: File,
+}
+
+/// The first `bash` on the PATH.
+fn find_bash(path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("bash")).find(
+        |bash| rustix::fs::access(bash, rustix::fs::Access::EXEC_OK).is_ok() && bash.is_file(),
+    )
+}

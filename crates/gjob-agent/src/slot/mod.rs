@@ -1,0 +1,311 @@
+//! The slot: a detached process that runs one job after another. It is told
+//! what to run on its standard input, finishes what it has when that ends, and
+//! needs nobody.
+
+mod job;
+mod prepare;
+mod reap;
+mod request;
+mod signals;
+mod wait;
+
+use std::ffi::OsString;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use gjob_core::record::one_line;
+use gjob_core::wire::{DecodeError, FrameBuffer, Launch, encode};
+use gjob_core::{Record, RunId};
+use rustix::fs::Mode;
+
+use self::job::{Finished, Started, Starter, Variables};
+use self::prepare::{NotPrepared, Places, Prepared, Refusal, prepare_here};
+pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
+use self::signals::Signals;
+use crate::claims::Claims;
+use crate::host;
+use crate::identity::ProcessIdentity;
+use crate::jobdir::{Allocator, JobDir, JobFile, Layout, LockFile};
+use crate::runlog::RunLog;
+
+/// Why a slot stops with jobs perhaps still to be run.
+#[derive(Debug, thiserror::Error)]
+enum SlotError {
+    #[error("read requests: {0}")]
+    Read(#[source] io::Error),
+    #[error("read requests: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("expected the configuration first")]
+    Unconfigured,
+    #[error("set up: {0}")]
+    Setup(#[source] io::Error),
+    #[error("wait for a job: {0}")]
+    Wait(#[source] io::Error),
+}
+
+/// Runs a slot on this process's standard input.
+pub(crate) fn run() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("failed to {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says something on standard error, which the agent points at `slots.err`.
+fn complain(text: &str) {
+    // There is nobody else to tell.
+    let _ = writeln!(io::stderr(), "gjob slot {}: {text}", std::process::id());
+}
+
+fn serve() -> Result<(), SlotError> {
+    let inherited_umask = rustix::process::umask(Mode::from_raw_mode(0o077));
+    // Fails when it leads a session already, which is as good.
+    let _ = rustix::process::setsid();
+    let signals = Signals::catch().map_err(SlotError::Setup)?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(|error| SlotError::Setup(error.into()))?;
+    let identity = ProcessIdentity::of_self().map_err(SlotError::Setup)?;
+    let mut requests = Requests::default();
+    match requests.next()? {
+        None => Ok(()),
+        Some(ToSlot::Serve(config)) => Slot::new(*config, identity, signals)?.serve(&mut requests),
+        Some(ToSlot::RunHere(job)) => run_here(*job, identity, inherited_umask, &signals),
+        Some(ToSlot::Run(_)) => Err(SlotError::Unconfigured),
+    }
+}
+
+/// The messages on standard input.
+#[derive(Debug, Default)]
+struct Requests {
+    buffer: FrameBuffer,
+}
+
+impl Requests {
+    /// The next message; none at the end.
+    fn next(&mut self) -> Result<Option<ToSlot>, SlotError> {
+        let mut bytes = [0; 16 * 1024];
+        loop {
+            if let Some(message) = self.buffer.next()? {
+                return Ok(Some(message));
+            }
+            match io::stdin().read(&mut bytes) {
+                // A request cut off with its sender was never made.
+                Ok(0) => return Ok(None),
+                Ok(length) => self.buffer.extend(&bytes[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(SlotError::Read(error)),
+            }
+        }
+    }
+}
+
+/// A slot of a run.
+#[derive(Debug)]
+struct Slot {
+    places: Places,
+    starter: Starter,
+    log: RunLog,
+    signals: Signals,
+    run: RunId,
+    hostname: String,
+    cpus: u32,
+}
+
+/// Whether a slot takes another job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Job,
+    Leave,
+}
+
+impl Slot {
+    fn new(
+        config: ServeConfig,
+        identity: ProcessIdentity,
+        signals: Signals,
+    ) -> Result<Self, SlotError> {
+        let layout = Layout::new(config.results.into());
+        let run_dir = layout.run_dir(&config.run, &config.host);
+        let allocator = Allocator::open(layout.clone(), config.hostname.clone());
+        Ok(Slot {
+            places: Places {
+                claims: Claims::new(run_dir.keys()),
+                allocator: allocator.map_err(SlotError::Setup)?,
+                layout,
+                run: config.run.clone(),
+                slot: LockFile { slot: identity.clone(), number: config.number },
+            },
+            starter: Starter::new(identity, Mode::from_raw_mode(config.umask & 0o777)),
+            log: RunLog::open(&run_dir.log()).map_err(SlotError::Setup)?,
+            signals,
+            run: config.run,
+            hostname: config.hostname,
+            cpus: config.cpus,
+        })
+    }
+
+    fn serve(mut self, requests: &mut Requests) -> Result<(), SlotError> {
+        while let Some(request) = requests.next()? {
+            let ToSlot::Run(launch) = request else {
+                return Err(SlotError::Unconfigured);
+            };
+            if self.run(&launch)? == Next::Leave {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, launch: &Launch) -> Result<Next, SlotError> {
+        match self.places.prepare(launch) {
+            Ok(job) => self.run_prepared(job, launch)?,
+            // The tombstone's record frees this slot in the agent's eyes.
+            Err(NotPrepared::Withdrawn) => {}
+            // The agent learns by this slot's end that it did not run this.
+            Err(NotPrepared::Taken) => return Ok(Next::Leave),
+            Err(NotPrepared::Refused(refusal)) => self.refuse(launch, &refusal),
+        }
+        Ok(Next::Job)
+    }
+
+    fn run_prepared(&mut self, job: Prepared, launch: &Launch) -> Result<(), SlotError> {
+        let variables = self.variables(&job, launch);
+        let started = match self.starter.start(job, &launch.env, variables) {
+            Ok(started) => started,
+            Err(refusal) => {
+                self.refuse(launch, &refusal);
+                return Ok(());
+            }
+        };
+        self.log.append(&Record::Started {
+            key: launch.key,
+            id: started.id.clone(),
+            pid: started.pid,
+            at: started.at,
+        });
+        let log = &mut self.log;
+        let timeout = launch.timeout_ms.map(Duration::from_millis);
+        let Finished { finish, survivors, lock } = started
+            .finish(Some(launch.key), timeout, &self.signals, || {
+                log.is_behind() && log.flush().is_err()
+            })
+            .map_err(SlotError::Wait)?;
+        if !survivors.is_empty() {
+            complain(&format!("job {}: could not end {survivors:?}", finish.id));
+        }
+        self.record(&Record::Finished(finish));
+        drop(lock);
+        Ok(())
+    }
+
+    fn variables(&self, job: &Prepared, launch: &Launch) -> Variables {
+        vec![
+            ("GJOB_RUN", self.run.as_str().into()),
+            ("GJOB_INDEX", launch.key.index.to_string().into()),
+            ("GJOB_ATTEMPT", launch.key.attempt.to_string().into()),
+            ("GJOB_REPEAT", launch.repeat_index.to_string().into()),
+            ("GJOB_NAME", launch.name.clone().unwrap_or_default().into()),
+            ("GJOB_ID", job.id.as_str().into()),
+            ("GJOB_HOST", OsString::from(&self.hostname)),
+            ("GJOB_SLOT", self.places.slot.number.to_string().into()),
+            ("GJOB_CPUS", self.cpus.to_string().into()),
+        ]
+    }
+
+    fn refuse(&mut self, launch: &Launch, refusal: &Refusal) {
+        self.record(&Record::Refused {
+            key: launch.key,
+            reason: one_line(&refusal.to_string()),
+            scope: refusal.scope,
+            at: host::now(),
+        });
+    }
+
+    /// Appends, however long the disk stays full.
+    fn record(&mut self, record: &Record) {
+        let mut written = self.log.append(record);
+        while !written {
+            self.signals.wait(Some(Duration::from_secs(1)));
+            written = self.log.flush().is_ok();
+        }
+    }
+}
+
+/// Runs the one job of a directory, and answers on standard output.
+fn run_here(
+    request: LocalJob,
+    identity: ProcessIdentity,
+    umask: Mode,
+    signals: &Signals,
+) -> Result<(), SlotError> {
+    let timeout = request.timeout_ms.map(Duration::from_millis);
+    match start_here(request, identity, umask) {
+        Ok(started) => {
+            answer(&FromSlot::Started { pid: started.pid })?;
+            let finished = started.finish(None, timeout, signals, || false);
+            finished.map(drop).map_err(SlotError::Wait)
+        }
+        Err(refusal) => answer(&FromSlot::Refused { reason: one_line(&refusal.to_string()) }),
+    }
+}
+
+fn start_here(
+    request: LocalJob,
+    identity: ProcessIdentity,
+    umask: Mode,
+) -> Result<Started, Refusal> {
+    let path = PathBuf::from(request.dir);
+    let Some(id) = crate::local::job_id(&path) else {
+        return Err(Refusal::job(
+            path.display().to_string(),
+            "a job directory, RESULTS/HOSTNAME/DATE-N, is expected",
+        ));
+    };
+    let dir = JobDir::open(&path)
+        .map_err(|error| Refusal::host(format!("can't open {}", path.display()), error))?;
+    let job = JobFile {
+        key: None,
+        run: None,
+        name: request.name.clone(),
+        repeat_index: 0,
+        env: Vec::new(),
+        timeout_ms: request.timeout_ms,
+        files: Vec::new(),
+        at: host::now(),
+    };
+    let slot = LockFile { slot: identity.clone(), number: 1 };
+    let variables = vec![
+        ("GJOB_ID", id.as_str().into()),
+        ("GJOB_NAME", request.name.unwrap_or_default().into()),
+        ("GJOB_HOST", host::hostname().into()),
+        ("GJOB_SLOT", "1".into()),
+        ("GJOB_CPUS", host::cpus().to_string().into()),
+    ];
+    let prepared = prepare_here(id, dir, &slot, &job)?;
+    Starter::new(identity, umask)
+        .start(prepared, &[], variables)
+        .inspect_err(|_| forget_start(&path))
+}
+
+/// Leaves a directory as it was before a start that came to nothing.
+fn forget_start(path: &Path) {
+    let Ok(dir) = JobDir::open(path) else { return };
+    for name in [".job", ".pid", ".done.new", ".lock"] {
+        // What can't be removed makes the next start say why.
+        let _ = dir.remove(name);
+    }
+}
+
+/// Answers, and leaves standard output to nobody.
+fn answer(message: &FromSlot) -> Result<(), SlotError> {
+    let mut out = io::stdout().lock();
+    let sent = out.write_all(&encode(message)).and_then(|()| out.flush());
+    // Who asked may be gone; the job runs all the same.
+    drop(sent);
+    Ok(())
+}

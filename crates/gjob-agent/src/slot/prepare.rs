@@ -1,0 +1,269 @@
+//! From a launch request to a job directory with everything in it: allocate,
+//! lock, claim, then write what was asked. Nothing of the job runs before that.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+
+use gjob_core::record::Scope;
+use gjob_core::spec::RESERVED_NAMES;
+use gjob_core::wire::{Input, Launch};
+use gjob_core::{JobId, RunId};
+use rustix::fs::OFlags;
+
+use crate::claims::{Claim, Claims};
+use crate::host;
+use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
+
+/// Names in a job directory that only this crate knows of.
+const OWN_NAMES: [&str; 2] = [".controlled", ".done.new"];
+
+/// A job that only has to be started.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// What it is called.
+    pub(crate) id: JobId,
+    /// Its directory.
+    pub(crate) dir: JobDir,
+    /// Its standard output.
+    pub(crate) log: File,
+    /// Its standard error.
+    pub(crate) err: File,
+    /// Room for `.pid`.
+    pub(crate) pid: Reserved,
+    /// Room for `.done`, under the name `.done.new`.
+    pub(crate) done: Reserved,
+    /// Held while the job lives; inherited by it.
+    pub(crate) lock: File,
+}
+
+/// Why a launch is not carried out.
+#[derive(Debug)]
+pub(crate) enum NotPrepared {
+    /// Another slot has the attempt.
+    Taken,
+    /// The attempt was withdrawn.
+    Withdrawn,
+    /// It can't be.
+    Refused(Refusal),
+}
+
+/// What stands in a launch's way.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {source}")]
+pub(crate) struct Refusal {
+    what: String,
+    source: io::Error,
+    /// Whose fault it is.
+    pub(crate) scope: Scope,
+}
+
+impl Refusal {
+    /// The host's fault.
+    pub(crate) fn host(what: impl Into<String>, source: io::Error) -> Self {
+        Refusal { what: what.into(), source, scope: Scope::Host }
+    }
+
+    /// The job's own fault.
+    pub(crate) fn job(what: impl Into<String>, expected: &'static str) -> Self {
+        Refusal {
+            what: what.into(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, expected),
+            scope: Scope::Job,
+        }
+    }
+}
+
+impl From<Refusal> for NotPrepared {
+    fn from(refusal: Refusal) -> Self {
+        NotPrepared::Refused(refusal)
+    }
+}
+
+/// Where a slot's jobs go.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) layout: Layout,
+    pub(crate) allocator: Allocator,
+    pub(crate) claims: Claims,
+    pub(crate) run: RunId,
+    pub(crate) slot: LockFile,
+}
+
+impl Places {
+    /// Makes the job directory of `launch` and claims the attempt for it.
+    pub(crate) fn prepare(&self, launch: &Launch) -> Result<Prepared, NotPrepared> {
+        check(launch)?;
+        let date = host::now().date_string();
+        let (id, dir) = self
+            .allocator
+            .allocate(&date)
+            .map_err(|error| Refusal::host("can't make a job directory", error))?;
+        let lock = lock(&dir, &self.slot)?;
+        match self.claims.claim(launch.key, &id) {
+            Ok(true) => {}
+            Ok(false) => {
+                // What stays behind is an empty directory.
+                let _ = dir.discard();
+                return Err(match self.claims.read(launch.key) {
+                    Ok(Some(Claim::Withdrawn)) => NotPrepared::Withdrawn,
+                    _ => NotPrepared::Taken,
+                });
+            }
+            Err(error) => {
+                let _ = dir.discard();
+                return Err(Refusal::host("can't claim the attempt", error).into());
+            }
+        }
+        self.place_inputs(&dir, &launch.files)?;
+        let written = fill(&dir, launch.script.as_bytes(), &self.job_file(launch));
+        match written {
+            Ok(files) => Ok(files.into_prepared(id, dir, lock)),
+            Err(error) => Err(host_refusal(&dir, error).into()),
+        }
+    }
+
+    fn job_file(&self, launch: &Launch) -> JobFile {
+        let files = launch.files.iter().map(|input| InputFile {
+            name: input.name.clone(),
+            hash: input.hash.to_string(),
+            mode: input.mode,
+        });
+        JobFile {
+            key: Some(launch.key),
+            run: Some(self.run.clone()),
+            name: launch.name.clone(),
+            repeat_index: launch.repeat_index,
+            env: launch.env.clone(),
+            timeout_ms: launch.timeout_ms,
+            files: files.collect(),
+            at: host::now(),
+        }
+    }
+
+    fn place_inputs(&self, dir: &JobDir, inputs: &[Input]) -> Result<(), Refusal> {
+        inputs.iter().try_for_each(|input| {
+            self.place_input(dir, input).map_err(|error| {
+                Refusal::host(format!("can't place input {:?}", input.name), error)
+            })
+        })
+    }
+
+    /// Copies a blob; the file system shares the bytes if it can.
+    fn place_input(&self, dir: &JobDir, input: &Input) -> io::Result<()> {
+        let mut blob = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+            .open(self.layout.blob(&input.hash))?;
+        let mut file = dir.create(&input.name)?;
+        io::copy(&mut blob, &mut file)?;
+        file.set_permissions(std::fs::Permissions::from_mode(input.mode & 0o777))
+    }
+}
+
+/// Prepares the job of an existing directory, which has its script already.
+pub(crate) fn prepare_here(
+    id: JobId,
+    dir: JobDir,
+    slot: &LockFile,
+    job: &JobFile,
+) -> Result<Prepared, Refusal> {
+    let lock = lock(&dir, slot)?;
+    match write_job_file(&dir, job).and_then(|()| OutputFiles::make(&dir)) {
+        Ok(files) => Ok(files.into_prepared(id, dir, lock)),
+        Err(error) => Err(host_refusal(&dir, error)),
+    }
+}
+
+fn host_refusal(dir: &JobDir, error: io::Error) -> Refusal {
+    Refusal::host(format!("can't write to {}", dir.path().display()), error)
+}
+
+/// Takes the lock, and says in it who has it.
+fn lock(dir: &JobDir, slot: &LockFile) -> Result<File, Refusal> {
+    let taken = dir.take_lock().and_then(|mut file| {
+        file.write_all(&to_json(slot)?)?;
+        Ok(file)
+    });
+    taken.map_err(|error| Refusal::host(format!("can't lock {}", dir.path().display()), error))
+}
+
+fn fill(dir: &JobDir, script: &[u8], job: &JobFile) -> io::Result<OutputFiles> {
+    dir.create(".cmds")?.write_all(script)?;
+    write_job_file(dir, job)?;
+    OutputFiles::make(dir)
+}
+
+fn write_job_file(dir: &JobDir, job: &JobFile) -> io::Result<()> {
+    dir.create(".job")?.write_all(&to_json(job)?)
+}
+
+struct OutputFiles {
+    log: File,
+    err: File,
+    pid: Reserved,
+    done: Reserved,
+}
+
+impl OutputFiles {
+    fn make(dir: &JobDir) -> io::Result<Self> {
+        Ok(OutputFiles {
+            log: dir.create_output("log")?,
+            err: dir.create_output("err")?,
+            pid: dir.reserve(".pid")?,
+            done: dir.reserve(".done.new")?,
+        })
+    }
+
+    fn into_prepared(self, id: JobId, dir: JobDir, lock: File) -> Prepared {
+        Prepared { id, dir, log: self.log, err: self.err, pid: self.pid, done: self.done, lock }
+    }
+}
+
+/// Refuses what would leave the job directory, or could not be handed to bash.
+fn check(launch: &Launch) -> Result<(), Refusal> {
+    for input in &launch.files {
+        if !is_input_name(&input.name) {
+            return Err(Refusal::job(
+                format!("input {:?}", input.name),
+                "the name of one file that gjob does not use itself is expected",
+            ));
+        }
+    }
+    for (name, value) in &launch.env {
+        if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            return Err(Refusal::job(
+                format!("environment variable {name:?}"),
+                "a name and a value that an environment can hold are expected",
+            ));
+        }
+    }
+    if launch.name.as_ref().is_some_and(|name| name.contains('\0')) {
+        return Err(Refusal::job("job name", "text without NUL is expected"));
+    }
+    Ok(())
+}
+
+fn is_input_name(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && !name.contains(['/', '\0'])
+        && !matches!(name, "." | "..")
+        && !RESERVED_NAMES.contains(&name)
+        && !OWN_NAMES.contains(&name)
+        && !name.starts_with(".control.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_name_cannot_leave_the_job_directory() {
+        for bad in ["", ".", "..", "a/b", "/etc/passwd", "log", ".cmds", ".done.new", "a\0"] {
+            assert!(!is_input_name(bad), "{bad:?}");
+        }
+        for good in ["a", ".bashrc", "a b\n", "-rf"] {
+            assert!(is_input_name(good), "{good:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `wait4`: the end of a child, with what it used.
+
+use std::io;
+
+use gjob_core::Ending;
+
+/// A child that has ended and was reaped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reaped {
+    /// Its pid.
+    pub(crate) pid: u32,
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// Processor time in user mode, microseconds.
+    pub(crate) user_us: u64,
+    /// Processor time in the kernel, microseconds.
+    pub(crate) system_us: u64,
+    /// Largest resident set, KiB.
+    pub(crate) max_rss_kib: u64,
+}
+
+/// What there was to reap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reap {
+    /// This child.
+    Child(Reaped),
+    /// There are children, but none has ended.
+    NoneYet,
+    /// There are no children.
+    NoChildren,
+}
+
+/// Reaps any one child that has ended, without waiting.
+pub(crate) fn reap() -> io::Result<Reap> {
+    loop {
+        let (pid, status, usage) = wait4_any();
+        match pid {
+            0 => return Ok(Reap::NoneYet),
+            1.. => match ending(status) {
+                Some(ending) => return Ok(Reap::Child(reaped(pid as u32, ending, &usage))),
+                None => continue,
+            },
+            _ => {
+                let error = io::Error::last_os_error();
+                match error.raw_os_error() {
+                    Some(libc::ECHILD) => return Ok(Reap::NoChildren),
+                    Some(libc::EINTR) => {}
+                    _ => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+fn ending(status: i32) -> Option<Ending> {
+    if libc::WIFEXITED(status) {
+        Some(Ending::Exit(libc::WEXITSTATUS(status) as u8))
+    } else if libc::WIFSIGNALED(status) {
+        Some(Ending::Signal(libc::WTERMSIG(status) as u8))
+    } else {
+        None
+    }
+}
+
+fn reaped(pid: u32, ending: Ending, usage: &libc::rusage) -> Reaped {
+    let micros = |time: libc::timeval| time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64;
+    Reaped {
+        pid,
+        ending,
+        user_us: micros(usage.ru_utime),
+        system_us: micros(usage.ru_stime),
+        max_rss_kib: usage.ru_maxrss as u64,
+    }
+}
+
+#[expect(
+    unsafe_code,
+    reason = "rustix has no wait4, the only call that gives one child's resource usage"
+)]
+fn wait4_any() -> (i32, i32, libc::rusage) {
+    let mut status = 0;
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to live locals of the right types; a zeroed
+    // rusage, plain integers, is a valid one.
+    unsafe {
+        let pid = libc::wait4(-1, &mut status, libc::WNOHANG, usage.as_mut_ptr());
+        (pid, status, usage.assume_init())
+    }
+}

@@ -1,0 +1,83 @@
+//! What a slot is told on its standard input, and, for a job started by hand,
+//! what it answers. Both ends are the same executable, or the same version.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use gjob_core::wire::Launch;
+use gjob_core::{HostLabel, RunId};
+use serde::{Deserialize, Serialize};
+
+/// One message to a slot. The first is [`ToSlot::Serve`] or [`ToSlot::RunHere`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToSlot {
+    /// Jobs of a run will follow.
+    Serve(Box<ServeConfig>),
+    /// Run this attempt.
+    Run(Box<Launch>),
+    /// Run the script in an existing directory, and nothing else.
+    RunHere(Box<LocalJob>),
+}
+
+/// What a slot of a run has to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ServeConfig {
+    /// The results directory.
+    pub(crate) results: PathBytes,
+    /// The name of this host's directory below it.
+    pub(crate) hostname: String,
+    /// The run.
+    pub(crate) run: RunId,
+    /// What the manager calls this host.
+    pub(crate) host: HostLabel,
+    /// The slot's number, from 1.
+    pub(crate) number: u32,
+    /// Processors for each of its jobs.
+    pub(crate) cpus: u32,
+    /// The umask its jobs run with.
+    pub(crate) umask: u32,
+}
+
+/// A job started by hand.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LocalJob {
+    /// Its directory, absolute, with the script in it.
+    pub(crate) dir: PathBytes,
+    /// Its name.
+    pub(crate) name: Option<String>,
+    /// The longest it may run, milliseconds.
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+/// The answer to [`ToSlot::RunHere`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromSlot {
+    /// The script runs.
+    Started {
+        /// Its shell.
+        pid: u32,
+    },
+    /// Nothing was started.
+    Refused {
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+/// A path as it is, which need not be UTF-8.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct PathBytes(Vec<u8>);
+
+impl From<&Path> for PathBytes {
+    fn from(path: &Path) -> Self {
+        PathBytes(path.as_os_str().as_bytes().to_vec())
+    }
+}
+
+impl From<PathBytes> for PathBuf {
+    fn from(bytes: PathBytes) -> Self {
+        PathBuf::from(OsString::from_vec(bytes.0))
+    }
+}

@@ -1,0 +1,51 @@
+//! The slot's two signals, made readable: SIGCHLD wakes it, SIGUSR1 says that
+//! there is an order in `.control`. They are handled, not blocked: a handler
+//! is reset when a job is started, a blocked signal would stay blocked there.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+use signal_hook::consts::{SIGCHLD, SIGUSR1};
+
+/// The slot's signals.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    wake: OwnedFd,
+    control: Arc<AtomicBool>,
+}
+
+impl Signals {
+    /// Begins to catch them.
+    pub(crate) fn catch() -> io::Result<Self> {
+        let (wake, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let control = Arc::new(AtomicBool::new(false));
+        // The flag first: who is woken finds it set.
+        signal_hook::flag::register(SIGUSR1, Arc::clone(&control))?;
+        signal_hook::low_level::pipe::register(SIGUSR1, write.try_clone()?)?;
+        signal_hook::low_level::pipe::register(SIGCHLD, write)?;
+        Ok(Signals { wake, control })
+    }
+
+    /// Waits for a signal, no longer than `limit`. May return early.
+    pub(crate) fn wait(&self, limit: Option<Duration>) {
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
+        let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
+        if poll(&mut fds, limit.as_ref()).is_ok_and(|ready| ready > 0) {
+            // Non-blocking; whatever it says, we are awake.
+            let _ = rustix::io::read(&self.wake, &mut [0; 64]);
+        }
+    }
+
+    /// True once for each time that an order was announced.
+    pub(crate) fn take_control(&self) -> bool {
+        self.control.swap(false, Ordering::SeqCst)
+    }
+}

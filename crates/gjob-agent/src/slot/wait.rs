@@ -1,0 +1,244 @@
+//! Waits for a running job, and ends it when it has to be ended.
+//!
+//! The slot is the reaper of everything its job leaves behind (a subreaper), so
+//! "no children" is the proof that nothing of the job lives any more.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use gjob_core::Cause;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::reap::{Reap, Reaped, reap};
+use super::signals::Signals;
+use crate::jobdir::{Action, ControlFile, JobDir};
+use crate::processes;
+
+/// Between TERM and KILL of a job that ran out of time.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(10);
+
+/// Between TERM and KILL of what a job that ended by itself left running.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+
+/// How long killed processes get to disappear before they are named instead.
+const VANISH: Duration = Duration::from_secs(5);
+
+/// How often killing is repeated: what was forked meanwhile must go as well.
+const KILL_STEP: Duration = Duration::from_millis(20);
+
+/// How often a record that could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A job whose shell runs.
+#[derive(Debug)]
+pub(crate) struct Running<'a> {
+    dir: &'a JobDir,
+    shell: u32,
+    phase: Phase,
+    /// When its time is up.
+    deadline: Option<Instant>,
+    /// Since when it is paused.
+    paused: Option<Instant>,
+    /// Why gjob ends it.
+    cause: Option<Cause>,
+    exit: Option<Reaped>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// TERM was sent.
+    Ending {
+        kill_at: Instant,
+    },
+    /// KILL was sent.
+    Killing {
+        give_up_at: Instant,
+    },
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Its shell's end.
+    pub(crate) exit: Reaped,
+    /// Why gjob ended it, if it did.
+    pub(crate) cause: Option<Cause>,
+    /// Processes that could not be ended.
+    pub(crate) survivors: Vec<u32>,
+}
+
+impl<'a> Running<'a> {
+    /// A job that has just been started in `dir`.
+    pub(crate) fn new(dir: &'a JobDir, shell: u32, timeout: Option<Duration>) -> Self {
+        Running {
+            dir,
+            shell,
+            phase: Phase::Running,
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            paused: None,
+            cause: None,
+            exit: None,
+        }
+    }
+
+    /// Waits for its end. `retry` is called about once a second while it is
+    /// behind, and says whether it still is.
+    pub(crate) fn wait(
+        mut self,
+        signals: &Signals,
+        mut retry: impl FnMut() -> bool,
+    ) -> io::Result<Outcome> {
+        loop {
+            let alive = self.reap_all()?;
+            if let Some(exit) = self.exit
+                && (!alive || self.gives_up())
+            {
+                return Ok(self.outcome(exit));
+            }
+            if signals.take_control() {
+                self.obey();
+            }
+            self.advance();
+            let limit = if retry() { Some(RETRY) } else { None };
+            signals.wait(self.time_left().into_iter().chain(limit).min());
+        }
+    }
+
+    fn outcome(&self, exit: Reaped) -> Outcome {
+        let survivors = match self.phase {
+            Phase::Running | Phase::Ending { .. } => Vec::new(),
+            Phase::Killing { .. } => {
+                processes::descendants(&processes::table(), &[std::process::id()])
+                    .iter()
+                    .map(|process| process.pid)
+                    .collect()
+            }
+        };
+        Outcome { exit, cause: self.cause, survivors }
+    }
+
+    /// Reaps what has ended; true while children are left.
+    fn reap_all(&mut self) -> io::Result<bool> {
+        loop {
+            match reap()? {
+                Reap::Child(child) if child.pid == self.shell => self.exit = Some(child),
+                // A stray of the job's, left to its reaper.
+                Reap::Child(_) => {}
+                Reap::NoneYet => return Ok(true),
+                Reap::NoChildren => return Ok(false),
+            }
+        }
+    }
+
+    fn gives_up(&self) -> bool {
+        matches!(self.phase, Phase::Killing { give_up_at } if Instant::now() >= give_up_at)
+    }
+
+    /// Does what its time has come for.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Running if self.exit.is_some() => self.end(LEFTOVER_GRACE),
+            Phase::Running => {
+                if self.paused.is_none() && self.deadline.is_some_and(|deadline| now >= deadline) {
+                    self.cause = Some(Cause::Timeout);
+                    self.end(TIMEOUT_GRACE);
+                }
+            }
+            Phase::Ending { kill_at } => {
+                if now >= kill_at {
+                    self.phase = Phase::Killing { give_up_at: now + VANISH };
+                    self.signal(Signal::KILL);
+                }
+            }
+            Phase::Killing { .. } => self.signal(Signal::KILL),
+        }
+    }
+
+    /// Begins to end it.
+    fn end(&mut self, grace: Duration) {
+        self.phase = Phase::Ending { kill_at: Instant::now() + grace };
+        self.signal(Signal::TERM);
+        // One that is stopped could not act on it.
+        self.signal(Signal::CONT);
+        self.paused = None;
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Running if self.paused.is_some() => None,
+            Phase::Running => self.deadline.map(|at| at.saturating_duration_since(now)),
+            Phase::Ending { kill_at } => Some(kill_at.saturating_duration_since(now)),
+            Phase::Killing { .. } => Some(KILL_STEP),
+        }
+    }
+
+    /// Carries out the order in `.control`.
+    fn obey(&mut self) {
+        let order = match self.dir.read::<ControlFile>(".control") {
+            Ok(Some(order)) => order,
+            // One that can't be read is no order.
+            Ok(None) | Err(_) => return,
+        };
+        match order.action {
+            Action::Kill => self.kill(order),
+            Action::Pause => self.pause(),
+            Action::Resume => self.resume(),
+        }
+        // Where this fails the order stays, and is carried out once more: harmless.
+        let _ = self.dir.rename(".control", ".controlled");
+    }
+
+    fn kill(&mut self, order: ControlFile) {
+        let grace = Duration::from_millis(order.grace_ms.into());
+        match self.phase {
+            Phase::Running => {
+                if self.exit.is_none() {
+                    self.cause = order.cause.or(Some(Cause::Killed));
+                }
+                self.end(grace);
+            }
+            // A second kill may be in more of a hurry than the first.
+            Phase::Ending { kill_at } => {
+                let kill_at = kill_at.min(Instant::now() + grace);
+                self.phase = Phase::Ending { kill_at };
+            }
+            Phase::Killing { .. } => {}
+        }
+    }
+
+    /// Stops it, and the clock of its timeout.
+    fn pause(&mut self) {
+        if self.phase == Phase::Running && self.paused.is_none() {
+            self.signal(Signal::STOP);
+            self.paused = Some(Instant::now());
+        }
+    }
+
+    fn resume(&mut self) {
+        if let Some(since) = self.paused.take() {
+            self.deadline = self.deadline.map(|deadline| deadline + since.elapsed());
+            self.signal(Signal::CONT);
+        }
+    }
+
+    /// Signals, once each, the shell's process group and everything else that
+    /// descends from this slot.
+    fn signal(&self, signal: Signal) {
+        // Until the shell is reaped, its pid and its group's can't be another's.
+        let group = if self.exit.is_none() { self.shell } else { 0 };
+        if let Some(group) = Pid::from_raw(group as i32) {
+            // It may just have ended.
+            let _ = kill_process_group(group, signal);
+        }
+        let table = processes::table();
+        let mut others = processes::descendants(&table, &[std::process::id()]);
+        others.retain(|process| {
+            table.get(&process.pid).is_some_and(|stat| group == 0 || stat.group != group)
+        });
+        // What can't be signalled is named as a survivor in the end.
+        processes::signal_all(&others, signal);
+    }
+}

@@ -1,0 +1,339 @@
+//! A results directory of its own, and agents in it that are spoken to as a
+//! manager does. Whatever a test leaves running is ended with its bed.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use gjob_core::wire::{Attach, FrameBuffer, FromAgent, Launch, ToAgent, Welcome, encode};
+use gjob_core::{Epoch, Finish, Key, Record};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// No wait in a test is longer.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) fn program() -> PathBuf {
+    env!("CARGO_BIN_EXE_gjob-agent").into()
+}
+
+pub(crate) struct Bed {
+    dir: tempfile::TempDir,
+}
+
+impl Bed {
+    pub(crate) fn new() -> Self {
+        Bed { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn results(&self) -> PathBuf {
+        self.path().join("results")
+    }
+
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.results().join(".gjob/runs/2026-11-22-1/%3A")
+    }
+
+    /// The program with this bed's mark, which everything it starts inherits.
+    pub(crate) fn command(&self, word: &str) -> Command {
+        let mut command = Command::new(program());
+        command.arg(word).env("TEST_BED", self.path());
+        command
+    }
+
+    pub(crate) fn attach_message(&self, epoch: u64, offset: u64, slots: u32) -> ToAgent {
+        ToAgent::Attach(Attach {
+            run: Some("2026-11-22-1".parse().unwrap()),
+            host: ":".parse().unwrap(),
+            results_dir: self.results().to_str().unwrap().to_owned(),
+            epoch: Epoch(epoch),
+            offset,
+            slots: Some(slots),
+        })
+    }
+
+    /// An agent that has answered an attachment with a welcome.
+    pub(crate) fn attach(&self, epoch: u64, offset: u64, slots: u32) -> Agent {
+        let mut agent = Agent::start(self);
+        agent.offset = offset;
+        agent.send(&self.attach_message(epoch, offset, slots));
+        match agent.next() {
+            FromAgent::Welcome(welcome) => agent.welcome = Some(*welcome),
+            other => panic!("expected a welcome, not {other:?}"),
+        }
+        agent
+    }
+
+    /// Living processes that were started in this bed.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let mark = [b"TEST_BED=", self.path().as_os_str().as_bytes()].concat();
+        let entries = std::fs::read_dir("/proc").unwrap();
+        entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|pid: &u32| {
+                let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                environ.split(|byte| *byte == 0).any(|entry| entry == mark)
+            })
+            .collect()
+    }
+
+    pub(crate) fn wait_until_empty(&self) {
+        eventually("no process left", || self.processes().is_empty());
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            left.into_iter().for_each(kill_9);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+pub(crate) fn kill_9(pid: u32) {
+    let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL);
+}
+
+pub(crate) fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap().starts_with('Z'))
+}
+
+/// Waits for what is bound to happen.
+pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !happened() {
+        assert!(Instant::now() < deadline, "in vain waited for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A pid that a job writes into a file of its directory.
+pub(crate) fn pid_in(path: &Path) -> u32 {
+    let mut pid = None;
+    eventually("a pid in a file", || {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        pid = text.strip_suffix('\n').and_then(|text| text.parse().ok());
+        pid.is_some()
+    });
+    pid.unwrap()
+}
+
+pub(crate) fn launch(index: u32, script: &str) -> Launch {
+    Launch {
+        key: Key::new(index, 1),
+        name: None,
+        repeat_index: 0,
+        script: format!("{script}\n"),
+        env: Vec::new(),
+        timeout_ms: None,
+        files: Vec::new(),
+    }
+}
+
+pub(crate) struct Agent {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    messages: Receiver<Result<FromAgent, String>>,
+    records: VecDeque<Record>,
+    welcome: Option<Welcome>,
+    /// Up to where the run log was received.
+    pub(crate) offset: u64,
+}
+
+impl Agent {
+    pub(crate) fn start(bed: &Bed) -> Self {
+        let mut child =
+            bed.command("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Agent {
+            stdin: child.stdin.take(),
+            messages: receive(stdout),
+            child,
+            records: VecDeque::new(),
+            welcome: None,
+            offset: 0,
+        }
+    }
+
+    pub(crate) fn welcome(&self) -> &Welcome {
+        self.welcome.as_ref().unwrap()
+    }
+
+    pub(crate) fn send(&mut self, message: &ToAgent) {
+        self.stdin.as_mut().unwrap().write_all(&encode(message)).unwrap();
+    }
+
+    pub(crate) fn launch(&mut self, launch: Launch) {
+        self.send(&ToAgent::Launch(Box::new(launch)));
+    }
+
+    /// The next message, of any kind.
+    pub(crate) fn next(&mut self) -> FromAgent {
+        self.next_before(Instant::now() + LIMIT).expect("a message before the deadline")
+    }
+
+    fn next_before(&mut self, deadline: Instant) -> Option<FromAgent> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.messages.recv_timeout(left) {
+            Ok(message) => Some(message.unwrap()),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("the agent has closed its output"),
+        }
+    }
+
+    /// The next answer: what it says of records meanwhile is kept.
+    pub(crate) fn answer(&mut self) -> FromAgent {
+        loop {
+            match self.next() {
+                FromAgent::Records { offset, lines } => self.keep(offset, &lines),
+                other => return other,
+            }
+        }
+    }
+
+    fn keep(&mut self, offset: u64, lines: &[u8]) {
+        assert_eq!(offset, self.offset, "records are sent without a gap");
+        self.offset += lines.len() as u64;
+        let lines = lines.strip_suffix(b"\n").expect("whole lines only");
+        for line in lines.split(|byte| *byte == b'\n') {
+            self.records.push_back(Record::parse(line).unwrap());
+        }
+    }
+
+    /// The next record about a job.
+    pub(crate) fn record(&mut self) -> Record {
+        self.record_before(Instant::now() + LIMIT).expect("a record before the deadline")
+    }
+
+    fn record_before(&mut self, deadline: Instant) -> Option<Record> {
+        loop {
+            match self.records.pop_front() {
+                Some(Record::Log { .. }) => {}
+                Some(record) => return Some(record),
+                None => match self.next_before(deadline)? {
+                    FromAgent::Records { offset, lines } => self.keep(offset, &lines),
+                    other => panic!("expected records, not {other:?}"),
+                },
+            }
+        }
+    }
+
+    /// Waits for a job's start; its id.
+    pub(crate) fn started(&mut self, index: u32) -> String {
+        match self.record() {
+            Record::Started { key, id, .. } if key.index == index => id.to_string(),
+            other => panic!("expected the start of {index}, not {other:?}"),
+        }
+    }
+
+    /// Waits for a job's end.
+    pub(crate) fn finished(&mut self, index: u32) -> Finish {
+        match self.record() {
+            Record::Finished(finish) if finish.key == Some(Key::new(index, 1)) => finish,
+            other => panic!("expected the end of {index}, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn run(&mut self, launch: Launch) -> Finish {
+        let index = launch.key.index;
+        self.launch(launch);
+        self.started(index);
+        self.finished(index)
+    }
+
+    /// Fails when anything is said of a job within a short while.
+    pub(crate) fn expect_no_record(&mut self) {
+        // Two questions and answers: what was begun before has been said by then.
+        let until = Instant::now() + Duration::from_millis(300);
+        assert_eq!(self.record_before(until), None);
+    }
+
+    pub(crate) fn kill_9(mut self) {
+        kill_9(self.child.id());
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Closes its input and waits for its end.
+    pub(crate) fn leave(mut self) -> Option<i32> {
+        self.stdin = None;
+        self.exit_code()
+    }
+
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the agent's end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+
+    /// The fault it ends with.
+    pub(crate) fn fault(&mut self) -> (String, bool) {
+        match self.answer() {
+            FromAgent::Fault { reason, permanent } => (reason, permanent),
+            other => panic!("expected a fault, not {other:?}"),
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stdin = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads an agent's output: the magic line, then frames and nothing else.
+fn receive(mut stdout: impl std::io::Read + Send + 'static) -> Receiver<Result<FromAgent, String>> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let magic = gjob_core::wire::magic_line();
+        let mut line = vec![0; magic.len()];
+        if stdout.read_exact(&mut line).is_err() {
+            return;
+        }
+        if line != magic.as_bytes() {
+            let _ = sender.send(Err(format!("no magic line: {line:?}")));
+            return;
+        }
+        let mut buffer = FrameBuffer::new();
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = stdout.by_ref().read(&mut bytes) {
+            buffer.extend(&bytes[..length]);
+            loop {
+                let message = match buffer.next() {
+                    Ok(None) => break,
+                    Ok(Some(message)) => Ok(message),
+                    Err(error) => Err(error.to_string()),
+                };
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        }
+        if buffer.is_mid_frame() {
+            let _ = sender.send(Err("it ends within a frame".to_owned()));
+        }
+    });
+    receiver
+}

@@ -1,0 +1,277 @@
+//! The command line's grammar. Each subcommand's arguments are here, what it
+//! does is in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs N batch jobs on M machines over plain ssh, with nothing installed on them.
+#[derive(Debug, Parser)]
+#[command(name = "gjob", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run jobs
+    Run(Box<RunArgs>),
+    /// Take a run up where it stopped
+    Attach(AttachArgs),
+    /// List runs
+    Runs(RunsArgs),
+    /// Show how a run stands
+    Status(StatusArgs),
+    /// Show what jobs have written
+    Logs(LogsArgs),
+    /// Work on job directories of this machine
+    Local(LocalArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
+pub(crate) struct RunArgs {
+    /// Job file: one command a line, or JSON Lines (.jsonl); - for stdin
+    #[arg(conflicts_with = "command")]
+    pub(crate) jobs: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
+
+    /// Copy FILE into every job's directory; may be given several times
+    #[arg(short, long = "file", value_name = "FILE")]
+    pub(crate) files: Vec<String>,
+
+    /// Run every job N times
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
+    pub(crate) repeat: u32,
+
+    /// Name of the jobs that have none
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// Set a variable in the jobs' environment; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+
+    /// End an attempt that runs longer (90, 90s, 1h30m)
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+
+    /// Try a failed job again up to N times, on another host first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retries: u32,
+
+    /// Start no more jobs once N have failed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_fails: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+
+    /// Show the jobs and hosts, start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// A command and the values it is run with: -- CMD {} ::: a b c
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+}
+
+const RUN_HELP: &str = "\
+A command behind -- is run once per value: `gjob run -- gzip {} ::: *.txt`. Values come
+from ::: lists (several give all combinations), from :::: FILE, or from stdin, one a line.
+{} is the value, {.} without extension, {/} its base name, {//} its directory, {/.} both,
+{#} the job's number, {1} {2} the value of the first, second list.
+
+Exit status: 0 all jobs done; 1 some job is not done; 2 bad usage or input, nothing was
+started; 3 no host could be used, or the run's store failed; 130 interrupted.";
+
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    /// Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine
+    #[arg(short = 'H', long, value_name = "LIST")]
+    pub(crate) hosts: Vec<String>,
+
+    /// File of hosts, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) hosts_file: Vec<PathBuf>,
+
+    /// Cluster file: a management node in the first line, then its workers
+    #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
+    pub(crate) cluster: Vec<PathBuf>,
+
+    /// Directory on the hosts below which job directories are made
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        env = "GJOB_REMOTE_PATH",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) results_dir: String,
+
+    /// ssh configuration file to use instead of the user's
+    #[arg(short = 'F', value_name = "FILE")]
+    pub(crate) ssh_config: Option<PathBuf>,
+
+    /// Jobs at once on each host that is given no number [default: its processors]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) slots: Option<u32>,
+
+    /// Program to send to hosts of a kind, such as linux-aarch64=PATH
+    #[arg(long, value_name = "OS-ARCH=PATH")]
+    pub(crate) agent: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Whose output to show [default: all with -- CMD, else failed]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) show: Option<Show>,
+
+    /// Show outputs in the order of the jobs
+    #[arg(short = 'k', long)]
+    pub(crate) keep_order: bool,
+
+    /// Put the job's name before each line of its output
+    #[arg(long)]
+    pub(crate) tag: bool,
+
+    /// Write a line per ended job, in GNU parallel's columns
+    #[arg(long, value_name = "FILE")]
+    pub(crate) joblog: Option<PathBuf>,
+
+    /// Write every event as a line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+
+    /// Say more: hosts, retries, uploads
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// Whose output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Show {
+    /// Jobs that are not done
+    Failed,
+    /// Every job
+    All,
+    /// No job
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// The run [default: the latest]
+    pub(crate) run: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// As a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The run [default: the latest]
+    pub(crate) run: Option<String>,
+
+    /// Every job
+    #[arg(long)]
+    pub(crate) jobs: bool,
+
+    /// As one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Jobs: an index, a range 3-7, or a name
+    #[arg(required = true, value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+
+    /// The run [default: the latest]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+
+    /// Standard error instead of standard output
+    #[arg(long)]
+    pub(crate) err: bool,
+
+    /// Go on until the job has ended
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LocalArgs {
+    #[command(subcommand)]
+    pub(crate) command: LocalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LocalCommand {
+    /// Make a job directory and print its path
+    Mkdir {
+        /// Directory below which job directories are made
+        #[arg(short, long, value_name = "DIR", env = "GJOB_REMOTE_PATH")]
+        results_dir: Option<PathBuf>,
+    },
+    /// Start the script .cmds in a job directory, detached
+    Start {
+        /// The job directory
+        dir: PathBuf,
+        /// End the job if it runs longer
+        #[arg(long, value_name = "DURATION")]
+        timeout: Option<String>,
+    },
+    /// Print each job's state: free, busy, done, unknown or error
+    Status {
+        /// Job directories
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+    /// End each job: TERM, then KILL
+    Kill {
+        /// Job directories
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+        /// How long between TERM and KILL
+        #[arg(long, value_name = "DURATION", default_value = "10s")]
+        grace: String,
+    },
+    /// Stop each job for a while
+    Pause {
+        /// Job directories
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+    /// Let each paused job go on
+    Unpause {
+        /// Job directories
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+    /// Print true or false for each job; exit status 0 if all are paused
+    IsPaused {
+        /// Job directories
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+    /// Remove each job directory; one with a running job is refused
+    Delete {
+        /// Job directories
+        #[arg(required = true)]
+        dirs: Vec<PathBuf>,
+    },
+}

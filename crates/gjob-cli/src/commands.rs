@@ -1,0 +1,23 @@
+//! What each subcommand does, one file each; the hosts and jobs that several
+//! of them take from the command line.
+
+pub(crate) mod attach;
+mod hosts;
+mod jobs;
+pub(crate) mod local;
+pub(crate) mod logs;
+mod manage;
+pub(crate) mod run;
+pub(crate) mod runs;
+mod selection;
+pub(crate) mod status;
+
+use gjob::store::{RunDir, StateDir};
+
+use crate::exit::Failure;
+
+/// The run that a user names, or the latest.
+fn find_run(run: Option<&str>) -> Result<RunDir, Failure> {
+    let run = run.map(str::parse).transpose().map_err(Failure::input)?;
+    StateDir::from_env().and_then(|state| state.find(run.as_ref())).map_err(Failure::input)
+}

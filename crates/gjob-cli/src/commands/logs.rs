@@ -1,0 +1,63 @@
+//! `gjob logs`: what jobs have written so far, read from their hosts.
+
+use std::io::{IsTerminal, Write};
+
+use anyhow::anyhow;
+use gjob::Network;
+use gjob::settings::RunSettings;
+use gjob::store::{JobRow, Store};
+use gjob_core::wire::Stream;
+use gjob_core::{HostLabel, Job, JobSpec};
+
+use super::{find_run, hosts, selection};
+use crate::cli::LogsArgs;
+use crate::exit::{ALL_DONE, Failure};
+use crate::report::Harmless;
+
+pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
+    let dir = find_run(args.run.as_deref())?;
+    let store = Store::read(&dir).map_err(Failure::machinery)?;
+    let rows = store.jobs().map_err(Failure::machinery)?;
+    let labels: Vec<HostLabel> =
+        store.hosts().map_err(Failure::machinery)?.into_iter().map(|host| host.label).collect();
+    let settings = store.run().map_err(Failure::machinery)?.settings;
+    let settings: RunSettings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
+    let chosen = selection::select(&rows, &args.jobs).map_err(|error| Failure::input(error))?;
+    let mut network = hosts::network(&settings).map_err(|error| Failure::machinery(error))?;
+    let stream = if args.err { Stream::Stderr } else { Stream::Stdout };
+    for row in chosen {
+        let job = launched(row, &labels).map_err(|error| Failure::input(error))?;
+        print(&mut network, &job, stream, args.follow)
+            .map_err(|error| Failure::machinery(error))?;
+    }
+    Ok(ALL_DONE)
+}
+
+/// The row as a job that a network can be asked about.
+fn launched(row: &JobRow, labels: &[HostLabel]) -> anyhow::Result<Job> {
+    let host = row.host.and_then(|at| labels.get(at as usize));
+    let (Some(id), Some(host)) = (&row.id, host) else {
+        return Err(anyhow!("job {} has not begun: it has written nothing", row.index));
+    };
+    let mut job = Job::new(JobSpec::default());
+    job.index = row.index;
+    job.id = Some(id.clone());
+    job.host = Some(host.clone());
+    Ok(job)
+}
+
+fn print(network: &mut Network, job: &Job, stream: Stream, follow: bool) -> anyhow::Result<()> {
+    let stdout = std::io::stdout();
+    let terminal = stdout.is_terminal();
+    let mut out = Harmless::new(stdout.lock(), terminal);
+    if follow {
+        network.follow_output(job, stream, &mut out)?;
+    } else {
+        let bytes = match stream {
+            Stream::Stdout => network.get_stdout(job)?,
+            Stream::Stderr => network.get_stderr(job)?,
+        };
+        out.write_all(&bytes)?;
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,54 @@
+//! Managing a run to its end, for `run` and `attach` alike.
+
+use std::time::{Duration, Instant};
+
+use gjob::{Manager, ManagerError};
+use gjob_core::State;
+use gjob_core::event::RunEnd;
+
+use crate::exit::{self, Failure};
+use crate::report::Reporter;
+use crate::signals;
+
+/// How long nothing has to happen for a dot to be shown.
+pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
+
+/// Runs a manager that is set up, and says at the end how it went.
+pub(super) fn to_the_end(mut manager: Manager<Reporter>) -> Result<u8, Failure> {
+    let began = Instant::now();
+    let controller =
+        manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
+    signals::listen(controller).map_err(Failure::machinery)?;
+    let result = manager.process_jobs();
+    manager.handler_mut().finish();
+    let end = result.map_err(Failure::machinery)?;
+    let summary = summary(&manager, end, began.elapsed());
+    manager.handler_mut().say(&summary);
+    Ok(exit::of_run(end, manager.all_done()))
+}
+
+fn summary(manager: &Manager<Reporter>, end: RunEnd, took: Duration) -> String {
+    let run = manager.run_dir().map(|dir| dir.run().to_string()).unwrap_or_default();
+    let count = |state: State| manager.jobs().iter().filter(|job| job.state == state).count();
+    let left = count(State::Free) + count(State::Busy);
+    let counts = [
+        (count(State::Done), "done"),
+        (count(State::Error), "error"),
+        (count(State::Unknown), "unknown"),
+        (left, "left"),
+    ];
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(number, word)| *number > 0 || *word == "done")
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    let why = match end {
+        RunEnd::Complete => String::new(),
+        RunEnd::MaxFails => " (stopped: too many have failed)".into(),
+        RunEnd::NoHosts => " (stopped: no host can be used)".into(),
+        RunEnd::Interrupted => format!(" (interrupted; `gjob attach {run}` goes on)"),
+        RunEnd::Left => format!(" (left; `gjob attach {run}` goes on)"),
+    };
+    let took = gjob::units::format_duration(took);
+    format!("run {run}: {} in {took}{why}", counts.join(", "))
+}

@@ -1,0 +1,73 @@
+//! `gjob run`: jobs and hosts from the command line, all checked before
+//! anything is started.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anyhow::Context;
+use gjob::Manager;
+use gjob::store::StateDir;
+use gjob_core::{HostEntry, JobSpec};
+
+use super::{hosts, jobs, manage};
+use crate::cli::{RunArgs, Show};
+use crate::exit::{ALL_DONE, Failure};
+use crate::report::Reporter;
+
+pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
+    let mut errors = Vec::new();
+    let entries = hosts::collect(&args.hosts, &mut errors);
+    let mut settings = hosts::settings(&args.hosts, &entries, &mut errors);
+    settings.max_fails = args.max_fails;
+    settings.seed = u64::from(std::process::id());
+    let specs = jobs::collect(&args, &mut errors);
+    if !errors.is_empty() {
+        return Err(all_at_once(&errors));
+    }
+    if args.dry_run {
+        return dry_run(&entries, &specs).map_err(Failure::machinery);
+    }
+    let default_show = if args.command.is_empty() { Show::Failed } else { Show::All };
+    let reporter =
+        Reporter::new(&args.report, default_show, specs.len() as u64).map_err(Failure::input)?;
+    let network = hosts::network(&settings).map_err(|error| Failure::input(error))?;
+    let state = StateDir::from_env().map_err(Failure::machinery)?;
+    let specs = specs.into_iter().map(Arc::new).collect();
+    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
+    manager.setup_with(&state, specs, network, &settings).map_err(|error| match error {
+        gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => Failure::machinery(error),
+        other => Failure::input(other),
+    })?;
+    drop(args);
+    manage::to_the_end(manager)
+}
+
+fn all_at_once(errors: &[anyhow::Error]) -> Failure {
+    let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
+    Failure::input(anyhow::anyhow!("{}\nnothing was started", lines.join("\n")))
+}
+
+/// Prints what would be run, and where.
+fn dry_run(hosts: &[HostEntry], specs: &[JobSpec]) -> anyhow::Result<u8> {
+    let mut out = io::stdout().lock();
+    let mut print = || -> io::Result<()> {
+        for host in hosts {
+            let label = host.label().map_or_else(|_| host.name.clone(), |label| label.to_string());
+            let slots = host.slots.map(|slots| format!(", {slots} slots")).unwrap_or_default();
+            writeln!(out, "host {label}{slots}")?;
+        }
+        for (index, spec) in specs.iter().enumerate() {
+            let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            writeln!(out, "job {index}{name}")?;
+            for command in spec.cmds.iter().flat_map(|command| command.lines()) {
+                writeln!(out, "    {command}")?;
+            }
+            for file in &spec.files {
+                writeln!(out, "    file {file}")?;
+            }
+        }
+        out.flush()
+    };
+    print().context("can't write")?;
+    Ok(ALL_DONE)
+}

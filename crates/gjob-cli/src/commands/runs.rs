@@ -1,0 +1,58 @@
+//! `gjob runs`: every run, oldest first, with how it stands.
+
+use std::io::Write;
+
+use gjob::store::{StateDir, Store, StoreError};
+use gjob_core::State;
+use serde::Serialize;
+
+use super::status::{Counts, run_state};
+use crate::cli::RunsArgs;
+use crate::exit::{ALL_DONE, Failure};
+
+#[derive(Serialize)]
+struct Line {
+    run: String,
+    state: State,
+    created: String,
+    counts: Counts,
+    hosts: usize,
+}
+
+pub(crate) fn run(args: &RunsArgs) -> Result<u8, Failure> {
+    let state = StateDir::from_env().map_err(Failure::input)?;
+    let lines = collect(&state).map_err(Failure::machinery)?;
+    print(&lines, args.json).map_err(Failure::machinery)?;
+    Ok(ALL_DONE)
+}
+
+fn collect(state: &StateDir) -> Result<Vec<Line>, StoreError> {
+    let mut lines = Vec::new();
+    for run in state.runs()? {
+        // A run whose database is not made yet, or that launched jobs without one.
+        let Ok(dir) = state.find(Some(&run)) else { continue };
+        let store = Store::read(&dir)?;
+        let counts = Counts::of(&store)?;
+        lines.push(Line {
+            run: run.to_string(),
+            state: run_state(counts, dir.is_managed()?),
+            created: store.run()?.created.to_string(),
+            counts,
+            hosts: store.hosts()?.len(),
+        });
+    }
+    Ok(lines)
+}
+
+fn print(lines: &[Line], json: bool) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, lines)?;
+        return writeln!(out);
+    }
+    for line in lines {
+        let Line { run, state, created, counts, hosts } = line;
+        writeln!(out, "{run:<16} {state:<8} {created}  {hosts} hosts  {counts}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Exit statuses, and the one place where errors are shown.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use gjob_core::event::RunEnd;
+
+/// Every job is done.
+pub(crate) const ALL_DONE: u8 = 0;
+/// Some job is not done.
+pub(crate) const NOT_ALL_DONE: u8 = 1;
+/// Bad usage or input; nothing was started.
+pub(crate) const BAD_INPUT: u8 = 2;
+/// No host could be used, or the store failed.
+pub(crate) const NO_HOSTS: u8 = 3;
+/// Interrupted by a user.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// An error that says with which status it ends the program.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) error: anyhow::Error,
+}
+
+impl Failure {
+    /// The user's input is at fault, and nothing was started.
+    pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
+        Failure { code: BAD_INPUT, error: error.into() }
+    }
+
+    /// The machinery failed.
+    pub(crate) fn machinery(error: impl Into<anyhow::Error>) -> Self {
+        Failure { code: NO_HOSTS, error: error.into() }
+    }
+}
+
+/// The status of a run that came to its end.
+pub(crate) fn of_run(end: RunEnd, all_done: bool) -> u8 {
+    match end {
+        RunEnd::Interrupted => INTERRUPTED,
+        RunEnd::NoHosts => NO_HOSTS,
+        RunEnd::Complete if all_done => ALL_DONE,
+        RunEnd::Complete | RunEnd::MaxFails | RunEnd::Left => NOT_ALL_DONE,
+    }
+}
+
+/// Shows an error, line by line as it stands, and gives the status.
+pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
+    let code = result.unwrap_or_else(|failure| {
+        let mut stderr = std::io::stderr().lock();
+        for line in format!("{:#}", failure.error).lines() {
+            // With stderr gone there is nobody to tell.
+            let _ = writeln!(stderr, "gjob: {line}");
+        }
+        failure.code
+    });
+    ExitCode::from(code)
+}

@@ -1,0 +1,137 @@
+//! What a run says while it goes on: to the terminal, to the joblog, to the
+//! event file. One [`Reporter`] hears all events and hands them round; none of
+//! its parts can fail the run.
+
+mod escape;
+mod events;
+mod joblog;
+mod output;
+mod progress;
+
+use std::io;
+
+use gjob::manager::{Handler, Wanted};
+use gjob::network::Fetched;
+use gjob_core::event::EventKind;
+use gjob_core::{Event, HostLabel, Job, State};
+
+use crate::cli::{ReportArgs, Show};
+pub(crate) use escape::Harmless;
+use events::EventFile;
+use joblog::JobLogFile;
+use output::Printer;
+use progress::Progress;
+
+/// Everything that reports on a run.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    show: Show,
+    verbose: bool,
+    progress: Progress,
+    printer: Printer,
+    joblog: Option<JobLogFile>,
+    events: Option<EventFile>,
+}
+
+impl Reporter {
+    /// # Errors
+    /// When a file to be written can't be opened; the path is in the error.
+    pub(crate) fn new(args: &ReportArgs, default_show: Show, jobs: u64) -> io::Result<Self> {
+        Ok(Reporter {
+            show: args.show.unwrap_or(default_show),
+            verbose: args.verbose,
+            progress: Progress::new(jobs),
+            printer: Printer::new(args.keep_order, args.tag),
+            joblog: args.joblog.as_deref().map(JobLogFile::create).transpose()?,
+            events: args.events.as_deref().map(EventFile::create).transpose()?,
+        })
+    }
+
+    /// A line for people, beside the progress.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.progress.line(text);
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn finish(&mut self) {
+        for text in self.printer.finish() {
+            self.progress.line(&text);
+        }
+        self.progress.finish();
+    }
+
+    fn say_event(&mut self, event: &EventKind) {
+        let text = match event {
+            EventKind::HostError { host, reason } => format!("host {host} is out: {reason}"),
+            EventKind::HostUnknown { host, reason } => format!("host {host}: {reason}"),
+            EventKind::HostUp { host, hostname, slots } if self.verbose => {
+                format!("host {host} is up: {hostname}, {slots} slots")
+            }
+            EventKind::JobAssigned { key, host } if self.verbose => {
+                format!("job {key} goes to {host}")
+            }
+            EventKind::JobRefused { key, host, reason, .. } => {
+                format!("host {host} can't start job {key}: {reason}")
+            }
+            EventKind::JobFinished { host, finish } if self.verbose => {
+                let key = finish.key.map(|key| key.to_string()).unwrap_or_default();
+                format!("job {key} on {host}: {}", finish.ending)
+            }
+            _ => return,
+        };
+        self.progress.line(&text);
+    }
+}
+
+impl Handler for Reporter {
+    fn handle_job_launch(&mut self, job: &Job) {
+        self.progress.job_launch(job);
+    }
+
+    fn handle_job_done(&mut self, job: &Job) {
+        self.progress.job_done(job);
+        if let Some(joblog) = &mut self.joblog {
+            joblog.job_done(job);
+        }
+    }
+
+    fn handle_sleep(&mut self) {
+        self.progress.sleep();
+    }
+
+    fn handle_event(&mut self, event: &Event, _jobs: &[Job]) {
+        if let Some(events) = &mut self.events {
+            events.write(event);
+        }
+        self.say_event(&event.kind);
+    }
+
+    fn wanted(&self, job: &Job) -> Wanted {
+        let both = Wanted { stdout: true, stderr: true };
+        match self.show {
+            Show::All => both,
+            Show::Failed if job.state != State::Done => both,
+            Show::Failed | Show::None => Wanted::default(),
+        }
+    }
+
+    fn handle_job_output(&mut self, job: &Job, outputs: Vec<Fetched>) {
+        let (printer, progress) = (&mut self.printer, &mut self.progress);
+        let problems = progress.aside(|| printer.job_output(job, outputs));
+        for text in problems {
+            self.progress.line(&text);
+        }
+    }
+
+    fn handle_upload(&mut self, host: &HostLabel, bytes: u64) {
+        if self.verbose {
+            self.progress.line(&format!("host {host} gets the program: {bytes} bytes"));
+        }
+    }
+}
+
+/// Opens a file to be written, with its path in the error.
+fn create(path: &std::path::Path) -> io::Result<std::fs::File> {
+    std::fs::File::create(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,23 @@
+//! `--events FILE`: every event as one line of JSON.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use gjob_core::Event;
+
+#[derive(Debug)]
+pub(crate) struct EventFile(BufWriter<File>);
+
+impl EventFile {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        Ok(EventFile(BufWriter::new(super::create(path)?)))
+    }
+
+    pub(crate) fn write(&mut self, event: &Event) {
+        // A file that can't be written never fails a run.
+        if serde_json::to_writer(&mut self.0, event).is_ok() {
+            let _ = self.0.write_all(b"\n").and_then(|()| self.0.flush());
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `--joblog FILE`: a line per ended job, in GNU parallel's columns.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use gjob_core::{Ending, Job};
+
+#[derive(Debug)]
+pub(crate) struct JobLogFile(BufWriter<File>);
+
+const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+impl JobLogFile {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let mut file = BufWriter::new(super::create(path)?);
+        file.write_all(HEADER.as_bytes())?;
+        file.flush()?;
+        Ok(JobLogFile(file))
+    }
+
+    pub(crate) fn job_done(&mut self, job: &Job) {
+        // A file that can't be written never fails a run.
+        let _ = self.0.write_all(line(job).as_bytes()).and_then(|()| self.0.flush());
+    }
+}
+
+fn line(job: &Job) -> String {
+    let seq = job.index + 1;
+    let host = job.host.as_ref().map_or("-", |host| host.as_str());
+    let command = job.spec.cmds.join("; ").replace(['\n', '\t'], " ");
+    let Some(finish) = &job.finish else {
+        return format!("{seq}\t{host}\t-\t-\t0\t0\t-\t-\t{command}\n");
+    };
+    let start = finish.started.as_secs_f64();
+    let runtime = finish.ended.as_secs_f64() - start;
+    let receive = finish.stdout_bytes + finish.stderr_bytes;
+    let (exit, signal) = match finish.ending {
+        Ending::Exit(code) => (code, 0),
+        Ending::Signal(number) => (0, number),
+    };
+    format!(
+        "{seq}\t{host}\t{start:.3}\t{runtime:10.3}\t0\t{receive}\t{exit}\t{signal}\t{command}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::{Finish, JobSpec, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_gnu_parallels_columns() {
+        let mut job = Job::new(JobSpec::new(["echo 'a\tb'", "true"]).unwrap());
+        assert_eq!(line(&job), "1\t-\t-\t-\t0\t0\t-\t-\techo 'a b'; true\n");
+        job.host = Some("h1".parse().unwrap());
+        job.finish = Some(Box::new(Finish {
+            key: None,
+            id: "h1/2026-11-22-1".parse().unwrap(),
+            ending: Ending::Exit(7),
+            cause: None,
+            started: Timestamp(1_000_500),
+            ended: Timestamp(1_002_750),
+            user_us: 0,
+            system_us: 0,
+            max_rss_kib: 0,
+            stdout_bytes: 3,
+            stderr_bytes: 4,
+        }));
+        assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t7\t0\techo 'a b'; true\n");
+        assert_eq!(HEADER.matches('\t').count(), line(&job).matches('\t').count());
+    }
+}

@@ -1,0 +1,105 @@
+//! How a run comes on, on stderr: a progress line on a terminal, event lines
+//! otherwise.
+
+use std::io::{IsTerminal, Stderr, stderr};
+use std::time::Duration;
+
+use gjob::manager::{Handler, JobLog};
+use gjob_core::{Job, State};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Lines(JobLog<Stderr>),
+    Bar(Bar),
+}
+
+#[derive(Debug)]
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    running: u64,
+    failed: u64,
+}
+
+impl Progress {
+    pub(crate) fn new(jobs: u64) -> Self {
+        if stderr().is_terminal() {
+            Progress::Bar(Bar::new(jobs))
+        } else {
+            Progress::Lines(JobLog::new(stderr()))
+        }
+    }
+
+    pub(crate) fn job_launch(&mut self, job: &Job) {
+        match self {
+            Progress::Lines(log) => log.handle_job_launch(job),
+            Progress::Bar(bar) => {
+                bar.running += 1;
+                bar.show();
+            }
+        }
+    }
+
+    pub(crate) fn job_done(&mut self, job: &Job) {
+        match self {
+            Progress::Lines(log) => log.handle_job_done(job),
+            Progress::Bar(bar) => {
+                bar.running = bar.running.saturating_sub(1);
+                bar.failed += u64::from(job.state != State::Done);
+                bar.bar.inc(1);
+                bar.show();
+            }
+        }
+    }
+
+    pub(crate) fn sleep(&mut self) {
+        match self {
+            Progress::Lines(log) => log.handle_sleep(),
+            Progress::Bar(bar) => bar.bar.tick(),
+        }
+    }
+
+    /// A line of its own.
+    pub(crate) fn line(&mut self, text: &str) {
+        match self {
+            Progress::Lines(log) => log.line(text),
+            Progress::Bar(bar) => bar.bar.println(text),
+        }
+    }
+
+    /// Writes something else to the terminal meanwhile.
+    pub(crate) fn aside<T>(&mut self, write: impl FnOnce() -> T) -> T {
+        match self {
+            Progress::Lines(log) => {
+                log.end_sleep();
+                write()
+            }
+            Progress::Bar(bar) => bar.bar.suspend(write),
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        match self {
+            Progress::Lines(log) => log.end_sleep(),
+            Progress::Bar(bar) => bar.bar.finish_and_clear(),
+        }
+    }
+}
+
+impl Bar {
+    fn new(jobs: u64) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(jobs), ProgressDrawTarget::stderr());
+        let template = "{bar:24} {pos}/{len} jobs {msg} {elapsed} eta {eta}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(Duration::from_secs(1));
+        Bar { bar, running: 0, failed: 0 }
+    }
+
+    fn show(&self) {
+        let failed =
+            if self.failed > 0 { format!(", {} not done", self.failed) } else { String::new() };
+        self.bar.set_message(format!("({} running{failed})", self.running));
+    }
+}

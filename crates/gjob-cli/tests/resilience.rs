@@ -1,0 +1,198 @@
+//! What is killed while jobs run, and what must not come of it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use gjob_testbed::{Bed, NetBed};
+use support::{Answer, Place, eventually, lines};
+
+/// Jobs that note their beginnings and ends in a ledger outside gjob's reach.
+struct Ledger(PathBuf);
+
+impl Ledger {
+    fn new(place: &Place) -> Self {
+        Ledger(place.path("ledger"))
+    }
+
+    fn jobs(&self, count: usize, command: &str) -> String {
+        let ledger = self.0.display();
+        let job = format!(
+            "echo begin $GJOB_INDEX >> {ledger}; {command}; echo end $GJOB_INDEX >> {ledger}\n"
+        );
+        job.repeat(count)
+    }
+
+    fn count(&self, word: &str) -> usize {
+        lines(&self.0).iter().filter(|line| line.starts_with(word)).count()
+    }
+
+    /// Each of `count` jobs has begun and ended exactly once.
+    fn assert_each_once(&self, count: usize) {
+        let mut all = lines(&self.0);
+        all.sort();
+        let once = |word: &str| (0..count).map(move |i| format!("{word} {i}")).collect::<Vec<_>>();
+        let mut expected = [once("begin"), once("end")].concat();
+        expected.sort();
+        assert_eq!(all, expected);
+    }
+}
+
+fn run_args<'a>(config: &'a Path, rest: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["run", "-F", config.to_str().unwrap(), "-r", "results"];
+    args.extend(rest);
+    args
+}
+
+fn assert_all_done(place: &Place, answer: &Answer, count: usize) {
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let status = place.status();
+    assert_eq!(status["state"], "done");
+    assert_eq!(status["counts"]["done"], count);
+    let attempts = place.of_jobs("attempt");
+    assert!(attempts.iter().all(|attempt| *attempt == 1), "{attempts:?}");
+}
+
+#[test]
+fn a_killed_managers_run_is_taken_up_and_each_job_is_done_once() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let ledger = Ledger::new(&place);
+    place.file("jobs.txt", &ledger.jobs(60, "sleep 0.1"));
+    let args = run_args(bed.ssh_config(), &["-H", "3/h1,3/h2", "jobs.txt"]);
+    let manager = place.gjob(&args).start();
+    eventually("a third of the jobs has ended", || ledger.count("end") >= 20);
+    manager.kill_9();
+    assert_eq!(place.status()["state"], "unknown");
+    let answer = place.gjob(&["attach"]).run();
+    assert_all_done(&place, &answer, 60);
+    ledger.assert_each_once(60);
+}
+
+#[test]
+fn a_killed_managers_run_on_this_machine_is_taken_up_too() {
+    let place = Place::new();
+    let ledger = Ledger::new(&place);
+    place.file("jobs.txt", &ledger.jobs(30, "sleep 0.1"));
+    let manager = place.gjob(&["run", "-j", "3", "jobs.txt"]).start();
+    eventually("some jobs have ended", || ledger.count("end") >= 6);
+    manager.kill_9();
+    let answer = place.gjob(&["attach"]).run();
+    assert_all_done(&place, &answer, 30);
+    ledger.assert_each_once(30);
+}
+
+#[test]
+fn jobs_go_on_while_connections_are_killed_and_none_is_run_again() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let ledger = Ledger::new(&place);
+    place.file("jobs.txt", &ledger.jobs(40, "sleep 0.2"));
+    let args = run_args(bed.ssh_config(), &["-H", "2/h1,2/h2", "jobs.txt"]);
+    let manager = place.gjob(&args).start();
+    for round in 1..=3 {
+        eventually("more jobs have ended", || ledger.count("end") >= round * 8);
+        let killed: usize = bed.hosts().iter().map(|host| host.kill_connections()).sum();
+        assert!(killed > 0);
+    }
+    let answer = manager.wait();
+    assert_all_done(&place, &answer, 40);
+    ledger.assert_each_once(40);
+    assert!(bed.hosts().iter().all(|host| host.logins() > 1));
+}
+
+#[test]
+fn killing_an_agent_touches_no_job() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    let ledger = Ledger::new(&place);
+    place.file("jobs.txt", &ledger.jobs(20, "sleep 0.2"));
+    let args = run_args(bed.ssh_config(), &["-H", "2/h1", "jobs.txt"]);
+    let manager = place.gjob(&args).start();
+    for round in 1..=2 {
+        eventually("more jobs have ended", || ledger.count("end") >= round * 5);
+        let agents = bed
+            .processes()
+            .into_iter()
+            .filter(|process| process.argv().iter().any(|arg| arg == "agent"));
+        let agents: Vec<_> = agents.collect();
+        assert!(!agents.is_empty());
+        agents.iter().for_each(gjob_testbed::Process::kill);
+    }
+    assert_all_done(&place, &manager.wait(), 20);
+    ledger.assert_each_once(20);
+}
+
+#[test]
+fn a_second_manager_of_a_living_run_is_refused() {
+    let place = Place::new();
+    place.file("jobs.txt", "sleep 60\n");
+    let manager = place.gjob(&["run", "jobs.txt"]).start();
+    eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 3, "{answer:?}");
+    assert!(answer.stderr.contains("is managed by another gjob process"), "{}", answer.stderr);
+    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(manager.wait().code, 130);
+}
+
+#[test]
+fn ctrl_c_ends_the_jobs_and_attach_goes_on_with_them() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    let go = place.path("go");
+    let job = format!("test -e {} || exec sleep 300\n", go.display());
+    place.file("jobs.txt", &job.repeat(3));
+    let args = run_args(bed.ssh_config(), &["-H", "2/h1", "jobs.txt"]);
+    let manager = place.gjob(&args).start();
+    let running = || {
+        place.has_run() && place.of_jobs("started").iter().filter(|at| !at.is_null()).count() == 2
+    };
+    eventually("two jobs run", running);
+    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let answer = manager.wait();
+    assert_eq!(answer.code, 130, "{}", answer.stderr);
+    assert!(answer.stderr.contains("interrupted"), "{}", answer.stderr);
+    eventually("no process is left", || bed.processes().is_empty());
+    assert_eq!(place.status()["state"], "free");
+    std::fs::write(&go, "").unwrap();
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["done", "done", "done"]);
+}
+
+#[test]
+fn sigterm_leaves_the_jobs_running() {
+    let place = Place::new();
+    let ledger = Ledger::new(&place);
+    place.file("jobs.txt", &ledger.jobs(2, "sleep 1"));
+    let manager = place.gjob(&["run", "-j", "2", "jobs.txt"]).start();
+    eventually("both jobs run", || ledger.count("begin") == 2);
+    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(manager.wait().code, 1);
+    eventually("both jobs end without a manager", || ledger.count("end") == 2);
+    let answer = place.gjob(&["attach"]).run();
+    assert_all_done(&place, &answer, 2);
+    ledger.assert_each_once(2);
+}
+
+#[test]
+fn a_host_cut_off_for_a_while_loses_nothing() {
+    let Some(bed) = NetBed::start(2) else { return };
+    let place = Place::new();
+    let ledger = Ledger::new(&place);
+    place.file("jobs.txt", &ledger.jobs(30, "sleep 0.5"));
+    let args = run_args(bed.ssh_config(), &["-H", "2/h1,2/h2", "jobs.txt"]);
+    let manager = place.gjob(&args).start();
+    eventually("some jobs have ended", || ledger.count("end") >= 6);
+    bed.host(1).cut_off();
+    eventually("the others go on", || ledger.count("end") >= 14);
+    bed.host(1).heal();
+    assert_all_done(&place, &manager.wait(), 30);
+    ledger.assert_each_once(30);
+}

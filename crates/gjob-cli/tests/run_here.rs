@@ -1,0 +1,226 @@
+//! `gjob run` on this machine, without ssh.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod support;
+
+use serde_json::json;
+use support::{Place, lines};
+
+#[test]
+fn lines_of_a_file_are_jobs_and_a_failure_is_told_with_its_output() {
+    let place = Place::new();
+    place.file("jobs.txt", "# a comment\n\necho one\necho two >&2; exit 7\n");
+    let answer = place.gjob(&["run", "jobs.txt"]).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert_eq!(answer.stdout, "", "only failed jobs are shown");
+    assert!(answer.stderr.contains("two\n"), "{}", answer.stderr);
+    assert!(answer.stderr.contains(": 1 done, 1 error in "), "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["done", "error"]);
+    assert_eq!(place.of_jobs("exit"), [json!(0), json!(7)]);
+    assert_eq!(place.of_jobs("reason"), [json!(null), json!("exit 7")]);
+}
+
+#[test]
+fn a_command_is_run_for_each_value_and_shown_in_order() {
+    let place = Place::new();
+    let args = [
+        "run",
+        "-k",
+        "-j",
+        "3",
+        "--",
+        "sleep 0.{1}; echo",
+        "{1}-{2}",
+        ":::",
+        "2",
+        "1",
+        ":::",
+        "a b",
+        "c;d",
+    ];
+    let answer = place.gjob(&args).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.stdout, "2-a b\n2-c;d\n1-a b\n1-c;d\n");
+}
+
+#[test]
+fn values_come_from_stdin() {
+    let place = Place::new();
+    let answer = place.gjob(&["run", "-k", "--", "echo", "got"]).stdin("x\ny z\n").run();
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "got x\ngot y z\n"), "{}", answer.stderr);
+}
+
+#[test]
+fn jobs_come_from_stdin_as_lines_and_as_json() {
+    let place = Place::new();
+    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin("echo line\n").run();
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "line\n"), "{}", answer.stderr);
+    let json = r#"{"cmds": ["echo $WHO", "echo $GJOB_NAME"], "name": "n", "env": {"WHO": "me"}}"#;
+    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin(json).run();
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "me\nn\n"), "{}", answer.stderr);
+}
+
+#[test]
+fn each_kind_of_end_is_told_apart() {
+    let place = Place::new();
+    let jobs = [
+        "exit 7",
+        "exit 255",
+        "kill -KILL $$",
+        "sleep 60",
+        "echo words >&2",
+        "false; echo not reached",
+    ];
+    place.file("jobs.txt", &jobs.join("\n"));
+    let answer = place.gjob(&["run", "jobs.txt", "--timeout", "1s"]).run();
+    assert_eq!(answer.code, 1);
+    assert_eq!(place.of_jobs("state"), ["error", "error", "error", "error", "done", "error"]);
+    let null = json!(null);
+    assert_eq!(
+        place.of_jobs("exit"),
+        [json!(7), json!(255), null.clone(), null.clone(), json!(0), json!(1)]
+    );
+    assert_eq!(place.of_jobs("signal")[2..4], [json!(9), json!(15)]);
+    assert_eq!(
+        place.of_jobs("reason"),
+        [
+            json!("exit 7"),
+            json!("exit 255"),
+            json!("signal 9"),
+            json!("timeout"),
+            null,
+            json!("exit 1")
+        ]
+    );
+}
+
+#[test]
+fn a_job_sees_its_variables_and_files() {
+    let place = Place::new();
+    place.file("input.txt", "content\n");
+    place.file(
+        "jobs.txt",
+        "cat input.txt; echo $GJOB_INDEX $GJOB_REPEAT $GJOB_ATTEMPT $GJOB_HOST $GJOB_NAME $A\n",
+    );
+    let args = [
+        "run",
+        "jobs.txt",
+        "-f",
+        "input.txt",
+        "-n",
+        "2",
+        "--name",
+        "pair",
+        "--env",
+        "A=b c",
+        "-k",
+        "--show",
+        "all",
+    ];
+    let answer = place.gjob(&args).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let host = rustix::system::uname();
+    let host = host.nodename().to_str().unwrap();
+    let expected = format!("content\n0 0 1 {host} pair b c\ncontent\n1 1 1 {host} pair b c\n");
+    assert_eq!(answer.stdout, expected);
+    let id = place.of_jobs("id")[0].as_str().unwrap().to_owned();
+    let dir = place.path("results").join(id);
+    assert_eq!(std::fs::read_to_string(dir.join("input.txt")).unwrap(), "content\n");
+    assert!(dir.join(".done").is_file() && dir.join(".cmds").is_file());
+}
+
+#[test]
+fn a_failed_job_is_tried_again_as_often_as_it_may() {
+    let place = Place::new();
+    place.file("jobs.txt", "test $GJOB_ATTEMPT = 3\nfalse\n");
+    let answer = place.gjob(&["run", "jobs.txt", "--retries", "2"]).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert_eq!(place.of_jobs("state"), ["done", "error"]);
+    assert_eq!(place.of_jobs("attempt"), [3, 3]);
+}
+
+#[test]
+fn too_many_failures_stop_the_run() {
+    let place = Place::new();
+    place.file("jobs.txt", &"false\n".repeat(50));
+    let answer =
+        place.gjob(&["run", "jobs.txt", "-j", "1", "--max-fails", "2", "--show", "none"]).run();
+    assert_eq!(answer.code, 1);
+    assert!(answer.stderr.contains("stopped: too many have failed"), "{}", answer.stderr);
+    let states = place.of_jobs("state");
+    let failed = states.iter().filter(|state| *state == "error").count();
+    assert!((2..20).contains(&failed), "{failed} failed");
+}
+
+#[test]
+fn the_joblog_has_gnu_parallels_columns() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo abc\nexit 3\n");
+    place.gjob(&["run", "jobs.txt", "-j", "1", "--joblog", "log", "--show", "none"]).run();
+    let log = lines(&place.path("work/log"));
+    assert_eq!(log[0], "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand");
+    let fields: Vec<&str> = log[2].split('\t').collect();
+    assert_eq!(
+        (fields[0], fields[1], fields[6], fields[7], fields[8]),
+        ("2", ":", "3", "0", "exit 3")
+    );
+    assert_eq!(log[1].split('\t').nth(5), Some("4"), "bytes received");
+}
+
+#[test]
+fn the_event_file_tells_every_step() {
+    let place = Place::new();
+    let answer = place.gjob(&["run", "--events", "ev", "--", "true", ":::", "x"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let events: Vec<serde_json::Value> = lines(&place.path("work/ev"))
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let expected = [
+        "run-began",
+        "host-up",
+        "job-assigned",
+        "job-started",
+        "job-finished",
+        "job-ended",
+        "run-ended",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn output_can_carry_its_jobs_name() {
+    let place = Place::new();
+    place.file("jobs.jsonl", "{\"cmds\":[\"echo a\",\"printf b\"],\"name\":\"j\"}\n");
+    let answer = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]).run();
+    assert_eq!(answer.stdout, "j\ta\nj\tb", "{}", answer.stderr);
+}
+
+#[test]
+fn a_dry_run_starts_nothing() {
+    let place = Place::new();
+    let answer =
+        place.gjob(&["run", "--dry-run", "-H", "2/a,b", "--", "touch", ":::", "x", "y"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.stdout, "host a, 2 slots\nhost b\njob 0\n    touch x\njob 1\n    touch y\n");
+    assert!(!place.has_run() && !place.path("results").exists());
+}
+
+#[test]
+fn runs_are_listed_and_logs_are_read() {
+    let place = Place::new();
+    place
+        .gjob(&["run", "--show", "none", "--", "echo out; echo err >&2; echo", ":::", "1", "2"])
+        .run();
+    let listed = place.gjob(&["runs"]).run();
+    assert!(listed.stdout.contains(" done "), "{}", listed.stdout);
+    assert!(listed.stdout.contains("2 done"), "{}", listed.stdout);
+    let logs = place.gjob(&["logs", "0-1"]).run();
+    assert_eq!((logs.code, logs.stdout.as_str()), (0, "out\n1\nout\n2\n"), "{}", logs.stderr);
+    let logs = place.gjob(&["logs", "1", "--err", "-f"]).run();
+    assert_eq!((logs.code, logs.stdout.as_str()), (0, "err\n"), "{}", logs.stderr);
+    let none = place.gjob(&["logs", "7"]).run();
+    assert_eq!((none.code, none.stderr.as_str()), (2, "gjob: job 7: the run has jobs 0 to 1\n"));
+}

@@ -1,0 +1,165 @@
+//! `gjob run` over real sshds.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use gjob_testbed::{Bed, NOWHERE};
+use serde_json::{Value, json};
+use support::{Place, eventually};
+
+/// `gjob` against a bed: results go below each host's own home.
+fn gjob(place: &Place, bed: &Bed, args: &[&str]) -> support::Gjob {
+    let config = bed.ssh_config().to_str().unwrap();
+    let (command, rest) = args.split_first().unwrap();
+    let mut all = vec![*command, "-F", config, "-r", "results"];
+    all.extend(rest);
+    place.gjob(&all)
+}
+
+fn file_of(bed: &Bed, job: &Value, name: &str) -> String {
+    let host = job["host"].as_str().unwrap();
+    let host = bed.hosts().iter().find(|known| known.alias() == host).unwrap();
+    let path = host.home().join("results").join(job["id"].as_str().unwrap()).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn four_hundred_jobs_on_four_hosts_take_one_login_each_and_leave_nothing_behind() {
+    let place = Place::new();
+    let bed = Bed::start(4);
+    place.file("input.txt", "line of input\n");
+    let jobs: String = (0..400)
+        .map(|i| format!("grep -c input input.txt; echo job {i} > out.txt; cat out.txt\n"))
+        .collect();
+    place.file("jobs.txt", &jobs);
+    let answer =
+        gjob(&place, &bed, &["run", "-H", "h[1-4]", "-j", "2", "-f", "input.txt", "jobs.txt"])
+            .run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+
+    let status = place.status();
+    assert_eq!(status["counts"]["done"], 400);
+    let jobs = status["jobs"].as_array().unwrap();
+    let mut used = BTreeSet::new();
+    for (index, job) in jobs.iter().enumerate() {
+        assert_eq!(job["attempt"], 1, "job {index}");
+        assert_eq!(file_of(&bed, job, "log"), format!("1\njob {index}\n"));
+        used.insert(job["host"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(used.len(), 4, "each host is used");
+    for host in bed.hosts() {
+        assert_eq!(host.logins(), 1, "logins at {}", host.alias());
+    }
+    eventually("no process is left on any host", || bed.processes().is_empty());
+}
+
+#[test]
+fn twenty_slots_on_one_host_lose_no_job_to_a_default_sshd() {
+    let place = Place::new();
+    let bed = Bed::builder().max_startups("10:30:100").start();
+    place.file("jobs.txt", &"true\n".repeat(400));
+    let answer = gjob(&place, &bed, &["run", "-H", "h1", "-j", "20", "jobs.txt"]).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(place.status()["counts"]["done"], 400);
+    assert_eq!(bed.host(1).logins(), 1);
+}
+
+#[test]
+fn hosts_that_cannot_be_used_are_told_apart_and_the_others_do_the_work() {
+    let place = Place::new();
+    let bed = Bed::start(3);
+    bed.host(2).refuse_key();
+    bed.host(3).stop();
+    place.file("jobs.txt", &"true\n".repeat(20));
+    let hosts = format!("h1,h2,h3,{NOWHERE}");
+    let answer = gjob(&place, &bed, &["run", "-H", &hosts, "-j", "2", "jobs.txt"]).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let status = place.status();
+    let host = |name: &str| {
+        let hosts = status["hosts"].as_array().unwrap();
+        hosts.iter().find(|host| host["host"] == name).unwrap().clone()
+    };
+    assert_eq!(host("h1")["state"], "free");
+    assert_eq!((&host("h2")["state"], &host("h3")["state"]), (&json!("error"), &json!("unknown")));
+    let reason = |name: &str| host(name)["reason"].as_str().unwrap().to_owned();
+    assert!(reason("h2").contains("Permission denied"), "{}", reason("h2"));
+    assert!(reason("h3").contains("refused"), "{}", reason("h3"));
+    assert_eq!(host(NOWHERE)["state"], "error");
+    assert!(reason(NOWHERE).contains("resolve"), "{}", reason(NOWHERE));
+}
+
+#[test]
+fn a_run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    bed.host(1).refuse_key();
+    place.file("jobs.txt", "true\n");
+    let hosts = format!("h1,{NOWHERE}");
+    let answer = gjob(&place, &bed, &["run", "-H", &hosts, "jobs.txt"]).run();
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    assert!(answer.stderr.contains("no host can be used"), "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["free"]);
+    bed.host(1).accept_key();
+    let answer = place.gjob(&["attach"]).run();
+    // The host that does not resolve is still out; the other one does the work.
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["done"]);
+}
+
+#[test]
+fn each_kind_of_end_is_told_apart_over_ssh() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let jobs = ["exit 7", "exit 255", "kill -SEGV $$", "sleep 60", "echo words >&2"];
+    place.file("jobs.txt", &jobs.join("\n"));
+    let answer = gjob(&place, &bed, &["run", "-H", "h1,h2", "--timeout", "1s", "jobs.txt"]).run();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["error", "error", "error", "error", "done"]);
+    let reasons = place.of_jobs("reason");
+    assert_eq!(
+        reasons,
+        [json!("exit 7"), json!("exit 255"), json!("signal 11"), json!("timeout"), json!(null)]
+    );
+    let exits = place.of_jobs("exit");
+    assert_eq!(exits, [json!(7), json!(255), json!(null), json!(null), json!(0)]);
+}
+
+#[test]
+fn hosts_with_other_login_shells_and_noisy_start_up_files_work_the_same() {
+    let place = Place::new();
+    let bed = Bed::builder().hosts(2).noise("Welcome! You have mail.").start();
+    bed.host(2).set_login_shell("dash");
+    let values = ["$HOME", "a'b", "`x`", "{1,2}"];
+    let mut args = vec!["run", "-k", "-H", "h1,h2", "--", "printf '%s\\n'", ":::"];
+    args.extend(values);
+    let answer = gjob(&place, &bed, &args).run();
+    assert_eq!((answer.code, answer.stdout), (0, values.join("\n") + "\n"), "{}", answer.stderr);
+}
+
+#[test]
+fn output_is_brought_back_from_every_host() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let args = [
+        "run",
+        "-k",
+        "-H",
+        "2/h1,2/h2",
+        "--",
+        "head -c 300000 /dev/zero | tr '\\0' x; echo",
+        ":::",
+        "1",
+        "2",
+        "3",
+        "4",
+    ];
+    let answer = gjob(&place, &bed, &args).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let expected: String = (1..=4).map(|i| "x".repeat(300_000) + &format!("{i}\n")).collect();
+    assert!(answer.stdout == expected, "{} bytes came", answer.stdout.len());
+    let logs = place.gjob(&["logs", "2"]).run();
+    assert!(logs.stdout.ends_with("x3\n"), "{}", logs.stderr);
+}

@@ -1,0 +1,174 @@
+//! Reads all the lists and files that name a run's hosts, so that all errors
+//! come at once and no host is in two of them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::error::{HostError, HostErrors, HostProblem, Place};
+use super::item::Item;
+use super::{Cluster, HostEntry, MAX_HOSTS};
+
+/// User, name and port: what makes two entries the same host.
+type Identity = (Option<String>, String, Option<u16>);
+
+/// Reads hosts from any number of texts; [`finish`](Self::finish) tells
+/// everything that was wrong with them together.
+#[derive(Debug, Default)]
+pub struct HostReader {
+    /// Each host named so far, and the position of its place in `places`.
+    seen: HashMap<Identity, usize>,
+    places: Vec<Place>,
+    errors: Vec<HostError>,
+    /// Hosts in all, also those beyond the limit.
+    count: usize,
+}
+
+impl HostReader {
+    /// A reader that has read nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads a host list: entries with commas between them.
+    pub fn list(&mut self, list: &str) -> Vec<HostEntry> {
+        let items = split_list(list).into_iter().enumerate();
+        items.flat_map(|(i, item)| self.hosts(item, &Place::Item(i + 1))).collect()
+    }
+
+    /// Reads a hosts file's text: one entry a line. Errors call it `name`.
+    pub fn hosts_file(&mut self, name: &str, text: &str) -> Vec<HostEntry> {
+        let lines = entry_lines(name, text);
+        if lines.is_empty() {
+            self.error(Place::File(name.to_owned()), HostProblem::NoHost);
+        }
+        lines.into_iter().flat_map(|(place, line)| self.hosts(line, &place)).collect()
+    }
+
+    /// Reads a cluster file's text: the management node's line, then one for
+    /// each worker. Errors call it `name`. Some cluster unless there are errors.
+    pub fn cluster_file(&mut self, name: &str, text: &str) -> Option<Cluster> {
+        let mut lines = entry_lines(name, text).into_iter();
+        let Some((place, first)) = lines.next() else {
+            self.error(Place::File(name.to_owned()), HostProblem::NoHost);
+            return None;
+        };
+        if lines.len() == 0 {
+            self.error(Place::File(name.to_owned()), HostProblem::NoWorker);
+        }
+        let management = self.management(first, place);
+        let workers = lines.flat_map(|(place, line)| self.hosts(line, &place)).collect();
+        Some(Cluster { management: Some(management?), workers })
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// Everything that was wrong, in the order of reading.
+    pub fn finish(self) -> Result<(), HostErrors> {
+        if self.errors.is_empty() { Ok(()) } else { Err(HostErrors(self.errors)) }
+    }
+
+    fn error(&mut self, place: Place, problem: HostProblem) {
+        self.errors.push(HostError { place, problem });
+    }
+
+    /// One entry, when nothing is wrong with it.
+    fn item(&mut self, text: &str, place: &Place) -> Option<Item> {
+        let problems = match Item::parse(text) {
+            Ok(item) => return Some(item),
+            Err(problems) => problems,
+        };
+        for problem in problems {
+            self.error(place.clone(), problem);
+        }
+        None
+    }
+
+    /// One entry's hosts; none of them when anything is wrong with it.
+    fn hosts(&mut self, text: &str, place: &Place) -> Vec<HostEntry> {
+        let Some(item) = self.item(text, place) else {
+            return Vec::new();
+        };
+        let had_room = self.count <= MAX_HOSTS;
+        self.count = self.count.saturating_add(item.count());
+        if self.count > MAX_HOSTS {
+            // Said where the limit is passed, not at every entry behind it.
+            if had_room {
+                self.error(place.clone(), HostProblem::TooMany(self.count));
+            }
+            return Vec::new();
+        }
+        let hosts = item.expand();
+        self.note(&hosts, place);
+        hosts
+    }
+
+    /// Notes that `hosts` are named at `place`; one error for those that
+    /// were named before.
+    fn note(&mut self, hosts: &[HostEntry], place: &Place) {
+        let here = self.places.len();
+        self.places.push(place.clone());
+        let mut repeated: Option<(&HostEntry, usize)> = None;
+        let mut count = 0;
+        for host in hosts {
+            let identity = (host.user.clone(), host.name.clone(), host.port);
+            match self.seen.entry(identity) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(here);
+                }
+                Entry::Occupied(first) => {
+                    repeated.get_or_insert((host, *first.get()));
+                    count += 1;
+                }
+            }
+        }
+        if let Some((host, first)) = repeated {
+            let name = host.label().map_or_else(|_| host.name.clone(), |label| label.to_string());
+            let problem =
+                HostProblem::Duplicate { name, more: count - 1, first: self.places[first].clone() };
+            self.error(place.clone(), problem);
+        }
+    }
+
+    /// The management node, which may be among the workers too.
+    fn management(&mut self, text: &str, place: Place) -> Option<HostEntry> {
+        let item = self.item(text, &place)?;
+        if item.count() > 1 {
+            let problem = HostProblem::SeveralManagementNodes(item.count());
+            self.error(place, problem);
+            return None;
+        }
+        let host = item.expand().pop()?;
+        if host.slots.is_some() {
+            self.error(place, HostProblem::ManagementSlots);
+        }
+        Some(host)
+    }
+}
+
+/// Splits a list at the commas that are not in brackets.
+fn split_list(list: &str) -> Vec<&str> {
+    let mut in_brackets = false;
+    list.split(|c| {
+        match c {
+            '[' => in_brackets = true,
+            ']' => in_brackets = false,
+            _ => {}
+        }
+        c == ',' && !in_brackets
+    })
+    .map(str::trim)
+    .collect()
+}
+
+/// The lines that hold an entry, without comments and blanks.
+fn entry_lines<'a>(name: &str, text: &'a str) -> Vec<(Place, &'a str)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let lines = text.lines().enumerate().map(|(i, line)| {
+        let entry = line.split('#').next().unwrap_or_default().trim();
+        let place = Place::Line { file: name.to_owned(), line: i + 1 };
+        (place, entry)
+    });
+    lines.filter(|(_, entry)| !entry.is_empty()).collect()
+}

@@ -1,0 +1,260 @@
+//! Lists and files as users write them, right and wrong.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The hosts of a list as `SLOTS/LABEL`.
+fn hosts(list: &str) -> Vec<String> {
+    let show = |host: HostEntry| {
+        let slots = host.slots.map(|n| format!("{n}/")).unwrap_or_default();
+        format!("{slots}{}", host.label().unwrap())
+    };
+    let hosts = parse_list(list).unwrap_or_else(|e| panic!("{list:?}: {e}"));
+    hosts.into_iter().map(show).collect()
+}
+
+fn errors(list: &str) -> Vec<String> {
+    let errors = parse_list(list).expect_err(list);
+    errors.to_string().lines().map(str::to_owned).collect()
+}
+
+/// What is wrong with the only item of a list.
+fn problem(item: &str) -> String {
+    let errors = errors(item);
+    assert_eq!(errors.len(), 1, "{item:?}: {errors:#?}");
+    errors[0].strip_prefix("host list, item 1: ").unwrap().to_owned()
+}
+
+#[test]
+fn an_entry_may_have_slots_a_user_and_a_port() {
+    assert_eq!(
+        hosts("node1, 4/alice@node2:2222,a@corp@gate"),
+        ["node1", "4/alice@node2:2222", "a@corp@gate"]
+    );
+    assert_eq!(hosts(":"), [":"]);
+    let local = parse_list("4/:").unwrap();
+    assert_eq!((local[0].slots, local[0].is_local()), (Some(4), true));
+}
+
+#[test]
+fn ranges_expand_in_order_and_keep_their_zeros() {
+    assert_eq!(hosts("n[8-11]"), ["n8", "n9", "n10", "n11"]);
+    assert_eq!(hosts("n[08-10,40]"), ["n08", "n09", "n10", "n40"]);
+    assert_eq!(hosts("n[99-101]x,m[098-99]").len(), 5);
+    assert_eq!(hosts("[1-2].lab"), ["1.lab", "2.lab"]);
+    assert_eq!(
+        hosts("2/u@r[1-2]n[01-02]:22"),
+        ["2/u@r1n01:22", "2/u@r1n02:22", "2/u@r2n01:22", "2/u@r2n02:22"]
+    );
+}
+
+#[test]
+fn an_ipv6_address_is_no_range() {
+    assert_eq!(hosts("[::1]:22,2/u@[fe80::1%eth0]"), ["[::1]:22", "2/u@[fe80::1%eth0]"]);
+    assert_eq!(parse_list("[::1]:22").unwrap()[0].destination(), "::1");
+    assert_eq!(
+        problem("[::g]"),
+        r#""[::g]" is not an IPv6 address: one such as [fe80::1%eth0] is expected"#
+    );
+    assert_eq!(
+        problem("fe80::1"),
+        r#""fe80::1" has more than one colon: an IPv6 address is written in brackets, [::1]"#
+    );
+}
+
+#[test]
+fn malformed_parts_are_named_with_what_would_be_accepted() {
+    let cases = [
+        ("", "empty entry: [SLOTS/][USER@]NAME[:PORT] is expected"),
+        ("0/a", r#"slots "0" are not accepted: a number from 1 to 10000 is"#),
+        ("+1/a", r#"slots "+1" are not accepted: a number from 1 to 10000 is"#),
+        ("a:0", r#"port "0" is not accepted: a number from 1 to 65535 is"#),
+        ("a:", r#"port "" is not accepted: a number from 1 to 65535 is"#),
+        ("a:65536", r#"port "65536" is not accepted: a number from 1 to 65535 is"#),
+        (":22", r#"":22" is not accepted: this machine is written : or SLOTS/:"#),
+        ("u@:", r#""u@:" is not accepted: this machine is written : or SLOTS/:"#),
+        ("n[9-3]", "range 9-3 is reversed: 3-9 would be accepted"),
+        ("n[09-03]", "range 09-03 is reversed: 03-09 would be accepted"),
+        (
+            "-x@a",
+            r#"user "-x" is not accepted: letters, digits and -._@ are, not beginning with a dash"#,
+        ),
+        (
+            "@a",
+            r#"user "" is not accepted: letters, digits and -._@ are, not beginning with a dash"#,
+        ),
+    ];
+    for (item, message) in cases {
+        assert_eq!(problem(item), message, "{item:?}");
+    }
+}
+
+#[test]
+fn malformed_ranges_are_refused() {
+    for range in [
+        "[1-]",
+        "[-1]",
+        "[]",
+        "[1,]",
+        "[a-c]",
+        "[1-3/2]",
+        "[1 2]",
+        "[1-2-3]",
+        "[1-010]",
+        "[1234567890]",
+        "[1",
+        "[[1-2]]",
+    ] {
+        let message = problem(&format!("n{range}"));
+        assert!(message.starts_with("range \"["), "{range}: {message}");
+        assert!(
+            message.ends_with(
+                "is not accepted: numbers and ascending pairs in brackets are, such as [01-32,40]"
+            ),
+            "{range}: {message}"
+        );
+    }
+}
+
+#[test]
+fn a_name_that_ssh_or_a_shell_could_misread_is_refused() {
+    for name in ["-oProxyCommand=x", "a b", "a;b", "a$(b)", "a\u{1b}b", "é", "a]", "n{1,2}"] {
+        let message = errors(name).remove(0);
+        assert!(message.contains(": host name \""), "{name:?}: {message}");
+    }
+    let long = "a".repeat(201);
+    assert!(problem(&long).contains("up to 200 of them"));
+    assert!(!problem("a\u{1b}b").contains('\u{1b}'));
+}
+
+#[test]
+fn all_errors_come_at_once_each_with_its_place() {
+    assert_eq!(
+        errors("a,,0/b:x,c[2-1],a"),
+        [
+            "host list, item 2: empty entry: [SLOTS/][USER@]NAME[:PORT] is expected",
+            r#"host list, item 3: slots "0" are not accepted: a number from 1 to 10000 is"#,
+            r#"host list, item 3: port "x" is not accepted: a number from 1 to 65535 is"#,
+            "host list, item 4: range 2-1 is reversed: 1-2 would be accepted",
+            r#"host list, item 5: host "a" was named before, at host list, item 1: each is named once"#,
+        ]
+    );
+}
+
+#[test]
+fn a_host_is_the_same_whatever_its_slots_and_another_by_user_or_port() {
+    assert_eq!(
+        errors("n[1-5],4/n[3-9]"),
+        [
+            r#"host list, item 2: host "n3" (and 2 more of this entry) was named before, at host list, item 1: each is named once"#
+        ]
+    );
+    assert_eq!(errors("n[1,1]").len(), 1);
+    assert_eq!(errors(":,4/:").len(), 1);
+    assert_eq!(hosts("n,u@n,n:22").len(), 3);
+}
+
+#[test]
+fn more_hosts_than_a_run_may_have_are_refused_before_they_are_made() {
+    assert_eq!(parse_list("n[1-100000]").unwrap().len(), MAX_HOSTS);
+    assert_eq!(
+        errors("a[0-999999999][0-999999999][0-999999999],b,c"),
+        [format!(
+            "host list, item 1: {} hosts or more up to here: at most 100000 are accepted in all",
+            usize::MAX
+        )]
+    );
+    assert_eq!(
+        errors("n[1-100000],b,c"),
+        ["host list, item 2: 100001 hosts or more up to here: at most 100000 are accepted in all"]
+    );
+}
+
+#[test]
+fn a_hosts_file_has_an_entry_a_line_comments_and_blank_lines() {
+    let text = "\u{feff}# lab\r\n\r\n4/node1 # the fast one\r\n  node[2-3]\r\n";
+    let hosts = parse_hosts_file("lab", text).unwrap();
+    let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["node1", "node2", "node3"]);
+    assert_eq!(
+        parse_hosts_file("lab", "a\n#\nb c\nd,e\n").unwrap_err().to_string(),
+        "lab:3: host name \"b c\" is not accepted: letters, digits and -._ are, not beginning \
+         with a dash, up to 200 of them\n\
+         lab:4: host name \"d,e\" is not accepted: letters, digits and -._ are, not beginning \
+         with a dash, up to 200 of them"
+    );
+    assert_eq!(
+        parse_hosts_file("lab", "# nothing\n").unwrap_err().to_string(),
+        "lab: no host in it: one a line is expected, [SLOTS/][USER@]NAME[:PORT]"
+    );
+}
+
+#[test]
+fn a_cluster_file_names_its_management_node_then_its_workers() {
+    let cluster = parse_cluster_file("c", "# c\nadmin@gate\n\nn[1-2]\ngate\n").unwrap();
+    assert_eq!(cluster.management.unwrap().destination(), "admin@gate");
+    let workers: Vec<&str> = cluster.workers.iter().map(|w| w.name.as_str()).collect();
+    assert_eq!(workers, ["n1", "n2", "gate"]);
+    let error = |text| parse_cluster_file("c", text).unwrap_err().to_string();
+    assert_eq!(
+        error("gate\n"),
+        "c: no worker in it: the first line is the management node, the following ones are its workers"
+    );
+    assert_eq!(
+        error("gate[1-2]\nn1\nn1\n"),
+        "c:1: the management node is given as 2 hosts: the first line names one\n\
+         c:3: host \"n1\" was named before, at c:2: each is named once"
+    );
+    assert!(error("4/gate\nn1").starts_with("c:1: slots are given for the management node"));
+    assert!(error("").starts_with("c: no host in it"));
+}
+
+#[test]
+fn hosts_are_told_apart_across_lists_and_files() {
+    let mut reader = HostReader::new();
+    reader.list("n1");
+    reader.hosts_file("h", "n2");
+    reader.cluster_file("c", "gate\nn1\nn2");
+    assert_eq!(
+        reader.finish().unwrap_err().to_string(),
+        "c:2: host \"n1\" was named before, at host list, item 1: each is named once\n\
+         c:3: host \"n2\" was named before, at h:1: each is named once"
+    );
+}
+
+proptest! {
+    #[test]
+    fn expansion_is_the_naive_product(
+        start in 0u32..1200, length in 0u32..120, width in 1usize..5, single in 5000u32..6000,
+        letters in "[a-z]{0,3}", second in 1u32..9,
+    ) {
+        let end = start + length;
+        let list = format!("x[{start:0width$}-{end:0width$},{single}]{letters}-[1-{second}]");
+        let padding = if format!("{start:0width$}").starts_with('0') { width } else { 1 };
+        let mut naive = Vec::new();
+        for number in (start..=end).chain([single]) {
+            for last in 1..=second {
+                let width = if number == single { 1 } else { padding };
+                naive.push(format!("x{number:0width$}{letters}-{last}"));
+            }
+        }
+        prop_assert_eq!(hosts(&list), naive);
+    }
+
+    #[test]
+    fn arbitrary_text_never_panics_and_what_it_gives_has_a_label(
+        text in "([a-z0-9/@:,\\-%\\[\\]#\n ]|\\PC){0,40}",
+    ) {
+        let mut reader = HostReader::new();
+        let mut hosts = reader.list(&text);
+        hosts.extend(reader.hosts_file("h", &text));
+        if let Some(cluster) = reader.cluster_file("c", &text) {
+            hosts.extend(cluster.workers);
+            hosts.extend(cluster.management);
+        }
+        for host in hosts {
+            prop_assert!(host.label().is_ok(), "{host:?}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Commands and what GNU parallel 20221122 makes of them. Where it quotes
+//! otherwise, the words are the same.
+
+use super::*;
+
+/// The commands of a command line, with this on standard input.
+fn filled(words: &[&str], stdin: &str) -> Result<Vec<String>, String> {
+    let jobs = Arguments::new(words.iter().copied()).read(&mut stdin.as_bytes());
+    let jobs = jobs.map_err(|errors| errors.to_string())?;
+    Ok(jobs.specs.into_iter().map(|spec| spec.cmds.concat()).collect())
+}
+
+fn commands(words: &[&str]) -> Vec<String> {
+    filled(words, "no one reads this").unwrap_or_else(|e| panic!("{words:?}: {e}"))
+}
+
+#[test]
+fn sources_make_a_product_in_which_the_last_varies_fastest() {
+    assert_eq!(
+        commands(&["echo", "{2}-{1}", ":::", "a", "b", ":::", "1", "2"]),
+        ["echo 1-a", "echo 2-a", "echo 1-b", "echo 2-b"]
+    );
+    assert_eq!(commands(&["echo", "{}", "{.}", ":::", "a.b", ":::", "x.y"]), ["echo a.b x.y a x"]);
+    assert_eq!(
+        commands(&["echo", "{-1}", "{-2}", "{#}", ":::", "a", "b", ":::", "1"]),
+        ["echo 1 a 1", "echo 1 b 2"]
+    );
+}
+
+#[test]
+fn linked_sources_go_in_step_to_the_end_of_the_shortest() {
+    assert_eq!(
+        commands(&["echo", ":::", "a", "b", "c", ":::+", "1", "2", ":::", "X", "Y"]),
+        ["echo a 1 X", "echo a 1 Y", "echo b 2 X", "echo b 2 Y"]
+    );
+    assert_eq!(
+        commands(&["echo", ":::", "1", ":::", "a", "b", ":::+", "x", "y"]),
+        ["echo 1 a x", "echo 1 b y"]
+    );
+    assert_eq!(commands(&["echo", ":::+", "a", ":::", "c"]), ["echo a c"]);
+}
+
+#[test]
+fn an_empty_source_gives_an_empty_value_unless_all_are_empty() {
+    assert_eq!(commands(&["echo", ":::", ":::", "a"]), ["echo '' a"]);
+    assert_eq!(commands(&["echo", ":::", "a", ":::"]), ["echo a ''"]);
+    assert_eq!(
+        commands(&["echo", ":::", "a", "b", ":::+", ":::", "c", "d"]),
+        ["echo a '' c", "echo a '' d"]
+    );
+    assert!(commands(&["echo", ":::", ":::"]).is_empty());
+    assert!(commands(&["echo", ":::"]).is_empty());
+}
+
+#[test]
+fn without_a_placeholder_values_are_appended() {
+    assert_eq!(commands(&["echo  \"a  b\"", ":::", "x y", ":::", "z"]), ["echo  \"a  b\" 'x y' z"]);
+    assert_eq!(commands(&["echo", "{#}", ":::", "a"]), ["echo 1"]);
+    assert_eq!(commands(&["", ":::", "a"]), [" a"]);
+}
+
+#[test]
+fn values_are_data_whatever_is_in_them() {
+    let values = [
+        "~x", "a=b", "{a,b}", "", "é", "=x", "a:b", "'", "a'b", "*", "-n", "%", "!x", "$(x)",
+        "`x`", "\\", "a b", "#x", "^", "a\tb", "a;b", "\"", "{}", "{1}", "\r",
+    ];
+    let words: Vec<&str> = ["printf", "'%s\\0'", ":::"].into_iter().chain(values).collect();
+    for (command, value) in commands(&words).iter().zip(values) {
+        let output = std::process::Command::new("bash").arg("-c").arg(command).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{command:?}: {output:?}");
+        assert_eq!(output.stdout, format!("{value}\0").as_bytes(), "{command:?}");
+    }
+}
+
+#[test]
+fn a_value_is_not_searched_for_placeholders() {
+    assert_eq!(commands(&["echo", "{1} {2}", ":::", "{2}", ":::", "{1}"]), ["echo '{2}' '{1}'"]);
+}
+
+#[test]
+fn values_in_the_commands_name_are_shell_text_and_so_are_all_others() {
+    assert_eq!(commands(&[":::", "echo a", "b | c"]), ["echo a", "b | c"]);
+    assert_eq!(commands(&[":::", "echo", "printf", ":::", "a b"]), ["echo a b", "printf a b"]);
+    assert_eq!(commands(&["{}", "x", ":::", "a b"]), ["a b x"]);
+    assert_eq!(commands(&["x{}", "{}", ":::", "a b"]), ["xa b a b"]);
+    assert_eq!(commands(&["{#}", "{}", ":::", "a b"]), ["1 a b"]);
+    assert_eq!(commands(&["V={}", "x", ":::", "a b"]), ["V='a b' x"]);
+    assert_eq!(commands(&[" {}", ":::", "a b"]), [" 'a b'"]);
+}
+
+#[test]
+fn braces_that_are_no_placeholder_stay() {
+    assert_eq!(
+        commands(&["echo", "{ } {1..} {1.x} {/1} {{}} ${x} {##} {a,b}", ":::", "v"]),
+        ["echo { } {1..} {1.x} {/1} {v} ${x} {##} {a,b}"]
+    );
+    assert_eq!(commands(&["awk '{print}'", ":::", "v"]), ["awk '{print}' v"]);
+    assert_eq!(commands(&["echo {", ":::", "v"]), ["echo { v"]);
+}
+
+#[test]
+fn values_come_from_standard_input_when_no_source_is_named() {
+    assert_eq!(
+        filled(&["echo"], "a b\n\nc\r\n#d\n  e  \n{}"),
+        Ok(vec![
+            "echo 'a b'".to_owned(),
+            "echo ''".to_owned(),
+            "echo 'c\r'".to_owned(),
+            "echo '#d'".to_owned(),
+            "echo '  e  '".to_owned(),
+            "echo '{}'".to_owned(),
+        ])
+    );
+    assert_eq!(filled(&["echo"], ""), Ok(Vec::new()));
+    assert_eq!(
+        filled(&["echo", ":::", "1", "2", "::::", "-"], "a\nb\n"),
+        Ok(["echo 1 a", "echo 1 b", "echo 2 a", "echo 2 b"].map(str::to_owned).to_vec())
+    );
+}
+
+#[test]
+fn each_file_is_a_source_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (f, g) = (path("f", "x\ny\n"), path("g", "p\n\nq r"));
+    assert_eq!(
+        commands(&["echo", "::::", &f, &g]),
+        ["echo x p", "echo x ''", "echo x 'q r'", "echo y p", "echo y ''", "echo y 'q r'"]
+    );
+    assert_eq!(
+        commands(&["echo", ":::", "a", "b", "::::+", &g, &f]),
+        ["echo a p x", "echo b '' y"]
+    );
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    assert_eq!(
+        filled(&["echo {3} {0} {%} {= s/a/b/ =} {2 $_=1}", "::::", "no/such", ":::", "a"], ""),
+        Err("no/such: cannot be read: No such file or directory (os error 2)\n\
+             command: {3} stands for no source of values: positions from 1 to 2 are accepted, or from -1 to -2\n\
+             command: {0} stands for no source of values: positions from 1 to 2 are accepted, or from -1 to -2\n\
+             command: {%} is not supported: a job finds its slot in the variable GJOB_SLOT\n\
+             command: {= s/a/b/ =} is not supported: {}, {.}, {/}, {//}, {/.}, {#}, {1}, {1.} and the like are"
+            .to_owned())
+    );
+    assert_eq!(
+        filled(&["echo", "::::", "-", "-", "::::+"], "a\0b\n").unwrap_err(),
+        "command: standard input is named twice: one source of values can be read from it\n\
+         standard input:1: a value holds a NUL byte: text without NUL is accepted\n\
+         command: ::::+ names no file: files with a value a line are expected behind it"
+    );
+    assert_eq!(
+        filled(&[":::", "true", " "], "").unwrap_err(),
+        "job 2: a job needs at least one command that is not blank"
+    );
+}
+
+#[test]
+fn a_product_too_large_is_refused_before_it_is_made() {
+    let mut words = vec!["echo"];
+    for _ in 0..70 {
+        words.extend([":::", "a", "b"]);
+    }
+    assert_eq!(
+        filled(&words, "").unwrap_err(),
+        "command: more jobs than a run may have: at most 10000000 are accepted"
+    );
+}

@@ -1,0 +1,250 @@
+//! One job specification a line, as a JSON object.
+
+use std::fmt;
+
+use gjob_core::JobSpec;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::error::{Collector, Place, Problem};
+use super::fields;
+use crate::units::parse_duration;
+
+/// The job of a line; none when it is blank or wrong, which goes to `errors`.
+pub(super) fn parse_line(
+    file: &str,
+    number: usize,
+    line: &str,
+    errors: &mut Collector,
+) -> Option<JobSpec> {
+    if line.trim().is_empty() {
+        return None;
+    }
+    // Most lines are right; the others are taken apart to say what is wrong.
+    // serde would take an array for a specification too.
+    if line.trim_start().starts_with('{')
+        && let Ok(spec) = serde_json::from_str(line)
+    {
+        return Some(spec);
+    }
+    Line { file, number, line }.parse(errors)
+}
+
+/// A line that is not simply a job specification.
+struct Line<'a> {
+    file: &'a str,
+    number: usize,
+    line: &'a str,
+}
+
+impl Line<'_> {
+    /// Its job all the same, if it only uses the forms for people.
+    fn parse(&self, errors: &mut Collector) -> Option<JobSpec> {
+        let members: Members<'_> = match serde_json::from_str(self.line) {
+            Ok(members) => members,
+            Err(error) => {
+                let place = self.column(error.column().max(1));
+                errors.push(place, Problem::Json(message(&error)));
+                return None;
+            }
+        };
+        let mut object = Map::new();
+        let mut is_right = true;
+        let mut end = 0;
+        for (name, raw) in members.0 {
+            let start = self.offset(raw);
+            let name_column = self.name_column(end);
+            end = start + raw.get().len();
+            let value = if object.contains_key(&name) {
+                Err((name_column, Problem::DuplicateField(name.clone())))
+            } else if !fields::is_known(&name) {
+                Err((name_column, fields::unknown(&name)))
+            } else {
+                field(&name, raw).map_err(|problem| (start + 1, problem))
+            };
+            match value {
+                Ok(value) => {
+                    object.insert(name, value);
+                }
+                Err((column, problem)) => {
+                    is_right = false;
+                    errors.push(self.column(column), problem);
+                }
+            }
+        }
+        if !is_right {
+            return None;
+        }
+        match serde_json::from_value(Value::Object(object)) {
+            Ok(spec) => Some(spec),
+            Err(error) => {
+                let place = Place::line(self.file, self.number);
+                errors.push(place, Problem::Json(message(&error)));
+                None
+            }
+        }
+    }
+
+    fn column(&self, column: usize) -> Place {
+        Place::column(self.file, self.number, column)
+    }
+
+    /// Where in the line a value of it begins, from 0.
+    fn offset(&self, raw: &RawValue) -> usize {
+        let begin = raw.get().as_ptr().addr();
+        begin.saturating_sub(self.line.as_ptr().addr())
+    }
+
+    /// The column of the first quote behind `end`, the end of the member before.
+    fn name_column(&self, end: usize) -> usize {
+        let behind = self.line.get(end..).unwrap_or_default();
+        end + behind.find('"').unwrap_or(0) + 1
+    }
+}
+
+/// The value of one field, in the form that a job specification has, once it
+/// is known to be right.
+fn field(name: &str, raw: &RawValue) -> Result<Value, Problem> {
+    let wrong = |error: &serde_json::Error| Problem::Field {
+        name: name.to_owned(),
+        message: message(error),
+    };
+    let value: Value = serde_json::from_str(raw.get()).map_err(|error| wrong(&error))?;
+    let value = match (name, value) {
+        ("cmds", Value::String(cmd)) => Value::Array(vec![Value::String(cmd)]),
+        ("timeout", Value::String(text)) => {
+            let timeout = parse_duration(&text)
+                .map_err(|source| Problem::Duration { name: name.to_owned(), source })?;
+            Value::from(timeout.as_secs_f64())
+        }
+        (_, value) => value,
+    };
+    // A job with this field alone: whatever is wrong with it is the field's.
+    let mut alone = Map::new();
+    alone.insert("cmds".to_owned(), Value::Array(Vec::new()));
+    alone.insert(name.to_owned(), value.clone());
+    match serde_json::from_value::<JobSpec>(Value::Object(alone)) {
+        Ok(_) => Ok(value),
+        Err(error) => Err(wrong(&error)),
+    }
+}
+
+/// What serde_json says, without the position in its own words.
+fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((message, _)) if error.line() > 0 => message.to_owned(),
+        _ => text,
+    }
+}
+
+/// The members of a JSON object, in order, also those that are there twice.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Format, parse};
+    use super::*;
+
+    fn spec(line: &str) -> JobSpec {
+        let jobs = parse("jobs", line.as_bytes(), Format::JsonLines);
+        jobs.unwrap_or_else(|e| panic!("{line}: {e}")).specs.remove(0)
+    }
+
+    fn errors(text: &str) -> String {
+        let errors = parse("jobs", text.as_bytes(), Format::JsonLines).unwrap_err();
+        errors.to_string()
+    }
+
+    #[test]
+    fn a_line_is_a_job_specification() {
+        let full = r#"{"cmds":["a","b"],"files":["f"],"name":"n","env":{"A":"b"},"timeout":1.5,"retries":2}"#;
+        let expected = JobSpec::new(["a", "b"])
+            .unwrap()
+            .files(["f"])
+            .name("n")
+            .env("A", "b")
+            .timeout(Duration::from_millis(1500))
+            .retries(2);
+        assert_eq!(spec(full), expected);
+    }
+
+    #[test]
+    fn one_command_may_be_a_string_and_a_timeout_may_be_written_as_people_do() {
+        assert_eq!(spec("{\"cmds\":\"a\"}\r\n"), JobSpec::new(["a"]).unwrap());
+        let timeout = |value: &str| spec(&format!(r#"{{"cmds":"a","timeout":{value}}}"#)).timeout;
+        assert_eq!(timeout("90"), Some(Duration::from_secs(90)));
+        assert_eq!(timeout("\"90\""), Some(Duration::from_secs(90)));
+        assert_eq!(timeout("\"1h30m\""), Some(Duration::from_secs(5400)));
+        assert_eq!(timeout("null"), None);
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_with_the_nearest_known_one() {
+        let message = errors(r#"{"cmds":["a"], "fles":[]}"#);
+        assert!(
+            message.starts_with(
+                "jobs:1:16: unknown field \"fles\", perhaps \"files\" is meant: the fields are cmds, files, name, "
+            ),
+            "{message}"
+        );
+        let message = errors(r#"{"cmds":["a"],"priority":1}"#);
+        assert!(message.starts_with("jobs:1:15: unknown field \"priority\": the"));
+    }
+
+    #[test]
+    fn all_errors_of_all_lines_come_at_once_with_line_and_column() {
+        let text = concat!(
+            "{\"cmds\":[\"a\"],\"retries\":\"x\",\"timeout\":\"soon\",\"name\":\"n\",\"name\":\"m\"}\n",
+            "\n",
+            "{\"cmds\":[\"a\"\n",
+            "[[\"a\"]]\n",
+            "{\"name\":\"n\"}\n",
+            "{\"cmds\":[]}\n",
+            "{\"cmds\":3,\"timeout\":-1}\n",
+            "{\"cmds\":\"a\"} x\n",
+        );
+        assert_eq!(
+            errors(text),
+            "jobs:1:25: field \"retries\": invalid type: string \"x\", expected u32\n\
+             jobs:1:39: field \"timeout\": duration \"soon\" is not accepted: seconds such as 90, \
+             or numbers with units such as 500ms, 12.5s, 1h30m or 2d are\n\
+             jobs:1:57: field \"name\" is given twice: each is given once\n\
+             jobs:3:12: EOF while parsing a list: a JSON object such as {\"cmds\": [\"echo hello\"]} is expected\n\
+             jobs:4:1: invalid type: sequence, expected an object: a JSON object such as {\"cmds\": [\"echo hello\"]} is expected\n\
+             jobs:5: missing field `cmds`: a JSON object such as {\"cmds\": [\"echo hello\"]} is expected\n\
+             jobs:6: a job needs at least one command that is not blank\n\
+             jobs:7:9: field \"cmds\": invalid type: integer `3`, expected a sequence\n\
+             jobs:7:21: field \"timeout\": cannot convert float seconds to Duration: value is negative\n\
+             jobs:8:14: trailing characters: a JSON object such as {\"cmds\": [\"echo hello\"]} is expected"
+        );
+    }
+}

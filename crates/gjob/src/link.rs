@@ -1,0 +1,232 @@
+//! The one pipe to each host: opened over the user's own ssh, kept alive,
+//! opened again when it breaks.
+//!
+//! Each link is a task that owns its child process. The manager tells it what
+//! to send and hears in its inbox what came and how the link fares; the inbox
+//! is bounded, so that no host can fill the manager's memory. What the
+//! messages mean is not this module's business.
+//!
+//! # Theory of operation
+//!
+//! 1. A permit is taken from [`Handshakes`], and the transport's command is
+//!    started in a process group of its own.
+//! 2. Over ssh, or a user's command, the far end is a shell: `bootstrap.sh`
+//!    gets the program there, if it is not, and starts it. The local transport
+//!    starts the program itself.
+//! 3. The agent prints its magic line; [`Attach`](gjob_core::wire::Attach)
+//!    goes out with a new epoch and the offset committed so far; its welcome
+//!    makes the link [`Up`](LinkEvent::Up).
+//! 4. Frames flow. A silence of 30 s, or the pipe's end, takes the link
+//!    [`Down`](LinkEvent::Down); it pauses, and begins anew. What can't be
+//!    mended by trying again is [`Failed`](LinkEvent::Failed), said once.
+
+mod backoff;
+mod blob;
+mod bootstrap;
+mod diagnose;
+mod error;
+mod handshakes;
+mod heartbeat;
+mod lines;
+mod pipe;
+mod session;
+mod task;
+mod text;
+mod transport;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
+use gjob_core::{HostEntry, HostLabel, RunId};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+pub use diagnose::{Diagnosis, Trouble, diagnose};
+pub use handshakes::Handshakes;
+pub(crate) use text::last_lines;
+pub use text::plain_text;
+pub use transport::Transport;
+pub(crate) use transport::{ssh_options, ssh_program};
+
+use crate::program::Programs;
+
+/// The results directory when none is named: below the home directory there.
+pub const DEFAULT_RESULTS_DIR: &str = "gjob-results";
+
+/// What a link is to.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    /// The host as the user names it.
+    pub entry: HostEntry,
+    /// What the manager calls it.
+    pub label: HostLabel,
+    /// How the pipe is opened.
+    pub transport: Transport,
+    /// The results directory there: absolute, or below the home directory
+    /// (`~/` before it changes nothing); empty for [`DEFAULT_RESULTS_DIR`].
+    pub results_dir: String,
+    /// The run that is taken up; none only looks.
+    pub run: Option<RunId>,
+    /// Jobs run at once; none lets the host offer one per processor.
+    pub slots: Option<u32>,
+    /// The programs that may be sent.
+    pub programs: Arc<Programs>,
+    /// The n-th connection's epoch, from 1, is this plus n.
+    pub epoch_base: u64,
+    /// Bytes of the host's run log that are committed; read at each connection.
+    pub offset: Arc<AtomicU64>,
+}
+
+/// What a link tells its owner. Texts from the host in it are not fit to be
+/// shown as they are, reasons excepted; see [`plain_text`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LinkEvent {
+    /// The program is not on the host and is being sent.
+    Uploading {
+        /// How many bytes that takes.
+        bytes: u64,
+    },
+    /// The agent has taken up the run. Nothing said before was sent to it.
+    Up(Box<Welcome>),
+    /// From the agent.
+    Message(FromAgent),
+    /// A file could not be sent; its blob is abandoned, the link goes on.
+    BlobSourceFailed {
+        /// The blob.
+        hash: BlobHash,
+        /// Why, in one line that names the file.
+        reason: String,
+    },
+    /// There is no connection, or none any more.
+    Down {
+        /// Why, in one line.
+        reason: String,
+        /// When it will be tried again.
+        retry_in: Duration,
+    },
+    /// Trying again can't help. The last event of a link.
+    Failed {
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+/// What a link is told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LinkCommand {
+    /// Send a message.
+    Send(ToAgent),
+    /// Send a file as a blob, after those asked for before.
+    SendBlob {
+        /// The hash of its content.
+        hash: BlobHash,
+        /// Where it is.
+        path: PathBuf,
+        /// Its size, bytes.
+        size: u64,
+    },
+    /// Send what is queued (files excepted), detach, and end.
+    Close,
+}
+
+/// Talks to a link's task. Dropped, it closes the link.
+#[derive(Debug)]
+pub struct LinkHandle {
+    commands: mpsc::UnboundedSender<LinkCommand>,
+    closing: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl LinkHandle {
+    /// Tells the link, without waiting. While there is no connection this does
+    /// nothing: what matters is to be sent again after [`LinkEvent::Up`].
+    ///
+    /// A message may reach the connection behind the one it was meant for,
+    /// when that one has broken unseen: messages are made to bear it.
+    pub fn send(&self, command: LinkCommand) {
+        match command {
+            LinkCommand::Close => self.close(),
+            // An error says that the link has ended, and so does its last event.
+            other => drop(self.commands.send(other)),
+        }
+    }
+
+    /// Begins to close the link, without waiting.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Waits for the end of the link's task and of its child process.
+    pub async fn ended(self) {
+        let LinkHandle { commands, closing, task } = self;
+        // An error is a panic in the task, or a runtime that is shut down.
+        let _ = task.await;
+        drop((commands, closing));
+    }
+}
+
+/// Where a link puts its events, under its host's number.
+#[derive(Clone, Debug)]
+struct Inbox {
+    host: usize,
+    sender: mpsc::Sender<(usize, LinkEvent)>,
+}
+
+impl Inbox {
+    fn label(&self, event: LinkEvent) -> (usize, LinkEvent) {
+        (self.host, event)
+    }
+
+    /// Waits for room; none when nobody listens any more.
+    async fn reserve(&self) -> Option<mpsc::Permit<'_, (usize, LinkEvent)>> {
+        self.sender.reserve().await.ok()
+    }
+}
+
+/// Waits until the link is to be closed, or its handle is gone.
+async fn close_asked(closing: &mut watch::Receiver<bool>) {
+    // Closed or dropped: both mean the same.
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+/// Starts a link; its events come to `inbox` under the number `host`.
+#[must_use]
+pub fn spawn(
+    handle: &Handle,
+    host: usize,
+    mut config: LinkConfig,
+    limits: Arc<Handshakes>,
+    inbox: mpsc::Sender<(usize, LinkEvent)>,
+) -> LinkHandle {
+    config.results_dir = results_dir(&config.results_dir).to_owned();
+    let (commands, queued) = mpsc::unbounded_channel();
+    let (closing, close_asked) = watch::channel(false);
+    let link = task::Link {
+        config,
+        limits,
+        inbox: Inbox { host, sender: inbox },
+        commands: queued,
+        closing: close_asked,
+        hop: None,
+        was_up: false,
+        trust: true,
+    };
+    LinkHandle { commands, closing, task: handle.spawn(link.run(fastrand::u64(..))) }
+}
+
+/// The results directory as both the bootstrap and the agent are told it.
+fn results_dir(asked: &str) -> &str {
+    match asked.strip_prefix("~/").unwrap_or(asked) {
+        "" => DEFAULT_RESULTS_DIR,
+        path => path,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Why a host could not be linked to, or a link was lost.
+
+use std::io;
+use std::time::Duration;
+
+use gjob_core::id::ParseIdError;
+use gjob_core::wire::{DecodeError, PROTOCOL};
+
+use super::diagnose::Diagnosis;
+use crate::program::ProgramError;
+
+/// One failure of one connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error(transparent)]
+    Name(#[from] ParseIdError),
+    #[error("the transport's command is empty")]
+    EmptyCommand,
+    #[error("the results directory {0:?} holds a newline or a NUL")]
+    ResultsDir(String),
+    #[error("cannot start {program}: {source}")]
+    Start { program: String, source: io::Error },
+    /// The transport ended before the far shell answered.
+    #[error("{0}")]
+    Transport(Diagnosis),
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    #[error("no answer within {} s while {doing}{}", .limit.as_secs(), behind(.said))]
+    Silent { doing: &'static str, limit: Duration, said: String },
+    #[error("not an agent: more than {limit} bytes before its first line{}", behind(.said))]
+    Noise { limit: usize, said: String },
+    #[error("its agent speaks protocol {theirs:?}, this program {PROTOCOL}")]
+    Protocol { theirs: String },
+    #[error("{0}")]
+    Bootstrap(#[from] BootstrapFailure),
+    #[error("malformed answer to the bootstrap: {0:?}")]
+    Garbled(String),
+    /// The agent's program was started, and ended.
+    #[error("its agent ended{}", behind(.said))]
+    Ended { said: String },
+    #[error("its agent sent a {0}")]
+    Frame(#[from] DecodeError),
+    #[error("its agent sent something else than a welcome")]
+    NoWelcome,
+    #[error("{reason}")]
+    Fault { reason: String, permanent: bool },
+    #[error("agent does not answer")]
+    Unanswered,
+    #[error("the task that looks up programs failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// What the bootstrap script reported as its end.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BootstrapFailure {
+    #[error("no home directory there: {0}")]
+    Home(String),
+    #[error("no room there: {0}")]
+    NoRoom(String),
+    #[error("cannot create {0}")]
+    Create(String),
+    #[error("cannot write {0}")]
+    Write(String),
+    /// The mount forbids it (noexec), or it is not for this system.
+    #[error("the program sent cannot run there: {0}")]
+    CannotRun(String),
+    #[error("the program arrived damaged: {0}")]
+    Damaged(String),
+    #[error("unknown failure {0:?}")]
+    Unknown(String),
+}
+
+impl ConnectError {
+    /// True when trying again can't help. A host that was up before is given
+    /// the benefit of the doubt where the fault may be this side's network.
+    pub(super) fn is_permanent(&self, was_up: bool) -> bool {
+        match self {
+            ConnectError::Name(_)
+            | ConnectError::EmptyCommand
+            | ConnectError::ResultsDir(_)
+            | ConnectError::Program(_)
+            | ConnectError::Noise { .. }
+            | ConnectError::Protocol { .. }
+            | ConnectError::Garbled(_)
+            | ConnectError::NoWelcome => true,
+            ConnectError::Start { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+            }
+            ConnectError::Transport(diagnosis) if was_up => {
+                !diagnosis.trouble.is_transient_once_up()
+            }
+            ConnectError::Transport(diagnosis) => !diagnosis.trouble.is_transient(),
+            ConnectError::Bootstrap(failure) => failure.is_permanent(),
+            ConnectError::Fault { permanent, .. } => *permanent,
+            ConnectError::Silent { .. }
+            | ConnectError::Ended { .. }
+            | ConnectError::Frame(_)
+            | ConnectError::Unanswered
+            | ConnectError::Task(_) => false,
+        }
+    }
+}
+
+impl BootstrapFailure {
+    /// Reads the script's `KIND TEXT`.
+    pub(super) fn parse(report: &str) -> Self {
+        let (kind, text) = report.split_once(' ').unwrap_or((report, ""));
+        let full = text.contains("No space left") || text.contains("quota exceeded");
+        let text = text.trim().to_owned();
+        match kind {
+            "create" | "write" if full => BootstrapFailure::NoRoom(text),
+            "home" => BootstrapFailure::Home(text),
+            "create" => BootstrapFailure::Create(text),
+            "write" => BootstrapFailure::Write(text),
+            "verify" if text.starts_with("status 1:") => BootstrapFailure::Damaged(text),
+            "verify" => BootstrapFailure::CannotRun(text),
+            _ => BootstrapFailure::Unknown(report.to_owned()),
+        }
+    }
+
+    fn is_permanent(&self) -> bool {
+        match self {
+            BootstrapFailure::Home(_)
+            | BootstrapFailure::Create(_)
+            | BootstrapFailure::CannotRun(_)
+            | BootstrapFailure::Unknown(_) => true,
+            BootstrapFailure::NoRoom(_)
+            | BootstrapFailure::Write(_)
+            | BootstrapFailure::Damaged(_) => false,
+        }
+    }
+}
+
+/// What was said, put behind a message that may stand alone.
+fn behind(said: &str) -> String {
+    match said {
+        "" => String::new(),
+        said => format!(": {said}"),
+    }
+}

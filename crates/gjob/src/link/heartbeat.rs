@@ -1,0 +1,121 @@
+//! Whether the agent still answers. No clock here: every method takes `now`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often an agent is asked.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(10);
+/// How long it may be silent.
+pub(super) const SILENCE: Duration = Duration::from_secs(30);
+/// How often [`Heartbeat::handle_tick`] is to be called.
+pub(super) const TICK: Duration = Duration::from_secs(5);
+
+/// What a tick asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    /// Nothing to do.
+    Rest,
+    /// Send a ping.
+    Ping,
+    /// The agent has been silent for too long.
+    Dead,
+}
+
+/// When the agent was last heard and asked.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    heard: Instant,
+    pinged: Instant,
+    ticked: Instant,
+}
+
+impl Heartbeat {
+    pub(super) fn new(now: Instant) -> Self {
+        Heartbeat { heard: now, pinged: now, ticked: now }
+    }
+
+    /// Something arrived, or this side was not listening.
+    pub(super) fn handle_heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Judges the silence. After a long gap between ticks this process itself
+    /// did not run (a laptop slept, the program was stopped): the agent is
+    /// asked again before it is blamed.
+    pub(super) fn handle_tick(&mut self, now: Instant) -> Beat {
+        let slept = now.duration_since(self.ticked) > 2 * TICK;
+        self.ticked = now;
+        if slept {
+            self.heard = now;
+            self.pinged = now;
+            return Beat::Ping;
+        }
+        if now.duration_since(self.heard) >= SILENCE {
+            return Beat::Dead;
+        }
+        if now.duration_since(self.pinged) >= PING_EVERY {
+            self.pinged = now;
+            return Beat::Ping;
+        }
+        Beat::Rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ticks until something other than rest or a ping comes, at most `limit`.
+    fn time_to_death(
+        heartbeat: &mut Heartbeat,
+        start: Instant,
+        limit: Duration,
+    ) -> Option<Duration> {
+        let mut passed = Duration::ZERO;
+        while passed < limit {
+            passed += TICK;
+            if heartbeat.handle_tick(start + passed) == Beat::Dead {
+                return Some(passed);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_silent_agent_is_given_up_within_40_seconds() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start);
+        let death = time_to_death(&mut heartbeat, start, Duration::from_secs(100));
+        assert_eq!(death, Some(SILENCE));
+    }
+
+    #[test]
+    fn an_agent_that_answers_is_asked_every_ten_seconds_and_lives() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start);
+        let mut pings = 0;
+        for tick in 1..=120 {
+            let now = start + tick * TICK;
+            match heartbeat.handle_tick(now) {
+                Beat::Ping => {
+                    pings += 1;
+                    heartbeat.handle_heard(now);
+                }
+                Beat::Rest => {}
+                Beat::Dead => panic!("given up at {tick}"),
+            }
+        }
+        assert_eq!(pings, 60);
+    }
+
+    #[test]
+    fn after_a_sleep_the_agent_is_asked_before_it_is_blamed() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start);
+        let woken = start + Duration::from_secs(3600);
+        assert_eq!(heartbeat.handle_tick(woken), Beat::Ping);
+        let death = time_to_death(&mut heartbeat, woken, Duration::from_secs(100));
+        assert_eq!(death, Some(SILENCE));
+    }
+}

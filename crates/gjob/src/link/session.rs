@@ -1,0 +1,236 @@
+//! A link that is up: frames both ways, the heartbeat, and files on their way.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use gjob_core::wire::{FrameBuffer, FromAgent, ToAgent, encode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::blob::{self, Source, Step, Window};
+use super::error::ConnectError;
+use super::heartbeat::{Beat, Heartbeat, TICK};
+use super::text::plain_text;
+use super::{Inbox, LinkCommand, LinkEvent, close_asked};
+
+/// Bytes queued for the agent above which nothing more is queued.
+const FULL: usize = 128 * 1024;
+/// Bytes read at once.
+const READ: usize = 16 * 1024;
+/// Marks our own pings among the manager's.
+const OURS: u64 = 1 << 63;
+/// How long the last words may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Its owner wants it closed.
+    Closed,
+    /// The transport's output ended.
+    Eof,
+    /// It makes no sense to go on.
+    Broken(ConnectError),
+}
+
+/// The state of one session.
+pub(super) struct Session<'a> {
+    pub(super) stdin: &'a mut ChildStdin,
+    pub(super) stdout: &'a mut ChildStdout,
+    pub(super) frames: FrameBuffer,
+    pub(super) commands: &'a mut mpsc::UnboundedReceiver<LinkCommand>,
+    pub(super) closing: watch::Receiver<bool>,
+    pub(super) inbox: &'a Inbox,
+}
+
+/// What is queued for the agent, and what is owed to the inbox.
+struct Queues {
+    out: Vec<u8>,
+    written: usize,
+    arrived: VecDeque<LinkEvent>,
+    window: Window,
+    nonce: u64,
+    sources: mpsc::UnboundedSender<Source>,
+}
+
+impl Session<'_> {
+    /// Runs until the link ends. While the inbox is full nothing is read: the
+    /// agent is held back, not this process filled.
+    pub(super) async fn run(mut self) -> End {
+        let (sources, waiting) = mpsc::unbounded_channel();
+        let (steps_in, mut steps) = mpsc::channel(2);
+        tokio::spawn(blob::read_sources(waiting, steps_in));
+        let mut queues = Queues::new(sources);
+        let mut heartbeat = Heartbeat::new(Instant::now());
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut piece = vec![0; READ];
+        loop {
+            if queues.arrived.is_empty()
+                && let Err(error) = queues.take_message(&mut self.frames)
+            {
+                return End::Broken(error);
+            }
+            let owed = !queues.arrived.is_empty();
+            let room = queues.has_room();
+            tokio::select! {
+                () = close_asked(&mut self.closing) => {
+                    self.say_farewell(queues).await;
+                    return End::Closed;
+                }
+                permit = self.inbox.reserve(), if owed => match (permit, queues.arrived.pop_front()) {
+                    (Some(permit), Some(event)) => permit.send(self.inbox.label(event)),
+                    _ => return End::Closed,
+                },
+                count = self.stdout.read(&mut piece), if !owed => match count {
+                    Ok(count @ 1..) => {
+                        heartbeat.handle_heard(Instant::now());
+                        self.frames.extend(&piece[..count]);
+                    }
+                    _ => return End::Eof,
+                },
+                count = self.stdin.write(&queues.out[queues.written..]), if queues.has_output() => {
+                    match count {
+                        Ok(count @ 1..) => queues.handle_written(count),
+                        _ => return End::Eof,
+                    }
+                }
+                command = self.commands.recv(), if room => match command {
+                    Some(command) => queues.handle_command(command),
+                    None => {
+                        self.say_farewell(queues).await;
+                        return End::Closed;
+                    }
+                },
+                Some(step) = steps.recv(), if room && queues.window.is_open() => {
+                    queues.handle_step(step, Instant::now());
+                }
+                _ = ticks.tick() => {
+                    if owed {
+                        heartbeat.handle_heard(Instant::now());
+                    }
+                    match heartbeat.handle_tick(Instant::now()) {
+                        Beat::Rest => {}
+                        Beat::Ping => drop(queues.ping()),
+                        Beat::Dead => return End::Broken(ConnectError::Unanswered),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what was queued before the end and that this is it. What arrives
+    /// meanwhile is left: it is in the run log.
+    async fn say_farewell(&mut self, mut queues: Queues) {
+        while let Ok(command) = self.commands.try_recv() {
+            if let LinkCommand::Send(message) = command {
+                queues.push(&message);
+            }
+        }
+        queues.push(&ToAgent::Detach);
+        let mut piece = [0; 4096];
+        let sending = async {
+            let _ = self.stdin.write_all(&queues.out[queues.written..]).await;
+            let _ = self.stdin.flush().await;
+        };
+        let discarding = async { while let Ok(1..) = self.stdout.read(&mut piece).await {} };
+        let _ = timeout(FAREWELL, async {
+            tokio::select! { () = sending => {}, () = discarding => {} }
+        })
+        .await;
+    }
+}
+
+impl Queues {
+    fn new(sources: mpsc::UnboundedSender<Source>) -> Self {
+        Queues {
+            out: Vec::new(),
+            written: 0,
+            arrived: VecDeque::new(),
+            window: Window::new(),
+            nonce: OURS,
+            sources,
+        }
+    }
+
+    fn push(&mut self, message: &ToAgent) {
+        self.out.extend_from_slice(&encode(message));
+    }
+
+    fn has_output(&self) -> bool {
+        self.written < self.out.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.out.len() - self.written < FULL
+    }
+
+    fn handle_written(&mut self, count: usize) {
+        self.written += count;
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+        } else if self.written > FULL {
+            self.out.drain(..self.written);
+            self.written = 0;
+        }
+    }
+
+    /// Queues a ping of ours; gives back its nonce.
+    fn ping(&mut self) -> u64 {
+        self.nonce = self.nonce.wrapping_add(1) | OURS;
+        let nonce = self.nonce;
+        self.push(&ToAgent::Ping { nonce });
+        nonce
+    }
+
+    fn handle_command(&mut self, command: LinkCommand) {
+        match command {
+            LinkCommand::Send(message) => self.push(&message),
+            // The reader is gone only when the session is.
+            LinkCommand::SendBlob { hash, path, size } => {
+                drop(self.sources.send(Source { hash, path, size }));
+            }
+            // Told by the handle in another way, past what is queued here.
+            LinkCommand::Close => {}
+        }
+    }
+
+    fn handle_step(&mut self, step: Step, now: Instant) {
+        match step {
+            Step::Begin { hash, size } => self.push(&ToAgent::Blob { hash, size }),
+            Step::Piece(bytes) => {
+                let count = bytes.len();
+                self.push(&ToAgent::BlobData { bytes });
+                let nonce = self.ping();
+                self.window.handle_sent(nonce, count, now);
+            }
+            Step::Failed { hash, reason, begun } => {
+                if begun {
+                    self.push(&ToAgent::BlobAbort);
+                }
+                self.arrived.push_back(LinkEvent::BlobSourceFailed { hash, reason });
+            }
+        }
+    }
+
+    /// Takes messages until one is for the inbox, or none is left.
+    fn take_message(&mut self, frames: &mut FrameBuffer) -> Result<(), ConnectError> {
+        while self.arrived.is_empty() {
+            match frames.next()? {
+                None => return Ok(()),
+                Some(FromAgent::Pong { nonce }) if nonce & OURS != 0 => {
+                    self.window.handle_answer(nonce, Instant::now());
+                }
+                Some(FromAgent::Fault { reason, permanent }) => {
+                    let reason = plain_text(&reason);
+                    return Err(ConnectError::Fault { reason, permanent });
+                }
+                Some(message) => self.arrived.push_back(LinkEvent::Message(message)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! The life of one link: connect, live, fall, pause, and again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use gjob_core::id::Epoch;
+use gjob_core::wire::{Attach, FrameBuffer, FromAgent, MAGIC, PROTOCOL, ToAgent, Welcome, encode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout};
+
+use super::backoff::Backoff;
+use super::bootstrap::{self, ANSWER, Wanted};
+use super::diagnose::{Diagnosis, Trouble, diagnose};
+use super::error::ConnectError;
+use super::handshakes::{Handshakes, Hop, Permit};
+use super::lines::{Lines, NOISE_LIMIT, NoLine};
+use super::pipe::{Exit, Pipe};
+use super::session::{End, Session};
+use super::text::{last_lines, plain_text};
+use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, Transport, close_asked};
+
+/// How long an agent may take to take up a run.
+const WELCOME: Duration = Duration::from_secs(60);
+
+/// What the task of a link owns.
+pub(super) struct Link {
+    pub(super) config: LinkConfig,
+    pub(super) limits: Arc<Handshakes>,
+    pub(super) inbox: Inbox,
+    pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
+    pub(super) closing: watch::Receiver<bool>,
+    pub(super) hop: Option<Hop>,
+    /// Whether it has ever been up.
+    pub(super) was_up: bool,
+    /// Whether a program found on the host may be started unseen: not after
+    /// one did not become an agent.
+    pub(super) trust: bool,
+}
+
+/// An agent that has taken up the run.
+struct Attached {
+    pipe: Pipe,
+    stdin: ChildStdin,
+    frames: FrameBuffer,
+    welcome: Box<Welcome>,
+}
+
+/// How far a connection came before it ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    LoggingIn,
+    Started,
+}
+
+impl Link {
+    /// Runs until it is closed, or fails for good.
+    pub(super) async fn run(mut self, seed: u64) {
+        let mut backoff = Backoff::new(seed);
+        for connection in 1.. {
+            let mut closing = self.closing.clone();
+            let connected = tokio::select! {
+                biased;
+                () = close_asked(&mut closing) => return,
+                connected = self.connect(connection) => connected,
+            };
+            let error = match connected {
+                Err(error) => error,
+                Ok(attached) => {
+                    let began = Instant::now();
+                    let ended = self.live(attached).await;
+                    backoff.handle_life(began.elapsed());
+                    match ended {
+                        Some(error) => error,
+                        None => return,
+                    }
+                }
+            };
+            let reason = error.to_string();
+            if error.is_permanent(self.was_up) {
+                self.tell(LinkEvent::Failed { reason }).await;
+                return;
+            }
+            let retry_in = backoff.next_pause();
+            if !self.tell(LinkEvent::Down { reason, retry_in }).await {
+                return;
+            }
+            let pause = tokio::time::sleep(retry_in);
+            tokio::select! {
+                () = close_asked(&mut closing) => return,
+                () = pause => {}
+            }
+        }
+    }
+
+    /// Puts `event` into the inbox; false when the link is to end instead.
+    async fn tell(&mut self, event: LinkEvent) -> bool {
+        tokio::select! {
+            () = close_asked(&mut self.closing) => false,
+            permit = self.inbox.reserve() => match permit {
+                Some(permit) => {
+                    permit.send(self.inbox.label(event));
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    async fn connect(&mut self, connection: u64) -> Result<Attached, ConnectError> {
+        if self.config.results_dir.contains(['\n', '\0']) {
+            return Err(ConnectError::ResultsDir(self.config.results_dir.clone()));
+        }
+        if self.hop.is_none() {
+            let entry = &self.config.entry;
+            self.hop = self.limits.first_hop(&self.config.transport, entry).await;
+        }
+        let permit = match &self.hop {
+            Some(hop) => self.limits.begin(hop).await,
+            None => None,
+        };
+        let transport = &self.config.transport;
+        let command = transport.command(&self.config.entry, &self.config.programs)?;
+        let mut pipe = Pipe::start(command, transport.owns_group())?;
+        let mut stage = Stage::LoggingIn;
+        match self.attach(&mut pipe, permit, connection, &mut stage).await {
+            Ok((stdin, frames, welcome)) => Ok(Attached { pipe, stdin, frames, welcome }),
+            Err(Broken::Error(error)) => Err(error),
+            Err(Broken::End { said }) => {
+                if stage == Stage::Started {
+                    self.trust = false;
+                }
+                Err(self.explain(stage, &pipe.finish().await, said))
+            }
+        }
+    }
+
+    /// From a pipe just opened to an agent that has taken up the run.
+    async fn attach(
+        &self,
+        pipe: &mut Pipe,
+        permit: Option<Permit>,
+        connection: u64,
+        stage: &mut Stage,
+    ) -> Result<(ChildStdin, FrameBuffer, Box<Welcome>), Broken> {
+        let Some(mut stdin) = pipe.stdin.take() else {
+            return Err(Broken::End { said: String::new() });
+        };
+        let mut lines = Lines::new(&mut pipe.stdout);
+        if self.config.transport.needs_bootstrap() {
+            bootstrap::send_script(&mut stdin).await;
+            // The far side's first byte: whoever wants it may log in now.
+            let first = timeout(ANSWER, lines.first_byte()).await;
+            drop(permit);
+            if first.is_err() {
+                return Err(silent("logging in", ANSWER, String::new()).into());
+            }
+            let wanted = Wanted {
+                results_dir: &self.config.results_dir,
+                programs: &self.config.programs,
+                trust: self.trust,
+            };
+            let uploading = async |bytes| {
+                if let Some(permit) = self.inbox.reserve().await {
+                    permit.send(self.inbox.label(LinkEvent::Uploading { bytes }));
+                }
+            };
+            let started = bootstrap::converse(&mut lines, &mut stdin, &wanted, uploading).await?;
+            if started.is_none() {
+                return Err(Broken::End { said: lines.said() });
+            }
+        }
+        *stage = Stage::Started;
+        let theirs = match timeout(ANSWER, lines.line_behind(MAGIC)).await {
+            Ok(Ok(theirs)) => theirs,
+            Ok(Err(NoLine::End)) => return Err(Broken::End { said: lines.said() }),
+            Ok(Err(NoLine::Noise)) => {
+                let said = lines.said();
+                return Err(ConnectError::Noise { limit: NOISE_LIMIT, said }.into());
+            }
+            Err(_) => {
+                return Err(silent("starting the agent", ANSWER, lines.said()).into());
+            }
+        };
+        if theirs != PROTOCOL.to_string() {
+            let theirs = plain_text(&theirs);
+            return Err(ConnectError::Protocol { theirs }.into());
+        }
+        let mut frames = FrameBuffer::new();
+        frames.extend(&lines.into_rest());
+        let attach = encode(&ToAgent::Attach(self.attach_message(connection)));
+        // A failure shows as the end of the other stream, with its reason.
+        let _ = stdin.write_all(&attach).await;
+        let welcome = timeout(WELCOME, welcome(&mut frames, &mut pipe.stdout));
+        match welcome.await {
+            Ok(welcome) => Ok((stdin, frames, welcome?)),
+            Err(_) => {
+                let said = last_lines(&pipe.said(), 2);
+                Err(silent("taking up the run", WELCOME, said).into())
+            }
+        }
+    }
+
+    fn attach_message(&self, connection: u64) -> Attach {
+        let config = &self.config;
+        Attach {
+            run: config.run.clone(),
+            host: config.label.clone(),
+            results_dir: config.results_dir.clone(),
+            epoch: Epoch(config.epoch_base.saturating_add(connection)),
+            offset: config.offset.load(Ordering::Acquire),
+            slots: config.slots,
+        }
+    }
+
+    /// Why the pipe ended before the agent's welcome.
+    fn explain(&self, stage: Stage, exit: &Exit, said: String) -> ConnectError {
+        let diagnosis = self.diagnose(exit);
+        match stage {
+            Stage::LoggingIn if diagnosis.said.is_empty() => {
+                ConnectError::Transport(Diagnosis { said, ..diagnosis })
+            }
+            Stage::LoggingIn => ConnectError::Transport(diagnosis),
+            // ssh's own words count for more than an agent's that was cut off.
+            Stage::Started if diagnosis.trouble == Trouble::Closed => {
+                ConnectError::Transport(diagnosis)
+            }
+            Stage::Started => ConnectError::Ended { said: last_lines(&exit.stderr, 2) },
+        }
+    }
+
+    fn diagnose(&self, exit: &Exit) -> Diagnosis {
+        match &self.config.transport {
+            Transport::Ssh { .. } => diagnose(exit.status, &exit.stderr),
+            Transport::Local | Transport::Command(_) => {
+                Diagnosis { trouble: Trouble::Ended, said: last_lines(&exit.stderr, 2) }
+            }
+        }
+    }
+
+    /// Serves a link that is up until it ends: none when it was closed.
+    async fn live(&mut self, attached: Attached) -> Option<ConnectError> {
+        let Attached { mut pipe, mut stdin, frames, welcome } = attached;
+        self.was_up = true;
+        self.trust = true;
+        // Whatever was meant for the connection before this one.
+        while self.commands.try_recv().is_ok() {}
+        if !self.tell(LinkEvent::Up(welcome)).await {
+            return None;
+        }
+        let session = Session {
+            stdin: &mut stdin,
+            stdout: &mut pipe.stdout,
+            frames,
+            commands: &mut self.commands,
+            closing: self.closing.clone(),
+            inbox: &self.inbox,
+        };
+        match session.run().await {
+            End::Closed => {
+                drop(stdin);
+                pipe.finish().await;
+                None
+            }
+            End::Eof => {
+                drop(stdin);
+                let exit = pipe.finish().await;
+                Some(ConnectError::Transport(self.diagnose(&exit)))
+            }
+            End::Broken(error) => Some(error),
+        }
+    }
+}
+
+/// Why there is no agent.
+enum Broken {
+    /// The pipe ended; the transport's exit says why.
+    End {
+        said: String,
+    },
+    Error(ConnectError),
+}
+
+impl<E: Into<ConnectError>> From<E> for Broken {
+    fn from(error: E) -> Self {
+        Broken::Error(error.into())
+    }
+}
+
+fn silent(doing: &'static str, limit: Duration, said: String) -> ConnectError {
+    ConnectError::Silent { doing, limit, said }
+}
+
+/// Waits for the agent's first message.
+async fn welcome(
+    frames: &mut FrameBuffer,
+    stdout: &mut ChildStdout,
+) -> Result<Box<Welcome>, Broken> {
+    let mut piece = [0; 4096];
+    loop {
+        match frames.next().map_err(ConnectError::from)? {
+            Some(FromAgent::Welcome(welcome)) => return Ok(welcome),
+            Some(FromAgent::Fault { reason, permanent }) => {
+                let reason = plain_text(&reason);
+                return Err(ConnectError::Fault { reason, permanent }.into());
+            }
+            Some(_) => return Err(ConnectError::NoWelcome.into()),
+            None => {}
+        }
+        match stdout.read(&mut piece).await {
+            Ok(count @ 1..) => frames.extend(&piece[..count]),
+            _ => return Err(Broken::End { said: String::new() }),
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! Links to agents that are scripts: what a real one can't be made to do.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use gjob_core::wire::{Attach, FrameBuffer, encode, magic_line};
+use tempfile::TempDir;
+use tokio::sync::mpsc::Receiver;
+
+use super::*;
+
+/// An agent that prints its magic line and the file `says`, keeps what it
+/// hears in `heard`, and ends as `ending` has it.
+struct Fake {
+    dir: TempDir,
+    events: Receiver<(usize, LinkEvent)>,
+    inbox: mpsc::Sender<(usize, LinkEvent)>,
+}
+
+impl Fake {
+    fn new(magic: &str, says: &[FromAgent], ending: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let said: Vec<u8> = says.iter().flat_map(encode).collect();
+        std::fs::write(dir.path().join("says"), [magic.as_bytes(), &said].concat()).unwrap();
+        let here = dir.path().display();
+        let script = format!("#!/bin/sh\ncd {here}\necho $$ >>pids\ncat says\n{ending}\n");
+        let program = dir.path().join("gjob");
+        write_program(&program, &script);
+        let (inbox, events) = mpsc::channel(4);
+        Fake { dir, events, inbox }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn config(&self, transport: Transport) -> LinkConfig {
+        LinkConfig {
+            entry: HostEntry::local(),
+            label: HostLabel::LOCAL.parse().unwrap(),
+            transport,
+            results_dir: String::new(),
+            run: RunId::new("2026-11-22", 1).ok(),
+            slots: Some(2),
+            programs: Arc::new(Programs::new().with_own(self.path().join("gjob"))),
+            epoch_base: 10,
+            offset: Arc::new(AtomicU64::new(7)),
+        }
+    }
+
+    fn spawn(&self, transport: Transport) -> LinkHandle {
+        let limits = Arc::new(Handshakes::new());
+        let config = self.config(transport);
+        spawn(&Handle::current(), 3, config, limits, self.inbox.clone())
+    }
+
+    async fn event(&mut self) -> LinkEvent {
+        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv());
+        let (host, event) = event.await.unwrap().unwrap();
+        assert_eq!(host, 3);
+        event
+    }
+
+    fn heard(&self) -> Vec<ToAgent> {
+        let mut frames = FrameBuffer::new();
+        frames.extend(&std::fs::read(self.path().join("heard")).unwrap());
+        std::iter::from_fn(|| frames.next().unwrap()).collect()
+    }
+
+    /// True when none of the agents that were started is left, not even unreaped.
+    fn all_gone(&self) -> bool {
+        let pids = std::fs::read_to_string(self.path().join("pids")).unwrap();
+        pids.lines().all(|pid| !Path::new("/proc").join(pid).exists())
+    }
+}
+
+/// Writes a script that can be run at once. Another process writes it: were it
+/// open for writing here, a child that another test's thread is just about to
+/// start would have it open too, and it could not be run ("text file busy").
+pub(super) fn write_program(path: &Path, text: &str) {
+    let mut writer = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writer.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    assert!(writer.wait().unwrap().success());
+}
+
+fn welcome() -> FromAgent {
+    FromAgent::Welcome(Box::new(Welcome {
+        version: "0.1.0".to_owned(),
+        hostname: "node1".to_owned(),
+        boot_id: "b".to_owned(),
+        results_dir: "/r".to_owned(),
+        cpus: 4,
+        memory_bytes: 1,
+        slots: 2,
+    }))
+}
+
+fn attach(epoch: u64) -> ToAgent {
+    ToAgent::Attach(Attach {
+        run: RunId::new("2026-11-22", 1).ok(),
+        host: HostLabel::LOCAL.parse().unwrap(),
+        results_dir: DEFAULT_RESULTS_DIR.to_owned(),
+        epoch: gjob_core::Epoch(epoch),
+        offset: 7,
+        slots: Some(2),
+    })
+}
+
+/// The agent listens until its input ends; its output stays open as long.
+const LISTENS: &str = "cat >heard";
+
+#[tokio::test]
+async fn a_link_comes_up_carries_messages_and_detaches_when_closed() {
+    let record = FromAgent::Records { offset: 7, lines: b"{}\n".to_vec() };
+    let mut fake = Fake::new(&magic_line(), &[welcome(), record.clone()], LISTENS);
+    let link = fake.spawn(Transport::Local);
+    assert!(matches!(fake.event().await, LinkEvent::Up(welcome) if welcome.hostname == "node1"));
+    assert!(matches!(fake.event().await, LinkEvent::Message(message) if message == record));
+    let question = ToAgent::Status { request: 1, ids: Vec::new() };
+    link.send(LinkCommand::Send(question.clone()));
+    link.send(LinkCommand::Close);
+    link.ended().await;
+    assert_eq!(fake.heard(), [attach(11), question, ToAgent::Detach]);
+    assert!(fake.all_gone());
+    assert!(fake.events.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn files_go_in_pieces_and_one_that_is_not_there_is_said() {
+    let mut fake = Fake::new(&magic_line(), &[welcome()], LISTENS);
+    let file = fake.path().join("file");
+    std::fs::write(&file, "content").unwrap();
+    let (good, bad) = (BlobHash([1; 32]), BlobHash([2; 32]));
+    let link = fake.spawn(Transport::Local);
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    link.send(LinkCommand::SendBlob { hash: good, path: file, size: 7 });
+    let missing = fake.path().join("missing");
+    link.send(LinkCommand::SendBlob { hash: bad, path: missing, size: 7 });
+    match fake.event().await {
+        LinkEvent::BlobSourceFailed { hash, reason } => {
+            assert_eq!(hash, bad);
+            assert!(reason.contains("missing: No such file"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    link.close();
+    link.ended().await;
+    let heard = fake.heard();
+    assert_eq!(heard[1], ToAgent::Blob { hash: good, size: 7 });
+    assert_eq!(heard[2], ToAgent::BlobData { bytes: b"content".to_vec() });
+    assert!(matches!(heard[3], ToAgent::Ping { .. }));
+    assert_eq!(heard[4], ToAgent::Detach);
+}
+
+#[tokio::test]
+async fn a_broken_link_comes_up_again_with_a_newer_epoch_and_forgets_what_was_queued() {
+    let mut fake = Fake::new(
+        &magic_line(),
+        &[welcome()],
+        "[ -e again ] && cat >heard\n>again\necho lost it >&2",
+    );
+    let link = fake.spawn(Transport::Local);
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    match fake.event().await {
+        LinkEvent::Down { reason, retry_in } => {
+            assert_eq!(reason, "the connection ended: lost it");
+            assert!(retry_in <= Duration::from_millis(500));
+        }
+        other => panic!("{other:?}"),
+    }
+    link.send(LinkCommand::Send(ToAgent::BlobAbort));
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    link.close();
+    link.ended().await;
+    assert_eq!(fake.heard(), [attach(12), ToAgent::Detach]);
+    assert!(fake.all_gone());
+}
+
+/// The reason of the one event of a link that fails at once.
+async fn failure(mut fake: Fake, transport: Transport) -> String {
+    let link = fake.spawn(transport);
+    let reason = match fake.event().await {
+        LinkEvent::Failed { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    link.ended().await;
+    assert!(fake.events.try_recv().is_err());
+    reason
+}
+
+#[tokio::test]
+async fn what_cannot_be_mended_by_trying_again_is_said_once() {
+    let other = Fake::new("gjob-agent protocol 999\n", &[], LISTENS);
+    let reason = failure(other, Transport::Local).await;
+    assert!(reason.contains("\"999\"") && reason.contains("this program 1"), "{reason}");
+
+    let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".to_owned(), permanent: true };
+    let fenced = Fake::new(&magic_line(), &[fault], LISTENS);
+    assert_eq!(failure(fenced, Transport::Local).await, "a newer [2J manager");
+
+    let rude = Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1 }], LISTENS);
+    let reason = failure(rude, Transport::Local).await;
+    assert!(reason.contains("something else than a welcome"), "{reason}");
+
+    let absent = Fake::new("", &[], "");
+    let command = Transport::Command(vec!["/no/such/transport".to_owned()]);
+    let reason = failure(absent, command).await;
+    assert!(reason.starts_with("cannot start /no/such/transport"), "{reason}");
+}
+
+#[tokio::test]
+async fn frames_that_make_no_sense_take_the_link_down() {
+    let mut fake = Fake::new(&magic_line(), &[welcome()], r"printf '\377\377\377\377'; cat >heard");
+    let link = fake.spawn(Transport::Local);
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    match fake.event().await {
+        LinkEvent::Down { reason, .. } => assert!(reason.contains("4294967295"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    link.close();
+    link.ended().await;
+}
+
+#[tokio::test]
+async fn a_host_that_floods_is_held_back_by_a_full_inbox_and_nothing_is_lost() {
+    const PIECES: u32 = 400;
+    let piece = FromAgent::Records { offset: 0, lines: vec![b'x'; 100_000] };
+    let mut fake = Fake::new(
+        &magic_line(),
+        &[welcome()],
+        "for i in $(seq 400); do cat piece && echo $i >sent; done; cat >heard",
+    );
+    std::fs::write(fake.path().join("piece"), encode(&piece)).unwrap();
+    let link = fake.spawn(Transport::Local);
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    // Long enough for all of them, were it not held back.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let sent: u32 =
+        std::fs::read_to_string(fake.path().join("sent")).unwrap().trim().parse().unwrap();
+    // The inbox holds four, the link one and a part, the pipe a part.
+    assert!((4..=7).contains(&sent), "{sent}");
+    for _ in 0..PIECES {
+        assert!(matches!(fake.event().await, LinkEvent::Message(message) if message == piece));
+    }
+    link.close();
+    link.ended().await;
+}
+
+#[tokio::test]
+async fn a_command_is_a_transport_and_goes_through_the_bootstrap() {
+    let mut fake = Fake::new(&magic_line(), &[welcome()], LISTENS);
+    let home = fake.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let script = std::fs::read_to_string(fake.path().join("gjob")).unwrap();
+    let verified = script.replacen('\n', "\n[ \"$2\" = --verify ] && exit 0\n", 1);
+    write_program(&fake.path().join("gjob"), &verified);
+    let template = ["env".to_owned(), format!("HOME={}", home.display())];
+    let link = fake.spawn(Transport::Command(template.to_vec()));
+    assert!(matches!(fake.event().await, LinkEvent::Uploading { bytes } if bytes > 0));
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    assert!(home.join(DEFAULT_RESULTS_DIR).join(".gjob/bin").is_dir());
+    link.close();
+    link.ended().await;
+    assert_eq!(fake.heard(), [attach(11), ToAgent::Detach]);
+    assert!(fake.all_gone());
+}
+
+#[tokio::test]
+async fn a_handle_dropped_closes_its_link() {
+    let mut fake = Fake::new(&magic_line(), &[welcome()], LISTENS);
+    let link = fake.spawn(Transport::Local);
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    let LinkHandle { task, commands, closing } = link;
+    drop((commands, closing));
+    task.await.unwrap();
+    assert!(fake.all_gone());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transport_that_hangs_is_ended_with_its_whole_group() {
+    let fake = Fake::new("", &[], "");
+    let here = fake.path().display();
+    let script =
+        format!("sleep 1000 & echo $! >{here}/pids; echo $$ >>{here}/pids; >{here}/up; wait");
+    let template = ["sh", "-c", &script].map(str::to_owned);
+    let link = fake.spawn(Transport::Command(template.to_vec()));
+    let patience = Duration::from_secs(10);
+    let is_up = || fake.path().join("up").exists();
+    gjob_testbed::wait_within(patience, "the transport", is_up);
+    link.close();
+    link.ended().await;
+    // Killed; reaped by the runtime and by init a moment later.
+    gjob_testbed::wait_within(patience, "the end of the group", || fake.all_dead());
+}
+
+impl Fake {
+    /// True when no agent or transport that was started still runs.
+    fn all_dead(&self) -> bool {
+        let pids = std::fs::read_to_string(self.path().join("pids")).unwrap();
+        pids.lines().all(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        })
+    }
+}

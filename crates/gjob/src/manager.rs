@@ -1,0 +1,178 @@
+//! The manager: N jobs to M hosts, with N larger than M (the seed's
+//! `Manager`). It feeds the scheduler with what the hosts report, commits what
+//! the scheduler says happened, tells the handler, and only then carries out
+//! what the scheduler wants done.
+
+mod engine;
+mod error;
+mod handler;
+mod logging;
+mod outputs;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gjob_core::event::RunEnd;
+use gjob_core::{Job, JobSpec, State};
+
+use crate::network::Network;
+use crate::settings::RunSettings;
+use crate::store::{RunDir, StateDir, now};
+use engine::Engine;
+pub use engine::{Controller, Progress};
+pub use error::ManagerError;
+pub use handler::{Handler, NoHandler, Wanted};
+pub use logging::{JobLog, LoggingManager};
+
+/// Allocates N jobs to M hosts (the seed's `Manager`).
+///
+/// [`Manager::process_jobs`] runs everything; [`Manager::launch_job`] and
+/// [`Manager::update_job_status`] are its steps, for driving it by hand.
+#[derive(Debug)]
+pub struct Manager<H: Handler = NoHandler> {
+    sleep_time: Duration,
+    handler: H,
+    engine: Option<Engine>,
+}
+
+impl Manager {
+    /// A manager that waits `sleep_time` for news before it says that it
+    /// sleeps (the seed's `sleep_time_in_secs`).
+    #[must_use]
+    pub fn new(sleep_time: Duration) -> Self {
+        Manager::with_handler(sleep_time, NoHandler)
+    }
+}
+
+impl<H: Handler> Manager<H> {
+    /// A manager that tells `handler` what happens.
+    pub fn with_handler(sleep_time: Duration, handler: H) -> Self {
+        Manager { sleep_time, handler, engine: None }
+    }
+
+    /// Prepares to process a set of jobs on a network (the seed's `Setup`).
+    /// The run is recorded in the user's state directory.
+    ///
+    /// # Errors
+    /// When a job or a file of one is not acceptable, or the run can't be
+    /// recorded; nothing was started.
+    pub fn setup(
+        &mut self,
+        job_specs: impl IntoIterator<Item = JobSpec>,
+        network: Network,
+    ) -> Result<(), ManagerError> {
+        let specs = job_specs.into_iter().map(Arc::new).collect();
+        self.setup_with(&StateDir::from_env()?, specs, network, &RunSettings::default())
+    }
+
+    /// The same, recorded in `state`, with the settings of a whole run.
+    ///
+    /// # Errors
+    /// As [`Manager::setup`].
+    pub fn setup_with(
+        &mut self,
+        state: &StateDir,
+        specs: Vec<Arc<JobSpec>>,
+        network: Network,
+        settings: &RunSettings,
+    ) -> Result<(), ManagerError> {
+        self.engine = Some(Engine::create(state, specs, network, settings)?);
+        Ok(())
+    }
+
+    /// Takes up a run that another manager has left (`gjob attach`). `network`
+    /// has the run's hosts in their order.
+    ///
+    /// # Errors
+    /// When another process manages the run, or its store can't be read.
+    pub fn attach(&mut self, dir: &RunDir, network: Network) -> Result<(), ManagerError> {
+        self.engine = Some(Engine::attach(dir, network)?);
+        Ok(())
+    }
+
+    /// Launches the next waiting job on a free host and waits until it has
+    /// begun (the seed's `LaunchJob`). None when no job waits or no host has
+    /// room.
+    ///
+    /// # Errors
+    /// When the store fails, or no host can be used.
+    pub fn launch_job(&mut self) -> Result<Option<Job>, ManagerError> {
+        let engine = self.engine.as_mut().ok_or(ManagerError::NotSetUp)?;
+        engine.launch_one(&mut self.handler)
+    }
+
+    /// Takes what the hosts have reported meanwhile (the seed's
+    /// `UpdateJobStatus`). True if any job has ended.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn update_job_status(&mut self) -> Result<bool, ManagerError> {
+        let engine = self.engine.as_mut().ok_or(ManagerError::NotSetUp)?;
+        Ok(engine.pump(Duration::ZERO, &mut self.handler)?.jobs_ended > 0)
+    }
+
+    /// Runs all jobs, blocking until they have ended (the seed's
+    /// `ProcessJobs`), or until a [`Controller`] says otherwise.
+    ///
+    /// # Errors
+    /// When the store fails. Jobs that run on hosts go on.
+    pub fn process_jobs(&mut self) -> Result<RunEnd, ManagerError> {
+        let engine = self.engine.as_mut().ok_or(ManagerError::NotSetUp)?;
+        engine.launch_all(&mut self.handler)?;
+        loop {
+            if let Some(end) = engine.ended() {
+                engine.close(end)?;
+                return Ok(end);
+            }
+            let progress = engine.pump(self.sleep_time, &mut self.handler)?;
+            if !progress.anything {
+                self.handler.handle_sleep();
+            }
+        }
+    }
+
+    /// Interrupts or leaves the run from another thread.
+    #[must_use]
+    pub fn controller(&self) -> Option<Controller> {
+        self.engine.as_ref().map(Engine::controller)
+    }
+
+    /// The jobs, in their order.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job] {
+        self.engine.as_ref().map_or(&[], Engine::jobs)
+    }
+
+    /// The run's directory, once it is set up.
+    #[must_use]
+    pub fn run_dir(&self) -> Option<&RunDir> {
+        self.engine.as_ref().map(Engine::run_dir)
+    }
+
+    /// The network, for asking for outputs.
+    pub fn network(&mut self) -> Option<&mut Network> {
+        self.engine.as_mut().map(Engine::network)
+    }
+
+    /// The handler.
+    #[must_use]
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// The handler, to be changed.
+    pub fn handler_mut(&mut self) -> &mut H {
+        &mut self.handler
+    }
+
+    /// True when every job is `done`.
+    #[must_use]
+    pub fn all_done(&self) -> bool {
+        self.jobs().iter().all(|job| job.state == State::Done)
+    }
+}
+
+/// The wall clock, for events.
+fn event_at(kind: gjob_core::EventKind) -> gjob_core::Event {
+    gjob_core::Event { at: now(), kind }
+}

@@ -1,0 +1,443 @@
+//! The pump. One owner of all state: reports and requests come in, the
+//! scheduler decides, the store commits, the handler hears of it, the network
+//! is told. In that order, for a batch at a time.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gjob_core::event::{EventKind, RunEnd};
+use gjob_core::scheduler::{Action, HostIx, JobInit, Scheduler};
+use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, State};
+
+use super::outputs::Outputs;
+use super::{Handler, ManagerError, event_at};
+use crate::network::{Inputs, Network, Report, Waker};
+use crate::settings::RunSettings;
+use crate::store::{LogOffset, RunDir, StateDir, Store, now};
+
+/// Reports taken at once, so that one commit serves many.
+const BATCH: usize = 512;
+
+/// Between TERM and KILL when a user ends a run.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long outputs of a finished run are waited for after the last one came.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a pump has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// True if anything happened at all.
+    pub anything: bool,
+    /// Jobs that have got their outcome.
+    pub jobs_ended: u32,
+}
+
+/// Everything of one run.
+#[derive(Debug)]
+pub(super) struct Engine {
+    dir: RunDir,
+    store: Store,
+    scheduler: Scheduler,
+    network: Network,
+    labels: Vec<HostLabel>,
+    jobs: Vec<Job>,
+    began: Instant,
+    outputs: Outputs,
+    stopped: Option<(RunEnd, Instant)>,
+    controller: Controller,
+    /// Events settled but not committed.
+    events: Vec<Event>,
+    offsets: Vec<LogOffset>,
+    /// What is to be done once the events are committed.
+    orders: Vec<Action>,
+}
+
+impl Engine {
+    pub(super) fn create(
+        state: &StateDir,
+        specs: Vec<Arc<JobSpec>>,
+        network: Network,
+        settings: &RunSettings,
+    ) -> Result<Self, ManagerError> {
+        check(&specs)?;
+        let inputs = hash_inputs(&specs)?;
+        let dir = state.create_run(now())?;
+        let json = serde_json::to_string(settings)?;
+        let store = Store::create(&dir, &json, &network.get_hosts(), &specs)?;
+        let mut jobs: Vec<Job> = specs.into_iter().map(Job::new).collect();
+        (0..).zip(&mut jobs).for_each(|(index, job)| job.index = index);
+        let inits = jobs.iter().map(|job| JobInit::new(job.spec.retries.unwrap_or(0)));
+        let scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
+        Engine::begin(dir, store, scheduler, network, jobs, inputs, false)
+    }
+
+    pub(super) fn attach(dir: &RunDir, network: Network) -> Result<Self, ManagerError> {
+        let store = Store::take_up(dir)?;
+        let labels = network.get_hosts();
+        let saved: Vec<HostLabel> = store.hosts()?.into_iter().map(|host| host.label).collect();
+        if labels != saved {
+            return Err(ManagerError::OtherHosts(dir.run().clone()));
+        }
+        let settings: RunSettings = serde_json::from_str(&store.run()?.settings)?;
+        let rows = store.jobs()?;
+        let mut jobs = Vec::with_capacity(rows.len());
+        let mut inits = Vec::with_capacity(rows.len());
+        for (row, spec) in rows.into_iter().zip(store.specs()?) {
+            inits.push(row.to_init(spec.retries.unwrap_or(0)));
+            let host = row.host.and_then(|at| labels.get(at as usize)).cloned();
+            let mut job = Job::new(spec);
+            (job.index, job.attempt, job.state) = (row.index, row.attempt, row.state);
+            (job.id, job.host, job.reason) = (row.id, host, row.reason);
+            jobs.push(job);
+        }
+        let open = jobs.iter().filter(|job| matches!(job.state, State::Free | State::Busy));
+        let inputs = hash_inputs(&open.map(|job| Arc::clone(&job.spec)).collect::<Vec<_>>())?;
+        let scheduler = Scheduler::new(settings.scheduler(), labels, inits);
+        Engine::begin(dir.clone(), store, scheduler, network, jobs, inputs, true)
+    }
+
+    fn begin(
+        dir: RunDir,
+        store: Store,
+        scheduler: Scheduler,
+        mut network: Network,
+        jobs: Vec<Job>,
+        inputs: Inputs,
+        attached: bool,
+    ) -> Result<Self, ManagerError> {
+        let labels = network.get_hosts();
+        let offsets: Vec<u64> = store.hosts()?.into_iter().map(|host| host.offset).collect();
+        network.open(dir.run(), store.epoch()?, &offsets, inputs)?;
+        let began = EventKind::RunBegan {
+            run: dir.run().clone(),
+            jobs: jobs.len() as u32,
+            hosts: labels.len() as u32,
+            attached,
+        };
+        let controller = Controller::new(network.waker());
+        let mut engine = Engine {
+            dir,
+            store,
+            scheduler,
+            network,
+            labels,
+            jobs,
+            began: Instant::now(),
+            outputs: Outputs::default(),
+            stopped: None,
+            controller,
+            events: vec![event_at(began)],
+            offsets: Vec::new(),
+            orders: Vec::new(),
+        };
+        // Nothing is given out before somebody says so.
+        engine.scheduler.hold();
+        Ok(engine)
+    }
+
+    /// Lets the scheduler give out every job.
+    pub(super) fn launch_all(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+        let now = self.now();
+        self.scheduler.release(now);
+        self.settle(handler).map(drop)
+    }
+
+    /// Lets the scheduler give out one job, and waits until it has begun.
+    pub(super) fn launch_one(
+        &mut self,
+        handler: &mut impl Handler,
+    ) -> Result<Option<Job>, ManagerError> {
+        while self.ended().is_none() && self.scheduler.nobody_up() {
+            self.pump(Duration::from_secs(1), handler)?;
+        }
+        let now = self.now();
+        let Some(key) = self.scheduler.give_out_one(now) else { return Ok(None) };
+        self.settle(handler)?;
+        while self.ended().is_none() && self.is_pending(key) {
+            self.pump(Duration::from_secs(1), handler)?;
+        }
+        Ok(self.jobs.get(key.index as usize).cloned())
+    }
+
+    /// True while nothing is known of an attempt but that it was sent.
+    fn is_pending(&self, key: Key) -> bool {
+        let job = &self.jobs[key.index as usize];
+        job.state == State::Busy && job.attempt == key.attempt && job.id.is_none()
+    }
+
+    /// Why the run is over, once it is, and its outputs have come.
+    pub(super) fn ended(&self) -> Option<RunEnd> {
+        let (end, since) = self.stopped?;
+        let last = self.outputs.last_came().max(Some(since));
+        let waited = last.is_some_and(|last| last.elapsed() > OUTPUT_PATIENCE);
+        let leaves = end == RunEnd::Left;
+        (leaves || waited || self.outputs.is_idle()).then_some(end)
+    }
+
+    /// Closes the links and the books.
+    pub(super) fn close(&mut self, end: RunEnd) -> Result<(), ManagerError> {
+        self.network.close();
+        let word = serde_json::to_value(end)?;
+        Ok(self.store.set_ended(word.as_str().unwrap_or_default())?)
+    }
+
+    /// Takes what has been reported, waiting up to `wait` for a first report.
+    pub(super) fn pump(
+        &mut self,
+        wait: Duration,
+        handler: &mut impl Handler,
+    ) -> Result<Progress, ManagerError> {
+        let due = self.scheduler.poll_timeout().map(|due| due.saturating_sub(self.now()));
+        let wait = due.map_or(wait, |due| due.min(wait));
+        let mut anything = false;
+        let mut next = self.network.next(wait);
+        for _ in 0..BATCH {
+            let Some((host, report)) = next else { break };
+            anything = true;
+            self.take(host, report, handler);
+            next = self.network.try_next();
+        }
+        if let Some((host, report)) = next {
+            self.take(host, report, handler);
+        }
+        self.heed_controller();
+        let now = self.now();
+        if self.scheduler.poll_timeout().is_some_and(|due| due <= now) {
+            self.scheduler.handle_timeout(now);
+        }
+        let jobs_ended = self.settle(handler)?;
+        Ok(Progress { anything: anything || due == Some(wait), jobs_ended })
+    }
+
+    fn take(&mut self, host: HostIx, report: Report, handler: &mut impl Handler) {
+        let now = self.now();
+        match report {
+            Report::Up(welcome) => {
+                let name = gjob_core::record::one_line(&welcome.hostname);
+                self.scheduler.handle_host_up(now, host, &name, welcome.slots);
+            }
+            Report::Down { reason } => self.scheduler.handle_host_unknown(now, host, &reason),
+            Report::Failed { reason } => self.scheduler.handle_host_error(now, host, &reason),
+            Report::Records { records, end } => {
+                for record in records {
+                    self.scheduler.handle_record(now, host, clean(record));
+                }
+                self.offsets.retain(|offset| offset.host != host.0);
+                self.offsets.push(LogOffset { host: host.0, offset: end });
+            }
+            Report::NotSent(record) => {
+                self.scheduler.handle_record(now, host, record);
+            }
+            Report::Fetched(fetched) => {
+                if let Some((index, outputs)) = self.outputs.arrived(host, *fetched) {
+                    handler.handle_job_output(&self.jobs[index as usize], outputs);
+                }
+            }
+            Report::Statuses { .. } => {}
+            Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
+        }
+    }
+
+    fn heed_controller(&mut self) {
+        match self.controller.take() {
+            Wish::None => {}
+            Wish::Interrupt => self.scheduler.handle_interrupt(self.now()),
+            Wish::Leave => self.scheduler.handle_leave(),
+        }
+    }
+
+    /// Carries out what the scheduler has decided: commit, tell, act.
+    fn settle(&mut self, handler: &mut impl Handler) -> Result<u32, ManagerError> {
+        while let Some(action) = self.scheduler.poll_action() {
+            match action {
+                Action::Emit(kind) => self.events.push(event_at(kind)),
+                order => self.orders.push(order),
+            }
+        }
+        if !self.events.is_empty() || !self.offsets.is_empty() {
+            self.store.commit(&self.events, &self.offsets)?;
+        }
+        for LogOffset { host, offset } in self.offsets.drain(..) {
+            self.network.set_offset(HostIx(host), offset);
+        }
+        let mut ended = 0;
+        for event in std::mem::take(&mut self.events) {
+            ended += u32::from(matches!(event.kind, EventKind::JobEnded { .. }));
+            self.tell(&event, handler);
+        }
+        for order in std::mem::take(&mut self.orders) {
+            self.carry_out(order);
+        }
+        Ok(ended)
+    }
+
+    fn tell(&mut self, event: &Event, handler: &mut impl Handler) {
+        self.update_job(&event.kind);
+        handler.handle_event(event, &self.jobs);
+        match &event.kind {
+            EventKind::JobStarted { key, .. } => {
+                handler.handle_job_launch(&self.jobs[key.index as usize]);
+            }
+            EventKind::JobEnded { key, .. } => {
+                let job = &self.jobs[key.index as usize];
+                handler.handle_job_done(job);
+                if !self.outputs.want(job, handler.wanted(job), &mut self.network) {
+                    handler.handle_job_output(job, Vec::new());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn update_job(&mut self, event: &EventKind) {
+        let Some(job) = event.key().and_then(|key| self.jobs.get_mut(key.index as usize)) else {
+            return;
+        };
+        match event {
+            EventKind::JobAssigned { key, host } => {
+                job.attempt = key.attempt;
+                job.host = Some(host.clone());
+                (job.id, job.finish, job.reason) = (None, None, None);
+                job.state = State::Busy;
+            }
+            EventKind::JobStarted { id, .. } => job.id = Some(id.clone()),
+            EventKind::JobFinished { finish, .. } => {
+                job.id = Some(finish.id.clone());
+                job.finish = Some(Box::new(finish.clone()));
+                job.state = State::Free;
+            }
+            EventKind::JobRefused { .. }
+            | EventKind::JobWithdrawn { .. }
+            | EventKind::JobLost { .. } => job.state = State::Free,
+            EventKind::JobEnded { state, reason, .. } => {
+                job.state = *state;
+                job.reason.clone_from(reason);
+            }
+            EventKind::RunBegan { .. }
+            | EventKind::HostUp { .. }
+            | EventKind::HostUnknown { .. }
+            | EventKind::HostError { .. }
+            | EventKind::RunEnded { .. } => {}
+        }
+    }
+
+    fn carry_out(&mut self, order: Action) {
+        match order {
+            Action::Emit(_) => {}
+            Action::Launch { host, key } => {
+                let job = &self.jobs[key.index as usize];
+                self.network.launch(host, key, &job.spec);
+            }
+            Action::Withdraw { host, key } => self.network.withdraw(host, key),
+            Action::Kill { host, key, cause } => self.network.kill(host, key, cause, GRACE),
+            Action::Stop(end) => self.stopped = Some((end, Instant::now())),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    pub(super) fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    pub(super) fn run_dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    pub(super) fn network(&mut self) -> &mut Network {
+        &mut self.network
+    }
+
+    pub(super) fn controller(&self) -> Controller {
+        self.controller.clone()
+    }
+}
+
+/// What a host writes for people to read is made harmless here.
+fn clean(record: Record) -> Record {
+    use gjob_core::record::one_line;
+    match record {
+        Record::Refused { key, reason, scope, at } => {
+            Record::Refused { key, reason: one_line(&reason), scope, at }
+        }
+        Record::Lost { key, id, reason, at } => {
+            Record::Lost { key, id, reason: one_line(&reason), at }
+        }
+        Record::Log { .. }
+        | Record::Started { .. }
+        | Record::Finished(_)
+        | Record::Withdrawn { .. } => record,
+    }
+}
+
+fn check(specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
+    if specs.is_empty() {
+        return Err(ManagerError::NoJobs);
+    }
+    if u32::try_from(specs.len()).is_err() {
+        return Err(ManagerError::TooManyJobs(specs.len()));
+    }
+    for (index, spec) in specs.iter().enumerate() {
+        if let Some(source) = spec.check().into_iter().next() {
+            return Err(ManagerError::Spec { index, source });
+        }
+    }
+    Ok(())
+}
+
+fn hash_inputs(specs: &[Arc<JobSpec>]) -> Result<Inputs, ManagerError> {
+    Inputs::hash(specs.iter().map(|spec| &**spec))
+        .map_err(|errors| crate::network::NetworkError::Inputs(errors).into())
+}
+
+/// Tells a manager from another thread to end its run, or to leave it.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    wish: Arc<AtomicU8>,
+    waker: Arc<Mutex<Option<Waker>>>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Wish {
+    None = 0,
+    Interrupt = 1,
+    Leave = 2,
+}
+
+impl Controller {
+    fn new(waker: Option<Waker>) -> Self {
+        Controller { wish: Arc::default(), waker: Arc::new(Mutex::new(waker)) }
+    }
+
+    /// Starts nothing more, ends what runs, and keeps the run for `attach`.
+    pub fn interrupt(&self) {
+        self.ask(Wish::Interrupt);
+    }
+
+    /// Stops at once; jobs go on without a manager.
+    pub fn leave(&self) {
+        self.ask(Wish::Leave);
+    }
+
+    fn ask(&self, wish: Wish) {
+        self.wish.fetch_max(wish as u8, Ordering::AcqRel);
+        if let Ok(waker) = self.waker.lock()
+            && let Some(waker) = &*waker
+        {
+            waker.wake();
+        }
+    }
+
+    fn take(&self) -> Wish {
+        match self.wish.swap(0, Ordering::AcqRel) {
+            1 => Wish::Interrupt,
+            2 => Wish::Leave,
+            _ => Wish::None,
+        }
+    }
+}

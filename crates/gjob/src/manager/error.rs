@@ -1,0 +1,42 @@
+//! What can keep a manager from its work. A job's failure is none of it.
+
+use crate::network::NetworkError;
+use crate::store::{RunDirError, StoreError};
+
+/// The manager can't begin or can't go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManagerError {
+    /// There are no jobs.
+    #[error("no jobs: at least one is needed")]
+    NoJobs,
+    /// More jobs than a run can have.
+    #[error("{0} jobs are too many for one run: at most {max} are accepted", max = u32::MAX)]
+    TooManyJobs(usize),
+    /// A specification that can't be launched.
+    #[error("job {index}: {source}")]
+    Spec {
+        /// The job's position.
+        index: usize,
+        /// What is wrong with it.
+        source: gjob_core::spec::SpecError,
+    },
+    /// Used before `setup` or `attach`.
+    #[error("the manager has no jobs yet: call setup first")]
+    NotSetUp,
+    /// The network, or files that jobs need.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The store; jobs that run on hosts go on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run's directory.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The run's hosts in the store are not those of the network.
+    #[error("the network's hosts are not those of run {0}")]
+    OtherHosts(gjob_core::RunId),
+    /// Settings that another version wrote.
+    #[error("run settings can't be read: {0}")]
+    Settings(#[from] serde_json::Error),
+}

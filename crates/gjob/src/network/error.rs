@@ -1,0 +1,82 @@
+//! What can go wrong with a network as a whole, or with one request to a host.
+
+use std::io;
+
+use gjob_core::id::ParseIdError;
+use gjob_core::{HostLabel, JobId};
+
+use super::inputs::InputError;
+use crate::store::RunDirError;
+
+/// A network can't be made, opened, or asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// Nothing to run on.
+    #[error("no hosts: at least one is needed")]
+    NoHosts,
+    /// A name that is no host's.
+    #[error(transparent)]
+    HostName(#[from] ParseIdError),
+    /// One host twice.
+    #[error("host {0} is named twice: each host may be named once")]
+    SameHost(HostLabel),
+    /// A directory name that can't be sent.
+    #[error("results directory {0:?} is not accepted: a path without newline and NUL is")]
+    ResultsDir(String),
+    /// The tasks that drive the links.
+    #[error("can't start the links' runtime: {0}")]
+    Runtime(#[source] io::Error),
+    /// No such host.
+    #[error("host {0} is not in this network")]
+    UnknownHost(HostLabel),
+    /// A job that was not launched.
+    #[error("job has no id and host yet: it was not launched")]
+    NotLaunched,
+    /// A manager's run is open on this network.
+    #[error("a manager uses this network: jobs are launched through it")]
+    Managed,
+    /// A host that could not be reached.
+    #[error("host {host}: {reason}")]
+    Host {
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// A job that could not be started.
+    #[error("host {host} can't start the job: {reason}")]
+    Launch {
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// An output that could not be read.
+    #[error("output of {id} on {host}: {reason}")]
+    Output {
+        /// The job.
+        id: JobId,
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// What was read could not be passed on.
+    #[error("can't write output: {0}")]
+    Copy(#[source] io::Error),
+    /// Files that jobs need.
+    #[error("{}", list(.0))]
+    Inputs(Vec<InputError>),
+    /// A specification that can't be launched.
+    #[error(transparent)]
+    Spec(#[from] gjob_core::spec::SpecError),
+    /// The directory of the run that jobs launched by hand belong to.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+}
+
+fn list(errors: &[InputError]) -> String {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,317 @@
+//! An open network: the links, and the way from what comes over them to
+//! [`Report`]s. Staging and fetching are dealt with here; the rest is handed on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use gjob_core::record::Scope;
+use gjob_core::scheduler::HostIx;
+use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
+use gjob_core::{Epoch, JobId, JobSpec, Key, Record, RunId};
+
+use super::fetch::Fetches;
+use super::inputs::Inputs;
+use super::member::OpenMember;
+use super::staging::{Staging, Step};
+use super::{Inbox, Network, NetworkError, Report};
+use crate::link::{self, Handshakes, LinkCommand, LinkConfig, LinkEvent};
+
+/// Messages of all links that may wait to be read; then links wait.
+const INBOX: usize = 1024;
+
+/// Each manager's attachments are numbered below this, above its epoch.
+const EPOCH_STEP: u64 = 1 << 32;
+
+/// How long links may take to close.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
+/// Who uses an open network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Use {
+    /// A manager, for its run.
+    Managed,
+    /// The network itself launches jobs, in a run of its own.
+    Direct,
+    /// Nothing is launched.
+    Looking,
+}
+
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) purpose: Use,
+    runtime: tokio::runtime::Runtime,
+    members: Vec<OpenMember>,
+    inbox: Inbox,
+    inputs: Inputs,
+    pub(super) wake: Arc<tokio::sync::Notify>,
+    ready: VecDeque<(HostIx, Report)>,
+}
+
+impl Open {
+    pub(super) fn new(
+        network: &Network,
+        purpose: Use,
+        run: Option<&RunId>,
+        epoch: Epoch,
+        offsets: &[u64],
+        inputs: Inputs,
+    ) -> Result<Self, NetworkError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("gjob-links")
+            .enable_all()
+            .build()
+            .map_err(NetworkError::Runtime)?;
+        let (sender, inbox) = tokio::sync::mpsc::channel(INBOX);
+        let limits = Arc::new(Handshakes::new());
+        let mut members = Vec::with_capacity(network.members.len());
+        for (at, member) in network.members.iter().enumerate() {
+            let offset = Arc::new(AtomicU64::new(offsets.get(at).copied().unwrap_or(0)));
+            let config = LinkConfig {
+                entry: member.entry.clone(),
+                label: member.label.clone(),
+                transport: network.transport(&member.entry),
+                results_dir: network.results_dir.clone(),
+                run: run.cloned(),
+                slots: member.entry.slots.or(network.default_slots),
+                programs: Arc::clone(&network.programs),
+                epoch_base: epoch.0.saturating_mul(EPOCH_STEP),
+                offset: Arc::clone(&offset),
+            };
+            let link =
+                link::spawn(runtime.handle(), at, config, Arc::clone(&limits), sender.clone());
+            members.push(OpenMember {
+                link,
+                offset,
+                received: 0,
+                up: false,
+                staging: Staging::default(),
+                fetches: Fetches::default(),
+            });
+        }
+        Ok(Open {
+            purpose,
+            runtime,
+            members,
+            inbox,
+            inputs,
+            wake: Arc::default(),
+            ready: VecDeque::new(),
+        })
+    }
+
+    /// Closes every link; hosts that don't follow are cut off.
+    pub(super) fn close(mut self) {
+        for member in &self.members {
+            member.link.close();
+        }
+        self.members.clear();
+        let inbox = &mut self.inbox;
+        // Each link holds a sender of the inbox: it ends when the last one has gone.
+        self.runtime.block_on(async {
+            let drained = async { while inbox.recv().await.is_some() {} };
+            let _ = tokio::time::timeout(CLOSE_TIME, drained).await;
+        });
+        self.runtime.shutdown_timeout(Duration::from_millis(100));
+    }
+
+    /// Adds the files of a job launched by hand.
+    pub(super) fn add_inputs(&mut self, inputs: Inputs) {
+        self.inputs.extend(inputs);
+    }
+
+    pub(super) fn is_up(&self, host: HostIx) -> bool {
+        self.members[host.at()].up
+    }
+
+    /// Gives reports back that were taken too early.
+    pub(super) fn put_back(&mut self, reports: Vec<(HostIx, Report)>) {
+        for report in reports.into_iter().rev() {
+            self.ready.push_front(report);
+        }
+    }
+
+    /// The next report: at once if `wait` is none.
+    pub(super) fn next(&mut self, wait: Option<Duration>) -> Option<(HostIx, Report)> {
+        loop {
+            if let Some(report) = self.ready.pop_front() {
+                return Some(report);
+            }
+            let (host, event) = match wait {
+                None => self.inbox.try_recv().ok()?,
+                Some(wait) => self.receive(wait)?,
+            };
+            self.handle(HostIx(host as u32), event);
+            if wait.is_some() && self.ready.is_empty() {
+                // Something has moved, though nothing to hand on.
+                return None;
+            }
+        }
+    }
+
+    fn receive(&mut self, wait: Duration) -> Option<(usize, LinkEvent)> {
+        let (inbox, wake) = (&mut self.inbox, &self.wake);
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                event = inbox.recv() => event,
+                () = wake.notified() => None,
+                () = tokio::time::sleep(wait) => None,
+            }
+        })
+    }
+
+    fn handle(&mut self, host: HostIx, event: LinkEvent) {
+        match event {
+            LinkEvent::Up(welcome) => {
+                let member = &mut self.members[host.at()];
+                member.up = true;
+                member.received = member.offset.load(Ordering::Acquire);
+                self.ready.push_back((host, Report::Up(welcome)));
+                self.send_fetches(host);
+            }
+            LinkEvent::Down { reason, retry_in: _ } => {
+                self.break_off(host);
+                self.ready.push_back((host, Report::Down { reason }));
+            }
+            LinkEvent::Failed { reason } => {
+                self.break_off(host);
+                for fetched in self.members[host.at()].fetches.give_up(&reason) {
+                    self.ready.push_back((host, Report::Fetched(Box::new(fetched))));
+                }
+                self.ready.push_back((host, Report::Failed { reason }));
+            }
+            LinkEvent::BlobSourceFailed { hash, reason } => {
+                let steps = self.members[host.at()].staging.failed(hash, &reason, Scope::Job);
+                self.take_steps(host, steps);
+            }
+            LinkEvent::Uploading { bytes } => {
+                self.ready.push_back((host, Report::Uploading { bytes }));
+            }
+            LinkEvent::Message(message) => self.message(host, message),
+        }
+    }
+
+    fn break_off(&mut self, host: HostIx) {
+        let member = &mut self.members[host.at()];
+        member.up = false;
+        member.staging = Staging::default();
+        member.fetches.interrupt();
+    }
+
+    fn message(&mut self, host: HostIx, message: FromAgent) {
+        let member = &mut self.members[host.at()];
+        match message {
+            FromAgent::Records { offset, lines } => self.records(host, offset, &lines),
+            FromAgent::MissingBlobs { hashes } => {
+                let steps = member.staging.missing(&hashes, &self.inputs);
+                self.take_steps(host, steps);
+            }
+            FromAgent::BlobStored { hash } => {
+                let steps = member.staging.stored(hash);
+                self.take_steps(host, steps);
+            }
+            FromAgent::BlobFailed { hash, reason } => {
+                let steps = member.staging.failed(hash, &reason, Scope::Host);
+                self.take_steps(host, steps);
+            }
+            FromAgent::Data { request, bytes, size } if bytes.len() <= CHUNK => {
+                match member.fetches.data(request, &bytes, size) {
+                    None => {}
+                    Some(Ok(request)) => member.link.send(LinkCommand::Send(request)),
+                    Some(Err(fetched)) => self.fetched(host, fetched),
+                }
+            }
+            FromAgent::Data { .. } => self.reject(host, "sent more output than asked for"),
+            FromAgent::ReadFailed { request, reason } => {
+                let reason = gjob_core::record::one_line(&reason);
+                if let Some(fetched) = member.fetches.failed(request, &reason) {
+                    self.fetched(host, fetched);
+                }
+            }
+            FromAgent::Statuses { request, states } => {
+                self.ready.push_back((host, Report::Statuses { request, states }));
+            }
+            FromAgent::Pong { .. } | FromAgent::Welcome(_) | FromAgent::Fault { .. } => {}
+        }
+    }
+
+    /// A part of the run log: whole lines that follow on what was received.
+    fn records(&mut self, host: HostIx, offset: u64, lines: &[u8]) {
+        let member = &mut self.members[host.at()];
+        if offset != member.received || lines.last() != Some(&b'\n') {
+            return self.reject(host, "sent a run log out of order");
+        }
+        let end = offset + lines.len() as u64;
+        let parsed = lines[..lines.len() - 1].split(|byte| *byte == b'\n').map(Record::parse);
+        match parsed.collect::<Result<Vec<Record>, _>>() {
+            Ok(records) => {
+                member.received = end;
+                self.ready.push_back((host, Report::Records { records, end }));
+            }
+            Err(error) => self.reject(host, &format!("sent a bad run log: {error}")),
+        }
+    }
+
+    /// A host that doesn't keep to the protocol is out.
+    fn reject(&mut self, host: HostIx, what: &str) {
+        self.members[host.at()].link.close();
+        self.handle(host, LinkEvent::Failed { reason: format!("the host's agent {what}") });
+    }
+
+    fn take_steps(&mut self, host: HostIx, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Command(command) => self.members[host.at()].link.send(command),
+                Step::Refuse(record) => self.ready.push_back((host, Report::NotSent(record))),
+            }
+        }
+    }
+
+    fn fetched(&mut self, host: HostIx, fetched: super::Fetched) {
+        self.ready.push_back((host, Report::Fetched(Box::new(fetched))));
+        self.send_fetches(host);
+    }
+
+    fn send_fetches(&mut self, host: HostIx) {
+        let member = &mut self.members[host.at()];
+        if member.up {
+            for request in member.fetches.requests() {
+                member.link.send(LinkCommand::Send(request));
+            }
+        }
+    }
+
+    pub(super) fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec) {
+        let launch = Launch {
+            key,
+            name: spec.name.clone(),
+            repeat_index: spec.repeat_index,
+            script: spec.script(),
+            env: spec.env.clone().into_iter().collect(),
+            timeout_ms: spec.timeout.map(|timeout| timeout.as_millis().max(1) as u64),
+            files: self.inputs.of(spec),
+        };
+        let steps = self.members[host.at()].staging.launch(launch);
+        self.take_steps(host, steps);
+    }
+
+    pub(super) fn forget_launch(&mut self, host: HostIx, key: Key) {
+        self.members[host.at()].staging.forget(key);
+    }
+
+    pub(super) fn set_offset(&mut self, host: HostIx, offset: u64) {
+        self.members[host.at()].offset.store(offset, Ordering::Release);
+    }
+
+    pub(super) fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, from: u64) {
+        self.members[host.at()].fetches.add(id, stream, from);
+        self.send_fetches(host);
+    }
+
+    pub(super) fn send(&mut self, host: HostIx, command: LinkCommand) {
+        self.members[host.at()].link.send(command);
+    }
+}

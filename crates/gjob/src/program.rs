@@ -1,0 +1,244 @@
+//! Which worker program is sent to which kind of host, and which one serves
+//! this machine.
+
+mod embedded;
+mod platform;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use gjob_core::wire::BlobHash;
+
+pub use platform::{ParsePlatformError, Platform};
+
+/// Where the worker programs are, and those already read.
+#[derive(Debug, Default)]
+pub struct Programs {
+    given: BTreeMap<Platform, PathBuf>,
+    own: Option<PathBuf>,
+    read: Mutex<HashMap<Platform, Arc<Program>>>,
+}
+
+/// A worker program as it is sent: read and hashed once.
+#[derive(Debug)]
+pub struct Program {
+    bytes: Vec<u8>,
+    hash: BlobHash,
+    compressed: OnceLock<Vec<u8>>,
+}
+
+/// Why there is no program for a host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// None was found anywhere.
+    #[error(
+        "no worker program for {platform}: name one with --agent {platform}=PATH, put \
+         gjob-agent-{platform} beside {}, or install gjob on the host's PATH",
+        .beside.display()
+    )]
+    None {
+        /// The host's.
+        platform: Platform,
+        /// The directory that was looked in.
+        beside: PathBuf,
+    },
+    /// None for this machine.
+    #[error(
+        "no worker program for this machine: neither gjob nor gjob-agent is beside {} or on the PATH",
+        .beside.display()
+    )]
+    NoLocal {
+        /// The directory that was looked in.
+        beside: PathBuf,
+    },
+    /// The one that was chosen can't be read.
+    #[error("cannot read the worker program {}: {source}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Programs {
+    /// What this build holds and what lies beside the executable.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends the file at `path` to hosts of `platform` (`--agent OS-ARCH=PATH`).
+    #[must_use]
+    pub fn with_agent(mut self, platform: Platform, path: impl Into<PathBuf>) -> Self {
+        self.given.insert(platform, path.into());
+        self
+    }
+
+    /// Says which program serves this machine, and the hosts like it for
+    /// which there is no other: a `gjob` or a `gjob-agent`.
+    #[must_use]
+    pub fn with_own(mut self, path: impl Into<PathBuf>) -> Self {
+        self.own = Some(path.into());
+        self
+    }
+
+    /// The program that is run as the agent of this machine: the one named by
+    /// [`with_own`](Self::with_own), else a `gjob-agent` or a `gjob` beside the
+    /// running executable or one directory up, else on the PATH.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn local(&self) -> Result<PathBuf, ProgramError> {
+        if let Some(own) = &self.own {
+            return Ok(own.clone());
+        }
+        let beside = executable_dir();
+        let near = [Some(beside.as_path()), beside.parent()];
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let on_path: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        let found = near
+            .into_iter()
+            .flatten()
+            .chain(on_path.iter().map(PathBuf::as_path))
+            .flat_map(|dir| ["gjob-agent", "gjob"].map(|name| dir.join(name)))
+            .find(|candidate| is_program(candidate));
+        found.ok_or(ProgramError::NoLocal { beside })
+    }
+
+    /// The program for hosts of `platform`. Reads and hashes a file the first
+    /// time: not for an async task.
+    ///
+    /// # Errors
+    /// When there is none, or it can't be read.
+    pub fn find(&self, platform: &Platform) -> Result<Arc<Program>, ProgramError> {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = read.get(platform) {
+            return Ok(Arc::clone(program));
+        }
+        let program = Arc::new(Program::new(self.read_for(platform)?));
+        read.insert(platform.clone(), Arc::clone(&program));
+        Ok(program)
+    }
+
+    fn read_for(&self, platform: &Platform) -> Result<Vec<u8>, ProgramError> {
+        if let Some(path) = self.given.get(platform) {
+            return read(path);
+        }
+        if let Some(bytes) = embedded::agent(&platform.to_string()) {
+            return Ok(bytes.to_vec());
+        }
+        let beside = executable_dir();
+        let slim = beside.join(format!("gjob-agent-{platform}"));
+        if slim.is_file() {
+            return read(&slim);
+        }
+        match self.local() {
+            Ok(own) if *platform == Platform::own() => read(&own),
+            _ => Err(ProgramError::None { platform: platform.clone(), beside }),
+        }
+    }
+}
+
+impl Program {
+    fn new(bytes: Vec<u8>) -> Self {
+        Program {
+            hash: BlobHash(*blake3::hash(&bytes).as_bytes()),
+            bytes,
+            compressed: OnceLock::new(),
+        }
+    }
+
+    /// The executable file's content.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The blake3 hash of [`bytes`](Self::bytes).
+    #[must_use]
+    pub fn hash(&self) -> BlobHash {
+        self.hash
+    }
+
+    /// The content as a gzip file; made the first time it is asked for.
+    #[must_use]
+    pub fn compressed(&self) -> &[u8] {
+        self.compressed.get_or_init(|| {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            // Writing into memory does not fail; a cut file would fail the
+            // check of its hash on the host.
+            let written = encoder.write_all(&self.bytes);
+            debug_assert!(written.is_ok());
+            encoder.finish().unwrap_or_default()
+        })
+    }
+}
+
+/// The directory of the running executable.
+fn executable_dir() -> PathBuf {
+    let executable = std::env::current_exe().unwrap_or_default();
+    executable.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ProgramError> {
+    std::fs::read(path).map_err(|source| ProgramError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_given_program_is_read_hashed_and_compressed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent");
+        std::fs::write(&path, b"program ".repeat(1000)).unwrap();
+        let programs = Programs::new().with_agent(platform("plan9-mips"), &path);
+        let program = programs.find(&platform("plan9-mips")).unwrap();
+        assert_eq!(program.hash().0, *blake3::hash(program.bytes()).as_bytes());
+        let mut plain = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(program.compressed());
+        io::copy(&mut decoder, &mut plain).unwrap();
+        assert_eq!(plain, program.bytes());
+        std::fs::remove_file(&path).unwrap();
+        let again = programs.find(&platform("plan9-mips")).unwrap();
+        assert!(Arc::ptr_eq(&program, &again));
+    }
+
+    #[test]
+    fn hosts_like_this_one_get_the_own_program_and_others_an_explanation() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("gjob");
+        std::fs::write(&own, "own").unwrap();
+        let programs = Programs::new().with_own(&own);
+        assert_eq!(programs.local().unwrap(), own);
+        if embedded::agent(&Platform::own().to_string()).is_none() {
+            assert_eq!(programs.find(&Platform::own()).unwrap().bytes(), b"own");
+        }
+        let message = programs.find(&platform("plan9-mips")).unwrap_err().to_string();
+        for hint in ["plan9-mips", "--agent plan9-mips=PATH", "PATH"] {
+            assert!(message.contains(hint), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_given_program_that_is_missing_is_said_by_its_path() {
+        let programs = Programs::new().with_agent(platform("linux-x86_64"), "/no/such/agent");
+        let message = programs.find(&platform("linux-x86_64")).unwrap_err().to_string();
+        assert!(message.contains("/no/such/agent"), "{message}");
+    }
+}

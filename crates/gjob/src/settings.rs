@@ -1,0 +1,62 @@
+//! What a run was asked for, kept in its store so that `gjob attach` goes on
+//! in the same way.
+
+use std::path::PathBuf;
+
+use gjob_core::HostEntry;
+use gjob_core::scheduler::Config;
+use serde::{Deserialize, Serialize};
+
+/// The settings of one run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunSettings {
+    /// The hosts, as they were given.
+    pub hosts: Vec<SavedHost>,
+    /// The results directory on the hosts; empty for the default.
+    pub results_dir: String,
+    /// The ssh configuration to use instead of the user's.
+    pub ssh_config: Option<PathBuf>,
+    /// Jobs at once on a host that was given no number.
+    pub slots: Option<u32>,
+    /// Start no more jobs once this many have failed.
+    pub max_fails: Option<u32>,
+    /// Programs for hosts: `OS-ARCH` and a path each.
+    pub agents: Vec<(String, PathBuf)>,
+    /// Seeds the choice among equally loaded hosts.
+    pub seed: u64,
+}
+
+/// A host as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedHost {
+    /// Its name, or `:`.
+    pub name: String,
+    /// The user to log in as.
+    pub user: Option<String>,
+    /// The port.
+    pub port: Option<u16>,
+    /// Jobs at once.
+    pub slots: Option<u32>,
+}
+
+impl From<&HostEntry> for SavedHost {
+    fn from(entry: &HostEntry) -> Self {
+        let HostEntry { slots, user, name, port } = entry.clone();
+        SavedHost { name, user, port, slots }
+    }
+}
+
+impl From<SavedHost> for HostEntry {
+    fn from(saved: SavedHost) -> Self {
+        let SavedHost { name, user, port, slots } = saved;
+        HostEntry { slots, user, name, port }
+    }
+}
+
+impl RunSettings {
+    /// What the scheduler is to know.
+    pub(crate) fn scheduler(&self) -> Config {
+        Config { seed: self.seed, max_fails: self.max_fails, ..Config::default() }
+    }
+}

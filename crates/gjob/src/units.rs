@@ -1,0 +1,253 @@
+//! Durations and sizes as people write and read them.
+
+use std::time::Duration;
+
+use jiff::fmt::friendly::SpanParser;
+use jiff::{SignedDuration, SpanRelativeTo};
+
+/// A text that is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseDurationError {
+    /// Not of any form that is understood.
+    #[error(
+        "duration {0:?} is not accepted: seconds such as 90, or numbers with units such as 500ms, 12.5s, 1h30m or 2d are"
+    )]
+    Malformed(String),
+    /// Below zero.
+    #[error("duration {0:?} is not accepted: one that is not negative is")]
+    Negative(String),
+    /// Zero where that makes no sense.
+    #[error("duration {0:?} is not accepted: one above 0 is")]
+    Zero(String),
+}
+
+/// A text that is no size.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseSizeError {
+    /// Not of any form that is understood.
+    #[error(
+        "size {0:?} is not accepted: bytes such as 4096, or a number with a unit such as 500M, 1.5G or 2T is"
+    )]
+    Malformed(String),
+    /// More bytes than can be counted.
+    #[error("size {0:?} is not accepted: one below 16E is")]
+    TooLarge(String),
+}
+
+/// Reads a duration: a bare number counts seconds, `1h30m`, `12.5s`, `500ms`,
+/// `2d` are understood, and so are the units' long names. A day has 24 hours.
+///
+/// # Errors
+/// When the text is not such a duration.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
+    let found = || text.chars().take(80).collect();
+    let malformed = || ParseDurationError::Malformed(found());
+    let trimmed = text.trim();
+    let is_bare = trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let span = if is_bare {
+        SpanParser::new().parse_span(format!("{trimmed}s"))
+    } else {
+        SpanParser::new().parse_span(trimmed)
+    };
+    let signed = span
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .map_err(|_| malformed())?;
+    if signed < SignedDuration::ZERO {
+        return Err(ParseDurationError::Negative(found()));
+    }
+    Duration::try_from(signed).map_err(|_| malformed())
+}
+
+/// Reads a duration as [`parse_duration`] does, but refuses zero.
+///
+/// # Errors
+/// When the text is not a duration above zero.
+pub fn parse_duration_above_zero(text: &str) -> Result<Duration, ParseDurationError> {
+    let duration = parse_duration(text)?;
+    if duration.is_zero() {
+        return Err(ParseDurationError::Zero(text.to_owned()));
+    }
+    Ok(duration)
+}
+
+/// Writes a duration short, as its two largest parts: `2d3h`, `1h30m`, `5m12s`,
+/// `12.3s`, `45ms`. Smaller parts are cut off, not rounded.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
+    match seconds {
+        0 if duration.is_zero() => "0s".to_owned(),
+        0 if millis == 0 => "<1ms".to_owned(),
+        0 => format!("{millis}ms"),
+        1..60 if millis < 100 => format!("{seconds}s"),
+        1..60 => format!("{seconds}.{}s", millis / 100),
+        60..3600 => pair(seconds / 60, "m", seconds % 60, "s"),
+        3600..86_400 => pair(seconds / 3600, "h", seconds / 60 % 60, "m"),
+        _ => pair(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
+    }
+}
+
+fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    match small {
+        0 => format!("{large}{large_unit}"),
+        _ => format!("{large}{large_unit}{small}{small_unit}"),
+    }
+}
+
+/// Reads a size in bytes: `4096`, `500M`, `1.5G`. `K`, `M`, `G`, `T`, `P`, also
+/// with `iB`, are powers of 1024, and `KB`, `MB` … powers of 1000. A fraction
+/// of a byte is cut off.
+///
+/// # Errors
+/// When the text is not such a size, or it does not fit.
+pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
+    let found = || text.chars().take(80).collect();
+    let malformed = || ParseSizeError::Malformed(found());
+    let trimmed = text.trim();
+    let unit_at = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(unit_at);
+    let unit = unit_bytes(unit.trim_start()).ok_or_else(malformed)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = !whole.is_empty() && (1..=12).contains(&fraction.len());
+    if !is_number || fraction.contains('.') {
+        return Err(malformed());
+    }
+    let too_large = || ParseSizeError::TooLarge(found());
+    let whole: u64 = whole.parse().map_err(|_| too_large())?;
+    let fraction_digits = fraction.len() as u32;
+    let fraction: u64 = fraction.parse().map_err(|_| malformed())?;
+    let bytes = u128::from(whole) * u128::from(unit)
+        + u128::from(fraction) * u128::from(unit) / 10u128.pow(fraction_digits);
+    u64::try_from(bytes).map_err(|_| too_large())
+}
+
+fn unit_bytes(unit: &str) -> Option<u64> {
+    if matches!(unit, "" | "B") {
+        return Some(1);
+    }
+    let mut letters = unit.chars();
+    let power = 1 + "KMGTP".find(letters.next()?.to_ascii_uppercase())? as u32;
+    match letters.as_str() {
+        "" | "i" | "iB" => Some(1024u64.pow(power)),
+        "B" => Some(1000u64.pow(power)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let cases = [
+            ("90", 90_000),
+            ("0", 0),
+            ("1.5", 1500),
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            ("1h 30m", 5_400_000),
+            (" 2d ", 172_800_000),
+            ("1d12h", 129_600_000),
+            ("1w", 604_800_000),
+            ("500ms", 500),
+            ("1.5h", 5_400_000),
+            ("2 hours", 7_200_000),
+        ];
+        for (text, millis) in cases {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_with_what_would_be_accepted() {
+        for text in [
+            "",
+            "s",
+            "1h30",
+            "1 x",
+            "1mo",
+            "1y",
+            "nan",
+            "1e3",
+            "..",
+            "1.2.3",
+            "99999999999999999999",
+        ] {
+            let error = parse_duration(text).unwrap_err();
+            assert_eq!(error, ParseDurationError::Malformed(text.to_owned()));
+        }
+        assert_eq!(
+            parse_duration("soon").unwrap_err().to_string(),
+            "duration \"soon\" is not accepted: seconds such as 90, or numbers with units such \
+             as 500ms, 12.5s, 1h30m or 2d are"
+        );
+        assert_eq!(
+            parse_duration("-5s").unwrap_err().to_string(),
+            "duration \"-5s\" is not accepted: one that is not negative is"
+        );
+        assert_eq!(
+            parse_duration_above_zero("0s").unwrap_err().to_string(),
+            "duration \"0s\" is not accepted: one above 0 is"
+        );
+        assert_eq!(parse_duration_above_zero("1"), Ok(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn durations_are_written_short() {
+        let cases = [
+            (0, "0s"),
+            (45, "45ms"),
+            (1000, "1s"),
+            (12_399, "12.3s"),
+            (59_999, "59.9s"),
+            (60_000, "1m"),
+            (312_000, "5m12s"),
+            (5_400_000, "1h30m"),
+            (7_200_000, "2h"),
+            (183_600_000, "2d3h"),
+        ];
+        for (millis, text) in cases {
+            assert_eq!(format_duration(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(format_duration(Duration::from_micros(10)), "<1ms");
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        let cases = [
+            ("4096", 4096),
+            ("0", 0),
+            ("512B", 512),
+            ("500M", 500 << 20),
+            ("8G", 8 << 30),
+            ("8 GiB", 8 << 30),
+            ("1.5G", 3 << 29),
+            ("2k", 2048),
+            ("1MB", 1_000_000),
+            ("1.999999999999K", 2047),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(parse_size(text), Ok(bytes), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused_with_what_would_be_accepted() {
+        for text in ["", "G", "-1", "1X", "1.G", ".5G", "1..5G", "1 2", "1Gb", "1.5.5M", "é"] {
+            let error = parse_size(text).unwrap_err();
+            assert_eq!(error, ParseSizeError::Malformed(text.to_owned()));
+        }
+        assert_eq!(
+            parse_size("big").unwrap_err().to_string(),
+            "size \"big\" is not accepted: bytes such as 4096, or a number with a unit such as \
+             500M, 1.5G or 2T is"
+        );
+        for text in ["99999999999999999999", "16384P"] {
+            let error = parse_size(text).unwrap_err();
+            assert_eq!(error, ParseSizeError::TooLarge(text.to_owned()));
+        }
+    }
+}
