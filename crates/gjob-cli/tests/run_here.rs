@@ -1,7 +1,5 @@
 //! `gjob run` on this machine, without ssh.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
-
 mod support;
 
 use serde_json::json;

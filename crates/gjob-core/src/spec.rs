@@ -97,7 +97,7 @@ pub enum SpecError {
     },
     /// A file's name that gjob uses itself.
     #[error(
-        "file {found:?} has a name that gjob uses in the job directory: .cmds, .job, .pid, .done, .lock, .control, log and err are taken"
+        "file {found:?} has a name that gjob uses in the job directory: .cmds, .job, .pid, .done, .lock, .control, log, err and the like are taken"
     )]
     FileReserved {
         /// The path.
@@ -117,8 +117,18 @@ pub enum SpecError {
 }
 
 /// Names in a job directory that belong to gjob.
-pub const RESERVED_NAMES: [&str; 8] =
-    [".cmds", ".job", ".pid", ".done", ".lock", ".control", "log", "err"];
+pub const RESERVED_NAMES: [&str; 10] = [
+    ".cmds",
+    ".job",
+    ".pid",
+    ".done",
+    ".done.new",
+    ".lock",
+    ".control",
+    ".controlled",
+    "log",
+    "err",
+];
 
 impl JobSpec {
     /// A job that runs `cmds`, the lines of one bash script.

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     drop(store);
     let jobs = counts.iter().map(|(_, count)| u64::from(*count)).sum();
     let reporter = Reporter::new(&args.report, Show::Failed, jobs).map_err(Failure::input)?;
-    let network = hosts::network(&settings).map_err(|error| Failure::machinery(error))?;
+    let network = hosts::network(&settings).map_err(Failure::machinery)?;
     let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
     manager.attach(&dir, network).map_err(|error| match error {
         ManagerError::Network(_) => Failure::input(error),

@@ -22,13 +22,12 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
         store.hosts().map_err(Failure::machinery)?.into_iter().map(|host| host.label).collect();
     let settings = store.run().map_err(Failure::machinery)?.settings;
     let settings: RunSettings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
-    let chosen = selection::select(&rows, &args.jobs).map_err(|error| Failure::input(error))?;
-    let mut network = hosts::network(&settings).map_err(|error| Failure::machinery(error))?;
+    let chosen = selection::select(&rows, &args.jobs).map_err(Failure::input)?;
+    let mut network = hosts::network(&settings).map_err(Failure::machinery)?;
     let stream = if args.err { Stream::Stderr } else { Stream::Stdout };
     for row in chosen {
-        let job = launched(row, &labels).map_err(|error| Failure::input(error))?;
-        print(&mut network, &job, stream, args.follow)
-            .map_err(|error| Failure::machinery(error))?;
+        let job = launched(row, &labels).map_err(Failure::input)?;
+        print(&mut network, &job, stream, args.follow).map_err(Failure::machinery)?;
     }
     Ok(ALL_DONE)
 }

@@ -268,7 +268,7 @@ impl Engine {
             self.tell(&event, handler);
         }
         for order in std::mem::take(&mut self.orders) {
-            self.carry_out(order);
+            self.carry_out(&order);
         }
         Ok(ended)
     }
@@ -323,8 +323,8 @@ impl Engine {
         }
     }
 
-    fn carry_out(&mut self, order: Action) {
-        match order {
+    fn carry_out(&mut self, order: &Action) {
+        match *order {
             Action::Emit(_) => {}
             Action::Launch { host, key } => {
                 let job = &self.jobs[key.index as usize];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gjob_core::record::Scope;
+use gjob_core::record::{ParseRecordError, Scope};
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
 use gjob_core::{Epoch, JobId, JobSpec, Key, Record, RunId};
@@ -245,14 +245,17 @@ impl Open {
             return self.reject(host, "sent a run log out of order");
         }
         let end = offset + lines.len() as u64;
-        let parsed = lines[..lines.len() - 1].split(|byte| *byte == b'\n').map(Record::parse);
-        match parsed.collect::<Result<Vec<Record>, _>>() {
-            Ok(records) => {
-                member.received = end;
-                self.ready.push_back((host, Report::Records { records, end }));
+        let mut records = Vec::new();
+        for line in lines.split(|byte| *byte == b'\n') {
+            match Record::parse(line) {
+                Ok(record) => records.push(record),
+                // What a crash has torn was written again, whole.
+                Err(ParseRecordError::Malformed(_)) => {}
+                Err(error) => return self.reject(host, &format!("sent a bad run log: {error}")),
             }
-            Err(error) => self.reject(host, &format!("sent a bad run log: {error}")),
         }
+        member.received = end;
+        self.ready.push_back((host, Report::Records { records, end }));
     }
 
     /// A host that doesn't keep to the protocol is out.
