@@ -60,7 +60,7 @@ bench: ## Run the benchmarks
 
 .PHONY: install
 install: ## Install gjob; with the agents in it, if `make agents` came before
-	$(CARGO) install --path crates/gjob-cli --locked
+	GJOB_AGENTS_DIR=$(CURDIR)/target/agents $(CARGO) install --path crates/gjob-cli --locked
 
 .PHONY: agents
 agents: $(agents:%=target/agents/%) ## Build the slim static agents that are sent to hosts

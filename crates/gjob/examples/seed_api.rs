@@ -41,7 +41,11 @@ fn main() -> Result {
         scratch: tempfile::tempdir()?,
         results: format!("/tmp/gjob-seed-api-{}-{}", std::process::id(), fastrand::u64(..)),
     };
-    check_remote_commands(&place.host, &[format!("mkdir -m 700 {}", place.results)], &place.options)?;
+    check_remote_commands(
+        &place.host,
+        &[format!("mkdir -m 700 {}", place.results)],
+        &place.options,
+    )?;
     let outcome = run(&place);
     let removed = [format!("rm -r {}", place.results)];
     check_remote_commands(&place.host, &removed, &place.options)?;
@@ -123,7 +127,8 @@ fn functions(place: &Place) -> Result {
 
     let path = format!("{results}/it's written");
     write_remote_file(host, &path, b"contents\n", options)?;
-    let read = check_remote_commands(host, &[format!("cat '{results}/it'\\''s written'")], options)?;
+    let read =
+        check_remote_commands(host, &[format!("cat '{results}/it'\\''s written'")], options)?;
     ok("WriteRemoteFile", read == b"contents\n")?;
 
     let local = scratch.path().join("copied");

@@ -18,8 +18,8 @@ use gjob_core::{Job, JobSpec, State};
 use crate::network::Network;
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, now};
+pub use engine::Controller;
 use engine::Engine;
-pub use engine::{Controller, Progress};
 pub use error::ManagerError;
 pub use handler::{Handler, NoHandler, Wanted};
 pub use logging::{JobLog, LoggingManager};
@@ -102,13 +102,14 @@ impl<H: Handler> Manager<H> {
     }
 
     /// Takes what the hosts have reported meanwhile (the seed's
-    /// `UpdateJobStatus`). True if any job has ended.
+    /// `UpdateJobStatus`). True if any job has ended since it was last called.
     ///
     /// # Errors
     /// When the store fails.
     pub fn update_job_status(&mut self) -> Result<bool, ManagerError> {
         let engine = self.engine.as_mut().ok_or(ManagerError::NotSetUp)?;
-        Ok(engine.pump(Duration::ZERO, &mut self.handler)?.jobs_ended > 0)
+        engine.pump(Duration::ZERO, &mut self.handler)?;
+        Ok(engine.take_ended_jobs())
     }
 
     /// Runs all jobs, blocking until they have ended (the seed's
@@ -124,8 +125,8 @@ impl<H: Handler> Manager<H> {
                 engine.close(end)?;
                 return Ok(end);
             }
-            let progress = engine.pump(self.sleep_time, &mut self.handler)?;
-            if !progress.anything {
+            let anything = engine.pump(self.sleep_time, &mut self.handler)?;
+            if !anything {
                 self.handler.handle_sleep();
             }
         }

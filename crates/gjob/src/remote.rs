@@ -1,5 +1,6 @@
 //! The seed's functions over the system's `ssh` and `scp`: one command here,
-//! some commands there, files copied and written there.
+//! some commands there, files copied and written there. The host `:` is this
+//! machine: what would be asked of it over ssh is done without.
 //!
 //! They fail when the program they started fails, by its exit status, and only
 //! then: words on stderr are no failure. Commands and paths are data: they
@@ -59,7 +60,8 @@ pub fn check_remote_commands(
 ) -> Result<Vec<u8>, RemoteError> {
     let lines: Vec<&str> = cmds.iter().map(AsRef::as_ref).collect();
     let script = script::commands(&lines.join("\n"))?;
-    let output = run::run(&mut ssh(host, options)?, script.as_bytes(), options.verbose)?;
+    let mut shell = shell_on(host, options)?;
+    let output = run::run(&mut shell, script.as_bytes(), options.verbose)?;
     script::behind_marker(&output)
 }
 
@@ -79,6 +81,9 @@ pub fn copy_local_files_to_remote_host(
     let host = checked(host)?;
     if files.is_empty() {
         return Ok(());
+    }
+    if host == HostLabel::LOCAL {
+        return copy_here(remote_path, files, options.verbose);
     }
     let mut scp = Command::new("scp");
     scp.args(ssh_options(options.ssh_config.as_deref()));
@@ -109,13 +114,31 @@ pub fn write_remote_file(
     options: &RemoteOptions,
 ) -> Result<(), RemoteError> {
     let script = script::write(remote_path, contents.len())?;
-    let mut ssh = ssh(host, options)?;
-    run::converse(&mut ssh, &script, contents, options.verbose)
+    let mut shell = shell_on(host, options)?;
+    run::converse(&mut shell, &script, contents, options.verbose)
 }
 
-/// ssh to a shell on `host`.
-fn ssh(host: &str, options: &RemoteOptions) -> Result<Command, RemoteError> {
+/// The same on this machine, by `cp`.
+fn copy_here(
+    directory: &str,
+    files: &[impl AsRef<Path>],
+    verbose: bool,
+) -> Result<(), RemoteError> {
+    let home = std::env::home_dir().unwrap_or_default();
+    let mut cp = Command::new("cp");
+    cp.arg("-t").arg(home.join(directory)).arg("--");
+    cp.args(files.iter().map(AsRef::as_ref));
+    run::run(&mut cp, b"", verbose).map(drop)
+}
+
+/// A shell on `host`, in the home directory there.
+fn shell_on(host: &str, options: &RemoteOptions) -> Result<Command, RemoteError> {
     let host = checked(host)?;
+    if host == HostLabel::LOCAL {
+        let mut shell = Command::new("/bin/sh");
+        shell.current_dir(std::env::home_dir().unwrap_or_else(|| "/".into()));
+        return Ok(shell);
+    }
     let mut ssh = Command::new(ssh_program());
     ssh.arg("-T").args(ssh_options(options.ssh_config.as_deref())).args([
         "--",

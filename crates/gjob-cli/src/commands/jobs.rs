@@ -75,7 +75,7 @@ impl<'a> Defaults<'a> {
         if args.repeat == 0 {
             errors.push(anyhow!("--repeat 0 is not accepted: 1 or more is"));
         }
-        let place = || jobfile::Place::File("--file".to_owned());
+        let place = || jobfile::Place::Option("--file".to_owned());
         if let Err(found) =
             jobfile::check_files(args.files.iter().map(|path| (path.as_str(), place)))
         {

@@ -56,11 +56,10 @@ impl Trouble {
 
     /// Whether a host that was reached before may be reached again. What is
     /// wrong then is mostly this side's network (a laptop away from its
-    /// resolver) or a login service, and passes.
+    /// resolver), a login service or a file being edited, and passes.
     #[must_use]
     pub fn is_transient_once_up(self) -> bool {
-        self.is_transient()
-            || matches!(self, Trouble::Unresolved | Trouble::Auth | Trouble::NoShell)
+        !matches!(self, Trouble::HostKey | Trouble::Algorithms)
     }
 
     fn describe(self) -> &'static str {

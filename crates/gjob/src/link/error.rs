@@ -78,11 +78,15 @@ impl ConnectError {
             ConnectError::Name(_)
             | ConnectError::EmptyCommand
             | ConnectError::ResultsDir(_)
-            | ConnectError::Program(_)
             | ConnectError::Noise { .. }
             | ConnectError::Protocol { .. }
             | ConnectError::Garbled(_)
             | ConnectError::NoWelcome => true,
+            // They were there when it came up: a package is being upgraded, a
+            // file server has a bad moment.
+            ConnectError::Program(_) => !was_up,
+            ConnectError::Bootstrap(failure) => !was_up && failure.is_permanent(),
+            ConnectError::Start { .. } if was_up => false,
             ConnectError::Start { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
             }
@@ -90,7 +94,6 @@ impl ConnectError {
                 !diagnosis.trouble.is_transient_once_up()
             }
             ConnectError::Transport(diagnosis) => !diagnosis.trouble.is_transient(),
-            ConnectError::Bootstrap(failure) => failure.is_permanent(),
             ConnectError::Fault { permanent, .. } => *permanent,
             ConnectError::Silent { .. }
             | ConnectError::Ended { .. }

@@ -8,7 +8,9 @@ use gjob_core::wire::{Attach, FrameBuffer, encode, magic_line};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
+use super::error::ConnectError;
 use super::*;
+use crate::program::Platform;
 
 /// An agent that prints its magic line and the file `says`, keeps what it
 /// hears in `heard`, and ends as `ending` has it.
@@ -36,6 +38,8 @@ impl Fake {
     }
 
     fn config(&self, transport: Transport) -> LinkConfig {
+        let program = self.path().join("gjob");
+        let programs = Programs::new().with_own(&program).with_agent(Platform::own(), &program);
         LinkConfig {
             entry: HostEntry::local(),
             label: HostLabel::LOCAL.parse().unwrap(),
@@ -43,7 +47,7 @@ impl Fake {
             results_dir: String::new(),
             run: RunId::new("2026-11-22", 1).ok(),
             slots: Some(2),
-            programs: Arc::new(Programs::new().with_own(self.path().join("gjob"))),
+            programs: Arc::new(programs),
             epoch_base: 10,
             offset: Arc::new(AtomicU64::new(7)),
         }
@@ -308,4 +312,18 @@ impl Fake {
             stat.is_empty() || stat.contains(") Z ")
         })
     }
+}
+
+#[test]
+fn a_host_that_was_up_is_out_only_for_what_no_time_mends() {
+    let failed = |trouble| ConnectError::Transport(Diagnosis { trouble, said: String::new() });
+    let gone = || ConnectError::Start {
+        program: "ssh".to_owned(),
+        source: std::io::ErrorKind::NotFound.into(),
+    };
+    for error in [failed(Trouble::Unresolved), failed(Trouble::Auth), gone()] {
+        assert!(error.is_permanent(false) && !error.is_permanent(true), "{error}");
+    }
+    assert!(failed(Trouble::HostKey).is_permanent(true));
+    assert!(!failed(Trouble::Refused).is_permanent(false));
 }

@@ -25,15 +25,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long outputs of a finished run are waited for after the last one came.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a pump has done.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Progress {
-    /// True if anything happened at all.
-    pub anything: bool,
-    /// Jobs that have got their outcome.
-    pub jobs_ended: u32,
-}
-
 /// Everything of one run.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -46,6 +37,8 @@ pub(super) struct Engine {
     began: Instant,
     outputs: Outputs,
     stopped: Option<(RunEnd, Instant)>,
+    /// Since somebody last asked.
+    jobs_ended: u32,
     controller: Controller,
     /// Events settled but not committed.
     events: Vec<Event>,
@@ -127,6 +120,7 @@ impl Engine {
             began: Instant::now(),
             outputs: Outputs::default(),
             stopped: None,
+            jobs_ended: 0,
             controller,
             events: vec![event_at(began)],
             offsets: Vec::new(),
@@ -141,7 +135,7 @@ impl Engine {
     pub(super) fn launch_all(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
         let now = self.now();
         self.scheduler.release(now);
-        self.settle(handler).map(drop)
+        self.settle(handler)
     }
 
     /// Lets the scheduler give out one job, and waits until it has begun.
@@ -184,11 +178,12 @@ impl Engine {
     }
 
     /// Takes what has been reported, waiting up to `wait` for a first report.
+    /// True if anything has happened.
     pub(super) fn pump(
         &mut self,
         wait: Duration,
         handler: &mut impl Handler,
-    ) -> Result<Progress, ManagerError> {
+    ) -> Result<bool, ManagerError> {
         let due = self.scheduler.poll_timeout().map(|due| due.saturating_sub(self.now()));
         let wait = due.map_or(wait, |due| due.min(wait));
         let mut anything = false;
@@ -207,8 +202,13 @@ impl Engine {
         if self.scheduler.poll_timeout().is_some_and(|due| due <= now) {
             self.scheduler.handle_timeout(now);
         }
-        let jobs_ended = self.settle(handler)?;
-        Ok(Progress { anything: anything || due == Some(wait), jobs_ended })
+        self.settle(handler)?;
+        Ok(anything || due == Some(wait))
+    }
+
+    /// True if a job has ended since this was last asked.
+    pub(super) fn take_ended_jobs(&mut self) -> bool {
+        std::mem::take(&mut self.jobs_ended) > 0
     }
 
     fn take(&mut self, host: HostIx, report: Report, handler: &mut impl Handler) {
@@ -249,7 +249,7 @@ impl Engine {
     }
 
     /// Carries out what the scheduler has decided: commit, tell, act.
-    fn settle(&mut self, handler: &mut impl Handler) -> Result<u32, ManagerError> {
+    fn settle(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
         while let Some(action) = self.scheduler.poll_action() {
             match action {
                 Action::Emit(kind) => self.events.push(event_at(kind)),
@@ -262,15 +262,14 @@ impl Engine {
         for LogOffset { host, offset } in self.offsets.drain(..) {
             self.network.set_offset(HostIx(host), offset);
         }
-        let mut ended = 0;
         for event in std::mem::take(&mut self.events) {
-            ended += u32::from(matches!(event.kind, EventKind::JobEnded { .. }));
+            self.jobs_ended += u32::from(matches!(event.kind, EventKind::JobEnded { .. }));
             self.tell(&event, handler);
         }
         for order in std::mem::take(&mut self.orders) {
             self.carry_out(&order);
         }
-        Ok(ended)
+        Ok(())
     }
 
     fn tell(&mut self, event: &Event, handler: &mut impl Handler) {
