@@ -133,11 +133,15 @@ impl Process {
 
     /// True once the process has ended.
     pub(crate) fn is_gone(&self) -> bool {
+        self.ends_within(&Timespec::default())
+    }
+
+    /// Waits for the process's end, where the kernel can tell; true once it is over.
+    pub(crate) fn ends_within(&self, limit: &Timespec) -> bool {
         match &self.pidfd {
             Some(pidfd) => {
                 let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-                let at_once = Timespec::default();
-                poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready > 0)
+                poll(&mut fds, Some(limit)).is_ok_and(|ready| ready > 0)
             }
             None => !self.identity.is_alive(),
         }

@@ -88,10 +88,12 @@ from ::: lists (several give all combinations), from :::: FILE, or from stdin, o
 Exit status: 0 all jobs done; 1 some job is not done; 2 bad usage or input, nothing was
 started; 3 no host could be used, or the run's store failed; 130 interrupted.";
 
+const HOSTS_HELP: &str =
+    "Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine";
+
 #[derive(Debug, Args)]
 pub(crate) struct HostArgs {
-    /// Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine
-    #[arg(short = 'H', long, value_name = "LIST")]
+    #[arg(short = 'H', long, value_name = "LIST", help = HOSTS_HELP)]
     pub(crate) hosts: Vec<String>,
 
     /// File of hosts, one a line

@@ -3,9 +3,11 @@
 //! the scheduler says happened, tells the handler, and only then carries out
 //! what the scheduler wants done.
 
+mod controller;
 mod engine;
 mod error;
 mod handler;
+mod job_table;
 mod logging;
 mod outputs;
 
@@ -18,7 +20,7 @@ use gjob_core::{Job, JobSpec, State};
 use crate::network::Network;
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, now};
-pub use engine::Controller;
+pub use controller::Controller;
 use engine::Engine;
 pub use error::ManagerError;
 pub use handler::{Handler, NoHandler, Wanted};

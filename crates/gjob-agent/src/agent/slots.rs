@@ -10,10 +10,14 @@ use std::process::{Child, Command, Stdio};
 
 use gjob_core::Key;
 use gjob_core::wire::{Launch, encode};
+use rustix::event::Timespec;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::slot::{ServeConfig, ToSlot};
+
+/// How long an idle slot may take to end.
+const DISMISSAL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A slot that this agent has started.
 #[derive(Debug)]
@@ -99,6 +103,16 @@ impl OwnSlot {
     /// Its process, where it can be waited for.
     pub(crate) fn process(&self) -> Option<&Process> {
         self.process.as_ref()
+    }
+
+    /// Ends an idle slot, and reaps it: where process 1 reaps nobody, as in
+    /// many containers, a zombie would be left.
+    pub(crate) fn dismiss(self) {
+        let OwnSlot { mut child, process, pipe, .. } = self;
+        drop(pipe);
+        if process.is_none_or(|process| process.ends_within(&DISMISSAL)) {
+            let _ = child.try_wait();
+        }
     }
 
     /// True once it has ended; reaps it.

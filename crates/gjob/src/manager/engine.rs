@@ -2,17 +2,18 @@
 //! scheduler decides, the store commits, the handler hears of it, the network
 //! is told. In that order, for a batch at a time.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::event::{EventKind, RunEnd};
 use gjob_core::scheduler::{Action, HostIx, JobInit, Scheduler};
 use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, State};
 
+use super::controller::{Controller, Wish};
+use super::job_table::JobTable;
 use super::outputs::Outputs;
 use super::{Handler, ManagerError, event_at};
-use crate::network::{Inputs, Network, Report, Waker};
+use crate::network::{Inputs, Network, Report};
 use crate::settings::RunSettings;
 use crate::store::{LogOffset, RunDir, StateDir, Store, now};
 
@@ -33,7 +34,7 @@ pub(super) struct Engine {
     scheduler: Scheduler,
     network: Network,
     labels: Vec<HostLabel>,
-    jobs: Vec<Job>,
+    jobs: JobTable,
     began: Instant,
     outputs: Outputs,
     stopped: Option<(RunEnd, Instant)>,
@@ -59,9 +60,8 @@ impl Engine {
         let dir = state.create_run(now())?;
         let json = serde_json::to_string(settings)?;
         let store = Store::create(&dir, &json, &network.get_hosts(), &specs)?;
-        let mut jobs: Vec<Job> = specs.into_iter().map(Job::new).collect();
-        (0..).zip(&mut jobs).for_each(|(index, job)| job.index = index);
-        let inits = jobs.iter().map(|job| JobInit::new(job.spec.retries.unwrap_or(0)));
+        let jobs = JobTable::new(specs);
+        let inits = jobs.all().iter().map(|job| JobInit::new(job.spec.retries.unwrap_or(0)));
         let scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
         Engine::begin(dir, store, scheduler, network, jobs, inputs, false)
     }
@@ -75,18 +75,14 @@ impl Engine {
         }
         let settings: RunSettings = serde_json::from_str(&store.run()?.settings)?;
         let rows = store.jobs()?;
-        let mut jobs = Vec::with_capacity(rows.len());
-        let mut inits = Vec::with_capacity(rows.len());
-        for (row, spec) in rows.into_iter().zip(store.specs()?) {
-            inits.push(row.to_init(spec.retries.unwrap_or(0)));
-            let host = row.host.and_then(|at| labels.get(at as usize)).cloned();
-            let mut job = Job::new(spec);
-            (job.index, job.attempt, job.state) = (row.index, row.attempt, row.state);
-            (job.id, job.host, job.reason) = (row.id, host, row.reason);
-            jobs.push(job);
-        }
-        let open = jobs.iter().filter(|job| matches!(job.state, State::Free | State::Busy));
-        let inputs = hash_inputs(&open.map(|job| Arc::clone(&job.spec)).collect::<Vec<_>>())?;
+        let specs = store.specs()?;
+        let inits: Vec<JobInit> = rows
+            .iter()
+            .zip(&specs)
+            .map(|(row, spec)| row.to_init(spec.retries.unwrap_or(0)))
+            .collect();
+        let jobs = JobTable::restore(rows, specs, &labels);
+        let inputs = hash_inputs(&jobs.specs_without_outcome())?;
         let scheduler = Scheduler::new(settings.scheduler(), labels, inits);
         Engine::begin(dir.clone(), store, scheduler, network, jobs, inputs, true)
     }
@@ -96,7 +92,7 @@ impl Engine {
         store: Store,
         scheduler: Scheduler,
         mut network: Network,
-        jobs: Vec<Job>,
+        jobs: JobTable,
         inputs: Inputs,
         attached: bool,
     ) -> Result<Self, ManagerError> {
@@ -105,7 +101,7 @@ impl Engine {
         network.open(dir.run(), store.epoch()?, &offsets, inputs)?;
         let began = EventKind::RunBegan {
             run: dir.run().clone(),
-            jobs: jobs.len() as u32,
+            jobs: jobs.all().len() as u32,
             hosts: labels.len() as u32,
             attached,
         };
@@ -152,12 +148,12 @@ impl Engine {
         while self.ended().is_none() && self.is_pending(key) {
             self.pump(Duration::from_secs(1), handler)?;
         }
-        Ok(self.jobs.get(key.index as usize).cloned())
+        Ok(Some(self.jobs[key.index].clone()))
     }
 
     /// True while nothing is known of an attempt but that it was sent.
     fn is_pending(&self, key: Key) -> bool {
-        let job = &self.jobs[key.index as usize];
+        let job = &self.jobs[key.index];
         job.state == State::Busy && job.attempt == key.attempt && job.id.is_none()
     }
 
@@ -232,7 +228,7 @@ impl Engine {
             }
             Report::Fetched(fetched) => {
                 if let Some((index, outputs)) = self.outputs.arrived(host, *fetched) {
-                    handler.handle_job_output(&self.jobs[index as usize], outputs);
+                    handler.handle_job_output(&self.jobs[index], outputs);
                 }
             }
             Report::Statuses { .. } => {}
@@ -273,14 +269,14 @@ impl Engine {
     }
 
     fn tell(&mut self, event: &Event, handler: &mut impl Handler) {
-        self.update_job(&event.kind);
-        handler.handle_event(event, &self.jobs);
+        self.jobs.apply(&event.kind);
+        handler.handle_event(event, self.jobs.all());
         match &event.kind {
             EventKind::JobStarted { key, .. } => {
-                handler.handle_job_launch(&self.jobs[key.index as usize]);
+                handler.handle_job_launch(&self.jobs[key.index]);
             }
             EventKind::JobEnded { key, .. } => {
-                let job = &self.jobs[key.index as usize];
+                let job = &self.jobs[key.index];
                 handler.handle_job_done(job);
                 if !self.outputs.want(job, handler.wanted(job), &mut self.network) {
                     handler.handle_job_output(job, Vec::new());
@@ -290,43 +286,11 @@ impl Engine {
         }
     }
 
-    fn update_job(&mut self, event: &EventKind) {
-        let Some(job) = event.key().and_then(|key| self.jobs.get_mut(key.index as usize)) else {
-            return;
-        };
-        match event {
-            EventKind::JobAssigned { key, host } => {
-                job.attempt = key.attempt;
-                job.host = Some(host.clone());
-                (job.id, job.finish, job.reason) = (None, None, None);
-                job.state = State::Busy;
-            }
-            EventKind::JobStarted { id, .. } => job.id = Some(id.clone()),
-            EventKind::JobFinished { finish, .. } => {
-                job.id = Some(finish.id.clone());
-                job.finish = Some(Box::new(finish.clone()));
-                job.state = State::Free;
-            }
-            EventKind::JobRefused { .. }
-            | EventKind::JobWithdrawn { .. }
-            | EventKind::JobLost { .. } => job.state = State::Free,
-            EventKind::JobEnded { state, reason, .. } => {
-                job.state = *state;
-                job.reason.clone_from(reason);
-            }
-            EventKind::RunBegan { .. }
-            | EventKind::HostUp { .. }
-            | EventKind::HostUnknown { .. }
-            | EventKind::HostError { .. }
-            | EventKind::RunEnded { .. } => {}
-        }
-    }
-
     fn carry_out(&mut self, order: &Action) {
         match *order {
             Action::Emit(_) => {}
             Action::Launch { host, key } => {
-                let job = &self.jobs[key.index as usize];
+                let job = &self.jobs[key.index];
                 self.network.launch(host, key, &job.spec);
             }
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
@@ -340,7 +304,7 @@ impl Engine {
     }
 
     pub(super) fn jobs(&self) -> &[Job] {
-        &self.jobs
+        self.jobs.all()
     }
 
     pub(super) fn run_dir(&self) -> &RunDir {
@@ -391,52 +355,4 @@ fn check(specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
 fn hash_inputs(specs: &[Arc<JobSpec>]) -> Result<Inputs, ManagerError> {
     Inputs::hash(specs.iter().map(|spec| &**spec))
         .map_err(|errors| crate::network::NetworkError::Inputs(errors).into())
-}
-
-/// Tells a manager from another thread to end its run, or to leave it.
-#[derive(Clone, Debug)]
-pub struct Controller {
-    wish: Arc<AtomicU8>,
-    waker: Arc<Mutex<Option<Waker>>>,
-}
-
-#[derive(Clone, Copy)]
-#[repr(u8)]
-enum Wish {
-    None = 0,
-    Interrupt = 1,
-    Leave = 2,
-}
-
-impl Controller {
-    fn new(waker: Option<Waker>) -> Self {
-        Controller { wish: Arc::default(), waker: Arc::new(Mutex::new(waker)) }
-    }
-
-    /// Starts nothing more, ends what runs, and keeps the run for `attach`.
-    pub fn interrupt(&self) {
-        self.ask(Wish::Interrupt);
-    }
-
-    /// Stops at once; jobs go on without a manager.
-    pub fn leave(&self) {
-        self.ask(Wish::Leave);
-    }
-
-    fn ask(&self, wish: Wish) {
-        self.wish.fetch_max(wish as u8, Ordering::AcqRel);
-        if let Ok(waker) = self.waker.lock()
-            && let Some(waker) = &*waker
-        {
-            waker.wake();
-        }
-    }
-
-    fn take(&self) -> Wish {
-        match self.wish.swap(0, Ordering::AcqRel) {
-            1 => Wish::Interrupt,
-            2 => Wish::Leave,
-            _ => Wish::None,
-        }
-    }
 }

@@ -247,6 +247,14 @@ impl Agent {
         let _ = out.flush();
         self.notice_records();
         self.recover_all();
+        let served = self.serve_on(inbox, out);
+        let idle = self.own.into_iter().filter(|slot| slot.launch.is_none());
+        idle.for_each(OwnSlot::dismiss);
+        served
+    }
+
+    /// Serves until the manager leaves or the link ends.
+    fn serve_on(&mut self, inbox: &mut Inbox, out: &mut Outbox) -> Result<(), AgentError> {
         loop {
             let idle = match self.obey(inbox, out)? {
                 (Stay::No, _) => return Ok(()),
