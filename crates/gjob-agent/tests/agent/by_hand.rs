@@ -13,13 +13,15 @@ use crate::driver::{Bed, eventually, kill_9, pid_in, program};
 
 /// A program that marks what it starts as this bed's, and is a slot.
 fn options(bed: &Bed) -> StartOptions {
-    use std::os::unix::fs::PermissionsExt as _;
     let wrapper = bed.path().join("wrapper");
     if !wrapper.exists() {
         let (path, program) = (bed.path().display(), program());
         let script = format!("#!/bin/sh\nTEST_BED={path} exec {} \"$@\"\n", program.display());
-        std::fs::write(&wrapper, script).unwrap();
-        std::fs::set_permissions(&wrapper, std::fs::Permissions::from_mode(0o700)).unwrap();
+        // Written by a child: while a file is open for writing here, a test that
+        // forks just then would keep it from being run.
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", "printf %s \"$1\" > \"$2\" && chmod 700 \"$2\"", "sh", &script]);
+        assert!(write.arg(&wrapper).status().unwrap().success());
     }
     StartOptions { name: Some("by hand".into()), timeout: None, program: wrapper }
 }
