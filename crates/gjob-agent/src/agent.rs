@@ -35,7 +35,7 @@ use self::outbox::Outbox;
 use self::slots::{AdoptedSlot, OwnSlot};
 use self::tail::{Tail, TailError};
 use crate::claims::Claims;
-use crate::jobdir::{Layout, RunDir};
+use crate::jobdir::{Action, Layout, RunDir};
 use crate::runlog::RunLog;
 
 /// How long the last words to the manager may take.
@@ -138,6 +138,8 @@ fn look(layout: &Layout, inbox: &mut Inbox, out: &mut Outbox) -> Result<(), Agen
                 | ToAgent::Launch(_)
                 | ToAgent::Withdraw { .. }
                 | ToAgent::Kill { .. }
+                | ToAgent::Pause { .. }
+                | ToAgent::Resume { .. }
                 | ToAgent::AskBlobs { .. }
                 | ToAgent::Blob { .. }
                 | ToAgent::BlobData { .. }
@@ -314,6 +316,8 @@ impl Agent {
             ToAgent::Launch(launch) => self.launch(launch),
             ToAgent::Withdraw { key } => self.withdraw(key),
             ToAgent::Kill { key, cause, grace_ms } => self.kill(key, cause, grace_ms),
+            ToAgent::Pause { key } => self.pause_or_resume(key, Action::Pause),
+            ToAgent::Resume { key } => self.pause_or_resume(key, Action::Resume),
             ToAgent::AskBlobs { hashes } => {
                 check_asked(hashes.len())?;
                 let hashes = self.blobs.missing(hashes);

@@ -15,6 +15,12 @@ pub(crate) fn now() -> Timestamp {
     Timestamp(since_epoch.as_millis() as u64)
 }
 
+/// Milliseconds since the machine was booted, its sleep included.
+pub(crate) fn since_boot_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
+}
+
 /// The kernel's boot id; empty where there is none, which equals no real one.
 pub(crate) fn boot_id() -> &'static str {
     static BOOT_ID: OnceLock<String> = OnceLock::new();

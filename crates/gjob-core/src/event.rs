@@ -57,6 +57,20 @@ pub enum EventKind {
         /// Why, in one line.
         reason: String,
     },
+    /// A host gets no more jobs for a while, since it fails them.
+    HostPaused {
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+        /// For how long, seconds.
+        seconds: u64,
+    },
+    /// A paused host gets a job again, to see how it does.
+    HostProbed {
+        /// The host.
+        host: HostLabel,
+    },
     /// An attempt was given to a host. Committed before the launch is sent.
     JobAssigned {
         /// The attempt.
@@ -109,6 +123,38 @@ pub enum EventKind {
         /// What is known, in one line.
         reason: String,
     },
+    /// An attempt is not waited for any more, its host being lost: the job
+    /// will be started elsewhere. Its result counts still, if it comes first.
+    JobAbandoned {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+    },
+    /// An attempt came too late: its job has its outcome from another one.
+    JobSuperseded {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+    },
+    /// A job is held: it is not started, or what runs of it is stopped (`gjob pause`).
+    JobPaused {
+        /// Its last attempt.
+        key: Key,
+    },
+    /// A paused job goes on (`gjob resume`).
+    JobResumed {
+        /// Its last attempt.
+        key: Key,
+    },
+    /// A job that had its outcome is to be done again (`gjob retry`).
+    JobReopened {
+        /// Its last attempt.
+        key: Key,
+    },
     /// A job has its outcome: the one that counts, once per job.
     JobEnded {
         /// The attempt that counts.
@@ -144,12 +190,19 @@ impl EventKind {
             | EventKind::JobRefused { key, .. }
             | EventKind::JobWithdrawn { key, .. }
             | EventKind::JobLost { key, .. }
+            | EventKind::JobAbandoned { key, .. }
+            | EventKind::JobSuperseded { key, .. }
+            | EventKind::JobPaused { key }
+            | EventKind::JobResumed { key }
+            | EventKind::JobReopened { key }
             | EventKind::JobEnded { key, .. } => Some(*key),
             EventKind::JobFinished { finish, .. } => finish.key,
             EventKind::RunBegan { .. }
             | EventKind::HostUp { .. }
             | EventKind::HostUnknown { .. }
             | EventKind::HostError { .. }
+            | EventKind::HostPaused { .. }
+            | EventKind::HostProbed { .. }
             | EventKind::RunEnded { .. } => None,
         }
     }
@@ -161,6 +214,10 @@ impl EventKind {
             EventKind::HostUp { host, .. }
             | EventKind::HostUnknown { host, .. }
             | EventKind::HostError { host, .. }
+            | EventKind::HostPaused { host, .. }
+            | EventKind::HostProbed { host }
+            | EventKind::JobAbandoned { host, .. }
+            | EventKind::JobSuperseded { host, .. }
             | EventKind::JobAssigned { host, .. }
             | EventKind::JobStarted { host, .. }
             | EventKind::JobFinished { host, .. }
@@ -168,6 +225,9 @@ impl EventKind {
             | EventKind::JobWithdrawn { host, .. }
             | EventKind::JobLost { host, .. } => Some(host),
             EventKind::RunBegan { .. }
+            | EventKind::JobPaused { .. }
+            | EventKind::JobResumed { .. }
+            | EventKind::JobReopened { .. }
             | EventKind::JobEnded { .. }
             | EventKind::RunEnded { .. } => None,
         }

@@ -44,6 +44,8 @@ pub enum Cause {
     Killed,
     /// Another attempt of the same job was already recorded as its outcome.
     Superseded,
+    /// Its host had not heard from the manager for as long as was agreed.
+    Lease,
 }
 
 impl Cause {
@@ -54,6 +56,7 @@ impl Cause {
             Cause::Timeout => "timeout",
             Cause::Killed => "killed",
             Cause::Superseded => "superseded",
+            Cause::Lease => "lease",
         }
     }
 }
@@ -100,5 +103,16 @@ impl Finish {
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.ending.is_success() && self.cause.is_none()
+    }
+
+    /// True when the job itself has failed, by its exit or by taking too long;
+    /// what gjob ended for another reason is no failure of the job's.
+    #[must_use]
+    pub fn is_own_failure(&self) -> bool {
+        match self.cause {
+            None => !self.ending.is_success(),
+            Some(Cause::Timeout) => true,
+            Some(Cause::Killed | Cause::Superseded | Cause::Lease) => false,
+        }
     }
 }

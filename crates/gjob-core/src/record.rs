@@ -13,7 +13,7 @@ use crate::outcome::Finish;
 use crate::time::Timestamp;
 
 /// The version of the run log and of the job directory's JSON files.
-pub const RECORD_VERSION: u32 = 1;
+pub const RECORD_VERSION: u32 = 2;
 
 /// The longest line a reader accepts, bytes; writers stay far below it.
 pub const MAX_LINE: usize = 16 * 1024;
@@ -70,6 +70,8 @@ pub enum Record {
     Lost {
         /// Which attempt.
         key: Key,
+        /// What became of its slot.
+        how: Loss,
         /// Its job directory, when it had got one.
         id: Option<JobId>,
         /// What is known of it, in one line.
@@ -77,6 +79,16 @@ pub enum Record {
         /// When that was found out, by the host's clock.
         at: Timestamp,
     },
+}
+
+/// What became of a slot that left no exit record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    /// It died while its host lived: its job may have done everything.
+    Slot,
+    /// Its host was restarted: nothing of the job can be alive.
+    Restart,
 }
 
 /// Whose fault it is that a launch was refused.
@@ -193,7 +205,7 @@ mod tests {
              \"user_us\":3,\"system_us\":4,\"max_rss_kib\":5,\"stdout_bytes\":6,\
              \"stderr_bytes\":7}\n"
         );
-        assert_eq!(RECORD_VERSION, 1);
+        assert_eq!(RECORD_VERSION, 2);
     }
 
     #[test]
@@ -203,7 +215,7 @@ mod tests {
         let id: JobId = "h/2026-11-22-1".parse().unwrap();
         let records = [
             Record::Log {
-                version: 1,
+                version: RECORD_VERSION,
                 run: "2026-11-22-1".parse().unwrap(),
                 host: ":".parse().unwrap(),
             },
@@ -211,7 +223,7 @@ mod tests {
             finished(),
             Record::Refused { key, reason: "no bash".into(), scope: Scope::Host, at },
             Record::Withdrawn { key, at },
-            Record::Lost { key, id: Some(id), reason: "slot died".into(), at },
+            Record::Lost { key, how: Loss::Slot, id: Some(id), reason: "slot died".into(), at },
         ];
         for record in records {
             let line = record.to_line();
@@ -225,7 +237,7 @@ mod tests {
     fn another_versions_log_names_both_versions() {
         let line = br#"{"event":"log","version":9,"run":"2026-11-22-1","host":"a"}"#;
         let error = Record::parse(line).unwrap_err().to_string();
-        assert_eq!(error, "run log has version 9, this gjob reads version 1");
+        assert_eq!(error, "run log has version 9, this gjob reads version 2");
     }
 
     #[test]

@@ -18,21 +18,25 @@
 //! report about an attempt that is not in flight changes nothing.
 
 mod action;
+mod command;
 mod host;
 mod job;
+mod lost;
 mod placement;
 mod report;
 mod stop;
 mod waiting;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use action::{Action, HostIx};
 pub use job::{JobInit, JobStart};
+pub use lost::OnLost;
 
 use crate::event::{EventKind, RunEnd};
 use crate::id::{HostLabel, Key};
+use crate::outcome::Cause;
 use crate::state::State;
 use host::{Host, Status};
 use job::{Job, JobState};
@@ -51,6 +55,10 @@ pub struct Config {
     pub connect_patience: Duration,
     /// How often hosts may fail one job before it is stopped.
     pub host_failures: u32,
+    /// What is done about the jobs of a host that is lost.
+    pub on_lost: OnLost,
+    /// How long a host can't be asked before it is lost.
+    pub lost_after: Duration,
 }
 
 impl Default for Config {
@@ -60,6 +68,8 @@ impl Default for Config {
             max_fails: None,
             connect_patience: Duration::from_secs(30),
             host_failures: 5,
+            on_lost: OnLost::default(),
+            lost_after: Duration::from_secs(300),
         }
     }
 }
@@ -109,6 +119,12 @@ pub struct Scheduler {
     tally: Tally,
     mode: Mode,
     held: bool,
+    /// When hosts that can't be asked will be lost.
+    losses: BTreeSet<(Duration, HostIx)>,
+    /// Abandoned attempts that may live still, by job.
+    strays: BTreeMap<u32, Vec<(HostIx, u32)>>,
+    /// Jobs that have succeeded under this manager.
+    successes: u64,
     out: VecDeque<Action>,
 }
 
@@ -130,6 +146,9 @@ impl Scheduler {
             tally: Tally::default(),
             mode: Mode::Running,
             held: false,
+            losses: BTreeSet::new(),
+            strays: BTreeMap::new(),
+            successes: 0,
             out: VecDeque::new(),
         };
         for init in jobs {
@@ -146,7 +165,7 @@ impl Scheduler {
             JobState::Assigned { host, .. }
             | JobState::Running { host }
             | JobState::Withdrawing { host } => self.hosts[host.at()].take(index),
-            JobState::Ended(_) => {}
+            JobState::Held | JobState::Ended(_) => {}
         }
         *self.tally.slot(job.state.public()) += 1;
         self.jobs.push(job);
@@ -196,7 +215,8 @@ impl Scheduler {
         let patience = self.nobody_answered().then_some(self.config.connect_patience);
         let pauses = self.room.next_pause();
         let take_back = self.next_take_back();
-        [self.waiting.next_ready(), patience, pauses, take_back].into_iter().flatten().min()
+        let loss = self.losses.first().map(|(due, _)| *due);
+        [self.waiting.next_ready(), patience, pauses, take_back, loss].into_iter().flatten().min()
     }
 
     /// Time has passed.
@@ -205,6 +225,7 @@ impl Scheduler {
         while let Some(host) = self.room.end_pause(now) {
             self.readmit(host);
         }
+        self.lose_hosts(now);
         self.settle(now);
     }
 
@@ -220,6 +241,8 @@ impl Scheduler {
         let label = entry.label.clone();
         let again: Vec<u32> = entry.in_flight().collect();
         self.emit(EventKind::HostUp { host: label, hostname: hostname.to_owned(), slots });
+        self.forget_loss(host);
+        self.settle_strays(host);
         for index in again {
             self.send_again(host, index);
         }
@@ -230,14 +253,23 @@ impl Scheduler {
     fn send_again(&mut self, host: HostIx, index: u32) {
         let job = &self.jobs[index as usize];
         let key = Key::new(index, job.attempt);
+        let (kill, paused) = (job.kill, job.paused);
         match job.state {
             JobState::Assigned { .. } => self.out.push_back(Action::Launch { host, key }),
             JobState::Withdrawing { .. } => self.out.push_back(Action::Withdraw { host, key }),
+            JobState::Running { .. } if paused => self.out.push_back(Action::Pause { host, key }),
             JobState::Running { .. } => {}
-            JobState::Waiting | JobState::Delayed | JobState::Ended(_) => {}
+            JobState::Waiting | JobState::Delayed | JobState::Held | JobState::Ended(_) => {}
         }
-        if matches!(self.mode, Mode::Interrupting) {
-            self.out.push_back(Action::Kill { host, key, cause: crate::outcome::Cause::Killed });
+        if kill || matches!(self.mode, Mode::Interrupting) {
+            self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
+        }
+    }
+
+    /// Adds an attempt that was abandoned under an earlier manager.
+    pub fn add_abandoned(&mut self, host: HostIx, key: Key) {
+        if host.at() < self.hosts.len() && (key.index as usize) < self.jobs.len() {
+            self.add_stray(host, key);
         }
     }
 
@@ -246,25 +278,36 @@ impl Scheduler {
         let Some(entry) = self.hosts.get_mut(host.at()) else {
             return;
         };
-        entry.status = Status::Unknown;
+        let was_unknown = std::mem::replace(&mut entry.status, Status::Unknown) == Status::Unknown;
         let label = entry.label.clone();
         self.emit(EventKind::HostUnknown { host: label, reason: reason.to_owned() });
+        if !was_unknown {
+            self.expect_loss(now, host);
+        }
         self.refresh_room(host);
         self.settle(now);
     }
 
-    /// A host can't be used at all. What became of its jobs nobody can know.
+    /// A host can't be used at all. Its jobs are treated as lost ones, or, if
+    /// they are not to be started elsewhere, nobody can know what becomes of them.
     pub fn handle_host_error(&mut self, now: Duration, host: HostIx, reason: &str) {
         let Some(entry) = self.hosts.get_mut(host.at()) else {
             return;
         };
-        entry.status = Status::Error;
+        let before = std::mem::replace(&mut entry.status, Status::Error);
         let label = entry.label.clone();
         let in_flight: Vec<u32> = entry.in_flight().collect();
         self.emit(EventKind::HostError { host: label.clone(), reason: reason.to_owned() });
-        for index in in_flight {
-            let why = format!("host {label} can't be asked: {reason}");
-            self.end_job(index, State::Unknown, Some(why));
+        let others = self.hosts.iter().any(|other| other.status != Status::Error);
+        if others && self.config.on_lost != OnLost::Wait {
+            if before != Status::Unknown {
+                self.expect_loss(now, host);
+            }
+        } else {
+            for index in in_flight {
+                let why = format!("host {label} can't be asked: {reason}");
+                self.end_job(index, State::Unknown, Some(why));
+            }
         }
         self.refresh_room(host);
         self.settle(now);
@@ -296,10 +339,19 @@ impl Scheduler {
         }
     }
 
-    /// Gives a job its outcome, the one that counts.
+    /// Gives a job its outcome from its latest attempt.
     fn end_job(&mut self, index: u32, state: State, reason: Option<String>) {
         let key = Key::new(index, self.jobs[index as usize].attempt);
-        self.set_job_state(index, JobState::Ended(state));
+        self.end_job_by(key, state, reason);
+    }
+
+    /// Gives a job its outcome, the one that counts, from this attempt.
+    fn end_job_by(&mut self, key: Key, state: State, reason: Option<String>) {
+        self.end_rivals(key);
+        if matches!(self.jobs[key.index as usize].state, JobState::Waiting | JobState::Delayed) {
+            self.waiting.forget(key.index);
+        }
+        self.set_job_state(key.index, JobState::Ended(state));
         self.emit(EventKind::JobEnded { key, state, reason });
     }
 }

@@ -13,7 +13,7 @@ pub use frame::{DecodeError, FrameBuffer, MAX_FRAME, decode, encode};
 pub use message::{Attach, BlobHash, CHUNK, FromAgent, Input, Launch, Stream, ToAgent, Welcome};
 
 /// The version of the protocol: changes with any change to a message.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What the agent's first line begins with; the version follows in decimal.
 pub const MAGIC: &str = "gjob-agent protocol ";

@@ -73,6 +73,9 @@ pub struct LinkConfig {
     pub run: Option<RunId>,
     /// Jobs run at once; none lets the host offer one per processor.
     pub slots: Option<u32>,
+    /// After how long without word from here the host is to end the run's
+    /// jobs itself.
+    pub lease: Option<Duration>,
     /// The programs that may be sent.
     pub programs: Arc<Programs>,
     /// The n-th connection's epoch, from 1, is this plus n.

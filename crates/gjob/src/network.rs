@@ -81,6 +81,7 @@ pub struct Network {
     programs: Arc<Programs>,
     ssh_config: Option<PathBuf>,
     default_slots: Option<u32>,
+    lease: Option<Duration>,
     verbose: bool,
     open: Option<Open>,
     /// Of jobs launched without a manager.
@@ -120,6 +121,7 @@ impl Network {
             programs: Arc::new(Programs::new()),
             ssh_config: None,
             default_slots: None,
+            lease: None,
             verbose: false,
             open: None,
             next_index: 0,
@@ -138,6 +140,14 @@ impl Network {
     #[must_use]
     pub fn slots(mut self, slots: Option<u32>) -> Self {
         self.default_slots = slots;
+        self
+    }
+
+    /// Has hosts end a run's jobs themselves when they have heard nothing from
+    /// here for so long (`--on-lost lease`).
+    #[must_use]
+    pub fn lease(mut self, lease: Option<Duration>) -> Self {
+        self.lease = lease;
         self
     }
 
@@ -218,6 +228,16 @@ impl Network {
     pub fn withdraw(&mut self, host: HostIx, key: Key) {
         self.forget_launch(host, key);
         self.send(host, gjob_core::wire::ToAgent::Withdraw { key });
+    }
+
+    /// Stops an attempt's processes for a while.
+    pub fn pause(&mut self, host: HostIx, key: Key) {
+        self.send(host, gjob_core::wire::ToAgent::Pause { key });
+    }
+
+    /// Lets a paused attempt go on.
+    pub fn resume(&mut self, host: HostIx, key: Key) {
+        self.send(host, gjob_core::wire::ToAgent::Resume { key });
     }
 
     /// Ends an attempt's processes: TERM, and KILL after `grace`.

@@ -2,9 +2,10 @@
 //! in the same way.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gjob_core::HostEntry;
-use gjob_core::scheduler::Config;
+use gjob_core::scheduler::{Config, OnLost};
 use serde::{Deserialize, Serialize};
 
 /// The settings of one run.
@@ -21,6 +22,10 @@ pub struct RunSettings {
     pub slots: Option<u32>,
     /// Start no more jobs once this many have failed.
     pub max_fails: Option<u32>,
+    /// What is done about the jobs of a host that is lost.
+    pub on_lost: OnLost,
+    /// How long a host can't be asked before it is lost; none for 5 minutes.
+    pub lost_after: Option<Duration>,
     /// Programs for hosts: `OS-ARCH` and a path each.
     pub agents: Vec<(String, PathBuf)>,
     /// Seeds the choice among equally loaded hosts.
@@ -57,6 +62,13 @@ impl From<SavedHost> for HostEntry {
 impl RunSettings {
     /// What the scheduler is to know.
     pub(crate) fn scheduler(&self) -> Config {
-        Config { seed: self.seed, max_fails: self.max_fails, ..Config::default() }
+        let default = Config::default();
+        Config {
+            seed: self.seed,
+            max_fails: self.max_fails,
+            on_lost: self.on_lost,
+            lost_after: self.lost_after.unwrap_or(default.lost_after),
+            ..default
+        }
     }
 }

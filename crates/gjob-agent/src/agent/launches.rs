@@ -105,18 +105,26 @@ impl Agent {
     /// Ends an attempt's processes; one that was not started is withdrawn.
     pub(super) fn kill(&mut self, key: Key, cause: Cause, grace_ms: u32) {
         self.withdraw(key);
+        self.order(key, ControlFile { action: Action::Kill, cause: Some(cause), grace_ms });
+    }
+
+    /// Has a running attempt's slot stop it, or let it go on.
+    pub(super) fn pause_or_resume(&mut self, key: Key, action: Action) {
+        self.order(key, ControlFile { action, cause: None, grace_ms: 0 });
+    }
+
+    fn order(&mut self, key: Key, order: ControlFile) {
         if self.fates.is_over(key) {
             return;
         }
         let Ok(Some(Claim::Job(id))) = self.claims.read(key) else {
             return;
         };
-        let order = ControlFile { action: Action::Kill, cause: Some(cause), grace_ms };
         let dir = JobDir::open_below(self.layout.results(), &id);
         match dir.and_then(|dir| control::request(&dir, order)) {
             Ok(Delivery::Told) => {}
             Ok(Delivery::SlotGone) => self.recover(key),
-            Err(error) => self.complain(&format!("end job {id}: {error}")),
+            Err(error) => self.complain(&format!("control job {id}: {error}")),
         }
     }
 

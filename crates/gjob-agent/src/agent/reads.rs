@@ -8,6 +8,7 @@ use gjob_core::wire::{CHUNK, FromAgent, Stream, ToAgent};
 use gjob_core::{JobId, State};
 
 use super::{AgentError, check_asked};
+use crate::host;
 use crate::jobdir::{JobDir, Layout};
 use crate::local;
 
@@ -21,7 +22,9 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
             check_asked(ids.len())?;
             Ok(statuses(layout, request, &ids))
         }
-        ToAgent::Ping { nonce } => Ok(FromAgent::Pong { nonce }),
+        ToAgent::Ping { nonce, echo_ms: _ } => {
+            Ok(FromAgent::Pong { nonce, at_ms: host::since_boot_ms() })
+        }
         _ => Err(AgentError::Protocol("it asks what can't be asked now")),
     }
 }

@@ -1,7 +1,7 @@
 //! Finds out what became of an attempt that the run log leaves open, and adds
 //! what it lacks.
 
-use gjob_core::record::one_line;
+use gjob_core::record::{Loss, one_line};
 use gjob_core::{Finish, JobId, Key, Record};
 
 use super::Agent;
@@ -30,7 +30,7 @@ impl Agent {
         match self.claims.read(key) {
             Ok(Some(Claim::Job(id))) => self.recover_job(key, &id),
             Ok(Some(Claim::Withdrawn)) => self.append(&Record::Withdrawn { key, at: host::now() }),
-            Ok(None) => self.lose(key, None, "its claim is gone"),
+            Ok(None) => self.lose(key, Loss::Slot, None, "its claim is gone"),
             Err(error) => self.complain(&format!("read the claim of {key}: {error}")),
         }
     }
@@ -45,7 +45,7 @@ impl Agent {
             Ok(dir) => dir,
             Err(error) => {
                 let reason = format!("its job directory can't be opened: {error}");
-                return self.lose(key, Some(id), &reason);
+                return self.lose(key, Loss::Slot, Some(id), &reason);
             }
         };
         let lock: Option<LockFile> = dir.read(".lock").unwrap_or(None);
@@ -70,14 +70,20 @@ impl Agent {
             Ok(Some(finish)) if finish.key == Some(key) => {
                 self.append(&Record::Finished(finish));
             }
-            _ if restarted => self.lose(key, Some(id), "the host was restarted while it ran"),
-            _ => self.lose(key, Some(id), &format!("its slot died while it ran{left}")),
+            _ if restarted => {
+                self.lose(key, Loss::Restart, Some(id), "the host was restarted while it ran");
+            }
+            _ => {
+                let reason = format!("its slot died while it ran{left}");
+                self.lose(key, Loss::Slot, Some(id), &reason);
+            }
         }
     }
 
-    fn lose(&mut self, key: Key, id: Option<&JobId>, reason: &str) {
+    fn lose(&mut self, key: Key, how: Loss, id: Option<&JobId>, reason: &str) {
         self.append(&Record::Lost {
             key,
+            how,
             id: id.cloned(),
             reason: one_line(reason),
             at: host::now(),

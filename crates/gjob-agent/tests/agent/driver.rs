@@ -56,6 +56,7 @@ impl Bed {
             epoch: Epoch(epoch),
             offset,
             slots: Some(slots),
+            lease_ms: None,
         })
     }
 

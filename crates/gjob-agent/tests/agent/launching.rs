@@ -227,8 +227,8 @@ fn an_agent_that_only_looks_makes_nothing() {
     attach.run = None;
     agent.send(&ToAgent::Attach(attach));
     assert!(matches!(agent.next(), FromAgent::Welcome(_)));
-    agent.send(&ToAgent::Ping { nonce: 8 });
-    assert_eq!(agent.next(), FromAgent::Pong { nonce: 8 });
+    agent.send(&ToAgent::Ping { nonce: 8, echo_ms: 0 });
+    assert!(matches!(agent.next(), FromAgent::Pong { nonce: 8, at_ms: 1.. }));
     assert!(!bed.results().exists());
     agent.launch(launch(0, "true"));
     let (reason, permanent) = agent.fault();

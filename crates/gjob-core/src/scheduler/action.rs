@@ -36,6 +36,20 @@ pub enum Action {
         /// Which attempt.
         key: Key,
     },
+    /// Stop an attempt's processes for a while.
+    Pause {
+        /// Where.
+        host: HostIx,
+        /// Which attempt.
+        key: Key,
+    },
+    /// Let a paused attempt go on.
+    Resume {
+        /// Where.
+        host: HostIx,
+        /// Which attempt.
+        key: Key,
+    },
     /// End an attempt's processes.
     Kill {
         /// Where.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::id::HostLabel;
+use crate::id::{HostLabel, Key};
 
 /// From a job's end to its successor's launch: the manager's own share of the
 /// way, on top of the link's.
@@ -18,8 +18,17 @@ pub(super) struct Host {
     pub(super) status: Status,
     pub(super) slots: u32,
     pub(super) ever_up: bool,
-    /// Times in a row that it could not start a job.
+    /// Times in a row that it was paused.
     pub(super) strikes: u32,
+    /// Readmitted after a pause: it gets one job at a time until one succeeds.
+    pub(super) on_probation: bool,
+    /// Jobs that have succeeded here.
+    pub(super) successes: u64,
+    /// Jobs in a row that have failed here, and the successes elsewhere when
+    /// the first of them did.
+    pub(super) failing: (u32, u64),
+    /// Abandoned attempts that may live here still.
+    pub(super) strays: BTreeSet<Key>,
     /// Jobs it was given that have no outcome, by index.
     in_flight: BTreeSet<u32>,
     /// Smoothed length of its jobs, seconds.
@@ -48,6 +57,10 @@ impl Host {
             slots: 1,
             ever_up: false,
             strikes: 0,
+            on_probation: false,
+            successes: 0,
+            failing: (0, 0),
+            strays: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             mean_length: None,
         }
@@ -81,6 +94,9 @@ impl Host {
     /// Jobs it may hold: its slots, and as many ahead as short jobs need to
     /// hide the way to the manager and back.
     pub(super) fn capacity(&self) -> u32 {
+        if self.on_probation {
+            return 1;
+        }
         let Some(mean) = self.mean_length else {
             return self.slots;
         };

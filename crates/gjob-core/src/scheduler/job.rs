@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::HostIx;
 use crate::event::EventKind;
-use crate::outcome::Cause;
 use crate::state::State;
 
 /// A job as the scheduler is given it.
@@ -18,13 +17,15 @@ pub struct JobInit {
     pub failures: u32,
     /// Where it stands.
     pub start: JobStart,
+    /// True while it is held by a user.
+    pub paused: bool,
 }
 
 impl JobInit {
     /// A new job.
     #[must_use]
     pub fn new(retries: u32) -> Self {
-        JobInit { retries, attempt: 0, failures: 0, start: JobStart::Waiting }
+        JobInit { retries, attempt: 0, failures: 0, start: JobStart::Waiting, paused: false }
     }
 }
 
@@ -33,29 +34,65 @@ impl JobInit {
     /// keeps of a job is this fold over its events. `host` is the position of
     /// the event's host.
     pub fn apply(&mut self, event: &EventKind, host: Option<HostIx>) {
+        let current = event.key().is_some_and(|key| key.attempt == self.attempt);
         match event {
             EventKind::JobAssigned { key, .. } => {
                 self.attempt = key.attempt;
                 self.start = host.map_or(JobStart::Waiting, JobStart::Assigned);
             }
-            EventKind::JobStarted { .. } => {
+            EventKind::JobStarted { .. } if current && self.is_in_flight() => {
                 self.start = host.map_or(JobStart::Waiting, JobStart::Running);
             }
             EventKind::JobFinished { finish, .. } => {
-                let own_failure = !finish.is_success() && finish.cause != Some(Cause::Killed);
-                self.failures += u32::from(own_failure);
-                self.start = JobStart::Waiting;
+                let own_failure = finish.is_own_failure();
+                self.failures += u32::from(own_failure && !self.is_ended());
+                if current && self.is_in_flight() {
+                    self.start = JobStart::Waiting;
+                }
             }
             EventKind::JobRefused { .. }
             | EventKind::JobWithdrawn { .. }
-            | EventKind::JobLost { .. } => self.start = JobStart::Waiting,
-            EventKind::JobEnded { state, .. } => self.start = JobStart::Ended(*state),
-            EventKind::RunBegan { .. }
+            | EventKind::JobAbandoned { .. }
+            | EventKind::JobLost { .. }
+                if current && self.is_in_flight() =>
+            {
+                self.start = JobStart::Waiting;
+            }
+            EventKind::JobEnded { key, state, .. } => {
+                self.attempt = self.attempt.max(key.attempt);
+                self.start = JobStart::Ended(*state);
+            }
+            EventKind::JobReopened { .. } => {
+                self.failures = 0;
+                self.start = JobStart::Waiting;
+            }
+            EventKind::JobPaused { .. } => self.paused = true,
+            EventKind::JobResumed { .. } => self.paused = false,
+            // Of an attempt that is not the one that is waited for.
+            EventKind::JobStarted { .. }
+            | EventKind::JobRefused { .. }
+            | EventKind::JobWithdrawn { .. }
+            | EventKind::JobAbandoned { .. }
+            | EventKind::JobSuperseded { .. }
+            | EventKind::JobLost { .. }
+            | EventKind::HostPaused { .. }
+            | EventKind::HostProbed { .. }
+            | EventKind::RunBegan { .. }
             | EventKind::HostUp { .. }
             | EventKind::HostUnknown { .. }
             | EventKind::HostError { .. }
             | EventKind::RunEnded { .. } => {}
         }
+    }
+}
+
+impl JobInit {
+    fn is_in_flight(&self) -> bool {
+        matches!(self.start, JobStart::Assigned(_) | JobStart::Running(_))
+    }
+
+    fn is_ended(&self) -> bool {
+        matches!(self.start, JobStart::Ended(_))
     }
 }
 
@@ -83,6 +120,10 @@ pub(super) struct Job {
     pub(super) host_failures: u32,
     /// The host to be passed over if there is another.
     pub(super) avoid: Option<HostIx>,
+    /// A user wants it ended.
+    pub(super) kill: bool,
+    /// A user holds it.
+    pub(super) paused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +132,8 @@ pub(super) enum JobState {
     Waiting,
     /// For the time to try again.
     Delayed,
+    /// For a user to let it go on.
+    Held,
     /// Sent to a host, not known to have begun.
     Assigned { host: HostIx, since: Duration },
     /// Asked back from a host that was not known to have begun it.
@@ -104,6 +147,7 @@ pub(super) enum JobState {
 impl Job {
     pub(super) fn new(init: &JobInit) -> Self {
         let state = match init.start {
+            JobStart::Waiting if init.paused => JobState::Held,
             JobStart::Waiting => JobState::Waiting,
             JobStart::Assigned(host) => JobState::Assigned { host, since: Duration::ZERO },
             JobStart::Running(host) => JobState::Running { host },
@@ -116,6 +160,8 @@ impl Job {
             failures: init.failures,
             host_failures: 0,
             avoid: None,
+            kill: false,
+            paused: init.paused,
         }
     }
 }
@@ -127,14 +173,14 @@ impl JobState {
             JobState::Assigned { host, .. }
             | JobState::Withdrawing { host }
             | JobState::Running { host } => Some(host),
-            JobState::Waiting | JobState::Delayed | JobState::Ended(_) => None,
+            JobState::Waiting | JobState::Delayed | JobState::Held | JobState::Ended(_) => None,
         }
     }
 
     /// The state in the seed's words.
     pub(super) fn public(self) -> State {
         match self {
-            JobState::Waiting | JobState::Delayed => State::Free,
+            JobState::Waiting | JobState::Delayed | JobState::Held => State::Free,
             JobState::Assigned { .. } | JobState::Withdrawing { .. } | JobState::Running { .. } => {
                 State::Busy
             }

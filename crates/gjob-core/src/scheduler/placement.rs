@@ -101,15 +101,6 @@ impl Scheduler {
         }
     }
 
-    /// Lets a paused host take jobs again.
-    pub(super) fn readmit(&mut self, ix: HostIx) {
-        let host = &mut self.hosts[ix.at()];
-        if matches!(host.status, Status::Paused { .. }) {
-            host.status = Status::Up;
-            self.refresh_room(ix);
-        }
-    }
-
     /// Gives waiting jobs to hosts with room.
     pub(super) fn give_out(&mut self, now: Duration) {
         if matches!(self.mode, Mode::Running) && !self.held {
@@ -205,6 +196,7 @@ impl Scheduler {
             JobState::Assigned { since, .. } => since + TAKE_BACK_AFTER <= now,
             JobState::Waiting
             | JobState::Delayed
+            | JobState::Held
             | JobState::Withdrawing { .. }
             | JobState::Running { .. }
             | JobState::Ended(_) => false,
@@ -258,6 +250,7 @@ impl Scheduler {
             JobState::Assigned { since, .. } => Some(since + TAKE_BACK_AFTER),
             JobState::Waiting
             | JobState::Delayed
+            | JobState::Held
             | JobState::Withdrawing { .. }
             | JobState::Running { .. }
             | JobState::Ended(_) => None,

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::Scheduler;
-use super::action::HostIx;
+use super::action::{Action, HostIx};
 use super::host::Status;
 use super::job::JobState;
 use super::stop::Mode;
 use crate::event::EventKind;
-use crate::id::{JobId, Key};
-use crate::outcome::{Cause, Ending, Finish};
-use crate::record::{Record, Scope};
+use crate::id::{HostLabel, JobId, Key};
+use crate::outcome::{Cause, Finish};
+use crate::record::{Loss, Record, Scope};
 use crate::state::State;
 use crate::time::Timestamp;
 
@@ -21,10 +21,17 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// The first pause of a host that could not start a job; doubled each time.
-const HOST_PAUSE: Duration = Duration::from_secs(1);
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// The first pause of a host that fails job after job; doubled each time.
+const BLACK_HOLE_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest pause of a host.
-const MAX_HOST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_HOST_PAUSE: Duration = Duration::from_secs(600);
+
+/// So many jobs failing in a row, while as many succeed elsewhere, make a host
+/// a black hole.
+const BLACK_HOLE: u32 = 5;
 
 impl Scheduler {
     /// A line of a host's run log. Returns false when it says nothing new.
@@ -32,29 +39,36 @@ impl Scheduler {
         let Some(key) = record.key() else {
             return false;
         };
-        if !self.is_in_flight(host, key) {
+        if self.is_in_flight(host, key) {
+            self.awaited_record(now, host, key, record);
+        } else if self.is_stray(host, key) {
+            self.stray_record(host, key, record);
+        } else {
             return false;
-        }
-        match record {
-            Record::Log { .. } => {}
-            Record::Started { id, at, .. } => self.started(host, key, id, at),
-            Record::Finished(finish) => self.finished(now, host, key, finish),
-            Record::Refused { reason, scope, .. } => self.refused(now, host, key, reason, scope),
-            Record::Withdrawn { .. } => self.withdrawn(now, host, key),
-            Record::Lost { reason, .. } => self.lost(host, key, reason),
         }
         self.settle(now);
         true
     }
 
-    /// True when this attempt is the one that this host has.
+    fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {
+        match record {
+            Record::Log { .. } => {}
+            Record::Started { id, at, .. } => self.started(host, key, id, at),
+            Record::Finished(finish) => self.finished(now, host, key, finish),
+            Record::Refused { reason, scope, .. } => self.refused(now, host, key, reason, scope),
+            Record::Withdrawn { .. } => self.withdrawn(host, key),
+            Record::Lost { reason, how, .. } => self.lost(host, key, how, reason),
+        }
+    }
+
+    /// True when this attempt is the one that is waited for, from this host.
     fn is_in_flight(&self, host: HostIx, key: Key) -> bool {
         self.jobs
             .get(key.index as usize)
             .is_some_and(|job| job.attempt == key.attempt && job.state.host() == Some(host))
     }
 
-    fn label(&self, host: HostIx) -> crate::id::HostLabel {
+    pub(super) fn label(&self, host: HostIx) -> HostLabel {
         self.hosts[host.at()].label.clone()
     }
 
@@ -63,27 +77,38 @@ impl Scheduler {
             return;
         }
         self.set_job_state(key.index, JobState::Running { host });
-        self.hosts[host.at()].strikes = 0;
-        let host = self.label(host);
-        self.emit(EventKind::JobStarted { key, host, id, started });
+        let label = self.label(host);
+        self.emit(EventKind::JobStarted { key, host: label, id, started });
+        if self.jobs[key.index as usize].paused {
+            self.out.push_back(Action::Pause { host, key });
+        }
     }
 
     fn finished(&mut self, now: Duration, host: HostIx, key: Key, finish: Finish) {
         let length = finish.ended.0.saturating_sub(finish.started.0);
         self.hosts[host.at()].learn(Duration::from_millis(length));
         let label = self.label(host);
-        let (ending, cause) = (finish.ending, finish.cause);
+        let (cause, success) = (finish.cause, finish.is_success());
+        let reason = describe(&finish);
         self.emit(EventKind::JobFinished { host: label, finish });
         match cause {
             Some(Cause::Killed) if matches!(self.mode, Mode::Interrupting) => {
                 self.requeue(key.index);
             }
             Some(Cause::Killed | Cause::Superseded) => {
-                self.end_job(key.index, State::Error, describe(ending, cause));
+                self.end_job(key.index, State::Error, reason);
             }
-            Some(Cause::Timeout) => self.failed(now, host, key, describe(ending, cause)),
-            None if ending.is_success() => self.end_job(key.index, State::Done, None),
-            None => self.failed(now, host, key, describe(ending, None)),
+            Some(Cause::Lease) => {
+                self.fail_by_host(host, key.index, "it was cut off and ended its jobs");
+            }
+            None if success => {
+                self.note_success(host);
+                self.end_job(key.index, State::Done, None);
+            }
+            None | Some(Cause::Timeout) => {
+                self.failed(now, host, key, reason);
+                self.note_failure(now, host);
+            }
         }
     }
 
@@ -92,13 +117,47 @@ impl Scheduler {
         let job = &mut self.jobs[key.index as usize];
         job.failures += 1;
         job.avoid = Some(host);
-        if job.failures > job.retries {
+        if job.kill || job.failures > job.retries {
             self.end_job(key.index, State::Error, reason);
+            return;
+        }
+        if job.paused {
+            self.set_job_state(key.index, JobState::Held);
             return;
         }
         let delay = backoff(RETRY_DELAY, MAX_RETRY_DELAY, job.failures);
         self.set_job_state(key.index, JobState::Delayed);
         self.waiting.push_delayed(key.index, now + delay);
+    }
+
+    fn note_success(&mut self, ix: HostIx) {
+        self.successes += 1;
+        let host = &mut self.hosts[ix.at()];
+        host.successes += 1;
+        host.failing = (0, 0);
+        host.strikes = 0;
+        if std::mem::take(&mut host.on_probation) {
+            self.refresh_room(ix);
+        }
+    }
+
+    /// A host that fails one job after the other while others don't is paused.
+    fn note_failure(&mut self, now: Duration, ix: HostIx) {
+        let elsewhere = self.successes - self.hosts[ix.at()].successes;
+        let host = &mut self.hosts[ix.at()];
+        if host.failing.0 == 0 {
+            host.failing.1 = elsewhere;
+        }
+        host.failing.0 += 1;
+        let (failed, before) = host.failing;
+        let passed = elsewhere - before;
+        let probed = host.on_probation && passed > 0;
+        if probed || (failed >= BLACK_HOLE && passed >= u64::from(BLACK_HOLE)) {
+            host.failing = (0, 0);
+            let reason =
+                format!("{failed} jobs in a row failed here while {passed} passed elsewhere");
+            self.pause_host(now, ix, BLACK_HOLE_PAUSE, &reason);
+        }
     }
 
     /// The host could not start it. If that is the host's fault, another one
@@ -109,59 +168,85 @@ impl Scheduler {
         match scope {
             Scope::Job => self.end_job(key.index, State::Error, Some(reason)),
             Scope::Host => {
-                self.pause_host(now, host, &reason);
-                let job = &mut self.jobs[key.index as usize];
-                job.host_failures += 1;
-                job.avoid = Some(host);
-                if job.host_failures >= self.config.host_failures {
-                    let reason =
-                        format!("{} hosts could not start it: {reason}", job.host_failures);
-                    self.end_job(key.index, State::Error, Some(reason));
-                } else {
-                    self.set_job_state(key.index, JobState::Waiting);
-                    self.waiting.push_picky(key.index);
-                }
+                self.pause_host(now, host, REFUSAL_PAUSE, &reason);
+                self.fail_by_host(host, key.index, &reason);
             }
         }
     }
 
-    fn pause_host(&mut self, now: Duration, ix: HostIx, reason: &str) {
+    fn pause_host(&mut self, now: Duration, ix: HostIx, first: Duration, reason: &str) {
         let host = &mut self.hosts[ix.at()];
         if host.status != Status::Up {
             return;
         }
         host.strikes += 1;
-        let pause = backoff(HOST_PAUSE, MAX_HOST_PAUSE, host.strikes);
+        let pause = backoff(first, MAX_HOST_PAUSE, host.strikes);
         host.status = Status::Paused { until: now + pause };
         let label = host.label.clone();
         self.room.pause(ix, now + pause);
         self.refresh_room(ix);
-        let reason = format!("paused for {} s: {reason}", pause.as_secs());
-        self.emit(EventKind::HostUnknown { host: label, reason });
+        let reason = reason.to_owned();
+        self.emit(EventKind::HostPaused { host: label, reason, seconds: pause.as_secs() });
     }
 
-    fn withdrawn(&mut self, _now: Duration, host: HostIx, key: Key) {
-        let host = self.label(host);
-        self.emit(EventKind::JobWithdrawn { key, host });
-        self.requeue(key.index);
+    /// Lets a paused host take a job again, to see how it does.
+    pub(super) fn readmit(&mut self, ix: HostIx) {
+        let host = &mut self.hosts[ix.at()];
+        if matches!(host.status, Status::Paused { .. }) {
+            host.status = Status::Up;
+            host.on_probation = true;
+            let label = host.label.clone();
+            self.emit(EventKind::HostProbed { host: label });
+            self.refresh_room(ix);
+        }
     }
 
-    fn requeue(&mut self, index: u32) {
-        self.set_job_state(index, JobState::Waiting);
-        self.waiting.push(index);
+    fn withdrawn(&mut self, host: HostIx, key: Key) {
+        let label = self.label(host);
+        self.emit(EventKind::JobWithdrawn { key, host: label });
+        if self.jobs[key.index as usize].kill {
+            self.end_job(key.index, State::Error, Some(Cause::Killed.to_string()));
+        } else {
+            self.requeue(key.index);
+        }
     }
 
-    fn lost(&mut self, host: HostIx, key: Key, reason: String) {
-        let host = self.label(host);
-        self.emit(EventKind::JobLost { key, host, reason: reason.clone() });
-        self.end_job(key.index, State::Unknown, Some(reason));
+    /// A job waits for a host, or for its user if that one holds it.
+    pub(super) fn requeue(&mut self, index: u32) {
+        if self.jobs[index as usize].paused {
+            self.set_job_state(index, JobState::Held);
+        } else {
+            self.set_job_state(index, JobState::Waiting);
+            self.waiting.push(index);
+        }
+    }
+
+    /// The same, for another host than its last one.
+    pub(super) fn wait_elsewhere(&mut self, index: u32) {
+        if self.jobs[index as usize].paused {
+            self.set_job_state(index, JobState::Held);
+        } else {
+            self.set_job_state(index, JobState::Waiting);
+            self.waiting.push_picky(index);
+        }
+    }
+
+    fn lost(&mut self, host: HostIx, key: Key, how: Loss, reason: String) {
+        let label = self.label(host);
+        self.emit(EventKind::JobLost { key, host: label, reason: reason.clone() });
+        match how {
+            Loss::Slot => self.end_job(key.index, State::Unknown, Some(reason)),
+            // Nothing of it is alive: it can be started again, whatever the policy.
+            Loss::Restart => self.fail_by_host(host, key.index, &reason),
+        }
     }
 }
 
-fn describe(ending: Ending, cause: Option<Cause>) -> Option<String> {
-    match cause {
+/// Why a finished attempt's job is not done.
+pub(super) fn describe(finish: &Finish) -> Option<String> {
+    match finish.cause {
         Some(cause) => Some(cause.to_string()),
-        None => Some(ending.to_string()),
+        None => Some(finish.ending.to_string()),
     }
 }
 

@@ -51,6 +51,13 @@ impl Scheduler {
         self.hosts.iter().all(untried) && self.hosts.iter().any(|host| host.status != Status::Error)
     }
 
+    /// Fewer jobs have failed than it seemed.
+    pub(super) fn resume_after_failures(&mut self) {
+        if self.mode == Mode::Draining {
+            self.mode = Mode::Running;
+        }
+    }
+
     pub(super) fn stop_if_over(&mut self, now: Duration) {
         if self.mode == Mode::Running
             && self.config.max_fails.is_some_and(|most| self.tally.error >= most)

@@ -34,6 +34,13 @@ impl Waiting {
         self.ready.remove(&index);
     }
 
+    /// A job does not wait any more, wherever it stood.
+    pub(super) fn forget(&mut self, index: u32) {
+        self.ready.remove(&index);
+        self.picky.retain(|waiting| *waiting != index);
+        self.delayed.retain(|Reverse((_, waiting))| *waiting != index);
+    }
+
     /// The first few of those to be tried elsewhere, with their places.
     pub(super) fn picky(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
         self.picky.iter().copied().enumerate().take(32)

@@ -91,10 +91,23 @@ pub enum ToAgent {
         /// At most 4096 jobs.
         ids: Vec<JobId>,
     },
+    /// Stop an attempt's processes for a while; nothing if it doesn't run.
+    Pause {
+        /// The attempt.
+        key: Key,
+    },
+    /// Let an attempt that was paused go on.
+    Resume {
+        /// The attempt.
+        key: Key,
+    },
     /// Answered by [`FromAgent::Pong`].
     Ping {
         /// Comes back in the answer.
         nonce: u64,
+        /// The last [`FromAgent::Pong`]'s `at_ms`; 0 before the first. A lease
+        /// runs from there: the agent knows then that its word has arrived.
+        echo_ms: u64,
     },
     /// The manager leaves: launches not yet begun are dropped, jobs go on, the
     /// agent exits.
@@ -117,6 +130,9 @@ pub struct Attach {
     pub offset: u64,
     /// Jobs run at once; none lets the host offer one per processor.
     pub slots: Option<u32>,
+    /// The host is to end the run's jobs itself, with cause `lease`, once so
+    /// many milliseconds have passed since the latest `echo_ms`.
+    pub lease_ms: Option<u64>,
 }
 
 /// One attempt to be run.
@@ -217,6 +233,8 @@ pub enum FromAgent {
     Pong {
         /// From the request.
         nonce: u64,
+        /// When it was sent: milliseconds since the host was booted, sleep included.
+        at_ms: u64,
     },
     /// The agent can't go on and exits.
     Fault {
@@ -266,8 +284,8 @@ mod tests {
         let frame = encode(&launch);
         assert_eq!(frame.len(), 64, "{frame:02x?}");
         assert_eq!(frame[..10], [60, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
-        let pong = encode(&FromAgent::Pong { nonce: 5 });
-        assert_eq!(pong, [2, 0, 0, 0, 8, 5]);
-        assert_eq!(PROTOCOL, 1);
+        let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6 });
+        assert_eq!(pong, [3, 0, 0, 0, 8, 5, 6]);
+        assert_eq!(PROTOCOL, 2);
     }
 }

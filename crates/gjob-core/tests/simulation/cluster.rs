@@ -277,6 +277,9 @@ impl Simulation {
             Action::Stop(end) => return self.stop(end),
             Action::Launch { host, key } => (host, Message::Launch(key)),
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
+            Action::Pause { .. } | Action::Resume { .. } => {
+                panic!("nobody has asked for {action:?}")
+            }
             Action::Kill { host, key, .. } => (host, Message::Kill(key)),
         };
         let connection = self.hosts[host.at()].connection;

@@ -52,6 +52,8 @@ struct Queues {
     arrived: VecDeque<LinkEvent>,
     window: Window,
     nonce: u64,
+    /// The agent's clock in its last pong: what a lease is counted from.
+    heard_at_ms: u64,
     sources: mpsc::UnboundedSender<Source>,
 }
 
@@ -151,6 +153,7 @@ impl Queues {
             arrived: VecDeque::new(),
             window: Window::new(),
             nonce: OURS,
+            heard_at_ms: 0,
             sources,
         }
     }
@@ -182,7 +185,7 @@ impl Queues {
     fn ping(&mut self) -> u64 {
         self.nonce = self.nonce.wrapping_add(1) | OURS;
         let nonce = self.nonce;
-        self.push(&ToAgent::Ping { nonce });
+        self.push(&ToAgent::Ping { nonce, echo_ms: self.heard_at_ms });
         nonce
     }
 
@@ -221,7 +224,8 @@ impl Queues {
         while self.arrived.is_empty() {
             match frames.next()? {
                 None => return Ok(()),
-                Some(FromAgent::Pong { nonce }) if nonce & OURS != 0 => {
+                Some(FromAgent::Pong { nonce, at_ms }) if nonce & OURS != 0 => {
+                    self.heard_at_ms = at_ms;
                     self.window.handle_answer(nonce, Instant::now());
                 }
                 Some(FromAgent::Fault { reason, permanent }) => {

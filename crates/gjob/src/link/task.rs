@@ -212,6 +212,7 @@ impl Link {
             epoch: Epoch(config.epoch_base.saturating_add(connection)),
             offset: config.offset.load(Ordering::Acquire),
             slots: config.slots,
+            lease_ms: config.lease.map(|lease| lease.as_millis() as u64),
         }
     }
 

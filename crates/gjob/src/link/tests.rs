@@ -45,6 +45,7 @@ impl Fake {
             label: HostLabel::LOCAL.parse().unwrap(),
             transport,
             results_dir: String::new(),
+            lease: None,
             run: RunId::new("2026-11-22", 1).ok(),
             slots: Some(2),
             programs: Arc::new(programs),
@@ -107,6 +108,7 @@ fn welcome() -> FromAgent {
 
 fn attach(epoch: u64) -> ToAgent {
     ToAgent::Attach(Attach {
+        lease_ms: None,
         run: RunId::new("2026-11-22", 1).ok(),
         host: HostLabel::LOCAL.parse().unwrap(),
         results_dir: DEFAULT_RESULTS_DIR.to_owned(),
@@ -202,13 +204,13 @@ async fn failure(mut fake: Fake, transport: Transport) -> String {
 async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let other = Fake::new("gjob-agent protocol 999\n", &[], LISTENS);
     let reason = failure(other, Transport::Local).await;
-    assert!(reason.contains("\"999\"") && reason.contains("this program 1"), "{reason}");
+    assert!(reason.contains("\"999\"") && reason.contains("this program 2"), "{reason}");
 
     let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".to_owned(), permanent: true };
     let fenced = Fake::new(&magic_line(), &[fault], LISTENS);
     assert_eq!(failure(fenced, Transport::Local).await, "a newer [2J manager");
 
-    let rude = Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1 }], LISTENS);
+    let rude = Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1, at_ms: 1 }], LISTENS);
     let reason = failure(rude, Transport::Local).await;
     assert!(reason.contains("something else than a welcome"), "{reason}");
 

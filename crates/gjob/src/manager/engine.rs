@@ -83,7 +83,10 @@ impl Engine {
             .collect();
         let jobs = JobTable::restore(rows, specs, &labels);
         let inputs = hash_inputs(&jobs.specs_without_outcome())?;
-        let scheduler = Scheduler::new(settings.scheduler(), labels, inits);
+        let mut scheduler = Scheduler::new(settings.scheduler(), labels, inits);
+        for (host, key) in store.strays()? {
+            scheduler.add_abandoned(host, key);
+        }
         Engine::begin(dir.clone(), store, scheduler, network, jobs, inputs, true)
     }
 
@@ -294,6 +297,8 @@ impl Engine {
                 self.network.launch(host, key, &job.spec);
             }
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
+            Action::Pause { host, key } => self.network.pause(host, key),
+            Action::Resume { host, key } => self.network.resume(host, key),
             Action::Kill { host, key, cause } => self.network.kill(host, key, cause, GRACE),
             Action::Stop(end) => self.stopped = Some((end, Instant::now())),
         }
@@ -327,8 +332,8 @@ fn clean(record: Record) -> Record {
         Record::Refused { key, reason, scope, at } => {
             Record::Refused { key, reason: one_line(&reason), scope, at }
         }
-        Record::Lost { key, id, reason, at } => {
-            Record::Lost { key, id, reason: one_line(&reason), at }
+        Record::Lost { key, how, id, reason, at } => {
+            Record::Lost { key, how, id, reason: one_line(&reason), at }
         }
         Record::Log { .. }
         | Record::Started { .. }

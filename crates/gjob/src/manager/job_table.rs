@@ -1,23 +1,29 @@
 //! The run's jobs as they stand: a fold over the events, kept for handlers and
 //! for whoever asks.
 
+use std::collections::HashMap;
 use std::ops::Index;
 use std::sync::Arc;
 
-use gjob_core::{EventKind, HostLabel, Job, JobSpec, State};
+use gjob_core::{EventKind, Finish, HostLabel, Job, JobSpec, Key, State};
 
 use crate::store::JobRow;
 
 /// All jobs, in their order.
 #[derive(Debug)]
-pub(super) struct JobTable(Vec<Job>);
+pub(super) struct JobTable {
+    jobs: Vec<Job>,
+    /// Ends of attempts that were not waited for any more: one of them may be
+    /// the one that counts.
+    late: HashMap<Key, (HostLabel, Finish)>,
+}
 
 impl JobTable {
     /// Jobs that are all to be done.
     pub(super) fn new(specs: Vec<Arc<JobSpec>>) -> Self {
         let mut jobs: Vec<Job> = specs.into_iter().map(Job::new).collect();
         (0..).zip(&mut jobs).for_each(|(index, job)| job.index = index);
-        JobTable(jobs)
+        JobTable { jobs, late: HashMap::new() }
     }
 
     /// Jobs as a store has them.
@@ -33,48 +39,76 @@ impl JobTable {
             job.host = row.host.and_then(|at| labels.get(at as usize)).cloned();
             job
         };
-        JobTable(rows.into_iter().zip(specs).map(job).collect())
+        let jobs = rows.into_iter().zip(specs).map(job).collect();
+        JobTable { jobs, late: HashMap::new() }
     }
 
     pub(super) fn all(&self) -> &[Job] {
-        &self.0
+        &self.jobs
     }
 
     /// What is still to be done.
     pub(super) fn specs_without_outcome(&self) -> Vec<Arc<JobSpec>> {
-        let open = self.0.iter().filter(|job| matches!(job.state, State::Free | State::Busy));
+        let open = self.jobs.iter().filter(|job| matches!(job.state, State::Free | State::Busy));
         open.map(|job| Arc::clone(&job.spec)).collect()
     }
 
     /// Carries an event over to its job.
     pub(super) fn apply(&mut self, event: &EventKind) {
-        let Some(job) = event.key().and_then(|key| self.0.get_mut(key.index as usize)) else {
-            return;
-        };
+        let Some(key) = event.key() else { return };
+        let Some(job) = self.jobs.get_mut(key.index as usize) else { return };
+        let awaited = job.attempt == key.attempt && job.state == State::Busy;
         match event {
-            EventKind::JobAssigned { key, host } => {
+            EventKind::JobAssigned { host, .. } => {
                 job.attempt = key.attempt;
                 job.host = Some(host.clone());
                 (job.id, job.finish, job.reason) = (None, None, None);
                 job.state = State::Busy;
             }
-            EventKind::JobStarted { id, .. } => job.id = Some(id.clone()),
-            EventKind::JobFinished { finish, .. } => {
+            EventKind::JobStarted { id, .. } if awaited => job.id = Some(id.clone()),
+            EventKind::JobFinished { finish, .. } if awaited => {
                 job.id = Some(finish.id.clone());
                 job.finish = Some(Box::new(finish.clone()));
                 job.state = State::Free;
             }
+            EventKind::JobFinished { host, finish } => {
+                self.late.insert(key, (host.clone(), finish.clone()));
+            }
             EventKind::JobRefused { .. }
             | EventKind::JobWithdrawn { .. }
-            | EventKind::JobLost { .. } => job.state = State::Free,
+            | EventKind::JobAbandoned { .. }
+            | EventKind::JobLost { .. }
+                if awaited =>
+            {
+                job.state = State::Free;
+            }
             EventKind::JobEnded { state, reason, .. } => {
+                if let Some((host, finish)) = self.late.remove(&key) {
+                    (job.attempt, job.host) = (key.attempt, Some(host));
+                    job.id = Some(finish.id.clone());
+                    job.finish = Some(Box::new(finish));
+                }
                 job.state = *state;
                 job.reason.clone_from(reason);
             }
-            EventKind::RunBegan { .. }
+            EventKind::JobReopened { .. } => {
+                job.state = State::Free;
+                job.reason = None;
+            }
+            EventKind::JobSuperseded { .. } => drop(self.late.remove(&key)),
+            EventKind::JobStarted { .. }
+            | EventKind::JobRefused { .. }
+            | EventKind::JobWithdrawn { .. }
+            | EventKind::JobAbandoned { .. }
+            | EventKind::JobLost { .. }
+            | EventKind::JobPaused { .. }
+            | EventKind::JobResumed { .. }
+            | EventKind::RunBegan { .. }
             | EventKind::HostUp { .. }
             | EventKind::HostUnknown { .. }
             | EventKind::HostError { .. }
+            | EventKind::HostPaused { .. }
+            | EventKind::HostProbed { .. }
             | EventKind::RunEnded { .. } => {}
         }
     }
@@ -84,6 +118,6 @@ impl Index<u32> for JobTable {
     type Output = Job;
 
     fn index(&self, index: u32) -> &Job {
-        &self.0[index as usize]
+        &self.jobs[index as usize]
     }
 }

@@ -76,6 +76,7 @@ impl Open {
                 results_dir: network.results_dir.clone(),
                 run: run.cloned(),
                 slots: member.entry.slots.or(network.default_slots),
+                lease: network.lease,
                 programs: Arc::clone(&network.programs),
                 epoch_base: epoch.0.saturating_mul(EPOCH_STEP),
                 offset: Arc::clone(&offset),

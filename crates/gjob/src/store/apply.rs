@@ -1,7 +1,7 @@
 //! Events into tables: the jobs' and attempts' rows are a fold over the events.
 
 use gjob_core::event::EventKind;
-use gjob_core::{Ending, Event, HostLabel, Key, State};
+use gjob_core::{Ending, Event, HostLabel, JobId, Key, State, Timestamp};
 use rusqlite::{Connection, Transaction, params};
 
 use super::LogOffset;
@@ -44,33 +44,83 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
             .map(drop),
         EventKind::HostUnknown { host, reason } => host_state(tx, host, State::Unknown, reason),
         EventKind::HostError { host, reason } => host_state(tx, host, State::Error, reason),
+        EventKind::HostPaused { host, reason, .. } => host_state(tx, host, State::Busy, reason),
+        EventKind::HostProbed { host } => tx
+            .prepare_cached("UPDATE hosts SET state = 'free', reason = NULL WHERE label = ?1")?
+            .execute([host.as_str()])
+            .map(drop),
         EventKind::JobAssigned { key, host } => assigned(tx, *key, host, at),
-        EventKind::JobStarted { key, id, started, .. } => {
-            let values = params![key.index, key.attempt, id.as_str(), started.0 as i64];
-            tx.prepare_cached(
-                "UPDATE attempts SET id = ?3, started = ?4 WHERE idx = ?1 AND attempt = ?2",
-            )?
-            .execute(values)?;
-            tx.prepare_cached(
-                "UPDATE jobs SET id = ?3, started = ?4 WHERE idx = ?1 AND attempt = ?2",
-            )?
-            .execute(values)
-            .map(drop)
-        }
+        EventKind::JobStarted { key, id, started, .. } => begun(tx, *key, id, *started),
         EventKind::JobFinished { finish, .. } => finished(tx, finish),
         EventKind::JobRefused { key, reason, .. } => closed(tx, *key, "refused", Some(reason), at),
         EventKind::JobWithdrawn { key, .. } => closed(tx, *key, "withdrawn", None, at),
         EventKind::JobLost { key, reason, .. } => closed(tx, *key, "lost", Some(reason), at),
-        EventKind::JobEnded { key, state, reason } => tx
+        EventKind::JobAbandoned { key, reason, .. } => {
+            closed(tx, *key, "abandoned", Some(reason), at)
+        }
+        EventKind::JobSuperseded { key, .. } => tx
             .prepare_cached(
-                "UPDATE jobs SET state = ?2, reason = ?3, ended = coalesce(ended, ?4),
-                     host = coalesce(host,
-                         (SELECT host FROM attempts WHERE idx = ?1 AND attempt = ?5))
+                "UPDATE attempts SET reason = 'superseded' WHERE idx = ?1 AND attempt = ?2",
+            )?
+            .execute(params![key.index, key.attempt])
+            .map(drop),
+        EventKind::JobPaused { key } => paused(tx, *key, true),
+        EventKind::JobResumed { key } => paused(tx, *key, false),
+        EventKind::JobReopened { key } => tx
+            .prepare_cached(
+                "UPDATE jobs SET state = 'free', failures = 0, paused = 0, reason = NULL
                  WHERE idx = ?1",
             )?
-            .execute(params![key.index, state.as_str(), reason, at, key.attempt])
+            .execute([key.index])
             .map(drop),
+        EventKind::JobEnded { key, state, reason } => {
+            ended(tx, *key, *state, reason.as_deref(), at)
+        }
     }
+}
+
+fn begun(
+    tx: &Transaction<'_>,
+    key: Key,
+    id: &JobId,
+    started: Timestamp,
+) -> Result<(), rusqlite::Error> {
+    let values = params![key.index, key.attempt, id.as_str(), started.0 as i64];
+    tx.prepare_cached("UPDATE attempts SET id = ?3, started = ?4 WHERE idx = ?1 AND attempt = ?2")?
+        .execute(values)?;
+    tx.prepare_cached(
+        "UPDATE jobs SET id = ?3, started = ?4
+         WHERE idx = ?1 AND attempt = ?2 AND state = 'busy'",
+    )?
+    .execute(values)
+    .map(drop)
+}
+
+fn paused(tx: &Transaction<'_>, key: Key, paused: bool) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached("UPDATE jobs SET paused = ?2 WHERE idx = ?1")?
+        .execute(params![key.index, paused])
+        .map(drop)
+}
+
+/// The attempt that counts is the one the job's row shows.
+fn ended(
+    tx: &Transaction<'_>,
+    key: Key,
+    state: State,
+    reason: Option<&str>,
+    at: i64,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "UPDATE jobs SET state = ?3, reason = ?4, attempt = ?2,
+             (host, id, exit, signal, started, ended) =
+                 (SELECT host, id, exit, signal, started, ended FROM attempts
+                  WHERE idx = ?1 AND attempt = ?2)
+         WHERE idx = ?1",
+    )?
+    .execute(params![key.index, key.attempt, state.as_str(), reason])?;
+    tx.prepare_cached("UPDATE jobs SET ended = ?2 WHERE idx = ?1 AND ended IS NULL")?
+        .execute(params![key.index, at])
+        .map(drop)
 }
 
 fn host_state(
@@ -133,11 +183,14 @@ fn finished(tx: &Transaction<'_>, finish: &gjob_core::Finish) -> Result<(), rusq
         finish.stdout_bytes as i64,
         finish.stderr_bytes as i64,
     ])?;
-    let own_failure = !finish.is_success() && finish.cause != Some(gjob_core::Cause::Killed);
     tx.prepare_cached(
-        "UPDATE jobs SET state = 'free', id = ?3, exit = ?4, signal = ?5, started = ?6,
-             ended = ?7, failures = failures + ?8
-         WHERE idx = ?1 AND attempt = ?2",
+        "UPDATE jobs SET failures = failures + ?2
+         WHERE idx = ?1 AND state IN ('free', 'busy')",
+    )?
+    .execute(params![key.index, finish.is_own_failure()])?;
+    tx.prepare_cached(
+        "UPDATE jobs SET state = 'free', id = ?3, exit = ?4, signal = ?5, started = ?6, ended = ?7
+         WHERE idx = ?1 AND attempt = ?2 AND state = 'busy'",
     )?
     .execute(params![
         key.index,
@@ -147,7 +200,6 @@ fn finished(tx: &Transaction<'_>, finish: &gjob_core::Finish) -> Result<(), rusq
         signal,
         finish.started.0 as i64,
         finish.ended.0 as i64,
-        own_failure,
     ])
     .map(drop)
 }
@@ -165,7 +217,9 @@ fn closed(
          WHERE idx = ?1 AND attempt = ?2",
     )?
     .execute(params![key.index, key.attempt, outcome, reason, at])?;
-    tx.prepare_cached("UPDATE jobs SET state = 'free' WHERE idx = ?1 AND attempt = ?2")?
-        .execute(params![key.index, key.attempt])
-        .map(drop)
+    tx.prepare_cached(
+        "UPDATE jobs SET state = 'free' WHERE idx = ?1 AND attempt = ?2 AND state = 'busy'",
+    )?
+    .execute(params![key.index, key.attempt])
+    .map(drop)
 }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use gjob_core::scheduler::{HostIx, JobInit, JobStart};
-use gjob_core::{HostLabel, JobId, JobSpec, RunId, State, Timestamp};
+use gjob_core::{HostLabel, JobId, JobSpec, Key, RunId, State, Timestamp};
 use rusqlite::Row;
 
 use super::{Store, StoreError};
@@ -48,8 +48,12 @@ pub struct JobRow {
     pub name: Option<String>,
     /// Its state; `busy` whether its host answers or not.
     pub state: State,
-    /// The last attempt; 0 before the first.
+    /// The attempt that counts, or the last one; 0 before the first.
     pub attempt: u32,
+    /// The last attempt there was; a later one may be less than that which counts.
+    pub last_attempt: u32,
+    /// True while a user holds it.
+    pub paused: bool,
     /// Failures of its own.
     pub failures: u32,
     /// The last attempt's host, by position.
@@ -78,12 +82,14 @@ impl JobRow {
             (State::Busy, Some(host), None) => JobStart::Assigned(HostIx(host)),
             (State::Free, _, _) | (State::Busy, None, _) => JobStart::Waiting,
         };
-        JobInit { retries, attempt: self.attempt, failures: self.failures, start }
+        let (attempt, failures, paused) = (self.last_attempt, self.failures, self.paused);
+        JobInit { retries, attempt, failures, start, paused }
     }
 }
 
-const JOB_COLUMNS: &str =
-    "idx, name, state, attempt, failures, host, id, exit, signal, reason, started, ended";
+const JOB_COLUMNS: &str = "idx, name, state, attempt, failures, paused, host, id, exit, signal,
+    reason, started, ended,
+    (SELECT max(attempt) FROM attempts WHERE attempts.idx = jobs.idx) AS last_attempt";
 
 impl Store {
     /// The run.
@@ -137,6 +143,20 @@ impl Store {
         Ok(self.all(&sql, job_row)?.pop())
     }
 
+    /// Attempts that are not waited for but may live still, with their hosts.
+    ///
+    /// # Errors
+    /// When the database fails or holds nonsense.
+    pub fn strays(&self) -> Result<Vec<(HostIx, Key)>, StoreError> {
+        let sql = "SELECT a.idx, a.attempt, a.host FROM attempts a JOIN jobs j ON j.idx = a.idx
+            WHERE a.outcome = 'abandoned'
+               OR a.outcome IS NULL AND NOT (j.state = 'busy' AND j.attempt = a.attempt)";
+        self.all(sql, |row| {
+            let key = Key::new(row.get("idx")?, row.get("attempt")?);
+            Ok((HostIx(row.get("host")?), key))
+        })
+    }
+
     /// How many jobs there are in each state that has any.
     ///
     /// # Errors
@@ -178,6 +198,8 @@ fn job_row(row: &Row<'_>) -> Result<JobRow, rusqlite::Error> {
         state: parsed(row, "state")?,
         attempt: row.get("attempt")?,
         failures: row.get("failures")?,
+        last_attempt: row.get::<_, Option<u32>>("last_attempt")?.unwrap_or(0),
+        paused: row.get("paused")?,
         host: row.get("host")?,
         id: id.map(|id| id.parse().map_err(|e| nonsense(&e))).transpose()?,
         exit: row.get("exit")?,

@@ -26,6 +26,7 @@ CREATE TABLE jobs (
     state       TEXT NOT NULL DEFAULT 'free',
     attempt     INTEGER NOT NULL DEFAULT 0,
     failures    INTEGER NOT NULL DEFAULT 0,
+    paused      INTEGER NOT NULL DEFAULT 0,
     host        INTEGER REFERENCES hosts(ix),
     id          TEXT,              -- HOSTNAME/DATE-N
     exit        INTEGER,
@@ -39,14 +40,14 @@ CREATE TABLE attempts (
     idx         INTEGER NOT NULL REFERENCES jobs(idx),
     attempt     INTEGER NOT NULL,
     host        INTEGER NOT NULL REFERENCES hosts(ix),
-    outcome     TEXT,              -- exit, signal, refused, withdrawn, lost; NULL while under way
+    outcome     TEXT,              -- exit, signal, refused, withdrawn, lost, abandoned; NULL while under way
     assigned    INTEGER NOT NULL,
     id          TEXT,
     started     INTEGER,           -- by the host's clock, like `ended`
     ended       INTEGER,
     exit        INTEGER,
     signal      INTEGER,
-    cause       TEXT,              -- timeout, killed, superseded: why gjob ended it
+    cause       TEXT,              -- timeout, killed, superseded, lease: why gjob ended it
     reason      TEXT,
     user_us     INTEGER,
     system_us   INTEGER,

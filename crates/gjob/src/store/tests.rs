@@ -144,7 +144,7 @@ fn another_versions_database_names_both_versions() {
     store.db.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
     let error = Store::read(&dir).unwrap_err().to_string();
-    assert!(error.ends_with("has schema version 9, this gjob reads version 1"), "{error}");
+    assert!(error.ends_with("has schema version 9, this gjob reads version 2"), "{error}");
 }
 
 #[test]

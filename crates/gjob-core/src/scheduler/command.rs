@@ -1,0 +1,103 @@
+//! What users ask of single jobs: end it, hold it, let it go on, do it again.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use super::action::Action;
+use super::job::JobState;
+use crate::event::EventKind;
+use crate::id::Key;
+use crate::outcome::Cause;
+use crate::state::State;
+
+impl Scheduler {
+    fn last_key(&self, index: u32) -> Option<Key> {
+        self.jobs.get(index as usize).map(|job| Key::new(index, job.attempt))
+    }
+
+    /// A user ends a job. False if it has its outcome, or is none.
+    pub fn handle_kill(&mut self, now: Duration, index: u32) -> bool {
+        let Some(key) = self.last_key(index) else { return false };
+        match self.jobs[index as usize].state {
+            JobState::Ended(_) => return false,
+            JobState::Waiting | JobState::Delayed | JobState::Held => {
+                self.waiting.forget(index);
+                self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
+            }
+            JobState::Assigned { host, .. }
+            | JobState::Running { host }
+            | JobState::Withdrawing { host } => {
+                self.jobs[index as usize].kill = true;
+                if self.hosts[host.at()].status.answers() {
+                    self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
+                }
+            }
+        }
+        self.settle(now);
+        true
+    }
+
+    /// A user holds a job: it is not started, or what runs of it is stopped.
+    /// False if it has its outcome, is held already, or is none.
+    pub fn handle_pause(&mut self, now: Duration, index: u32) -> bool {
+        let Some(key) = self.last_key(index) else { return false };
+        let job = &mut self.jobs[index as usize];
+        if job.paused || matches!(job.state, JobState::Ended(_)) {
+            return false;
+        }
+        job.paused = true;
+        self.emit(EventKind::JobPaused { key });
+        match self.jobs[index as usize].state {
+            JobState::Waiting | JobState::Delayed => {
+                self.waiting.forget(index);
+                self.set_job_state(index, JobState::Held);
+            }
+            JobState::Running { host } if self.hosts[host.at()].status.answers() => {
+                self.out.push_back(Action::Pause { host, key });
+            }
+            // Stopped as soon as it is known to run.
+            JobState::Running { .. } | JobState::Assigned { .. } | JobState::Withdrawing { .. } => {
+            }
+            JobState::Held | JobState::Ended(_) => {}
+        }
+        self.settle(now);
+        true
+    }
+
+    /// A user lets a job go on. False if it was not held.
+    pub fn handle_resume(&mut self, now: Duration, index: u32) -> bool {
+        let Some(key) = self.last_key(index) else { return false };
+        if !std::mem::take(&mut self.jobs[index as usize].paused) {
+            return false;
+        }
+        self.emit(EventKind::JobResumed { key });
+        match self.jobs[index as usize].state {
+            JobState::Held => self.requeue(index),
+            JobState::Running { host } if self.hosts[host.at()].status.answers() => {
+                self.out.push_back(Action::Resume { host, key });
+            }
+            JobState::Running { .. }
+            | JobState::Assigned { .. }
+            | JobState::Withdrawing { .. }
+            | JobState::Waiting
+            | JobState::Delayed
+            | JobState::Ended(_) => {}
+        }
+        self.settle(now);
+        true
+    }
+
+    /// A user wants a job done again that is not `done`. False if it is done,
+    /// has no outcome yet, or is none.
+    pub fn handle_retry(&mut self, now: Duration, index: u32) -> bool {
+        let Some(key) = self.last_key(index) else { return false };
+        let job = &mut self.jobs[index as usize];
+        let JobState::Ended(State::Error | State::Unknown) = job.state else { return false };
+        (job.failures, job.host_failures, job.kill, job.paused) = (0, 0, false, false);
+        self.emit(EventKind::JobReopened { key });
+        self.requeue(index);
+        self.resume_after_failures();
+        self.settle(now);
+        true
+    }
+}
