@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gjob_core::scheduler::OnLost;
 
 /// Runs N batch jobs on M machines over plain ssh, with nothing installed on them.
 #[derive(Debug, Parser)]
@@ -66,6 +67,14 @@ pub(crate) struct RunArgs {
     /// Start no more jobs once N have failed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_fails: Option<u32>,
+
+    /// What is done about the jobs of a host that can't be reached any more
+    #[arg(long, value_name = "WHAT", default_value = "rerun")]
+    pub(crate) on_lost: Lost,
+
+    /// How long a host can't be reached before it is lost, while another one can
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) lost_after: String,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,
@@ -153,6 +162,27 @@ pub(crate) struct ReportArgs {
     /// Say more: hosts, retries, uploads
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// What is done about the jobs of a host that is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lost {
+    /// Start them elsewhere; the first result counts, late ones are ended
+    Rerun,
+    /// Wait for the host: never two attempts of a job at once
+    Wait,
+    /// The host ends them itself, and only then are they started elsewhere
+    Lease,
+}
+
+impl From<Lost> for OnLost {
+    fn from(lost: Lost) -> OnLost {
+        match lost {
+            Lost::Rerun => OnLost::Rerun,
+            Lost::Wait => OnLost::Wait,
+            Lost::Lease => OnLost::Lease,
+        }
+    }
 }
 
 /// Whose output is shown.

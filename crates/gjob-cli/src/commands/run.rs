@@ -19,6 +19,11 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let entries = hosts::collect(&args.hosts, &mut errors);
     let mut settings = hosts::settings(&args.hosts, &entries, &mut errors);
     settings.max_fails = args.max_fails;
+    settings.on_lost = args.on_lost.into();
+    match gjob::units::parse_duration_above_zero(&args.lost_after) {
+        Ok(lost_after) => settings.lost_after = Some(lost_after),
+        Err(error) => errors.push(anyhow::anyhow!("--lost-after: {error}")),
+    }
     settings.seed = u64::from(std::process::id());
     let specs = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
