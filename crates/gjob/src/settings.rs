@@ -60,6 +60,14 @@ impl From<SavedHost> for HostEntry {
 }
 
 impl RunSettings {
+    /// After how long without word from here a host ends the run's jobs: well
+    /// before they are started elsewhere, so that it is done by then.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        let lost_after = self.scheduler().lost_after;
+        (self.on_lost == OnLost::Lease).then(|| lost_after / 2)
+    }
+
     /// What the scheduler is to know.
     pub(crate) fn scheduler(&self) -> Config {
         let default = Config::default();

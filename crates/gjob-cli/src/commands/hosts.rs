@@ -98,5 +98,9 @@ pub(super) fn network(settings: &RunSettings) -> anyhow::Result<Network> {
     }
     let hosts = settings.hosts.iter().cloned().map(HostEntry::from).collect();
     let network = Network::new(settings.results_dir.clone(), [Cluster::of_hosts(hosts)])?;
-    Ok(network.ssh_config(settings.ssh_config.clone()).slots(settings.slots).programs(programs))
+    Ok(network
+        .ssh_config(settings.ssh_config.clone())
+        .slots(settings.slots)
+        .lease(settings.lease())
+        .programs(programs))
 }
