@@ -40,8 +40,11 @@ impl fmt::Display for Ending {
 pub enum Cause {
     /// It ran longer than its `timeout`.
     Timeout,
-    /// A user asked for it (`gjob kill`, Ctrl-C).
+    /// A user asked for it (`gjob kill`).
     Killed,
+    /// A user interrupted the run (Ctrl-C): the job is to be done again when
+    /// the run goes on.
+    Interrupted,
     /// Another attempt of the same job was already recorded as its outcome.
     Superseded,
     /// Its host had not heard from the manager for as long as was agreed.
@@ -55,6 +58,7 @@ impl Cause {
         match self {
             Cause::Timeout => "timeout",
             Cause::Killed => "killed",
+            Cause::Interrupted => "interrupted",
             Cause::Superseded => "superseded",
             Cause::Lease => "lease",
         }
@@ -112,7 +116,7 @@ impl Finish {
         match self.cause {
             None => !self.ending.is_success(),
             Some(Cause::Timeout) => true,
-            Some(Cause::Killed | Cause::Superseded | Cause::Lease) => false,
+            Some(Cause::Killed | Cause::Interrupted | Cause::Superseded | Cause::Lease) => false,
         }
     }
 }

@@ -261,8 +261,10 @@ impl Scheduler {
             JobState::Running { .. } => {}
             JobState::Waiting | JobState::Delayed | JobState::Held | JobState::Ended(_) => {}
         }
-        if kill || matches!(self.mode, Mode::Interrupting) {
+        if kill {
             self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
+        } else if matches!(self.mode, Mode::Interrupting) {
+            self.out.push_back(Action::Kill { host, key, cause: Cause::Interrupted });
         }
     }
 

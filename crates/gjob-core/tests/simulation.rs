@@ -13,24 +13,36 @@
 #[path = "simulation/cluster.rs"]
 mod cluster;
 
-use cluster::{Plan, Simulation};
+use cluster::{Plan, Seen, Simulation};
+use gjob_core::scheduler::OnLost;
 
 fn seeds() -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("GJOB_SIM_SEED") {
         return seed..seed + 1;
     }
-    0..number("GJOB_SIM_SEEDS").unwrap_or(400)
+    0..number("GJOB_SIM_SEEDS").unwrap_or(2000)
 }
 
-fn run_all(plan: fn(u64) -> Plan) {
+/// Runs a plan with every seed; gives what all of them have seen.
+fn run_all(plan: fn(u64) -> Plan) -> Seen {
+    let mut all = Seen::default();
     for seed in seeds() {
         let result = std::panic::catch_unwind(|| Simulation::new(plan(seed)).run());
-        if let Err(panic) = result {
-            eprintln!("seed {seed} failed; GJOB_SIM_SEED={seed} repeats it");
-            std::panic::resume_unwind(panic);
+        match result {
+            Ok(seen) => all += seen,
+            Err(panic) => {
+                eprintln!("seed {seed} failed; GJOB_SIM_SEED={seed} repeats it");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
+    all
+}
+
+/// True when so many seeds were run that what is rare must have come about.
+fn is_thorough() -> bool {
+    seeds().count() >= 100
 }
 
 #[test]
@@ -40,12 +52,21 @@ fn every_job_ends_once_on_quiet_hosts() {
 
 #[test]
 fn every_job_ends_once_when_links_break() {
-    run_all(|seed| Plan { seed, jobs: 60, hosts: 4, slots: 2, link_breaks: 12, ..Plan::default() });
+    run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        link_breaks: 12,
+        ..Plan::default()
+    });
 }
 
 #[test]
 fn every_job_ends_once_when_managers_die() {
-    run_all(|seed| Plan {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
         seed,
         jobs: 60,
         hosts: 3,
@@ -54,6 +75,7 @@ fn every_job_ends_once_when_managers_die() {
         manager_deaths: 5,
         ..Plan::default()
     });
+    assert!(seen.restarts > 0 || !is_thorough(), "{seen:?}");
 }
 
 #[test]
@@ -87,4 +109,59 @@ fn an_interrupted_run_leaves_nothing_running_and_goes_on_later() {
 #[test]
 fn one_slow_job_does_not_keep_others_from_an_idle_host() {
     run_all(|seed| Plan { seed, jobs: 80, hosts: 2, slots: 1, slow_job: true, ..Plan::default() });
+}
+
+#[test]
+fn jobs_of_lost_hosts_are_done_elsewhere_and_each_has_one_outcome() {
+    let seen = run_all(|seed| Plan {
+        longest: 12_000,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        link_breaks: 4,
+        long_cuts: 4,
+        failing: 6,
+        retries: 1,
+        manager_deaths: 2,
+        ..Plan::default()
+    });
+    if is_thorough() {
+        assert!(seen.abandoned > 0 && seen.superseded > 0 && seen.won_late > 0, "{seen:?}");
+    }
+}
+
+#[test]
+fn hosts_that_are_waited_for_never_have_two_attempts_of_a_job() {
+    let seen = run_all(|seed| Plan {
+        longest: 12_000,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        link_breaks: 4,
+        long_cuts: 4,
+        manager_deaths: 2,
+        on_lost: OnLost::Wait,
+        ..Plan::default()
+    });
+    assert_eq!((seen.abandoned, seen.superseded), (0, 0));
+    assert!(seen.restarts > 0 || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn jobs_of_crashed_hosts_are_done_again_and_never_at_once() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        link_breaks: 4,
+        crashes: 4,
+        manager_deaths: 3,
+        on_lost: OnLost::Wait,
+        ..Plan::default()
+    });
+    assert!(seen.lost > 0 || !is_thorough(), "{seen:?}");
 }

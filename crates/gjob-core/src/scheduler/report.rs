@@ -6,7 +6,6 @@ use super::Scheduler;
 use super::action::{Action, HostIx};
 use super::host::Status;
 use super::job::JobState;
-use super::stop::Mode;
 use crate::event::EventKind;
 use crate::id::{HostLabel, JobId, Key};
 use crate::outcome::{Cause, Finish};
@@ -92,9 +91,7 @@ impl Scheduler {
         let reason = describe(&finish);
         self.emit(EventKind::JobFinished { host: label, finish });
         match cause {
-            Some(Cause::Killed) if matches!(self.mode, Mode::Interrupting) => {
-                self.requeue(key.index);
-            }
+            Some(Cause::Interrupted) => self.requeue(key.index),
             Some(Cause::Killed | Cause::Superseded) => {
                 self.end_job(key.index, State::Error, reason);
             }

@@ -32,7 +32,7 @@ impl Scheduler {
             let ix = HostIx(at as u32);
             for index in host.in_flight() {
                 let key = Key::new(index, self.jobs[index as usize].attempt);
-                self.out.push_back(Action::Kill { host: ix, key, cause: Cause::Killed });
+                self.out.push_back(Action::Kill { host: ix, key, cause: Cause::Interrupted });
             }
         }
         self.settle(now);

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use gjob_core::event::{EventKind, RunEnd};
-use gjob_core::scheduler::{Action, Config, HostIx, JobInit, Scheduler};
+use gjob_core::record::Loss;
+use gjob_core::scheduler::{Action, Config, HostIx, JobInit, JobStart, OnLost, Scheduler};
 use gjob_core::{Cause, Ending, Finish, Key, Record, State, Timestamp};
 
 /// What is simulated.
@@ -24,6 +25,14 @@ pub(crate) struct Plan {
     pub(crate) interrupt: bool,
     /// Job 0 runs a hundred times longer than any other.
     pub(crate) slow_job: bool,
+    /// The longest that a job runs, ms; 100 for 0.
+    pub(crate) longest: u64,
+    /// Links that break for longer than hosts are waited for.
+    pub(crate) long_cuts: u32,
+    /// Hosts that crash and are booted again.
+    pub(crate) crashes: u32,
+    /// What is done about lost hosts.
+    pub(crate) on_lost: OnLost,
 }
 
 /// Something that happens at a point in virtual time.
@@ -33,6 +42,10 @@ enum Happening {
         host: u32,
     },
     LinkBreak {
+        host: u32,
+        length: u64,
+    },
+    Crash {
         host: u32,
     },
     ManagerDies,
@@ -62,6 +75,8 @@ enum Message {
     Launch(Key),
     Withdraw(Key),
     Kill(Key),
+    /// An attempt that came too late is ended.
+    Supersede(Key),
 }
 
 #[derive(Default)]
@@ -70,13 +85,38 @@ struct SimHost {
     claims: BTreeSet<Key>,
     queue: Vec<Key>,
     running: BTreeMap<Key, u64>,
+    /// Not to be connected to before.
+    cut_until: u64,
     connection: u32,
     up: bool,
     /// Log entries that the manager has committed.
     committed: usize,
 }
 
+/// How often something happened that a plan is made to bring about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) abandoned: u32,
+    pub(crate) superseded: u32,
+    pub(crate) won_late: u32,
+    pub(crate) lost: u32,
+    pub(crate) withdrawn: u32,
+    pub(crate) restarts: u32,
+}
+
+impl std::ops::AddAssign for Seen {
+    fn add_assign(&mut self, more: Seen) {
+        self.abandoned += more.abandoned;
+        self.superseded += more.superseded;
+        self.won_late += more.won_late;
+        self.lost += more.lost;
+        self.withdrawn += more.withdrawn;
+        self.restarts += more.restarts;
+    }
+}
+
 pub(crate) struct Simulation {
+    seen: Seen,
     plan: Plan,
     rng: fastrand::Rng,
     now: u64,
@@ -89,6 +129,12 @@ pub(crate) struct Simulation {
     store: Vec<JobInit>,
     ended: Vec<Option<State>>,
     runs: BTreeMap<u32, u32>,
+    /// Attempts of each job that are alive.
+    alive: BTreeMap<u32, u32>,
+    /// True if any job had two at once.
+    overlapped: bool,
+    /// Attempts that are not waited for any more, and have not reported.
+    strays: BTreeSet<(HostIx, Key)>,
     stopped: Option<RunEnd>,
     interrupted: bool,
 }
@@ -96,6 +142,7 @@ pub(crate) struct Simulation {
 impl Simulation {
     pub(crate) fn new(plan: Plan) -> Self {
         let mut simulation = Simulation {
+            seen: Seen::default(),
             rng: fastrand::Rng::with_seed(plan.seed),
             now: 0,
             agenda: BinaryHeap::new(),
@@ -106,6 +153,9 @@ impl Simulation {
             store: (0..plan.jobs).map(|_| JobInit::new(plan.retries)).collect(),
             ended: vec![None; plan.jobs as usize],
             runs: BTreeMap::new(),
+            alive: BTreeMap::new(),
+            overlapped: false,
+            strays: BTreeSet::new(),
             stopped: None,
             interrupted: false,
             plan,
@@ -118,7 +168,17 @@ impl Simulation {
         for _ in 0..self.plan.link_breaks {
             let host = self.rng.u32(..self.plan.hosts);
             let at = self.rng.u64(..6_000);
-            self.at(at, Happening::LinkBreak { host });
+            let length = self.rng.u64(1..800);
+            self.at(at, Happening::LinkBreak { host, length });
+        }
+        for _ in 0..self.plan.long_cuts {
+            let (host, at) = (self.rng.u32(..self.plan.hosts), self.rng.u64(..1_500));
+            let length = self.rng.u64(8_000..30_000);
+            self.at(at, Happening::LinkBreak { host, length });
+        }
+        for _ in 0..self.plan.crashes {
+            let (host, at) = (self.rng.u32(..self.plan.hosts), self.rng.u64(..1_500));
+            self.at(at, Happening::Crash { host });
         }
         for _ in 0..self.plan.manager_deaths {
             let at = self.rng.u64(..6_000);
@@ -142,13 +202,14 @@ impl Simulation {
     }
 
     /// Runs to the end and checks it.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(mut self) -> Seen {
         while let Some(Reverse((at, _, what))) = self.agenda.pop() {
             self.now = at;
             assert!(self.now < 3_600_000, "not over after an hour: {:?}", self.ended);
             self.happen(what);
         }
         self.check();
+        self.seen
     }
 
     fn check(&mut self) {
@@ -164,11 +225,13 @@ impl Simulation {
                 (State::Error, self.plan.retries + 1)
             };
             assert_eq!(self.ended[index as usize], Some(state), "job {index}");
-            // Only jobs that an interrupt has ended may have run again.
-            if !self.interrupted {
+            // Only what an interrupt, a lost or a crashed host has cost runs again.
+            if !self.interrupted && self.plan.long_cuts + self.plan.crashes == 0 {
                 assert_eq!(self.runs.get(&index), Some(&runs), "runs of job {index}");
             }
         }
+        let may_overlap = self.plan.long_cuts > 0 && self.plan.on_lost == OnLost::Rerun;
+        assert!(may_overlap || !self.overlapped, "two attempts of a job were alive at once");
         let mut scheduler = self.scheduler.take().unwrap();
         assert_eq!(scheduler.poll_action(), None);
         assert_eq!(scheduler.poll_timeout(), None);
@@ -183,7 +246,8 @@ impl Simulation {
             Happening::ManagerDies => self.kill_manager(),
             Happening::Interrupt => self.interrupt(),
             Happening::LinkUp { host } => self.link_up(host),
-            Happening::LinkBreak { host } => self.break_link(host),
+            Happening::LinkBreak { host, length } => self.break_link(host, length),
+            Happening::Crash { host } => self.crash(host),
             Happening::Arrives { host, connection, message } => {
                 let target = &self.hosts[host as usize];
                 if target.up && target.connection == connection {
@@ -205,15 +269,26 @@ impl Simulation {
         self.stopped = None;
         self.began = self.now;
         let labels = (0..self.plan.hosts).map(|i| format!("h{i}").parse().unwrap());
-        let config = Config { seed: self.plan.seed, ..Config::default() };
+        let config = Config {
+            seed: self.plan.seed,
+            on_lost: self.plan.on_lost,
+            lost_after: Duration::from_secs(5),
+            ..Config::default()
+        };
         self.scheduler = Some(Scheduler::new(config, labels, self.store.iter().copied()));
+        if let Some(scheduler) = &mut self.scheduler {
+            self.strays.iter().for_each(|(host, key)| scheduler.add_abandoned(*host, *key));
+        }
         for host in 0..self.plan.hosts {
-            self.soon(50, Happening::LinkUp { host });
+            let soon = self.now + self.rng.u64(1..50);
+            let at = self.hosts[host as usize].cut_until.max(soon);
+            self.at(at, Happening::LinkUp { host });
         }
     }
 
     fn kill_manager(&mut self) {
         if self.stopped.is_none() && self.scheduler.take().is_some() {
+            self.seen.restarts += 1;
             self.drop_links();
             self.soon(500, Happening::ManagerStarts);
         }
@@ -234,7 +309,9 @@ impl Simulation {
     }
 
     fn link_up(&mut self, host: u32) {
-        if self.scheduler.is_none() || self.stopped.is_some() || self.hosts[host as usize].up {
+        let sim = &self.hosts[host as usize];
+        if self.scheduler.is_none() || self.stopped.is_some() || sim.up || sim.cut_until > self.now
+        {
             return;
         }
         let sim = &mut self.hosts[host as usize];
@@ -245,13 +322,31 @@ impl Simulation {
         self.send_tail(host);
     }
 
-    fn break_link(&mut self, host: u32) {
+    fn break_link(&mut self, host: u32, length: u64) {
         let sim = &mut self.hosts[host as usize];
+        sim.cut_until = sim.cut_until.max(self.now + length);
+        let again = sim.cut_until;
         if std::mem::replace(&mut sim.up, false) {
             sim.queue.clear();
             self.input(|scheduler, now| scheduler.handle_host_unknown(now, HostIx(host), "cut"));
-            self.soon(800, Happening::LinkUp { host });
         }
+        self.at(again, Happening::LinkUp { host });
+    }
+
+    /// All that runs there dies; after the boot the agent finds that out.
+    fn crash(&mut self, host: u32) {
+        self.break_link(host, 500);
+        let dead = std::mem::take(&mut self.hosts[host as usize].running);
+        for key in dead.into_keys() {
+            let (reason, at) = ("restarted".to_owned(), Timestamp(self.now));
+            let record = Record::Lost { key, how: Loss::Restart, id: None, reason, at };
+            self.hosts[host as usize].log.push(record);
+            self.ends(key);
+        }
+    }
+
+    fn ends(&mut self, key: Key) {
+        *self.alive.entry(key.index).or_default() -= 1;
     }
 
     /// Feeds the scheduler and carries out what it wants.
@@ -280,6 +375,7 @@ impl Simulation {
             Action::Pause { .. } | Action::Resume { .. } => {
                 panic!("nobody has asked for {action:?}")
             }
+            Action::Kill { host, key, cause: Cause::Superseded } => (host, Message::Supersede(key)),
             Action::Kill { host, key, .. } => (host, Message::Kill(key)),
         };
         let connection = self.hosts[host.at()].connection;
@@ -305,10 +401,43 @@ impl Simulation {
     fn commit(&mut self, event: &EventKind) {
         let Some(key) = event.key() else { return };
         let host = event.host().map(|label| HostIx(label.as_str()[1..].parse().unwrap()));
+        let before = self.store[key.index as usize].start;
         self.store[key.index as usize].apply(event, host);
+        self.note_strays(event, key, before);
         if let EventKind::JobEnded { state, .. } = event {
             let before = self.ended[key.index as usize].replace(*state);
             assert_eq!(before, None, "job {} has two outcomes", key.index);
+        }
+    }
+
+    /// Which attempts may live on without being waited for.
+    fn note_strays(&mut self, event: &EventKind, key: Key, before: JobStart) {
+        let host = event.host().map(|label| HostIx(label.as_str()[1..].parse().unwrap()));
+        let seen = &mut self.seen;
+        match event {
+            EventKind::JobAbandoned { .. } => seen.abandoned += 1,
+            EventKind::JobSuperseded { .. } => seen.superseded += 1,
+            EventKind::JobLost { .. } => seen.lost += 1,
+            EventKind::JobWithdrawn { .. } => seen.withdrawn += 1,
+            _ => {}
+        }
+        match (event, before) {
+            (EventKind::JobAbandoned { .. }, _) => self.strays.extend(host.map(|host| (host, key))),
+            (EventKind::JobEnded { .. }, JobStart::Assigned(host) | JobStart::Running(host)) => {
+                let attempt = self.store[key.index as usize].attempt;
+                if attempt != key.attempt {
+                    self.seen.won_late += 1;
+                    self.strays.insert((host, Key::new(key.index, attempt)));
+                }
+            }
+            (
+                EventKind::JobFinished { .. }
+                | EventKind::JobWithdrawn { .. }
+                | EventKind::JobRefused { .. }
+                | EventKind::JobLost { .. },
+                _,
+            ) => self.strays.retain(|(_, stray)| *stray != key),
+            _ => {}
         }
     }
 
@@ -322,9 +451,12 @@ impl Simulation {
                 }
             }
             Message::Kill(key) if sim.running.contains_key(&key) => {
-                self.job_ends(host, key, Some(Cause::Killed));
+                self.job_ends(host, key, Some(Cause::Interrupted));
             }
-            Message::Withdraw(key) | Message::Kill(key) => {
+            Message::Supersede(key) if sim.running.contains_key(&key) => {
+                self.job_ends(host, key, Some(Cause::Superseded));
+            }
+            Message::Withdraw(key) | Message::Kill(key) | Message::Supersede(key) => {
                 sim.queue.retain(|queued| *queued != key);
                 if sim.claims.insert(key) {
                     sim.log.push(Record::Withdrawn { key, at });
@@ -347,8 +479,12 @@ impl Simulation {
             sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
             sim.running.insert(key, self.now);
             *self.runs.entry(key.index).or_default() += 1;
+            let alive = self.alive.entry(key.index).or_default();
+            *alive += 1;
+            self.overlapped |= *alive > 1;
             let slow = self.plan.slow_job && key.index == 0;
-            let length = if slow { 10_000 } else { self.rng.u64(1..100) };
+            let longest = self.plan.longest.max(100);
+            let length = if slow { 10_000 } else { self.rng.u64(1..longest) };
             self.at(self.now + length, Happening::JobEnds { host, key });
         }
     }
@@ -357,6 +493,7 @@ impl Simulation {
         let Some(started) = self.hosts[host as usize].running.remove(&key) else {
             return;
         };
+        self.ends(key);
         let failing = key.index >= self.plan.jobs - self.plan.failing;
         let ending = match cause {
             Some(_) => Ending::Signal(15),
