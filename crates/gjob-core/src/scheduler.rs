@@ -216,7 +216,9 @@ impl Scheduler {
         let pauses = self.room.next_pause();
         let take_back = self.next_take_back();
         let loss = self.losses.first().map(|(due, _)| *due);
-        [self.waiting.next_ready(), patience, pauses, take_back, loss].into_iter().flatten().min()
+        let picky = self.waiting.next_unpicky().filter(|_| self.gives_out() && self.room.is_any());
+        let due = [self.waiting.next_ready(), patience, pauses, take_back, loss, picky];
+        due.into_iter().flatten().min()
     }
 
     /// Time has passed.

@@ -40,7 +40,7 @@ done 2>/dev/null
 # What is killed may have started another a moment before: look again.
 round=0
 while [ $round -lt 50 ]; do
-    found=$(grep -lsF "GJOB_TESTBED=$bed" /proc/[0-9]*/environ)
+    found=$(grep -lsF "TESTBED_DIR=$bed" /proc/[0-9]*/environ)
     [ -n "$found" ] || break
     for environ in $found; do
         pid=${environ#/proc/}

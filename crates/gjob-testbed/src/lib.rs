@@ -22,7 +22,7 @@
 //!   `h1/enter` (a `ForceCommand`), which sets `HOME`, goes there, and hands
 //!   the client's command to the host's login shell with `-c`, as sshd does.
 //!   Start-up files in that home are read (or not) by that shell's own rules.
-//! - **What a host runs is marked**: `GJOB_TESTBED` and `GJOB_TESTBED_HOST` are
+//! - **What a host runs is marked**: `TESTBED_DIR` and `TESTBED_HOST` are
 //!   in the environment of all that its sessions start, detached or not. So
 //!   [`Site::processes`] finds them, and no test needs `pkill`.
 //! - **The janitor** is a small shell process with a pipe to the test. When the

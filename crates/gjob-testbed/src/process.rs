@@ -7,10 +7,11 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_s
 
 use crate::tools::{PATIENCE, wait_within};
 
-/// The environment variable that holds the directory of a process's bed.
-pub(crate) const BED_MARK: &str = "GJOB_TESTBED";
+/// The environment variable that holds the directory of a process's bed. No
+/// GJOB_ name: gjob takes those out of its jobs' environment.
+pub(crate) const BED_MARK: &str = "TESTBED_DIR";
 /// The environment variable that holds the alias of a process's host.
-pub(crate) const HOST_MARK: &str = "GJOB_TESTBED_HOST";
+pub(crate) const HOST_MARK: &str = "TESTBED_HOST";
 
 /// A process as it was when it was found.
 ///

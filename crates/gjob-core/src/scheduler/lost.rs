@@ -68,22 +68,21 @@ impl Scheduler {
         self.add_stray(host, key);
         let label = self.label(host);
         self.emit(EventKind::JobAbandoned { key, host: label, reason: reason.clone() });
-        self.fail_by_host(host, index, &format!("its host was lost: {reason}"));
+        self.fail_by_host(index, &format!("its host was lost: {reason}"));
     }
 
-    /// A host failed a job, through no fault of the job's: another host gets
-    /// it, until too many have failed it.
-    pub(super) fn fail_by_host(&mut self, host: HostIx, index: u32, reason: &str) {
+    /// A host failed a job, through no fault of the job's: a host gets it again,
+    /// until too many have failed it.
+    pub(super) fn fail_by_host(&mut self, index: u32, reason: &str) {
         let job = &mut self.jobs[index as usize];
         job.host_failures += 1;
-        job.avoid = Some(host);
         if job.kill {
             self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
         } else if job.host_failures >= self.config.host_failures {
             let reason = format!("{} hosts have failed it, the last: {reason}", job.host_failures);
             self.end_job(index, State::Error, Some(reason));
         } else {
-            self.wait_elsewhere(index);
+            self.requeue(index);
         }
     }
 

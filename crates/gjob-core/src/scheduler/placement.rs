@@ -50,6 +50,11 @@ impl Room {
         }
     }
 
+    /// True while any host has room.
+    pub(super) fn is_any(&self) -> bool {
+        !self.by_fullness.is_empty()
+    }
+
     /// A host at random among the least full ones.
     fn pick(&self, rng: &mut fastrand::Rng) -> Option<HostIx> {
         let (_, group) = self.by_fullness.first_key_value()?;
@@ -103,9 +108,14 @@ impl Scheduler {
 
     /// Gives waiting jobs to hosts with room.
     pub(super) fn give_out(&mut self, now: Duration) {
-        if matches!(self.mode, Mode::Running) && !self.held {
+        if self.gives_out() {
             while self.give_out_next(now).is_some() {}
         }
+    }
+
+    /// True while jobs are given out as there is room.
+    pub(super) fn gives_out(&self) -> bool {
+        matches!(self.mode, Mode::Running) && !self.held
     }
 
     fn give_out_next(&mut self, now: Duration) -> Option<Key> {
@@ -145,9 +155,9 @@ impl Scheduler {
     fn give_out_picky(&mut self, now: Duration) -> Option<Key> {
         self.waiting.picky().next()?;
         let alone = self.hosts.iter().filter(|host| host.status == Status::Up).take(2).count() < 2;
-        let found = self.waiting.picky().find_map(|(place, index)| {
+        let found = self.waiting.picky().find_map(|(place, (index, until))| {
             let host = match self.jobs[index as usize].avoid {
-                Some(avoid) if !alone => self.room.pick_other(&mut self.rng, avoid),
+                Some(avoid) if !alone && now < until => self.room.pick_other(&mut self.rng, avoid),
                 _ => self.room.pick(&mut self.rng),
             };
             host.map(|host| (place, index, host))

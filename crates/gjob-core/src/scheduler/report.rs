@@ -96,7 +96,7 @@ impl Scheduler {
                 self.end_job(key.index, State::Error, reason);
             }
             Some(Cause::Lease) => {
-                self.fail_by_host(host, key.index, "it was cut off and ended its jobs");
+                self.fail_by_host(key.index, "it was cut off and ended its jobs");
             }
             None if success => {
                 self.note_success(host);
@@ -166,7 +166,7 @@ impl Scheduler {
             Scope::Job => self.end_job(key.index, State::Error, Some(reason)),
             Scope::Host => {
                 self.pause_host(now, host, REFUSAL_PAUSE, &reason);
-                self.fail_by_host(host, key.index, &reason);
+                self.fail_by_host(key.index, &reason);
             }
         }
     }
@@ -218,23 +218,13 @@ impl Scheduler {
         }
     }
 
-    /// The same, for another host than its last one.
-    pub(super) fn wait_elsewhere(&mut self, index: u32) {
-        if self.jobs[index as usize].paused {
-            self.set_job_state(index, JobState::Held);
-        } else {
-            self.set_job_state(index, JobState::Waiting);
-            self.waiting.push_picky(index);
-        }
-    }
-
     fn lost(&mut self, host: HostIx, key: Key, how: Loss, reason: String) {
         let label = self.label(host);
         self.emit(EventKind::JobLost { key, host: label, reason: reason.clone() });
         match how {
             Loss::Slot => self.end_job(key.index, State::Unknown, Some(reason)),
             // Nothing of it is alive: it can be started again, whatever the policy.
-            Loss::Restart => self.fail_by_host(host, key.index, &reason),
+            Loss::Restart => self.fail_by_host(key.index, &reason),
         }
     }
 }

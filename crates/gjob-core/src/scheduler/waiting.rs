@@ -5,21 +5,20 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::Duration;
 
+/// How long a job waits for another host than the one it failed on.
+const PICKY_FOR: Duration = Duration::from_secs(30);
+
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     ready: BTreeSet<u32>,
-    /// Ready, and better placed on another host than the last one.
-    picky: VecDeque<u32>,
+    /// Ready, and until then better placed on another host than the last one.
+    picky: VecDeque<(u32, Duration)>,
     delayed: BinaryHeap<Reverse<(Duration, u32)>>,
 }
 
 impl Waiting {
     pub(super) fn push(&mut self, index: u32) {
         self.ready.insert(index);
-    }
-
-    pub(super) fn push_picky(&mut self, index: u32) {
-        self.picky.push_back(index);
     }
 
     pub(super) fn push_delayed(&mut self, index: u32, until: Duration) {
@@ -37,13 +36,18 @@ impl Waiting {
     /// A job does not wait any more, wherever it stood.
     pub(super) fn forget(&mut self, index: u32) {
         self.ready.remove(&index);
-        self.picky.retain(|waiting| *waiting != index);
+        self.picky.retain(|(waiting, _)| *waiting != index);
         self.delayed.retain(|Reverse((_, waiting))| *waiting != index);
     }
 
     /// The first few of those to be tried elsewhere, with their places.
-    pub(super) fn picky(&self) -> impl Iterator<Item = (usize, u32)> + '_ {
+    pub(super) fn picky(&self) -> impl Iterator<Item = (usize, (u32, Duration))> + '_ {
         self.picky.iter().copied().enumerate().take(32)
+    }
+
+    /// When the first of them takes any host.
+    pub(super) fn next_unpicky(&self) -> Option<Duration> {
+        self.picky.front().map(|(_, until)| *until)
     }
 
     pub(super) fn remove_picky(&mut self, place: usize) {
@@ -62,7 +66,7 @@ impl Waiting {
     pub(super) fn release(&mut self, now: Duration) {
         while self.next_ready().is_some_and(|until| until <= now) {
             if let Some(Reverse((_, index))) = self.delayed.pop() {
-                self.picky.push_back(index);
+                self.picky.push_back((index, now + PICKY_FOR));
             }
         }
     }
