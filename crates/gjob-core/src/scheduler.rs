@@ -292,26 +292,18 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// A host can't be used at all. Its jobs are treated as lost ones, or, if
-    /// they are not to be started elsewhere, nobody can know what becomes of them.
+    /// A host can't be used at all, so far as this manager can tell. Its jobs
+    /// are treated as a lost host's; the host may still have their outcomes for
+    /// a later manager.
     pub fn handle_host_error(&mut self, now: Duration, host: HostIx, reason: &str) {
         let Some(entry) = self.hosts.get_mut(host.at()) else {
             return;
         };
         let before = std::mem::replace(&mut entry.status, Status::Error);
         let label = entry.label.clone();
-        let in_flight: Vec<u32> = entry.in_flight().collect();
-        self.emit(EventKind::HostError { host: label.clone(), reason: reason.to_owned() });
-        let others = self.hosts.iter().any(|other| other.status != Status::Error);
-        if others && self.config.on_lost != OnLost::Wait {
-            if before != Status::Unknown {
-                self.expect_loss(now, host);
-            }
-        } else {
-            for index in in_flight {
-                let why = format!("host {label} can't be asked: {reason}");
-                self.end_job(index, State::Unknown, Some(why));
-            }
+        self.emit(EventKind::HostError { host: label, reason: reason.to_owned() });
+        if before != Status::Unknown {
+            self.expect_loss(now, host);
         }
         self.refresh_room(host);
         self.settle(now);

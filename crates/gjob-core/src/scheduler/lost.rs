@@ -79,7 +79,8 @@ impl Scheduler {
         if job.kill {
             self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
         } else if job.host_failures >= self.config.host_failures {
-            let reason = format!("{} hosts have failed it, the last: {reason}", job.host_failures);
+            let reason =
+                format!("hosts have failed it {} times, at last: {reason}", job.host_failures);
             self.end_job(index, State::Error, Some(reason));
         } else {
             self.requeue(index);

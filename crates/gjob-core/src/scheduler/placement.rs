@@ -96,7 +96,12 @@ impl Scheduler {
         let host = &self.hosts[ix.at()];
         let up = host.status == Status::Up;
         self.room.remove(ix);
-        if up && host.load() < host.capacity() {
+        // With a limit on failures nothing is handed ahead: it would be begun behind it.
+        let capacity = match self.config.max_fails {
+            Some(_) => host.capacity().min(host.slots),
+            None => host.capacity(),
+        };
+        if up && host.load() < capacity {
             self.room.insert(ix, host.fullness());
         }
         if up && host.load() > host.slots {

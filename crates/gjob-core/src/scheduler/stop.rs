@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::action::{Action, HostIx};
 use super::host::Status;
+use super::job::JobState;
 use super::{EventKind, Key, RunEnd, Scheduler};
 use crate::outcome::Cause;
 
@@ -51,6 +52,21 @@ impl Scheduler {
         self.hosts.iter().all(untried) && self.hosts.iter().any(|host| host.status != Status::Error)
     }
 
+    /// Takes back all that was given out and is not known to have begun.
+    fn withdraw_unstarted(&mut self) {
+        for at in 0..self.hosts.len() {
+            let host = HostIx(at as u32);
+            let jobs: Vec<u32> = self.hosts[at].in_flight().collect();
+            for index in jobs {
+                if matches!(self.jobs[index as usize].state, JobState::Assigned { .. }) {
+                    let key = Key::new(index, self.jobs[index as usize].attempt);
+                    self.set_job_state(index, JobState::Withdrawing { host });
+                    self.out.push_back(Action::Withdraw { host, key });
+                }
+            }
+        }
+    }
+
     /// Fewer jobs have failed than it seemed.
     pub(super) fn resume_after_failures(&mut self) {
         if self.mode == Mode::Draining {
@@ -63,6 +79,7 @@ impl Scheduler {
             && self.config.max_fails.is_some_and(|most| self.tally.error >= most)
         {
             self.mode = Mode::Draining;
+            self.withdraw_unstarted();
         }
         if let Some(end) = self.reason_to_stop(now) {
             self.stop(end);
@@ -102,7 +119,15 @@ impl Scheduler {
             }
             Mode::Running | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
         }
-        let all_out = self.hosts.iter().all(|host| host.status == Status::Error);
+        let out = |host: &&super::Host| host.status == Status::Error;
+        let all_out = self.hosts.iter().all(|host| out(&host));
+        if self.tally.free == 0 && self.losses.is_empty() {
+            // What is left lies with hosts that nobody can ask.
+            let stuck: u32 = self.hosts.iter().filter(out).map(super::Host::load).sum();
+            if stuck == self.tally.left() {
+                return Some(RunEnd::NoHosts);
+            }
+        }
         let too_long = self.nobody_answered() && now >= self.config.connect_patience;
         (all_out || too_long).then_some(RunEnd::NoHosts)
     }
