@@ -12,7 +12,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: deps
-deps: ## Install what the tests need, where it is missing (OpenSSH, iproute2, a C compiler)
+deps: ## Install what the tests need, where it is missing (OpenSSH, iproute2, strace, a C compiler)
 	@.ci/deps
 
 .PHONY: build
@@ -23,6 +23,15 @@ build: ## Build everything, unoptimized
 .PHONY: test
 test: deps build ## Run all tests
 	$(CARGO) test --workspace $(CARGO_FLAGS)
+
+# Minutes long. The seed is printed; GJOB_CHAOS_SEED=N has the same again.
+.PHONY: chaos
+chaos: export GJOB_CHAOS_JOBS ?= 2000
+chaos: export GJOB_CHAOS_KILLS ?= 200
+chaos: export GJOB_CRASH_ALL ?= 1
+chaos: deps build ## Kill, freeze and cut off all parts of long runs; GJOB_CHAOS_JOBS, _KILLS, _SEED
+	$(CARGO) test -p gjob-cli --test chaos --test crash_points $(CARGO_FLAGS) -- \
+	    --include-ignored --nocapture --test-threads 1
 
 .PHONY: demo
 demo: deps ## Build gjob and run a first example on this machine

@@ -35,7 +35,10 @@ use self::outbox::Outbox;
 use self::slots::{AdoptedSlot, OwnSlot};
 use self::tail::{Tail, TailError};
 use crate::claims::Claims;
+use crate::control;
+use crate::host;
 use crate::jobdir::{Action, Layout, RunDir};
+use crate::lease::KeptLease;
 use crate::runlog::RunLog;
 
 /// How long the last words to the manager may take.
@@ -79,13 +82,16 @@ impl AgentError {
 
 /// Runs an agent on this process's standard input and output.
 pub(crate) fn run() -> ExitCode {
+    // The manager sees the magic line after this: it knows that no lease that
+    // runs from here ends later than one that runs from there.
+    let began_ms = host::since_boot_ms();
     let umask = rustix::process::umask(Mode::from_raw_mode(0o077)).as_raw_mode();
     let mut out = match Outbox::open() {
         Ok(out) => out,
         Err(_) => return ExitCode::FAILURE,
     };
     let mut inbox = Inbox::new();
-    let code = match serve(&mut inbox, &mut out, umask) {
+    let code = match serve(&mut inbox, &mut out, umask, began_ms) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             out.send(&FromAgent::Fault {
@@ -99,7 +105,7 @@ pub(crate) fn run() -> ExitCode {
     code
 }
 
-fn serve(inbox: &mut Inbox, out: &mut Outbox, umask: u32) -> Result<(), AgentError> {
+fn serve(inbox: &mut Inbox, out: &mut Outbox, umask: u32, began_ms: u64) -> Result<(), AgentError> {
     let first = loop {
         if out.flush().is_err() || inbox.is_over() {
             return Ok(());
@@ -115,7 +121,7 @@ fn serve(inbox: &mut Inbox, out: &mut Outbox, umask: u32) -> Result<(), AgentErr
     let (layout, slots) = (attach::layout(&attach)?, attach.slots);
     match attach.run.take() {
         Some(run) => {
-            let attached = Attached::new(run, attach)?;
+            let attached = Attached::new(run, attach, began_ms)?;
             out.send(&attach::welcome(&layout, slots));
             Agent::new(attached, umask).serve(inbox, out)
         }
@@ -208,6 +214,7 @@ struct Agent {
     unowned: Vec<Key>,
     /// Why the log can't be followed any more.
     broken: Option<TailError>,
+    lease: Option<KeptLease>,
     _lock: RunLock,
 }
 
@@ -239,16 +246,21 @@ impl Agent {
             adopted: Vec::new(),
             unowned: Vec::new(),
             broken: None,
+            lease: attached.lease,
             _lock: attached._lock,
         }
     }
 
     fn serve(mut self, inbox: &mut Inbox, out: &mut Outbox) -> Result<(), AgentError> {
-        // The manager need not wait for what follows; and a link that is
-        // broken shows below.
-        let _ = out.flush();
+        if self.lease.is_none() {
+            // The manager need not wait for what follows; and a link that is
+            // broken shows below. With a lease, it has to know that all slots
+            // obey it.
+            let _ = out.flush();
+        }
         self.notice_records();
         self.recover_all();
+        self.announce_lease();
         let served = self.serve_on(inbox, out);
         let idle = self.own.into_iter().filter(|slot| slot.launch.is_none());
         idle.for_each(OwnSlot::dismiss);
@@ -326,7 +338,11 @@ impl Agent {
             ToAgent::Blob { hash, size } => answer(out, self.blobs.begin(hash, size)),
             ToAgent::BlobData { bytes } => answer(out, self.blobs.receive(&bytes)),
             ToAgent::BlobAbort => self.blobs.abort(),
-            ToAgent::Read { .. } | ToAgent::Status { .. } | ToAgent::Ping { .. } => {
+            ToAgent::Ping { echo_ms, .. } => {
+                self.renew_lease(echo_ms);
+                out.send(&reads::answer(&self.layout, message)?);
+            }
+            ToAgent::Read { .. } | ToAgent::Status { .. } => {
                 out.send(&reads::answer(&self.layout, message)?);
             }
             ToAgent::Detach => return Ok(Stay::No),
@@ -355,6 +371,23 @@ impl Agent {
             self.release(key);
         } else if !self.has_slot(key) {
             self.unowned.push(key);
+        }
+    }
+
+    /// The slots of an earlier attachment may know of another lease, or of none.
+    fn announce_lease(&self) {
+        if self.lease.is_some() {
+            // One that can't be told has ended.
+            self.adopted.iter().for_each(|slot| drop(control::wake(&slot.process)));
+        }
+    }
+
+    fn renew_lease(&mut self, echo_ms: u64) {
+        if let Some(lease) = &mut self.lease
+            && let Err(error) = lease.renew(echo_ms)
+        {
+            // Slots go by what is written.
+            self.complain(&format!("renew the lease: {error}"));
         }
     }
 

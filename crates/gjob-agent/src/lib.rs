@@ -18,6 +18,9 @@
 //!   held (flock) by the slot and by the job's own processes, and names the
 //!   slot; it is there before the claim is, so that a claim always leads to
 //!   something that is either alive, or over.
+//! - A **lease** (`lease`) is a file of the run's directory that says until when its
+//!   jobs may run unheard of. The agent writes it; the slots, which outlive the
+//!   agent, end their jobs by it.
 //! - A process is boot id + pid + start time (`identity`), and is signalled
 //!   through a pidfd where the kernel has them.
 //!
@@ -31,6 +34,7 @@ mod dispatch;
 mod host;
 mod identity;
 mod jobdir;
+mod lease;
 pub mod local;
 mod orphan;
 mod processes;

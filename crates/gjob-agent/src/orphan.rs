@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::identity::{ProcessIdentity, Stat};
-use crate::jobdir::{JobDir, LockFile, PidFile};
+use crate::identity::{Process, ProcessIdentity, Stat};
+use crate::jobdir::{JobDir, LockFile, LockState, PidFile};
 use crate::processes;
 
 /// How long killed processes get to disappear.
@@ -20,6 +20,9 @@ const VANISH: Duration = Duration::from_secs(2);
 
 /// How often the process table is looked at.
 const STEP: Duration = Duration::from_millis(20);
+
+/// How often quick ones are looked for between two looks at everything.
+const ROUNDS: u32 = 50;
 
 /// Ends the job's processes: TERM, and KILL after `grace` (at once when it is
 /// zero). Gives the pids that are still there.
@@ -34,11 +37,22 @@ pub(crate) fn end(dir: &JobDir, grace: Duration) -> io::Result<Vec<u32>> {
         // Again each time: what one of them forked meanwhile is found as well.
         let left = find(dir)?;
         processes::signal_all(&left, Signal::KILL);
-        if left.is_empty() || Instant::now() >= deadline {
+        let is_over = left.is_empty() && !is_held(dir);
+        if is_over || Instant::now() >= deadline {
             return Ok(left.iter().map(|process| process.pid).collect());
         }
-        std::thread::sleep(STEP);
+        if is_held(dir) {
+            chase(dir)?;
+        } else {
+            std::thread::sleep(STEP);
+        }
     }
+}
+
+/// True while something has the job's lock: it may be too short-lived to be
+/// found, always having forked the next.
+fn is_held(dir: &JobDir) -> bool {
+    matches!(dir.lock_state(), Ok(LockState::Held))
 }
 
 fn wait_until_gone(dir: &JobDir, grace: Duration) -> io::Result<()> {
@@ -49,28 +63,76 @@ fn wait_until_gone(dir: &JobDir, grace: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// The job's living processes.
-pub(crate) fn find(dir: &JobDir) -> io::Result<Vec<ProcessIdentity>> {
-    let table = processes::table();
-    let mut roots: HashSet<u32> = shell_group(dir, &table)?.into_iter().collect();
-    let lock = dir.lock_inode().ok();
-    let mark = [b"GJOB_DIR=", dir.path().as_os_str().as_bytes()].concat();
-    let slot = dir.read::<LockFile>(".lock")?;
-    let slot = slot.filter(|lock| lock.slot.is_alive());
-    let not_its_own = [std::process::id(), slot.map_or(0, |lock| lock.slot.pid)];
-    for pid in table.keys().copied() {
-        if not_its_own.contains(&pid) {
-            continue;
-        }
-        if has_mark(pid, &mark) || lock.is_some_and(|lock| holds(pid, lock)) {
-            roots.insert(pid);
+/// Kills what has the job's directory in its environment, each as soon as it is
+/// seen, the newest first: one that forks and ends, over and over, is gone
+/// before the process table has been read.
+fn chase(dir: &JobDir) -> io::Result<()> {
+    let marks = Marks::of(dir)?;
+    for _ in 0..ROUNDS {
+        let mut pids: Vec<u32> = processes::pids().collect();
+        pids.reverse();
+        pids.into_iter().filter(|pid| marks.is_named_by(*pid)).for_each(|pid| {
+            let process = ProcessIdentity::of(pid).ok().and_then(|it| Process::open(&it));
+            // Looked at once more, now that it can't become another.
+            if let Some(process) = process.filter(|_| marks.is_named_by(pid)) {
+                // What can't be signalled is found again, and named.
+                let _ = process.signal(Signal::KILL);
+            }
+        });
+        if !is_held(dir) {
+            break;
         }
     }
+    Ok(())
+}
+
+/// The job's living processes.
+pub(crate) fn find(dir: &JobDir) -> io::Result<Vec<ProcessIdentity>> {
+    let marks = Marks::of(dir)?;
+    let table = processes::table();
+    let mut roots: HashSet<u32> = shell_group(dir, &table)?.into_iter().collect();
+    roots.extend(table.keys().filter(|pid| marks.are_on(**pid)));
     let roots: Vec<u32> = roots.into_iter().collect();
     let mut found = processes::descendants(&table, &roots);
     found.extend(roots.iter().filter_map(|pid| processes::identify(&table, *pid)));
-    found.retain(|process| !not_its_own.contains(&process.pid));
+    found.retain(|process| !marks.not_its_own.contains(&process.pid));
     Ok(found)
+}
+
+/// What a job's processes have inherited.
+struct Marks {
+    /// Its entry in their environment.
+    variable: Vec<u8>,
+    /// The lock's device and inode.
+    lock: Option<(u64, u64)>,
+    /// Who bears marks and is none of them: its slot, and this process.
+    not_its_own: [u32; 2],
+}
+
+impl Marks {
+    fn of(dir: &JobDir) -> io::Result<Self> {
+        let slot = dir.read::<LockFile>(".lock")?;
+        let slot = slot.filter(|lock| lock.slot.is_alive());
+        Ok(Marks {
+            variable: [b"GJOB_DIR=", dir.path().as_os_str().as_bytes()].concat(),
+            lock: dir.lock_inode().ok(),
+            not_its_own: [std::process::id(), slot.map_or(0, |lock| lock.slot.pid)],
+        })
+    }
+
+    fn are_on(&self, pid: u32) -> bool {
+        self.is_named_by(pid)
+            || !self.not_its_own.contains(&pid) && self.lock.is_some_and(|lock| holds(pid, lock))
+    }
+
+    /// True when the process was started with the job's directory in its environment.
+    fn is_named_by(&self, pid: u32) -> bool {
+        let environ = || std::fs::read(format!("/proc/{pid}/environ"));
+        !self.not_its_own.contains(&pid)
+            && environ().is_ok_and(|environ| {
+                environ.split(|byte| *byte == 0).any(|entry| entry == self.variable)
+            })
+    }
 }
 
 /// The process group of the job's shell, if that very shell still lives.
@@ -83,12 +145,6 @@ fn shell_group(dir: &JobDir, table: &HashMap<u32, Stat>) -> io::Result<Vec<u32>>
     }
     let members = table.iter().filter(|(_, stat)| stat.group == pid.pid);
     Ok(members.map(|(member, _)| *member).collect())
-}
-
-/// True when the process was started with the mark in its environment.
-fn has_mark(pid: u32, mark: &[u8]) -> bool {
-    std::fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark))
 }
 
 /// True when the process has the lock open as those do who inherited it: for

@@ -9,15 +9,15 @@ use rustix::process::Signal;
 use crate::host;
 use crate::identity::{Process, ProcessIdentity, Stat};
 
+/// The pids of all processes, one after another.
+pub(crate) fn pids() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// One pass over the process table; what ended meanwhile is not in it.
 pub(crate) fn table() -> HashMap<u32, Stat> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return HashMap::new();
-    };
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter_map(|pid: u32| Some((pid, Stat::of(pid).ok()?)))
-        .collect()
+    pids().filter_map(|pid| Some((pid, Stat::of(pid).ok()?))).collect()
 }
 
 /// Those of the table that descend from one of `roots`, the roots not

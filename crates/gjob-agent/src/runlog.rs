@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use gjob_core::Record;
@@ -15,20 +15,19 @@ use rustix::fs::OFlags;
 pub(crate) struct RunLog {
     file: File,
     pending: Vec<u8>,
-    /// True when the file ends in a part of the first pending line.
-    torn: bool,
 }
 
 impl RunLog {
     /// Opens the log, making it if it isn't there.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
+            .read(true)
             .append(true)
             .create(true)
             .mode(0o600)
             .custom_flags(OFlags::NOFOLLOW.bits() as i32)
             .open(path)?;
-        Ok(RunLog { file, pending: Vec::new(), torn: false })
+        Ok(RunLog { file, pending: Vec::new() })
     }
 
     /// Adds a record and writes what can be written; true when all of it was.
@@ -37,7 +36,17 @@ impl RunLog {
         self.flush().is_ok()
     }
 
-    /// Adds a newline behind a line that another writer left torn.
+    /// True when the file does not end in a newline.
+    pub(crate) fn is_torn(&self) -> io::Result<bool> {
+        let mut last = [b'\n'];
+        if let Some(before_last) = self.file.metadata()?.len().checked_sub(1) {
+            // Nothing is read from a device that takes the file's place.
+            self.file.read_at(&mut last, before_last)?;
+        }
+        Ok(last != [b'\n'])
+    }
+
+    /// Adds a newline behind a line that was left torn.
     pub(crate) fn end_torn_line(&mut self) -> io::Result<()> {
         self.file.write_all(b"\n")
     }
@@ -45,9 +54,10 @@ impl RunLog {
     /// Writes what is pending.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while !self.pending.is_empty() {
-            if self.torn {
-                self.file.write_all(b"\n")?;
-                self.torn = false;
+            // A full disk may have cut our last line, or another writer's: what
+            // is written behind it would be lost with it.
+            if self.is_torn()? {
+                self.end_torn_line()?;
             }
             match self.file.write(&self.pending) {
                 Ok(written) => self.take_off(written)?,
@@ -63,7 +73,6 @@ impl RunLog {
         let all = written == self.pending.len();
         let lines_end =
             self.pending[..written].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        self.torn = written > lines_end;
         self.pending.drain(..lines_end);
         if all { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
     }
@@ -100,6 +109,16 @@ mod tests {
         assert!(log.append(&record(3)));
         let third = record(3).to_line();
         let expected = [&first[..], &second[..5], b"\n", &second, &third].concat();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_is_not_written_behind_one_that_another_writer_left_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "{\"torn").unwrap();
+        assert!(RunLog::open(&path).unwrap().append(&record(1)));
+        let expected = [b"{\"torn\n".to_vec(), record(1).to_line()].concat();
         assert_eq!(std::fs::read(&path).unwrap(), expected);
     }
 

@@ -7,6 +7,7 @@ mod prepare;
 mod reap;
 mod request;
 mod signals;
+mod term;
 mod wait;
 
 use std::ffi::OsString;
@@ -20,7 +21,7 @@ use gjob_core::wire::{DecodeError, FrameBuffer, Launch, encode};
 use gjob_core::{Record, RunId};
 use rustix::fs::Mode;
 
-use self::job::{Finished, Started, Starter, Variables};
+use self::job::{Finished, Limits, Started, Starter, Variables};
 use self::prepare::{NotPrepared, Places, Prepared, Refusal, prepare_here};
 pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
 use self::signals::Signals;
@@ -28,6 +29,7 @@ use crate::claims::Claims;
 use crate::host;
 use crate::identity::ProcessIdentity;
 use crate::jobdir::{Allocator, JobDir, JobFile, Layout, LockFile};
+use crate::lease::Lease;
 use crate::runlog::RunLog;
 
 /// Why a slot stops with jobs perhaps still to be run.
@@ -109,6 +111,7 @@ impl Requests {
 struct Slot {
     places: Places,
     starter: Starter,
+    lease: Lease,
     log: RunLog,
     signals: Signals,
     run: RunId,
@@ -141,6 +144,7 @@ impl Slot {
                 slot: LockFile { slot: identity.clone(), number: config.number },
             },
             starter: Starter::new(identity, Mode::from_raw_mode(config.umask & 0o777)),
+            lease: Lease::new(run_dir.lease()),
             log: RunLog::open(&run_dir.log()).map_err(SlotError::Setup)?,
             signals,
             run: config.run,
@@ -162,8 +166,9 @@ impl Slot {
     }
 
     fn run(&mut self, launch: &Launch) -> Result<Next, SlotError> {
-        match self.places.prepare(launch) {
-            Ok(job) => self.run_prepared(job, launch)?,
+        let prepared = self.within_lease().map_err(NotPrepared::from);
+        match prepared.and_then(|()| self.places.prepare(launch)) {
+            Ok(job) => return self.run_prepared(job, launch),
             // The tombstone's record frees this slot in the agent's eyes.
             Err(NotPrepared::Withdrawn) => {}
             // The agent learns by this slot's end that it did not run this.
@@ -173,13 +178,16 @@ impl Slot {
         Ok(Next::Job)
     }
 
-    fn run_prepared(&mut self, job: Prepared, launch: &Launch) -> Result<(), SlotError> {
+    fn run_prepared(&mut self, job: Prepared, launch: &Launch) -> Result<Next, SlotError> {
         let variables = self.variables(&job, launch);
-        let started = match self.starter.start(job, &launch.env, variables) {
+        // Again: preparing may have taken a while.
+        let allowed = self.within_lease();
+        let started = allowed.and_then(|()| self.starter.start(job, &launch.env, variables));
+        let started = match started {
             Ok(started) => started,
             Err(refusal) => {
                 self.refuse(launch, &refusal);
-                return Ok(());
+                return Ok(Next::Job);
             }
         };
         self.log.append(&Record::Started {
@@ -190,8 +198,9 @@ impl Slot {
         });
         let log = &mut self.log;
         let timeout = launch.timeout_ms.map(Duration::from_millis);
+        let limits = Limits { timeout, lease: Some(&self.lease) };
         let Finished { finish, survivors, lock } = started
-            .finish(Some(launch.key), timeout, &self.signals, || {
+            .finish(Some(launch.key), limits, &self.signals, || {
                 log.is_behind() && log.flush().is_err()
             })
             .map_err(SlotError::Wait)?;
@@ -200,6 +209,16 @@ impl Slot {
         }
         self.record(&Record::Finished(finish));
         drop(lock);
+        // They are this slot's children still, and would be taken for the next job's.
+        Ok(if survivors.is_empty() { Next::Job } else { Next::Leave })
+    }
+
+    /// Refuses to start anything when the run's lease has run out.
+    fn within_lease(&self) -> Result<(), Refusal> {
+        if self.lease.is_over() {
+            let ended = io::Error::new(io::ErrorKind::TimedOut, "it has run out");
+            return Err(Refusal::host("can't start a job under the run's lease", ended));
+        }
         Ok(())
     }
 
@@ -247,7 +266,8 @@ fn run_here(
     match start_here(request, identity, umask) {
         Ok(started) => {
             answer(&FromSlot::Started { pid: started.pid })?;
-            let finished = started.finish(None, timeout, signals, || false);
+            let limits = Limits { timeout, lease: None };
+            let finished = started.finish(None, limits, signals, || false);
             finished.map(drop).map_err(SlotError::Wait)
         }
         Err(refusal) => answer(&FromSlot::Refused { reason: one_line(&refusal.to_string()) }),

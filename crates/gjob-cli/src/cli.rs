@@ -18,8 +18,16 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run jobs
     Run(Box<RunArgs>),
-    /// Take a run up where it stopped
+    /// Take a run up where it stopped, or watch a living one
     Attach(AttachArgs),
+    /// End jobs, and wait until they are gone
+    Kill(KillArgs),
+    /// Hold jobs: waiting ones are not started, running ones are stopped
+    Pause(JobsArgs),
+    /// Let held jobs go on
+    Resume(JobsArgs),
+    /// Do jobs again that have failed, or whose outcome is unknown
+    Retry(JobsArgs),
     /// List runs
     Runs(RunsArgs),
     /// Show how a run stands
@@ -204,6 +212,41 @@ pub(crate) struct AttachArgs {
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = ACT_HELP)]
+pub(crate) struct JobsArgs {
+    /// Jobs: an index, a range 3-7, or a name [default: all that it can be done to]
+    #[arg(value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+
+    /// The run [default: the latest]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ACT_HELP)]
+pub(crate) struct KillArgs {
+    /// Jobs: an index, a range 3-7, or a name
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) jobs: Vec<String>,
+
+    /// Every job that has no outcome yet
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// The run [default: the latest]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+const ACT_HELP: &str = "\
+The run's manager does it if one lives; else this process reaches the jobs' hosts, and leaves
+the run for `gjob attach` to go on with.
+
+Exit status: 0 done; 1 refused for some job, or its host can't be reached; 2 bad usage or
+input; 3 the run's manager or store failed.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {

@@ -1,16 +1,22 @@
 //! What each subcommand does, one file each; the hosts and jobs that several
 //! of them take from the command line.
 
+mod acting;
 pub(crate) mod attach;
 mod hosts;
 mod jobs;
+pub(crate) mod kill;
 pub(crate) mod local;
 pub(crate) mod logs;
 mod manage;
+pub(crate) mod pause;
+pub(crate) mod resume;
+pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod runs;
 mod selection;
 pub(crate) mod status;
+mod watch;
 
 use gjob::store::{RunDir, StateDir};
 

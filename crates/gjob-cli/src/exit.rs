@@ -45,11 +45,35 @@ pub(crate) fn of_run(end: RunEnd, all_done: bool) -> u8 {
     }
 }
 
+/// True when what was asked for could not be written because nobody reads on.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+    };
+    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+}
+
+/// The error with its causes, each said once: some repeat theirs themselves.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message.push_str(": ");
+            message.push_str(&cause);
+        }
+    }
+    message
+}
+
 /// Shows an error, line by line as it stands, and gives the status.
 pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
     let code = result.unwrap_or_else(|failure| {
+        if is_broken_pipe(&failure.error) {
+            // Whoever read has had enough.
+            return ALL_DONE;
+        }
         let mut stderr = std::io::stderr().lock();
-        for line in format!("{:#}", failure.error).lines() {
+        for line in message(&failure.error).lines() {
             // With stderr gone there is nobody to tell.
             let _ = writeln!(stderr, "gjob: {line}");
         }

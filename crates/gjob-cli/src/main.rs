@@ -21,6 +21,10 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => commands::run::run(*args),
         Command::Attach(args) => commands::attach::run(&args),
+        Command::Kill(args) => commands::kill::run(&args),
+        Command::Pause(args) => commands::pause::run(&args),
+        Command::Resume(args) => commands::resume::run(&args),
+        Command::Retry(args) => commands::retry::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Logs(args) => commands::logs::run(&args),

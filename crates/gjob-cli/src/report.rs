@@ -8,7 +8,9 @@ mod joblog;
 mod output;
 mod progress;
 
+use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
@@ -34,16 +36,25 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
+    /// Reports on a run that begins, or (`resumed`) on one that goes on: then
+    /// its files are added to.
+    ///
     /// # Errors
     /// When a file to be written can't be opened; the path is in the error.
-    pub(crate) fn new(args: &ReportArgs, default_show: Show, jobs: u64) -> io::Result<Self> {
+    pub(crate) fn new(
+        args: &ReportArgs,
+        default_show: Show,
+        jobs: u64,
+        resumed: bool,
+    ) -> io::Result<Self> {
+        let open = |path: &PathBuf| open(path, resumed);
         Ok(Reporter {
             show: args.show.unwrap_or(default_show),
             verbose: args.verbose,
             progress: Progress::new(jobs),
             printer: Printer::new(args.keep_order, args.tag),
-            joblog: args.joblog.as_deref().map(JobLogFile::create).transpose()?,
-            events: args.events.as_deref().map(EventFile::create).transpose()?,
+            joblog: args.joblog.as_ref().map(open).transpose()?.map(JobLogFile::new).transpose()?,
+            events: args.events.as_ref().map(open).transpose()?.map(EventFile::new),
         })
     }
 
@@ -58,6 +69,11 @@ impl Reporter {
             self.progress.line(&text);
         }
         self.progress.finish();
+    }
+
+    /// True when output of jobs could not be written.
+    pub(crate) fn output_failed(&self) -> bool {
+        self.printer.has_failed()
     }
 
     fn say_event(&mut self, event: &EventKind) {
@@ -77,6 +93,21 @@ impl Reporter {
                 let key = finish.key.map(|key| key.to_string()).unwrap_or_default();
                 format!("job {key} on {host}: {}", finish.ending)
             }
+            EventKind::HostPaused { host, reason, seconds } => {
+                format!("host {host} gets no jobs for {seconds} s: {reason}")
+            }
+            EventKind::HostProbed { host } if self.verbose => {
+                format!("host {host} gets a job again, to see how it does")
+            }
+            EventKind::JobAbandoned { key, host, reason } => {
+                format!("job {key} on {host}: {reason}; it will be started elsewhere")
+            }
+            EventKind::JobSuperseded { key, host } => {
+                format!("job {key} on {host} came too late: another attempt counts")
+            }
+            EventKind::JobPaused { key } => format!("job {} is paused", key.index),
+            EventKind::JobResumed { key } => format!("job {} goes on", key.index),
+            EventKind::JobReopened { key } => format!("job {} is to be done again", key.index),
             _ => return,
         };
         self.progress.line(&text);
@@ -100,6 +131,9 @@ impl Handler for Reporter {
     }
 
     fn handle_event(&mut self, event: &Event, _jobs: &[Job]) {
+        if let EventKind::JobReopened { .. } = &event.kind {
+            self.progress.job_reopened();
+        }
         if let Some(events) = &mut self.events {
             events.write(event);
         }
@@ -130,8 +164,11 @@ impl Handler for Reporter {
     }
 }
 
-/// Opens a file to be written, with its path in the error.
-fn create(path: &std::path::Path) -> io::Result<std::fs::File> {
-    std::fs::File::create(path)
+/// Opens a file to be written, or added to, with its path in the error.
+fn open(path: &Path, add: bool) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).append(add).write(true).truncate(!add);
+    options
+        .open(path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

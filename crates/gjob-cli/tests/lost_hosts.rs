@@ -87,7 +87,8 @@ fn an_attempt_that_comes_back_too_late_is_ended_while_the_run_goes_on() {
     host.cut_off();
     eventually("the first job is done elsewhere", || place.of_jobs("state")[0] == "done");
     assert_eq!(place.of_jobs("attempt")[0], json!(2));
-    let late = || host.processes().iter().any(|process| process.argv().iter().any(|arg| arg == ".cmds"));
+    let late =
+        || host.processes().iter().any(|process| process.argv().iter().any(|arg| arg == ".cmds"));
     assert!(late(), "the first attempt lives on while its host is cut off");
     host.heal();
     eventually("the late attempt is ended", || !late());

@@ -126,17 +126,19 @@ fn killing_an_agent_touches_no_job() {
 }
 
 #[test]
-fn a_second_manager_of_a_living_run_is_refused() {
+fn a_second_manager_of_a_living_run_only_watches() {
     let place = Place::new();
     place.file("jobs.txt", "sleep 60\n");
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
-    let answer = place.gjob(&["attach"]).run();
-    assert_eq!(answer.code, 3, "{answer:?}");
-    assert!(answer.stderr.contains("is managed by another gjob process"), "{}", answer.stderr);
+    let second = place.gjob(&["attach"]).start();
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(manager.wait().code, 130);
+    let answer = second.wait();
+    assert_eq!(answer.code, 130, "{answer:?}");
+    assert!(answer.stderr.contains("another gjob manages it"), "{}", answer.stderr);
+    assert_eq!(place.of_jobs("attempt"), [1]);
 }
 
 #[test]
@@ -195,4 +197,76 @@ fn a_host_cut_off_for_a_while_loses_nothing() {
     bed.host(1).heal();
     assert_all_done(&place, &manager.wait(), 30);
     ledger.assert_each_once(30);
+}
+
+/// A run of three jobs, one at a time, whose manager is killed while the first
+/// runs. Each shows the input file.
+fn killed_while_the_first_job_holds_its_input(place: &Place) {
+    place.file("input", "as it was\n");
+    let go = place.path("go");
+    let job = format!("while ! test -e {}; do sleep 0.05; done; cat input\n", go.display());
+    place.file("jobs.txt", &job.repeat(3));
+    let args = ["run", "-j", "1", "-f", "input", "--joblog", "log", "jobs.txt"];
+    let manager = place.gjob(&args).start();
+    eventually("the first job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
+    manager.kill_9();
+    std::fs::write(go, "").unwrap();
+}
+
+#[test]
+fn a_run_is_taken_up_from_any_directory_with_its_own_files_and_its_joblog_is_added_to() {
+    let place = Place::new();
+    killed_while_the_first_job_holds_its_input(&place);
+    let elsewhere = place.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    std::fs::write(elsewhere.join("input"), "another file\n").unwrap();
+    let log = place.path("work/log");
+    let args = ["attach", "--show", "all", "-k", "--joblog", log.to_str().unwrap()];
+    let answer = place.gjob(&args).current_dir(&elsewhere).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(answer.stdout, "as it was\n".repeat(3));
+    let log = lines(&log);
+    assert_eq!(log.len(), 4, "{log:?}");
+}
+
+#[test]
+fn a_file_that_has_changed_since_its_run_began_fails_only_the_jobs_that_need_it_sent() {
+    let place = Place::new();
+    place.file("input", "as it was\n");
+    let bed = Bed::start(1);
+    bed.host(1).stop();
+    place.file("jobs.txt", "cat input\n");
+    let args = run_args(bed.ssh_config(), &["-H", "h1", "-f", "input", "jobs.txt"]);
+    let manager = place.gjob(&args).start();
+    eventually("the run exists", || place.has_run());
+    manager.kill_9();
+    bed.host(1).start();
+    place.file("input", "now it is\n");
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
+    assert!(reason.contains("input has changed"), "{reason}");
+}
+
+#[test]
+fn a_host_that_could_not_be_used_by_one_manager_gives_its_jobs_outcomes_to_the_next() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    let go = place.path("go");
+    let job = format!("while ! test -e {}; do sleep 0.05; done; exit 5\n", go.display());
+    place.file("jobs.txt", &job);
+    let args = run_args(bed.ssh_config(), &["-H", "h1", "jobs.txt"]);
+    let manager = place.gjob(&args).start();
+    eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
+    manager.kill_9();
+    bed.host(1).refuse_key();
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["unknown"]);
+    std::fs::write(go, "").unwrap();
+    bed.host(1).accept_key();
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert_eq!(place.of_jobs("exit"), [5]);
+    assert_eq!(place.of_jobs("state"), ["error"]);
 }

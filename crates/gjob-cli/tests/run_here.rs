@@ -139,16 +139,32 @@ fn a_failed_job_is_tried_again_as_often_as_it_may() {
 }
 
 #[test]
-fn too_many_failures_stop_the_run() {
+fn no_job_is_started_behind_as_many_failures_as_are_allowed() {
     let place = Place::new();
-    place.file("jobs.txt", &"false\n".repeat(50));
-    let answer =
-        place.gjob(&["run", "jobs.txt", "-j", "1", "--max-fails", "2", "--show", "none"]).run();
+    place.file(
+        "jobs.txt",
+        &"echo $GJOB_INDEX >> ../ledger; false\n"
+            .replace("..", place.path("").to_str().unwrap())
+            .repeat(50),
+    );
+    let args = ["run", "jobs.txt", "-j", "1", "--max-fails", "2", "--show", "none"];
+    let answer = place.gjob(&args).run();
     assert_eq!(answer.code, 1);
     assert!(answer.stderr.contains("stopped: too many have failed"), "{}", answer.stderr);
+    assert_eq!(lines(&place.path("ledger")), ["0", "1"]);
     let states = place.of_jobs("state");
-    let failed = states.iter().filter(|state| *state == "error").count();
-    assert!((2..20).contains(&failed), "{failed} failed");
+    assert_eq!(states.iter().filter(|state| *state == "error").count(), 2);
+    assert_eq!(states.iter().filter(|state| *state == "free").count(), 48);
+}
+
+#[test]
+fn output_that_cannot_be_written_is_no_success() {
+    let place = Place::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let answer = place.gjob(&["run", "--", "echo", ":::", "a"]).stdout(full).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("can't be written"), "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["done"]);
 }
 
 #[test]
@@ -193,7 +209,7 @@ fn output_can_carry_its_jobs_name() {
     let place = Place::new();
     place.file("jobs.jsonl", "{\"cmds\":[\"echo a\",\"printf b\"],\"name\":\"j\"}\n");
     let answer = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]).run();
-    assert_eq!(answer.stdout, "j\ta\nj\tb", "{}", answer.stderr);
+    assert_eq!(answer.stdout, "j\ta\nj\tb\n", "{}", answer.stderr);
 }
 
 #[test]

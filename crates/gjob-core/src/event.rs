@@ -107,7 +107,8 @@ pub enum EventKind {
         /// Whose fault it is.
         scope: Scope,
     },
-    /// An unstarted attempt was taken back from a host.
+    /// An unstarted attempt was taken back from a host; its number may be used
+    /// again on another one.
     JobWithdrawn {
         /// The attempt.
         key: Key,

@@ -123,6 +123,9 @@ pub struct Scheduler {
     losses: BTreeSet<(Duration, HostIx)>,
     /// Abandoned attempts that may live still, by job.
     strays: BTreeMap<u32, Vec<(HostIx, u32)>>,
+    /// Attempts that never began, and the hosts where they never will: such an
+    /// attempt's number is used again elsewhere.
+    unbegun: BTreeMap<u32, Vec<HostIx>>,
     /// Jobs that have succeeded under this manager.
     successes: u64,
     out: VecDeque<Action>,
@@ -148,6 +151,7 @@ impl Scheduler {
             held: false,
             losses: BTreeSet::new(),
             strays: BTreeMap::new(),
+            unbegun: BTreeMap::new(),
             successes: 0,
             out: VecDeque::new(),
         };

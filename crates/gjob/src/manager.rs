@@ -3,6 +3,8 @@
 //! the scheduler says happened, tells the handler, and only then carries out
 //! what the scheduler wants done.
 
+mod act;
+mod control;
 mod controller;
 mod engine;
 mod error;
@@ -10,9 +12,10 @@ mod handler;
 mod job_table;
 mod logging;
 mod outputs;
+mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gjob_core::event::RunEnd;
 use gjob_core::{Job, JobSpec, State};
@@ -20,11 +23,17 @@ use gjob_core::{Job, JobSpec, State};
 use crate::network::Network;
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, now};
+pub use act::{ActError, Through, act};
+pub use control::{
+    Act, Answer, CONTROL_VERSION, ControlClient, ControlError, Counts, HostSnapshot, MAX_JOBS,
+    MAX_LINE, Refusal, Request, Said, Snapshot,
+};
 pub use controller::Controller;
 use engine::Engine;
 pub use error::ManagerError;
 pub use handler::{Handler, NoHandler, Wanted};
 pub use logging::{JobLog, LoggingManager};
+pub use watch::{WatchError, Watched, Watcher};
 
 /// Allocates N jobs to M hosts (the seed's `Manager`).
 ///
@@ -122,14 +131,21 @@ impl<H: Handler> Manager<H> {
     pub fn process_jobs(&mut self) -> Result<RunEnd, ManagerError> {
         let engine = self.engine.as_mut().ok_or(ManagerError::NotSetUp)?;
         engine.launch_all(&mut self.handler)?;
+        let mut news = Instant::now();
         loop {
             if let Some(end) = engine.ended() {
                 engine.close(end)?;
                 return Ok(end);
             }
-            let anything = engine.pump(self.sleep_time, &mut self.handler)?;
-            if !anything {
+            let quiet = self.sleep_time.saturating_sub(news.elapsed());
+            let anything = engine.pump(quiet, &mut self.handler)?;
+            // It may have been woken for other things than news.
+            let slept = news.elapsed() >= self.sleep_time;
+            if !anything && slept {
                 self.handler.handle_sleep();
+            }
+            if anything || slept {
+                news = Instant::now();
             }
         }
     }
@@ -138,6 +154,12 @@ impl<H: Handler> Manager<H> {
     #[must_use]
     pub fn controller(&self) -> Option<Controller> {
         self.engine.as_ref().map(Engine::controller)
+    }
+
+    /// Why other processes can't ask this manager anything (`gjob kill`), if so.
+    #[must_use]
+    pub fn control_problem(&self) -> Option<&str> {
+        self.engine.as_ref().and_then(Engine::control_problem)
     }
 
     /// The jobs, in their order.

@@ -27,7 +27,7 @@ use crate::link::{LinkCommand, LinkEvent, Transport};
 use crate::program::Programs;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
-pub use inputs::{InputError, Inputs};
+pub use inputs::Inputs;
 use member::Member;
 use open::{Open, Use};
 
@@ -224,6 +224,20 @@ impl Network {
         }
     }
 
+    /// Makes the files of a job known that are not, before it is launched.
+    ///
+    /// # Errors
+    /// All files that can't be read or are no regular files.
+    pub fn prepare(&mut self, spec: &JobSpec) -> Result<(), NetworkError> {
+        match &mut self.open {
+            Some(open) if !open.has_inputs(spec) => {
+                open.add_inputs(Inputs::hash([spec]).map_err(NetworkError::Inputs)?);
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Asks an attempt back that was not started.
     pub fn withdraw(&mut self, host: HostIx, key: Key) {
         self.forget_launch(host, key);
@@ -290,7 +304,7 @@ impl Drop for Network {
 }
 
 /// Wakes a waiting [`Network`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Waker(Arc<tokio::sync::Notify>);
 
 impl Waker {

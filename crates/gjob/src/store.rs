@@ -6,6 +6,7 @@
 //! read meanwhile.
 
 mod apply;
+mod inputs;
 mod read;
 mod run_dir;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use gjob_core::{Epoch, Event, HostLabel, JobSpec, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags, params};
 
+use crate::network::Inputs;
 pub use read::{HostRow, JobRow, RunRow};
 pub use run_dir::{RunDir, RunDirError, StateDir};
 
@@ -87,11 +89,12 @@ impl Store {
         settings: &str,
         hosts: &[HostLabel],
         specs: &[std::sync::Arc<JobSpec>],
+        inputs: &Inputs,
     ) -> Result<Store, StoreError> {
         let lock = dir.lock()?;
         let unfinished = dir.create_database()?;
         let mut store = Store::connect(&unfinished, WRITE, None)?;
-        store.fill(dir.run(), settings, hosts, specs).map_err(|e| store.error(e))?;
+        store.fill(dir.run(), settings, hosts, specs, inputs).map_err(|e| store.error(e))?;
         let Store { db, path, .. } = store;
         db.close().map_err(|(_, source)| StoreError::Database { path, source })?;
         dir.publish_database(&unfinished)?;
@@ -170,6 +173,7 @@ impl Store {
         settings: &str,
         hosts: &[HostLabel],
         specs: &[std::sync::Arc<JobSpec>],
+        inputs: &Inputs,
     ) -> Result<(), rusqlite::Error> {
         // FULL: a launch that was sent must be found here after a power cut.
         self.db.pragma_update(None, "journal_mode", "WAL")?;
@@ -196,6 +200,7 @@ impl Store {
                     .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
                 insert.execute(params![index as i64, spec.name, json])?;
             }
+            inputs::insert(&tx, inputs)?;
         }
         tx.commit()
     }

@@ -13,6 +13,7 @@ use super::lock::{LockError, RunLock};
 use super::tail::{Tail, TailError};
 use crate::host;
 use crate::jobdir::{Layout, RunDir, create_private_dir};
+use crate::lease::KeptLease;
 use crate::runlog::RunLog;
 
 /// How long a line that has no end yet may still be one being written.
@@ -30,6 +31,7 @@ pub(crate) struct Attached {
     pub(crate) slots: u32,
     pub(crate) log: RunLog,
     pub(crate) tail: Tail,
+    pub(crate) lease: Option<KeptLease>,
     pub(crate) _lock: RunLock,
 }
 
@@ -62,6 +64,14 @@ pub(crate) enum AttachError {
         /// What went wrong.
         source: io::Error,
     },
+    /// The lease can't be written, so that nobody would obey it.
+    #[error("write the lease {path}: {source}")]
+    Lease {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        source: io::Error,
+    },
     /// The run log is another version's.
     #[error(transparent)]
     Version(#[from] ParseRecordError),
@@ -77,7 +87,8 @@ impl AttachError {
             AttachError::Tail(TailError::Io(source))
             | AttachError::Lock(LockError::Io { source, .. })
             | AttachError::Directory { source, .. }
-            | AttachError::Log { source, .. } => matches!(
+            | AttachError::Log { source, .. }
+            | AttachError::Lease { source, .. } => matches!(
                 source.kind(),
                 io::ErrorKind::PermissionDenied
                     | io::ErrorKind::NotADirectory
@@ -89,8 +100,8 @@ impl AttachError {
 }
 
 impl Attached {
-    /// Takes up `run`.
-    pub(crate) fn new(run: RunId, attach: Attach) -> Result<Self, AttachError> {
+    /// Takes up `run`. A lease is from `since_ms` on, milliseconds since boot.
+    pub(crate) fn new(run: RunId, attach: Attach, since_ms: u64) -> Result<Self, AttachError> {
         let layout = layout(&attach)?;
         let run_dir = layout.run_dir(&run, &attach.host);
         let hostname = host::hostname();
@@ -98,6 +109,7 @@ impl Attached {
         let lock = RunLock::take(&run_dir.lock(), attach.epoch)?;
         let log = open_log(&run_dir.log(), &run, &attach.host)?;
         let tail = Tail::open(&run_dir.log(), attach.offset)?;
+        let lease = begin_lease(&run_dir.lease(), attach.lease_ms, since_ms)?;
         let cpus = host::cpus();
         Ok(Attached {
             run,
@@ -109,6 +121,7 @@ impl Attached {
             cpus,
             log,
             tail,
+            lease,
             _lock: lock,
         })
     }
@@ -154,6 +167,15 @@ fn make_directories(layout: &Layout, run: &RunDir, hostname: &str) -> Result<(),
     })
 }
 
+fn begin_lease(
+    path: &Path,
+    lease_ms: Option<u64>,
+    since_ms: u64,
+) -> Result<Option<KeptLease>, AttachError> {
+    KeptLease::begin(path, lease_ms, since_ms)
+        .map_err(|source| AttachError::Lease { path: path.display().to_string(), source })
+}
+
 /// Opens the run log for appending: with its first line, and ending in a newline.
 fn open_log(path: &Path, run: &RunId, host: &HostLabel) -> Result<RunLog, AttachError> {
     let named = |source| AttachError::Log { path: path.display().to_string(), source };
@@ -166,10 +188,11 @@ fn open_log(path: &Path, run: &RunId, host: &HostLabel) -> Result<RunLog, Attach
     if let Err(error @ ParseRecordError::Version { .. }) = first_line(path).map_err(named)? {
         return Err(error.into());
     }
-    if is_torn(path).map_err(named)? {
+    if log.is_torn().map_err(named)? {
         std::thread::sleep(BEING_WRITTEN);
-        if is_torn(path).map_err(named)? {
-            log.end_torn_line().map_err(named)?;
+        if log.is_torn().map_err(named)? {
+            // On a full disk, what is appended next begins with it.
+            let _ = log.end_torn_line();
         }
     }
     Ok(log)
@@ -181,16 +204,6 @@ fn first_line(path: &Path) -> io::Result<Result<Record, ParseRecordError>> {
     let file = io::Read::take(std::fs::File::open(path)?, 16 * 1024);
     io::BufReader::new(file).read_until(b'\n', &mut line)?;
     Ok(Record::parse(line.trim_ascii_end()))
-}
-
-fn is_torn(path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::FileExt as _;
-    let file = std::fs::File::open(path)?;
-    let mut last = [b'\n'];
-    if let Some(before_last) = file.metadata()?.len().checked_sub(1) {
-        file.read_exact_at(&mut last, before_last)?;
-    }
-    Ok(last != [b'\n'])
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::claims::Claim;
 use crate::control::{self, Delivery};
 use crate::host;
 use crate::jobdir::{Action, ControlFile, JobDir};
+use crate::lease::KeptLease;
 use crate::slot::{PathBytes, ServeConfig};
 
 /// The most launches that wait here.
@@ -128,8 +129,12 @@ impl Agent {
         }
     }
 
-    /// Hands out what waits, as far as there are slots.
+    /// Hands out what waits, as far as there are slots. With a lease that has
+    /// run out it goes on waiting: for a new one, or to be withdrawn.
     pub(super) fn hand_out(&mut self) {
+        if self.lease.as_ref().is_some_and(KeptLease::is_over) {
+            return;
+        }
         while self.busy() < self.slots as usize {
             let Some(launch) = self.queue.pop() else { return };
             let others_run = self.busy() > 0;

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is tried.
 const STEP: Duration = Duration::from_millis(10);
 
+/// The lock file's length, bytes.
+const LENGTH: usize = 256;
+
 /// Why the run was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -126,9 +129,12 @@ fn read_holder(file: &File) -> Option<Holder> {
 }
 
 fn write_holder(file: &File, epoch: Epoch) -> io::Result<()> {
-    let json = to_json(Holder { epoch, agent: ProcessIdentity::of_self()? })?;
-    file.set_len(0)?;
-    file.write_all_at(&json, 0)
+    let mut json = to_json(Holder { epoch, agent: ProcessIdentity::of_self()? })?;
+    // Always of one length, and never shortened: when the disk is full, its room
+    // is still its own.
+    json.resize(LENGTH.max(json.len()), b' ');
+    file.write_all_at(&json, 0)?;
+    file.set_len(json.len() as u64)
 }
 
 /// Ends an older agent. Its slots and jobs are not touched by that.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use gjob_core::JobId;
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, renameat, statat,
-    unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, readlinkat, renameat,
+    statat, symlinkat, unlinkat,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -145,6 +145,30 @@ impl JobDir {
         let file: File = openat(&self.fd, temp, flags, Mode::from_raw_mode(0o600))?.into();
         file.write_all_at(&to_json(body)?, 0)?;
         self.rename(temp, name)
+    }
+
+    /// True when the name is there.
+    pub(crate) fn has(&self, name: &str) -> io::Result<bool> {
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a symbolic link, in place of what had the name.
+    pub(crate) fn link(&self, name: &str, temp: &str, target: &str) -> io::Result<()> {
+        symlinkat(target, &self.fd, temp)?;
+        self.rename(temp, name)
+    }
+
+    /// Where a symbolic link leads to; none when the name is no link's.
+    pub(crate) fn link_target(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match readlinkat(&self.fd, name, Vec::new()) {
+            Ok(target) => Ok(Some(target.into_bytes())),
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Makes a file with room for a record in it.

@@ -78,6 +78,11 @@ impl RunDir {
         self.path.join("lock")
     }
 
+    /// Until when its jobs may run, if that was agreed.
+    pub(crate) fn lease(&self) -> PathBuf {
+        self.path.join("lease")
+    }
+
     /// The claims.
     pub(crate) fn keys(&self) -> PathBuf {
         self.path.join("keys")

@@ -149,8 +149,7 @@ impl Job {
 
     /// True when the slot has carried the order out.
     fn has_obeyed(&self) -> Result<bool, ControlError> {
-        let order = self.dir.open_file(".control");
-        order.map(|order| order.is_none()).map_err(|source| self.io(source))
+        self.dir.has(".control").map(|waits| !waits).map_err(|source| self.io(source))
     }
 
     /// Ends what has no slot any more.

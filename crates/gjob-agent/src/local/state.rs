@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use gjob_core::{Finish, State};
 
-use crate::jobdir::{Action, ControlFile, JobDir, LockFile, PidFile};
+use crate::control;
+use crate::jobdir::{Action, JobDir, LockFile, PidFile};
 
 /// A job's state could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +60,7 @@ fn end_of(dir: &JobDir) -> io::Result<Option<State>> {
 pub fn is_paused(dir: &Path) -> Result<bool, StatusError> {
     let read = || {
         let dir = JobDir::open(dir)?;
-        let last: Option<ControlFile> = dir.read(".controlled")?;
+        let last = control::read(&dir, ".controlled")?;
         Ok(state_of(&dir)? == State::Busy && last.is_some_and(|last| last.action == Action::Pause))
     };
     read().map_err(|source| StatusError { path: dir.to_owned(), source })

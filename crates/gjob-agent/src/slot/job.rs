@@ -13,6 +13,7 @@ use rustix::fs::Mode;
 
 use super::prepare::{Prepared, Refusal};
 use super::signals::Signals;
+pub(crate) use super::wait::Limits;
 use super::wait::{Outcome, Running};
 use crate::host;
 use crate::identity::ProcessIdentity;
@@ -133,12 +134,12 @@ impl Started {
     pub(crate) fn finish(
         self,
         key: Option<Key>,
-        timeout: Option<Duration>,
+        limits: Limits<'_>,
         signals: &Signals,
         retry: impl FnMut() -> bool,
     ) -> io::Result<Finished> {
         let Outcome { exit, cause, survivors } =
-            Running::new(&self.dir, self.pid, timeout).wait(signals, retry)?;
+            Running::new(&self.dir, self.pid, limits).wait(signals, retry)?;
         let finish = Finish {
             key,
             id: self.id.clone(),

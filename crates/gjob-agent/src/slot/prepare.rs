@@ -99,7 +99,14 @@ impl Places {
             .allocator
             .allocate(&date)
             .map_err(|error| Refusal::host("can't make a job directory", error))?;
-        let lock = lock(&dir, &self.slot)?;
+        let lock = match lock(&dir, &self.slot) {
+            Ok(lock) => lock,
+            Err(refusal) => {
+                // The next try gets a directory of its own.
+                let _ = dir.discard();
+                return Err(refusal.into());
+            }
+        };
         match self.claims.claim(launch.key, &id) {
             Ok(true) => {}
             Ok(false) => {

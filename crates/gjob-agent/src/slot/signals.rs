@@ -3,7 +3,7 @@
 //! is reset when a job is started, a blocked signal would stay blocked there.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -33,11 +33,17 @@ impl Signals {
 
     /// Waits for a signal, no longer than `limit`. May return early.
     pub(crate) fn wait(&self, limit: Option<Duration>) {
+        self.wait_with(limit, None);
+    }
+
+    /// The same; also returns when `timer` becomes readable.
+    pub(crate) fn wait_with(&self, limit: Option<Duration>, timer: Option<BorrowedFd<'_>>) {
         let limit = limit.map(|limit| Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: limit.subsec_nanos().into(),
         });
-        let mut fds = [PollFd::new(&self.wake, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        fds.extend(timer.map(|timer| PollFd::from_borrowed_fd(timer, PollFlags::IN)));
         if poll(&mut fds, limit.as_ref()).is_ok_and(|ready| ready > 0) {
             // Non-blocking; whatever it says, we are awake.
             let _ = rustix::io::read(&self.wake, &mut [0; 64]);

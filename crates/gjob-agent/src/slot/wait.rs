@@ -11,11 +11,17 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
+use super::term::Term;
+use crate::control;
 use crate::jobdir::{Action, ControlFile, JobDir};
+use crate::lease::Lease;
 use crate::processes;
 
 /// Between TERM and KILL of a job that ran out of time.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(10);
+
+/// Between TERM and KILL of a job whose run's lease has run out.
+const LEASE_GRACE: Duration = Duration::from_secs(5);
 
 /// Between TERM and KILL of what a job that ended by itself left running.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
@@ -29,6 +35,15 @@ const KILL_STEP: Duration = Duration::from_millis(20);
 /// How often a record that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// What ends a job that does not end by itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits<'a> {
+    /// The longest it may run, pauses aside.
+    pub(crate) timeout: Option<Duration>,
+    /// Its run's lease.
+    pub(crate) lease: Option<&'a Lease>,
+}
+
 /// A job whose shell runs.
 #[derive(Debug)]
 pub(crate) struct Running<'a> {
@@ -37,6 +52,8 @@ pub(crate) struct Running<'a> {
     phase: Phase,
     /// When its time is up.
     deadline: Option<Instant>,
+    /// What its run's lease leaves it.
+    term: Term<'a>,
     /// Since when it is paused.
     paused: Option<Instant>,
     /// Why gjob ends it.
@@ -70,12 +87,13 @@ pub(crate) struct Outcome {
 
 impl<'a> Running<'a> {
     /// A job that has just been started in `dir`.
-    pub(crate) fn new(dir: &'a JobDir, shell: u32, timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(dir: &'a JobDir, shell: u32, limits: Limits<'a>) -> Self {
         Running {
             dir,
             shell,
             phase: Phase::Running,
-            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            deadline: limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            term: Term::new(limits.lease),
             paused: None,
             cause: None,
             exit: None,
@@ -98,10 +116,15 @@ impl<'a> Running<'a> {
             }
             if signals.take_control() {
                 self.obey();
+                self.term.refresh();
+            }
+            if self.term.has_run_out() {
+                self.end_for(Cause::Lease, LEASE_GRACE);
             }
             self.advance();
             let limit = if retry() { Some(RETRY) } else { None };
-            signals.wait(self.time_left().into_iter().chain(limit).min());
+            let limits = [self.time_left(), self.term.time_left(), limit];
+            signals.wait_with(limits.into_iter().flatten().min(), self.term.pollable());
         }
     }
 
@@ -177,7 +200,7 @@ impl<'a> Running<'a> {
 
     /// Carries out the order in `.control`.
     fn obey(&mut self) {
-        let order = match self.dir.read::<ControlFile>(".control") {
+        let order = match control::read(self.dir, ".control") {
             Ok(Some(order)) => order,
             // One that can't be read is no order.
             Ok(None) | Err(_) => return,
@@ -193,14 +216,19 @@ impl<'a> Running<'a> {
 
     fn kill(&mut self, order: ControlFile) {
         let grace = Duration::from_millis(order.grace_ms.into());
+        self.end_for(order.cause.unwrap_or(Cause::Killed), grace);
+    }
+
+    /// Begins to end it for a reason of gjob's, or hurries its end.
+    fn end_for(&mut self, cause: Cause, grace: Duration) {
         match self.phase {
             Phase::Running => {
                 if self.exit.is_none() {
-                    self.cause = order.cause.or(Some(Cause::Killed));
+                    self.cause = Some(cause);
                 }
                 self.end(grace);
             }
-            // A second kill may be in more of a hurry than the first.
+            // The second reason may be in more of a hurry than the first.
             Phase::Ending { kill_at } => {
                 let kill_at = kill_at.min(Instant::now() + grace);
                 self.phase = Phase::Ending { kill_at };

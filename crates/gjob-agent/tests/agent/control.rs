@@ -1,9 +1,12 @@
 //! Ending jobs.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use gjob_core::wire::ToAgent;
 use gjob_core::{Cause, Ending, Key, Record};
 
-use crate::driver::{Bed, is_alive, launch, pid_in};
+use crate::driver::{Agent, Bed, eventually, is_alive, launch, pid_in};
 
 fn kill(index: u32, grace_ms: u32) -> ToAgent {
     ToAgent::Kill { key: Key::new(index, 1), cause: Cause::Killed, grace_ms }
@@ -34,7 +37,7 @@ fn a_job_that_ends_itself_on_term_keeps_its_exit_status() {
     agent.launch(launch(0, "trap 'exit 42' TERM; echo > ready; while :; do sleep 0.02; done"));
     let id = agent.started(0);
     let ready = bed.results().join(&id).join("ready");
-    crate::driver::eventually("the trap", || ready.exists());
+    eventually("the trap", || ready.exists());
     agent.send(&kill(0, 10_000));
     let finish = agent.finished(0);
     assert_eq!((finish.ending, finish.cause), (Ending::Exit(42), Some(Cause::Killed)));
@@ -68,4 +71,99 @@ fn a_job_of_an_earlier_agent_can_be_killed() {
     assert_eq!(next.finished(0).cause, Some(Cause::Killed));
     next.leave();
     bed.wait_until_empty();
+}
+
+/// A job that counts, and what it has counted to.
+struct Counter {
+    dir: PathBuf,
+}
+
+impl Counter {
+    const SCRIPT: &str = "i=0; while [ ! -e end ]; do echo $((++i)) > count; sleep 0.01; done";
+
+    fn start(bed: &Bed, agent: &mut Agent, timeout_ms: Option<u64>) -> Self {
+        let mut job = launch(0, Counter::SCRIPT);
+        job.timeout_ms = timeout_ms;
+        agent.launch(job);
+        let counter = Counter { dir: bed.results().join(agent.started(0)) };
+        counter.wait_for_progress();
+        counter
+    }
+
+    fn count(&self) -> String {
+        std::fs::read_to_string(self.dir.join("count")).unwrap_or_default()
+    }
+
+    fn wait_for_progress(&self) {
+        let before = self.count();
+        eventually("it to count on", || !self.count().is_empty() && self.count() != before);
+    }
+
+    fn order(&self, agent: &mut Agent, order: &ToAgent) {
+        let _ = std::fs::remove_file(self.dir.join(".controlled"));
+        agent.send(order);
+        eventually("the order to be obeyed", || self.dir.join(".controlled").exists());
+    }
+
+    fn pause(&self, agent: &mut Agent) {
+        self.order(agent, &ToAgent::Pause { key: Key::new(0, 1) });
+        let at = self.count();
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(self.count(), at, "it has stopped");
+    }
+
+    fn resume(&self, agent: &mut Agent) {
+        self.order(agent, &ToAgent::Resume { key: Key::new(0, 1) });
+        self.wait_for_progress();
+    }
+}
+
+#[test]
+fn a_job_is_paused_and_resumed_by_whichever_agent_there_is() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let counter = Counter::start(&bed, &mut agent, None);
+    counter.pause(&mut agent);
+    counter.resume(&mut agent);
+    counter.pause(&mut agent);
+    counter.pause(&mut agent);
+    let offset = agent.offset;
+    agent.kill_9();
+    let mut next = bed.attach(2, offset, 1);
+    counter.resume(&mut next);
+    counter.pause(&mut next);
+    counter.resume(&mut next);
+    std::fs::write(counter.dir.join("end"), "").unwrap();
+    assert!(next.finished(0).is_success());
+    next.send(&ToAgent::Pause { key: Key::new(0, 1) });
+    next.send(&ToAgent::Resume { key: Key::new(7, 1) });
+    next.expect_no_record();
+}
+
+#[test]
+fn a_paused_job_that_is_killed_dies() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let counter = Counter::start(&bed, &mut agent, None);
+    counter.pause(&mut agent);
+    agent.send(&kill(0, 10_000));
+    let finish = agent.finished(0);
+    assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Killed)));
+    agent.leave();
+    bed.wait_until_empty();
+}
+
+#[test]
+fn the_clock_of_a_timeout_stops_while_its_job_is_paused() {
+    const TIMEOUT_MS: u64 = 800;
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let counter = Counter::start(&bed, &mut agent, Some(TIMEOUT_MS));
+    counter.pause(&mut agent);
+    std::thread::sleep(Duration::from_millis(TIMEOUT_MS));
+    counter.resume(&mut agent);
+    let finish = agent.finished(0);
+    assert_eq!(finish.cause, Some(Cause::Timeout));
+    let took = finish.ended.0 - finish.started.0;
+    assert!((2 * TIMEOUT_MS..3 * TIMEOUT_MS + 1000).contains(&took), "{took} ms");
 }

@@ -62,14 +62,94 @@ impl Bed {
 
     /// An agent that has answered an attachment with a welcome.
     pub(crate) fn attach(&self, epoch: u64, offset: u64, slots: u32) -> Agent {
-        let mut agent = Agent::start(self);
+        self.attach_with(offset, &self.attach_message(epoch, offset, slots))
+    }
+
+    /// The same, of one slot, with a lease.
+    pub(crate) fn attach_leased(&self, epoch: u64, offset: u64, lease_ms: u64) -> Agent {
+        self.attach_with(offset, &self.leased_message(epoch, offset, 1, lease_ms))
+    }
+
+    fn attach_with(&self, offset: u64, message: &ToAgent) -> Agent {
+        Agent::start(self).attached(offset, message)
+    }
+
+    /// An agent of two slots whose results directory is a small file system of
+    /// its own, which only it and its slots see; none where that can't be had.
+    pub(crate) fn attach_on_small_disk(&self) -> Option<Agent> {
+        const MOUNT: &str = "mount -t tmpfs -o size=1m,mode=700 gjob \"$0\" && exec \"$@\"";
+        std::fs::create_dir(self.results()).unwrap();
+        let mut wrapper = Command::new("unshare");
+        wrapper.args(["-m", "sh", "-c", MOUNT]).arg(self.results());
+        let tried = wrapper.arg("true").output();
+        if !tried.is_ok_and(|tried| tried.status.success()) {
+            println!("passed over: only root can mount a small file system");
+            return None;
+        }
+        let mut wrapper = Command::new("unshare");
+        wrapper.args(["-m", "sh", "-c", MOUNT]).arg(self.results());
+        wrapper.arg(program()).arg("agent").env("TEST_BED", self.path());
+        Some(Agent::spawn(wrapper).attached(0, &self.leased_message(1, 0, 2, 600_000)))
+    }
+
+    /// One that sees the same file systems as the process `pid` does.
+    pub(crate) fn attach_beside(&self, pid: u32, epoch: u64, offset: u64) -> Agent {
+        let mut wrapper = Command::new("nsenter");
+        wrapper.args(["-m", "-t", &pid.to_string()]).arg(program()).arg("agent");
+        wrapper.env("TEST_BED", self.path());
+        Agent::spawn(wrapper).attached(offset, &self.leased_message(epoch, offset, 2, 600_000))
+    }
+
+    fn leased_message(&self, epoch: u64, offset: u64, slots: u32, lease_ms: u64) -> ToAgent {
+        let ToAgent::Attach(mut attach) = self.attach_message(epoch, offset, slots) else {
+            unreachable!("it is an attachment");
+        };
+        attach.lease_ms = Some(lease_ms);
+        ToAgent::Attach(attach)
+    }
+}
+
+impl Agent {
+    fn attached(self, offset: u64, message: &ToAgent) -> Agent {
+        let mut agent = self;
         agent.offset = offset;
-        agent.send(&self.attach_message(epoch, offset, slots));
+        agent.send(message);
         match agent.next() {
             FromAgent::Welcome(welcome) => agent.welcome = Some(*welcome),
             other => panic!("expected a welcome, not {other:?}"),
         }
         agent
+    }
+
+    /// A path as this agent sees it.
+    pub(crate) fn sees(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.pid()));
+        root.join(path.strip_prefix("/").unwrap())
+    }
+}
+
+impl Bed {
+    /// What the run log says of jobs.
+    pub(crate) fn log(&self) -> Vec<Record> {
+        let log = std::fs::read(self.run_dir().join("log")).unwrap();
+        let records = log.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        records
+            .map(|line| Record::parse(line).unwrap())
+            .filter(|record| record.key().is_some())
+            .collect()
+    }
+
+    /// Waits for a job's end in the run log, without an agent.
+    pub(crate) fn finish_in_log(&self, index: u32) -> Finish {
+        let mut found = None;
+        eventually("its end in the run log", || {
+            found = self.log().into_iter().find_map(|record| match record {
+                Record::Finished(finish) if finish.key == Some(Key::new(index, 1)) => Some(finish),
+                _ => None,
+            });
+            found.is_some()
+        });
+        found.unwrap()
     }
 
     /// Living processes that were started in this bed.
@@ -151,14 +231,19 @@ pub(crate) struct Agent {
     messages: Receiver<Result<FromAgent, String>>,
     records: VecDeque<Record>,
     welcome: Option<Welcome>,
+    /// True when a full disk may cut lines of the run log.
+    pub(crate) may_tear: bool,
     /// Up to where the run log was received.
     pub(crate) offset: u64,
 }
 
 impl Agent {
     pub(crate) fn start(bed: &Bed) -> Self {
-        let mut child =
-            bed.command("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Agent::spawn(bed.command("agent"))
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         Agent {
             stdin: child.stdin.take(),
@@ -166,6 +251,7 @@ impl Agent {
             child,
             records: VecDeque::new(),
             welcome: None,
+            may_tear: false,
             offset: 0,
         }
     }
@@ -211,7 +297,10 @@ impl Agent {
         self.offset += lines.len() as u64;
         let lines = lines.strip_suffix(b"\n").expect("whole lines only");
         for line in lines.split(|byte| *byte == b'\n') {
-            self.records.push_back(Record::parse(line).unwrap());
+            match Record::parse(line) {
+                Ok(record) => self.records.push_back(record),
+                Err(error) => assert!(self.may_tear, "{error}"),
+            }
         }
     }
 
@@ -270,6 +359,20 @@ impl Agent {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    pub(crate) fn stop(&self) {
+        kill_process(Pid::from_raw(self.pid() as i32).unwrap(), Signal::STOP).unwrap();
+    }
+
+    /// The host's clock, from the answer to a ping that says when the manager
+    /// has last heard of it.
+    pub(crate) fn ping(&mut self, echo_ms: u64) -> u64 {
+        self.send(&ToAgent::Ping { nonce: 1, echo_ms });
+        match self.answer() {
+            FromAgent::Pong { nonce: 1, at_ms } => at_ms,
+            other => panic!("expected a pong, not {other:?}"),
+        }
     }
 
     /// Closes its input and waits for its end.

@@ -1,10 +1,15 @@
 //! The worker's side as a whole: real agents, slots and bash, no mocks.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a test that is passed over says so")]
 
 mod by_hand;
 mod control;
 mod driver;
+mod full_disk;
+mod identity;
 mod launching;
+mod lease;
 mod recovery;
 mod staging;
+mod survivors;

@@ -1,14 +1,24 @@
 //! `gjob attach`: takes up a run whose manager is gone, with the settings it
-//! was begun with.
+//! was begun with; watches one whose manager lives.
 
+use std::time::{Duration, Instant};
+
+use gjob::manager::Watcher;
 use gjob::settings::RunSettings;
 use gjob::store::Store;
 use gjob::{Manager, ManagerError};
 
-use super::{find_run, hosts, manage};
+use super::{find_run, hosts, manage, watch};
 use crate::cli::{AttachArgs, Show};
 use crate::exit::Failure;
 use crate::report::Reporter;
+
+/// How long another process may have the run and can't be watched: it begins,
+/// ends, or acts on jobs for a moment.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.as_deref())?;
@@ -18,12 +28,21 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     let counts = store.counts().map_err(Failure::machinery)?;
     drop(store);
     let jobs = counts.iter().map(|(_, count)| u64::from(*count)).sum();
-    let reporter = Reporter::new(&args.report, Show::Failed, jobs).map_err(Failure::input)?;
-    let network = hosts::network(&settings).map_err(Failure::machinery)?;
-    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
-    manager.attach(&dir, network).map_err(|error| match error {
-        ManagerError::Network(_) => Failure::input(error),
-        other => Failure::machinery(other),
-    })?;
-    manage::to_the_end(manager)
+    let reporter = || Reporter::new(&args.report, Show::Failed, jobs, true).map_err(Failure::input);
+    let began = Instant::now();
+    loop {
+        if let Some(watcher) = Watcher::connect(&dir).map_err(Failure::machinery)? {
+            return watch::to_the_end(&dir, watcher, reporter()?);
+        }
+        let network = hosts::network(&settings).map_err(Failure::machinery)?;
+        let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter()?);
+        match manager.attach(&dir, network) {
+            Ok(()) => return manage::to_the_end(manager),
+            Err(error) if error.is_managed_already() && began.elapsed() < PATIENCE => {
+                std::thread::sleep(LOOK);
+            }
+            Err(error @ ManagerError::Network(_)) => return Err(Failure::input(error)),
+            Err(error) => return Err(Failure::machinery(error)),
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Jo
     if jobs.specs.is_empty() {
         errors.push(anyhow!("no jobs: the job source has no command in it"));
     }
+    if !errors.is_empty() {
+        return Vec::new();
+    }
     let mut builder = Builder::new();
     builder.set_repeat(args.repeat);
     for mut spec in jobs.specs {
@@ -81,7 +84,16 @@ impl<'a> Defaults<'a> {
         {
             errors.push(found.into());
         }
-        Defaults { args, env, timeout }
+        let defaults = Defaults { args, env, timeout };
+        defaults.check(errors);
+        defaults
+    }
+
+    /// What the options say is checked by itself, whatever the jobs are like.
+    fn check(&self, errors: &mut Vec<anyhow::Error>) {
+        let Ok(mut spec) = JobSpec::new(["true"]) else { return };
+        self.apply(&mut spec);
+        errors.extend(spec.check().into_iter().map(|error| anyhow!("options: {error}")));
     }
 
     fn apply(&self, spec: &mut JobSpec) {

@@ -1,27 +1,35 @@
 //! `gjob logs`: what jobs have written so far, read from their hosts.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use gjob::Network;
 use gjob::settings::RunSettings;
-use gjob::store::{JobRow, Store};
+use gjob::store::{JobRow, RunDir, Store};
 use gjob_core::wire::Stream;
-use gjob_core::{HostLabel, Job, JobSpec};
+use gjob_core::{HostLabel, Job, JobSpec, State};
 
 use super::{find_run, hosts, selection};
 use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::Harmless;
 
+/// Between two looks at a job that has not begun.
+const LOOK: Duration = Duration::from_millis(300);
+
 pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.as_deref())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let rows = store.jobs().map_err(Failure::machinery)?;
+    let mut rows = store.jobs().map_err(Failure::machinery)?;
     let labels: Vec<HostLabel> =
         store.hosts().map_err(Failure::machinery)?.into_iter().map(|host| host.label).collect();
     let settings = store.run().map_err(Failure::machinery)?.settings;
     let settings: RunSettings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
+    while args.follow && await_begin(&dir, &rows, &args.jobs).map_err(Failure::input)? {
+        std::thread::sleep(LOOK);
+        rows = store.jobs().map_err(Failure::machinery)?;
+    }
     let chosen = selection::select(&rows, &args.jobs).map_err(Failure::input)?;
     let mut network = hosts::network(&settings).map_err(Failure::machinery)?;
     let stream = if args.err { Stream::Stderr } else { Stream::Stdout };
@@ -30,6 +38,13 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
         print(&mut network, &job, stream, args.follow).map_err(Failure::machinery)?;
     }
     Ok(ALL_DONE)
+}
+
+/// True while a chosen job has not begun but may, there being a manager.
+fn await_begin(dir: &RunDir, rows: &[JobRow], words: &[String]) -> anyhow::Result<bool> {
+    let waits = |row: &&JobRow| row.id.is_none() && matches!(row.state, State::Free | State::Busy);
+    let waiting = selection::select(rows, words)?.iter().any(waits);
+    Ok(waiting && dir.is_managed()?)
 }
 
 /// The row as a job that a network can be asked about.

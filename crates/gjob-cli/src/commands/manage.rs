@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use gjob::{Manager, ManagerError};
-use gjob_core::State;
 use gjob_core::event::RunEnd;
+use gjob_core::{Job, RunId, State};
 
 use crate::exit::{self, Failure};
 use crate::report::Reporter;
@@ -19,17 +19,24 @@ pub(super) fn to_the_end(mut manager: Manager<Reporter>) -> Result<u8, Failure> 
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
     signals::listen(controller).map_err(Failure::machinery)?;
+    if let Some(problem) = manager.control_problem() {
+        let text = format!("no other gjob can act on this run: control socket: {problem}");
+        manager.handler_mut().say(&text);
+    }
     let result = manager.process_jobs();
     manager.handler_mut().finish();
     let end = result.map_err(Failure::machinery)?;
-    let summary = summary(&manager, end, began.elapsed());
-    manager.handler_mut().say(&summary);
-    Ok(exit::of_run(end, manager.all_done()))
+    if let Some(dir) = manager.run_dir() {
+        let summary = summary(dir.run(), manager.jobs(), end, began.elapsed());
+        manager.handler_mut().say(&summary);
+    }
+    let complete = manager.all_done() && !manager.handler().output_failed();
+    Ok(exit::of_run(end, complete))
 }
 
-fn summary(manager: &Manager<Reporter>, end: RunEnd, took: Duration) -> String {
-    let run = manager.run_dir().map(|dir| dir.run().to_string()).unwrap_or_default();
-    let count = |state: State| manager.jobs().iter().filter(|job| job.state == state).count();
+/// A run's last line.
+pub(super) fn summary(run: &RunId, jobs: &[Job], end: RunEnd, took: Duration) -> String {
+    let count = |state: State| jobs.iter().filter(|job| job.state == state).count();
     let left = count(State::Free) + count(State::Busy);
     let counts = [
         (count(State::Done), "done"),
@@ -45,7 +52,9 @@ fn summary(manager: &Manager<Reporter>, end: RunEnd, took: Duration) -> String {
     let why = match end {
         RunEnd::Complete => String::new(),
         RunEnd::MaxFails => " (stopped: too many have failed)".into(),
-        RunEnd::NoHosts => " (stopped: no host can be used)".into(),
+        RunEnd::NoHosts => {
+            format!(" (stopped: no host can be used; `gjob attach {run}` goes on)")
+        }
         RunEnd::Interrupted => format!(" (interrupted; `gjob attach {run}` goes on)"),
         RunEnd::Left => format!(" (left; `gjob attach {run}` goes on)"),
     };

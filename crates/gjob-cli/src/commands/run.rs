@@ -33,8 +33,8 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
         return dry_run(&entries, &specs).map_err(Failure::machinery);
     }
     let default_show = if args.command.is_empty() { Show::Failed } else { Show::All };
-    let reporter =
-        Reporter::new(&args.report, default_show, specs.len() as u64).map_err(Failure::input)?;
+    let reporter = Reporter::new(&args.report, default_show, specs.len() as u64, false)
+        .map_err(Failure::input)?;
     let network = hosts::network(&settings).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
     let specs = specs.into_iter().map(Arc::new).collect();

@@ -85,6 +85,8 @@ struct JobStatus {
     index: u32,
     name: Option<String>,
     state: State,
+    /// A user holds it.
+    paused: bool,
     host: Option<String>,
     id: Option<String>,
     attempt: u32,
@@ -146,8 +148,9 @@ fn job_status(row: JobRow, hosts: &[HostRow], managed: bool) -> JobStatus {
     let state = if row.state == State::Busy && away { State::Unknown } else { row.state };
     JobStatus {
         index: row.index,
-        name: row.name,
         state,
+        paused: is_held(&row),
+        name: row.name,
         host: host.map(|host| host.label.to_string()),
         id: row.id.map(|id| id.to_string()),
         attempt: row.attempt,
@@ -157,6 +160,11 @@ fn job_status(row: JobRow, hosts: &[HostRow], managed: bool) -> JobStatus {
         started: row.started.map(|at| at.to_string()),
         ended: row.ended.map(|at| at.to_string()),
     }
+}
+
+/// True when a user holds the job; one that has its outcome is not held any more.
+pub(super) fn is_held(row: &JobRow) -> bool {
+    row.paused && matches!(row.state, State::Free | State::Busy)
 }
 
 fn print_json(status: &Status) -> std::io::Result<()> {
@@ -178,6 +186,7 @@ fn print(status: &Status) -> std::io::Result<()> {
     for job in status.jobs.iter().flatten() {
         let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
         let reason = job.reason.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
+        let reason = if job.paused { format!("  paused{reason}") } else { reason };
         let (name, host, id) = (word(&job.name), word(&job.host), word(&job.id));
         writeln!(out, "{:>6}  {:<7}  {host}  {id}  {name}{reason}", job.index, job.state)?;
     }

@@ -1,15 +1,32 @@
-//! What hosts send is shown on a terminal without the escape sequences that
+//! What hosts send is shown on a terminal without the control sequences that
 //! could do more there than colour. Into a file or a pipe it goes as it is.
 
 use std::io::{self, Write};
 
-/// Passes bytes on; on a terminal, without control characters other than
-/// newline, tab, carriage return and colour sequences (`ESC [ … m`).
-pub(crate) struct Harmless<W> {
+/// Passes text on; on a terminal, without control characters other than
+/// newline, tab, carriage return and colour sequences (`ESC [ … m`), and
+/// without the characters that turn the direction of text around.
+pub(crate) struct Harmless<W: Write> {
     inner: W,
     terminal: bool,
-    /// An escape sequence that is not complete.
-    sequence: Vec<u8>,
+    /// The first bytes of a character that is not complete.
+    partial: Vec<u8>,
+    state: State,
+    /// True once a colour has passed: it is undone at the end.
+    coloured: bool,
+}
+
+/// Where in a control sequence the text is.
+enum State {
+    Text,
+    /// Behind ESC.
+    Escape,
+    /// In `ESC [ …`, which may be a colour.
+    Parameters(String),
+    /// In a string for the terminal, such as a window title, up to its end.
+    Command,
+    /// Behind an ESC in such a string.
+    CommandEscape,
 }
 
 /// Longer sequences than this are no colours.
@@ -17,34 +34,68 @@ const MAX_SEQUENCE: usize = 32;
 
 impl<W: Write> Harmless<W> {
     pub(crate) fn new(inner: W, terminal: bool) -> Self {
-        Harmless { inner, terminal, sequence: Vec::new() }
+        Harmless { inner, terminal, partial: Vec::new(), state: State::Text, coloured: false }
     }
 
-    fn filter(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut clean = Vec::with_capacity(bytes.len());
-        for &byte in bytes {
-            self.filter_byte(byte, &mut clean);
+    fn filter(&mut self, bytes: &[u8]) -> String {
+        let mut bytes = [std::mem::take(&mut self.partial).as_slice(), bytes].concat();
+        let complete = complete_length(&bytes);
+        self.partial = bytes.split_off(complete);
+        let mut clean = String::with_capacity(bytes.len());
+        for c in String::from_utf8_lossy(&bytes).chars() {
+            self.filter_char(c, &mut clean);
         }
         clean
     }
 
-    fn filter_byte(&mut self, byte: u8, clean: &mut Vec<u8>) {
-        match (self.sequence.as_slice(), byte) {
-            (_, 0x1b) => self.sequence = vec![byte],
-            ([], b'\n' | b'\t' | b'\r') => clean.push(byte),
-            ([], 0..=0x1f | 0x7f) => {}
-            ([], _) => clean.push(byte),
-            ([_], b'[') => self.sequence.push(byte),
-            ([_, b'[', ..], b'0'..=b'9' | b';' | b':') if self.sequence.len() < MAX_SEQUENCE => {
-                self.sequence.push(byte);
+    fn filter_char(&mut self, c: char, clean: &mut String) {
+        self.state = match (std::mem::replace(&mut self.state, State::Text), c) {
+            (State::Command | State::CommandEscape, '\u{7}') => State::Text,
+            (State::CommandEscape, '\\') => State::Text,
+            (State::Command | State::CommandEscape, '\u{1b}') => State::CommandEscape,
+            (State::Command | State::CommandEscape, _) => State::Command,
+            (_, '\u{1b}') => State::Escape,
+            (State::Escape, '[') => State::Parameters(String::new()),
+            (State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::Command,
+            (State::Escape, _) => State::Text,
+            (State::Parameters(mut seen), '0'..='9' | ';' | ':') if seen.len() < MAX_SEQUENCE => {
+                seen.push(c);
+                State::Parameters(seen)
             }
-            ([_, b'[', ..], b'm') => {
-                clean.append(&mut self.sequence);
-                clean.push(byte);
+            (State::Parameters(seen), 'm') => {
+                self.coloured = true;
+                clean.push_str("\u{1b}[");
+                clean.push_str(&seen);
+                clean.push('m');
+                State::Text
             }
             // Any other sequence ends here and is left out.
-            (_, _) => self.sequence.clear(),
+            (State::Parameters(_), _) => State::Text,
+            (State::Text, c) => {
+                if is_harmless(c) {
+                    clean.push(c);
+                }
+                State::Text
+            }
+        };
+    }
+}
+
+fn is_harmless(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
+    matches!(c, '\n' | '\t' | '\r') || !(c.is_control() || turns)
+}
+
+/// How many bytes there are without a last character that is cut off.
+fn complete_length(bytes: &[u8]) -> usize {
+    match bytes.utf8_chunks().last() {
+        Some(chunk) if !chunk.invalid().is_empty() => {
+            let cut = chunk.invalid();
+            let more_to_come = std::str::from_utf8(cut).is_err_and(|e| e.error_len().is_none());
+            if more_to_come { bytes.len() - cut.len() } else { bytes.len() }
         }
+        _ => bytes.len(),
     }
 }
 
@@ -54,7 +105,7 @@ impl<W: Write> Write for Harmless<W> {
             return self.inner.write(bytes);
         }
         let clean = self.filter(bytes);
-        self.inner.write_all(&clean)?;
+        self.inner.write_all(clean.as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -63,26 +114,47 @@ impl<W: Write> Write for Harmless<W> {
     }
 }
 
+impl<W: Write> Drop for Harmless<W> {
+    fn drop(&mut self) {
+        if self.coloured {
+            // A terminal that is gone needs no reset.
+            let _ = self.inner.write_all(b"\x1b[0m").and_then(|()| self.inner.flush());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shown(text: &str, terminal: bool) -> String {
-        let mut out = Harmless::new(Vec::new(), terminal);
-        // Byte by byte: a sequence may be cut anywhere.
-        text.bytes().for_each(|byte| out.write_all(&[byte]).unwrap());
-        String::from_utf8(out.inner).unwrap()
+    fn shown(text: &[u8], terminal: bool) -> String {
+        let mut shown = Vec::new();
+        let mut out = Harmless::new(&mut shown, terminal);
+        // Byte by byte: a sequence and a character may be cut anywhere.
+        text.iter().for_each(|byte| out.write_all(&[*byte]).unwrap());
+        drop(out);
+        String::from_utf8(shown).unwrap()
     }
 
     #[test]
-    fn colours_pass_and_everything_else_is_left_out() {
-        assert_eq!(shown("\x1b[1;31mred\x1b[0m\n", true), "\x1b[1;31mred\x1b[0m\n");
-        assert_eq!(shown("a\x1b[2Jb\x1b]0;titlec\x07d\x08e", true), "ab0;titlecde");
-        assert_eq!(shown("ünïcode\tok\r\n", true), "ünïcode\tok\r\n");
+    fn colours_pass_and_are_undone_at_the_end() {
+        assert_eq!(shown(b"\x1b[1;31mred\n", true), "\x1b[1;31mred\n\x1b[0m");
+    }
+
+    #[test]
+    fn everything_else_that_controls_a_terminal_is_left_out() {
+        assert_eq!(shown(b"a\x1b[2Jb\x1b]0;title\x07c\x1bP1q\x1b\\d\x08e", true), "abcde");
+        assert_eq!(shown(b"A\xc2\x9b2JB\xc2\x9d0;t\x07C\xe2\x80\xaeD", true), "A2JB0;tCD");
+        assert_eq!(shown(b"x\x9b2Jy", true), "x\u{fffd}2Jy");
+    }
+
+    #[test]
+    fn text_of_any_language_passes() {
+        assert_eq!(shown("ünïcode 日本 🎉\tok\r\n".as_bytes(), true), "ünïcode 日本 🎉\tok\r\n");
     }
 
     #[test]
     fn a_pipe_gets_the_bytes_as_they_are() {
-        assert_eq!(shown("a\x1b[2Jb\x07", false), "a\x1b[2Jb\x07");
+        assert_eq!(shown(b"a\x1b[2Jb\x07", false), "a\x1b[2Jb\x07");
     }
 }

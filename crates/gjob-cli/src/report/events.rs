@@ -1,8 +1,7 @@
 //! `--events FILE`: every event as one line of JSON.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{BufWriter, Write};
 
 use gjob_core::Event;
 
@@ -10,8 +9,8 @@ use gjob_core::Event;
 pub(crate) struct EventFile(BufWriter<File>);
 
 impl EventFile {
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        Ok(EventFile(BufWriter::new(super::create(path)?)))
+    pub(crate) fn new(file: File) -> Self {
+        EventFile(BufWriter::new(file))
     }
 
     pub(crate) fn write(&mut self, event: &Event) {

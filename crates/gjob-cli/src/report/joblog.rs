@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 
 use gjob_core::{Ending, Job};
 
@@ -12,10 +11,14 @@ pub(crate) struct JobLogFile(BufWriter<File>);
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 impl JobLogFile {
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let mut file = BufWriter::new(super::create(path)?);
-        file.write_all(HEADER.as_bytes())?;
-        file.flush()?;
+    /// Writes the header, unless there is something in the file already.
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        let empty = file.metadata()?.len() == 0;
+        let mut file = BufWriter::new(file);
+        if empty {
+            file.write_all(HEADER.as_bytes())?;
+            file.flush()?;
+        }
         Ok(JobLogFile(file))
     }
 

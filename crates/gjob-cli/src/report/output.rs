@@ -2,13 +2,16 @@
 //! order they end or (`-k`) in the order of the jobs.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 
 use gjob::network::Fetched;
 use gjob_core::Job;
 use gjob_core::wire::Stream;
 
 use super::escape::Harmless;
+
+/// A longer line is shown in pieces, bytes.
+const MAX_LINE: u64 = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Printer {
@@ -17,6 +20,9 @@ pub(crate) struct Printer {
     /// The job whose turn it is.
     next: u32,
     held: BTreeMap<u32, Held>,
+    failed: bool,
+    /// Streams that nobody reads any more.
+    closed: Vec<Stream>,
 }
 
 /// A job's output that waits for its turn.
@@ -28,7 +34,14 @@ struct Held {
 
 impl Printer {
     pub(crate) fn new(keep_order: bool, tag: bool) -> Self {
-        Printer { keep_order, tag, next: 0, held: BTreeMap::new() }
+        Printer {
+            keep_order,
+            tag,
+            next: 0,
+            held: BTreeMap::new(),
+            failed: false,
+            closed: Vec::new(),
+        }
     }
 
     /// Prints a job's output, or keeps it for its turn. Returns what went wrong.
@@ -36,12 +49,12 @@ impl Printer {
         let name = || job.name().map_or_else(|| job.index.to_string(), str::to_owned);
         let held = Held { tag: self.tag.then(name), outputs };
         if !self.keep_order {
-            return held.print();
+            return self.print(held);
         }
         self.held.insert(job.index, held);
         let mut problems = Vec::new();
         while let Some(held) = self.held.remove(&self.next) {
-            problems.extend(held.print());
+            problems.extend(self.print(held));
             self.next += 1;
         }
         problems
@@ -49,52 +62,91 @@ impl Printer {
 
     /// Prints what still waits: jobs before it have no outcome.
     pub(crate) fn finish(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.held).into_values().flat_map(Held::print).collect()
+        let held = std::mem::take(&mut self.held);
+        held.into_values().flat_map(|held| self.print(held)).collect()
     }
-}
 
-impl Held {
-    fn print(self) -> Vec<String> {
-        let tag = self.tag.as_deref();
-        let mut outputs = self.outputs;
+    /// True when something could not be written.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn print(&mut self, held: Held) -> Vec<String> {
+        let mut outputs = held.outputs;
         outputs.sort_by_key(|fetched| fetched.stream == Stream::Stderr);
-        outputs.into_iter().filter_map(|fetched| print(tag, fetched).err()).collect()
+        let mut problems = Vec::new();
+        for fetched in outputs {
+            if self.closed.contains(&fetched.stream) {
+                continue;
+            }
+            if let Err(problem) = print(held.tag.as_deref(), fetched) {
+                self.failed = true;
+                problems.push(problem.text);
+                // Nobody reads it any more: saying so once is enough.
+                self.closed.extend(problem.closed);
+            }
+        }
+        problems
     }
 }
 
-fn print(tag: Option<&str>, fetched: Fetched) -> Result<(), String> {
+/// Why an output is not shown.
+struct Problem {
+    text: String,
+    /// The stream, if nothing more can be written there.
+    closed: Option<Stream>,
+}
+
+fn print(tag: Option<&str>, fetched: Fetched) -> Result<(), Problem> {
     let Fetched { id, stream, output } = fetched;
     let what = match stream {
         Stream::Stdout => "output",
         Stream::Stderr => "error output",
     };
-    let output = output.map_err(|reason| format!("the {what} of {id} can't be had: {reason}"))?;
+    let output = output.map_err(|reason| Problem {
+        text: format!("the {what} of {id} can't be had: {reason}"),
+        closed: None,
+    })?;
     let written = match stream {
         Stream::Stdout => {
             let stdout = io::stdout();
             let terminal = stdout.is_terminal();
-            copy(tag, output, &mut Harmless::new(stdout.lock(), terminal))
+            copy(tag, false, output, &mut Harmless::new(stdout.lock(), terminal))
         }
         Stream::Stderr => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            copy(tag, output, &mut Harmless::new(stderr.lock(), terminal))
+            copy(tag, true, output, &mut Harmless::new(stderr.lock(), terminal))
         }
     };
-    written.map_err(|error| format!("the {what} of {id} can't be written: {error}"))
+    written.map_err(|error| Problem {
+        text: format!("the {what} of {id} can't be written: {error}"),
+        closed: (error.kind() == io::ErrorKind::BrokenPipe).then_some(stream),
+    })
 }
 
-fn copy(tag: Option<&str>, output: impl io::Read, to: &mut impl Write) -> io::Result<()> {
+/// Copies an output. With a tag before each line, or among lines of gjob's own
+/// (`whole_lines`), its last line is ended if it is not.
+fn copy(
+    tag: Option<&str>,
+    whole_lines: bool,
+    output: impl io::Read,
+    to: &mut impl Write,
+) -> io::Result<()> {
     let mut output = BufReader::new(output);
-    let Some(tag) = tag else {
-        io::copy(&mut output, to)?;
-        return to.flush();
-    };
     let mut line = Vec::new();
-    while output.read_until(b'\n', &mut line)? > 0 {
-        to.write_all(tag.as_bytes())?;
-        to.write_all(b"\t")?;
+    let mut to = BufWriter::new(to);
+    while output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? > 0 {
+        if let Some(tag) = tag {
+            to.write_all(tag.as_bytes())?;
+            to.write_all(b"\t")?;
+        }
         to.write_all(&line)?;
+        let ended = line.last() == Some(&b'\n');
+        let last = !ended && output.fill_buf()?.is_empty();
+        if (tag.is_some() && !ended) || (whole_lines && last) {
+            to.write_all(b"\n")?;
+        }
         line.clear();
     }
     to.flush()

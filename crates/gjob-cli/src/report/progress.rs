@@ -52,6 +52,18 @@ impl Progress {
         }
     }
 
+    /// A job that had failed is to be done again.
+    pub(crate) fn job_reopened(&mut self) {
+        match self {
+            Progress::Lines(_) => {}
+            Progress::Bar(bar) => {
+                bar.failed = bar.failed.saturating_sub(1);
+                bar.bar.set_position(bar.bar.position().saturating_sub(1));
+                bar.show();
+            }
+        }
+    }
+
     pub(crate) fn sleep(&mut self) {
         match self {
             Progress::Lines(log) => log.handle_sleep(),

@@ -88,6 +88,7 @@ impl Scheduler {
     }
 
     pub(super) fn add_stray(&mut self, host: HostIx, key: Key) {
+        self.unbegun.remove(&key.index);
         self.hosts[host.at()].strays.insert(key);
         self.strays.entry(key.index).or_default().push((host, key.attempt));
     }

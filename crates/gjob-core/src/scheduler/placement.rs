@@ -174,7 +174,11 @@ impl Scheduler {
 
     fn assign(&mut self, now: Duration, index: u32, host: HostIx) -> Key {
         let job = &mut self.jobs[index as usize];
-        job.attempt += 1;
+        let reused = self.unbegun.get(&index).is_some_and(|hosts| !hosts.contains(&host));
+        if !reused {
+            self.unbegun.remove(&index);
+            job.attempt += 1;
+        }
         let key = Key::new(index, job.attempt);
         self.hosts[host.at()].take(index);
         self.set_job_state(index, JobState::Assigned { host, since: now });

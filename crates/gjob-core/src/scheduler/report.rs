@@ -50,6 +50,9 @@ impl Scheduler {
     }
 
     fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {
+        if !matches!(record, Record::Withdrawn { .. }) {
+            self.unbegun.remove(&key.index);
+        }
         match record {
             Record::Log { .. } => {}
             Record::Started { id, at, .. } => self.started(host, key, id, at),
@@ -201,6 +204,7 @@ impl Scheduler {
     fn withdrawn(&mut self, host: HostIx, key: Key) {
         let label = self.label(host);
         self.emit(EventKind::JobWithdrawn { key, host: label });
+        self.unbegun.entry(key.index).or_default().push(host);
         if self.jobs[key.index as usize].kill {
             self.end_job(key.index, State::Error, Some(Cause::Killed.to_string()));
         } else {

@@ -2,6 +2,8 @@
 //! scheduler decides, the store commits, the handler hears of it, the network
 //! is told. In that order, for a batch at a time.
 
+mod requests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,8 @@ use gjob_core::event::{EventKind, RunEnd};
 use gjob_core::scheduler::{Action, HostIx, JobInit, Scheduler};
 use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, State};
 
+use self::requests::Waiter;
+use super::control::{Act, Control};
 use super::controller::{Controller, Wish};
 use super::job_table::JobTable;
 use super::outputs::Outputs;
@@ -30,6 +34,9 @@ const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Engine {
     dir: RunDir,
+    /// Before the store, whose lock its socket needs.
+    control: Control,
+    waiters: Vec<Waiter>,
     store: Store,
     scheduler: Scheduler,
     network: Network,
@@ -41,6 +48,8 @@ pub(super) struct Engine {
     /// Since somebody last asked.
     jobs_ended: u32,
     controller: Controller,
+    /// It only acts on some jobs for a moment: nothing is launched.
+    acts_alone: bool,
     /// Events settled but not committed.
     events: Vec<Event>,
     offsets: Vec<LogOffset>,
@@ -59,14 +68,43 @@ impl Engine {
         let inputs = hash_inputs(&specs)?;
         let dir = state.create_run(now())?;
         let json = serde_json::to_string(settings)?;
-        let store = Store::create(&dir, &json, &network.get_hosts(), &specs)?;
+        let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
         let jobs = JobTable::new(specs);
         let inits = jobs.all().iter().map(|job| JobInit::new(job.spec.retries.unwrap_or(0)));
         let scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
-        Engine::begin(dir, store, scheduler, network, jobs, inputs, false)
+        let mut engine = Engine::begin(dir, store, scheduler, network, jobs, false);
+        engine.open(inputs)?;
+        engine.listen();
+        Ok(engine)
     }
 
     pub(super) fn attach(dir: &RunDir, network: Network) -> Result<Self, ManagerError> {
+        let mut engine = Engine::restore(dir, network)?;
+        engine.open(engine.store.inputs()?)?;
+        engine.listen();
+        Ok(engine)
+    }
+
+    /// Takes a run up to act on some of its jobs only. Hosts are reached if
+    /// they have some of these jobs.
+    pub(super) fn act_alone(
+        dir: &RunDir,
+        network: Network,
+        act: Act,
+        jobs: &[u32],
+    ) -> Result<Self, ManagerError> {
+        let mut engine = Engine::restore(dir, network)?;
+        engine.acts_alone = true;
+        let busy = |index: &u32| {
+            engine.jobs.all().get(*index as usize).is_some_and(|job| job.state == State::Busy)
+        };
+        if act != Act::Retry && jobs.iter().any(busy) {
+            engine.open(Inputs::default())?;
+        }
+        Ok(engine)
+    }
+
+    fn restore(dir: &RunDir, network: Network) -> Result<Self, ManagerError> {
         let store = Store::take_up(dir)?;
         let labels = network.get_hosts();
         let saved: Vec<HostLabel> = store.hosts()?.into_iter().map(|host| host.label).collect();
@@ -82,35 +120,34 @@ impl Engine {
             .map(|(row, spec)| row.to_init(spec.retries.unwrap_or(0)))
             .collect();
         let jobs = JobTable::restore(rows, specs, &labels);
-        let inputs = hash_inputs(&jobs.specs_without_outcome())?;
         let mut scheduler = Scheduler::new(settings.scheduler(), labels, inits);
         for (host, key) in store.strays()? {
             scheduler.add_abandoned(host, key);
         }
-        Engine::begin(dir.clone(), store, scheduler, network, jobs, inputs, true)
+        Ok(Engine::begin(dir.clone(), store, scheduler, network, jobs, true))
     }
 
+    /// Nothing is given out before somebody says so.
     fn begin(
         dir: RunDir,
         store: Store,
-        scheduler: Scheduler,
-        mut network: Network,
+        mut scheduler: Scheduler,
+        network: Network,
         jobs: JobTable,
-        inputs: Inputs,
         attached: bool,
-    ) -> Result<Self, ManagerError> {
+    ) -> Self {
+        scheduler.hold();
         let labels = network.get_hosts();
-        let offsets: Vec<u64> = store.hosts()?.into_iter().map(|host| host.offset).collect();
-        network.open(dir.run(), store.epoch()?, &offsets, inputs)?;
         let began = EventKind::RunBegan {
             run: dir.run().clone(),
             jobs: jobs.all().len() as u32,
             hosts: labels.len() as u32,
             attached,
         };
-        let controller = Controller::new(network.waker());
-        let mut engine = Engine {
+        Engine {
             dir,
+            control: Control::default(),
+            waiters: Vec::new(),
             store,
             scheduler,
             network,
@@ -120,14 +157,42 @@ impl Engine {
             outputs: Outputs::default(),
             stopped: None,
             jobs_ended: 0,
-            controller,
+            controller: Controller::new(None),
+            acts_alone: false,
             events: vec![event_at(began)],
             offsets: Vec::new(),
             orders: Vec::new(),
-        };
-        // Nothing is given out before somebody says so.
-        engine.scheduler.hold();
-        Ok(engine)
+        }
+    }
+
+    /// Opens the links.
+    fn open(&mut self, inputs: Inputs) -> Result<(), ManagerError> {
+        let offsets: Vec<u64> = self.store.hosts()?.into_iter().map(|host| host.offset).collect();
+        self.network.open(self.dir.run(), self.store.epoch()?, &offsets, inputs)?;
+        self.controller = Controller::new(self.network.waker());
+        Ok(())
+    }
+
+    /// Lets other processes ask.
+    fn listen(&mut self) {
+        if let Some(waker) = self.network.waker() {
+            self.control = Control::listen(&self.dir, waker);
+        }
+    }
+
+    /// Why other processes can't ask.
+    pub(super) fn control_problem(&self) -> Option<&str> {
+        self.control.problem()
+    }
+
+    /// Goes, and leaves what runs running.
+    pub(super) fn leave(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+        // With nothing left to do the run is complete, not left.
+        self.scheduler.handle_timeout(self.now());
+        self.scheduler.handle_leave();
+        self.settle(handler)?;
+        let end = self.stopped.map_or(RunEnd::Left, |(end, _)| end);
+        self.close(end)
     }
 
     /// Lets the scheduler give out every job.
@@ -171,6 +236,7 @@ impl Engine {
 
     /// Closes the links and the books.
     pub(super) fn close(&mut self, end: RunEnd) -> Result<(), ManagerError> {
+        self.control.close();
         self.network.close();
         let word = serde_json::to_value(end)?;
         Ok(self.store.set_ended(word.as_str().unwrap_or_default())?)
@@ -184,7 +250,7 @@ impl Engine {
         handler: &mut impl Handler,
     ) -> Result<bool, ManagerError> {
         let due = self.scheduler.poll_timeout().map(|due| due.saturating_sub(self.now()));
-        let wait = due.map_or(wait, |due| due.min(wait));
+        let wait = due.into_iter().chain(self.requests_due()).fold(wait, Duration::min);
         let mut anything = false;
         let mut next = self.network.next(wait);
         for _ in 0..BATCH {
@@ -197,11 +263,13 @@ impl Engine {
             self.take(host, report, handler);
         }
         self.heed_controller();
+        self.heed_requests(handler)?;
         let now = self.now();
         if self.scheduler.poll_timeout().is_some_and(|due| due <= now) {
             self.scheduler.handle_timeout(now);
         }
         self.settle(handler)?;
+        self.answer_requests();
         Ok(anything || due == Some(wait))
     }
 
@@ -248,7 +316,7 @@ impl Engine {
     }
 
     /// Carries out what the scheduler has decided: commit, tell, act.
-    fn settle(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+    pub(super) fn settle(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
         while let Some(action) = self.scheduler.poll_action() {
             match action {
                 Action::Emit(kind) => self.events.push(event_at(kind)),
@@ -273,6 +341,7 @@ impl Engine {
 
     fn tell(&mut self, event: &Event, handler: &mut impl Handler) {
         self.jobs.apply(&event.kind);
+        self.control.tell(event);
         handler.handle_event(event, self.jobs.all());
         match &event.kind {
             EventKind::JobStarted { key, .. } => {
@@ -292,6 +361,7 @@ impl Engine {
     fn carry_out(&mut self, order: &Action) {
         match *order {
             Action::Emit(_) => {}
+            Action::Launch { .. } if self.acts_alone => {}
             Action::Launch { host, key } => {
                 let job = &self.jobs[key.index];
                 self.network.launch(host, key, &job.spec);

@@ -40,3 +40,15 @@ pub enum ManagerError {
     #[error("run settings can't be read: {0}")]
     Settings(#[from] serde_json::Error),
 }
+
+impl ManagerError {
+    /// True when another process manages the run.
+    #[must_use]
+    pub fn is_managed_already(&self) -> bool {
+        matches!(
+            self,
+            ManagerError::Store(StoreError::RunDir(RunDirError::Locked { .. }))
+                | ManagerError::RunDir(RunDirError::Locked { .. })
+        )
+    }
+}

@@ -47,10 +47,12 @@ impl JobTable {
         &self.jobs
     }
 
-    /// What is still to be done.
-    pub(super) fn specs_without_outcome(&self) -> Vec<Arc<JobSpec>> {
-        let open = self.jobs.iter().filter(|job| matches!(job.state, State::Free | State::Busy));
-        open.map(|job| Arc::clone(&job.spec)).collect()
+    /// True when a job has its outcome.
+    pub(super) fn has_outcome(&self, index: u32) -> bool {
+        self.jobs.get(index as usize).is_some_and(|job| match job.state {
+            State::Done | State::Error | State::Unknown => true,
+            State::Free | State::Busy => false,
+        })
     }
 
     /// Carries an event over to its job.

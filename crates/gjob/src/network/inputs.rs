@@ -1,56 +1,18 @@
 //! The local files that jobs need: hashed once each, before anything starts.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gjob_core::JobSpec;
 use gjob_core::spec::base_name;
 use gjob_core::wire::{BlobHash, Input};
 
-/// A file that can't be sent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InputError {
-    /// It can't be read.
-    #[error("file {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What went wrong.
-        source: io::Error,
-    },
-    /// Something else than a file.
-    #[error("file {path} is {found}: a regular file is accepted")]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-        /// What it is.
-        found: &'static str,
-    },
-    /// Somebody writes to it.
-    #[error("file {path} changed while it was read: it must stay as it is until the jobs are done")]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
-}
-
-/// One file as it is to be sent.
-#[derive(Clone, Debug)]
-pub(super) struct Source {
-    pub(super) path: PathBuf,
-    pub(super) hash: BlobHash,
-    pub(super) size: u64,
-    mode: u32,
-}
+use crate::input_file::{InputError, InputFile};
 
 /// Every file that some job needs.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    by_path: HashMap<String, Source>,
+    by_path: HashMap<String, InputFile>,
     /// A path of each content.
     by_hash: HashMap<BlobHash, String>,
 }
@@ -67,7 +29,7 @@ impl Inputs {
             if inputs.by_path.contains_key(path) {
                 continue;
             }
-            match hash_file(Path::new(path)) {
+            match InputFile::hash(Path::new(path)) {
                 Ok(source) => inputs.add(path, source),
                 Err(error) => errors.push(error),
             }
@@ -75,12 +37,25 @@ impl Inputs {
         if errors.is_empty() { Ok(inputs) } else { Err(errors) }
     }
 
+    /// The files of a run that was made before.
+    #[must_use]
+    pub fn restore(files: Vec<(String, InputFile)>) -> Self {
+        let mut inputs = Inputs::default();
+        files.into_iter().for_each(|(path, file)| inputs.add(&path, file));
+        inputs
+    }
+
+    /// Each path that jobs name, with its file.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &InputFile)> {
+        self.by_path.iter().map(|(path, file)| (path.as_str(), file))
+    }
+
     pub(super) fn extend(&mut self, other: Inputs) {
         self.by_path.extend(other.by_path);
         self.by_hash.extend(other.by_hash);
     }
 
-    fn add(&mut self, path: &str, source: Source) {
+    fn add(&mut self, path: &str, source: InputFile) {
         self.by_hash.insert(source.hash, path.to_owned());
         self.by_path.insert(path.to_owned(), source);
     }
@@ -97,41 +72,7 @@ impl Inputs {
     }
 
     /// Where a blob's content is found here.
-    pub(super) fn source(&self, hash: &BlobHash) -> Option<&Source> {
+    pub(super) fn source(&self, hash: &BlobHash) -> Option<&InputFile> {
         self.by_path.get(self.by_hash.get(hash)?)
-    }
-}
-
-fn hash_file(path: &Path) -> Result<Source, InputError> {
-    let fail = |source| InputError::Io { path: path.to_owned(), source };
-    let before = std::fs::metadata(path).map_err(fail)?;
-    if !before.is_file() {
-        let found = describe(before.file_type());
-        return Err(InputError::NotAFile { path: path.to_owned(), found });
-    }
-    let mut hasher = blake3::Hasher::new();
-    let mut file = File::open(path).map_err(fail)?;
-    let read = io::copy(&mut file, &mut hasher).map_err(fail)?;
-    let after = file.metadata().map_err(fail)?;
-    let stamp =
-        |meta: &std::fs::Metadata| (meta.len(), meta.mtime(), meta.mtime_nsec(), meta.ino());
-    if stamp(&before) != stamp(&after) || read != after.len() {
-        return Err(InputError::Changed { path: path.to_owned() });
-    }
-    let hash = BlobHash(*hasher.finalize().as_bytes());
-    let path = std::path::absolute(path).map_err(fail)?;
-    Ok(Source { path, hash, size: read, mode: after.mode() & 0o777 })
-}
-
-fn describe(kind: std::fs::FileType) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    if kind.is_dir() {
-        "a directory"
-    } else if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
     }
 }

@@ -118,7 +118,12 @@ impl Open {
         self.runtime.shutdown_timeout(Duration::from_millis(100));
     }
 
-    /// Adds the files of a job launched by hand.
+    /// True when every file of a job is known.
+    pub(super) fn has_inputs(&self, spec: &JobSpec) -> bool {
+        self.inputs.of(spec).len() == spec.files.len()
+    }
+
+    /// Adds the files of a job.
     pub(super) fn add_inputs(&mut self, inputs: Inputs) {
         self.inputs.extend(inputs);
     }
@@ -215,7 +220,12 @@ impl Open {
                 self.take_steps(host, steps);
             }
             FromAgent::BlobFailed { hash, reason } => {
-                let steps = member.staging.failed(hash, &reason, Scope::Host);
+                // A file that is changed while it is sent is not the host's fault.
+                let changed = self.inputs.source(&hash).map(|file| file.check_content());
+                let steps = match changed {
+                    Some(Err(error)) => member.staging.failed(hash, &error.to_string(), Scope::Job),
+                    _ => member.staging.failed(hash, &reason, Scope::Host),
+                };
                 self.take_steps(host, steps);
             }
             FromAgent::Data { request, bytes, size } if bytes.len() <= CHUNK => {

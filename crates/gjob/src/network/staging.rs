@@ -67,8 +67,13 @@ impl Staging {
                 self.under_way.remove(&hash);
                 self.present.insert(hash);
             } else if let Some(source) = inputs.source(&hash) {
-                let (path, size) = (source.path.clone(), source.size);
-                steps.push(Step::Command(LinkCommand::SendBlob { hash, path, size }));
+                match source.check() {
+                    Ok(()) => {
+                        let (path, size) = (source.path.clone(), source.size);
+                        steps.push(Step::Command(LinkCommand::SendBlob { hash, path, size }));
+                    }
+                    Err(error) => steps.extend(self.failed(hash, &error.to_string(), Scope::Job)),
+                }
             }
         }
         steps.extend(self.release());

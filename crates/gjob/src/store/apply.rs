@@ -141,7 +141,7 @@ fn assigned(
     at: i64,
 ) -> Result<(), rusqlite::Error> {
     tx.prepare_cached(
-        "INSERT INTO attempts (idx, attempt, host, assigned)
+        "INSERT OR REPLACE INTO attempts (idx, attempt, host, assigned)
          SELECT ?1, ?2, ix, ?4 FROM hosts WHERE label = ?3",
     )?
     .execute(params![key.index, key.attempt, host.as_str(), at])?;

@@ -178,7 +178,7 @@ impl Store {
         })
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         row: impl FnMut(&Row<'_>) -> Result<T, rusqlite::Error>,

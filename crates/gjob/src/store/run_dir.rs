@@ -200,7 +200,11 @@ impl RunDir {
     /// When the lock can't be looked at.
     pub fn is_managed(&self) -> Result<bool, RunDirError> {
         let path = self.path.join("lock");
-        let file = self.lock_file(&path)?;
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(io_error(&path)(e)),
+        };
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(false),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),

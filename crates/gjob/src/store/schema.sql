@@ -36,6 +36,16 @@ CREATE TABLE jobs (
     ended       INTEGER
 );
 
+CREATE TABLE inputs (
+    path        TEXT PRIMARY KEY,  -- as jobs name it
+    file        BLOB NOT NULL,     -- where that was
+    hash        TEXT NOT NULL,     -- blake3, hexadecimal
+    size        INTEGER NOT NULL,
+    mode        INTEGER NOT NULL,
+    mtime_ns    INTEGER NOT NULL,
+    ino         INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE attempts (
     idx         INTEGER NOT NULL REFERENCES jobs(idx),
     attempt     INTEGER NOT NULL,

@@ -88,7 +88,7 @@ fn lives() -> Vec<EventKind> {
 fn the_tables_are_the_fold_of_the_events() {
     let (_temp, dir) = temp_run();
     let hosts = [host(0), host(1)];
-    let mut store = Store::create(&dir, "{}", &hosts, &specs(8)).unwrap();
+    let mut store = Store::create(&dir, "{}", &hosts, &specs(8), &Inputs::default()).unwrap();
     let mut folded = vec![JobInit::new(3); 8];
     for kind in lives() {
         if let Some(key) = kind.key() {
@@ -109,7 +109,9 @@ fn the_tables_are_the_fold_of_the_events() {
 #[test]
 fn a_reader_sees_what_a_writer_has_committed() {
     let (_temp, dir) = temp_run();
-    let mut writer = Store::create(&dir, "{\"a\":1}", &[host(0), host(1)], &specs(5)).unwrap();
+    let mut writer =
+        Store::create(&dir, "{\"a\":1}", &[host(0), host(1)], &specs(5), &Inputs::default())
+            .unwrap();
     let events: Vec<Event> =
         lives().into_iter().take(4).map(|kind| Event { at: Timestamp(1), kind }).collect();
     writer.commit(&events, &[LogOffset { host: 1, offset: 77 }]).unwrap();
@@ -127,7 +129,7 @@ fn a_reader_sees_what_a_writer_has_committed() {
 #[test]
 fn a_run_has_one_manager_at_a_time() {
     let (_temp, dir) = temp_run();
-    let store = Store::create(&dir, "{}", &[host(0)], &specs(1)).unwrap();
+    let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
     assert!(dir.is_managed().unwrap());
     let refused = Store::take_up(&dir).unwrap_err().to_string();
     assert_eq!(refused, "run 2026-11-22-1 is managed by another gjob process");
@@ -140,7 +142,7 @@ fn a_run_has_one_manager_at_a_time() {
 #[test]
 fn another_versions_database_names_both_versions() {
     let (_temp, dir) = temp_run();
-    let store = Store::create(&dir, "{}", &[host(0)], &specs(1)).unwrap();
+    let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
     store.db.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
     let error = Store::read(&dir).unwrap_err().to_string();
@@ -151,7 +153,7 @@ fn another_versions_database_names_both_versions() {
 fn a_database_is_for_its_user_alone() {
     use std::os::unix::fs::PermissionsExt;
     let (_temp, dir) = temp_run();
-    let _store = Store::create(&dir, "{}", &[host(0)], &specs(1)).unwrap();
+    let _store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(dir.path()), 0o700);
     assert_eq!(mode(&dir.database()), 0o600);
@@ -167,4 +169,16 @@ fn runs_are_numbered_on_within_a_day() {
     assert_eq!(ids[0], "2026-11-22-1");
     assert_eq!(ids[10], "2026-11-22-11");
     assert!(matches!(state.find(None), Err(RunDirError::NoRuns { .. })));
+}
+
+#[test]
+fn files_are_kept_as_they_were() {
+    let (temp, dir) = temp_run();
+    let path = temp.path().join("input");
+    std::fs::write(&path, "content").unwrap();
+    let spec = JobSpec::new(["true"]).unwrap().files([path.to_str().unwrap()]);
+    let inputs = Inputs::hash([&spec]).unwrap();
+    let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &inputs).unwrap();
+    let kept = store.inputs().unwrap();
+    assert!(kept.files().eq(inputs.files()));
 }

@@ -1,0 +1,89 @@
+//! How long a running job may still run by its run's lease. The timer is one of
+//! `CLOCK_BOOTTIME`: a host that has slept ends the job as soon as it wakes.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::Timespec;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
+
+use crate::host;
+use crate::lease::Lease;
+
+/// A job's term; without end where there is no lease.
+#[derive(Debug)]
+pub(crate) struct Term<'a> {
+    lease: Option<&'a Lease>,
+    /// When to look at the lease again, milliseconds since boot.
+    until_ms: Option<u64>,
+    /// None without an end, and where the kernel has no such timers.
+    timer: Option<OwnedFd>,
+}
+
+impl<'a> Term<'a> {
+    /// The term of a job that starts now.
+    pub(crate) fn new(lease: Option<&'a Lease>) -> Self {
+        let mut term = Term { lease, until_ms: None, timer: None };
+        if let Some(lease) = lease {
+            // One that can't be read is no leave.
+            term.end_at(lease.until_ms().unwrap_or(Some(0)));
+        }
+        term
+    }
+
+    /// Reads the lease again: it may have been made shorter.
+    pub(crate) fn refresh(&mut self) {
+        // What can't be read now is read at the end that is known.
+        if let Some(Ok(until_ms)) = self.lease.map(Lease::until_ms) {
+            self.end_at(until_ms);
+        }
+    }
+
+    /// True, once, when it has run out: at its end the lease is read again,
+    /// and what can't be read was not made longer.
+    pub(crate) fn has_run_out(&mut self) -> bool {
+        if self.time_left() != Some(Duration::ZERO) {
+            return false;
+        }
+        self.refresh();
+        if self.time_left() != Some(Duration::ZERO) {
+            return false;
+        }
+        *self = Term { lease: None, until_ms: None, timer: None };
+        true
+    }
+
+    /// Until its end, as far as is known.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let left = self.until_ms?.saturating_sub(host::since_boot_ms());
+        Some(Duration::from_millis(left))
+    }
+
+    /// What becomes readable at its end.
+    pub(crate) fn pollable(&self) -> Option<BorrowedFd<'_>> {
+        self.timer.as_ref().map(|timer| timer.as_fd())
+    }
+
+    fn end_at(&mut self, until_ms: Option<u64>) {
+        if until_ms != self.until_ms {
+            self.until_ms = until_ms;
+            self.timer = until_ms.and_then(timer_at);
+        }
+    }
+}
+
+/// A timer that fires at a time since boot.
+fn timer_at(at_ms: u64) -> Option<OwnedFd> {
+    let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+    let timer = timerfd_create(TimerfdClockId::Boottime, flags).ok()?;
+    let it_value = Timespec {
+        tv_sec: i64::try_from(at_ms / 1000).ok()?,
+        // Zero would disarm it.
+        tv_nsec: ((at_ms % 1000) * 1_000_000).max(1) as _,
+    };
+    let once = Itimerspec { it_interval: Timespec::default(), it_value };
+    timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &once).ok()?;
+    Some(timer)
+}

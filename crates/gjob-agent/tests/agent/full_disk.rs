@@ -1,0 +1,111 @@
+//! A full disk delays, and loses nothing.
+
+use std::path::PathBuf;
+
+use gjob_core::record::Scope;
+use gjob_core::wire::ToAgent;
+use gjob_core::{Cause, Ending, Finish, Key, Record};
+
+use crate::driver::{Agent, Bed, eventually, launch, pid_in};
+
+/// Takes all the room there is.
+const FILL: &str = "cat /dev/zero > hog 2> /dev/null || true; : > full";
+
+/// What a file system gives out at once, bytes.
+const BLOCK: u64 = 4096;
+
+fn job_dir(bed: &Bed, agent: &Agent, id: &str) -> PathBuf {
+    agent.sees(&bed.results().join(id))
+}
+
+fn assert_refused_by_host(record: &Record, index: u32) {
+    match record {
+        Record::Refused { key, scope, reason, .. } => {
+            assert_eq!((key.index, *scope), (index, Scope::Host));
+            assert!(reason.contains("No space left on device"), "{reason}");
+        }
+        other => panic!("expected a refusal, not {other:?}"),
+    }
+}
+
+#[test]
+fn an_exit_status_is_kept_until_the_run_log_has_room_for_it() {
+    let bed = Bed::new();
+    let Some(mut agent) = bed.attach_on_small_disk() else { return };
+    agent.may_tear = true;
+    let log = agent.sees(&bed.run_dir().join("log"));
+    // No room is left in the log's last block either.
+    let length = || std::fs::metadata(&log).unwrap().len();
+    for index in 1000.. {
+        if length() % BLOCK > BLOCK - 220 {
+            break;
+        }
+        agent.send(&ToAgent::Withdraw { key: Key::new(index, 1) });
+        assert!(matches!(agent.record(), Record::Withdrawn { .. }));
+    }
+    agent.launch(launch(0, &format!("sleep 0.1; {FILL}; exit 7")));
+    let id = agent.started(0);
+    let dir = job_dir(&bed, &agent, &id);
+    eventually("its exit record", || dir.join(".done").exists());
+    let done: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.join(".done")).unwrap()).unwrap();
+    assert_eq!(done["ending"]["exit"], 7);
+    agent.launch(launch(1, "true"));
+    agent.expect_no_record();
+    std::fs::remove_file(dir.join("hog")).unwrap();
+    let (mut finish, mut refusal) = (None, None);
+    while finish.is_none() || refusal.is_none() {
+        match agent.record() {
+            Record::Finished(record) => finish = Some(record),
+            record => refusal = Some(record),
+        }
+    }
+    let finish: Finish = finish.unwrap();
+    assert_eq!((finish.key, finish.ending), (Some(Key::new(0, 1)), Ending::Exit(7)));
+    assert_refused_by_host(&refusal.unwrap(), 1);
+    assert!(agent.run(launch(2, "true")).is_success());
+}
+
+#[test]
+fn a_full_host_refuses_and_can_be_relieved_of_the_job_that_has_filled_it() {
+    let bed = Bed::new();
+    let Some(mut agent) = bed.attach_on_small_disk() else { return };
+    agent.launch(launch(0, &format!("{FILL}; sleep 300")));
+    let id = agent.started(0);
+    let dir = job_dir(&bed, &agent, &id);
+    eventually("a full disk", || dir.join("full").exists());
+    agent.launch(launch(1, "true"));
+    assert_refused_by_host(&agent.record(), 1);
+    agent.send(&ToAgent::Pause { key: Key::new(0, 1) });
+    eventually("the pause", || dir.join(".controlled").symlink_metadata().is_ok());
+    agent.send(&ToAgent::Kill { key: Key::new(0, 1), cause: Cause::Superseded, grace_ms: 5000 });
+    let finish = agent.finished(0);
+    assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Superseded)));
+    assert!(dir.join(".done").exists());
+    agent.launch(launch(2, "true"));
+    assert_refused_by_host(&agent.record(), 2);
+    std::fs::remove_file(dir.join("hog")).unwrap();
+    assert!(agent.run(launch(3, "true")).is_success());
+    assert_eq!(agent.leave(), Some(0));
+    bed.wait_until_empty();
+}
+
+#[test]
+fn a_manager_that_comes_back_to_a_full_host_is_told_everything() {
+    let bed = Bed::new();
+    let Some(mut agent) = bed.attach_on_small_disk() else { return };
+    agent.launch(launch(0, &format!("echo $PPID > slot; {FILL}; sleep 300")));
+    let id = agent.started(0);
+    let dir = job_dir(&bed, &agent, &id);
+    let slot = pid_in(&dir.join("slot"));
+    eventually("a full disk", || dir.join("full").exists());
+    let offset = agent.offset;
+    agent.kill_9();
+    let mut next = bed.attach_beside(slot, 2, offset);
+    let heard = next.ping(0);
+    next.ping(heard);
+    next.send(&ToAgent::Kill { key: Key::new(0, 1), cause: Cause::Killed, grace_ms: 5000 });
+    assert_eq!(next.finished(0).cause, Some(Cause::Killed));
+    assert_eq!(next.leave(), Some(0));
+    bed.wait_until_empty();
+}

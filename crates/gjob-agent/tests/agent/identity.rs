@@ -1,0 +1,170 @@
+//! A pid is not a process: what is written down of an earlier one is never
+//! acted on by what has its number now.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use gjob_agent::local;
+use gjob_core::record::Loss;
+use gjob_core::wire::ToAgent;
+use gjob_core::{Cause, Key, Record, State};
+use serde_json::{Value, json};
+
+use crate::driver::{Agent, Bed, kill_9, launch, pid_in};
+
+/// Nobody's job, with a pid that a job's files name. Any signal would end it.
+struct Bystander {
+    child: Child,
+}
+
+impl Bystander {
+    fn new() -> Self {
+        use std::os::unix::process::CommandExt as _;
+        Bystander { child: Command::new("sleep").arg("300").process_group(0).spawn().unwrap() }
+    }
+
+    /// What would name it.
+    fn identity(&self) -> Value {
+        let pid = self.child.id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let start: u64 =
+            stat.rsplit(") ").next().unwrap().split(' ').nth(19).unwrap().parse().unwrap();
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        json!({ "boot_id": boot.trim(), "pid": pid, "start": start })
+    }
+
+    /// What names an earlier process that had its pid.
+    fn with_another_start(&self) -> Value {
+        let mut identity = self.identity();
+        identity["start"] = json!(identity["start"].as_u64().unwrap() - 1);
+        identity
+    }
+
+    fn with_another_boot(&self) -> Value {
+        let mut identity = self.identity();
+        identity["boot_id"] = json!("00000000-0000-4000-8000-000000000000");
+        identity
+    }
+
+    fn assert_untouched(mut self) {
+        assert_eq!(self.child.try_wait().unwrap(), None);
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Makes a job's files name another process as its slot and as its shell.
+fn forge(dir: &Path, identity: &Value) {
+    let edit = |name: &str, change: &dyn Fn(&mut Value)| {
+        let path = dir.join(name);
+        let mut json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut json);
+        std::fs::write(path, json.to_string()).unwrap();
+    };
+    edit(".lock", &|lock| lock["slot"] = identity.clone());
+    edit(".pid", &|pid| {
+        pid["slot"] = identity.clone();
+        for (name, value) in identity.as_object().unwrap() {
+            pid[name] = value.clone();
+        }
+    });
+}
+
+/// A job that runs, and its directory.
+fn running(bed: &Bed, agent: &mut Agent) -> PathBuf {
+    agent.launch(launch(0, "echo $PPID > slot; echo $$ > shell; sleep 300"));
+    let dir = bed.results().join(agent.started(0));
+    pid_in(&dir.join("shell"));
+    dir
+}
+
+/// A job of which nothing lives and nothing was recorded; the log's offset.
+fn abandoned(bed: &Bed) -> (PathBuf, u64) {
+    let mut agent = bed.attach(1, 0, 1);
+    let dir = running(bed, &mut agent);
+    let offset = agent.offset;
+    agent.kill_9();
+    kill_9(pid_in(&dir.join("slot")));
+    bed.processes().into_iter().for_each(kill_9);
+    bed.wait_until_empty();
+    (dir, offset)
+}
+
+fn lost(agent: &mut Agent) -> (Loss, String) {
+    match agent.record() {
+        Record::Lost { how, reason, .. } => (how, reason),
+        other => panic!("expected a loss, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_slot_whose_pid_is_another_process_now_is_not_adopted_and_nothing_is_signalled() {
+    let bed = Bed::new();
+    let (dir, offset) = abandoned(&bed);
+    let bystander = Bystander::new();
+    forge(&dir, &bystander.with_another_start());
+    let mut agent = bed.attach(2, offset, 1);
+    assert_eq!(lost(&mut agent), (Loss::Slot, "its slot died while it ran".into()));
+    bystander.assert_untouched();
+}
+
+#[test]
+fn a_job_of_before_a_restart_is_lost_and_nothing_is_signalled() {
+    let bed = Bed::new();
+    let (dir, offset) = abandoned(&bed);
+    let bystander = Bystander::new();
+    forge(&dir, &bystander.with_another_boot());
+    let mut agent = bed.attach(2, offset, 1);
+    let reason = "the host was restarted while it ran".into();
+    assert_eq!(lost(&mut agent), (Loss::Restart, reason));
+    bystander.assert_untouched();
+    assert!(agent.run(launch(1, "true")).is_success());
+}
+
+#[test]
+fn a_job_that_had_ended_before_a_restart_keeps_its_exit_status() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let finish = agent.run(launch(0, "exit 4"));
+    agent.leave();
+    let log = bed.run_dir().join("log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let two: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&log, &two).unwrap();
+    let bystander = Bystander::new();
+    forge(&bed.results().join(finish.id.as_str()), &bystander.with_another_boot());
+    let mut next = bed.attach(2, two.len() as u64, 1);
+    assert_eq!(next.finished(0), finish);
+    bystander.assert_untouched();
+}
+
+#[test]
+fn an_order_is_not_given_to_a_process_that_has_the_slots_pid_now() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let dir = running(&bed, &mut agent);
+    let bystander = Bystander::new();
+    for identity in [bystander.with_another_start(), bystander.with_another_boot()] {
+        forge(&dir, &identity);
+        let key = Key::new(0, 1);
+        agent.send(&ToAgent::Pause { key });
+        agent.send(&ToAgent::Resume { key });
+        agent.send(&ToAgent::Kill { key, cause: Cause::Killed, grace_ms: 0 });
+        agent.expect_no_record();
+    }
+    bystander.assert_untouched();
+}
+
+#[test]
+fn a_kill_by_hand_does_not_reach_a_process_that_has_the_pids_now() {
+    let bed = Bed::new();
+    let (dir, _) = abandoned(&bed);
+    let bystander = Bystander::new();
+    for identity in [bystander.with_another_start(), bystander.with_another_boot()] {
+        forge(&dir, &identity);
+        assert_eq!(local::status(&dir).unwrap(), State::Unknown);
+        local::kill(&dir, Duration::from_millis(10)).unwrap();
+    }
+    bystander.assert_untouched();
+}

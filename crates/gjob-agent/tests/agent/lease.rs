@@ -1,0 +1,147 @@
+//! A host that hears nothing of its manager ends the run's jobs by itself.
+
+use std::time::{Duration, Instant};
+
+use gjob_core::record::Scope;
+use gjob_core::wire::ToAgent;
+use gjob_core::{Cause, Ending, Key, Record};
+
+use crate::driver::{Bed, eventually, is_alive, launch, pid_in};
+
+/// Several processes, one of them in a session of its own.
+const SEVERAL: &str = "setsid sleep 300 & sleep 300 & sleep 300";
+
+#[test]
+fn a_lease_ends_a_job_whose_agent_was_killed() {
+    let bed = Bed::new();
+    let began = Instant::now();
+    let mut agent = bed.attach_leased(1, 0, 1500);
+    agent.launch(launch(0, SEVERAL));
+    let id = agent.started(0);
+    agent.kill_9();
+    let finish = bed.finish_in_log(0);
+    assert!((1.4..10.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+    assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Lease)));
+    assert_eq!(finish.id.as_str(), id);
+    bed.wait_until_empty();
+    let mut next = bed.attach(2, 0, 1);
+    next.started(0);
+    assert_eq!(next.finished(0), finish);
+}
+
+#[test]
+fn a_lease_ends_a_paused_job_whose_agent_is_frozen() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_leased(1, 0, 1500);
+    agent.launch(launch(0, SEVERAL));
+    let id = agent.started(0);
+    agent.send(&ToAgent::Pause { key: Key::new(0, 1) });
+    let controlled = bed.results().join(id).join(".controlled");
+    eventually("the pause", || controlled.exists());
+    agent.stop();
+    assert_eq!(bed.finish_in_log(0).cause, Some(Cause::Lease));
+    eventually("only the agent and its slot left", || bed.processes().len() == 2);
+}
+
+#[test]
+fn a_job_that_ignores_the_end_of_its_lease_is_killed() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_leased(1, 0, 500);
+    agent.launch(launch(0, "trap '' TERM; while :; do sleep 300; done"));
+    agent.started(0);
+    agent.kill_9();
+    let finish = bed.finish_in_log(0);
+    assert_eq!((finish.ending, finish.cause), (Ending::Signal(9), Some(Cause::Lease)));
+    bed.wait_until_empty();
+}
+
+#[test]
+fn echoes_keep_a_lease_and_pings_alone_do_not() {
+    const LEASE: Duration = Duration::from_millis(1000);
+    let bed = Bed::new();
+    let mut agent = bed.attach_leased(1, 0, LEASE.as_millis() as u64);
+    agent.launch(launch(0, "echo $$ > shell; sleep 300"));
+    let shell = bed.results().join(agent.started(0)).join("shell");
+    let mut heard = 0;
+    let until = Instant::now() + 3 * LEASE;
+    while Instant::now() < until {
+        heard = agent.ping(heard);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let shell = pid_in(&shell);
+    assert!(is_alive(shell));
+    let since = Instant::now();
+    while is_alive(shell) {
+        // Far from silent, but it hears nothing new of us.
+        agent.ping(heard);
+        assert!(since.elapsed() < 10 * LEASE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(agent.finished(0).cause, Some(Cause::Lease));
+    agent.leave();
+    bed.wait_until_empty();
+}
+
+#[test]
+fn a_launch_waits_for_the_lease_to_be_renewed() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_leased(1, 0, 300);
+    let began = agent.ping(0);
+    let mut heard = began;
+    eventually("the end of the lease", || {
+        heard = agent.ping(0);
+        heard > began + 300
+    });
+    agent.launch(launch(0, "true"));
+    agent.expect_no_record();
+    heard = agent.ping(0);
+    agent.ping(heard);
+    agent.started(0);
+    assert!(agent.finished(0).is_success());
+}
+
+#[test]
+fn a_slot_starts_nothing_under_a_lease_that_has_run_out() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_leased(1, 0, 600_000);
+    let path = bed.run_dir().join("lease");
+    let lease = std::fs::read_to_string(&path).unwrap();
+    let until = lease.find("\"until_ms\":").unwrap() + "\"until_ms\":".len();
+    // As if the agent had slept between its look at the lease and its launch.
+    std::fs::write(&path, format!("{}1}}\n", &lease[..until])).unwrap();
+    agent.launch(launch(0, "true"));
+    match agent.record() {
+        Record::Refused { scope, reason, .. } => {
+            assert_eq!(scope, Scope::Host);
+            assert_eq!(reason, "can't start a job under the run's lease: it has run out");
+        }
+        other => panic!("expected a refusal, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_job_that_was_started_without_a_lease_gets_the_next_attachments() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    agent.launch(launch(0, SEVERAL));
+    agent.started(0);
+    assert!(!bed.run_dir().join("lease").exists());
+    let offset = agent.offset;
+    agent.kill_9();
+    bed.attach_leased(2, offset, 500).kill_9();
+    assert_eq!(bed.finish_in_log(0).cause, Some(Cause::Lease));
+    bed.wait_until_empty();
+}
+
+#[test]
+fn an_attachment_without_a_lease_ends_the_lease_and_not_the_job() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_leased(1, 0, 1000);
+    agent.launch(launch(0, "sleep 2"));
+    agent.started(0);
+    let offset = agent.offset;
+    agent.kill_9();
+    let mut next = bed.attach(2, offset, 1);
+    assert!(!bed.run_dir().join("lease").exists());
+    assert!(next.finished(0).is_success());
+}

@@ -1,0 +1,199 @@
+//! What a job does to outlive its end, and that nothing of it does.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use gjob_core::wire::ToAgent;
+use gjob_core::{Cause, Key, Record};
+
+use crate::driver::{Agent, Bed, eventually, is_alive, kill_9, launch, pid_in};
+
+/// Ways to get out of sight. Each leaves a process whose pid is in `escaped`.
+const ESCAPES: [(&str, &str); 7] = [
+    ("a session of its own", "setsid bash -c 'echo $$ > escaped; exec sleep 300' &"),
+    ("forked twice", "(setsid bash -c 'bash -c \"echo \\$\\$ > escaped; exec sleep 300\" &' &)"),
+    ("no environment", "env -i bash -c 'echo $$ > escaped; exec sleep 300' &"),
+    (
+        "no environment, its own session, parents gone",
+        "(env -i setsid bash -c '(bash -c \"echo \\$\\$ > escaped; exec sleep 300\" &)' &)",
+    ),
+    (
+        "deaf to TERM, HUP and INT",
+        "setsid bash -c 'trap \"\" TERM HUP INT; echo $$ > escaped; while :; do sleep 1; done' &",
+    ),
+    ("stopped", "setsid bash -c 'echo $$ > escaped; kill -STOP $$; sleep 300' &"),
+    (
+        "stopped, and deaf",
+        "bash -c 'trap \"\" TERM; echo $$ > escaped; kill -STOP $$; while :; do sleep 1; done' &",
+    ),
+];
+
+/// Nothing but its parent leads to it: no environment, no lock, a session of its
+/// own. Only a living slot can find it.
+const NAMELESS: &str = "(env -i setsid bash -c '(bash -c \"for fd in /proc/self/fd/*; do \
+     n=\\${fd##*/}; [ \\$n -lt 3 ] || eval exec \\$n\\>\\&-; done; \
+     echo \\$\\$ > escaped; exec sleep 300\" &)' > /dev/null 2>&1 &)";
+
+/// Forks without end (but for the end of its directory), in a session of its own: a chain, each link of which
+/// ends as soon as it has forked the next.
+const CHAIN: &str =
+    "setsid bash -c 'trap \"\" TERM; f() { [ -e .cmds ] && echo $BASHPID > escaped && f & }; f' &";
+
+/// The same, some ten times faster, where there is a perl.
+const FAST_CHAIN: &str = "setsid perl -e '$SIG{TERM} = \"IGNORE\"; \
+     while (-e \".cmds\") { open(F, \">escaped\"); print F \"$$\\n\"; close(F); exit if fork }' &";
+
+/// Forks without end: many that live for a while.
+const SWARM: &str =
+    "setsid bash -c 'trap \"\" TERM; echo $$ > escaped; while [ -e .cmds ]; do sleep 0.2 & done' &";
+
+fn start(bed: &Bed, agent: &mut Agent, index: u32, escape: &str) -> (String, u32) {
+    agent.launch(launch(index, &format!("{escape}\nsleep 300")));
+    let id = agent.started(index);
+    let escaped = pid_in(&bed.results().join(&id).join("escaped"));
+    (id, escaped)
+}
+
+fn kill(index: u32, grace_ms: u32) -> ToAgent {
+    ToAgent::Kill { key: Key::new(index, 1), cause: Cause::Killed, grace_ms }
+}
+
+/// True while a process of the job is there, found as the job's directory
+/// being its working directory.
+fn anything_in(bed: &Bed, id: &str) -> Vec<u32> {
+    let dir = bed.results().join(id);
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == dir))
+        .collect()
+}
+
+fn slot_of(bed: &Bed, id: &str) -> u32 {
+    let lock = std::fs::read(bed.results().join(id).join(".lock")).unwrap();
+    let lock: serde_json::Value = serde_json::from_slice(&lock).unwrap();
+    lock["slot"]["pid"].as_u64().unwrap() as u32
+}
+
+#[test]
+fn a_kill_leaves_no_process_however_it_hides() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    for ((how, escape), index) in ESCAPES.into_iter().chain([("nameless", NAMELESS)]).zip(0..) {
+        let (id, escaped) = start(&bed, &mut agent, index, escape);
+        agent.send(&kill(index, 200));
+        assert_eq!(agent.finished(index).cause, Some(Cause::Killed), "{how}");
+        assert!(!is_alive(escaped), "{how}");
+        assert_eq!(anything_in(&bed, &id), Vec::<u32>::new(), "{how}");
+    }
+    agent.leave();
+    bed.wait_until_empty();
+}
+
+#[test]
+fn a_kill_catches_up_with_a_job_that_forks_without_end() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    for (escape, index) in [CHAIN, SWARM, FAST_CHAIN].into_iter().zip(0..) {
+        let (id, _) = start(&bed, &mut agent, index, escape);
+        agent.send(&kill(index, 100));
+        assert_eq!(agent.finished(index).cause, Some(Cause::Killed), "{escape}");
+        assert_eq!(anything_in(&bed, &id), Vec::<u32>::new(), "{escape}");
+    }
+    assert_eq!(std::fs::read_to_string(bed.run_dir().join("slots.err")).unwrap(), "");
+}
+
+#[test]
+fn what_is_left_of_a_dead_slots_job_is_found_by_its_lock_and_ended() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    for ((how, escape), index) in ESCAPES.into_iter().chain([("a swarm", SWARM)]).zip(0..) {
+        let (id, escaped) = start(&bed, &mut agent, index, escape);
+        kill_9(slot_of(&bed, &id));
+        match agent.record() {
+            Record::Lost { reason, .. } => {
+                assert_eq!(reason, "its slot died while it ran", "{how}");
+            }
+            other => panic!("expected a loss, not {other:?}: {how}"),
+        }
+        assert!(!is_alive(escaped), "{how}");
+        eventually("nothing left", || anything_in(&bed, &id).is_empty());
+    }
+    agent.leave();
+    bed.wait_until_empty();
+}
+
+#[test]
+fn what_is_left_of_a_dead_slots_job_is_ended_though_it_forks_without_end() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    for (escape, index) in [CHAIN, FAST_CHAIN].into_iter().zip(0..) {
+        let (id, _) = start(&bed, &mut agent, index, escape);
+        kill_9(slot_of(&bed, &id));
+        match agent.record() {
+            Record::Lost { reason, .. } => assert_eq!(reason, "its slot died while it ran"),
+            other => panic!("expected a loss, not {other:?}"),
+        }
+        assert_eq!(anything_in(&bed, &id), Vec::<u32>::new());
+    }
+}
+
+/// The limit of what can be known: no mark of the job is on it.
+#[test]
+fn only_what_nothing_leads_to_outlives_a_killed_slot() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let (id, escaped) = start(&bed, &mut agent, 0, NAMELESS);
+    kill_9(slot_of(&bed, &id));
+    assert!(matches!(agent.record(), Record::Lost { .. }));
+    assert_eq!(anything_in(&bed, &id), [escaped]);
+    kill_9(escaped);
+}
+
+/// A control group whose processes not even KILL ends while it is frozen.
+struct Freezer {
+    dir: PathBuf,
+}
+
+impl Freezer {
+    /// None where there is no such thing.
+    fn new() -> Option<Self> {
+        let dir = format!("/sys/fs/cgroup/freezer/gjob-test-{}", std::process::id());
+        if std::fs::create_dir(&dir).is_ok() && Path::new(&dir).join("freezer.state").exists() {
+            return Some(Freezer { dir: dir.into() });
+        }
+        println!("passed over: nothing can be made unkillable here");
+        None
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.dir.join("freezer.state"), "THAWED");
+        let procs = self.dir.join("cgroup.procs");
+        eventually("what was frozen to end", || {
+            std::fs::read(&procs).is_ok_and(|it| it.is_empty())
+        });
+        let _ = std::fs::remove_dir(&self.dir);
+    }
+}
+
+#[test]
+fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
+    let bed = Bed::new();
+    let Some(freezer) = Freezer::new() else { return };
+    let mut agent = bed.attach(1, 0, 1);
+    let group = freezer.dir.display();
+    let escape = format!(
+        "setsid sleep 300 & echo $! > {group}/cgroup.procs\n\
+         echo FROZEN > {group}/freezer.state\necho $! > escaped"
+    );
+    let (_, escaped) = start(&bed, &mut agent, 0, &escape);
+    agent.send(&kill(0, 100));
+    assert_eq!(agent.finished(0).cause, Some(Cause::Killed));
+    assert!(is_alive(escaped));
+    let said = std::fs::read_to_string(bed.run_dir().join("slots.err")).unwrap();
+    assert!(said.ends_with(&format!(": could not end [{escaped}]\n")), "{said}");
+    let began = Instant::now();
+    assert!(agent.run(launch(1, "true")).is_success());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}

@@ -1,0 +1,11 @@
+//! `gjob kill`: ends jobs, and returns when they are gone.
+
+use gjob::manager::Act;
+
+use super::acting::{is_open, on_jobs};
+use crate::cli::KillArgs;
+use crate::exit::Failure;
+
+pub(crate) fn run(args: &KillArgs) -> Result<u8, Failure> {
+    on_jobs(Act::Kill, args.run.as_deref(), &args.jobs, is_open)?.say("killed", "")
+}

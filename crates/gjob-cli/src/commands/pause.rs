@@ -1,0 +1,12 @@
+//! `gjob pause`: holds jobs.
+
+use gjob::manager::Act;
+
+use super::acting::{is_open, on_jobs};
+use crate::cli::JobsArgs;
+use crate::exit::Failure;
+
+pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
+    let applies = |row: &_| is_open(row) && !row.paused;
+    on_jobs(Act::Pause, args.run.as_deref(), &args.jobs, applies)?.say("paused", "")
+}

@@ -1,0 +1,24 @@
+//! `gjob retry`: has jobs done again that failed, or whose outcome is unknown.
+
+use gjob::manager::{Act, Through};
+use gjob::store::JobRow;
+use gjob_core::State;
+
+use super::acting::on_jobs;
+use crate::cli::JobsArgs;
+use crate::exit::Failure;
+
+pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
+    let acted = on_jobs(Act::Retry, args.run.as_deref(), &args.jobs, failed)?;
+    let more = match acted.through {
+        Through::Itself if acted.count() > 0 => {
+            format!("; `gjob attach {}` goes on with the run", acted.run())
+        }
+        Through::Itself | Through::Manager => String::new(),
+    };
+    acted.say("reopened", &more)
+}
+
+fn failed(row: &JobRow) -> bool {
+    matches!(row.state, State::Error | State::Unknown)
+}

@@ -1,0 +1,419 @@
+//! `gjob kill`, `pause`, `resume`, `retry`, and `attach` beside a living manager.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use gjob_testbed::Bed;
+use support::{Answer, Place, Running, eventually, lines};
+
+fn states(place: &Place) -> Vec<String> {
+    place.of_jobs("state").iter().map(|state| state.as_str().unwrap().to_owned()).collect()
+}
+
+fn runs(place: &Place, job: usize) -> bool {
+    place.has_run()
+        && place.of_jobs("started").get(job).is_some_and(|at| !at.is_null())
+        && states(place)[job] != "free"
+}
+
+fn signal(running: &Running, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(running.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+fn says(answer: &Answer, code: i32, stdout: &str, stderr: &str) {
+    let all = (answer.code, answer.stdout.as_str(), answer.stderr.as_str());
+    assert_eq!(all, (code, stdout, stderr));
+}
+
+/// One process of a job writes its number here and goes on counting.
+struct Counter(PathBuf);
+
+impl Counter {
+    fn new(place: &Place, name: &str) -> Self {
+        Counter(place.path(name))
+    }
+
+    /// Counts until the file `go` is there.
+    fn job(&self, place: &Place) -> String {
+        let (file, go) = (self.0.display().to_string(), place.path("go").display().to_string());
+        format!("while ! test -e {go}; do echo x >> {file}; sleep 0.02; done")
+    }
+
+    fn count(&self) -> usize {
+        lines(&self.0).len()
+    }
+
+    fn goes_on(&self) {
+        let before = self.count();
+        eventually("the job counts", || self.count() > before + 3);
+    }
+
+    /// Waits until it has not moved for half a second.
+    fn stands_still(&self) {
+        let (mut last, mut since) = (self.count(), Instant::now());
+        eventually("the job stands still", || {
+            let now = self.count();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_millis(500)
+        });
+    }
+}
+
+/// True while a process lives.
+fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[test]
+fn running_and_waiting_jobs_of_a_living_run_are_killed_by_index_and_by_name() {
+    let place = Place::new();
+    place.file(
+        "jobs.jsonl",
+        "{\"cmds\": [\"sleep 300\"]}\n{\"cmds\": [\"sleep 300\"], \"name\": \"long\"}\n\
+         {\"cmds\": [\"sleep 300\"]}\n{\"cmds\": [\"true\"]}\n",
+    );
+    let manager = place.gjob(&["run", "-j", "2", "jobs.jsonl"]).start();
+    eventually("two jobs run", || runs(&place, 0) && runs(&place, 1));
+    says(&place.gjob(&["kill", "2"]).run(), 0, "killed 1 job\n", "");
+    assert_eq!(place.of_jobs("state")[2], "error");
+    assert_eq!(place.of_jobs("started")[2], serde_json::Value::Null, "it never began");
+    says(&place.gjob(&["kill", "0", "long"]).run(), 0, "killed 2 jobs\n", "");
+    assert_eq!(states(&place)[..3], ["error", "error", "error"], "they are gone on return");
+    let answer = manager.wait();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert_eq!(states(&place), ["error", "error", "error", "done"]);
+    assert_eq!(place.of_jobs("reason")[..3], ["killed", "killed", "killed"]);
+    let late = place.gjob(&["kill", "0", "3"]).run();
+    says(
+        &late,
+        1,
+        "killed 0 jobs\n",
+        "gjob: job 0: it has its outcome already: error\n\
+         gjob: job 3: it has its outcome already: done\n",
+    );
+}
+
+#[test]
+fn a_job_that_left_its_session_and_ignores_term_is_gone_when_kill_returns() {
+    let place = Place::new();
+    let pids = place.path("pids");
+    let job = format!(
+        "trap '' TERM; setsid bash -c 'trap \"\" TERM; echo $$ >> {0}; while true; do sleep 1; \
+         done' & echo $$ >> {0}; while true; do sleep 1; done\n",
+        pids.display()
+    );
+    place.file("jobs.txt", &job);
+    let manager = place.gjob(&["run", "jobs.txt"]).start();
+    eventually("both processes run", || lines(&pids).len() == 2);
+    assert!(lines(&pids).iter().all(|pid| lives(pid)));
+    says(&place.gjob(&["kill", "--all"]).run(), 0, "killed 1 job\n", "");
+    assert_eq!(lines(&pids).iter().filter(|pid| lives(pid)).count(), 0);
+    assert_eq!(manager.wait().code, 1);
+}
+
+#[test]
+fn jobs_are_killed_on_their_hosts_when_the_manager_is_gone() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    place.file("jobs.txt", "sleep 300\nsleep 300\nsleep 300\ntrue\n");
+    let config = bed.ssh_config().to_str().unwrap();
+    let args = ["run", "-F", config, "-r", "results", "-H", "2/h1", "jobs.txt"];
+    let manager = place.gjob(&args).start();
+    eventually("two jobs run", || runs(&place, 0) && runs(&place, 1));
+    manager.kill_9();
+    says(&place.gjob(&["kill", "0", "2"]).run(), 0, "killed 2 jobs\n", "");
+    assert_eq!(states(&place), ["error", "unknown", "error", "free"], "job 1 runs on");
+    assert!(!bed.processes().is_empty());
+    says(&place.gjob(&["kill", "1"]).run(), 0, "killed 1 job\n", "");
+    eventually("no process is left", || bed.processes().is_empty());
+    assert_eq!(place.of_jobs("started")[3], serde_json::Value::Null, "nothing was started");
+    assert_eq!(place.gjob(&["attach"]).run().code, 1);
+    assert_eq!(states(&place), ["error", "error", "error", "done"]);
+}
+
+#[test]
+fn a_job_whose_host_is_away_is_named() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    place.file("jobs.txt", "sleep 300\nsleep 300\n");
+    let config = bed.ssh_config().to_str().unwrap();
+    let args = ["run", "-F", config, "-r", "results", "-H", "1/h1", "jobs.txt"];
+    let manager = place.gjob(&args).start();
+    eventually("a job runs", || runs(&place, 0));
+    manager.kill_9();
+    bed.host(1).stop();
+    let answer = place.gjob(&["kill", "--all"]).run();
+    says(&answer, 1, "killed 1 job\n", "gjob: job 0: host h1 can't be reached: it may run on\n");
+    assert_eq!(states(&place), ["unknown", "error"]);
+}
+
+#[test]
+fn pause_stops_running_jobs_and_holds_waiting_ones_until_resume() {
+    let place = Place::new();
+    let (first, second) = (Counter::new(&place, "first"), Counter::new(&place, "second"));
+    place.file("jobs.txt", &format!("{}\n{}\n", first.job(&place), second.job(&place)));
+    let manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
+    eventually("a job runs", || first.count() > 3 && runs(&place, 0));
+    says(&place.gjob(&["pause"]).run(), 0, "paused 2 jobs\n", "");
+    assert_eq!(place.of_jobs("paused"), [true, true]);
+    assert_eq!(states(&place), ["busy", "free"]);
+    first.stands_still();
+    let again = place.gjob(&["pause", "0"]).run();
+    says(&again, 1, "paused 0 jobs\n", "gjob: job 0: it is paused already\n");
+    says(&place.gjob(&["resume", "0"]).run(), 0, "resumed 1 job\n", "");
+    first.goes_on();
+    std::fs::write(place.path("go"), "").unwrap();
+    eventually("the first job is done", || states(&place)[0] == "done");
+    assert_eq!((second.count(), states(&place)[1].as_str()), (0, "free"), "it is held");
+    says(&place.gjob(&["resume"]).run(), 0, "resumed 1 job\n", "");
+    let answer = manager.wait();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("job 0 is paused\njob 1 is paused\n"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("job 1 goes on\n"), "{}", answer.stderr);
+    assert_eq!(place.of_jobs("paused"), [false, false]);
+}
+
+#[test]
+fn what_is_paused_stays_so_when_the_manager_is_killed_and_the_run_taken_up() {
+    let place = Place::new();
+    let (first, second) = (Counter::new(&place, "first"), Counter::new(&place, "second"));
+    place.file("jobs.txt", &format!("{}\n{}\n", first.job(&place), second.job(&place)));
+    let manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
+    eventually("a job runs", || first.count() > 3 && runs(&place, 0));
+    says(&place.gjob(&["pause", "0-1"]).run(), 0, "paused 2 jobs\n", "");
+    first.stands_still();
+    manager.kill_9();
+    let manager = place.gjob(&["attach"]).start();
+    eventually("the run is managed", || place.status()["state"] == "busy");
+    first.stands_still();
+    std::fs::write(place.path("go"), "").unwrap();
+    says(&place.gjob(&["resume"]).run(), 0, "resumed 2 jobs\n", "");
+    assert_eq!(manager.wait().code, 0);
+}
+
+#[test]
+fn jobs_are_paused_and_resumed_on_their_hosts_without_a_manager() {
+    let place = Place::new();
+    let counter = Counter::new(&place, "counter");
+    place.file("jobs.txt", &format!("{}\ntrue\n", counter.job(&place)));
+    let manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
+    eventually("a job runs", || counter.count() > 3 && runs(&place, 0));
+    manager.kill_9();
+    says(&place.gjob(&["pause"]).run(), 0, "paused 2 jobs\n", "");
+    counter.stands_still();
+    assert_eq!(place.of_jobs("paused"), [true, true]);
+    says(&place.gjob(&["resume", "0"]).run(), 0, "resumed 1 job\n", "");
+    counter.goes_on();
+    says(&place.gjob(&["resume"]).run(), 0, "resumed 1 job\n", "");
+    std::fs::write(place.path("go"), "").unwrap();
+    assert_eq!(place.gjob(&["attach"]).run().code, 0);
+    assert_eq!(states(&place), ["done", "done"]);
+}
+
+#[test]
+fn a_failed_job_is_done_again_in_a_living_run() {
+    let place = Place::new();
+    let (ok, go) = (place.path("ok"), place.path("go"));
+    let jobs = format!(
+        "test -e {}\nwhile ! test -e {}; do sleep 0.05; done\n",
+        ok.display(),
+        go.display()
+    );
+    place.file("jobs.txt", &jobs);
+    let manager = place.gjob(&["run", "-j", "2", "jobs.txt"]).start();
+    eventually("a job has failed", || place.has_run() && states(&place)[0] == "error");
+    let refused = place.gjob(&["retry", "1"]).run();
+    says(&refused, 1, "reopened 0 jobs\n", "gjob: job 1: it has no outcome yet\n");
+    std::fs::write(&ok, "").unwrap();
+    says(&place.gjob(&["retry"]).run(), 0, "reopened 1 job\n", "");
+    eventually("the job is done", || states(&place)[0] == "done");
+    std::fs::write(&go, "").unwrap();
+    let answer = manager.wait();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("job 0 is to be done again\n"), "{}", answer.stderr);
+    assert_eq!(place.of_jobs("attempt"), [2, 1]);
+}
+
+#[test]
+fn a_failed_job_of_a_finished_run_is_reopened_and_attach_does_it() {
+    let place = Place::new();
+    let ok = place.path("ok");
+    place.file("data", "needed\n");
+    let job = format!("grep -q needed data && test -e {}\n", ok.display());
+    place.file("jobs.txt", &format!("{job}true\n"));
+    assert_eq!(place.gjob(&["run", "-f", "data", "jobs.txt"]).run().code, 1);
+    let refused = place.gjob(&["retry", "1"]).run();
+    says(&refused, 1, "reopened 0 jobs\n", "gjob: job 1: it is done\n");
+    assert_eq!(place.status()["ended"], "complete", "nothing has changed");
+    std::fs::write(&ok, "").unwrap();
+    let run = place.status()["run"].as_str().unwrap().to_owned();
+    let told = format!("reopened 1 job; `gjob attach {run}` goes on with the run\n");
+    says(&place.gjob(&["retry", "-R", &run]).run(), 0, &told, "");
+    assert_eq!(states(&place), ["free", "done"]);
+    assert_eq!(place.gjob(&["attach"]).run().code, 0);
+    assert_eq!(states(&place), ["done", "done"]);
+    says(&place.gjob(&["retry"]).run(), 0, "reopened 0 jobs\n", "");
+}
+
+#[test]
+fn a_retry_in_a_run_that_was_taken_up_finds_the_jobs_files() {
+    let place = Place::new();
+    let (ok, go) = (place.path("ok"), place.path("go"));
+    place.file("data", "needed\n");
+    let jobs = format!(
+        "grep -q needed data && test -e {}\nwhile ! test -e {}; do sleep 0.05; done\n",
+        ok.display(),
+        go.display()
+    );
+    place.file("jobs.txt", &jobs);
+    let manager = place.gjob(&["run", "-j", "2", "-f", "data", "jobs.txt"]).start();
+    eventually("a job has failed", || {
+        place.has_run() && states(&place)[0] == "error" && runs(&place, 1)
+    });
+    manager.kill_9();
+    let manager = place.gjob(&["attach"]).start();
+    eventually("the run is managed", || place.status()["state"] == "busy");
+    std::fs::write(&ok, "").unwrap();
+    says(&place.gjob(&["retry"]).run(), 0, "reopened 1 job\n", "");
+    eventually("the job is done", || states(&place)[0] == "done");
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(manager.wait().code, 0);
+}
+
+#[test]
+fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
+    let place = Place::new();
+    let go = place.path("go");
+    let jobs = format!(
+        "while ! test -e {}; do sleep 0.05; done; echo secret; exit 7\ntrue\n",
+        go.display()
+    );
+    place.file("jobs.txt", &jobs);
+    let manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
+    eventually("a job runs", || runs(&place, 0));
+    let idle = place.gjob(&["attach"]).start();
+    let events = place.path("events");
+    let watcher = place.gjob(&["attach", "--events", events.to_str().unwrap()]).start();
+    eventually("the watcher watches", || {
+        // A pause shows in its events as soon as it does.
+        place.gjob(&["pause", "1"]).run();
+        place.gjob(&["resume", "1"]).run();
+        lines(&events).iter().any(|line| line.contains("job-paused"))
+    });
+    signal(&idle, rustix::process::Signal::INT);
+    assert_eq!(idle.wait().code, 130);
+    assert_eq!(place.status()["state"], "busy", "the run goes on");
+    std::fs::write(&go, "").unwrap();
+    let seen = watcher.wait();
+    let answer = manager.wait();
+    assert_eq!((seen.code, answer.code), (1, 1), "{}\n{}", seen.stderr, answer.stderr);
+    assert_eq!(seen.stdout, "", "outputs are shown where the run is managed");
+    assert_eq!(answer.stdout, "secret\n");
+    for text in ["another gjob manages it", "as job #1", ": exit 7", ": 1 done, 1 error in "] {
+        assert!(seen.stderr.contains(text), "no {text:?} in {}", seen.stderr);
+    }
+    let told = lines(&events);
+    assert!(told.last().unwrap().contains("\"event\":\"run-ended\""), "{told:?}");
+}
+
+#[test]
+fn a_watcher_sees_that_the_run_is_left_and_that_its_manager_is_gone() {
+    for (kill, code, text) in [(false, 1, "(left; `gjob attach"), (true, 3, "is gone; `gjob")] {
+        let place = Place::new();
+        place.file("jobs.txt", "sleep 2\n");
+        let manager = place.gjob(&["run", "jobs.txt"]).start();
+        eventually("the job runs", || runs(&place, 0));
+        let events = place.path("events");
+        let watcher = place.gjob(&["attach", "--events", events.to_str().unwrap()]).start();
+        eventually("the watcher watches", || {
+            place.gjob(&["pause", "0"]).run();
+            place.gjob(&["resume", "0"]).run();
+            !lines(&events).is_empty()
+        });
+        if kill {
+            manager.kill_9();
+        } else {
+            signal(&manager, rustix::process::Signal::TERM);
+            manager.wait();
+        }
+        let seen = watcher.wait();
+        assert_eq!(seen.code, code, "{}", seen.stderr);
+        assert!(seen.stderr.contains(text), "{}", seen.stderr);
+        assert_eq!(place.gjob(&["attach"]).run().code, 0);
+    }
+}
+
+#[test]
+fn requests_that_meet_the_end_of_a_run_are_not_lost() {
+    for _ in 0..4 {
+        let place = Place::new();
+        let ok = place.path("ok");
+        place.file("jobs.txt", &format!("test -e {}\n", ok.display()));
+        let manager = place.gjob(&["run", "jobs.txt"]).start();
+        eventually("the job has failed", || place.has_run() && states(&place)[0] == "error");
+        std::fs::write(&ok, "").unwrap();
+        let answer = place.gjob(&["retry", "0"]).run();
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        assert!(answer.stdout.starts_with("reopened 1 job"), "{}", answer.stdout);
+        manager.wait();
+        if states(&place)[0] != "done" {
+            assert_eq!(place.gjob(&["attach"]).run().code, 0);
+        }
+        assert_eq!(states(&place), ["done"]);
+    }
+}
+
+#[test]
+fn bad_input_is_refused_with_status_2() {
+    let place = Place::new();
+    for act in ["kill", "pause", "resume", "retry"] {
+        let answer = place.gjob(&[act, "0"]).run();
+        assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{act}: {}", answer.stderr);
+        assert!(answer.stderr.contains("no runs in "), "{}", answer.stderr);
+    }
+    place.file("jobs.txt", "true\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 0);
+    for act in ["kill", "pause", "resume", "retry"] {
+        for (word, text) in [("1", "job 1: the run has jobs 0 to 0"), ("x", "no job has this name")]
+        {
+            let answer = place.gjob(&[act, "0", word]).run();
+            assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{}", answer.stderr);
+            assert!(answer.stderr.contains(text), "{}", answer.stderr);
+        }
+        let answer = place.gjob(&[act, "-R", "2020-01-01-1", "0"]).run();
+        assert_eq!(answer.code, 2, "{}", answer.stderr);
+        assert!(answer.stderr.contains("no run 2020-01-01-1"), "{}", answer.stderr);
+    }
+    for args in [&["kill"][..], &["kill", "--all", "0"]] {
+        assert_eq!(place.gjob(args).run().code, 2, "{args:?}");
+    }
+    assert_eq!(states(&place), ["done"]);
+}
+
+#[test]
+fn a_run_deep_below_long_directories_can_be_acted_on_by_its_user_alone() {
+    let place = Place::new();
+    let state = place.path(&"d".repeat(150));
+    place.file("jobs.txt", "sleep 300\n");
+    let manager = place.gjob(&["run", "jobs.txt"]).env("GJOB_STATE_DIR", &state).start();
+    let gjob = |args: &[&str]| place.gjob(args).env("GJOB_STATE_DIR", &state).run();
+    eventually("the job runs", || gjob(&["status", "--jobs"]).stdout.contains("  busy "));
+    let runs = std::fs::read_dir(state.join("runs")).unwrap();
+    let run = runs.map(|run| run.unwrap().path()).next().unwrap();
+    let mode = |path: &PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let socket = run.join("control");
+    assert!(socket.as_os_str().len() > 108);
+    assert_eq!((mode(&run), mode(&socket)), (0o700, 0o600));
+    says(&gjob(&["kill", "0"]), 0, "killed 1 job\n", "");
+    assert_eq!(manager.wait().code, 1);
+    assert!(!socket.exists());
+}

@@ -1,0 +1,126 @@
+//! What neither ends nor answers: a frozen agent, a frozen session, a host that
+//! stays away for longer than it may. Each takes as long as it takes gjob to
+//! notice, so `make chaos` runs these.
+
+use std::time::{Duration, Instant};
+
+use gjob_testbed::{Bed, NetBed, Process};
+use rustix::process::Signal;
+
+use crate::field::Field;
+use crate::judge::{Injuries, Judge};
+use crate::ledger::{Ledger, now};
+use crate::reign::Reign;
+use crate::storm::left_behind;
+use crate::support::{Place, eventually};
+
+const JOBS: u32 = 60;
+
+/// A run on two hosts, some of whose jobs have ended.
+struct Scene<'a> {
+    field: &'a Field,
+    place: &'a Place,
+    ledger: Ledger,
+    reign: Reign<'a>,
+}
+
+impl<'a> Scene<'a> {
+    fn begin(field: &'a Field, place: &'a Place, more: &[&str]) -> Self {
+        let ledger = Ledger::new(place.path("ledger"), 300);
+        place.file("jobs.txt", &ledger.jobs(JOBS));
+        let (config, hosts) = (field.ssh_config().to_str().unwrap(), field.host_list(2));
+        let args = ["run", "-F", config, "-r", "results", "-H", &hosts, "--events", "events"];
+        let reign = Reign::begin(place, &[&args[..], more, &["jobs.txt"]].concat());
+        eventually("some jobs have ended", || ledger.ends() >= 10);
+        Scene { field, place, ledger, reign }
+    }
+
+    /// How long it takes until the host is said to be unknown.
+    fn until_unknown(&self, limit: Duration) -> Duration {
+        let began = Instant::now();
+        let said = || {
+            let events =
+                std::fs::read_to_string(self.place.path("work/events")).unwrap_or_default();
+            events.lines().any(|line| line.contains("host-unknown") && line.contains("\"h1\""))
+        };
+        while !said() {
+            assert!(began.elapsed() < limit, "not noticed in {limit:?}:\n{}", self.reign.said());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        began.elapsed()
+    }
+
+    fn end(mut self, injuries: &Injuries, cure: impl FnOnce()) {
+        let deadline = Instant::now() + Duration::from_secs(150);
+        while self.reign.ended().is_none() {
+            assert!(Instant::now() < deadline, "no end:\n{}", self.reign.said());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        cure();
+        let mut faults = left_behind(self.field);
+        let (status, results) = (&self.place.status(), &self.field.results());
+        faults
+            .extend(Judge { jobs: JOBS, ledger: &self.ledger, status, injuries, results }.faults());
+        assert!(faults.is_empty(), "{}\n{}", faults.join("\n"), self.reign.said());
+    }
+}
+
+fn signal_all(processes: &[Process], signal: Signal) {
+    assert!(!processes.is_empty());
+    processes.iter().for_each(|process| process.signal(signal));
+}
+
+#[test]
+#[ignore = "takes half a minute; make chaos runs it"]
+fn a_frozen_agent_is_noticed_within_40_seconds_and_each_job_is_done_once() {
+    let (field, place) = (Field::Loopback(Bed::start(2)), Place::new());
+    let scene = Scene::begin(&field, &place, &[]);
+    let frozen = field.role(0, "agent");
+    signal_all(&frozen, Signal::STOP);
+    let noticed = scene.until_unknown(Duration::from_secs(40));
+    eprintln!("chaos: a frozen agent was noticed after {:.1} s", noticed.as_secs_f64());
+    frozen.iter().for_each(|agent| agent.signal(Signal::CONT));
+    scene.end(&Injuries::default(), || {});
+}
+
+#[test]
+#[ignore = "takes half a minute; make chaos runs it"]
+fn a_frozen_session_is_noticed_within_60_seconds_and_each_job_is_done_once() {
+    let (field, place) = (Field::Loopback(Bed::start(2)), Place::new());
+    let scene = Scene::begin(&field, &place, &[]);
+    let frozen = field.connections(0);
+    signal_all(&frozen, Signal::STOP);
+    let noticed = scene.until_unknown(Duration::from_secs(60));
+    eprintln!("chaos: a frozen session was noticed after {:.1} s", noticed.as_secs_f64());
+    frozen.iter().for_each(|session| session.signal(Signal::CONT));
+    scene.end(&Injuries::default(), || {});
+}
+
+#[test]
+#[ignore = "takes a minute; make chaos runs it"]
+fn a_dead_network_is_noticed_within_60_seconds_and_each_job_is_done_once() {
+    let Some(bed) = NetBed::start(2) else { return };
+    let (field, place) = (Field::Net(bed), Place::new());
+    let scene = Scene::begin(&field, &place, &["--lost-after", "10m"]);
+    let host = field.net_host(0).unwrap();
+    host.cut_off();
+    let noticed = scene.until_unknown(Duration::from_secs(60));
+    eprintln!("chaos: a dead network was noticed after {:.1} s", noticed.as_secs_f64());
+    host.heal();
+    scene.end(&Injuries::default(), || {});
+}
+
+#[test]
+#[ignore = "takes a minute; make chaos runs it"]
+fn the_jobs_of_a_host_that_stays_away_are_run_elsewhere() {
+    let Some(bed) = NetBed::start(2) else { return };
+    let (field, place) = (Field::Net(bed), Place::new());
+    let scene = Scene::begin(&field, &place, &["--lost-after", "3s"]);
+    let host = field.net_host(0).unwrap();
+    let before = now();
+    host.cut_off();
+    // To be away for so long is what excuses a second begin, as a crash is; also
+    // of what begins there meanwhile.
+    let crashes = vec![("h1".to_owned(), before, Duration::MAX)];
+    scene.end(&Injuries { crashes, ..Injuries::default() }, || host.heal());
+}

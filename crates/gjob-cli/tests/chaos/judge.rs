@@ -1,0 +1,131 @@
+//! The judge: compares what gjob recorded with what the jobs themselves noted,
+//! and knows what was done to them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::ledger::{Execution, Ledger, exit_code};
+
+/// What was done that excuses an outcome.
+#[derive(Debug, Default)]
+pub(crate) struct Injuries {
+    /// Slots killed: host, and when they started, in ticks since boot.
+    pub(crate) slots: Vec<(String, u64)>,
+    /// Hosts crashed: before and after it happened.
+    pub(crate) crashes: Vec<(String, Duration, Duration)>,
+}
+
+/// Everything that is looked at.
+pub(crate) struct Judge<'a> {
+    pub(crate) jobs: u32,
+    pub(crate) ledger: &'a Ledger,
+    /// `gjob status --jobs --json`.
+    pub(crate) status: &'a Value,
+    pub(crate) injuries: &'a Injuries,
+    /// Results directories by host.
+    pub(crate) results: &'a BTreeMap<String, PathBuf>,
+}
+
+impl Judge<'_> {
+    /// All that is not as promised; nothing, if all is well.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let executions = self.ledger.executions();
+        let mut faults: Vec<String> = executions
+            .range(self.jobs..)
+            .map(|(index, _)| format!("job {index}: unheard of"))
+            .collect();
+        let jobs = self.status["jobs"].as_array().unwrap();
+        let indices: Vec<Option<u64>> = jobs.iter().map(|job| job["index"].as_u64()).collect();
+        if indices != (0..u64::from(self.jobs)).map(Some).collect::<Vec<_>>() {
+            faults.push(format!("status does not list each job once: {indices:?}"));
+            return faults;
+        }
+        for (index, job) in (0..).zip(jobs) {
+            let noted = executions.get(&index).map_or(&[][..], Vec::as_slice);
+            let found =
+                self.of_outcome(index, job, noted).into_iter().chain(self.of_repeats(noted));
+            faults.extend(found.map(|fault| format!("job {index}: {fault}: {job} {noted:?}")));
+        }
+        faults.extend(self.of_counts(jobs));
+        faults
+    }
+
+    fn of_outcome(&self, index: u32, job: &Value, noted: &[Execution]) -> Option<String> {
+        let code = exit_code(index);
+        let state = job["state"].as_str().unwrap();
+        let expected = if code == 0 { "done" } else { "error" };
+        if state == "unknown" {
+            return self.of_unknown(job);
+        }
+        if noted.is_empty() {
+            return Some("missing: it never ran".into());
+        }
+        if state != expected || job["exit"] != code || !job["signal"].is_null() {
+            return Some(format!("is not {expected} with exit code {code}"));
+        }
+        let counted = |execution: &&Execution| job["attempt"] == execution.attempt;
+        match noted.iter().find(counted) {
+            None => Some("the recorded attempt never ran".into()),
+            Some(Execution { ended: None, .. }) => Some("the recorded attempt never ended".into()),
+            Some(_) => None,
+        }
+    }
+
+    /// Nobody can know what became of a job whose slot was killed; of no other.
+    fn of_unknown(&self, job: &Value) -> Option<String> {
+        let (Some(host), Some(id)) = (job["host"].as_str(), job["id"].as_str()) else {
+            return Some("unknown, though it never began".into());
+        };
+        let lock = self.results.get(host)?.join(id).join(".lock");
+        let lock = std::fs::read_to_string(lock).unwrap_or_default();
+        let lock: Value = serde_json::from_str(&lock).unwrap_or_default();
+        let killed = |(at, started): &(String, u64)| {
+            at == host && find_number(&lock, "start") == Some(*started)
+        };
+        let excused = self.injuries.slots.iter().any(killed);
+        (!excused).then(|| "unknown, though its slot was not killed".into())
+    }
+
+    /// A job runs again only after its host has crashed under it.
+    fn of_repeats(&self, noted: &[Execution]) -> Vec<String> {
+        let mut faults = Vec::new();
+        for pair in noted.windows(2) {
+            let [first, second] = pair else { continue };
+            if first.ended.is_some_and(|ended| ended > second.began) {
+                faults.push("ran twice at once".into());
+            }
+            let excuses = |(host, before, after): &(String, Duration, Duration)| {
+                *host == first.host && first.began <= *after && *before <= second.began
+            };
+            if !self.injuries.crashes.iter().any(excuses) {
+                faults.push("begun twice, without a crash of its host".into());
+            }
+            if first.attempt == second.attempt {
+                faults.push("one attempt begun twice".into());
+            }
+        }
+        faults
+    }
+
+    fn of_counts(&self, jobs: &[Value]) -> Vec<String> {
+        let mut faults = Vec::new();
+        for state in ["free", "busy", "done", "error", "unknown"] {
+            let listed = jobs.iter().filter(|job| job["state"] == state).count();
+            if self.status["counts"][state] != listed {
+                let counted = &self.status["counts"][state];
+                faults.push(format!("status counts {counted} {state}, and lists {listed}"));
+            }
+        }
+        faults
+    }
+}
+
+/// The first number under this name, at whatever depth.
+fn find_number(value: &Value, name: &str) -> Option<u64> {
+    let object = value.as_object()?;
+    let here = object.get(name).and_then(Value::as_u64);
+    here.or_else(|| object.values().find_map(|inner| find_number(inner, name)))
+}

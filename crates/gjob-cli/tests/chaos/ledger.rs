@@ -1,0 +1,104 @@
+//! What jobs themselves say: each notes its begin and its end in a file that
+//! gjob knows nothing of. What a job with a given index does is decided here,
+//! from that index alone.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// One execution of a job, as it told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Execution {
+    pub(crate) attempt: u32,
+    /// Its shell's, in the host's own namespace.
+    pub(crate) pid: u32,
+    /// The bed's alias for its host, or what this machine calls itself.
+    pub(crate) host: String,
+    /// Since the epoch; all hosts have one clock.
+    pub(crate) began: Duration,
+    pub(crate) ended: Option<Duration>,
+}
+
+/// The file, and the jobs that write it.
+pub(crate) struct Ledger {
+    path: PathBuf,
+    longest_ms: u32,
+}
+
+impl Ledger {
+    /// Jobs take up to `longest_ms`, and no time at all with zero.
+    pub(crate) fn new(path: PathBuf, longest_ms: u32) -> Self {
+        Ledger { path, longest_ms }
+    }
+
+    /// The lines of a job file. An `echo` is one write, so lines never mix.
+    pub(crate) fn jobs(&self, count: u32) -> String {
+        let path = self.path.display();
+        let note = |word: &str| {
+            let who = "$GJOB_INDEX $GJOB_ATTEMPT $$ $EPOCHREALTIME";
+            format!("echo {word} {who} ${{GJOB_TESTBED_HOST:-$GJOB_HOST}} >> {path}")
+        };
+        let job = |index: u32| {
+            let sleep = match self.longest_ms {
+                0 => String::new(),
+                longest => format!("sleep {:.3}; ", f64::from(index * 7919 % (longest + 1)) / 1e3),
+            };
+            format!("{}; {sleep}{}; exit {}\n", note("begin"), note("end"), exit_code(index))
+        };
+        (0..count).map(job).collect()
+    }
+
+    /// How many executions have ended.
+    pub(crate) fn ends(&self) -> usize {
+        self.text().lines().filter(|line| line.starts_with("end ")).count()
+    }
+
+    /// All executions of each job, oldest first.
+    ///
+    /// # Panics
+    ///
+    /// When there is a line that no job has written like that.
+    pub(crate) fn executions(&self) -> BTreeMap<u32, Vec<Execution>> {
+        let mut all: BTreeMap<u32, Vec<Execution>> = BTreeMap::new();
+        for line in self.text().lines() {
+            self.note(line, &mut all).unwrap_or_else(|| panic!("a torn line: {line:?}"));
+        }
+        all.values_mut().for_each(|executions| executions.sort_by_key(|execution| execution.began));
+        all
+    }
+
+    fn note(&self, line: &str, all: &mut BTreeMap<u32, Vec<Execution>>) -> Option<()> {
+        let [word, index, attempt, pid, time, host] =
+            line.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        let executions = all.entry(index.parse().ok()?).or_default();
+        let (attempt, pid) = (attempt.parse().ok()?, pid.parse().ok()?);
+        // Some locales write a comma.
+        let time = Duration::from_secs_f64(time.replace(',', ".").parse().ok()?);
+        if word == "begin" {
+            let host = host.to_owned();
+            executions.push(Execution { attempt, pid, host, began: time, ended: None });
+            return Some(());
+        }
+        let same = |open: &&mut Execution| {
+            (open.attempt, open.pid, open.host.as_str(), open.ended) == (attempt, pid, host, None)
+        };
+        executions.iter_mut().rev().find(same)?.ended = Some(time);
+        Some(())
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(&self.path).unwrap_or_default()
+    }
+}
+
+/// A tenth of the jobs fails, each in its own way.
+pub(crate) fn exit_code(index: u32) -> u8 {
+    if index % 10 == 3 { u8::try_from(1 + index * 37 % 250).unwrap() } else { 0 }
+}
+
+/// By the clock that jobs note.
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}

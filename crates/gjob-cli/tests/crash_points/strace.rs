@@ -1,0 +1,116 @@
+//! Kills a program before the nth of its calls that make something last.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use gjob_testbed::find_program;
+
+/// Whose calls count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope {
+    /// Where the store is written.
+    MainThread,
+    /// Those of the links too; each thread counts for itself.
+    AllThreads,
+}
+
+impl Scope {
+    /// `?`: not every processor has them all.
+    fn calls(self) -> &'static str {
+        match self {
+            Scope::MainThread => {
+                "?pwrite64,?write,?fsync,?fdatasync,?rename,?renameat,?renameat2,?unlink,\
+                 ?unlinkat,?openat,?ftruncate,?mkdir,?mkdirat,?flock"
+            }
+            Scope::AllThreads => {
+                "?write,?writev,?sendto,?sendmsg,?pipe2,?socketpair,?epoll_ctl,?clone,?clone3,\
+                 ?vfork,?close,?pidfd_open"
+            }
+        }
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Scope::MainThread => &[],
+            // Let go of whatever becomes another program.
+            Scope::AllThreads => &["-f", "-b", "execve"],
+        }
+    }
+}
+
+/// A thread's nth call of this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Point {
+    pub(crate) call: String,
+    pub(crate) nth: u32,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.call, self.nth)
+    }
+}
+
+/// The program, where it may do its work.
+pub(crate) struct Strace {
+    program: PathBuf,
+}
+
+impl Strace {
+    pub(crate) fn find() -> Option<Self> {
+        let Some(program) = find_program("strace") else {
+            eprintln!("passed over: strace is not installed");
+            return None;
+        };
+        let tried = Command::new(&program).args(["-o", "/dev/null", "true"]).output().unwrap();
+        if !tried.status.success() {
+            let why = String::from_utf8_lossy(&tried.stderr).into_owned();
+            eprintln!("passed over: strace may not trace: {}", why.trim());
+            return None;
+        }
+        Some(Strace { program })
+    }
+
+    /// A program started below this is killed before this call, unless it ends
+    /// without having made it. strace itself ends in the same way.
+    pub(crate) fn kill(&self, scope: Scope, point: &Point) -> Command {
+        let Point { call, nth } = point;
+        let mut command = Command::new(&self.program);
+        command
+            .args(["-o", "/dev/null"])
+            .args(scope.options())
+            .args(["-e", &format!("trace={call}")])
+            .args(["-e", &format!("inject={call}:signal=KILL:when={nth}")]);
+        command
+    }
+
+    /// The calls that a program makes, in order.
+    pub(crate) fn points(&self, scope: Scope, run: impl FnOnce(Command) -> bool) -> Vec<Point> {
+        let trace = tempfile::NamedTempFile::new().unwrap();
+        let mut command = Command::new(&self.program);
+        command.arg("-o").arg(trace.path()).args(scope.options());
+        command.args(["-e", &format!("trace={}", scope.calls())]);
+        assert!(!run(command), "what is only counted is not killed");
+        let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();
+        let mut points = Vec::new();
+        for line in std::fs::read_to_string(trace.path()).unwrap().lines() {
+            // `fsync(5) = 0`, with several threads `4711  fsync(5) = 0`; what is
+            // resumed has been counted before.
+            let Some((head, _)) = line.split_once('(') else { continue };
+            let (thread, call) = head.rsplit_once(' ').unwrap_or(("", head));
+            let thread = thread.trim_end();
+            if !call.starts_with(|c: char| c.is_ascii_lowercase()) {
+                continue;
+            }
+            let nth = counts.entry((thread.to_owned(), call.to_owned())).or_default();
+            *nth += 1;
+            let point = Point { call: call.to_owned(), nth: *nth };
+            if !points.contains(&point) {
+                points.push(point);
+            }
+        }
+        points
+    }
+}

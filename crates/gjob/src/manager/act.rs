@@ -1,0 +1,108 @@
+//! Acting on jobs of a run, whoever manages it: through its manager if one
+//! lives, else by being the manager for a moment.
+
+use std::time::{Duration, Instant};
+
+use super::control::{Act, Answer, ControlClient, ControlError};
+use super::engine::Engine;
+use super::{ManagerError, NoHandler};
+use crate::network::Network;
+use crate::store::RunDir;
+
+/// How long hosts may take to answer.
+const REACH: Duration = Duration::from_secs(60);
+
+/// How long another process may have the run without listening: it is about to
+/// begin, to end, or acts on jobs itself.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Between two looks at a run that another process has without listening.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often news are looked for while hosts are waited for.
+const STEP: Duration = Duration::from_millis(500);
+
+/// Who did what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Through {
+    /// The run's manager, which goes on with it.
+    Manager,
+    /// This process, which has left the run again.
+    Itself,
+}
+
+/// Jobs could not be acted on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActError {
+    /// The manager can't be asked.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The run can't be taken up.
+    #[error(transparent)]
+    Manager(#[from] ManagerError),
+    /// The hosts' network can't be made.
+    #[error(transparent)]
+    Network(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Does something to jobs of a run, and waits until it has come about.
+/// `network` makes a network of the run's hosts, if there is no manager.
+///
+/// # Errors
+/// When neither the manager nor this process can do it.
+pub fn act<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    dir: &RunDir,
+    act: Act,
+    jobs: &[u32],
+    mut network: impl FnMut() -> Result<Network, E>,
+) -> Result<(Answer, Through), ActError> {
+    let began = Instant::now();
+    loop {
+        if let Some(mut client) = ControlClient::connect(dir)?
+            && let Some(answer) = client.act(act, jobs)?
+        {
+            return Ok((answer, Through::Manager));
+        }
+        let network = network().map_err(|error| ActError::Network(error.into()))?;
+        match Engine::act_alone(dir, network, act, jobs) {
+            Ok(engine) => return Ok((alone(engine, act, jobs)?, Through::Itself)),
+            Err(error) if error.is_managed_already() && began.elapsed() < PATIENCE => {
+                std::thread::sleep(LOOK);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn alone(mut engine: Engine, act: Act, jobs: &[u32]) -> Result<Answer, ManagerError> {
+    // What is to be ended is told a host as soon as it answers; what is to be
+    // stopped or to go on is not told again if it doesn't now.
+    match act {
+        Act::Kill | Act::Retry => {}
+        Act::Pause | Act::Resume => reach(&mut engine, jobs)?,
+    }
+    let mut acting = engine.begin_to(act, jobs);
+    engine.settle(&mut NoHandler)?;
+    while !engine.has_come_about(&mut acting, REACH) {
+        if engine.ended().is_some() {
+            engine.name_the_rest(&mut acting);
+            break;
+        }
+        engine.pump(STEP, &mut NoHandler)?;
+    }
+    engine.leave(&mut NoHandler)?;
+    Ok(acting.answer)
+}
+
+/// Waits until the hosts that have some of these jobs answer.
+fn reach(engine: &mut Engine, jobs: &[u32]) -> Result<(), ManagerError> {
+    let deadline = Instant::now() + REACH;
+    while Instant::now() < deadline
+        && engine.ended().is_none()
+        && jobs.iter().any(|job| engine.host_is_awaited(*job))
+    {
+        engine.pump(STEP, &mut NoHandler)?;
+    }
+    Ok(())
+}

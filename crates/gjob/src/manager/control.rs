@@ -1,0 +1,124 @@
+//! The manager's ear for other processes of its user: a unix socket in the
+//! run's directory. Here is the engine's side: who is connected, who watches,
+//! and who waits for an answer. What is asked for, the engine does.
+//!
+//! # Theory of operation
+//!
+//! One thread accepts, and each client has one that reads and one that writes.
+//! Readers put requests into one bounded channel and wake the engine; writers
+//! empty a bounded queue each. The engine never waits for any of them: a client
+//! whose queue is full is cut off.
+//!
+//! A request that is not answered was not carried out to its end: a manager
+//! that stops closes the connection instead, and the client goes another way.
+
+mod client;
+mod protocol;
+mod server;
+mod socket;
+
+use std::collections::BTreeMap;
+
+use gjob_core::Event;
+use serde::Serialize;
+
+use crate::network::Waker;
+use crate::store::RunDir;
+pub use client::{ControlClient, ControlError, Said};
+use protocol::Fault;
+pub use protocol::{
+    Act, Answer, CONTROL_VERSION, Counts, HostSnapshot, MAX_JOBS, MAX_LINE, Refusal, Request,
+    Snapshot,
+};
+pub(super) use server::ClientId;
+use server::{Heard, Outbox, Server};
+
+/// The clients of a manager.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    server: Option<Server>,
+    clients: BTreeMap<ClientId, Client>,
+    problem: Option<String>,
+}
+
+#[derive(Debug)]
+struct Client {
+    outbox: Outbox,
+    watches: bool,
+}
+
+impl Control {
+    /// Listens in the run's directory, whose lock this process holds. A run
+    /// goes on without, if that can't be: [`Control::problem`] says so.
+    pub(super) fn listen(dir: &RunDir, waker: Waker) -> Self {
+        match Server::start(dir, waker) {
+            Ok(server) => Control { server: Some(server), ..Control::default() },
+            Err(error) => Control { problem: Some(error.to_string()), ..Control::default() },
+        }
+    }
+
+    /// Why nobody can be heard.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// The next request, if there is one.
+    pub(super) fn next(&mut self) -> Option<(ClientId, Request)> {
+        loop {
+            match self.server.as_ref()?.next()? {
+                Heard::Came(id, outbox) => {
+                    self.clients.insert(id, Client { outbox, watches: false });
+                }
+                Heard::Erred(id, error) => {
+                    self.answer(id, &Fault { error });
+                    self.dismiss(id);
+                }
+                Heard::Went(id) => drop(self.clients.remove(&id)),
+                Heard::Asked(id, request) => return Some((id, request)),
+            }
+        }
+    }
+
+    /// Answers a request.
+    pub(super) fn answer(&mut self, id: ClientId, answer: &impl Serialize) {
+        let Ok(line) = protocol::line(answer) else { return };
+        if let Some(client) = self.clients.get(&id)
+            && !client.outbox.put(line)
+        {
+            self.clients.remove(&id);
+        }
+    }
+
+    /// From here on the client hears of every event.
+    pub(super) fn watch(&mut self, id: ClientId, snapshot: &Snapshot) {
+        self.answer(id, snapshot);
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.watches = true;
+        }
+    }
+
+    /// Cuts a client off, without an answer.
+    pub(super) fn dismiss(&mut self, id: ClientId) {
+        self.clients.remove(&id);
+    }
+
+    /// Hands an event to whoever watches; who can't keep up is cut off.
+    pub(super) fn tell(&mut self, event: &Event) {
+        if !self.clients.values().any(|client| client.watches) {
+            return;
+        }
+        let Ok(line) = protocol::line(event) else { return };
+        self.clients.retain(|_, client| !client.watches || client.outbox.put(line.clone()));
+    }
+
+    /// Lets everyone go, with what they have still to be told.
+    pub(super) fn close(&mut self) {
+        self.clients.clear();
+        if let Some(server) = self.server.take() {
+            server.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! What goes over a control socket: one JSON object a line, both ways. The
+//! manager's first line is [`Hello`]; a change to any of this is a new
+//! [`CONTROL_VERSION`].
+
+use gjob_core::event::RunEnd;
+use gjob_core::{Event, EventKind, HostLabel, Key, RunId, State};
+use serde::{Deserialize, Serialize};
+
+/// The version of the protocol.
+pub const CONTROL_VERSION: u32 = 1;
+
+/// The longest line either side reads, bytes.
+pub const MAX_LINE: usize = 1 << 20;
+
+/// Most jobs in one request; more are asked for in several.
+pub const MAX_JOBS: usize = 50_000;
+
+/// What it is that speaks here.
+pub(super) const MAGIC: &str = "control";
+
+/// A manager's first line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    pub(super) gjob: String,
+    pub(super) version: u32,
+    pub(super) run: RunId,
+}
+
+/// What is done to jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// End them.
+    Kill,
+    /// Hold them: those that wait are not started, those that run are stopped.
+    Pause,
+    /// Let held ones go on.
+    Resume,
+    /// Do those again that are `error` or `unknown`.
+    Retry,
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Request {
+    /// End jobs; answered when they are gone, or can't be reached.
+    Kill {
+        /// Their indexes, at most [`MAX_JOBS`].
+        jobs: Vec<u32>,
+    },
+    /// Hold jobs.
+    Pause {
+        /// Their indexes.
+        jobs: Vec<u32>,
+    },
+    /// Let jobs go on.
+    Resume {
+        /// Their indexes.
+        jobs: Vec<u32>,
+    },
+    /// Do jobs again.
+    Retry {
+        /// Their indexes.
+        jobs: Vec<u32>,
+    },
+    /// End the run as Ctrl-C does.
+    Interrupt {},
+    /// Answered by a [`Snapshot`], and every event from there on.
+    Watch {},
+}
+
+impl Request {
+    /// The request for an act.
+    #[must_use]
+    pub fn of(act: Act, jobs: Vec<u32>) -> Self {
+        match act {
+            Act::Kill => Request::Kill { jobs },
+            Act::Pause => Request::Pause { jobs },
+            Act::Resume => Request::Resume { jobs },
+            Act::Retry => Request::Retry { jobs },
+        }
+    }
+}
+
+/// What became of a request about jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Jobs for which it was done.
+    pub ok: Vec<u32>,
+    /// Those for which it was not.
+    pub refused: Vec<Refusal>,
+}
+
+impl Answer {
+    pub(in crate::manager) fn refuse(&mut self, job: u32, why: impl Into<String>) {
+        self.refused.push(Refusal { job, why: why.into() });
+    }
+
+    pub(in crate::manager) fn add(&mut self, other: Answer) {
+        self.ok.extend(other.ok);
+        self.refused.extend(other.refused);
+    }
+}
+
+/// A job for which something could not be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Its index.
+    pub job: u32,
+    /// Why, in one line.
+    pub why: String,
+}
+
+/// A request that can't be understood, or one client too many; the connection
+/// ends behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Fault {
+    pub(super) error: String,
+}
+
+/// How a run stands when a client begins to watch it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Jobs by state.
+    pub counts: Counts,
+    /// The hosts, in their order.
+    pub hosts: Vec<HostSnapshot>,
+    /// Why the manager stops, if it does so already: then no event comes any more.
+    pub ended: Option<RunEnd>,
+}
+
+/// How many jobs stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Jobs that wait.
+    pub free: u32,
+    /// Jobs given to a host.
+    pub busy: u32,
+    /// Jobs done.
+    pub done: u32,
+    /// Jobs whose outcome nobody can know.
+    pub unknown: u32,
+    /// Jobs that have failed for good.
+    pub error: u32,
+}
+
+/// A host and how it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSnapshot {
+    /// What the manager calls it.
+    pub host: HostLabel,
+    /// Its state.
+    pub state: State,
+}
+
+/// A value as a line.
+pub(super) fn line(value: &impl Serialize) -> serde_json::Result<std::sync::Arc<[u8]>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line.into())
+}
+
+/// A request from its line.
+pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
+    let request: Request =
+        serde_json::from_slice(line).map_err(|error| format!("not a request: {error}"))?;
+    let jobs = match &request {
+        Request::Kill { jobs }
+        | Request::Pause { jobs }
+        | Request::Resume { jobs }
+        | Request::Retry { jobs } => jobs.len(),
+        Request::Interrupt {} | Request::Watch {} => 0,
+    };
+    if jobs > MAX_JOBS {
+        return Err(format!("{jobs} jobs in one request: at most {MAX_JOBS} are accepted"));
+    }
+    Ok(request)
+}
+
+/// An event from its line.
+pub(super) fn event(line: &[u8]) -> serde_json::Result<Event> {
+    serde_json::from_slice(line).or_else(|error| before_any_attempt(line).ok_or(error))
+}
+
+/// An event about a job that was never attempted: its key is `INDEX.0`, which
+/// is no attempt's key and so isn't read as one.
+fn before_any_attempt(line: &[u8]) -> Option<Event> {
+    let mut value: serde_json::Value = serde_json::from_slice(line).ok()?;
+    let index = value.get("key")?.as_str()?.strip_suffix(".0")?.to_owned();
+    *value.get_mut("key")? = format!("{index}.1").into();
+    let mut event: Event = serde_json::from_value(value).ok()?;
+    match &mut event.kind {
+        EventKind::JobPaused { key }
+        | EventKind::JobResumed { key }
+        | EventKind::JobReopened { key }
+        | EventKind::JobEnded { key, .. } => *key = Key::new(key.index, 0),
+        _ => return None,
+    }
+    Some(event)
+}
