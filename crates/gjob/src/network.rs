@@ -249,6 +249,15 @@ impl Network {
         self.send(host, gjob_core::wire::ToAgent::Pause { key });
     }
 
+    /// Asks a host for an answer, [`Report::Statuses`] with this number: when it
+    /// comes, the host has done what it was told before.
+    pub fn ask_echo(&mut self, host: HostIx) -> u32 {
+        let request = self.next_request;
+        self.next_request = self.next_request.wrapping_add(1);
+        self.send(host, gjob_core::wire::ToAgent::Status { request, ids: Vec::new() });
+        request
+    }
+
     /// Lets a paused attempt go on.
     pub fn resume(&mut self, host: HostIx, key: Key) {
         self.send(host, gjob_core::wire::ToAgent::Resume { key });

@@ -3,16 +3,22 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use gjob::Manager;
 use gjob::store::StateDir;
+use gjob_core::scheduler::OnLost;
 use gjob_core::{HostEntry, JobSpec};
 
 use super::{hosts, jobs, manage};
 use crate::cli::{RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::Reporter;
+
+/// A lease is half of this, must outlast the pauses between a link's pings, and
+/// leave time to end the jobs.
+const SHORTEST_LEASED: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut errors = Vec::new();
@@ -21,6 +27,12 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     settings.max_fails = args.max_fails;
     settings.on_lost = args.on_lost.into();
     match gjob::units::parse_duration_above_zero(&args.lost_after) {
+        Ok(lost_after) if settings.on_lost == OnLost::Lease && lost_after < SHORTEST_LEASED => {
+            errors.push(anyhow::anyhow!(
+                "--lost-after {}: with --on-lost lease at least 1m is accepted",
+                args.lost_after
+            ));
+        }
         Ok(lost_after) => settings.lost_after = Some(lost_after),
         Err(error) => errors.push(anyhow::anyhow!("--lost-after: {error}")),
     }

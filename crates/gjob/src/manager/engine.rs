@@ -4,6 +4,7 @@
 
 mod requests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub(super) struct Engine {
     /// Before the store, whose lock its socket needs.
     control: Control,
     waiters: Vec<Waiter>,
+    /// Echoes that hosts were asked for and have not sent.
+    echoes: BTreeSet<(HostIx, u32)>,
     store: Store,
     scheduler: Scheduler,
     network: Network,
@@ -148,6 +151,7 @@ impl Engine {
             dir,
             control: Control::default(),
             waiters: Vec::new(),
+            echoes: BTreeSet::new(),
             store,
             scheduler,
             network,
@@ -302,7 +306,7 @@ impl Engine {
                     handler.handle_job_output(&self.jobs[index], outputs);
                 }
             }
-            Report::Statuses { .. } => {}
+            Report::Statuses { request, .. } => drop(self.echoes.remove(&(host, request))),
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }

@@ -26,6 +26,10 @@ pub(in crate::manager) struct Acting {
     pub(in crate::manager) answer: Answer,
     /// Jobs that are to be gone.
     awaited: BTreeSet<u32>,
+    /// Jobs whose hosts are told to stop them or to let them go on.
+    told: BTreeSet<u32>,
+    /// What shows that those hosts have heard it; none before it was sent.
+    echoes: Option<BTreeSet<(HostIx, u32)>>,
     since: Instant,
 }
 
@@ -87,12 +91,20 @@ impl Engine {
 
     /// Tells the scheduler what is wanted of jobs.
     pub(in crate::manager) fn begin_to(&mut self, act: Act, jobs: &[u32]) -> Acting {
-        let (answer, awaited) = (Answer::default(), BTreeSet::new());
-        let mut acting = Acting { answer, awaited, since: Instant::now() };
+        let mut acting = Acting {
+            answer: Answer::default(),
+            awaited: BTreeSet::new(),
+            told: BTreeSet::new(),
+            echoes: None,
+            since: Instant::now(),
+        };
         for index in jobs {
             match self.act_on(act, *index) {
                 Err(why) => acting.answer.refuse(*index, why),
                 Ok(()) if act == Act::Kill => drop(acting.awaited.insert(*index)),
+                Ok(()) if act != Act::Retry && self.jobs[*index].state == State::Busy => {
+                    acting.told.insert(*index);
+                }
                 Ok(()) => acting.answer.ok.push(*index),
             }
         }
@@ -164,10 +176,11 @@ impl Engine {
     /// True once nothing more is to be waited for, at the latest when hosts
     /// have been out of reach for so long.
     pub(in crate::manager) fn has_come_about(
-        &self,
+        &mut self,
         acting: &mut Acting,
         out_of_reach: Duration,
     ) -> bool {
+        self.await_echoes(acting);
         let answer = &mut acting.answer;
         acting.awaited.retain(|index| match self.jobs[*index].state {
             State::Free | State::Busy => true,
@@ -181,16 +194,40 @@ impl Engine {
             }
         });
         let waited = acting.since.elapsed();
-        let hopeless = || acting.awaited.iter().all(|index| !self.host_answers(*index));
+        let mut left = acting.awaited.iter().chain(&acting.told);
+        let mut hopeless = || left.all(|index| !self.host_answers(*index));
         let gives_up = waited >= KILL_TIME || (waited >= out_of_reach && hopeless());
         if gives_up {
             self.name_the_rest(acting);
         }
-        acting.awaited.is_empty()
+        acting.awaited.is_empty() && acting.told.is_empty()
+    }
+
+    /// Asks the hosts of jobs that were told something for an echo, and takes
+    /// those jobs as done whose host has sent it.
+    fn await_echoes(&mut self, acting: &mut Acting) {
+        if acting.told.is_empty() {
+            return;
+        }
+        let echoes = acting.echoes.get_or_insert_with(|| {
+            let hosts: BTreeSet<HostIx> =
+                acting.told.iter().filter_map(|index| self.host_of(*index)).collect();
+            let asked: BTreeSet<(HostIx, u32)> =
+                hosts.into_iter().map(|host| (host, self.network.ask_echo(host))).collect();
+            self.echoes.extend(&asked);
+            asked
+        });
+        echoes.retain(|echo| self.echoes.contains(echo));
+        let silent: BTreeSet<HostIx> = echoes.iter().map(|(host, _)| *host).collect();
+        let heard = |index: &u32| self.host_of(*index).is_none_or(|host| !silent.contains(&host));
+        let (heard, left): (BTreeSet<u32>, _) =
+            std::mem::take(&mut acting.told).into_iter().partition(heard);
+        acting.told = left;
+        acting.answer.ok.extend(heard);
     }
 
     /// Those that are not gone, with the reason so far as it is known.
-    pub(in crate::manager) fn name_the_rest(&self, acting: &mut Acting) {
+    pub(in crate::manager) fn name_the_rest(&mut self, acting: &mut Acting) {
         for index in std::mem::take(&mut acting.awaited) {
             let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
             let why = match self.host_answers(index) {
@@ -199,6 +236,13 @@ impl Engine {
                 false => format!("host {host} can't be asked now: it is ended as soon as it can"),
             };
             acting.answer.refuse(index, why);
+        }
+        for index in std::mem::take(&mut acting.told) {
+            let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
+            acting.answer.refuse(index, format!("host {host} has not said that it has heard it"));
+        }
+        for echo in acting.echoes.take().into_iter().flatten() {
+            self.echoes.remove(&echo);
         }
     }
 
