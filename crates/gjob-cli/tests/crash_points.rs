@@ -20,8 +20,11 @@ mod seed;
 mod strace;
 mod support;
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
+use judge::Injuries;
 use scene::Scene;
 use seed::{Random, seed, setting};
 use strace::{Point, Scope, Strace};
@@ -47,9 +50,61 @@ fn a_manager_killed_while_it_takes_a_run_up_leaves_one_that_can_be_taken_up() {
     Enumeration::new("attach", &strace, Scope::MainThread).of_attachments();
 }
 
+#[test]
+fn an_agent_killed_at_any_call_changes_nothing_for_its_jobs() {
+    let Some(strace) = Strace::find() else { return };
+    on_a_host(&strace, Scope::Agent, &Injuries::default());
+}
+
+#[test]
+fn a_slot_killed_at_any_call_loses_its_own_job_at_most() {
+    let Some(strace) = Strace::find() else { return };
+    on_a_host(&strace, Scope::Slots, &Injuries { any_slot: true, ..Injuries::default() });
+}
+
+/// Kills at each point of the first connection to a host.
+fn on_a_host(strace: &Strace, scope: Scope, injuries: &Injuries) {
+    let first = Scene::new();
+    let plain = first.run_through("#!/bin/sh\nexec /bin/sh\n", Path::new("/nowhere"));
+    assert_eq!(plain.code, 1, "{}", plain.stderr);
+    let through = |scene: &Scene, tracer: &Command| {
+        let words: Vec<_> =
+            std::iter::once(tracer.get_program()).chain(tracer.get_args()).collect();
+        let words: Vec<String> = words.iter().map(|word| format!("'{}'", word.display())).collect();
+        let once = scene.path("connected");
+        let script = format!(
+            "#!/bin/sh\n\
+             case $* in *'exec /bin/sh'*) ;; *) exit 1 ;; esac\n\
+             mkdir {} 2>/dev/null || exec /bin/sh\n\
+             exec {} /bin/sh\n",
+            once.display(),
+            words.join(" ")
+        );
+        scene.run_through(&script, &first.program())
+    };
+    let mut enumeration = Enumeration::prepare(&format!("{scope:?}"), strace, scope, |tracer| {
+        let scene = Scene::new();
+        through(&scene, &tracer);
+        // strace ends last, and writes then.
+        !scene.faults_of_run(injuries).is_empty()
+    });
+    let points = enumeration.points.clone();
+    for point in enumeration.chosen(&points) {
+        let scene = Scene::new();
+        let answer = through(&scene, &strace.kill(scope, &point));
+        enumeration.kills += 1;
+        if answer.code != 1 {
+            enumeration.faults.push(format!("{point}: run does not exit with 1: {answer:?}"));
+        }
+        let faults = scene.faults_of_run(injuries);
+        enumeration.faults.extend(faults.into_iter().map(|fault| format!("{point}: {fault}")));
+    }
+    enumeration.tell();
+}
+
 /// Points to kill at, and what has come of it so far.
 struct Enumeration<'a> {
-    name: &'a str,
+    name: String,
     strace: &'a Strace,
     scope: Scope,
     /// What a run does when it is left alone.
@@ -63,12 +118,21 @@ struct Enumeration<'a> {
 }
 
 impl<'a> Enumeration<'a> {
-    fn new(name: &'a str, strace: &'a Strace, scope: Scope) -> Self {
-        let points = strace.points(scope, |tracer| Scene::new().run_under(tracer));
+    fn new(name: &str, strace: &'a Strace, scope: Scope) -> Self {
+        Self::prepare(name, strace, scope, |tracer| Scene::new().run_under(tracer))
+    }
+
+    fn prepare(
+        name: &str,
+        strace: &'a Strace,
+        scope: Scope,
+        run: impl FnOnce(Command) -> bool,
+    ) -> Self {
+        let points = strace.points(scope, run);
         let seed = seed();
         eprintln!("crash points: {name}: {} points, GJOB_CHAOS_SEED={seed}", points.len());
         Enumeration {
-            name,
+            name: name.to_owned(),
             strace,
             scope,
             points,

@@ -224,20 +224,6 @@ impl Network {
         }
     }
 
-    /// Makes the files of a job known that are not, before it is launched.
-    ///
-    /// # Errors
-    /// All files that can't be read or are no regular files.
-    pub fn prepare(&mut self, spec: &JobSpec) -> Result<(), NetworkError> {
-        match &mut self.open {
-            Some(open) if !open.has_inputs(spec) => {
-                open.add_inputs(Inputs::hash([spec]).map_err(NetworkError::Inputs)?);
-                Ok(())
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
     /// Asks an attempt back that was not started.
     pub fn withdraw(&mut self, host: HostIx, key: Key) {
         self.forget_launch(host, key);

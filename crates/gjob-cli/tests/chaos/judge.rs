@@ -2,7 +2,7 @@
 //! and knows what was done to them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,6 +14,8 @@ use crate::ledger::{Execution, Ledger, exit_code};
 pub(crate) struct Injuries {
     /// Slots killed: host, and when they started, in ticks since boot.
     pub(crate) slots: Vec<(String, u64)>,
+    /// Slots were killed and not counted: any job may be unknown.
+    pub(crate) any_slot: bool,
     /// Hosts crashed: before and after it happened.
     pub(crate) crashes: Vec<(String, Duration, Duration)>,
 }
@@ -76,10 +78,16 @@ impl Judge<'_> {
 
     /// Nobody can know what became of a job whose slot was killed; of no other.
     fn of_unknown(&self, job: &Value) -> Option<String> {
-        let (Some(host), Some(id)) = (job["host"].as_str(), job["id"].as_str()) else {
-            return Some("unknown, though it never began".into());
+        if self.injuries.any_slot {
+            return None;
+        }
+        let Some(host) = job["host"].as_str() else {
+            return Some("unknown, though it was given to no host".into());
         };
-        let lock = self.results.get(host)?.join(id).join(".lock");
+        let results = self.results.get(host)?;
+        let id = job["id"].as_str().map(PathBuf::from).or_else(|| self.claim(results, host, job));
+        let Some(id) = id else { return Some("unknown, though it was never claimed".into()) };
+        let lock = results.join(id).join(".lock");
         let lock = std::fs::read_to_string(lock).unwrap_or_default();
         let lock: Value = serde_json::from_str(&lock).unwrap_or_default();
         let killed = |(at, started): &(String, u64)| {
@@ -87,6 +95,14 @@ impl Judge<'_> {
         };
         let excused = self.injuries.slots.iter().any(killed);
         (!excused).then(|| "unknown, though its slot was not killed".into())
+    }
+
+    /// The job directory of an attempt whose slot died before it said so.
+    fn claim(&self, results: &Path, host: &str, job: &Value) -> Option<PathBuf> {
+        let run = self.status["run"].as_str()?;
+        let key = format!("{}.{}", job["index"], job["attempt"]);
+        let run = results.join(".gjob/runs").join(run);
+        std::fs::read_link(run.join(host).join("keys").join(key)).ok()
     }
 
     /// A job runs again only after its host has crashed under it.

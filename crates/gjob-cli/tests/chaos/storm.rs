@@ -16,6 +16,9 @@ use crate::support::Place;
 /// After the last blow, if jobs don't end.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How long a blow waits for something that it can be dealt to.
+const VAIN: Duration = Duration::from_secs(1);
+
 /// The run's size, and all that is done to it.
 pub(crate) struct Plan {
     pub(crate) jobs: u32,
@@ -105,6 +108,7 @@ impl Storm<'_> {
         let limit = Duration::from_secs(120) + PATIENCE * (self.plan.blows + self.plan.jobs / 20);
         let began = Instant::now();
         let mut last = Instant::now();
+        let mut next: Option<(Step, Duration)> = None;
         loop {
             self.cure(Instant::now());
             if let Some(status) = self.reign.ended() {
@@ -117,10 +121,13 @@ impl Storm<'_> {
             let due = (dealt + 1) * self.plan.jobs * 9 / 10 / (self.plan.blows + 1);
             let stalls = ends > 0 && last.elapsed() > PATIENCE;
             if dealt < self.plan.blows && (ends >= due as usize || stalls) {
-                let step = schedule.next().unwrap();
+                let (step, since) = *next.get_or_insert_with(|| (schedule.next().unwrap(), now()));
                 if self.deal(step) {
                     *self.dealt.entry(step.blow).or_default() += 1;
                     last = Instant::now();
+                    next = None;
+                } else if now() - since > VAIN {
+                    next = None;
                 }
             }
             if began.elapsed() > limit {

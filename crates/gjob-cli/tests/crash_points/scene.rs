@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use gjob_testbed::Process;
 
 use crate::judge::{Injuries, Judge};
 use crate::ledger::Ledger;
-use crate::support::Place;
+use crate::support::{Answer, Place};
 
 const JOBS: u32 = 4;
 
@@ -52,6 +53,40 @@ impl Scene {
         status.signal() == Some(9)
     }
 
+    /// `gjob run` on a host that is reached by what this script says, which
+    /// stands in for ssh. The host has the program already.
+    pub(crate) fn run_through(&self, ssh: &str, program: &Path) -> Answer {
+        let script = self.place.path("ssh");
+        std::fs::write(&script, ssh).unwrap();
+        let made = Command::new("chmod").arg("755").arg(&script).status().unwrap();
+        assert!(made.success());
+        let gjob = self.place.path("results/.gjob");
+        std::fs::create_dir_all(&gjob).unwrap();
+        if program.exists() {
+            let bin = gjob.join("bin");
+            let linked = Command::new("cp").arg("-al").arg(program).arg(bin).status().unwrap();
+            assert!(linked.success());
+        }
+        let args = ["run", "-H", "2/h1", "--show", "none", "jobs.txt"];
+        self.place.gjob(&args).env("GJOB_SSH", script).run()
+    }
+
+    /// Where a host keeps the program.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.place.path("results/.gjob/bin")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.place.path(name)
+    }
+
+    /// What is amiss after a run that went to its end.
+    pub(crate) fn faults_of_run(&self, injuries: &Injuries) -> Vec<String> {
+        let mut faults = self.of_run(injuries);
+        faults.extend(self.left_behind());
+        faults
+    }
+
     pub(crate) fn has_run(&self) -> bool {
         self.place.has_run()
     }
@@ -59,8 +94,11 @@ impl Scene {
     /// Takes the run up, and finds all that is not as it should be.
     pub(crate) fn faults(&self) -> Vec<String> {
         let answer = self.place.gjob(&["attach"]).run();
-        let mut faults =
-            if self.has_run() { self.of_run() } else { self.of_no_run(&answer.stderr) };
+        let mut faults = if self.has_run() {
+            self.of_run(&Injuries::default())
+        } else {
+            self.of_no_run(&answer.stderr)
+        };
         let expected = if self.has_run() { 1 } else { 2 };
         if answer.code != expected {
             faults.push(format!("attach does not exit with {expected}: {answer:?}"));
@@ -69,9 +107,8 @@ impl Scene {
         faults
     }
 
-    fn of_run(&self) -> Vec<String> {
-        let status = &self.place.status();
-        let (injuries, results) = (&Injuries::default(), &BTreeMap::new());
+    fn of_run(&self, injuries: &Injuries) -> Vec<String> {
+        let (status, results) = (&self.place.status(), &BTreeMap::new());
         Judge { jobs: JOBS, ledger: &self.ledger, status, injuries, results }.faults()
     }
 

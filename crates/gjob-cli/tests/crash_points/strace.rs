@@ -14,6 +14,11 @@ pub(crate) enum Scope {
     MainThread,
     /// Those of the links too; each thread counts for itself.
     AllThreads,
+    /// An agent, with the shell that starts it.
+    Agent,
+    /// What slots do from the claim on, which their jobs don't do. Each slot is
+    /// killed, so a host whose slots die any earlier could start nothing.
+    Slots,
 }
 
 impl Scope {
@@ -24,6 +29,15 @@ impl Scope {
                 "?pwrite64,?write,?fsync,?fdatasync,?rename,?renameat,?renameat2,?unlink,\
                  ?unlinkat,?openat,?ftruncate,?mkdir,?mkdirat,?flock"
             }
+            Scope::Agent => {
+                "?write,?writev,?openat,?symlink,?symlinkat,?mkdir,?mkdirat,?rename,?renameat,\
+                 ?renameat2,?unlink,?unlinkat,?ftruncate,?flock,?pipe2,?clone,?clone3,?vfork,\
+                 ?read,?poll,?ppoll,?wait4,?waitid"
+            }
+            Scope::Slots => {
+                "?symlink,?symlinkat,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?fallocate,\
+                 ?ftruncate"
+            }
             Scope::AllThreads => {
                 "?write,?writev,?sendto,?sendmsg,?pipe2,?socketpair,?epoll_ctl,?clone,?clone3,\
                  ?vfork,?close,?pidfd_open"
@@ -33,7 +47,8 @@ impl Scope {
 
     fn options(self) -> &'static [&'static str] {
         match self {
-            Scope::MainThread => &[],
+            Scope::MainThread | Scope::Agent => &[],
+            Scope::Slots => &["-f"],
             // Let go of whatever becomes another program.
             Scope::AllThreads => &["-f", "-b", "execve"],
         }
@@ -90,7 +105,9 @@ impl Strace {
     pub(crate) fn points(&self, scope: Scope, run: impl FnOnce(Command) -> bool) -> Vec<Point> {
         let trace = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new(&self.program);
-        command.arg("-o").arg(trace.path()).args(scope.options());
+        // Through a pipe it writes each line at once; it may be killed at the end.
+        let pipe = format!("|cat >{}", trace.path().display());
+        command.args(["-o", &pipe]).args(scope.options());
         command.args(["-e", &format!("trace={}", scope.calls())]);
         assert!(!run(command), "what is only counted is not killed");
         let mut counts: BTreeMap<(String, String), u32> = BTreeMap::new();

@@ -118,11 +118,6 @@ impl Open {
         self.runtime.shutdown_timeout(Duration::from_millis(100));
     }
 
-    /// True when every file of a job is known.
-    pub(super) fn has_inputs(&self, spec: &JobSpec) -> bool {
-        self.inputs.of(spec).len() == spec.files.len()
-    }
-
     /// Adds the files of a job.
     pub(super) fn add_inputs(&mut self, inputs: Inputs) {
         self.inputs.extend(inputs);

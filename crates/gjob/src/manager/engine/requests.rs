@@ -147,7 +147,6 @@ impl Engine {
             State::Free | State::Busy => return Err("it has no outcome yet".into()),
             State::Error | State::Unknown => {}
         }
-        self.network.prepare(&job.spec).map_err(|error| error.to_string())?;
         match self.scheduler.handle_retry(self.now(), index) {
             true => Ok(()),
             false => Err("it has no outcome yet".into()),
