@@ -316,6 +316,7 @@ impl Scheduler {
     /// What is left to decide after any input: give out jobs, take jobs back,
     /// see whether the run is over.
     fn settle(&mut self, now: Duration) {
+        self.heed_failures();
         self.give_out(now);
         self.take_back(now);
         self.stop_if_over(now);

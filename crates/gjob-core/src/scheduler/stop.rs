@@ -74,13 +74,16 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn stop_if_over(&mut self, now: Duration) {
-        if self.mode == Mode::Running
-            && self.config.max_fails.is_some_and(|most| self.tally.error >= most)
-        {
+    /// Starts no more jobs once as many have failed as may.
+    pub(super) fn heed_failures(&mut self) {
+        let too_many = self.config.max_fails.is_some_and(|most| self.tally.error >= most);
+        if too_many && self.mode == Mode::Running {
             self.mode = Mode::Draining;
             self.withdraw_unstarted();
         }
+    }
+
+    pub(super) fn stop_if_over(&mut self, now: Duration) {
         if let Some(end) = self.reason_to_stop(now) {
             self.stop(end);
         }
