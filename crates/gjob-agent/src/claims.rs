@@ -1,12 +1,17 @@
 //! Claims: who decided, once and for all, whether an attempt starts here.
 //!
 //! `keys/INDEX.ATTEMPT` is a symbolic link, made by one atomic `symlink(2)`. Its
-//! target is the job id that the attempt got, or `withdrawn`: a tombstone.
+//! target is the job id that the attempt got, and which slot has it, out of the
+//! job's reach; or `withdrawn`: a tombstone.
 
 use std::io;
 use std::path::PathBuf;
 
 use gjob_core::{JobId, Key};
+
+use crate::host;
+use crate::identity::ProcessIdentity;
+use crate::jobdir::LockFile;
 
 /// The target of a tombstone.
 const WITHDRAWN: &str = "withdrawn";
@@ -14,8 +19,8 @@ const WITHDRAWN: &str = "withdrawn";
 /// What a key leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// The attempt was begun under this id.
-    Job(JobId),
+    /// The attempt was begun under this id, by this slot if that is said.
+    Job(JobId, Option<LockFile>),
     /// The attempt never starts here.
     Withdrawn,
 }
@@ -33,8 +38,9 @@ impl Claims {
     }
 
     /// Claims `key` for a job; false when something else has it already.
-    pub(crate) fn claim(&self, key: Key, id: &JobId) -> io::Result<bool> {
-        self.link(key, id.as_str())
+    pub(crate) fn claim(&self, key: Key, id: &JobId, slot: &LockFile) -> io::Result<bool> {
+        let LockFile { slot: ProcessIdentity { boot_id, pid, start }, number } = slot;
+        self.link(key, &format!("{id} {number} {pid} {start} {}", short(boot_id)))
     }
 
     /// Puts a tombstone under `key`; false when something else has it already.
@@ -59,10 +65,13 @@ impl Claims {
         };
         match target.to_str() {
             Some(WITHDRAWN) => Ok(Some(Claim::Withdrawn)),
-            Some(text) => text
-                .parse()
-                .map(|id| Some(Claim::Job(id)))
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
+            Some(text) => {
+                let (id, slot) = text.split_once(' ').unzip();
+                id.unwrap_or(text)
+                    .parse()
+                    .map(|id| Some(Claim::Job(id, slot.and_then(parse_slot))))
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            }
             None => Err(io::ErrorKind::InvalidData.into()),
         }
     }
@@ -77,6 +86,22 @@ impl Claims {
     }
 }
 
+/// As much of a boot id as tells one boot from another: most links are to be
+/// short enough to need no block of their own.
+fn short(boot_id: &str) -> &str {
+    boot_id.get(..8).unwrap_or(boot_id)
+}
+
+fn parse_slot(text: &str) -> Option<LockFile> {
+    let mut parts = text.split(' ');
+    let number = parts.next()?.parse().ok()?;
+    let (pid, start) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let boot_id = parts.next()?;
+    let this = host::boot_id();
+    let boot_id = if short(this) == boot_id { this } else { boot_id }.to_owned();
+    Some(LockFile { slot: ProcessIdentity { boot_id, pid, start }, number })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,11 +112,26 @@ mod tests {
         let claims = Claims::new(dir.path().to_owned());
         let (key, id) = (Key::new(3, 1), "h/2026-11-22-1".parse().unwrap());
         assert_eq!(claims.read(key).unwrap(), None);
-        assert!(claims.claim(key, &id).unwrap());
+        let slot = LockFile { slot: ProcessIdentity::of_self().unwrap(), number: 4 };
+        assert!(claims.claim(key, &id, &slot).unwrap());
         assert!(!claims.withdraw(key).unwrap());
-        assert_eq!(claims.read(key).unwrap(), Some(Claim::Job(id.clone())));
+        assert_eq!(claims.read(key).unwrap(), Some(Claim::Job(id.clone(), Some(slot.clone()))));
         assert!(claims.withdraw(Key::new(2, 1)).unwrap());
-        assert!(!claims.claim(Key::new(2, 1), &id).unwrap());
+        assert!(!claims.claim(Key::new(2, 1), &id, &slot).unwrap());
         assert_eq!(claims.all().unwrap(), [Key::new(2, 1), key]);
+    }
+
+    #[test]
+    fn a_claim_says_which_slot_of_which_boot_has_made_it_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let claims = Claims::new(dir.path().to_owned());
+        let (key, id): (_, JobId) = (Key::new(3, 1), "h/2026-11-22-1".parse().unwrap());
+        let identity = ProcessIdentity { boot_id: "another boot".into(), pid: 5, start: 6 };
+        claims.claim(key, &id, &LockFile { slot: identity, number: 7 }).unwrap();
+        let Some(Claim::Job(_, Some(found))) = claims.read(key).unwrap() else { panic!() };
+        assert!(found.slot.is_of_another_boot());
+        assert_eq!((found.number, found.slot.pid, found.slot.start), (7, 5, 6));
+        claims.link(Key::new(4, 1), id.as_str()).unwrap();
+        assert_eq!(claims.read(Key::new(4, 1)).unwrap(), Some(Claim::Job(id, None)));
     }
 }

@@ -33,7 +33,9 @@ pub(crate) fn request(dir: &JobDir, order: ControlFile) -> io::Result<Delivery> 
 
 fn write(dir: &JobDir, order: ControlFile) -> io::Result<()> {
     let temp = format!(".control.{}", std::process::id());
-    if dir.replace(".control", &temp, order).is_ok() {
+    if dir.replace(".control", &temp, order).is_ok()
+        || dir.mend() && dir.replace(".control", &temp, order).is_ok()
+    {
         return Ok(());
     }
     dir.remove(&temp)?;

@@ -12,7 +12,7 @@
 //!   and sends the manager what the run log holds, by offset. It never reports
 //!   what it merely believes: even its own findings go through the log.
 //! - A **claim** is a symbolic link `keys/INDEX.ATTEMPT` whose target is the
-//!   job id, or `withdrawn`. `symlink(2)` is atomic: whoever makes it decides
+//!   job id and its slot, or `withdrawn`. `symlink(2)` is atomic: whoever makes it decides
 //!   once and for all whether that attempt starts here.
 //! - A **job directory** (`jobdir/`) says by itself what became of its job. Its `.lock` is
 //!   held (flock) by the slot and by the job's own processes, and names the

@@ -121,6 +121,9 @@ pub enum EventKind {
         key: Key,
         /// The host.
         host: HostLabel,
+        /// The job directory, if it had got one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<JobId>,
         /// What is known, in one line.
         reason: String,
     },

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use gjob_core::wire::{DecodeError, FrameBuffer, ToAgent};
 
-/// A manager that has said nothing for so long is gone.
-pub(crate) const SILENCE: Duration = Duration::from_secs(180);
+/// A manager that has said nothing for so long is gone: it says something every
+/// 10 s. It gives its agents up after as long, so what comes later still is a
+/// remainder that the network has held up, and is not obeyed.
+pub(crate) const SILENCE: Duration = Duration::from_secs(30);
 
 /// The messages on standard input.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ impl Inbox {
 
     /// Reads once, when there is something to read.
     pub(crate) fn read(&mut self) {
+        if self.is_over() {
+            self.at_end = true;
+            return;
+        }
         match rustix::io::read(rustix::stdio::stdin(), &mut self.chunk) {
             Ok(0) => self.at_end = true,
             Ok(length) => {

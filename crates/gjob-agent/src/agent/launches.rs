@@ -118,10 +118,10 @@ impl Agent {
         if self.fates.is_over(key) {
             return;
         }
-        let Ok(Some(Claim::Job(id))) = self.claims.read(key) else {
+        let Ok(Some(Claim::Job(id, _))) = self.claims.read(key) else {
             return;
         };
-        let dir = JobDir::open_below(self.layout.results(), &id);
+        let dir = JobDir::reopen_below(self.layout.results(), &id);
         match dir.and_then(|dir| control::request(&dir, order)) {
             Ok(Delivery::Told) => {}
             Ok(Delivery::SlotGone) => self.recover(key),

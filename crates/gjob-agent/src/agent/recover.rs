@@ -28,39 +28,50 @@ impl Agent {
             return;
         }
         match self.claims.read(key) {
-            Ok(Some(Claim::Job(id))) => self.recover_job(key, &id),
+            Ok(Some(Claim::Job(id, slot))) => self.recover_job(key, &id, slot),
             Ok(Some(Claim::Withdrawn)) => self.append(&Record::Withdrawn { key, at: host::now() }),
             Ok(None) => self.lose(key, Loss::Slot, None, "its claim is gone"),
             Err(error) => self.complain(&format!("read the claim of {key}: {error}")),
         }
     }
 
-    fn recover_job(&mut self, key: Key, id: &JobId) {
+    fn recover_job(&mut self, key: Key, id: &JobId, claimed: Option<LockFile>) {
         if !id.as_str().starts_with(&format!("{}/", self.hostname)) {
             // Another machine's, in a results directory that we share with it
             // under one label: from here, nothing can be known of it.
             return;
         }
-        let dir = match JobDir::open_below(self.layout.results(), id) {
-            Ok(dir) => dir,
-            Err(error) => {
-                let reason = format!("its job directory can't be opened: {error}");
-                return self.lose(key, Loss::Slot, Some(id), &reason);
-            }
-        };
-        let lock: Option<LockFile> = dir.read(".lock").unwrap_or(None);
-        if let Some(lock) = &lock
-            && let Some(process) = Process::open(&lock.slot)
-        {
-            self.adopted.push(AdoptedSlot { key, process, number: lock.number });
+        // The claim first: what the job has done to its directory, its slot may outlive.
+        if self.adopt(key, claimed.as_ref()) {
+            return;
+        }
+        let dir = JobDir::reopen_below(self.layout.results(), id);
+        let lock = dir.as_ref().map_or(None, |dir| dir.read(".lock").unwrap_or(None));
+        if self.adopt(key, lock.as_ref()) {
             return;
         }
         // Its slot is dead: all that it has appended is there to be read.
         self.notice_records();
-        if !self.fates.is_over(key) {
-            let restarted = lock.is_some_and(|lock| lock.slot.is_of_another_boot());
-            self.conclude(key, id, &dir, restarted);
+        if self.fates.is_over(key) {
+            return;
         }
+        let restarted = lock.or(claimed).is_some_and(|lock| lock.slot.is_of_another_boot());
+        match dir {
+            Ok(dir) => self.conclude(key, id, &dir, restarted),
+            Err(error) => {
+                let how = if restarted { Loss::Restart } else { Loss::Slot };
+                let reason = format!("its job directory can't be opened: {error}");
+                self.lose(key, how, Some(id), &reason);
+            }
+        }
+    }
+
+    /// Takes up the slot that has an attempt; false when it is dead.
+    fn adopt(&mut self, key: Key, slot: Option<&LockFile>) -> bool {
+        let alive = slot.and_then(|slot| Some((Process::open(&slot.slot)?, slot.number)));
+        let Some((process, number)) = alive else { return false };
+        self.adopted.push(AdoptedSlot { key, process, number });
+        true
     }
 
     /// Ends what is left of a job without a slot, and records its end.

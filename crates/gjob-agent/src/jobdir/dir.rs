@@ -3,15 +3,16 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use gjob_core::JobId;
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, flock, fstat, openat, readlinkat, renameat,
-    statat, symlinkat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, chmod, fchmod, flock, fstat, openat,
+    readlinkat, renameat, statat, symlinkat, unlinkat,
 };
+use rustix::process::geteuid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -60,6 +61,31 @@ impl JobDir {
             fd = openat(&fd, component, DIRECTORY, Mode::empty())?;
         }
         Ok(JobDir { path: results.join(id.as_str()), fd })
+    }
+
+    /// The same; one that its job has closed to us is opened again first.
+    pub(crate) fn reopen_below(results: &Path, id: &JobId) -> io::Result<Self> {
+        let opened = JobDir::open_below(results, id);
+        if !matches!(&opened, Err(error) if error.kind() == io::ErrorKind::PermissionDenied) {
+            return opened;
+        }
+        let path = results.join(id.as_str());
+        let host_dir = JobDir::open(path.parent().unwrap_or(results))?;
+        let name = path.file_name().unwrap_or_default();
+        let closed = openat(&host_dir.fd, name, DIRECTORY | OFlags::PATH, Mode::empty())?;
+        match missing_rights(&closed)? {
+            // A path's descriptor can be changed by its name only.
+            Some(mode) => chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), mode)?,
+            None => return opened,
+        }
+        JobDir::open_below(results, id)
+    }
+
+    /// Gives this directory's owner back what rights its job has taken away;
+    /// true when some were missing, and are there again.
+    pub(crate) fn mend(&self) -> bool {
+        let missing = missing_rights(&self.fd).unwrap_or(None);
+        missing.is_some_and(|mode| fchmod(&self.fd, mode).is_ok())
     }
 
     /// Where it is.
@@ -140,11 +166,10 @@ impl JobDir {
 
     /// Writes one of the JSON files so that it is there whole or not at all.
     pub(crate) fn replace<T: Serialize>(&self, name: &str, temp: &str, body: T) -> io::Result<()> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file: File = openat(&self.fd, temp, flags, Mode::from_raw_mode(0o600))?.into();
-        file.write_all_at(&to_json(body)?, 0)?;
-        self.rename(temp, name)
+        // Not what a job may have put there: a pipe without an end, a file's other name.
+        self.remove(temp)?;
+        let written = self.create(temp).and_then(|file| file.write_all_at(&to_json(body)?, 0));
+        written.and_then(|()| self.rename(temp, name)).inspect_err(|_| drop(self.remove(temp)))
     }
 
     /// True when the name is there.
@@ -178,6 +203,16 @@ impl JobDir {
         Ok(Reserved { file })
     }
 
+    /// True when the name is still that of the file that was reserved under it.
+    pub(crate) fn names(&self, name: &str, reserved: &Reserved) -> io::Result<bool> {
+        let named = match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(rustix::io::Errno::NOENT) => return Ok(false),
+            named => named?,
+        };
+        let file = fstat(&reserved.file)?;
+        Ok((named.st_dev, named.st_ino) == (file.st_dev, file.st_ino))
+    }
+
     /// Renames a file.
     pub(crate) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(renameat(&self.fd, from, &self.fd, to)?)
@@ -207,6 +242,15 @@ impl JobDir {
         self.remove(".lock")?;
         std::fs::remove_dir(&self.path)
     }
+}
+
+/// The mode that a directory of ours lacks rights of; none when it has them all,
+/// or is somebody else's.
+fn missing_rights(fd: &OwnedFd) -> io::Result<Option<Mode>> {
+    let stat = fstat(fd)?;
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    let ours = stat.st_uid == geteuid().as_raw();
+    Ok((ours && !mode.contains(Mode::RWXU)).then_some(mode | Mode::RWXU))
 }
 
 /// A file that already has the room its content will need.

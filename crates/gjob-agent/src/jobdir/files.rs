@@ -73,7 +73,7 @@ pub(crate) struct InputFile {
 }
 
 /// `.lock`: which slot has the job; there before anything else is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LockFile {
     /// The slot's process.
     pub(crate) slot: ProcessIdentity,

@@ -57,6 +57,17 @@ pub fn job_id(path: &Path) -> Option<JobId> {
     format!("{hostname}/{name}").parse().ok()
 }
 
+/// Opens a job directory, and nothing else.
+pub(crate) fn open(path: &Path) -> io::Result<JobDir> {
+    if job_id(&path.canonicalize()?).is_none() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no job directory, RESULTS/HOSTNAME/DATE-N",
+        ));
+    }
+    JobDir::open(path)
+}
+
 /// Makes the next job directory of this host below `results`.
 ///
 /// # Errors

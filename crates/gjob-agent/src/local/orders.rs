@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use gjob_core::{Cause, State};
 use rustix::fs::inotify;
 
+use super::directory::open;
 use super::state_of;
 use super::wait::is_readable;
 use crate::control::{self, Delivery};
@@ -121,7 +122,7 @@ struct Job {
 
 impl Job {
     fn open(dir: &Path) -> Result<Self, ControlError> {
-        match JobDir::open(dir) {
+        match open(dir) {
             Ok(dir) => Ok(Job { dir }),
             Err(source) => Err(ControlError::Io { path: dir.to_owned(), source }),
         }

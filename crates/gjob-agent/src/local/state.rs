@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use gjob_core::{Finish, State};
+use rustix::io::Errno;
 
+use super::directory::open;
 use crate::control;
 use crate::jobdir::{Action, JobDir, LockFile, PidFile};
 
@@ -24,7 +26,7 @@ pub struct StatusError {
 /// # Errors
 /// When the directory, or a file in it, can't be read.
 pub fn status(dir: &Path) -> Result<State, StatusError> {
-    JobDir::open(dir)
+    open(dir)
         .and_then(|dir| state_of(&dir))
         .map_err(|source| StatusError { path: dir.to_owned(), source })
 }
@@ -49,8 +51,16 @@ pub(crate) fn state_of(dir: &JobDir) -> io::Result<State> {
 }
 
 fn end_of(dir: &JobDir) -> io::Result<Option<State>> {
-    let finish: Option<Finish> = dir.read(".done")?;
+    let finish: Option<Finish> = match dir.read(".done") {
+        // Where the job has put something else, no record was written.
+        Err(error) if is_no_file(&error) => None,
+        read => read?,
+    };
     Ok(finish.map(|finish| if finish.is_success() { State::Done } else { State::Error }))
+}
+
+fn is_no_file(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput || Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 /// True when a job runs and is paused.
@@ -59,7 +69,7 @@ fn end_of(dir: &JobDir) -> io::Result<Option<State>> {
 /// When its directory can't be read.
 pub fn is_paused(dir: &Path) -> Result<bool, StatusError> {
     let read = || {
-        let dir = JobDir::open(dir)?;
+        let dir = open(dir)?;
         let last = control::read(&dir, ".controlled")?;
         Ok(state_of(&dir)? == State::Busy && last.is_some_and(|last| last.action == Action::Pause))
     };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use gjob_core::{Finish, JobId, Key, Timestamp};
 use rustix::fs::Mode;
 
+use super::complain;
 use super::prepare::{Prepared, Refusal};
 use super::signals::Signals;
 pub(crate) use super::wait::Limits;
@@ -140,6 +141,9 @@ impl Started {
     ) -> io::Result<Finished> {
         let Outcome { exit, cause, survivors } =
             Running::new(&self.dir, self.pid, limits).wait(signals, retry)?;
+        if self.dir.has("log").is_err() {
+            self.dir.mend();
+        }
         let finish = Finish {
             key,
             id: self.id.clone(),
@@ -153,9 +157,15 @@ impl Started {
             stdout_bytes: self.dir.length("log"),
             stderr_bytes: self.dir.length("err"),
         };
-        // Never gives up: an exit status is not lost to a full disk.
-        while self.write_done(&finish).is_err() {
+        let mut written = self.write_done(&finish);
+        // An exit status is not lost to a full disk.
+        while written.as_ref().is_err_and(may_pass) {
             signals.wait(Some(Duration::from_secs(1)));
+            written = self.write_done(&finish);
+        }
+        if let Err(error) = written {
+            // The run log alone will tell.
+            complain(&format!("job {}: can't write .done: {error}", self.id));
         }
         // An order that came too late.
         let _ = self.dir.remove(".control");
@@ -163,22 +173,42 @@ impl Started {
     }
 
     fn write_done(&self, finish: &Finish) -> io::Result<()> {
-        let reserved = self.done.fill(finish);
-        if reserved.is_ok() && self.dir.rename(".done.new", ".done").is_ok() {
-            return Ok(());
+        match self.place_done(finish) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.dir.mend() => {
+                self.place_done(finish)
+            }
+            placed => placed,
         }
-        if !self.dir.path().exists() {
-            // The job has removed its own directory: the run log alone will tell.
-            return Ok(());
-        }
-        self.dir.replace(".done", ".done.new", finish)
     }
+
+    /// Only through the directory that the job was started in: what has its
+    /// name by now may be the job's work.
+    fn place_done(&self, finish: &Finish) -> io::Result<()> {
+        let reserved = self.dir.names(".done.new", &self.done)?;
+        if reserved && self.done.fill(finish).is_ok() {
+            return self.dir.rename(".done.new", ".done");
+        }
+        self.dir.replace(".done", ".done.again", finish)?;
+        if reserved {
+            // Spaces, and in nobody's way.
+            let _ = self.dir.remove(".done.new");
+        }
+        Ok(())
+    }
+}
+
+/// True for what room or time can mend.
+fn may_pass(error: &io::Error) -> bool {
+    let errno = error.raw_os_error();
+    [libc::ENOSPC, libc::EDQUOT, libc::EIO, libc::ENFILE, libc::EMFILE, libc::ENOMEM, libc::EINTR]
+        .iter()
+        .any(|passing| errno == Some(*passing))
 }
 
 /// A job that is over.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Its exit record, written to `.done`.
+    /// Its exit record, written to `.done` if that could be.
     pub(crate) finish: Finish,
     /// Processes of it that could not be ended.
     pub(crate) survivors: Vec<u32>,

@@ -16,7 +16,7 @@ use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
 
 /// Names in a job directory that only this crate knows of.
-const OWN_NAMES: [&str; 2] = [".controlled", ".done.new"];
+const OWN_NAMES: [&str; 3] = [".controlled", ".done.new", ".done.again"];
 
 /// A job that only has to be started.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Places {
                 return Err(refusal.into());
             }
         };
-        match self.claims.claim(launch.key, &id) {
+        match self.claims.claim(launch.key, &id, &self.slot) {
             Ok(true) => {}
             Ok(false) => {
                 // What stays behind is an empty directory.

@@ -1,6 +1,9 @@
 //! One job directory by hand.
 
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use gjob_agent::local::{
@@ -13,14 +16,20 @@ use crate::driver::{Bed, eventually, kill_9, pid_in, program};
 
 /// A program that marks what it starts as this bed's, and is a slot.
 fn options(bed: &Bed) -> StartOptions {
+    options_of(bed, &Command::new(program()))
+}
+
+fn options_of(bed: &Bed, program: &Command) -> StartOptions {
     let wrapper = bed.path().join("wrapper");
     if !wrapper.exists() {
-        let (path, program) = (bed.path().display(), program());
-        let script = format!("#!/bin/sh\nTEST_BED={path} exec {} \"$@\"\n", program.display());
+        let path = bed.path().display();
+        let words: Vec<_> = [program.get_program()].into_iter().chain(program.get_args()).collect();
+        let words = words.join(OsStr::new(" "));
+        let script = format!("#!/bin/sh\nTEST_BED={path} exec {} \"$@\"\n", words.display());
         // Written by a child: while a file is open for writing here, a test that
         // forks just then would keep it from being run.
-        let mut write = std::process::Command::new("sh");
-        write.args(["-c", "printf %s \"$1\" > \"$2\" && chmod 700 \"$2\"", "sh", &script]);
+        let mut write = Command::new("sh");
+        write.args(["-c", "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script]);
         assert!(write.arg(&wrapper).status().unwrap().success());
     }
     StartOptions { name: Some("by hand".into()), timeout: None, program: wrapper }
@@ -96,6 +105,11 @@ fn what_is_no_job_directory_is_left_alone() {
     assert!(matches!(delete(&dir), Err(DeleteError::NotAJobDirectory { .. })));
     let started = start(&dir, &options(&bed));
     assert!(matches!(started, Err(StartError::NotAJobDirectory { .. })));
+    assert!(status(&dir).unwrap_err().to_string().contains("is no job directory"));
+    assert!(is_paused(&dir).is_err());
+    for refusal in [kill(&dir, Duration::ZERO), pause(&dir), unpause(&dir)] {
+        assert!(refusal.unwrap_err().to_string().contains("is no job directory"));
+    }
     let empty = bed.results().join(mkdir(&bed.results()).unwrap().as_str());
     let started = start(&empty, &options(&bed)).unwrap_err();
     assert_eq!(
@@ -103,6 +117,38 @@ fn what_is_no_job_directory_is_left_alone() {
         format!("start the job in {}: it has no .cmds", empty.display())
     );
     assert_eq!(status(&empty).unwrap(), State::Free);
+}
+
+#[test]
+fn a_job_whose_exit_record_cannot_be_written_is_over_all_the_same() {
+    let bed = Bed::new();
+    let dir = job(&bed, "mkdir .done; exit 3");
+    start(&dir, &options(&bed)).unwrap();
+    bed.wait_until_empty();
+    assert_eq!(status(&dir).unwrap(), State::Unknown);
+    let dir = job(&bed, "mkdir .done; touch began; sleep 300");
+    start(&dir, &options(&bed)).unwrap();
+    eventually("its begin", || dir.join("began").exists());
+    assert_eq!(status(&dir).unwrap(), State::Busy);
+    kill(&dir, Duration::from_secs(5)).unwrap();
+    bed.wait_until_empty();
+}
+
+#[test]
+fn a_job_that_has_closed_its_directory_leaves_its_exit_record() {
+    for closing in ["chmod a-w .", "chmod 000 .", "chmod 500 ."] {
+        let bed = Bed::new();
+        let program = bed.unprivileged();
+        let dir = job(&bed, &format!("{closing}; exit 3"));
+        let owner = std::fs::metadata(bed.path()).unwrap();
+        let host_dir = dir.parent().unwrap().to_owned();
+        for path in [bed.results(), host_dir, dir.clone(), dir.join(".cmds")] {
+            std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        start(&dir, &options_of(&bed, &program)).unwrap();
+        bed.wait_until_empty();
+        assert_eq!(status(&dir).unwrap(), State::Error, "{closing}");
+    }
 }
 
 #[test]

@@ -74,6 +74,34 @@ impl Bed {
         Agent::start(self).attached(offset, message)
     }
 
+    /// One of one slot whose user modes hold for: root ignores them.
+    pub(crate) fn attach_unprivileged(&self, epoch: u64, offset: u64) -> Agent {
+        let mut command = self.unprivileged();
+        command.arg("agent").env("TEST_BED", self.path());
+        Agent::spawn(command).attached(offset, &self.attach_message(epoch, offset, 1))
+    }
+
+    /// The program, as nobody if this is root. The bed becomes that user's.
+    pub(crate) fn unprivileged(&self) -> Command {
+        const NOBODY: u32 = 65534;
+        if !rustix::process::geteuid().is_root() {
+            return Command::new(program());
+        }
+        let copy = self.path().join("program");
+        if !copy.exists() {
+            std::os::unix::fs::chown(self.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            // By a child: see `by_hand::options`.
+            let mut install = Command::new("install");
+            assert!(
+                install.args(["-m", "755"]).arg(program()).arg(&copy).status().unwrap().success()
+            );
+        }
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+        command.arg("--clear-groups").arg(copy);
+        command
+    }
+
     /// An agent of two slots whose results directory is a small file system of
     /// its own, which only it and its slots see; none where that can't be had.
     pub(crate) fn attach_on_small_disk(&self) -> Option<Agent> {

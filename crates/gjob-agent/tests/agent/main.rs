@@ -11,5 +11,6 @@ mod identity;
 mod launching;
 mod lease;
 mod recovery;
+mod spoiled;
 mod staging;
 mod survivors;

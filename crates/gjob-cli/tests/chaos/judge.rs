@@ -102,7 +102,9 @@ impl Judge<'_> {
         let run = self.status["run"].as_str()?;
         let key = format!("{}.{}", job["index"], job["attempt"]);
         let run = results.join(".gjob/runs").join(run);
-        std::fs::read_link(run.join(host).join("keys").join(key)).ok()
+        let claim = std::fs::read_link(run.join(host).join("keys").join(key)).ok()?;
+        // Behind the id it names the slot.
+        claim.to_str()?.split(' ').next().map(PathBuf::from)
     }
 
     /// A job runs again only after its host has crashed under it.

@@ -154,9 +154,9 @@ impl Scheduler {
                 self.remove_stray(host, key);
                 self.emit(EventKind::JobWithdrawn { key, host: label });
             }
-            Record::Lost { reason, .. } => {
+            Record::Lost { reason, id, .. } => {
                 self.remove_stray(host, key);
-                self.emit(EventKind::JobLost { key, host: label, reason });
+                self.emit(EventKind::JobLost { key, host: label, id, reason });
             }
         }
     }

@@ -59,7 +59,7 @@ impl Scheduler {
             Record::Finished(finish) => self.finished(now, host, key, finish),
             Record::Refused { reason, scope, .. } => self.refused(now, host, key, reason, scope),
             Record::Withdrawn { .. } => self.withdrawn(host, key),
-            Record::Lost { reason, how, .. } => self.lost(host, key, how, reason),
+            Record::Lost { reason, how, id, .. } => self.lost(host, key, how, id, reason),
         }
     }
 
@@ -222,9 +222,9 @@ impl Scheduler {
         }
     }
 
-    fn lost(&mut self, host: HostIx, key: Key, how: Loss, reason: String) {
+    fn lost(&mut self, host: HostIx, key: Key, how: Loss, id: Option<JobId>, reason: String) {
         let label = self.label(host);
-        self.emit(EventKind::JobLost { key, host: label, reason: reason.clone() });
+        self.emit(EventKind::JobLost { key, host: label, id, reason: reason.clone() });
         match how {
             Loss::Slot => self.end_job(key.index, State::Unknown, Some(reason)),
             // Nothing of it is alive: it can be started again, whatever the policy.

@@ -54,7 +54,17 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
         EventKind::JobFinished { finish, .. } => finished(tx, finish),
         EventKind::JobRefused { key, reason, .. } => closed(tx, *key, "refused", Some(reason), at),
         EventKind::JobWithdrawn { key, .. } => closed(tx, *key, "withdrawn", None, at),
-        EventKind::JobLost { key, reason, .. } => closed(tx, *key, "lost", Some(reason), at),
+        EventKind::JobLost { key, id, reason, .. } => {
+            tx.prepare_cached(
+                "UPDATE attempts SET id = coalesce(id, ?3) WHERE idx = ?1 AND attempt = ?2",
+            )?
+            .execute(params![
+                key.index,
+                key.attempt,
+                id.as_ref().map(JobId::as_str)
+            ])?;
+            closed(tx, *key, "lost", Some(reason), at)
+        }
         EventKind::JobAbandoned { key, reason, .. } => {
             closed(tx, *key, "abandoned", Some(reason), at)
         }

@@ -6,10 +6,14 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
 use gjob_core::{RunId, Timestamp};
 use rustix::fs::{FlockOperation, flock};
+
+/// How long a lock is tried for before it is another manager's.
+const LOOK_TIME: Duration = Duration::from_millis(300);
 
 /// A run's directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -181,12 +185,19 @@ impl RunDir {
     pub(super) fn lock(&self) -> Result<RunLock, RunDirError> {
         let path = self.path.join("lock");
         let file = self.lock_file(&path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(RunLock(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(RunDirError::Locked { run: self.run.clone() })
+        let deadline = Instant::now() + LOOK_TIME;
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(RunLock(file)),
+                // Whoever only looks holds the lock for a moment.
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(RunDirError::Locked { run: self.run.clone() });
+                }
+                Err(e) => return Err(io_error(&path)(e.into())),
             }
-            Err(e) => Err(io_error(&path)(e.into())),
         }
     }
 

@@ -70,7 +70,7 @@ fn lives() -> Vec<EventKind> {
         // 4: lost
         assign(key(4, 1)),
         start(key(4, 1)),
-        EventKind::JobLost { key: key(4, 1), host: host(1), reason: "slot died".into() },
+        EventKind::JobLost { key: key(4, 1), host: host(1), id: None, reason: "slot died".into() },
         end(key(4, 1), State::Unknown),
         // 5: ended by an interrupt, waiting again
         assign(key(5, 1)),

@@ -1,0 +1,194 @@
+//! What a job does to its own directory keeps nobody from hearing of its end.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gjob_core::wire::ToAgent;
+use gjob_core::{Cause, Ending, Finish, Key, Record};
+
+use crate::driver::{Agent, Bed, eventually, is_alive, kill_9, launch, pid_in};
+
+/// An outcome that takes longer hangs on something.
+const PROMPTLY: Duration = Duration::from_secs(10);
+
+/// What closes a directory to its owner.
+const CLOSINGS: [&str; 3] = ["chmod a-w .", "chmod 500 .", "chmod 000 ."];
+
+/// Takes the directory away from under the job.
+const REMOVE: &str = "rm -rf \"$PWD\"";
+
+fn run_promptly(agent: &mut Agent, index: u32, script: &str) -> Finish {
+    let began = Instant::now();
+    let finish = agent.run(launch(index, script));
+    assert!(began.elapsed() < PROMPTLY, "{script}: {:?}", began.elapsed());
+    finish
+}
+
+/// What `.done` says of a job's exit; none when it is no exit record.
+fn exit_in(dir: &Path) -> Option<u64> {
+    let done: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.join(".done")).ok()?).ok()?;
+    done["ending"]["exit"].as_u64()
+}
+
+fn slots_err(bed: &Bed) -> String {
+    std::fs::read_to_string(bed.run_dir().join("slots.err")).unwrap_or_default()
+}
+
+/// How often the run log tells how an attempt ended.
+fn ends(bed: &Bed, index: u32) -> usize {
+    let log = bed.log();
+    let of_it = log.iter().filter(|record| record.key() == Some(Key::new(index, 1)));
+    of_it.filter(|record| !matches!(record, Record::Started { .. })).count()
+}
+
+#[test]
+fn a_closed_directory_is_opened_again_for_the_exit_record() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_unprivileged(1, 0);
+    for (index, closing) in CLOSINGS.iter().enumerate() {
+        let finish = run_promptly(&mut agent, index as u32, &format!("{closing}; echo hi; exit 4"));
+        assert_eq!((finish.ending, finish.stdout_bytes), (Ending::Exit(4), 3), "{closing}");
+        let dir = bed.results().join(finish.id.as_str());
+        assert_eq!(exit_in(&dir), Some(4), "{closing}");
+        let mode = std::fs::metadata(&dir).unwrap().permissions().mode();
+        assert_eq!(mode & 0o700, 0o700, "{closing}");
+        assert!(!dir.join(".done.new").exists(), "{closing}");
+    }
+    assert_eq!(slots_err(&bed), "");
+    assert!(run_promptly(&mut agent, 9, "true").is_success());
+}
+
+#[test]
+fn a_job_that_has_closed_its_directory_can_be_killed() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_unprivileged(1, 0);
+    for (index, closing) in CLOSINGS.iter().enumerate() {
+        let gate = bed.path().join(format!("closed{index}"));
+        let script = format!("{closing}; touch {}; sleep 300", gate.display());
+        agent.launch(launch(index as u32, &script));
+        agent.started(index as u32);
+        eventually("a closed directory", || gate.exists());
+        let key = Key::new(index as u32, 1);
+        agent.send(&ToAgent::Kill { key, cause: Cause::Killed, grace_ms: 5000 });
+        let finish = agent.finished(index as u32);
+        assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Killed)));
+    }
+}
+
+#[test]
+fn an_exit_record_is_written_whatever_took_the_room_that_was_kept_for_it() {
+    let bed = Bed::new();
+    let precious = bed.path().join("precious");
+    std::fs::write(&precious, "precious").unwrap();
+    let mut agent = bed.attach(1, 0, 1);
+    let tricks = [
+        "rm .done.new",
+        "rm .done.new; mkdir .done.new",
+        "rm .done.new; mkfifo .done.new",
+        "rm .done.new; echo '{}' > .done.new",
+        &format!("rm .done.new; ln {} .done.new", precious.display()),
+        &format!("ln -sf {} .done.new", precious.display()),
+        &format!("ln -sf {} .done", precious.display()),
+        &format!("rm .done.new; ln -sf {0} .done; ln {0} .done.again", precious.display()),
+        "rm .done.new; mkfifo .done.again",
+        "chmod 000 .done.new",
+    ];
+    for (index, trick) in tricks.iter().enumerate() {
+        let finish = run_promptly(&mut agent, index as u32, &format!("{trick}; exit 13"));
+        assert_eq!(finish.ending, Ending::Exit(13), "{trick}");
+        let dir = bed.results().join(finish.id.as_str());
+        assert_eq!(exit_in(&dir), Some(13), "{trick}");
+    }
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+    assert_eq!(slots_err(&bed), "");
+}
+
+#[test]
+fn an_outcome_that_its_directory_cannot_hold_is_in_the_run_log() {
+    let bed = Bed::new();
+    let decoy = bed.path().join("decoy");
+    std::fs::create_dir(&decoy).unwrap();
+    let mut agent = bed.attach(1, 0, 1);
+    let spoils = [
+        "mkdir .done",
+        "mkdir .done && touch .done/it",
+        "rm .done.new; mkdir .done.again",
+        REMOVE,
+        &format!("{REMOVE}; mkdir \"$PWD\""),
+        &format!("{REMOVE}; ln -s {} \"$PWD\"", decoy.display()),
+        &format!("{REMOVE}; echo > \"$PWD\""),
+        &format!("mv \"$PWD\" \"$PWD.aside\"; {REMOVE}; ln -s {} \"$PWD\"", decoy.display()),
+    ];
+    for (index, spoil) in spoils.iter().enumerate() {
+        let finish = run_promptly(&mut agent, index as u32, &format!("{spoil}; exit 16"));
+        assert_eq!(finish.ending, Ending::Exit(16), "{spoil}");
+        let dir = bed.results().join(finish.id.as_str());
+        assert_eq!(exit_in(&dir), None, "{spoil}");
+        let aside = dir.with_file_name(format!("{}.aside", dir.file_name().unwrap().display()));
+        assert_eq!(exit_in(&aside), spoil.starts_with("mv").then_some(16), "{spoil}");
+        let complaint = format!("job {}: can't write .done", finish.id);
+        assert_eq!(slots_err(&bed).contains(&complaint), !spoil.starts_with("mv"), "{spoil}");
+    }
+    assert_eq!(std::fs::read_dir(&decoy).unwrap().count(), 0);
+    assert!(run_promptly(&mut agent, 99, "true").is_success());
+    assert_eq!(agent.leave(), Some(0));
+    bed.wait_until_empty();
+}
+
+#[test]
+fn a_job_whose_directory_is_gone_is_not_lost_while_its_slot_lives() {
+    let spoils = [
+        REMOVE,
+        &format!("{REMOVE}; mkdir \"$PWD\""),
+        &format!("{REMOVE}; ln -s / \"$PWD\""),
+        "rm .lock",
+        "chmod 000 .",
+    ];
+    for spoil in spoils {
+        let bed = Bed::new();
+        let mut agent = bed.attach_unprivileged(1, 0);
+        let (spoilt, gate) = (bed.path().join("spoilt"), bed.path().join("gate"));
+        let (touch, wait) = (spoilt.display(), gate.display());
+        let script =
+            format!("{spoil}; touch {touch}; until [ -e {wait} ]; do sleep 0.02; done; exit 16");
+        agent.launch(launch(0, &script));
+        agent.started(0);
+        eventually("a spoilt directory", || spoilt.exists());
+        let offset = agent.offset;
+        agent.kill_9();
+        let mut next = bed.attach_unprivileged(2, offset);
+        next.expect_no_record();
+        std::fs::write(&gate, "").unwrap();
+        assert_eq!(next.finished(0).ending, Ending::Exit(16), "{spoil}");
+        next.expect_no_record();
+        assert_eq!(ends(&bed, 0), 1, "{spoil}");
+    }
+}
+
+#[test]
+fn a_job_whose_slot_died_in_a_spoilt_directory_is_lost_once() {
+    for (spoil, finds) in [("chmod 000 .", true), (REMOVE, false)] {
+        let bed = Bed::new();
+        let mut agent = bed.attach_unprivileged(1, 0);
+        let (slot, shell) = (bed.path().join("slot"), bed.path().join("shell"));
+        let (slot_to, shell_to) = (slot.display(), shell.display());
+        let script = format!("{spoil}; echo $PPID > {slot_to}; echo $$ > {shell_to}; sleep 300");
+        agent.launch(launch(0, &script));
+        agent.started(0);
+        let shell = pid_in(&shell);
+        kill_9(pid_in(&slot));
+        match agent.record() {
+            Record::Lost { key, reason, .. } => {
+                assert_eq!(key, Key::new(0, 1));
+                let closed = reason.contains("can't be opened");
+                assert_eq!(closed, !finds, "{spoil}: {reason}");
+            }
+            other => panic!("expected a loss, not {other:?}"),
+        }
+        // In a directory that is gone, nothing says which processes are its job's.
+        assert!(!finds || !is_alive(shell), "{spoil}");
+        assert_eq!(ends(&bed, 0), 1, "{spoil}");
+    }
+}
