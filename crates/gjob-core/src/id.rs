@@ -26,7 +26,7 @@ impl ParseIdError {
 pub struct Key {
     /// The job's 0-based position in its run.
     pub index: u32,
-    /// The attempt's number, from 1.
+    /// The attempt's number, from 1; 0 stands for a job that was never attempted.
     pub attempt: u32,
 }
 
@@ -54,7 +54,7 @@ impl FromStr for Key {
             index: parse_number(index).ok_or_else(bad)?,
             attempt: parse_number(attempt).ok_or_else(bad)?,
         };
-        if key.attempt == 0 { Err(bad()) } else { Ok(key) }
+        Ok(key)
     }
 }
 
@@ -262,7 +262,7 @@ mod tests {
     fn keys_have_one_canonical_form() {
         assert_eq!("12.1".parse(), Ok(Key::new(12, 1)));
         assert_eq!(Key::new(0, 3).to_string(), "0.3");
-        for bad in ["", "1", "1.0", "01.1", "1.+1", "-1.1", "1.1.1", "4294967296.1"] {
+        for bad in ["", "1", "01.1", "1.+1", "-1.1", "1.1.1", "4294967296.1"] {
             assert!(bad.parse::<Key>().is_err(), "{bad:?}");
         }
     }

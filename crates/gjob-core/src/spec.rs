@@ -117,7 +117,7 @@ pub enum SpecError {
 }
 
 /// Names in a job directory that belong to gjob.
-pub const RESERVED_NAMES: [&str; 10] = [
+pub const RESERVED_NAMES: [&str; 11] = [
     ".cmds",
     ".job",
     ".pid",
@@ -126,6 +126,7 @@ pub const RESERVED_NAMES: [&str; 10] = [
     ".lock",
     ".control",
     ".controlled",
+    ".controlling",
     "log",
     "err",
 ];

@@ -263,6 +263,8 @@ impl Reserved {
     /// Writes the content in place of the room.
     pub(crate) fn fill<T: Serialize>(&self, body: T) -> io::Result<()> {
         let json = to_json(body)?;
+        // Its job may have closed it to all readers.
+        fchmod(&self.file, Mode::from_raw_mode(0o600))?;
         self.file.write_all_at(&json, 0)?;
         self.file.set_len(json.len() as u64)
     }

@@ -150,7 +150,9 @@ impl Job {
 
     /// True when the slot has carried the order out.
     fn has_obeyed(&self) -> Result<bool, ControlError> {
-        self.dir.has(".control").map(|waits| !waits).map_err(|source| self.io(source))
+        let waits = self.dir.has(".control");
+        let under_way = waits.and_then(|waits| Ok(waits || self.dir.has(".controlling")?));
+        under_way.map(|under_way| !under_way).map_err(|source| self.io(source))
     }
 
     /// Ends what has no slot any more.

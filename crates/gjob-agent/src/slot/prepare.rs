@@ -16,7 +16,7 @@ use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
 
 /// Names in a job directory that only this crate knows of.
-const OWN_NAMES: [&str; 3] = [".controlled", ".done.new", ".done.again"];
+const OWN_NAMES: [&str; 4] = [".controlling", ".controlled", ".done.new", ".done.again"];
 
 /// A job that only has to be started.
 #[derive(Debug)]

@@ -198,9 +198,13 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Carries out the order in `.control`.
+    /// Carries out the order in `.control`. It is taken away first: an order that
+    /// comes meanwhile is another one, with a signal of its own.
     fn obey(&mut self) {
-        let order = match control::read(self.dir, ".control") {
+        // In a directory that can't be changed it is carried out where it lies.
+        let taken = self.dir.rename(".control", ".controlling").is_ok();
+        let name = if taken { ".controlling" } else { ".control" };
+        let order = match control::read(self.dir, name) {
             Ok(Some(order)) => order,
             // One that can't be read is no order.
             Ok(None) | Err(_) => return,
@@ -210,8 +214,8 @@ impl<'a> Running<'a> {
             Action::Pause => self.pause(),
             Action::Resume => self.resume(),
         }
-        // Where this fails the order stays, and is carried out once more: harmless.
-        let _ = self.dir.rename(".control", ".controlled");
+        // Where this fails, whoever waits for the order to be done gives up waiting.
+        let _ = self.dir.rename(name, ".controlled");
     }
 
     fn kill(&mut self, order: ControlFile) {
