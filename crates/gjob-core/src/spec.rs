@@ -117,12 +117,13 @@ pub enum SpecError {
 }
 
 /// Names in a job directory that belong to gjob.
-pub const RESERVED_NAMES: [&str; 11] = [
+pub const RESERVED_NAMES: [&str; 12] = [
     ".cmds",
     ".job",
     ".pid",
     ".done",
     ".done.new",
+    ".done.again",
     ".lock",
     ".control",
     ".controlled",
