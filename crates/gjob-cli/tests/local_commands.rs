@@ -71,10 +71,10 @@ fn a_job_can_be_paused_resumed_and_killed() {
 #[test]
 fn only_job_directories_are_deleted() {
     let place = Place::new();
-    let other = place.path("work");
+    let other = place.path("here");
     let refused = local(&place, &["delete", other.to_str().unwrap()]);
     assert_eq!(refused.code, 1);
-    assert!(refused.stderr.contains("work"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("here"), "{}", refused.stderr);
     assert!(other.exists());
 }
 

@@ -220,7 +220,7 @@ fn a_run_is_taken_up_from_any_directory_with_its_own_files_and_its_joblog_is_add
     let elsewhere = place.path("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     std::fs::write(elsewhere.join("input"), "another file\n").unwrap();
-    let log = place.path("work/log");
+    let log = place.path("here/log");
     let args = ["attach", "--show", "all", "-k", "--joblog", log.to_str().unwrap()];
     let answer = place.gjob(&args).current_dir(&elsewhere).run();
     assert_eq!(answer.code, 0, "{}", answer.stderr);

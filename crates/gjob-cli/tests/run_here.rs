@@ -172,7 +172,7 @@ fn the_joblog_has_gnu_parallels_columns() {
     let place = Place::new();
     place.file("jobs.txt", "echo abc\nexit 3\n");
     place.gjob(&["run", "jobs.txt", "-j", "1", "--joblog", "log", "--show", "none"]).run();
-    let log = lines(&place.path("work/log"));
+    let log = lines(&place.path("here/log"));
     assert_eq!(log[0], "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand");
     let fields: Vec<&str> = log[2].split('\t').collect();
     assert_eq!(
@@ -187,7 +187,7 @@ fn the_event_file_tells_every_step() {
     let place = Place::new();
     let answer = place.gjob(&["run", "--events", "ev", "--", "true", ":::", "x"]).run();
     assert_eq!(answer.code, 0, "{answer:?}");
-    let events: Vec<serde_json::Value> = lines(&place.path("work/ev"))
+    let events: Vec<serde_json::Value> = lines(&place.path("here/ev"))
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();

@@ -40,7 +40,7 @@ impl<'a> Scene<'a> {
         let began = Instant::now();
         let said = || {
             let events =
-                std::fs::read_to_string(self.place.path("work/events")).unwrap_or_default();
+                std::fs::read_to_string(self.place.path("here/events")).unwrap_or_default();
             events.lines().any(|line| line.contains("host-unknown") && line.contains("\"h1\""))
         };
         while !said() {

@@ -79,7 +79,7 @@ fn spawn(place: &Place, args: &[&str]) -> Child {
     let said = OpenOptions::new().create(true).append(true).open(place.path("managers")).unwrap();
     Command::new(env!("CARGO_BIN_EXE_gjob"))
         .args(args)
-        .current_dir(place.path("work"))
+        .current_dir(place.path("here"))
         .env("GJOB_STATE_DIR", place.path("state"))
         .env("GJOB_REMOTE_PATH", place.path("results"))
         .env_remove("GJOB_SSH")

@@ -42,7 +42,7 @@ impl Scene {
         let status = tracer
             .arg(env!("CARGO_BIN_EXE_gjob"))
             .args(args)
-            .current_dir(self.place.path("work"))
+            .current_dir(self.place.path("here"))
             .env("GJOB_STATE_DIR", self.place.path("state"))
             .env("GJOB_REMOTE_PATH", self.place.path("results"))
             .stdin(Stdio::null())

@@ -22,7 +22,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Self {
         let place = Place { dir: tempfile::tempdir().unwrap() };
-        std::fs::create_dir(place.path("work")).unwrap();
+        std::fs::create_dir(place.path("here")).unwrap();
         place
     }
 
@@ -32,7 +32,7 @@ impl Place {
 
     /// A file in the working directory.
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.path("work").join(name);
+        let path = self.path("here").join(name);
         std::fs::write(&path, content).unwrap();
         path
     }
@@ -42,7 +42,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gjob"));
         command
             .args(args.iter().map(AsRef::as_ref))
-            .current_dir(self.path("work"))
+            .current_dir(self.path("here"))
             .env("GJOB_STATE_DIR", self.path("state"))
             .env("GJOB_REMOTE_PATH", self.path("results"))
             .env_remove("GJOB_SSH")
