@@ -82,7 +82,6 @@ pub struct Network {
     ssh_config: Option<PathBuf>,
     default_slots: Option<u32>,
     lease: Option<Duration>,
-    verbose: bool,
     open: Option<Open>,
     /// Of jobs launched without a manager.
     next_index: u32,
@@ -122,7 +121,6 @@ impl Network {
             ssh_config: None,
             default_slots: None,
             lease: None,
-            verbose: false,
             open: None,
             next_index: 0,
             next_request: 0,
@@ -155,13 +153,6 @@ impl Network {
     #[must_use]
     pub fn programs(mut self, programs: Programs) -> Self {
         self.programs = Arc::new(programs);
-        self
-    }
-
-    /// Sets whether links' doings are reported as notes (the seed's `verbose`).
-    #[must_use]
-    pub fn verbose(mut self, verbose: bool) -> Self {
-        self.verbose = verbose;
         self
     }
 

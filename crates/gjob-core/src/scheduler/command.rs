@@ -21,7 +21,6 @@ impl Scheduler {
         match self.jobs[index as usize].state {
             JobState::Ended(_) => return false,
             JobState::Waiting | JobState::Delayed | JobState::Held => {
-                self.waiting.forget(index);
                 self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
             }
             JobState::Assigned { host, .. }

@@ -27,9 +27,7 @@ impl JobInit {
     pub fn new(retries: u32) -> Self {
         JobInit { retries, attempt: 0, failures: 0, start: JobStart::Waiting, paused: false }
     }
-}
 
-impl JobInit {
     /// Carries an event about this job over to where it stands: what a store
     /// keeps of a job is this fold over its events. `host` is the position of
     /// the event's host.
@@ -84,9 +82,7 @@ impl JobInit {
             | EventKind::RunEnded { .. } => {}
         }
     }
-}
 
-impl JobInit {
     fn is_in_flight(&self) -> bool {
         matches!(self.start, JobStart::Assigned(_) | JobStart::Running(_))
     }

@@ -3,7 +3,7 @@
 //! [`CONTROL_VERSION`].
 
 use gjob_core::event::RunEnd;
-use gjob_core::{Event, EventKind, HostLabel, Key, RunId, State};
+use gjob_core::{Event, HostLabel, RunId, State};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol.
@@ -179,22 +179,5 @@ pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
 
 /// An event from its line.
 pub(super) fn event(line: &[u8]) -> serde_json::Result<Event> {
-    serde_json::from_slice(line).or_else(|error| before_any_attempt(line).ok_or(error))
-}
-
-/// An event about a job that was never attempted: its key is `INDEX.0`, which
-/// is no attempt's key and so isn't read as one.
-fn before_any_attempt(line: &[u8]) -> Option<Event> {
-    let mut value: serde_json::Value = serde_json::from_slice(line).ok()?;
-    let index = value.get("key")?.as_str()?.strip_suffix(".0")?.to_owned();
-    *value.get_mut("key")? = format!("{index}.1").into();
-    let mut event: Event = serde_json::from_value(value).ok()?;
-    match &mut event.kind {
-        EventKind::JobPaused { key }
-        | EventKind::JobResumed { key }
-        | EventKind::JobReopened { key }
-        | EventKind::JobEnded { key, .. } => *key = Key::new(key.index, 0),
-        _ => return None,
-    }
-    Some(event)
+    serde_json::from_slice(line)
 }
