@@ -149,6 +149,10 @@ fn look(layout: &Layout, inbox: &mut Inbox, out: &mut Outbox) -> Result<(), Agen
                 | ToAgent::AskBlobs { .. }
                 | ToAgent::Blob { .. }
                 | ToAgent::BlobData { .. }
+                | ToAgent::Collect { .. }
+                | ToAgent::CollectStop { .. }
+                | ToAgent::Remove { .. }
+                | ToAgent::Forget { .. }
                 | ToAgent::BlobAbort => {
                     return Err(AgentError::Protocol("it has taken up no run to do this in"));
                 }
@@ -332,15 +336,22 @@ impl Agent {
             ToAgent::Resume { key } => self.pause_or_resume(key, Action::Resume),
             ToAgent::AskBlobs { hashes } => {
                 check_asked(hashes.len())?;
-                let hashes = self.blobs.missing(hashes);
-                out.send(&FromAgent::MissingBlobs { hashes });
+                let missing = self.blobs.missing(hashes);
+                let blobs = missing.into_iter().map(|hash| (hash, 0)).collect();
+                out.send(&FromAgent::MissingBlobs { blobs });
             }
-            ToAgent::Blob { hash, size } => answer(out, self.blobs.begin(hash, size)),
+            ToAgent::Blob { hash, size, offset: _ } => answer(out, self.blobs.begin(hash, size)),
             ToAgent::BlobData { bytes } => answer(out, self.blobs.receive(&bytes)),
             ToAgent::BlobAbort => self.blobs.abort(),
             ToAgent::Ping { echo_ms, .. } => {
                 self.renew_lease(echo_ms);
                 out.send(&reads::answer(&self.layout, message)?);
+            }
+            ToAgent::Collect { .. }
+            | ToAgent::CollectStop { .. }
+            | ToAgent::Remove { .. }
+            | ToAgent::Forget { .. } => {
+                return Err(AgentError::Protocol("it asks what is not built yet"));
             }
             ToAgent::Read { .. } | ToAgent::Status { .. } => {
                 out.send(&reads::answer(&self.layout, message)?);

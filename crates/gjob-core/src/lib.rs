@@ -12,12 +12,14 @@ pub mod hosts;
 pub mod id;
 pub mod job;
 pub mod outcome;
+pub mod output;
 pub mod queue;
 pub mod record;
 pub mod scheduler;
 pub mod spec;
 pub mod state;
 pub mod time;
+pub mod tree;
 pub mod wire;
 
 pub use builder::Builder;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::output::{OutputPattern, PatternError};
+
 /// The most bytes a job's commands, environment and name may come to.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
@@ -25,6 +27,14 @@ pub struct JobSpec {
     /// names (the seed's `files`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// Places `files` as read-only hard links to the one copy on the host,
+    /// instead of copies that the job may write to.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub link: bool,
+    /// Patterns of what is brought back from the job directory; see
+    /// [`OutputPattern`]. The job is done when all of it is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
     /// Name of the job, for people (the seed's `name`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -103,6 +113,14 @@ pub enum SpecError {
         /// The path.
         found: String,
     },
+    /// An output that can't be brought back.
+    #[error("output {found:?} {source}")]
+    Output {
+        /// The pattern.
+        found: String,
+        /// What is wrong with it.
+        source: PatternError,
+    },
     /// A timeout of zero.
     #[error("timeout 0 is not accepted: a duration above 0 is")]
     Timeout,
@@ -160,6 +178,24 @@ impl JobSpec {
         self
     }
 
+    /// Sets whether the files are read-only links instead of copies.
+    #[must_use]
+    pub fn link(mut self, link: bool) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// Sets what is brought back from the job directory.
+    #[must_use]
+    pub fn outputs<I, S>(mut self, outputs: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.outputs = outputs.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets the name.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -204,6 +240,11 @@ impl JobSpec {
         self.check_name(&mut errors);
         self.check_env(&mut errors);
         self.check_files(&mut errors);
+        for found in &self.outputs {
+            if let Err(source) = OutputPattern::new(found) {
+                errors.push(SpecError::Output { found: found.clone(), source });
+            }
+        }
         if self.timeout == Some(Duration::ZERO) {
             errors.push(SpecError::Timeout);
         }
@@ -334,9 +375,10 @@ mod tests {
             .env("GJOB_RUN", "v")
             .env("OK", "a\0")
             .files(["/", "a/x", "b/x", "dir/.cmds"])
+            .outputs(["out", "../x"])
             .timeout(Duration::ZERO);
         let errors = errors(&spec);
-        assert_eq!(errors.len(), 9, "{errors:#?}");
+        assert_eq!(errors.len(), 10, "{errors:#?}");
         assert!(errors[0].starts_with("cmds[1] holds a NUL"));
         assert!(errors.iter().any(|e| e.contains("\"a/x\" and \"b/x\"")));
     }
@@ -353,6 +395,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&spec).unwrap(), r#"{"cmds":["true"]}"#);
         let full = spec
             .files(["f"])
+            .link(true)
+            .outputs(["*.csv"])
             .name("n")
             .env("A", "b")
             .retries(2)

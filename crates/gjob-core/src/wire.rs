@@ -4,16 +4,21 @@
 //! it is noise of the host's start-up files. From then on there is nothing but
 //! frames: a little-endian `u32` length and that many bytes of one
 //! postcard-encoded message, [`ToAgent`] one way and [`FromAgent`] the other.
+//! With the length's highest bit set the bytes are compressed: their plain
+//! length as another `u32`, and one LZ4 block.
 //! Both ends run the same protocol version exactly; there is no negotiation.
 
 mod frame;
 mod message;
 
-pub use frame::{DecodeError, FrameBuffer, MAX_FRAME, decode, encode};
-pub use message::{Attach, BlobHash, CHUNK, FromAgent, Input, Launch, Stream, ToAgent, Welcome};
+pub use frame::{DecodeError, Encoder, FrameBuffer, MAX_AGENT_FRAME, MAX_FRAME, decode, encode};
+pub use message::{
+    Attach, BlobHash, CHUNK, FromAgent, Input, InputKind, Launch, OutputPart, ParseBlobHashError,
+    Resume, Stream, ToAgent, Welcome,
+};
 
 /// The version of the protocol: changes with any change to a message.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What the agent's first line begins with; the version follows in decimal.
 pub const MAGIC: &str = "gjob-agent protocol ";

@@ -76,6 +76,8 @@ pub struct LinkConfig {
     /// After how long without word from here the host is to end the run's
     /// jobs itself.
     pub lease: Option<Duration>,
+    /// Room for staged files there, bytes.
+    pub blob_budget: u64,
     /// The programs that may be sent.
     pub programs: Arc<Programs>,
     /// The n-th connection's epoch, from 1, is this plus n.

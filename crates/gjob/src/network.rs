@@ -31,6 +31,9 @@ pub use inputs::Inputs;
 use member::Member;
 use open::{Open, Use};
 
+/// Room for staged files in a results directory, bytes.
+pub const DEFAULT_BLOB_BUDGET: u64 = 20 << 30;
+
 /// What a host reports, link by link.
 #[derive(Debug)]
 pub enum Report {
@@ -82,6 +85,7 @@ pub struct Network {
     ssh_config: Option<PathBuf>,
     default_slots: Option<u32>,
     lease: Option<Duration>,
+    blob_budget: u64,
     open: Option<Open>,
     /// Of jobs launched without a manager.
     next_index: u32,
@@ -121,6 +125,7 @@ impl Network {
             ssh_config: None,
             default_slots: None,
             lease: None,
+            blob_budget: DEFAULT_BLOB_BUDGET,
             open: None,
             next_index: 0,
             next_request: 0,
@@ -146,6 +151,14 @@ impl Network {
     #[must_use]
     pub fn lease(mut self, lease: Option<Duration>) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Sets how much room staged files may take in a results directory, bytes;
+    /// files in use stay, whatever that is.
+    #[must_use]
+    pub fn blob_budget(mut self, budget: Option<u64>) -> Self {
+        self.blob_budget = budget.unwrap_or(DEFAULT_BLOB_BUDGET);
         self
     }
 

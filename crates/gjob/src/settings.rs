@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gjob_core::HostEntry;
 use gjob_core::scheduler::{Config, OnLost};
+use gjob_core::{HostEntry, RunId};
 use serde::{Deserialize, Serialize};
 
 /// The settings of one run.
@@ -26,10 +26,42 @@ pub struct RunSettings {
     pub on_lost: OnLost,
     /// How long a host can't be asked before it is lost; none for 5 minutes.
     pub lost_after: Option<Duration>,
+    /// Room for staged files on a host, bytes; none for the default.
+    pub blob_budget: Option<u64>,
+    /// Where outputs go.
+    pub outputs: OutputSettings,
     /// Programs for hosts: `OS-ARCH` and a path each.
     pub agents: Vec<(String, PathBuf)>,
     /// Seeds the choice among equally loaded hosts.
     pub seed: u64,
+}
+
+/// Where a run's outputs go, and which.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OutputSettings {
+    /// The directory that the jobs' directories are made in, absolute; none
+    /// for `gjob-out/RUN` below `here`.
+    pub into: Option<PathBuf>,
+    /// The directory the run was made from.
+    pub here: PathBuf,
+    /// Keep what jobs write to stdout and stderr as well, however they end.
+    pub results: bool,
+    /// Remove a job's directory on its host once its outputs are here.
+    pub cleanup: bool,
+    /// The most that one job's outputs may come to, bytes; none for the default.
+    pub max_bytes: Option<u64>,
+}
+
+impl OutputSettings {
+    /// Where the outputs of `run` go.
+    #[must_use]
+    pub fn dir(&self, run: &RunId) -> PathBuf {
+        match &self.into {
+            Some(dir) => dir.clone(),
+            None => self.here.join("gjob-out").join(run.as_str()),
+        }
+    }
 }
 
 /// A host as it was given.

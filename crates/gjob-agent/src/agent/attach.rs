@@ -146,6 +146,8 @@ pub(crate) fn welcome(layout: &Layout, slots: Option<u32>) -> FromAgent {
         cpus,
         memory_bytes: host::memory_bytes(),
         slots: slots.unwrap_or(cpus).max(1),
+        place: String::new(),
+        free_bytes: 0,
     }))
 }
 

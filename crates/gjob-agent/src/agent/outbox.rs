@@ -4,7 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use gjob_core::wire::{FromAgent, encode, magic_line};
+use gjob_core::wire::{Encoder, FromAgent, magic_line};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
@@ -14,6 +14,7 @@ const FULL: usize = 4 * 1024 * 1024;
 /// The frames on their way out.
 #[derive(Debug)]
 pub(crate) struct Outbox {
+    encoder: Encoder,
     bytes: Vec<u8>,
     /// Where what was not written yet begins.
     start: usize,
@@ -25,12 +26,12 @@ impl Outbox {
         let stdout = rustix::stdio::stdout();
         let flags = fcntl_getfl(stdout)?;
         fcntl_setfl(stdout, flags | OFlags::NONBLOCK)?;
-        Ok(Outbox { bytes: magic_line().into_bytes(), start: 0 })
+        Ok(Outbox { encoder: Encoder::default(), bytes: magic_line().into_bytes(), start: 0 })
     }
 
     /// Queues a message.
     pub(crate) fn send(&mut self, message: &FromAgent) {
-        self.bytes.extend(encode(message));
+        self.bytes.extend(self.encoder.encode(message));
     }
 
     /// True when what makes more of it has to wait.

@@ -57,6 +57,7 @@ impl Bed {
             offset,
             slots: Some(slots),
             lease_ms: None,
+            blob_budget: u64::MAX,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use gjob_core::Record;
 use gjob_core::record::Scope;
-use gjob_core::wire::{BlobHash, FromAgent, Input, ToAgent};
+use gjob_core::wire::{BlobHash, FromAgent, Input, InputKind, ToAgent};
 
 use crate::driver::{Agent, Bed, launch};
 
@@ -12,7 +12,7 @@ fn hash(content: &[u8]) -> BlobHash {
 
 fn store(agent: &mut Agent, hash: BlobHash, content: &[u8]) -> FromAgent {
     let size = content.len() as u64;
-    agent.send(&ToAgent::Blob { hash, size });
+    agent.send(&ToAgent::Blob { hash, size, offset: 0 });
     for bytes in content.chunks(100_000) {
         let bytes = bytes.to_vec();
         agent.send(&ToAgent::BlobData { bytes });
@@ -28,12 +28,15 @@ fn a_stored_blob_becomes_an_input_of_a_job() {
     let (full, empty) = (hash(&content), hash(b""));
     agent.send(&ToAgent::AskBlobs { hashes: vec![full, empty] });
     let hashes = vec![full, empty];
-    assert_eq!(agent.answer(), FromAgent::MissingBlobs { hashes });
+    assert_eq!(
+        agent.answer(),
+        FromAgent::MissingBlobs { blobs: hashes.into_iter().map(|hash| (hash, 0)).collect() }
+    );
     assert_eq!(store(&mut agent, full, &content), FromAgent::BlobStored { hash: full });
     assert_eq!(store(&mut agent, empty, b""), FromAgent::BlobStored { hash: empty });
     agent.send(&ToAgent::AskBlobs { hashes: vec![full, empty] });
-    assert_eq!(agent.answer(), FromAgent::MissingBlobs { hashes: vec![] });
-    let input = |name: &str, hash, mode| Input { name: name.into(), hash, mode };
+    assert_eq!(agent.answer(), FromAgent::MissingBlobs { blobs: vec![] });
+    let input = |name: &str, hash, mode| input_file(name, hash, mode);
     let mut job =
         launch(0, "test $(stat -c %s data) = 1000000; test ! -s none; test -x data; echo >> data");
     job.files = vec![input("data", full, 0o755), input("none", empty, 0o600)];
@@ -54,14 +57,14 @@ fn a_blob_that_is_not_what_it_should_be_is_not_stored() {
         }
         other => panic!("expected a failure, not {other:?}"),
     }
-    agent.send(&ToAgent::Blob { hash: wanted, size: 3 });
+    agent.send(&ToAgent::Blob { hash: wanted, size: 3, offset: 0 });
     agent.send(&ToAgent::BlobData { bytes: b"right".to_vec() });
     assert!(matches!(agent.answer(), FromAgent::BlobFailed { .. }));
-    agent.send(&ToAgent::Blob { hash: wanted, size: 5 });
+    agent.send(&ToAgent::Blob { hash: wanted, size: 5, offset: 0 });
     agent.send(&ToAgent::BlobAbort);
     agent.send(&ToAgent::BlobData { bytes: b"right".to_vec() });
     agent.send(&ToAgent::AskBlobs { hashes: vec![wanted] });
-    assert_eq!(agent.answer(), FromAgent::MissingBlobs { hashes: vec![wanted] });
+    assert_eq!(agent.answer(), FromAgent::MissingBlobs { blobs: vec![(wanted, 0)] });
     let blobs = std::fs::read_dir(bed.results().join(".gjob/blobs")).unwrap();
     assert_eq!(blobs.count(), 0);
 }
@@ -72,7 +75,7 @@ fn a_missing_blob_and_a_bad_name_are_refused() {
     let mut agent = bed.attach(1, 0, 1);
     for (index, name, expected) in [(0, "data", Scope::Host), (1, "../data", Scope::Job)] {
         let mut job = launch(index, "true");
-        job.files = vec![Input { name: name.into(), hash: hash(b"x"), mode: 0o600 }];
+        job.files = vec![input_file(name, hash(b"x"), 0o600)];
         agent.launch(job);
         match agent.record() {
             Record::Refused { key, scope, reason, .. } => {
@@ -82,4 +85,9 @@ fn a_missing_blob_and_a_bad_name_are_refused() {
             other => panic!("expected a refusal, not {other:?}"),
         }
     }
+}
+
+fn input_file(name: &str, hash: BlobHash, mode: u32) -> Input {
+    let kind = InputKind::File;
+    Input { name: name.into(), hash, mode, mtime_ns: 1_000_000_000, kind, link: false }
 }

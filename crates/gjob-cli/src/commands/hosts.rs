@@ -102,5 +102,6 @@ pub(super) fn network(settings: &RunSettings) -> anyhow::Result<Network> {
         .ssh_config(settings.ssh_config.clone())
         .slots(settings.slots)
         .lease(settings.lease())
+        .blob_budget(settings.blob_budget)
         .programs(programs))
 }

@@ -4,22 +4,40 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::message::CHUNK;
+
 /// The most bytes a frame's payload may have.
 pub const MAX_FRAME: usize = 4 * 1024 * 1024;
 
+/// The same from an agent, which is not trusted: a message takes some times its
+/// size in memory.
+pub const MAX_AGENT_FRAME: usize = 2 * CHUNK;
+
 /// Bytes of a frame's length.
 const HEADER: usize = 4;
+
+/// Set in a frame's length when its payload is compressed.
+const COMPRESSED: u32 = 1 << 31;
+
+/// Payloads below this are sent as they are, bytes.
+const WORTH_IT: usize = 512;
+
+/// The most frames that are not tried after some that would not shrink.
+const MAX_REST: u32 = 64;
 
 /// A stream that no longer makes sense.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// A length beyond [`MAX_FRAME`].
-    #[error("frame of {0} bytes: at most {MAX_FRAME} are accepted")]
+    /// A length beyond the limit, [`MAX_FRAME`] or less.
+    #[error("frame of {0} bytes, longer than any that is accepted")]
     TooLong(usize),
     /// A payload that is not one whole message.
     #[error("malformed message: {0}")]
     Malformed(#[from] postcard::Error),
+    /// A compressed payload that is none.
+    #[error("malformed compression")]
+    Compression,
     /// A message with more behind it.
     #[error("malformed message: {0} bytes too many")]
     Trailing(usize),
@@ -39,7 +57,75 @@ pub fn encode<M: Serialize>(message: &M) -> Vec<u8> {
     frame
 }
 
-/// Decodes one frame's payload.
+/// Encodes messages, compressed where that makes them smaller. Of data that
+/// does not shrink only a frame now and then is tried.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    /// Frames in a row that would not shrink.
+    misses: u32,
+    /// Frames still to be left as they are.
+    rest: u32,
+}
+
+impl Encoder {
+    /// Encodes `message` as one frame.
+    #[must_use]
+    pub fn encode<M: Serialize>(&mut self, message: &M) -> Vec<u8> {
+        let frame = encode(message);
+        if frame.len() < HEADER + WORTH_IT {
+            return frame;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            return frame;
+        }
+        match compress(&frame[HEADER..]) {
+            Some(compressed) => {
+                self.misses = 0;
+                compressed
+            }
+            None => {
+                self.misses = (self.misses + 1).min(16);
+                self.rest = (1 << self.misses).min(MAX_REST);
+                frame
+            }
+        }
+    }
+}
+
+/// A payload as a compressed frame, if that is smaller by an eighth.
+fn compress(payload: &[u8]) -> Option<Vec<u8>> {
+    let mut frame = vec![0; 2 * HEADER + lz4_flex::block::get_maximum_output_size(payload.len())];
+    let (header, block) = frame.split_at_mut(2 * HEADER);
+    let length = lz4_flex::block::compress_into(payload, block).ok()?;
+    if length + HEADER > payload.len() - payload.len() / 8 {
+        return None;
+    }
+    let (first, plain) = header.split_at_mut(HEADER);
+    first.copy_from_slice(&((length + HEADER) as u32 | COMPRESSED).to_le_bytes());
+    plain.copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    frame.truncate(2 * HEADER + length);
+    Some(frame)
+}
+
+fn decompress(payload: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
+    let (plain, block) = payload.split_first_chunk::<HEADER>().ok_or(DecodeError::Compression)?;
+    let length = u32::from_le_bytes(*plain) as usize;
+    if length > limit {
+        return Err(DecodeError::TooLong(length));
+    }
+    // No block grows more than this: nothing is allocated for one that says so.
+    if length / 256 > block.len() {
+        return Err(DecodeError::Compression);
+    }
+    let mut bytes = vec![0; length];
+    match lz4_flex::block::decompress_into(block, &mut bytes) {
+        Ok(written) if written == length => Ok(bytes),
+        _ => Err(DecodeError::Compression),
+    }
+}
+
+/// Decodes one frame's payload, as it is without compression.
 ///
 /// # Errors
 /// When it is not exactly one message.
@@ -51,18 +137,33 @@ pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, DecodeError> {
 }
 
 /// Collects bytes as they arrive and gives back whole messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
     /// Where the first frame not yet taken begins.
     start: usize,
+    /// The longest payload that is accepted.
+    limit: usize,
+}
+
+impl Default for FrameBuffer {
+    fn default() -> Self {
+        FrameBuffer::new()
+    }
 }
 
 impl FrameBuffer {
     /// An empty buffer.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        FrameBuffer::with_limit(MAX_FRAME)
+    }
+
+    /// An empty buffer that accepts payloads of up to `limit` bytes, as they
+    /// are without compression.
+    #[must_use]
+    pub fn with_limit(limit: usize) -> Self {
+        FrameBuffer { bytes: Vec::new(), start: 0, limit }
     }
 
     /// Adds bytes that have arrived.
@@ -84,14 +185,19 @@ impl FrameBuffer {
         let Some((header, rest)) = pending.split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
-        let length = u32::from_le_bytes(*header) as usize;
-        if length > MAX_FRAME {
+        let header = u32::from_le_bytes(*header);
+        let length = (header & !COMPRESSED) as usize;
+        if length > self.limit {
             return Err(DecodeError::TooLong(length));
         }
         let Some(payload) = rest.get(..length) else {
             return Ok(None);
         };
-        let message = decode(payload)?;
+        let message = if header & COMPRESSED == 0 {
+            decode(payload)?
+        } else {
+            decode(&decompress(payload, self.limit)?)?
+        };
         self.start += HEADER + length;
         Ok(Some(message))
     }
@@ -112,8 +218,41 @@ mod tests {
     #[test]
     fn a_length_beyond_the_limit_is_refused_before_its_bytes_arrive() {
         let mut buffer = FrameBuffer::new();
-        buffer.extend(&u32::MAX.to_le_bytes());
-        assert_eq!(buffer.next::<String>(), Err(DecodeError::TooLong(u32::MAX as usize)));
+        buffer.extend(&(u32::MAX >> 1).to_le_bytes());
+        let too_long = DecodeError::TooLong((u32::MAX >> 1) as usize);
+        assert_eq!(buffer.next::<String>(), Err(too_long));
+    }
+
+    #[test]
+    fn what_shrinks_is_compressed_and_what_does_not_is_seldom_tried() {
+        let mut encoder = Encoder::default();
+        let text = "all work and no play ".repeat(5000);
+        let frame = encoder.encode(&text);
+        assert!(frame.len() < text.len() / 10);
+        let mut buffer = FrameBuffer::new();
+        buffer.extend(&frame);
+        assert_eq!(buffer.next::<String>().unwrap(), Some(text));
+        let noise: Vec<u32> = (0..9000u32).map(|i| i.wrapping_mul(2_654_435_761)).collect();
+        for _ in 0..100 {
+            assert_eq!(encoder.encode(&noise), encode(&noise));
+        }
+        assert!(encoder.misses <= 8, "{encoder:?}");
+    }
+
+    #[test]
+    fn a_compression_bomb_is_refused_before_anything_is_allocated_for_it() {
+        let bomb = |plain: u32, block: &[u8]| {
+            let mut frame = ((block.len() + HEADER) as u32 | COMPRESSED).to_le_bytes().to_vec();
+            frame.extend(plain.to_le_bytes());
+            frame.extend(block);
+            let mut buffer = FrameBuffer::with_limit(1 << 20);
+            buffer.extend(&frame);
+            buffer.next::<Vec<u8>>().unwrap_err()
+        };
+        assert_eq!(bomb(u32::MAX, &[0; 64]), DecodeError::TooLong(u32::MAX as usize));
+        assert_eq!(bomb(1 << 20, &[0; 64]), DecodeError::Compression);
+        assert_eq!(bomb(100, &[0xff; 64]), DecodeError::Compression);
+        assert_eq!(bomb(3, &[]), DecodeError::Compression);
     }
 
     #[test]

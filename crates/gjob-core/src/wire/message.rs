@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, HostLabel, JobId, Key, RunId};
 use crate::outcome::Cause;
+use crate::record::Scope;
 use crate::state::State;
 
 /// The most bytes of file content in one message.
@@ -22,6 +23,27 @@ impl std::fmt::Display for BlobHash {
 impl std::fmt::Debug for BlobHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "BlobHash({self})")
+    }
+}
+
+/// A blob's name that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} names no blob: 64 hexadecimal digits do")]
+pub struct ParseBlobHashError(String);
+
+impl std::str::FromStr for BlobHash {
+    type Err = ParseBlobHashError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fail = || ParseBlobHashError(text.chars().take(80).collect());
+        let digit = |byte: &u8| (*byte as char).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+        let digits: Option<Vec<u32>> = text.as_bytes().iter().map(digit).collect();
+        let digits = digits.filter(|digits| digits.len() == 64).ok_or_else(fail)?;
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = (pair[0] << 4 | pair[1]) as u8;
+        }
+        Ok(BlobHash(hash))
     }
 }
 
@@ -60,6 +82,9 @@ pub enum ToAgent {
         hash: BlobHash,
         /// Its length, bytes.
         size: u64,
+        /// Where what follows begins: what is before it is there, as
+        /// [`FromAgent::MissingBlobs`] has said.
+        offset: u64,
     },
     /// The next bytes of the blob under way, at most [`CHUNK`]. The last ones
     /// are answered by [`FromAgent::BlobStored`] or [`FromAgent::BlobFailed`].
@@ -90,6 +115,48 @@ pub enum ToAgent {
         request: u32,
         /// At most 4096 jobs.
         ids: Vec<JobId>,
+    },
+    /// Send the outputs of a job that has ended, in [`FromAgent::Outputs`], to
+    /// the end in [`FromAgent::Collected`] or [`FromAgent::CollectFailed`].
+    /// Several are served one after the other.
+    Collect {
+        /// Comes back in the answers.
+        request: u32,
+        /// Which job.
+        id: JobId,
+        /// What is wanted of its directory; see [`OutputPattern`](crate::output::OutputPattern).
+        patterns: Vec<String>,
+        /// True when each pattern has to match something.
+        all: bool,
+        /// What the manager has of it already.
+        resume: Option<Resume>,
+    },
+    /// Don't go on with a [`ToAgent::Collect`]; it is not answered any more.
+    CollectStop {
+        /// The request.
+        request: u32,
+    },
+    /// Remove the directories of these jobs, if they are this run's and have
+    /// ended. Answered by [`FromAgent::Removed`].
+    Remove {
+        /// Comes back in the answer.
+        request: u32,
+        /// The run.
+        run: RunId,
+        /// What the run's manager calls this host.
+        host: HostLabel,
+        /// At most 4096 attempts.
+        jobs: Vec<(Key, JobId)>,
+    },
+    /// Remove what this host knows of a run, and the blobs that no other run
+    /// has used. Answered by [`FromAgent::Forgotten`].
+    Forget {
+        /// Comes back in the answer.
+        request: u32,
+        /// The run.
+        run: RunId,
+        /// What the run's manager calls this host.
+        host: HostLabel,
     },
     /// Stop an attempt's processes for a while; nothing if it doesn't run.
     Pause {
@@ -133,6 +200,18 @@ pub struct Attach {
     /// The host is to end the run's jobs itself, with cause `lease`, once so
     /// many milliseconds have passed since the latest `echo_ms`.
     pub lease_ms: Option<u64>,
+    /// Blobs that are not in use are removed, the longest unused first, while
+    /// they all take more room than this, bytes.
+    pub blob_budget: u64,
+}
+
+/// How much of a job's outputs has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resume {
+    /// The last entry that is here in whole: those up to it are passed over.
+    pub after: Option<String>,
+    /// The file that follows it and is here in part, and how many of its bytes.
+    pub partial: Option<(String, u64)>,
 }
 
 /// One attempt to be run.
@@ -154,15 +233,31 @@ pub struct Launch {
     pub files: Vec<Input>,
 }
 
-/// A file placed in a job directory.
+/// A file or directory placed in a job directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// Its name there: one path component.
     pub name: String,
-    /// Its content.
+    /// Its content; a directory's is a [`Tree`](crate::tree::Tree).
     pub hash: BlobHash,
     /// Its permission bits.
     pub mode: u32,
+    /// When it was last modified, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// What it is.
+    pub kind: InputKind,
+    /// True for a read-only hard link to the blob instead of a copy; of a
+    /// directory, each file is one.
+    pub link: bool,
+}
+
+/// What an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum InputKind {
+    /// A file.
+    File,
+    /// A directory.
+    Tree,
 }
 
 /// A job's output streams.
@@ -190,8 +285,8 @@ pub enum FromAgent {
     },
     /// Those of the blobs asked for that are not here.
     MissingBlobs {
-        /// A subset, in the order asked.
-        hashes: Vec<BlobHash>,
+        /// A subset, in the order asked; and how many of its bytes are here.
+        blobs: Vec<(BlobHash, u64)>,
     },
     /// A blob is complete, verified and in its place.
     BlobStored {
@@ -229,6 +324,46 @@ pub enum FromAgent {
         /// A state each.
         states: Vec<State>,
     },
+    /// A part of a job's outputs.
+    Outputs {
+        /// From the request.
+        request: u32,
+        /// What follows on what was sent before. In all at most [`CHUNK`] bytes
+        /// of content and names.
+        parts: Vec<OutputPart>,
+    },
+    /// A job's outputs were sent.
+    Collected {
+        /// From the request.
+        request: u32,
+        /// Regular files among them, those passed over included.
+        files: u64,
+    },
+    /// A job's outputs can't be had.
+    CollectFailed {
+        /// From the request.
+        request: u32,
+        /// Why, in one line.
+        reason: String,
+        /// Whose fault it is: the job's if it did not write what it said.
+        scope: Scope,
+    },
+    /// Job directories were removed.
+    Removed {
+        /// From the request.
+        request: u32,
+        /// How many of them are not there any more.
+        gone: u32,
+        /// Those that are, and why.
+        kept: Vec<(JobId, String)>,
+    },
+    /// A run was forgotten.
+    Forgotten {
+        /// From the request.
+        request: u32,
+        /// Blobs removed, and their bytes; or why nothing was.
+        result: Result<(u64, u64), String>,
+    },
     /// The answer to [`ToAgent::Ping`].
     Pong {
         /// From the request.
@@ -242,6 +377,38 @@ pub enum FromAgent {
         reason: String,
         /// True when trying again can't help.
         permanent: bool,
+    },
+}
+
+/// Outputs of a job, in the order of their paths: a directory before what is in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum OutputPart {
+    /// A directory.
+    Dir {
+        /// Below the job directory.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file; its bytes follow, then its end.
+    File {
+        /// Below the job directory.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+        /// When it was last modified, nanoseconds since 1970.
+        mtime_ns: i64,
+        /// Its length, bytes.
+        size: u64,
+        /// Where the bytes that follow begin.
+        offset: u64,
+    },
+    /// The next bytes of the file.
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The file is complete.
+    End {
+        /// The hash of all of it.
+        hash: BlobHash,
     },
 }
 
@@ -262,6 +429,10 @@ pub struct Welcome {
     pub memory_bytes: u64,
     /// Jobs it runs at once.
     pub slots: u32,
+    /// Names the results directory: hosts that give the same name may share it.
+    pub place: String,
+    /// Room left where the results directory is, bytes.
+    pub free_bytes: u64,
 }
 
 #[cfg(test)]
@@ -279,13 +450,20 @@ mod tests {
             script: "true\n".into(),
             env: vec![("A".into(), "b".into())],
             timeout_ms: Some(300),
-            files: vec![Input { name: "f".into(), hash: BlobHash([7; 32]), mode: 0o644 }],
+            files: vec![Input {
+                name: "f".into(),
+                hash: BlobHash([7; 32]),
+                mode: 0o644,
+                mtime_ns: 1,
+                kind: InputKind::File,
+                link: false,
+            }],
         }));
         let frame = encode(&launch);
-        assert_eq!(frame.len(), 64, "{frame:02x?}");
-        assert_eq!(frame[..10], [60, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
+        assert_eq!(frame.len(), 67, "{frame:02x?}");
+        assert_eq!(frame[..10], [63, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
         let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6 });
-        assert_eq!(pong, [3, 0, 0, 0, 8, 5, 6]);
-        assert_eq!(PROTOCOL, 2);
+        assert_eq!(pong, [3, 0, 0, 0, 13, 5, 6]);
+        assert_eq!(PROTOCOL, 3);
     }
 }

@@ -212,7 +212,7 @@ mod tests {
         let message = errors(r#"{"cmds":["a"], "fles":[]}"#);
         assert!(
             message.starts_with(
-                "jobs:1:16: unknown field \"fles\", perhaps \"files\" is meant: the fields are cmds, files, name, "
+                "jobs:1:16: unknown field \"fles\", perhaps \"files\" is meant: the fields are cmds, files, link, outputs, "
             ),
             "{message}"
         );

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use gjob_core::wire::{FrameBuffer, FromAgent, ToAgent, encode};
+use gjob_core::wire::{Encoder, FrameBuffer, FromAgent, ToAgent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
@@ -47,6 +47,7 @@ pub(super) struct Session<'a> {
 
 /// What is queued for the agent, and what is owed to the inbox.
 struct Queues {
+    encoder: Encoder,
     out: Vec<u8>,
     written: usize,
     arrived: VecDeque<LinkEvent>,
@@ -148,6 +149,7 @@ impl Session<'_> {
 impl Queues {
     fn new(sources: mpsc::UnboundedSender<Source>) -> Self {
         Queues {
+            encoder: Encoder::default(),
             out: Vec::new(),
             written: 0,
             arrived: VecDeque::new(),
@@ -159,7 +161,7 @@ impl Queues {
     }
 
     fn push(&mut self, message: &ToAgent) {
-        self.out.extend_from_slice(&encode(message));
+        self.out.extend_from_slice(&self.encoder.encode(message));
     }
 
     fn has_output(&self) -> bool {
@@ -203,7 +205,7 @@ impl Queues {
 
     fn handle_step(&mut self, step: Step, now: Instant) {
         match step {
-            Step::Begin { hash, size } => self.push(&ToAgent::Blob { hash, size }),
+            Step::Begin { hash, size } => self.push(&ToAgent::Blob { hash, size, offset: 0 }),
             Step::Piece(bytes) => {
                 let count = bytes.len();
                 self.push(&ToAgent::BlobData { bytes });

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gjob_core::id::Epoch;
-use gjob_core::wire::{Attach, FrameBuffer, FromAgent, MAGIC, PROTOCOL, ToAgent, Welcome, encode};
+use gjob_core::wire::{
+    Attach, FrameBuffer, FromAgent, MAGIC, MAX_AGENT_FRAME, PROTOCOL, ToAgent, Welcome, encode,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
@@ -188,7 +190,7 @@ impl Link {
             let theirs = plain_text(&theirs);
             return Err(ConnectError::Protocol { theirs }.into());
         }
-        let mut frames = FrameBuffer::new();
+        let mut frames = FrameBuffer::with_limit(MAX_AGENT_FRAME);
         frames.extend(&lines.into_rest());
         let attach = encode(&ToAgent::Attach(self.attach_message(connection)));
         // A failure shows as the end of the other stream, with its reason.
@@ -213,6 +215,7 @@ impl Link {
             offset: config.offset.load(Ordering::Acquire),
             slots: config.slots,
             lease_ms: config.lease.map(|lease| lease.as_millis() as u64),
+            blob_budget: config.blob_budget,
         }
     }
 

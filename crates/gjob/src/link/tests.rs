@@ -46,6 +46,7 @@ impl Fake {
             transport,
             results_dir: String::new(),
             lease: None,
+            blob_budget: u64::MAX,
             run: RunId::new("2026-11-22", 1).ok(),
             slots: Some(2),
             programs: Arc::new(programs),
@@ -103,12 +104,15 @@ fn welcome() -> FromAgent {
         cpus: 4,
         memory_bytes: 1,
         slots: 2,
+        place: String::new(),
+        free_bytes: 0,
     }))
 }
 
 fn attach(epoch: u64) -> ToAgent {
     ToAgent::Attach(Attach {
         lease_ms: None,
+        blob_budget: u64::MAX,
         run: RunId::new("2026-11-22", 1).ok(),
         host: HostLabel::LOCAL.parse().unwrap(),
         results_dir: DEFAULT_RESULTS_DIR.to_owned(),
@@ -158,7 +162,7 @@ async fn files_go_in_pieces_and_one_that_is_not_there_is_said() {
     link.close();
     link.ended().await;
     let heard = fake.heard();
-    assert_eq!(heard[1], ToAgent::Blob { hash: good, size: 7 });
+    assert_eq!(heard[1], ToAgent::Blob { hash: good, size: 7, offset: 0 });
     assert_eq!(heard[2], ToAgent::BlobData { bytes: b"content".to_vec() });
     assert!(matches!(heard[3], ToAgent::Ping { .. }));
     assert_eq!(heard[4], ToAgent::Detach);
@@ -204,7 +208,7 @@ async fn failure(mut fake: Fake, transport: Transport) -> String {
 async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let other = Fake::new("gjob-agent protocol 999\n", &[], LISTENS);
     let reason = failure(other, Transport::Local).await;
-    assert!(reason.contains("\"999\"") && reason.contains("this program 2"), "{reason}");
+    assert!(reason.contains("\"999\"") && reason.contains("this program 3"), "{reason}");
 
     let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".to_owned(), permanent: true };
     let fenced = Fake::new(&magic_line(), &[fault], LISTENS);
@@ -226,7 +230,7 @@ async fn frames_that_make_no_sense_take_the_link_down() {
     let link = fake.spawn(Transport::Local);
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     match fake.event().await {
-        LinkEvent::Down { reason, .. } => assert!(reason.contains("4294967295"), "{reason}"),
+        LinkEvent::Down { reason, .. } => assert!(reason.contains("2147483647"), "{reason}"),
         other => panic!("{other:?}"),
     }
     link.close();

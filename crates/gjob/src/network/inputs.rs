@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gjob_core::JobSpec;
 use gjob_core::spec::base_name;
-use gjob_core::wire::{BlobHash, Input};
+use gjob_core::wire::{BlobHash, Input, InputKind};
 
 use crate::input_file::{InputError, InputFile};
 
@@ -66,7 +66,14 @@ impl Inputs {
         let input = |path: &String| {
             let source = self.by_path.get(path)?;
             let name = base_name(path)?.to_owned();
-            Some(Input { name, hash: source.hash, mode: source.mode })
+            Some(Input {
+                name,
+                hash: source.hash,
+                mode: source.mode,
+                mtime_ns: source.mtime_ns,
+                kind: InputKind::File,
+                link: spec.link,
+            })
         };
         spec.files.iter().filter_map(input).collect()
     }

@@ -77,6 +77,7 @@ impl Open {
                 run: run.cloned(),
                 slots: member.entry.slots.or(network.default_slots),
                 lease: network.lease,
+                blob_budget: network.blob_budget,
                 programs: Arc::clone(&network.programs),
                 epoch_base: epoch.0.saturating_mul(EPOCH_STEP),
                 offset: Arc::clone(&offset),
@@ -206,7 +207,8 @@ impl Open {
         let member = &mut self.members[host.at()];
         match message {
             FromAgent::Records { offset, lines } => self.records(host, offset, &lines),
-            FromAgent::MissingBlobs { hashes } => {
+            FromAgent::MissingBlobs { blobs } => {
+                let hashes: Vec<_> = blobs.into_iter().map(|(hash, _)| hash).collect();
                 let steps = member.staging.missing(&hashes, &self.inputs);
                 self.take_steps(host, steps);
             }
@@ -240,6 +242,11 @@ impl Open {
             FromAgent::Statuses { request, states } => {
                 self.ready.push_back((host, Report::Statuses { request, states }));
             }
+            FromAgent::Outputs { .. }
+            | FromAgent::Collected { .. }
+            | FromAgent::CollectFailed { .. }
+            | FromAgent::Removed { .. }
+            | FromAgent::Forgotten { .. } => {}
             FromAgent::Pong { .. } | FromAgent::Welcome(_) | FromAgent::Fault { .. } => {}
         }
     }

@@ -115,12 +115,19 @@ impl Staging {
 
 #[cfg(test)]
 mod tests {
-    use gjob_core::wire::Input;
+    use gjob_core::wire::{Input, InputKind};
 
     use super::*;
 
     fn launch(index: u32, contents: &[u8]) -> Launch {
-        let file = |byte: &u8| Input { name: "f".into(), hash: BlobHash([*byte; 32]), mode: 0o600 };
+        let file = |byte: &u8| Input {
+            name: "f".into(),
+            hash: BlobHash([*byte; 32]),
+            mode: 0o600,
+            mtime_ns: 0,
+            kind: InputKind::File,
+            link: false,
+        };
         Launch {
             key: Key::new(index, 1),
             name: None,
