@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(read(&dir, ".control").unwrap(), None);
         let cause = Some(Cause::Superseded);
         let order = ControlFile { action: Action::Kill, cause, grace_ms: u32::MAX };
-        dir.link(".control", ".control.y", "[2,\"kill\",\"superseded\",4294967295]").unwrap();
+        dir.link(".control", ".control.y", "[3,\"kill\",\"superseded\",4294967295]").unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), Some(order));
         let pause = ControlFile { action: Action::Pause, cause: None, grace_ms: 0 };
         write(&dir, pause).unwrap();

@@ -199,18 +199,19 @@ impl Slot {
         let log = &mut self.log;
         let timeout = launch.timeout_ms.map(Duration::from_millis);
         let limits = Limits { timeout, lease: Some(&self.lease) };
-        let Finished { finish, survivors, lock } = started
+        let Finished { finish, lock } = started
             .finish(Some(launch.key), limits, &self.signals, || {
                 log.is_behind() && log.flush().is_err()
             })
             .map_err(SlotError::Wait)?;
-        if !survivors.is_empty() {
-            complain(&format!("job {}: could not end {survivors:?}", finish.id));
+        let clean = finish.survivors.is_empty();
+        if !clean {
+            complain(&format!("job {}: could not end {:?}", finish.id, finish.survivors));
         }
         self.record(&Record::Finished(finish));
         drop(lock);
         // They are this slot's children still, and would be taken for the next job's.
-        Ok(if survivors.is_empty() { Next::Job } else { Next::Leave })
+        Ok(if clean { Next::Job } else { Next::Leave })
     }
 
     /// Refuses to start anything when the run's lease has run out.

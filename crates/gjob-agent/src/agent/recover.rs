@@ -1,6 +1,7 @@
 //! Finds out what became of an attempt that the run log leaves open, and adds
 //! what it lacks.
 
+use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::record::{Loss, one_line};
 use gjob_core::{Finish, JobId, Key, Record};
 
@@ -30,7 +31,9 @@ impl Agent {
         match self.claims.read(key) {
             Ok(Some(Claim::Job(id, slot))) => self.recover_job(key, &id, slot),
             Ok(Some(Claim::Withdrawn)) => self.append(&Record::Withdrawn { key, at: host::now() }),
-            Ok(None) => self.lose(key, Loss::Slot, None, "its claim is gone"),
+            Ok(None) => {
+                self.lose(key, Loss::Slot, None, "its claim is gone", Left::default());
+            }
             Err(error) => self.complain(&format!("read the claim of {key}: {error}")),
         }
     }
@@ -61,7 +64,7 @@ impl Agent {
             Err(error) => {
                 let how = if restarted { Loss::Restart } else { Loss::Slot };
                 let reason = format!("its job directory can't be opened: {error}");
-                self.lose(key, how, Some(id), &reason);
+                self.lose(key, how, Some(id), &reason, Left::default());
             }
         }
     }
@@ -76,43 +79,54 @@ impl Agent {
 
     /// Ends what is left of a job without a slot, and records its end.
     fn conclude(&mut self, key: Key, id: &JobId, dir: &JobDir, restarted: bool) {
-        let left = if restarted { String::new() } else { end_orphans(dir) };
+        let left = if restarted { Left::default() } else { end_orphans(dir) };
         match dir.read::<Finish>(".done") {
-            Ok(Some(finish)) if finish.key == Some(key) => {
+            Ok(Some(mut finish)) if finish.key == Some(key) => {
+                finish.survivors.extend(left.survivors);
+                finish.survivors.sort_unstable();
+                finish.survivors.dedup();
+                finish.survivors.truncate(MAX_SURVIVORS);
                 self.append(&Record::Finished(finish));
             }
             _ if restarted => {
-                self.lose(key, Loss::Restart, Some(id), "the host was restarted while it ran");
+                let reason = "the host was restarted while it ran";
+                self.lose(key, Loss::Restart, Some(id), reason, left);
             }
-            _ => {
-                let reason = format!("its slot died while it ran{left}");
-                self.lose(key, Loss::Slot, Some(id), &reason);
-            }
+            _ => self.lose(key, Loss::Slot, Some(id), "its slot died while it ran", left),
         }
     }
 
-    fn lose(&mut self, key: Key, how: Loss, id: Option<&JobId>, reason: &str) {
+    fn lose(&mut self, key: Key, how: Loss, id: Option<&JobId>, reason: &str, left: Left) {
         self.append(&Record::Lost {
             key,
             how,
             id: id.cloned(),
-            reason: one_line(reason),
+            reason: one_line(&format!("{reason}{}", left.known)),
+            survivors: left.survivors,
             at: host::now(),
         });
     }
 }
 
+/// What is left of a job whose slot is dead.
+#[derive(Debug, Default)]
+struct Left {
+    /// Processes that could not be ended.
+    survivors: Vec<u32>,
+    /// What else is known of it, behind a semicolon.
+    known: String,
+}
+
 /// Ends a job's processes; says what is left of them.
-fn end_orphans(dir: &JobDir) -> String {
-    let survivors = match orphan::end(dir, std::time::Duration::ZERO) {
-        Ok(survivors) => survivors,
-        Err(error) => return format!("; its processes could not be looked for: {error}"),
-    };
-    if !survivors.is_empty() {
-        format!("; processes {survivors:?} could not be ended")
-    } else if matches!(dir.lock_state(), Ok(LockState::Held)) {
-        "; a process that can't be found still holds its lock".to_owned()
-    } else {
-        String::new()
+fn end_orphans(dir: &JobDir) -> Left {
+    let mut left = Left::default();
+    match orphan::end(dir, std::time::Duration::ZERO) {
+        Ok(survivors) => left.survivors = survivors,
+        Err(error) => left.known = format!("; its processes could not be looked for: {error}"),
     }
+    left.survivors.truncate(MAX_SURVIVORS);
+    if left.survivors.is_empty() && matches!(dir.lock_state(), Ok(LockState::Held)) {
+        left.known.push_str("; a process that can't be found still holds its lock");
+    }
+    left
 }

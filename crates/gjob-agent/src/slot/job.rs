@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::{Finish, JobId, Key, Timestamp};
 use rustix::fs::Mode;
 
@@ -139,8 +140,9 @@ impl Started {
         signals: &Signals,
         retry: impl FnMut() -> bool,
     ) -> io::Result<Finished> {
-        let Outcome { exit, cause, survivors } =
+        let Outcome { exit, cause, mut survivors } =
             Running::new(&self.dir, self.pid, limits).wait(signals, retry)?;
+        survivors.truncate(MAX_SURVIVORS);
         if self.dir.has("log").is_err() {
             self.dir.mend();
         }
@@ -156,6 +158,7 @@ impl Started {
             max_rss_kib: exit.max_rss_kib,
             stdout_bytes: self.dir.length("log"),
             stderr_bytes: self.dir.length("err"),
+            survivors,
         };
         let mut written = self.write_done(&finish);
         // An exit status is not lost to a full disk.
@@ -169,7 +172,7 @@ impl Started {
         }
         // An order that came too late.
         let _ = self.dir.remove(".control");
-        Ok(Finished { finish, survivors, lock: self.lock })
+        Ok(Finished { finish, lock: self.lock })
     }
 
     fn write_done(&self, finish: &Finish) -> io::Result<()> {
@@ -210,8 +213,6 @@ fn may_pass(error: &io::Error) -> bool {
 pub(crate) struct Finished {
     /// Its exit record, written to `.done` if that could be.
     pub(crate) finish: Finish,
-    /// Processes of it that could not be ended.
-    pub(crate) survivors: Vec<u32>,
     /// Still held: to be let go of when the run log has the record too.
     pub(crate) lock: File,
 }
