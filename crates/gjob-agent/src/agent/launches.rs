@@ -10,8 +10,9 @@ use gjob_core::{Cause, Key, Record};
 use super::Agent;
 use super::slots::OwnSlot;
 use crate::claims::Claim;
-use crate::control::{self, Delivery};
+use crate::control;
 use crate::host;
+use crate::identity::Process;
 use crate::jobdir::{Action, ControlFile, JobDir};
 use crate::lease::KeptLease;
 use crate::slot::{PathBytes, ServeConfig};
@@ -118,14 +119,17 @@ impl Agent {
         if self.fates.is_over(key) {
             return;
         }
-        let Ok(Some(Claim::Job(id, _))) = self.claims.read(key) else {
+        let Ok(Some(Claim::Job(id, slot))) = self.claims.read(key) else {
             return;
         };
-        let dir = JobDir::reopen_below(self.layout.results(), &id);
-        match dir.and_then(|dir| control::request(&dir, order)) {
-            Ok(Delivery::Told) => {}
-            Ok(Delivery::SlotGone) => self.recover(key),
-            Err(error) => self.complain(&format!("control job {id}: {error}")),
+        let Some(slot) = slot.and_then(|slot| Process::open(&slot.slot)) else {
+            return self.recover(key);
+        };
+        let told = JobDir::open(&self.run_dir.orders())
+            .and_then(|orders| control::write(&orders, &key.to_string(), order))
+            .and_then(|()| control::wake(&slot));
+        if let Err(error) = told {
+            self.complain(&format!("control job {id}: {error}"));
         }
     }
 

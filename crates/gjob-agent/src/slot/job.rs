@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gjob_core::outcome::MAX_SURVIVORS;
-use gjob_core::{Finish, JobId, Key, Timestamp};
+use gjob_core::{Finish, JobId, Timestamp};
 use rustix::fs::Mode;
 
 use super::complain;
+use super::orders::{Orders, RunOrders};
 use super::prepare::{Prepared, Refusal};
 use super::signals::Signals;
 pub(crate) use super::wait::Limits;
@@ -131,23 +132,25 @@ fn spawn_refusal(error: io::Error) -> Refusal {
 }
 
 impl Started {
-    /// Waits for the job's end and writes its exit record. `retry` is called
+    /// Waits for the job's end and writes its exit record. A job of a run gets
+    /// orders from there, too. `retry` is called
     /// while waiting, and says whether it is to be called again soon.
     pub(crate) fn finish(
         self,
-        key: Option<Key>,
+        run: Option<RunOrders<'_>>,
         limits: Limits<'_>,
         signals: &Signals,
         retry: impl FnMut() -> bool,
     ) -> io::Result<Finished> {
+        let orders = Orders { job: &self.dir, run };
         let Outcome { exit, cause, mut survivors } =
-            Running::new(&self.dir, self.pid, limits).wait(signals, retry)?;
+            Running::new(orders, self.pid, limits).wait(signals, retry)?;
         survivors.truncate(MAX_SURVIVORS);
         if self.dir.has("log").is_err() {
             self.dir.mend();
         }
         let finish = Finish {
-            key,
+            key: run.map(|run| run.key),
             id: self.id.clone(),
             ending: exit.ending,
             cause,
@@ -170,8 +173,7 @@ impl Started {
             // The run log alone will tell.
             complain(&format!("job {}: can't write .done: {error}", self.id));
         }
-        // An order that came too late.
-        let _ = self.dir.remove(".control");
+        orders.clear();
         Ok(Finished { finish, lock: self.lock })
     }
 
