@@ -1,6 +1,8 @@
 //! Finds out what became of an attempt that the run log leaves open, and adds
 //! what it lacks.
 
+use std::io;
+
 use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::record::{Loss, one_line};
 use gjob_core::{Finish, JobId, Key, Record};
@@ -8,9 +10,13 @@ use gjob_core::{Finish, JobId, Key, Record};
 use super::Agent;
 use super::slots::AdoptedSlot;
 use crate::claims::Claim;
+use crate::host;
 use crate::identity::Process;
-use crate::jobdir::{JobDir, LockFile, LockState};
-use crate::{host, orphan};
+use crate::jobdir::{JobDir, LockFile};
+use crate::orphan::{self, Traces};
+
+/// Of a job whose lock is held still.
+const UNFOUND: &str = "; a process that can't be found still holds its lock";
 
 impl Agent {
     /// After attaching: everything that was begun and has no end in the log.
@@ -59,14 +65,7 @@ impl Agent {
             return;
         }
         let restarted = lock.or(claimed).is_some_and(|lock| lock.slot.is_of_another_boot());
-        match dir {
-            Ok(dir) => self.conclude(key, id, &dir, restarted),
-            Err(error) => {
-                let how = if restarted { Loss::Restart } else { Loss::Slot };
-                let reason = format!("its job directory can't be opened: {error}");
-                self.lose(key, how, Some(id), &reason, Left::default());
-            }
-        }
+        self.conclude(key, id, &dir, restarted);
     }
 
     /// Takes up the slot that has an attempt; false when it is dead.
@@ -78,21 +77,30 @@ impl Agent {
     }
 
     /// Ends what is left of a job without a slot, and records its end.
-    fn conclude(&mut self, key: Key, id: &JobId, dir: &JobDir, restarted: bool) {
-        let left = if restarted { Left::default() } else { end_orphans(dir) };
-        match dir.read::<Finish>(".done") {
-            Ok(Some(mut finish)) if finish.key == Some(key) => {
+    fn conclude(&mut self, key: Key, id: &JobId, dir: &io::Result<JobDir>, restarted: bool) {
+        let path = self.layout.job_dir(id);
+        let left = match restarted {
+            true => Left::default(),
+            false => end_orphans(Traces::new(&path, dir.as_ref().ok())),
+        };
+        match dir.as_ref().map(|dir| dir.read::<Finish>(".done")) {
+            Ok(Ok(Some(mut finish))) if finish.key == Some(key) => {
                 finish.survivors.extend(left.survivors);
                 finish.survivors.sort_unstable();
                 finish.survivors.dedup();
                 finish.survivors.truncate(MAX_SURVIVORS);
                 self.append(&Record::Finished(finish));
             }
-            _ if restarted => {
+            Err(error) => {
+                let how = if restarted { Loss::Restart } else { Loss::Slot };
+                let reason = format!("its job directory can't be opened: {error}");
+                self.lose(key, how, Some(id), &reason, left);
+            }
+            Ok(_) if restarted => {
                 let reason = "the host was restarted while it ran";
                 self.lose(key, Loss::Restart, Some(id), reason, left);
             }
-            _ => self.lose(key, Loss::Slot, Some(id), "its slot died while it ran", left),
+            Ok(_) => self.lose(key, Loss::Slot, Some(id), "its slot died while it ran", left),
         }
     }
 
@@ -101,7 +109,7 @@ impl Agent {
             key,
             how,
             id: id.cloned(),
-            reason: one_line(&format!("{reason}{}", left.known)),
+            reason: one_line(&format!("{reason}{}", if left.unfound { UNFOUND } else { "" })),
             survivors: left.survivors,
             at: host::now(),
         });
@@ -113,20 +121,13 @@ impl Agent {
 struct Left {
     /// Processes that could not be ended.
     survivors: Vec<u32>,
-    /// What else is known of it, behind a semicolon.
-    known: String,
+    /// Something that could not even be found.
+    unfound: bool,
 }
 
 /// Ends a job's processes; says what is left of them.
-fn end_orphans(dir: &JobDir) -> Left {
-    let mut left = Left::default();
-    match orphan::end(dir, std::time::Duration::ZERO) {
-        Ok(survivors) => left.survivors = survivors,
-        Err(error) => left.known = format!("; its processes could not be looked for: {error}"),
-    }
-    left.survivors.truncate(MAX_SURVIVORS);
-    if left.survivors.is_empty() && matches!(dir.lock_state(), Ok(LockState::Held)) {
-        left.known.push_str("; a process that can't be found still holds its lock");
-    }
-    left
+fn end_orphans(job: Traces<'_>) -> Left {
+    let mut survivors = orphan::end(job, std::time::Duration::ZERO);
+    survivors.truncate(MAX_SURVIVORS);
+    Left { unfound: survivors.is_empty() && job.is_held(), survivors }
 }

@@ -243,27 +243,43 @@ fn a_job_whose_directory_is_gone_is_not_lost_while_its_slot_lives() {
 }
 
 #[test]
-fn a_job_whose_slot_died_in_a_spoilt_directory_is_lost_once() {
-    for (spoil, finds) in [("chmod 000 .", true), (REMOVE, false)] {
+fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
+    // By its environment, by its lock, and by descent.
+    const LEAVE: [&str; 3] = [
+        "setsid sleep 300 & echo $! > ../named",
+        "(env -i setsid sleep 300 & echo $! > ../locked)",
+        "bash -c 'env -i setsid sleep 300 9>&- 8>&- 7>&- 6>&- 5>&- 4>&- 3>&- & echo $! > ../born; \
+         sleep 300' &",
+    ];
+    let spoils = REMOVALS.into_iter().chain(["chmod 000 .", "echo > .lock", "rm .lock .pid"]);
+    let openable = |spoil: &str| spoil != REMOVE && !spoil.contains("ln -s");
+    for spoil in spoils {
         let bed = Bed::new();
         let mut agent = bed.attach_unprivileged(1, 0);
-        let (slot, shell) = (bed.path().join("slot"), bed.path().join("shell"));
-        let (slot_to, shell_to) = (slot.display(), shell.display());
-        let script = format!("{spoil}; echo $PPID > {slot_to}; echo $$ > {shell_to}; sleep 300");
+        let at = |name: &str| bed.path().join(name);
+        let leave = LEAVE.join("\n").replace("../", &format!("{}/", bed.path().display()));
+        let script = format!(
+            "{spoil}\n{leave}\necho $PPID > {}; echo $$ > {}; sleep 300",
+            at("slot").display(),
+            at("shell").display()
+        );
         agent.launch(launch(0, &script));
         agent.started(0);
-        let shell = pid_in(&shell);
-        kill_9(pid_in(&slot));
+        let left = ["shell", "named", "locked", "born"].map(|name| (name, pid_in(&at(name))));
+        kill_9(pid_in(&at("slot")));
         match agent.record() {
-            Record::Lost { key, reason, .. } => {
-                assert_eq!(key, Key::new(0, 1));
+            Record::Lost { key, reason, survivors, .. } => {
+                assert_eq!((key, survivors), (Key::new(0, 1), vec![]), "{spoil}");
                 let closed = reason.contains("can't be opened");
-                assert_eq!(closed, !finds, "{spoil}: {reason}");
+                assert_eq!(closed, !openable(spoil), "{spoil}: {reason}");
             }
             other => panic!("expected a loss, not {other:?}"),
         }
-        // In a directory that is gone, nothing says which processes are its job's.
-        assert!(!finds || !is_alive(shell), "{spoil}");
+        for (name, pid) in left {
+            // What was moved away is called by its new name.
+            let moved = name == "locked" && spoil.starts_with("mv");
+            assert_eq!(is_alive(pid), moved, "{spoil}: {name}");
+        }
         assert_eq!(ends(&bed, 0), 1, "{spoil}");
     }
 }
