@@ -1,7 +1,10 @@
 //! Job control: the one way in which anything but its slot acts on a running
-//! job. The order is put into `.control` by rename, then the slot, which
-//! carries it out, gets SIGUSR1. On a full disk the order is a symbolic link, which
-//! needs no room: the job that has filled it can still be ended. Only a dead slot's orphans are for `orphan`.
+//! job. The order is put into a file by rename, then the slot, which carries it
+//! out, gets SIGUSR1. The agent's orders are put into the run's directory, as
+//! `orders/INDEX.ATTEMPT`, since the job's own may be gone; those given by hand
+//! into the job's, as `.control`. On a full disk the order is a symbolic link,
+//! which needs no room: the job that has filled it can still be ended. Only a
+//! dead slot's orphans are for `orphan`.
 
 use std::io;
 
@@ -21,20 +24,21 @@ pub(crate) enum Delivery {
     SlotGone,
 }
 
-/// Gives the slot of the job in `dir` an order.
+/// Gives the slot of the job in `dir` an order, by hand.
 pub(crate) fn request(dir: &JobDir, order: ControlFile) -> io::Result<Delivery> {
     let Some(slot) = slot_of(dir)? else {
         return Ok(Delivery::SlotGone);
     };
-    write(dir, order)?;
+    write(dir, ".control", order)?;
     wake(&slot)?;
     Ok(Delivery::Told)
 }
 
-fn write(dir: &JobDir, order: ControlFile) -> io::Result<()> {
+/// Puts an order into a file of `dir`.
+pub(crate) fn write(dir: &JobDir, name: &str, order: ControlFile) -> io::Result<()> {
     let temp = format!(".control.{}", std::process::id());
-    if dir.replace(".control", &temp, order).is_ok()
-        || dir.mend() && dir.replace(".control", &temp, order).is_ok()
+    if dir.replace(name, &temp, order).is_ok()
+        || dir.mend() && dir.replace(name, &temp, order).is_ok()
     {
         return Ok(());
     }
@@ -42,10 +46,10 @@ fn write(dir: &JobDir, order: ControlFile) -> io::Result<()> {
     // Short enough to be kept without a block of its own.
     let ControlFile { action, cause, grace_ms } = order;
     let target = serde_json::to_string(&(RECORD_VERSION, action, cause, grace_ms))?;
-    dir.link(".control", &temp, &target)
+    dir.link(name, &temp, &target)
 }
 
-/// Reads an order from `.control`, or the last one from `.controlled`.
+/// Reads an order, or from `.controlled` the last one.
 pub(crate) fn read(dir: &JobDir, name: &str) -> io::Result<Option<ControlFile>> {
     let Some(target) = dir.link_target(name)? else {
         return dir.read(name);
@@ -77,10 +81,10 @@ mod tests {
         assert_eq!(read(&dir, ".control").unwrap(), None);
         let cause = Some(Cause::Superseded);
         let order = ControlFile { action: Action::Kill, cause, grace_ms: u32::MAX };
-        dir.link(".control", ".control.y", "[2,\"kill\",\"superseded\",4294967295]").unwrap();
+        dir.link(".control", ".control.y", "[3,\"kill\",\"superseded\",4294967295]").unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), Some(order));
         let pause = ControlFile { action: Action::Pause, cause: None, grace_ms: 0 };
-        write(&dir, pause).unwrap();
+        write(&dir, ".control", pause).unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), Some(pause));
         dir.link(".control", ".control.y", "[9,\"pause\",null,0]").unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), None);

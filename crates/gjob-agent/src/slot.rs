@@ -3,6 +3,7 @@
 //! needs nobody.
 
 mod job;
+mod orders;
 mod prepare;
 mod reap;
 mod request;
@@ -22,6 +23,7 @@ use gjob_core::{Record, RunId};
 use rustix::fs::Mode;
 
 use self::job::{Finished, Limits, Started, Starter, Variables};
+use self::orders::RunOrders;
 use self::prepare::{NotPrepared, Places, Prepared, Refusal, prepare_here};
 pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
 use self::signals::Signals;
@@ -112,6 +114,7 @@ struct Slot {
     places: Places,
     starter: Starter,
     lease: Lease,
+    orders: JobDir,
     log: RunLog,
     signals: Signals,
     run: RunId,
@@ -145,6 +148,7 @@ impl Slot {
             },
             starter: Starter::new(identity, Mode::from_raw_mode(config.umask & 0o777)),
             lease: Lease::new(run_dir.lease()),
+            orders: JobDir::open(&run_dir.orders()).map_err(SlotError::Setup)?,
             log: RunLog::open(&run_dir.log()).map_err(SlotError::Setup)?,
             signals,
             run: config.run,
@@ -199,18 +203,18 @@ impl Slot {
         let log = &mut self.log;
         let timeout = launch.timeout_ms.map(Duration::from_millis);
         let limits = Limits { timeout, lease: Some(&self.lease) };
-        let Finished { finish, survivors, lock } = started
-            .finish(Some(launch.key), limits, &self.signals, || {
-                log.is_behind() && log.flush().is_err()
-            })
+        let orders = RunOrders { dir: &self.orders, key: launch.key };
+        let Finished { finish, lock } = started
+            .finish(Some(orders), limits, &self.signals, || log.is_behind() && log.flush().is_err())
             .map_err(SlotError::Wait)?;
-        if !survivors.is_empty() {
-            complain(&format!("job {}: could not end {survivors:?}", finish.id));
+        let clean = finish.survivors.is_empty();
+        if !clean {
+            complain(&format!("job {}: could not end {:?}", finish.id, finish.survivors));
         }
         self.record(&Record::Finished(finish));
         drop(lock);
         // They are this slot's children still, and would be taken for the next job's.
-        Ok(if survivors.is_empty() { Next::Job } else { Next::Leave })
+        Ok(if clean { Next::Job } else { Next::Leave })
     }
 
     /// Refuses to start anything when the run's lease has run out.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
 use gjob_core::event::EventKind;
+use gjob_core::outcome::name_survivors;
 use gjob_core::{Event, HostLabel, Job, State};
 
 use crate::cli::{ReportArgs, Show};
@@ -89,9 +90,17 @@ impl Reporter {
             EventKind::JobRefused { key, host, reason, .. } => {
                 format!("host {host} can't start job {key}: {reason}")
             }
-            EventKind::JobFinished { host, finish } if self.verbose => {
+            EventKind::JobFinished { host, finish }
+                if self.verbose || !finish.survivors.is_empty() =>
+            {
                 let key = finish.key.map(|key| key.to_string()).unwrap_or_default();
-                format!("job {key} on {host}: {}", finish.ending)
+                let ending = Some(finish.ending.to_string());
+                let known = name_survivors(ending, &finish.survivors).unwrap_or_default();
+                format!("job {key} on {host}: {known}")
+            }
+            EventKind::JobLost { key, host, survivors, .. } if !survivors.is_empty() => {
+                let known = name_survivors(None, survivors).unwrap_or_default();
+                format!("job {key} on {host}: {known}")
             }
             EventKind::HostPaused { host, reason, seconds } => {
                 format!("host {host} gets no jobs for {seconds} s: {reason}")

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use gjob_testbed::Bed;
+use gjob_testbed::{Bed, Freezer};
 use support::{Answer, Place, Running, eventually, lines};
 
 fn states(place: &Place) -> Vec<String> {
@@ -118,6 +118,30 @@ fn a_job_that_left_its_session_and_ignores_term_is_gone_when_kill_returns() {
     says(&place.gjob(&["kill", "--all"]).run(), 0, "killed 1 job\n", "");
     assert_eq!(lines(&pids).iter().filter(|pid| lives(pid)).count(), 0);
     assert_eq!(manager.wait().code, 1);
+}
+
+#[test]
+fn what_a_kill_could_not_end_is_named_wherever_one_looks() {
+    let place = Place::new();
+    let Some(freezer) = Freezer::new() else {
+        println!("passed over: nothing can be made unkillable here");
+        return;
+    };
+    let pid = place.path("pid");
+    let script = freezer.script().replace("escaped", &pid.display().to_string());
+    place
+        .file("jobs.jsonl", &format!("{}\n", serde_json::json!({ "cmds": [script, "sleep 300"] })));
+    let manager = place.gjob(&["run", "jobs.jsonl"]).start();
+    eventually("the job has frozen a process of its own", || lines(&pid).len() == 1);
+    let left = format!("process {} could not be ended", lines(&pid)[0]);
+    let answer = place.gjob(&["kill", "0"]).run();
+    says(&answer, 1, "killed 0 jobs\n", &format!("gjob: job 0: {left}\n"));
+    let answer = manager.wait();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    for line in [format!("job 0.1 on :: signal 15; {left}\n"), format!(": killed; {left}\n")] {
+        assert!(answer.stderr.contains(&line), "{line} in {}", answer.stderr);
+    }
+    assert_eq!(place.of_jobs("reason"), [format!("killed; {left}")]);
 }
 
 #[test]

@@ -126,6 +126,9 @@ pub enum EventKind {
         id: Option<JobId>,
         /// What is known, in one line.
         reason: String,
+        /// Processes of it that could not be ended: their pids.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        survivors: Vec<u32>,
     },
     /// An attempt is not waited for any more, its host being lost: the job
     /// will be started elsewhere. Its result counts still, if it comes first.
@@ -165,7 +168,7 @@ pub enum EventKind {
         key: Key,
         /// `done`, `error` or `unknown`.
         state: State,
-        /// Why it is not `done`, in one line.
+        /// Why it is not `done`, or what of it could not be ended, in one line.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },

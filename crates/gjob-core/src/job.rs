@@ -29,7 +29,7 @@ pub struct Job {
     pub state: State,
     /// The exit record of its latest attempt that has one.
     pub finish: Option<Box<Finish>>,
-    /// Why it is not done, in one line, once that is settled.
+    /// Why it is not done, or what of it could not be ended, in one line, once that is settled.
     pub reason: Option<String>,
 }
 

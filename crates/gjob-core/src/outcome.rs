@@ -100,6 +100,36 @@ pub struct Finish {
     pub stdout_bytes: u64,
     /// Bytes in `err`, its standard error.
     pub stderr_bytes: u64,
+    /// Processes of it that could not be ended, at most [`MAX_SURVIVORS`]: their pids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub survivors: Vec<u32>,
+}
+
+/// The most survivors that a record names.
+pub const MAX_SURVIVORS: usize = 1000;
+
+/// The most survivors that a line for people names.
+const NAMED_SURVIVORS: usize = 20;
+
+/// Adds to `reason` which processes could not be ended; none without either.
+#[must_use]
+pub fn name_survivors(reason: Option<String>, survivors: &[u32]) -> Option<String> {
+    let what = if survivors.len() == 1 { "process" } else { "processes" };
+    let pids: Vec<String> =
+        survivors.iter().take(NAMED_SURVIVORS).map(ToString::to_string).collect();
+    let pids = pids.join(", ");
+    let named = match survivors.len() {
+        0 => return reason,
+        1..=NAMED_SURVIVORS => format!("{what} {pids} could not be ended"),
+        all => {
+            let more = all - NAMED_SURVIVORS;
+            format!("{what} {pids} and {more} more could not be ended")
+        }
+    };
+    Some(match reason {
+        Some(reason) => format!("{reason}; {named}"),
+        None => named,
+    })
 }
 
 impl Finish {
@@ -118,5 +148,23 @@ impl Finish {
             Some(Cause::Timeout) => true,
             Some(Cause::Killed | Cause::Interrupted | Cause::Superseded | Cause::Lease) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn survivors_are_named_in_a_line() {
+        let named = |reason: Option<&str>, pids: &[u32]| {
+            name_survivors(reason.map(str::to_owned), pids).unwrap_or_default()
+        };
+        assert_eq!(named(None, &[]), "");
+        assert_eq!(named(Some("killed"), &[]), "killed");
+        assert_eq!(named(None, &[7]), "process 7 could not be ended");
+        assert_eq!(named(Some("killed"), &[7, 9]), "killed; processes 7, 9 could not be ended");
+        let many: Vec<u32> = (1..=1000).collect();
+        assert!(named(None, &many).ends_with(", 19, 20 and 980 more could not be ended"));
     }
 }

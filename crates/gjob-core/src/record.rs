@@ -13,7 +13,7 @@ use crate::outcome::Finish;
 use crate::time::Timestamp;
 
 /// The version of the run log and of the job directory's JSON files.
-pub const RECORD_VERSION: u32 = 2;
+pub const RECORD_VERSION: u32 = 3;
 
 /// The longest line a reader accepts, bytes; writers stay far below it.
 pub const MAX_LINE: usize = 16 * 1024;
@@ -66,7 +66,7 @@ pub enum Record {
         at: Timestamp,
     },
     /// The attempt was started but its slot died with no exit record: nobody
-    /// can know its outcome. What was left of it has been ended.
+    /// can know its outcome. What was left of it has been ended, or is named.
     Lost {
         /// Which attempt.
         key: Key,
@@ -76,6 +76,9 @@ pub enum Record {
         id: Option<JobId>,
         /// What is known of it, in one line.
         reason: String,
+        /// Processes of it that could not be ended, as in [`Finish`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        survivors: Vec<u32>,
         /// When that was found out, by the host's clock.
         at: Timestamp,
     },
@@ -191,6 +194,7 @@ mod tests {
             max_rss_kib: 5,
             stdout_bytes: 6,
             stderr_bytes: 7,
+            survivors: vec![8, 9],
         })
     }
 
@@ -203,9 +207,9 @@ mod tests {
             "{\"event\":\"finished\",\"key\":\"3.1\",\"id\":\"h/2026-11-22-4\",\
              \"ending\":{\"exit\":7},\"cause\":\"timeout\",\"started\":1,\"ended\":2,\
              \"user_us\":3,\"system_us\":4,\"max_rss_kib\":5,\"stdout_bytes\":6,\
-             \"stderr_bytes\":7}\n"
+             \"stderr_bytes\":7,\"survivors\":[8,9]}\n"
         );
-        assert_eq!(RECORD_VERSION, 2);
+        assert_eq!(RECORD_VERSION, 3);
     }
 
     #[test]
@@ -223,7 +227,14 @@ mod tests {
             finished(),
             Record::Refused { key, reason: "no bash".into(), scope: Scope::Host, at },
             Record::Withdrawn { key, at },
-            Record::Lost { key, how: Loss::Slot, id: Some(id), reason: "slot died".into(), at },
+            Record::Lost {
+                key,
+                how: Loss::Slot,
+                id: Some(id),
+                reason: "slot died".into(),
+                survivors: vec![5],
+                at,
+            },
         ];
         for record in records {
             let line = record.to_line();
@@ -237,7 +248,7 @@ mod tests {
     fn another_versions_log_names_both_versions() {
         let line = br#"{"event":"log","version":9,"run":"2026-11-22-1","host":"a"}"#;
         let error = Record::parse(line).unwrap_err().to_string();
-        assert_eq!(error, "run log has version 9, this gjob reads version 2");
+        assert_eq!(error, "run log has version 9, this gjob reads version 3");
     }
 
     #[test]

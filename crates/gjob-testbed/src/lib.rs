@@ -36,6 +36,7 @@
 #![expect(clippy::expect_used, reason = "a bed that can't be made ends its test, with the reason")]
 
 mod bed;
+mod freezer;
 mod ground;
 mod host;
 mod net;
@@ -45,6 +46,7 @@ mod sshd;
 mod tools;
 
 pub use bed::{Bed, BedBuilder};
+pub use freezer::Freezer;
 pub use host::Host;
 pub use net::{NetBed, NetHost};
 pub use process::Process;

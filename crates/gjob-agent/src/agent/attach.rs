@@ -161,8 +161,14 @@ fn expand(results: &str, home: Option<&Path>) -> Option<PathBuf> {
 }
 
 fn make_directories(layout: &Layout, run: &RunDir, hostname: &str) -> Result<(), AttachError> {
-    let private =
-        [layout.private(), layout.bin(), layout.blobs(), run.keys(), layout.host_dir(hostname)];
+    let private = [
+        layout.private(),
+        layout.bin(),
+        layout.blobs(),
+        run.keys(),
+        run.orders(),
+        layout.host_dir(hostname),
+    ];
     private.iter().try_for_each(|path| {
         create_private_dir(path)
             .map_err(|source| AttachError::Directory { path: path.display().to_string(), source })

@@ -10,8 +10,9 @@ use gjob_core::{Cause, Key, Record};
 use super::Agent;
 use super::slots::OwnSlot;
 use crate::claims::Claim;
-use crate::control::{self, Delivery};
+use crate::control;
 use crate::host;
+use crate::identity::Process;
 use crate::jobdir::{Action, ControlFile, JobDir};
 use crate::lease::KeptLease;
 use crate::slot::{PathBytes, ServeConfig};
@@ -118,14 +119,17 @@ impl Agent {
         if self.fates.is_over(key) {
             return;
         }
-        let Ok(Some(Claim::Job(id, _))) = self.claims.read(key) else {
+        let Ok(Some(Claim::Job(id, slot))) = self.claims.read(key) else {
             return;
         };
-        let dir = JobDir::reopen_below(self.layout.results(), &id);
-        match dir.and_then(|dir| control::request(&dir, order)) {
-            Ok(Delivery::Told) => {}
-            Ok(Delivery::SlotGone) => self.recover(key),
-            Err(error) => self.complain(&format!("control job {id}: {error}")),
+        let Some(slot) = slot.and_then(|slot| Process::open(&slot.slot)) else {
+            return self.recover(key);
+        };
+        let told = JobDir::open(&self.run_dir.orders())
+            .and_then(|orders| control::write(&orders, &key.to_string(), order))
+            .and_then(|()| control::wake(&slot));
+        if let Err(error) = told {
+            self.complain(&format!("control job {id}: {error}"));
         }
     }
 
@@ -214,9 +218,11 @@ impl Agent {
         self.adopted = adopted;
         // All that they have appended is in the log by now.
         self.notice_records();
-        for launch in ended.into_iter().filter_map(|slot| slot.launch) {
-            if !self.fates.is_over(launch.key) {
-                self.settle(launch);
+        for mut slot in ended {
+            if let Some(launch) = slot.launch.take()
+                && !self.fates.is_over(launch.key)
+            {
+                self.settle(launch, &slot);
             }
         }
         for slot in gone {
@@ -225,7 +231,7 @@ impl Agent {
     }
 
     /// What becomes of a launch whose slot died.
-    fn settle(&mut self, launch: Box<Launch>) {
+    fn settle(&mut self, launch: Box<Launch>, slot: &OwnSlot) {
         let key = launch.key;
         if let Ok(None) = self.claims.read(key) {
             // Not begun, and nobody is left who could: another slot may.
@@ -234,18 +240,11 @@ impl Agent {
             if *deaths < MAX_DEATHS {
                 self.queue.push_front(launch);
             } else {
-                self.refuse(key, &format!("slots die before they start it: {}", self.last_words()));
+                self.refuse(key, &format!("slots die before they start it: {}", slot.last_words()));
             }
         } else {
             self.recover(key);
         }
-    }
-
-    /// The end of what slots have said on standard error.
-    fn last_words(&self) -> String {
-        let said = std::fs::read(self.run_dir.slots_err()).unwrap_or_default();
-        let said = &said[said.len().saturating_sub(300)..];
-        String::from_utf8_lossy(said).trim().to_owned()
     }
 
     /// Says that the host can't start an attempt.

@@ -1,15 +1,22 @@
 //! Finds out what became of an attempt that the run log leaves open, and adds
 //! what it lacks.
 
+use std::io;
+
+use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::record::{Loss, one_line};
 use gjob_core::{Finish, JobId, Key, Record};
 
 use super::Agent;
 use super::slots::AdoptedSlot;
 use crate::claims::Claim;
+use crate::host;
 use crate::identity::Process;
-use crate::jobdir::{JobDir, LockFile, LockState};
-use crate::{host, orphan};
+use crate::jobdir::{JobDir, LockFile};
+use crate::orphan::{self, Traces};
+
+/// Of a job whose lock is held still.
+const UNFOUND: &str = "; a process that can't be found still holds its lock";
 
 impl Agent {
     /// After attaching: everything that was begun and has no end in the log.
@@ -30,7 +37,9 @@ impl Agent {
         match self.claims.read(key) {
             Ok(Some(Claim::Job(id, slot))) => self.recover_job(key, &id, slot),
             Ok(Some(Claim::Withdrawn)) => self.append(&Record::Withdrawn { key, at: host::now() }),
-            Ok(None) => self.lose(key, Loss::Slot, None, "its claim is gone"),
+            Ok(None) => {
+                self.lose(key, Loss::Slot, None, "its claim is gone", Left::default());
+            }
             Err(error) => self.complain(&format!("read the claim of {key}: {error}")),
         }
     }
@@ -56,14 +65,7 @@ impl Agent {
             return;
         }
         let restarted = lock.or(claimed).is_some_and(|lock| lock.slot.is_of_another_boot());
-        match dir {
-            Ok(dir) => self.conclude(key, id, &dir, restarted),
-            Err(error) => {
-                let how = if restarted { Loss::Restart } else { Loss::Slot };
-                let reason = format!("its job directory can't be opened: {error}");
-                self.lose(key, how, Some(id), &reason);
-            }
-        }
+        self.conclude(key, id, &dir, restarted);
     }
 
     /// Takes up the slot that has an attempt; false when it is dead.
@@ -75,44 +77,57 @@ impl Agent {
     }
 
     /// Ends what is left of a job without a slot, and records its end.
-    fn conclude(&mut self, key: Key, id: &JobId, dir: &JobDir, restarted: bool) {
-        let left = if restarted { String::new() } else { end_orphans(dir) };
-        match dir.read::<Finish>(".done") {
-            Ok(Some(finish)) if finish.key == Some(key) => {
+    fn conclude(&mut self, key: Key, id: &JobId, dir: &io::Result<JobDir>, restarted: bool) {
+        let path = self.layout.job_dir(id);
+        let left = match restarted {
+            true => Left::default(),
+            false => end_orphans(Traces::new(&path, dir.as_ref().ok())),
+        };
+        match dir.as_ref().map(|dir| dir.read::<Finish>(".done")) {
+            Ok(Ok(Some(mut finish))) if finish.key == Some(key) => {
+                finish.survivors.extend(left.survivors);
+                finish.survivors.sort_unstable();
+                finish.survivors.dedup();
+                finish.survivors.truncate(MAX_SURVIVORS);
                 self.append(&Record::Finished(finish));
             }
-            _ if restarted => {
-                self.lose(key, Loss::Restart, Some(id), "the host was restarted while it ran");
+            Err(error) => {
+                let how = if restarted { Loss::Restart } else { Loss::Slot };
+                let reason = format!("its job directory can't be opened: {error}");
+                self.lose(key, how, Some(id), &reason, left);
             }
-            _ => {
-                let reason = format!("its slot died while it ran{left}");
-                self.lose(key, Loss::Slot, Some(id), &reason);
+            Ok(_) if restarted => {
+                let reason = "the host was restarted while it ran";
+                self.lose(key, Loss::Restart, Some(id), reason, left);
             }
+            Ok(_) => self.lose(key, Loss::Slot, Some(id), "its slot died while it ran", left),
         }
     }
 
-    fn lose(&mut self, key: Key, how: Loss, id: Option<&JobId>, reason: &str) {
+    fn lose(&mut self, key: Key, how: Loss, id: Option<&JobId>, reason: &str, left: Left) {
         self.append(&Record::Lost {
             key,
             how,
             id: id.cloned(),
-            reason: one_line(reason),
+            reason: one_line(&format!("{reason}{}", if left.unfound { UNFOUND } else { "" })),
+            survivors: left.survivors,
             at: host::now(),
         });
     }
 }
 
+/// What is left of a job whose slot is dead.
+#[derive(Debug, Default)]
+struct Left {
+    /// Processes that could not be ended.
+    survivors: Vec<u32>,
+    /// Something that could not even be found.
+    unfound: bool,
+}
+
 /// Ends a job's processes; says what is left of them.
-fn end_orphans(dir: &JobDir) -> String {
-    let survivors = match orphan::end(dir, std::time::Duration::ZERO) {
-        Ok(survivors) => survivors,
-        Err(error) => return format!("; its processes could not be looked for: {error}"),
-    };
-    if !survivors.is_empty() {
-        format!("; processes {survivors:?} could not be ended")
-    } else if matches!(dir.lock_state(), Ok(LockState::Held)) {
-        "; a process that can't be found still holds its lock".to_owned()
-    } else {
-        String::new()
-    }
+fn end_orphans(job: Traces<'_>) -> Left {
+    let mut survivors = orphan::end(job, std::time::Duration::ZERO);
+    survivors.truncate(MAX_SURVIVORS);
+    Left { unfound: survivors.is_empty() && job.is_held(), survivors }
 }

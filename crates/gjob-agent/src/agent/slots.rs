@@ -4,17 +4,22 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use gjob_core::Key;
+use gjob_core::record::one_line;
 use gjob_core::wire::{Launch, encode};
 use rustix::event::Timespec;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::slot::{ServeConfig, ToSlot};
+
+/// The most bytes of what slots have said that are looked at.
+const MAX_WORDS: usize = 4096;
 
 /// How long an idle slot may take to end.
 const DISMISSAL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -33,17 +38,22 @@ pub(crate) struct OwnSlot {
     pub(crate) number: u32,
     /// What it was handed and has not ended.
     pub(crate) launch: Option<Box<Launch>>,
+    /// Where it says what goes wrong.
+    words: Words,
+    /// How it ended.
+    status: Option<ExitStatus>,
 }
 
 impl OwnSlot {
     /// Starts a slot.
-    pub(crate) fn spawn(config: ServeConfig, stderr: &Path) -> io::Result<Self> {
+    pub(crate) fn spawn(config: ServeConfig, path: &Path) -> io::Result<Self> {
         let stderr = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
             .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(stderr)?;
+            .open(path)?;
+        let words = Words { path: path.to_owned(), from: stderr.metadata()?.len() };
         let number = config.number;
         // Nothing here that would need more than posix_spawn.
         let mut child = Command::new(program()?)
@@ -63,6 +73,8 @@ impl OwnSlot {
             unsent: Vec::new(),
             number,
             launch: None,
+            words,
+            status: None,
         };
         slot.send(&ToSlot::Serve(Box::new(config)));
         Ok(slot)
@@ -117,7 +129,54 @@ impl OwnSlot {
 
     /// True once it has ended; reaps it.
     pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
+        match self.child.try_wait() {
+            Ok(None) => false,
+            Ok(status) => {
+                self.status = status;
+                true
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// How it ended, and the last that it has said.
+    pub(crate) fn last_words(&self) -> String {
+        let status = self.status.map(|status| (status.code(), status.signal()));
+        let ended = match status {
+            Some((Some(code), _)) => format!("exit {code}"),
+            Some((None, Some(signal))) => format!("signal {signal}"),
+            Some((None, None)) | None => "its end can't be told".to_owned(),
+        };
+        match self.words.last(self.child.id()) {
+            Some(line) => format!("{ended}: {line}"),
+            None => ended,
+        }
+    }
+}
+
+/// The file that all slots of a run complain into, as of one of them.
+#[derive(Debug)]
+struct Words {
+    path: PathBuf,
+    /// Its length when that one was started.
+    from: u64,
+}
+
+impl Words {
+    /// The last line that is the slot's, if it has said anything: one that
+    /// begins with its name, or one without any slot's.
+    fn last(&self, pid: u32) -> Option<String> {
+        let file = OpenOptions::new().read(true).open(&self.path).ok()?;
+        let length = file.metadata().ok()?.len();
+        let mut said = vec![0; MAX_WORDS];
+        let read = file.read_at(&mut said, self.from.max(length.saturating_sub(MAX_WORDS as u64)));
+        said.truncate(read.ok()?);
+        let said = String::from_utf8_lossy(&said);
+        let mut lines = said.lines().rev().filter(|line| !line.trim().is_empty());
+        let own = format!("gjob slot {pid}: ");
+        let named = lines.clone().find_map(|line| line.strip_prefix(&own));
+        let line = named.or_else(|| lines.find(|line| !line.starts_with("gjob slot ")))?;
+        Some(one_line(line))
     }
 }
 
@@ -137,4 +196,27 @@ pub(crate) struct AdoptedSlot {
 fn program() -> io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     if path.exists() { Ok(path) } else { Ok(PathBuf::from("/proc/self/exe")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slots_last_words_are_its_own_and_harmless() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("slots.err");
+        let said = |from: usize, text: &str| {
+            std::fs::write(&path, text).unwrap();
+            Words { path: path.clone(), from: from as u64 }.last(7)
+        };
+        assert_eq!(Words { path: path.clone(), from: 0 }.last(7), None);
+        assert_eq!(said(0, ""), None);
+        assert_eq!(said(0, "gjob slot 8: b\n"), None);
+        assert_eq!(said(0, "gjob slot 7: a\ngjob slot 8: b\n\n").unwrap(), "a");
+        assert_eq!(said(0, "can't load libx\ngjob slot 8: b\n").unwrap(), "can't load libx");
+        assert_eq!(said(2, "a\n"), None);
+        assert_eq!(said(2, "a\nb\x1b[31m\x07c").unwrap(), "b [31m c");
+        assert_eq!(said(0, &"x".repeat(3 * MAX_WORDS)).unwrap().len(), 2048);
+    }
 }

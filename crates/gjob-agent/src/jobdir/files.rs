@@ -132,15 +132,15 @@ mod tests {
         let pid = PidFile { job: process(7), slot: process(6), started: Timestamp(5) };
         assert_eq!(
             text(to_json(pid)),
-            "{\"version\":2,\"boot_id\":\"b\",\"pid\":7,\"start\":9,\
+            "{\"version\":3,\"boot_id\":\"b\",\"pid\":7,\"start\":9,\
              \"slot\":{\"boot_id\":\"b\",\"pid\":6,\"start\":9},\"started\":5}\n"
         );
         let control = ControlFile { action: Action::Kill, cause: Some(Cause::Killed), grace_ms: 3 };
         assert_eq!(
             text(to_json(control)),
-            "{\"version\":2,\"action\":\"kill\",\"cause\":\"killed\",\"grace_ms\":3}\n"
+            "{\"version\":3,\"action\":\"kill\",\"cause\":\"killed\",\"grace_ms\":3}\n"
         );
-        assert_eq!(RECORD_VERSION, 2);
+        assert_eq!(RECORD_VERSION, 3);
     }
 
     #[test]
@@ -157,11 +157,12 @@ mod tests {
             max_rss_kib: 5,
             stdout_bytes: 6,
             stderr_bytes: 7,
+            survivors: vec![8],
         };
         let json = to_json(&finish).unwrap();
         assert_eq!(read_json::<Finish>(&json).unwrap(), finish);
-        let other = String::from_utf8(json).unwrap().replace("\"version\":2", "\"version\":8");
+        let other = String::from_utf8(json).unwrap().replace("\"version\":3", "\"version\":8");
         let error = read_json::<Finish>(other.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, "it has version 8, this gjob reads version 2");
+        assert_eq!(error, "it has version 8, this gjob reads version 3");
     }
 }

@@ -88,6 +88,11 @@ impl RunDir {
         self.path.join("keys")
     }
 
+    /// Orders to slots.
+    pub(crate) fn orders(&self) -> PathBuf {
+        self.path.join("orders")
+    }
+
     /// What slots say on their standard error.
     pub(crate) fn slots_err(&self) -> PathBuf {
         self.path.join("slots.err")

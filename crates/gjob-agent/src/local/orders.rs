@@ -13,7 +13,7 @@ use super::state_of;
 use super::wait::is_readable;
 use crate::control::{self, Delivery};
 use crate::jobdir::{Action, ControlFile, JobDir};
-use crate::orphan;
+use crate::orphan::{self, Traces};
 
 /// How long a slot may take over an order, beyond the grace it was given.
 const ORDER_LIMIT: Duration = Duration::from_secs(10);
@@ -157,7 +157,8 @@ impl Job {
 
     /// Ends what has no slot any more.
     fn end_rest(&self, grace: Duration) -> Result<(), ControlError> {
-        let pids = orphan::end(&self.dir, grace).map_err(|source| self.io(source))?;
+        let traces = Traces::new(self.dir.path(), Some(&self.dir));
+        let pids = orphan::end(traces, grace);
         if pids.is_empty() {
             return Ok(());
         }

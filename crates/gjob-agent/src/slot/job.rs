@@ -8,10 +8,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use gjob_core::{Finish, JobId, Key, Timestamp};
+use gjob_core::outcome::MAX_SURVIVORS;
+use gjob_core::{Finish, JobId, Timestamp};
 use rustix::fs::Mode;
 
 use super::complain;
+use super::orders::{Orders, RunOrders};
 use super::prepare::{Prepared, Refusal};
 use super::signals::Signals;
 pub(crate) use super::wait::Limits;
@@ -130,22 +132,25 @@ fn spawn_refusal(error: io::Error) -> Refusal {
 }
 
 impl Started {
-    /// Waits for the job's end and writes its exit record. `retry` is called
+    /// Waits for the job's end and writes its exit record. A job of a run gets
+    /// orders from there, too. `retry` is called
     /// while waiting, and says whether it is to be called again soon.
     pub(crate) fn finish(
         self,
-        key: Option<Key>,
+        run: Option<RunOrders<'_>>,
         limits: Limits<'_>,
         signals: &Signals,
         retry: impl FnMut() -> bool,
     ) -> io::Result<Finished> {
-        let Outcome { exit, cause, survivors } =
-            Running::new(&self.dir, self.pid, limits).wait(signals, retry)?;
+        let orders = Orders { job: &self.dir, run };
+        let Outcome { exit, cause, mut survivors } =
+            Running::new(orders, self.pid, limits).wait(signals, retry)?;
+        survivors.truncate(MAX_SURVIVORS);
         if self.dir.has("log").is_err() {
             self.dir.mend();
         }
         let finish = Finish {
-            key,
+            key: run.map(|run| run.key),
             id: self.id.clone(),
             ending: exit.ending,
             cause,
@@ -156,6 +161,7 @@ impl Started {
             max_rss_kib: exit.max_rss_kib,
             stdout_bytes: self.dir.length("log"),
             stderr_bytes: self.dir.length("err"),
+            survivors,
         };
         let mut written = self.write_done(&finish);
         // An exit status is not lost to a full disk.
@@ -167,9 +173,8 @@ impl Started {
             // The run log alone will tell.
             complain(&format!("job {}: can't write .done: {error}", self.id));
         }
-        // An order that came too late.
-        let _ = self.dir.remove(".control");
-        Ok(Finished { finish, survivors, lock: self.lock })
+        orders.clear();
+        Ok(Finished { finish, lock: self.lock })
     }
 
     fn write_done(&self, finish: &Finish) -> io::Result<()> {
@@ -210,8 +215,6 @@ fn may_pass(error: &io::Error) -> bool {
 pub(crate) struct Finished {
     /// Its exit record, written to `.done` if that could be.
     pub(crate) finish: Finish,
-    /// Processes of it that could not be ended.
-    pub(crate) survivors: Vec<u32>,
     /// Still held: to be let go of when the run log has the record too.
     pub(crate) lock: File,
 }

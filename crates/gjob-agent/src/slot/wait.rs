@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use gjob_core::Cause;
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
 use super::term::Term;
-use crate::control;
-use crate::jobdir::{Action, ControlFile, JobDir};
+use crate::jobdir::{Action, ControlFile};
 use crate::lease::Lease;
 use crate::processes;
 
@@ -47,7 +47,7 @@ pub(crate) struct Limits<'a> {
 /// A job whose shell runs.
 #[derive(Debug)]
 pub(crate) struct Running<'a> {
-    dir: &'a JobDir,
+    orders: Orders<'a>,
     shell: u32,
     phase: Phase,
     /// When its time is up.
@@ -86,10 +86,10 @@ pub(crate) struct Outcome {
 }
 
 impl<'a> Running<'a> {
-    /// A job that has just been started in `dir`.
-    pub(crate) fn new(dir: &'a JobDir, shell: u32, limits: Limits<'a>) -> Self {
+    /// A job that has just been started.
+    pub(crate) fn new(orders: Orders<'a>, shell: u32, limits: Limits<'a>) -> Self {
         Running {
-            dir,
+            orders,
             shell,
             phase: Phase::Running,
             deadline: limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
@@ -198,24 +198,13 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Carries out the order in `.control`. It is taken away first: an order that
-    /// comes meanwhile is another one, with a signal of its own.
     fn obey(&mut self) {
-        // In a directory that can't be changed it is carried out where it lies.
-        let taken = self.dir.rename(".control", ".controlling").is_ok();
-        let name = if taken { ".controlling" } else { ".control" };
-        let order = match control::read(self.dir, name) {
-            Ok(Some(order)) => order,
-            // One that can't be read is no order.
-            Ok(None) | Err(_) => return,
-        };
-        match order.action {
+        let orders = self.orders;
+        orders.obey(|order| match order.action {
             Action::Kill => self.kill(order),
             Action::Pause => self.pause(),
             Action::Resume => self.resume(),
-        }
-        // Where this fails, whoever waits for the order to be done gives up waiting.
-        let _ = self.dir.rename(name, ".controlled");
+        });
     }
 
     fn kill(&mut self, order: ControlFile) {

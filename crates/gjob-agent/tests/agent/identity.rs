@@ -71,6 +71,17 @@ fn forge(dir: &Path, identity: &Value) {
     });
 }
 
+/// Makes an attempt's claim name another process as its slot.
+fn forge_claim(bed: &Bed, key: Key, identity: &Value) {
+    let path = bed.run_dir().join("keys").join(key.to_string());
+    let claim = std::fs::read_link(&path).unwrap();
+    let id = claim.to_str().unwrap().split(' ').next().unwrap();
+    let boot = &identity["boot_id"].as_str().unwrap()[..8];
+    let forged = format!("{id} 1 {} {} {boot}", identity["pid"], identity["start"]);
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(forged, path).unwrap();
+}
+
 /// A job that runs, and its directory.
 fn running(bed: &Bed, agent: &mut Agent) -> PathBuf {
     agent.launch(launch(0, "echo $PPID > slot; echo $$ > shell; sleep 300"));
@@ -146,8 +157,9 @@ fn an_order_is_not_given_to_a_process_that_has_the_slots_pid_now() {
     let dir = running(&bed, &mut agent);
     let bystander = Bystander::new();
     for identity in [bystander.with_another_start(), bystander.with_another_boot()] {
-        forge(&dir, &identity);
         let key = Key::new(0, 1);
+        forge(&dir, &identity);
+        forge_claim(&bed, key, &identity);
         agent.send(&ToAgent::Pause { key });
         agent.send(&ToAgent::Resume { key });
         agent.send(&ToAgent::Kill { key, cause: Cause::Killed, grace_ms: 0 });

@@ -7,7 +7,7 @@ use gjob_core::record::Scope;
 use gjob_core::wire::{FromAgent, PROTOCOL, Stream, ToAgent};
 use gjob_core::{Cause, Ending, Key, Record, State};
 
-use crate::driver::{Agent, Bed, launch};
+use crate::driver::{Agent, Bed, kill_9, launch};
 
 fn output(agent: &mut Agent, id: &str, stream: Stream) -> String {
     agent.send(&ToAgent::Read {
@@ -257,4 +257,52 @@ fn the_program_knows_its_protocol_and_its_hash() {
     };
     assert!(verify(blake3::hash(&bytes).to_hex().as_str()));
     assert!(!verify(blake3::hash(b"other").to_hex().as_str()));
+}
+
+/// Waits for the refusal of a launch that is sent now; its reason.
+fn refusal(agent: &mut Agent, index: u32) -> String {
+    agent.launch(launch(index, "true"));
+    match agent.record() {
+        Record::Refused { key, reason, scope: Scope::Host, .. } if key.index == index => reason,
+        other => panic!("expected a refusal of {index}, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_launch_over_which_slots_die_is_refused_with_what_they_died_of() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let host_dir = bed.results().join(&agent.welcome().hostname);
+    std::fs::remove_dir(&host_dir).unwrap();
+    std::fs::write(&host_dir, "").unwrap();
+    assert_eq!(
+        refusal(&mut agent, 0),
+        "slots die before they start it: exit 1: failed to set up: File exists (os error 17)"
+    );
+    std::fs::remove_file(&host_dir).unwrap();
+    assert!(agent.run(launch(1, "true")).is_success());
+}
+
+#[test]
+fn a_launch_over_which_slots_are_killed_is_refused_with_the_signal() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let next = std::fs::File::create(bed.results().join(&agent.welcome().hostname).join(".next"));
+    let next = next.unwrap();
+    // Slots wait for this before they claim anything.
+    next.lock().unwrap();
+    agent.launch(launch(0, "true"));
+    let mut killed = HashSet::new();
+    while killed.len() < 3 {
+        let slots = bed.processes().into_iter().filter(|pid| *pid != agent.pid());
+        slots.filter(|pid| killed.insert(*pid)).for_each(kill_9);
+    }
+    match agent.record() {
+        Record::Refused { reason, .. } => {
+            assert_eq!(reason, "slots die before they start it: signal 9");
+        }
+        other => panic!("expected a refusal, not {other:?}"),
+    }
+    next.unlock().unwrap();
+    assert!(agent.run(launch(1, "true")).is_success());
 }

@@ -1,7 +1,7 @@
 //! What a job does to its own directory keeps nobody from hearing of its end.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gjob_core::wire::ToAgent;
@@ -75,6 +75,81 @@ fn a_job_that_has_closed_its_directory_can_be_killed() {
         let finish = agent.finished(index as u32);
         assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Killed)));
     }
+}
+
+/// What takes a job's directory away, or puts another in its place.
+const REMOVALS: [&str; 4] = [
+    REMOVE,
+    "rm -rf \"$PWD\"; mkdir \"$PWD\"",
+    "rm -rf \"$PWD\"; ln -s / \"$PWD\"",
+    "mv \"$PWD\" \"$PWD.aside\"; mkdir \"$PWD\"",
+];
+
+/// Starts a job that spoils its directory and goes on; the file it counts in.
+fn start_spoilt(bed: &Bed, agent: &mut Agent, index: u32, spoil: &str) -> PathBuf {
+    let count = bed.path().join(format!("count{index}"));
+    let script = format!("{spoil}\nwhile :; do echo >> {}; sleep 0.01; done", count.display());
+    agent.launch(launch(index, &script));
+    agent.started(index);
+    eventually("a spoilt directory", || count.exists());
+    count
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().len()
+}
+
+#[test]
+fn a_job_that_has_removed_its_directory_is_paused_resumed_and_killed() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    for (index, spoil) in (0..).zip(REMOVALS) {
+        let key = Key::new(index, 1);
+        let count = start_spoilt(&bed, &mut agent, index, spoil);
+        agent.send(&ToAgent::Pause { key });
+        let (mut last, mut since) = (length(&count), Instant::now());
+        eventually("it to stand still", || {
+            if length(&count) != last {
+                (last, since) = (length(&count), Instant::now());
+            }
+            since.elapsed() > Duration::from_millis(200)
+        });
+        agent.send(&ToAgent::Resume { key });
+        eventually("it to go on", || length(&count) > last);
+        agent.send(&ToAgent::Kill { key, cause: Cause::Killed, grace_ms: 5000 });
+        let finish = agent.finished(index);
+        assert_eq!(
+            (finish.ending, finish.cause),
+            (Ending::Signal(15), Some(Cause::Killed)),
+            "{spoil}"
+        );
+    }
+    let orders = std::fs::read_dir(bed.run_dir().join("orders")).unwrap();
+    assert_eq!(orders.count(), 0, "an order is taken away");
+}
+
+#[test]
+fn a_job_that_has_removed_its_directory_is_killed_by_a_later_agent() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    start_spoilt(&bed, &mut agent, 0, REMOVE);
+    let offset = agent.offset;
+    agent.kill_9();
+    let mut next = bed.attach(2, offset, 1);
+    next.send(&ToAgent::Kill { key: Key::new(0, 1), cause: Cause::Superseded, grace_ms: 0 });
+    assert_eq!(next.finished(0).cause, Some(Cause::Superseded));
+    next.leave();
+    bed.wait_until_empty();
+}
+
+#[test]
+fn a_job_that_has_removed_its_directory_runs_out_of_time() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let mut job = launch(0, &format!("{REMOVE}; sleep 300"));
+    job.timeout_ms = Some(100);
+    let finish = agent.run(job);
+    assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Timeout)));
 }
 
 #[test]
@@ -168,27 +243,43 @@ fn a_job_whose_directory_is_gone_is_not_lost_while_its_slot_lives() {
 }
 
 #[test]
-fn a_job_whose_slot_died_in_a_spoilt_directory_is_lost_once() {
-    for (spoil, finds) in [("chmod 000 .", true), (REMOVE, false)] {
+fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
+    // By its environment, by its lock, and by descent.
+    const LEAVE: [&str; 3] = [
+        "setsid sleep 300 & echo $! > ../named",
+        "(env -i setsid sleep 300 & echo $! > ../locked)",
+        "bash -c 'env -i setsid sleep 300 9>&- 8>&- 7>&- 6>&- 5>&- 4>&- 3>&- & echo $! > ../born; \
+         sleep 300' &",
+    ];
+    let spoils = REMOVALS.into_iter().chain(["chmod 000 .", "echo > .lock", "rm .lock .pid"]);
+    let openable = |spoil: &str| spoil != REMOVE && !spoil.contains("ln -s");
+    for spoil in spoils {
         let bed = Bed::new();
         let mut agent = bed.attach_unprivileged(1, 0);
-        let (slot, shell) = (bed.path().join("slot"), bed.path().join("shell"));
-        let (slot_to, shell_to) = (slot.display(), shell.display());
-        let script = format!("{spoil}; echo $PPID > {slot_to}; echo $$ > {shell_to}; sleep 300");
+        let at = |name: &str| bed.path().join(name);
+        let leave = LEAVE.join("\n").replace("../", &format!("{}/", bed.path().display()));
+        let script = format!(
+            "{spoil}\n{leave}\necho $PPID > {}; echo $$ > {}; sleep 300",
+            at("slot").display(),
+            at("shell").display()
+        );
         agent.launch(launch(0, &script));
         agent.started(0);
-        let shell = pid_in(&shell);
-        kill_9(pid_in(&slot));
+        let left = ["shell", "named", "locked", "born"].map(|name| (name, pid_in(&at(name))));
+        kill_9(pid_in(&at("slot")));
         match agent.record() {
-            Record::Lost { key, reason, .. } => {
-                assert_eq!(key, Key::new(0, 1));
+            Record::Lost { key, reason, survivors, .. } => {
+                assert_eq!((key, survivors), (Key::new(0, 1), vec![]), "{spoil}");
                 let closed = reason.contains("can't be opened");
-                assert_eq!(closed, !finds, "{spoil}: {reason}");
+                assert_eq!(closed, !openable(spoil), "{spoil}: {reason}");
             }
             other => panic!("expected a loss, not {other:?}"),
         }
-        // In a directory that is gone, nothing says which processes are its job's.
-        assert!(!finds || !is_alive(shell), "{spoil}");
+        for (name, pid) in left {
+            // What was moved away is called by its new name.
+            let moved = name == "locked" && spoil.starts_with("mv");
+            assert_eq!(is_alive(pid), moved, "{spoil}: {name}");
+        }
         assert_eq!(ends(&bed, 0), 1, "{spoil}");
     }
 }

@@ -1,10 +1,10 @@
 //! What a job does to outlive its end, and that nothing of it does.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gjob_core::wire::ToAgent;
 use gjob_core::{Cause, Key, Record};
+use gjob_testbed::Freezer;
 
 use crate::driver::{Agent, Bed, eventually, is_alive, kill_9, launch, pid_in};
 
@@ -149,51 +149,46 @@ fn only_what_nothing_leads_to_outlives_a_killed_slot() {
     kill_9(escaped);
 }
 
-/// A control group whose processes not even KILL ends while it is frozen.
-struct Freezer {
-    dir: PathBuf,
-}
-
-impl Freezer {
-    /// None where there is no such thing.
-    fn new() -> Option<Self> {
-        let dir = format!("/sys/fs/cgroup/freezer/gjob-test-{}", std::process::id());
-        if std::fs::create_dir(&dir).is_ok() && Path::new(&dir).join("freezer.state").exists() {
-            return Some(Freezer { dir: dir.into() });
-        }
+/// None where nothing can be made unkillable.
+fn freezer() -> Option<Freezer> {
+    let freezer = Freezer::new();
+    if freezer.is_none() {
         println!("passed over: nothing can be made unkillable here");
-        None
     }
-}
-
-impl Drop for Freezer {
-    fn drop(&mut self) {
-        let _ = std::fs::write(self.dir.join("freezer.state"), "THAWED");
-        let procs = self.dir.join("cgroup.procs");
-        eventually("what was frozen to end", || {
-            std::fs::read(&procs).is_ok_and(|it| it.is_empty())
-        });
-        let _ = std::fs::remove_dir(&self.dir);
-    }
+    freezer
 }
 
 #[test]
 fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
     let bed = Bed::new();
-    let Some(freezer) = Freezer::new() else { return };
+    let Some(freezer) = freezer() else { return };
     let mut agent = bed.attach(1, 0, 1);
-    let group = freezer.dir.display();
-    let escape = format!(
-        "setsid sleep 300 & echo $! > {group}/cgroup.procs\n\
-         echo FROZEN > {group}/freezer.state\necho $! > escaped"
-    );
-    let (_, escaped) = start(&bed, &mut agent, 0, &escape);
+    let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
     agent.send(&kill(0, 100));
-    assert_eq!(agent.finished(0).cause, Some(Cause::Killed));
+    let finish = agent.finished(0);
+    assert_eq!((finish.cause, &finish.survivors[..]), (Some(Cause::Killed), &[escaped][..]));
     assert!(is_alive(escaped));
+    let done = std::fs::read_to_string(bed.results().join(id).join(".done")).unwrap();
+    assert!(done.contains(&format!("\"survivors\":[{escaped}]")), "{done}");
     let said = std::fs::read_to_string(bed.run_dir().join("slots.err")).unwrap();
     assert!(said.ends_with(&format!(": could not end [{escaped}]\n")), "{said}");
     let began = Instant::now();
     assert!(agent.run(launch(1, "true")).is_success());
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
+    let bed = Bed::new();
+    let Some(freezer) = freezer() else { return };
+    let mut agent = bed.attach(1, 0, 1);
+    let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
+    kill_9(slot_of(&bed, &id));
+    match agent.record() {
+        Record::Lost { reason, survivors, .. } => {
+            assert_eq!((reason.as_str(), survivors), ("its slot died while it ran", vec![escaped]));
+        }
+        other => panic!("expected a loss, not {other:?}"),
+    }
+    assert!(is_alive(escaped));
 }

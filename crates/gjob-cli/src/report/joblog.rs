@@ -70,6 +70,7 @@ mod tests {
             max_rss_kib: 0,
             stdout_bytes: 3,
             stderr_bytes: 4,
+            survivors: Vec::new(),
         }));
         assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t7\t0\techo 'a b'; true\n");
         assert_eq!(HEADER.matches('\t').count(), line(&job).matches('\t').count());

@@ -154,9 +154,9 @@ impl Scheduler {
                 self.remove_stray(host, key);
                 self.emit(EventKind::JobWithdrawn { key, host: label });
             }
-            Record::Lost { reason, id, .. } => {
+            Record::Lost { reason, id, survivors, .. } => {
                 self.remove_stray(host, key);
-                self.emit(EventKind::JobLost { key, host: label, id, reason });
+                self.emit(EventKind::JobLost { key, host: label, id, reason, survivors });
             }
         }
     }
@@ -170,7 +170,7 @@ impl Scheduler {
         if matches!(self.jobs[key.index as usize].state, JobState::Ended(_)) {
             self.emit(EventKind::JobSuperseded { key, host: label });
         } else if success {
-            self.end_job_by(key, State::Done, None);
+            self.end_job_by(key, State::Done, reason);
         } else if own_failure {
             let job = &mut self.jobs[key.index as usize];
             job.failures += 1;

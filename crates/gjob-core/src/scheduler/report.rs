@@ -8,7 +8,7 @@ use super::host::Status;
 use super::job::JobState;
 use crate::event::EventKind;
 use crate::id::{HostLabel, JobId, Key};
-use crate::outcome::{Cause, Finish};
+use crate::outcome::{Cause, Finish, name_survivors};
 use crate::record::{Loss, Record, Scope};
 use crate::state::State;
 use crate::time::Timestamp;
@@ -59,7 +59,12 @@ impl Scheduler {
             Record::Finished(finish) => self.finished(now, host, key, finish),
             Record::Refused { reason, scope, .. } => self.refused(now, host, key, reason, scope),
             Record::Withdrawn { .. } => self.withdrawn(host, key),
-            Record::Lost { reason, how, id, .. } => self.lost(host, key, how, id, reason),
+            Record::Lost { reason, how, id, survivors, .. } => {
+                let label = self.label(host);
+                let known = name_survivors(Some(reason.clone()), &survivors).unwrap_or_default();
+                self.emit(EventKind::JobLost { key, host: label, id, reason, survivors });
+                self.lost(key, how, known);
+            }
         }
     }
 
@@ -92,6 +97,10 @@ impl Scheduler {
         let label = self.label(host);
         let (cause, success) = (finish.cause, finish.is_success());
         let reason = describe(&finish);
+        let cut_off = (cause == Some(Cause::Lease)).then(|| {
+            let reason = "it was cut off and ended its jobs".to_owned();
+            name_survivors(Some(reason), &finish.survivors).unwrap_or_default()
+        });
         self.emit(EventKind::JobFinished { host: label, finish });
         match cause {
             Some(Cause::Interrupted) => self.requeue(key.index),
@@ -99,11 +108,11 @@ impl Scheduler {
                 self.end_job(key.index, State::Error, reason);
             }
             Some(Cause::Lease) => {
-                self.fail_by_host(key.index, "it was cut off and ended its jobs");
+                self.fail_by_host(key.index, &cut_off.unwrap_or_default());
             }
             None if success => {
                 self.note_success(host);
-                self.end_job(key.index, State::Done, None);
+                self.end_job(key.index, State::Done, reason);
             }
             None | Some(Cause::Timeout) => {
                 self.failed(now, host, key, reason);
@@ -222,9 +231,7 @@ impl Scheduler {
         }
     }
 
-    fn lost(&mut self, host: HostIx, key: Key, how: Loss, id: Option<JobId>, reason: String) {
-        let label = self.label(host);
-        self.emit(EventKind::JobLost { key, host: label, id, reason: reason.clone() });
+    fn lost(&mut self, key: Key, how: Loss, reason: String) {
         match how {
             Loss::Slot => self.end_job(key.index, State::Unknown, Some(reason)),
             // Nothing of it is alive: it can be started again, whatever the policy.
@@ -233,12 +240,14 @@ impl Scheduler {
     }
 }
 
-/// Why a finished attempt's job is not done.
+/// Why a finished attempt's job is not done, and what of it could not be ended.
 pub(super) fn describe(finish: &Finish) -> Option<String> {
-    match finish.cause {
+    let reason = match finish.cause {
         Some(cause) => Some(cause.to_string()),
+        None if finish.is_success() => None,
         None => Some(finish.ending.to_string()),
-    }
+    };
+    name_survivors(reason, &finish.survivors)
 }
 
 /// `first` doubled for every time after the first, up to `most`.

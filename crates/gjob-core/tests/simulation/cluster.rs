@@ -339,7 +339,14 @@ impl Simulation {
         let dead = std::mem::take(&mut self.hosts[host as usize].running);
         for key in dead.into_keys() {
             let (reason, at) = ("restarted".to_owned(), Timestamp(self.now));
-            let record = Record::Lost { key, how: Loss::Restart, id: None, reason, at };
+            let record = Record::Lost {
+                key,
+                how: Loss::Restart,
+                id: None,
+                reason,
+                survivors: Vec::new(),
+                at,
+            };
             self.hosts[host as usize].log.push(record);
             self.ends(key);
         }
@@ -511,6 +518,7 @@ impl Simulation {
             max_rss_kib: 0,
             stdout_bytes: 0,
             stderr_bytes: 0,
+            survivors: Vec::new(),
         });
         self.hosts[host as usize].log.push(record);
         self.start_queued(host);

@@ -406,8 +406,8 @@ fn clean(record: Record) -> Record {
         Record::Refused { key, reason, scope, at } => {
             Record::Refused { key, reason: one_line(&reason), scope, at }
         }
-        Record::Lost { key, how, id, reason, at } => {
-            Record::Lost { key, how, id, reason: one_line(&reason), at }
+        Record::Lost { key, how, id, reason, survivors, at } => {
+            Record::Lost { key, how, id, reason: one_line(&reason), survivors, at }
         }
         Record::Log { .. }
         | Record::Started { .. }

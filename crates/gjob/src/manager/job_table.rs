@@ -16,6 +16,8 @@ pub(super) struct JobTable {
     /// Ends of attempts that were not waited for any more: one of them may be
     /// the one that counts.
     late: HashMap<Key, (HostLabel, Finish)>,
+    /// What could not be ended of jobs' attempts.
+    survivors: HashMap<u32, Vec<u32>>,
 }
 
 impl JobTable {
@@ -23,7 +25,7 @@ impl JobTable {
     pub(super) fn new(specs: Vec<Arc<JobSpec>>) -> Self {
         let mut jobs: Vec<Job> = specs.into_iter().map(Job::new).collect();
         (0..).zip(&mut jobs).for_each(|(index, job)| job.index = index);
-        JobTable { jobs, late: HashMap::new() }
+        JobTable { jobs, late: HashMap::new(), survivors: HashMap::new() }
     }
 
     /// Jobs as a store has them.
@@ -40,7 +42,7 @@ impl JobTable {
             job
         };
         let jobs = rows.into_iter().zip(specs).map(job).collect();
-        JobTable { jobs, late: HashMap::new() }
+        JobTable { jobs, late: HashMap::new(), survivors: HashMap::new() }
     }
 
     pub(super) fn all(&self) -> &[Job] {
@@ -55,9 +57,20 @@ impl JobTable {
         })
     }
 
+    /// Processes of a job that could not be ended.
+    pub(super) fn survivors(&self, index: u32) -> &[u32] {
+        self.survivors.get(&index).map_or(&[], Vec::as_slice)
+    }
+
     /// Carries an event over to its job.
     pub(super) fn apply(&mut self, event: &EventKind) {
         let Some(key) = event.key() else { return };
+        if let EventKind::JobFinished { finish: Finish { survivors, .. }, .. }
+        | EventKind::JobLost { survivors, .. } = event
+            && !survivors.is_empty()
+        {
+            self.survivors.entry(key.index).or_default().extend(survivors);
+        }
         let Some(job) = self.jobs.get_mut(key.index as usize) else { return };
         let awaited = job.attempt == key.attempt && job.state == State::Busy;
         match event {

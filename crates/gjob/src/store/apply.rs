@@ -1,6 +1,7 @@
 //! Events into tables: the jobs' and attempts' rows are a fold over the events.
 
 use gjob_core::event::EventKind;
+use gjob_core::outcome::name_survivors;
 use gjob_core::{Ending, Event, HostLabel, JobId, Key, State, Timestamp};
 use rusqlite::{Connection, Transaction, params};
 
@@ -54,7 +55,7 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
         EventKind::JobFinished { finish, .. } => finished(tx, finish),
         EventKind::JobRefused { key, reason, .. } => closed(tx, *key, "refused", Some(reason), at),
         EventKind::JobWithdrawn { key, .. } => closed(tx, *key, "withdrawn", None, at),
-        EventKind::JobLost { key, id, reason, .. } => {
+        EventKind::JobLost { key, id, reason, survivors, .. } => {
             tx.prepare_cached(
                 "UPDATE attempts SET id = coalesce(id, ?3) WHERE idx = ?1 AND attempt = ?2",
             )?
@@ -63,7 +64,8 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
                 key.attempt,
                 id.as_ref().map(JobId::as_str)
             ])?;
-            closed(tx, *key, "lost", Some(reason), at)
+            let known = name_survivors(Some(reason.clone()), survivors);
+            closed(tx, *key, "lost", known.as_deref(), at)
         }
         EventKind::JobAbandoned { key, reason, .. } => {
             closed(tx, *key, "abandoned", Some(reason), at)
@@ -174,7 +176,7 @@ fn finished(tx: &Transaction<'_>, finish: &gjob_core::Finish) -> Result<(), rusq
     tx.prepare_cached(
         "UPDATE attempts SET outcome = ?3, exit = ?4, signal = ?5, cause = ?6, id = ?7,
              started = ?8, ended = ?9, user_us = ?10, system_us = ?11, max_rss_kib = ?12,
-             stdout_bytes = ?13, stderr_bytes = ?14
+             stdout_bytes = ?13, stderr_bytes = ?14, reason = ?15
          WHERE idx = ?1 AND attempt = ?2",
     )?
     .execute(params![
@@ -192,6 +194,7 @@ fn finished(tx: &Transaction<'_>, finish: &gjob_core::Finish) -> Result<(), rusq
         finish.max_rss_kib as i64,
         finish.stdout_bytes as i64,
         finish.stderr_bytes as i64,
+        name_survivors(None, &finish.survivors),
     ])?;
     tx.prepare_cached(
         "UPDATE jobs SET failures = failures + ?2

@@ -35,6 +35,7 @@ fn finish(key: Key, ending: Ending, cause: Option<Cause>) -> EventKind {
             max_rss_kib: 3,
             stdout_bytes: 4,
             stderr_bytes: 5,
+            survivors: Vec::new(),
         },
     }
 }
@@ -70,7 +71,13 @@ fn lives() -> Vec<EventKind> {
         // 4: lost
         assign(key(4, 1)),
         start(key(4, 1)),
-        EventKind::JobLost { key: key(4, 1), host: host(1), id: None, reason: "slot died".into() },
+        EventKind::JobLost {
+            key: key(4, 1),
+            host: host(1),
+            id: None,
+            reason: "slot died".into(),
+            survivors: Vec::new(),
+        },
         end(key(4, 1), State::Unknown),
         // 5: ended by an interrupt, waiting again
         assign(key(5, 1)),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use gjob_core::State;
+use gjob_core::outcome::name_survivors;
 use gjob_core::scheduler::HostIx;
 
 use super::Engine;
@@ -184,7 +185,10 @@ impl Engine {
         acting.awaited.retain(|index| match self.jobs[*index].state {
             State::Free | State::Busy => true,
             State::Error | State::Unknown => {
-                answer.ok.push(*index);
+                match name_survivors(None, self.jobs.survivors(*index)) {
+                    None => answer.ok.push(*index),
+                    Some(named) => answer.refuse(*index, named),
+                }
                 false
             }
             State::Done => {
