@@ -6,6 +6,8 @@
 //! 1. [`Scheduler::new`] with the hosts' labels and the jobs as they stand.
 //! 2. Input: the `handle_*` methods, each with `now`, the time since the
 //!    manager began. `now` never goes backwards.
+//!    What users ask of jobs is input without `now`: [`Scheduler::settle`]
+//!    closes a batch of it.
 //! 3. Output: after any input, [`Scheduler::poll_action`] until it is empty.
 //!    Events are to be committed before a launch that comes behind them is sent.
 //! 4. [`Scheduler::poll_timeout`] says when [`Scheduler::handle_timeout`] is due.
@@ -313,9 +315,9 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// What is left to decide after any input: give out jobs, take jobs back,
-    /// see whether the run is over.
-    fn settle(&mut self, now: Duration) {
+    /// Decides what is left to be decided after any input: gives out jobs, takes
+    /// jobs back, sees whether the run is over.
+    pub fn settle(&mut self, now: Duration) {
         self.heed_failures();
         self.give_out(now);
         self.take_back(now);
@@ -356,3 +358,6 @@ impl Scheduler {
         self.emit(EventKind::JobEnded { key, state, reason });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What users ask of single jobs: end it, hold it, let it go on, do it again.
-
-use std::time::Duration;
+//! Nothing is given out and no run is over before [`Scheduler::settle`]: what
+//! is asked of several jobs comes about as one.
 
 use super::Scheduler;
 use super::action::Action;
@@ -16,7 +16,7 @@ impl Scheduler {
     }
 
     /// A user ends a job. False if it has its outcome, or is none.
-    pub fn handle_kill(&mut self, now: Duration, index: u32) -> bool {
+    pub fn handle_kill(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         match self.jobs[index as usize].state {
             JobState::Ended(_) => return false,
@@ -32,13 +32,12 @@ impl Scheduler {
                 }
             }
         }
-        self.settle(now);
         true
     }
 
     /// A user holds a job: it is not started, or what runs of it is stopped.
     /// False if it has its outcome, is held already, or is none.
-    pub fn handle_pause(&mut self, now: Duration, index: u32) -> bool {
+    pub fn handle_pause(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         let job = &mut self.jobs[index as usize];
         if job.paused || matches!(job.state, JobState::Ended(_)) {
@@ -59,12 +58,11 @@ impl Scheduler {
             }
             JobState::Held | JobState::Ended(_) => {}
         }
-        self.settle(now);
         true
     }
 
     /// A user lets a job go on. False if it was not held.
-    pub fn handle_resume(&mut self, now: Duration, index: u32) -> bool {
+    pub fn handle_resume(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         if !std::mem::take(&mut self.jobs[index as usize].paused) {
             return false;
@@ -82,13 +80,12 @@ impl Scheduler {
             | JobState::Delayed
             | JobState::Ended(_) => {}
         }
-        self.settle(now);
         true
     }
 
     /// A user wants a job done again that is not `done`. False if it is done,
     /// has no outcome yet, or is none.
-    pub fn handle_retry(&mut self, now: Duration, index: u32) -> bool {
+    pub fn handle_retry(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         let job = &mut self.jobs[index as usize];
         let JobState::Ended(State::Error | State::Unknown) = job.state else { return false };
@@ -96,7 +93,6 @@ impl Scheduler {
         self.emit(EventKind::JobReopened { key });
         self.requeue(index);
         self.resume_after_failures();
-        self.settle(now);
         true
     }
 }

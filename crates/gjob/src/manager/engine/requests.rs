@@ -89,7 +89,7 @@ impl Engine {
         (!self.waiters.is_empty()).then_some(Duration::from_secs(1))
     }
 
-    /// Tells the scheduler what is wanted of jobs.
+    /// Tells the scheduler what is wanted of jobs: of all of them at once.
     pub(in crate::manager) fn begin_to(&mut self, act: Act, jobs: &[u32]) -> Acting {
         let mut acting = Acting {
             answer: Answer::default(),
@@ -108,11 +108,11 @@ impl Engine {
                 Ok(()) => acting.answer.ok.push(*index),
             }
         }
+        self.scheduler.settle(self.now());
         acting
     }
 
     fn act_on(&mut self, act: Act, index: u32) -> Result<(), String> {
-        let now = self.now();
         let Some(job) = self.jobs.all().get(index as usize) else {
             return Err("the run has no such job".into());
         };
@@ -122,10 +122,10 @@ impl Engine {
         match act {
             Act::Kill => self
                 .scheduler
-                .handle_kill(now, index)
+                .handle_kill(index)
                 .then_some(())
                 .ok_or_else(|| format!("it has its outcome already: {state}")),
-            Act::Pause if self.scheduler.handle_pause(now, index) => match away {
+            Act::Pause if self.scheduler.handle_pause(index) => match away {
                 true => Err(format!("{host} can't be asked now: it is stopped as soon as it can")),
                 false => Ok(()),
             },
@@ -134,7 +134,7 @@ impl Engine {
             }
             Act::Pause => Err("it is paused already".into()),
             Act::Resume if away => Err(format!("{host} can't be asked now: it stays as it is")),
-            Act::Resume if self.scheduler.handle_resume(now, index) => Ok(()),
+            Act::Resume if self.scheduler.handle_resume(index) => Ok(()),
             Act::Resume => Err("it is not paused".into()),
             Act::Retry => self.retry(index),
         }
@@ -147,7 +147,7 @@ impl Engine {
             State::Free | State::Busy => return Err("it has no outcome yet".into()),
             State::Error | State::Unknown => {}
         }
-        match self.scheduler.handle_retry(self.now(), index) {
+        match self.scheduler.handle_retry(index) {
             true => Ok(()),
             false => Err("it has no outcome yet".into()),
         }
