@@ -218,7 +218,8 @@ impl Scheduler {
         if matches!(self.mode, Mode::Stopped) {
             return None;
         }
-        let patience = self.nobody_answered().then_some(self.config.connect_patience);
+        let waits = self.nobody_answered() && self.mode != Mode::Acting;
+        let patience = waits.then_some(self.config.connect_patience);
         let pauses = self.room.next_pause();
         let take_back = self.next_take_back();
         let loss = self.losses.first().map(|(due, _)| *due);
@@ -238,7 +239,8 @@ impl Scheduler {
     }
 
     /// A host answers and runs `slots` jobs at once. Launches that it is not
-    /// known to have begun are sent again: sending twice changes nothing.
+    /// known to have begun are sent again, and so is what users have asked of
+    /// its jobs: sending twice changes nothing.
     pub fn handle_host_up(&mut self, now: Duration, host: HostIx, hostname: &str, slots: u32) {
         let Some(entry) = self.hosts.get_mut(host.at()) else {
             return;
@@ -261,11 +263,15 @@ impl Scheduler {
     fn send_again(&mut self, host: HostIx, index: u32) {
         let job = &self.jobs[index as usize];
         let key = Key::new(index, job.attempt);
-        let (kill, paused) = (job.kill, job.paused);
+        let (kill, paused, resumed) = (job.kill, job.paused, job.resumed);
         match job.state {
+            // Nothing is to begin that is to be ended at once.
+            JobState::Assigned { .. } if kill => {}
             JobState::Assigned { .. } => self.out.push_back(Action::Launch { host, key }),
             JobState::Withdrawing { .. } => self.out.push_back(Action::Withdraw { host, key }),
+            JobState::Running { .. } if kill => {}
             JobState::Running { .. } if paused => self.out.push_back(Action::Pause { host, key }),
+            JobState::Running { .. } if resumed => self.out.push_back(Action::Resume { host, key }),
             JobState::Running { .. } => {}
             JobState::Waiting | JobState::Delayed | JobState::Held | JobState::Ended(_) => {}
         }

@@ -15,7 +15,8 @@ impl Scheduler {
         self.jobs.get(index as usize).map(|job| Key::new(index, job.attempt))
     }
 
-    /// A user ends a job. False if it has its outcome, or is none.
+    /// A user ends a job, now or as soon as its host can be told. False if it
+    /// has its outcome, or is none.
     pub fn handle_kill(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         match self.jobs[index as usize].state {
@@ -26,7 +27,9 @@ impl Scheduler {
             JobState::Assigned { host, .. }
             | JobState::Running { host }
             | JobState::Withdrawing { host } => {
-                self.jobs[index as usize].kill = true;
+                if !std::mem::replace(&mut self.jobs[index as usize].kill, true) {
+                    self.emit(EventKind::JobKillAsked { key });
+                }
                 if self.hosts[host.at()].status.answers() {
                     self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
                 }
@@ -35,15 +38,23 @@ impl Scheduler {
         true
     }
 
+    /// True when a user wants a job ended that has no outcome yet.
+    #[must_use]
+    pub fn is_to_end(&self, index: u32) -> bool {
+        self.jobs
+            .get(index as usize)
+            .is_some_and(|job| job.kill && !matches!(job.state, JobState::Ended(_)))
+    }
+
     /// A user holds a job: it is not started, or what runs of it is stopped.
-    /// False if it has its outcome, is held already, or is none.
+    /// False if it has its outcome, is to be ended, is held already, or is none.
     pub fn handle_pause(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         let job = &mut self.jobs[index as usize];
-        if job.paused || matches!(job.state, JobState::Ended(_)) {
+        if job.paused || job.kill || matches!(job.state, JobState::Ended(_)) {
             return false;
         }
-        job.paused = true;
+        (job.paused, job.resumed) = (true, false);
         self.emit(EventKind::JobPaused { key });
         match self.jobs[index as usize].state {
             JobState::Waiting | JobState::Delayed => {
@@ -61,20 +72,23 @@ impl Scheduler {
         true
     }
 
-    /// A user lets a job go on. False if it was not held.
+    /// A user lets a job go on. False if it was not held, or is to be ended.
     pub fn handle_resume(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
-        if !std::mem::take(&mut self.jobs[index as usize].paused) {
+        let job = &mut self.jobs[index as usize];
+        if job.kill || !std::mem::take(&mut job.paused) {
             return false;
         }
         self.emit(EventKind::JobResumed { key });
         match self.jobs[index as usize].state {
             JobState::Held => self.requeue(index),
-            JobState::Running { host } if self.hosts[host.at()].status.answers() => {
-                self.out.push_back(Action::Resume { host, key });
+            JobState::Running { host } => {
+                self.jobs[index as usize].resumed = true;
+                if self.hosts[host.at()].status.answers() {
+                    self.out.push_back(Action::Resume { host, key });
+                }
             }
-            JobState::Running { .. }
-            | JobState::Assigned { .. }
+            JobState::Assigned { .. }
             | JobState::Withdrawing { .. }
             | JobState::Waiting
             | JobState::Delayed
