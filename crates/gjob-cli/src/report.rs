@@ -114,6 +114,7 @@ impl Reporter {
             EventKind::JobSuperseded { key, host } => {
                 format!("job {key} on {host} came too late: another attempt counts")
             }
+            EventKind::JobKillAsked { key } => format!("job {} is to be ended", key.index),
             EventKind::JobPaused { key } => format!("job {} is paused", key.index),
             EventKind::JobResumed { key } => format!("job {} goes on", key.index),
             EventKind::JobReopened { key } => format!("job {} is to be done again", key.index),

@@ -165,7 +165,7 @@ fn jobs_are_killed_on_their_hosts_when_the_manager_is_gone() {
 }
 
 #[test]
-fn a_job_whose_host_is_away_is_named() {
+fn a_job_whose_host_is_away_is_named_and_ended_when_the_run_is_taken_up() {
     let place = Place::new();
     let bed = Bed::start(1);
     place.file("jobs.txt", "sleep 300\nsleep 300\n");
@@ -176,8 +176,48 @@ fn a_job_whose_host_is_away_is_named() {
     manager.kill_9();
     bed.host(1).stop();
     let answer = place.gjob(&["kill", "--all"]).run();
-    says(&answer, 1, "killed 1 job\n", "gjob: job 0: host h1 can't be reached: it may run on\n");
+    let why =
+        "gjob: job 0: host h1 can't be reached: it is ended as soon as a manager reaches it\n";
+    says(&answer, 1, "killed 1 job\n", why);
     assert_eq!(states(&place), ["unknown", "error"]);
+    assert!(!bed.processes().is_empty());
+    bed.host(1).start();
+    let attached = place.gjob(&["attach"]).run();
+    assert_eq!(attached.code, 1, "{}", attached.stderr);
+    assert_eq!(place.of_jobs("reason"), ["killed", "killed"]);
+    eventually("no process is left", || bed.processes().is_empty());
+}
+
+#[test]
+fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    let counter = Counter::new(&place, "counter");
+    place.file("jobs.txt", &format!("{}\n", counter.job(&place)));
+    let config = bed.ssh_config().to_str().unwrap();
+    let args = ["run", "-F", config, "-r", "results", "-H", "1/h1", "jobs.txt"];
+    let manager = place.gjob(&args).start();
+    eventually("the job runs", || counter.count() > 3 && runs(&place, 0));
+    manager.kill_9();
+    let away = |act: &str, done: &str, what: &str| {
+        bed.host(1).stop();
+        let why = format!(
+            "gjob: job 0: host h1 can't be reached: {what} as soon as a manager reaches it\n"
+        );
+        says(&place.gjob(&[act, "0"]).run(), 1, &format!("{done} 0 jobs\n"), &why);
+        bed.host(1).start();
+    };
+    away("pause", "paused", "it is stopped");
+    counter.goes_on();
+    let manager = place.gjob(&["attach"]).start();
+    counter.stands_still();
+    manager.kill_9();
+    away("resume", "resumed", "it goes on");
+    counter.stands_still();
+    let manager = place.gjob(&["attach"]).start();
+    counter.goes_on();
+    std::fs::write(place.path("go"), "").unwrap();
+    assert_eq!(manager.wait().code, 0);
 }
 
 #[test]

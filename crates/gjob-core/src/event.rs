@@ -147,6 +147,12 @@ pub enum EventKind {
         /// The host.
         host: HostLabel,
     },
+    /// What runs of a job is to be ended (`gjob kill`), as soon as its host can
+    /// be told.
+    JobKillAsked {
+        /// Its last attempt.
+        key: Key,
+    },
     /// A job is held: it is not started, or what runs of it is stopped (`gjob pause`).
     JobPaused {
         /// Its last attempt.
@@ -199,6 +205,7 @@ impl EventKind {
             | EventKind::JobLost { key, .. }
             | EventKind::JobAbandoned { key, .. }
             | EventKind::JobSuperseded { key, .. }
+            | EventKind::JobKillAsked { key }
             | EventKind::JobPaused { key }
             | EventKind::JobResumed { key }
             | EventKind::JobReopened { key }
@@ -232,6 +239,7 @@ impl EventKind {
             | EventKind::JobWithdrawn { host, .. }
             | EventKind::JobLost { host, .. } => Some(host),
             EventKind::RunBegan { .. }
+            | EventKind::JobKillAsked { .. }
             | EventKind::JobPaused { .. }
             | EventKind::JobResumed { .. }
             | EventKind::JobReopened { .. }

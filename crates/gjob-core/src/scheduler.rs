@@ -6,6 +6,8 @@
 //! 1. [`Scheduler::new`] with the hosts' labels and the jobs as they stand.
 //! 2. Input: the `handle_*` methods, each with `now`, the time since the
 //!    manager began. `now` never goes backwards.
+//!    What users ask of jobs is input without `now`: [`Scheduler::settle`]
+//!    closes a batch of it.
 //! 3. Output: after any input, [`Scheduler::poll_action`] until it is empty.
 //!    Events are to be committed before a launch that comes behind them is sent.
 //! 4. [`Scheduler::poll_timeout`] says when [`Scheduler::handle_timeout`] is due.
@@ -216,7 +218,8 @@ impl Scheduler {
         if matches!(self.mode, Mode::Stopped) {
             return None;
         }
-        let patience = self.nobody_answered().then_some(self.config.connect_patience);
+        let waits = self.nobody_answered() && self.mode != Mode::Acting;
+        let patience = waits.then_some(self.config.connect_patience);
         let pauses = self.room.next_pause();
         let take_back = self.next_take_back();
         let loss = self.losses.first().map(|(due, _)| *due);
@@ -236,7 +239,8 @@ impl Scheduler {
     }
 
     /// A host answers and runs `slots` jobs at once. Launches that it is not
-    /// known to have begun are sent again: sending twice changes nothing.
+    /// known to have begun are sent again, and so is what users have asked of
+    /// its jobs: sending twice changes nothing.
     pub fn handle_host_up(&mut self, now: Duration, host: HostIx, hostname: &str, slots: u32) {
         let Some(entry) = self.hosts.get_mut(host.at()) else {
             return;
@@ -259,11 +263,15 @@ impl Scheduler {
     fn send_again(&mut self, host: HostIx, index: u32) {
         let job = &self.jobs[index as usize];
         let key = Key::new(index, job.attempt);
-        let (kill, paused) = (job.kill, job.paused);
+        let (kill, paused, resumed) = (job.kill, job.paused, job.resumed);
         match job.state {
+            // Nothing is to begin that is to be ended at once.
+            JobState::Assigned { .. } if kill => {}
             JobState::Assigned { .. } => self.out.push_back(Action::Launch { host, key }),
             JobState::Withdrawing { .. } => self.out.push_back(Action::Withdraw { host, key }),
+            JobState::Running { .. } if kill => {}
             JobState::Running { .. } if paused => self.out.push_back(Action::Pause { host, key }),
+            JobState::Running { .. } if resumed => self.out.push_back(Action::Resume { host, key }),
             JobState::Running { .. } => {}
             JobState::Waiting | JobState::Delayed | JobState::Held | JobState::Ended(_) => {}
         }
@@ -313,9 +321,9 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// What is left to decide after any input: give out jobs, take jobs back,
-    /// see whether the run is over.
-    fn settle(&mut self, now: Duration) {
+    /// Decides what is left to be decided after any input: gives out jobs, takes
+    /// jobs back, sees whether the run is over.
+    pub fn settle(&mut self, now: Duration) {
         self.heed_failures();
         self.give_out(now);
         self.take_back(now);
@@ -356,3 +364,6 @@ impl Scheduler {
         self.emit(EventKind::JobEnded { key, state, reason });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -165,3 +165,35 @@ fn jobs_of_crashed_hosts_are_done_again_and_never_at_once() {
     });
     assert!(seen.lost > 0 || !is_thorough(), "{seen:?}");
 }
+
+#[test]
+fn jobs_that_were_held_go_on_whoever_heard_of_it() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 3,
+        pauses: 40,
+        link_breaks: 12,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    assert!(seen.resumed_unheard > 0 || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn jobs_are_ended_whoever_heard_that_they_are_to_be() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 3,
+        endless: 20,
+        link_breaks: 12,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    assert!((seen.killed > 0 && seen.killed_unheard > 0) || !is_thorough(), "{seen:?}");
+}

@@ -20,7 +20,7 @@ pub use read::{HostRow, JobRow, RunRow};
 pub use run_dir::{RunDir, RunDirError, StateDir};
 
 /// The version of the database's schema (SQLite's `user_version`).
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Marks a file as gjob's (SQLite's `application_id`): "gjob" in ASCII.
 const APPLICATION_ID: i64 = 0x676a_6f62;
@@ -236,4 +236,4 @@ pub fn now() -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,6 +1,6 @@
 //! What users ask of single jobs: end it, hold it, let it go on, do it again.
-
-use std::time::Duration;
+//! Nothing is given out and no run is over before [`Scheduler::settle`]: what
+//! is asked of several jobs comes about as one.
 
 use super::Scheduler;
 use super::action::Action;
@@ -15,8 +15,9 @@ impl Scheduler {
         self.jobs.get(index as usize).map(|job| Key::new(index, job.attempt))
     }
 
-    /// A user ends a job. False if it has its outcome, or is none.
-    pub fn handle_kill(&mut self, now: Duration, index: u32) -> bool {
+    /// A user ends a job, now or as soon as its host can be told. False if it
+    /// has its outcome, or is none.
+    pub fn handle_kill(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         match self.jobs[index as usize].state {
             JobState::Ended(_) => return false,
@@ -26,25 +27,34 @@ impl Scheduler {
             JobState::Assigned { host, .. }
             | JobState::Running { host }
             | JobState::Withdrawing { host } => {
-                self.jobs[index as usize].kill = true;
+                if !std::mem::replace(&mut self.jobs[index as usize].kill, true) {
+                    self.emit(EventKind::JobKillAsked { key });
+                }
                 if self.hosts[host.at()].status.answers() {
                     self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
                 }
             }
         }
-        self.settle(now);
         true
     }
 
+    /// True when a user wants a job ended that has no outcome yet.
+    #[must_use]
+    pub fn is_to_end(&self, index: u32) -> bool {
+        self.jobs
+            .get(index as usize)
+            .is_some_and(|job| job.kill && !matches!(job.state, JobState::Ended(_)))
+    }
+
     /// A user holds a job: it is not started, or what runs of it is stopped.
-    /// False if it has its outcome, is held already, or is none.
-    pub fn handle_pause(&mut self, now: Duration, index: u32) -> bool {
+    /// False if it has its outcome, is to be ended, is held already, or is none.
+    pub fn handle_pause(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         let job = &mut self.jobs[index as usize];
-        if job.paused || matches!(job.state, JobState::Ended(_)) {
+        if job.paused || job.kill || matches!(job.state, JobState::Ended(_)) {
             return false;
         }
-        job.paused = true;
+        (job.paused, job.resumed) = (true, false);
         self.emit(EventKind::JobPaused { key });
         match self.jobs[index as usize].state {
             JobState::Waiting | JobState::Delayed => {
@@ -59,36 +69,37 @@ impl Scheduler {
             }
             JobState::Held | JobState::Ended(_) => {}
         }
-        self.settle(now);
         true
     }
 
-    /// A user lets a job go on. False if it was not held.
-    pub fn handle_resume(&mut self, now: Duration, index: u32) -> bool {
+    /// A user lets a job go on. False if it was not held, or is to be ended.
+    pub fn handle_resume(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
-        if !std::mem::take(&mut self.jobs[index as usize].paused) {
+        let job = &mut self.jobs[index as usize];
+        if job.kill || !std::mem::take(&mut job.paused) {
             return false;
         }
         self.emit(EventKind::JobResumed { key });
         match self.jobs[index as usize].state {
             JobState::Held => self.requeue(index),
-            JobState::Running { host } if self.hosts[host.at()].status.answers() => {
-                self.out.push_back(Action::Resume { host, key });
+            JobState::Running { host } => {
+                self.jobs[index as usize].resumed = true;
+                if self.hosts[host.at()].status.answers() {
+                    self.out.push_back(Action::Resume { host, key });
+                }
             }
-            JobState::Running { .. }
-            | JobState::Assigned { .. }
+            JobState::Assigned { .. }
             | JobState::Withdrawing { .. }
             | JobState::Waiting
             | JobState::Delayed
             | JobState::Ended(_) => {}
         }
-        self.settle(now);
         true
     }
 
     /// A user wants a job done again that is not `done`. False if it is done,
     /// has no outcome yet, or is none.
-    pub fn handle_retry(&mut self, now: Duration, index: u32) -> bool {
+    pub fn handle_retry(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         let job = &mut self.jobs[index as usize];
         let JobState::Ended(State::Error | State::Unknown) = job.state else { return false };
@@ -96,7 +107,6 @@ impl Scheduler {
         self.emit(EventKind::JobReopened { key });
         self.requeue(index);
         self.resume_after_failures();
-        self.settle(now);
         true
     }
 }

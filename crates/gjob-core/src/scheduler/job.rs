@@ -7,7 +7,7 @@ use crate::event::EventKind;
 use crate::state::State;
 
 /// A job as the scheduler is given it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobInit {
     /// How often a failure of its own is tried again.
     pub retries: u32,
@@ -19,13 +19,26 @@ pub struct JobInit {
     pub start: JobStart,
     /// True while it is held by a user.
     pub paused: bool,
+    /// True when its attempt was held and let go on while it ran: its host may
+    /// have heard only the first.
+    pub resumed: bool,
+    /// True when a user wants its attempt ended.
+    pub kill: bool,
 }
 
 impl JobInit {
     /// A new job.
     #[must_use]
     pub fn new(retries: u32) -> Self {
-        JobInit { retries, attempt: 0, failures: 0, start: JobStart::Waiting, paused: false }
+        JobInit {
+            retries,
+            attempt: 0,
+            failures: 0,
+            start: JobStart::Waiting,
+            paused: false,
+            resumed: false,
+            kill: false,
+        }
     }
 
     /// Carries an event about this job over to where it stands: what a store
@@ -36,6 +49,7 @@ impl JobInit {
         match event {
             EventKind::JobAssigned { key, .. } => {
                 self.attempt = key.attempt;
+                self.resumed = false;
                 self.start = host.map_or(JobStart::Waiting, JobStart::Assigned);
             }
             EventKind::JobStarted { .. } if current && self.is_in_flight() => {
@@ -61,11 +75,15 @@ impl JobInit {
                 self.start = JobStart::Ended(*state);
             }
             EventKind::JobReopened { .. } => {
-                self.failures = 0;
+                (self.failures, self.paused, self.kill) = (0, false, false);
                 self.start = JobStart::Waiting;
             }
-            EventKind::JobPaused { .. } => self.paused = true,
-            EventKind::JobResumed { .. } => self.paused = false,
+            EventKind::JobKillAsked { .. } => self.kill = true,
+            EventKind::JobPaused { .. } => (self.paused, self.resumed) = (true, false),
+            EventKind::JobResumed { .. } => {
+                self.paused = false;
+                self.resumed = matches!(self.start, JobStart::Running(_));
+            }
             // Of an attempt that is not the one that is waited for.
             EventKind::JobStarted { .. }
             | EventKind::JobRefused { .. }
@@ -120,6 +138,8 @@ pub(super) struct Job {
     pub(super) kill: bool,
     /// A user holds it.
     pub(super) paused: bool,
+    /// It was held and let go on while this attempt ran.
+    pub(super) resumed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +176,9 @@ impl Job {
             failures: init.failures,
             host_failures: 0,
             avoid: None,
-            kill: false,
+            kill: init.kill,
             paused: init.paused,
+            resumed: init.resumed,
         }
     }
 }

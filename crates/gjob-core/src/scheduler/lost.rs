@@ -8,6 +8,7 @@ use super::Scheduler;
 use super::action::{Action, HostIx};
 use super::host::Status;
 use super::job::JobState;
+use super::stop::Mode;
 use crate::event::EventKind;
 use crate::id::Key;
 use crate::outcome::{Cause, Finish};
@@ -34,7 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 impl Scheduler {
     /// A host has just become unreachable: from now on it may be lost.
     pub(super) fn expect_loss(&mut self, now: Duration, host: HostIx) {
-        if self.config.on_lost != OnLost::Wait {
+        if self.config.on_lost != OnLost::Wait && self.mode != Mode::Acting {
             self.losses.insert((now + self.config.lost_after, host));
         }
     }

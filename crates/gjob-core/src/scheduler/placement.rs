@@ -179,6 +179,7 @@ impl Scheduler {
             self.unbegun.remove(&index);
             job.attempt += 1;
         }
+        job.resumed = false;
         let key = Key::new(index, job.attempt);
         self.hosts[host.at()].take(index);
         self.set_job_state(index, JobState::Assigned { host, since: now });

@@ -86,7 +86,8 @@ impl Scheduler {
         self.set_job_state(key.index, JobState::Running { host });
         let label = self.label(host);
         self.emit(EventKind::JobStarted { key, host: label, id, started });
-        if self.jobs[key.index as usize].paused {
+        let job = &self.jobs[key.index as usize];
+        if job.paused && !job.kill {
             self.out.push_back(Action::Pause { host, key });
         }
     }
@@ -103,6 +104,9 @@ impl Scheduler {
         });
         self.emit(EventKind::JobFinished { host: label, finish });
         match cause {
+            Some(Cause::Interrupted) if self.jobs[key.index as usize].kill => {
+                self.end_job(key.index, State::Error, Some(Cause::Killed.to_string()));
+            }
             Some(Cause::Interrupted) => self.requeue(key.index),
             Some(Cause::Killed | Cause::Superseded) => {
                 self.end_job(key.index, State::Error, reason);

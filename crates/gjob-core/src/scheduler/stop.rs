@@ -13,6 +13,8 @@ use crate::outcome::Cause;
 pub(super) enum Mode {
     /// Jobs are given out.
     Running,
+    /// Only what users ask of jobs is done; the run is not over by itself.
+    Acting,
     /// No more jobs are given out; those in flight run to their ends.
     Draining,
     /// No more jobs are given out; those in flight are ended.
@@ -39,11 +41,20 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// The manager is to go; its jobs go on without it.
+    /// The manager is to go; its jobs go on without it. With none left the run
+    /// is complete.
     pub fn handle_leave(&mut self) {
-        if self.mode != Mode::Stopped {
-            self.stop(RunEnd::Left);
+        match (self.mode, self.tally.left()) {
+            (Mode::Stopped, _) => {}
+            (_, 0) => self.stop(RunEnd::Complete),
+            (_, 1..) => self.stop(RunEnd::Left),
         }
+    }
+
+    /// From now on only what users ask of jobs is done, for however long that
+    /// takes: nothing is given out, no host is lost, the run is not over.
+    pub fn act_only(&mut self) {
+        self.mode = Mode::Acting;
     }
 
     /// True until some host has answered, so long as one still might.
@@ -103,7 +114,7 @@ impl Scheduler {
     }
 
     fn reason_to_stop(&self, now: Duration) -> Option<RunEnd> {
-        if self.mode == Mode::Stopped {
+        if matches!(self.mode, Mode::Stopped | Mode::Acting) {
             return None;
         }
         if self.tally.left() == 0 {
@@ -120,7 +131,7 @@ impl Scheduler {
             {
                 return Some(RunEnd::Interrupted);
             }
-            Mode::Running | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
+            Mode::Running | Mode::Acting | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
         }
         let out = |host: &&super::Host| host.status == Status::Error;
         let all_out = self.hosts.iter().all(|host| out(&host));

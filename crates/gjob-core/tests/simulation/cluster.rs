@@ -33,6 +33,10 @@ pub(crate) struct Plan {
     pub(crate) crashes: u32,
     /// What is done about lost hosts.
     pub(crate) on_lost: OnLost,
+    /// How often a user holds a job and lets it go on later.
+    pub(crate) pauses: u32,
+    /// The last so many jobs run until a user ends them.
+    pub(crate) endless: u32,
 }
 
 /// Something that happens at a point in virtual time.
@@ -51,6 +55,16 @@ enum Happening {
     ManagerDies,
     ManagerStarts,
     Interrupt,
+    UserPauses {
+        index: u32,
+    },
+    /// Until it is so, since nothing else lets the job go on.
+    UserResumes {
+        index: u32,
+    },
+    UserKills {
+        index: u32,
+    },
     /// A message reaches a host, if the link it was sent over still stands.
     Arrives {
         host: u32,
@@ -74,7 +88,11 @@ enum Happening {
 enum Message {
     Launch(Key),
     Withdraw(Key),
+    /// A run that is interrupted ends what runs.
+    Interrupt(Key),
     Kill(Key),
+    Pause(Key),
+    Resume(Key),
     /// An attempt that came too late is ended.
     Supersede(Key),
 }
@@ -85,6 +103,8 @@ struct SimHost {
     claims: BTreeSet<Key>,
     queue: Vec<Key>,
     running: BTreeMap<Key, u64>,
+    /// Those of them that are stopped, and whether their time is over.
+    stopped: BTreeMap<Key, bool>,
     /// Not to be connected to before.
     cut_until: u64,
     connection: u32,
@@ -102,6 +122,11 @@ pub(crate) struct Seen {
     pub(crate) lost: u32,
     pub(crate) withdrawn: u32,
     pub(crate) restarts: u32,
+    pub(crate) killed: u32,
+    /// Jobs that were let go on while their host could not be told.
+    pub(crate) resumed_unheard: u32,
+    /// The same of jobs that were to be ended.
+    pub(crate) killed_unheard: u32,
 }
 
 impl std::ops::AddAssign for Seen {
@@ -112,6 +137,9 @@ impl std::ops::AddAssign for Seen {
         self.lost += more.lost;
         self.withdrawn += more.withdrawn;
         self.restarts += more.restarts;
+        self.killed += more.killed;
+        self.resumed_unheard += more.resumed_unheard;
+        self.killed_unheard += more.killed_unheard;
     }
 }
 
@@ -188,6 +216,16 @@ impl Simulation {
             let at = self.rng.u64(50..2_000);
             self.at(at, Happening::Interrupt);
         }
+        for _ in 0..self.plan.pauses {
+            let (index, at) = (self.rng.u32(..self.plan.jobs), self.rng.u64(50..4_000));
+            let later = at + self.rng.u64(1..1_000);
+            self.at(at, Happening::UserPauses { index });
+            self.at(later, Happening::UserResumes { index });
+        }
+        for index in self.plan.jobs - self.plan.endless..self.plan.jobs {
+            let at = self.rng.u64(50..6_000);
+            self.at(at, Happening::UserKills { index });
+        }
         self.at(0, Happening::ManagerStarts);
     }
 
@@ -219,6 +257,10 @@ impl Simulation {
         }
         let failing = self.plan.jobs - self.plan.failing;
         for index in 0..self.plan.jobs {
+            if index >= self.plan.jobs - self.plan.endless {
+                assert_eq!(self.ended[index as usize], Some(State::Error), "job {index}");
+                continue;
+            }
             let (state, runs) = if index < failing {
                 (State::Done, 1)
             } else {
@@ -245,6 +287,9 @@ impl Simulation {
             Happening::ManagerStarts => self.start_manager(),
             Happening::ManagerDies => self.kill_manager(),
             Happening::Interrupt => self.interrupt(),
+            Happening::UserPauses { index } => self.user_pauses(index),
+            Happening::UserResumes { index } => self.user_resumes(index),
+            Happening::UserKills { index } => self.user_kills(index),
             Happening::LinkUp { host } => self.link_up(host),
             Happening::LinkBreak { host, length } => self.break_link(host, length),
             Happening::Crash { host } => self.crash(host),
@@ -255,7 +300,7 @@ impl Simulation {
                 }
             }
             Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
-            Happening::JobEnds { host, key } => self.job_ends(host, key, None),
+            Happening::JobEnds { host, key } => self.job_is_through(host, key),
             Happening::Timer => {
                 self.input(|scheduler, now| scheduler.handle_timeout(now));
             }
@@ -308,6 +353,59 @@ impl Simulation {
         }
     }
 
+    fn is_managed(&self) -> bool {
+        self.stopped.is_none() && self.scheduler.is_some()
+    }
+
+    /// True when a job's host can't be told anything now.
+    fn is_away(&self, index: u32) -> bool {
+        match self.store[index as usize].start {
+            JobStart::Assigned(host) | JobStart::Running(host) => !self.hosts[host.at()].up,
+            JobStart::Waiting | JobStart::Ended(_) => false,
+        }
+    }
+
+    fn user_pauses(&mut self, index: u32) {
+        if self.is_managed() {
+            self.ask(|scheduler| scheduler.handle_pause(index));
+        }
+    }
+
+    fn user_resumes(&mut self, index: u32) {
+        if matches!(self.store[index as usize].start, JobStart::Ended(_)) {
+            return;
+        }
+        if !self.is_managed() {
+            return self.soon(500, Happening::UserResumes { index });
+        }
+        let away = self.is_away(index);
+        if self.ask(|scheduler| scheduler.handle_resume(index)) {
+            self.seen.resumed_unheard += u32::from(away);
+        }
+    }
+
+    fn user_kills(&mut self, index: u32) {
+        if !self.is_managed() {
+            return self.soon(500, Happening::UserKills { index });
+        }
+        let away = self.is_away(index);
+        assert!(self.ask(|scheduler| scheduler.handle_kill(index)));
+        self.seen.killed_unheard += u32::from(away);
+    }
+
+    /// Asks the manager for something; it may die as soon as that is committed.
+    fn ask(&mut self, ask: impl FnOnce(&mut Scheduler) -> bool) -> bool {
+        let mut is_so = false;
+        self.input(|scheduler, now| {
+            is_so = ask(scheduler);
+            scheduler.settle(now);
+        });
+        if self.plan.manager_deaths > 0 && self.rng.u32(..4) == 0 {
+            self.soon(4, Happening::ManagerDies);
+        }
+        is_so
+    }
+
     fn link_up(&mut self, host: u32) {
         let sim = &self.hosts[host as usize];
         if self.scheduler.is_none() || self.stopped.is_some() || sim.up || sim.cut_until > self.now
@@ -336,6 +434,7 @@ impl Simulation {
     /// All that runs there dies; after the boot the agent finds that out.
     fn crash(&mut self, host: u32) {
         self.break_link(host, 500);
+        self.hosts[host as usize].stopped.clear();
         let dead = std::mem::take(&mut self.hosts[host as usize].running);
         for key in dead.into_keys() {
             let (reason, at) = ("restarted".to_owned(), Timestamp(self.now));
@@ -379,11 +478,11 @@ impl Simulation {
             Action::Stop(end) => return self.stop(end),
             Action::Launch { host, key } => (host, Message::Launch(key)),
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
-            Action::Pause { .. } | Action::Resume { .. } => {
-                panic!("nobody has asked for {action:?}")
-            }
+            Action::Pause { host, key } => (host, Message::Pause(key)),
+            Action::Resume { host, key } => (host, Message::Resume(key)),
             Action::Kill { host, key, cause: Cause::Superseded } => (host, Message::Supersede(key)),
-            Action::Kill { host, key, .. } => (host, Message::Kill(key)),
+            Action::Kill { host, key, cause: Cause::Killed } => (host, Message::Kill(key)),
+            Action::Kill { host, key, .. } => (host, Message::Interrupt(key)),
         };
         let connection = self.hosts[host.at()].connection;
         let what = Happening::Arrives { host: host.0, connection, message };
@@ -457,13 +556,29 @@ impl Simulation {
                     sim.queue.push(key);
                 }
             }
-            Message::Kill(key) if sim.running.contains_key(&key) => {
+            Message::Pause(key) if sim.running.contains_key(&key) => {
+                sim.stopped.entry(key).or_default();
+            }
+            Message::Resume(key) => {
+                if sim.stopped.remove(&key) == Some(true) {
+                    self.job_ends(host, key, None);
+                }
+            }
+            Message::Pause(_) => {}
+            Message::Interrupt(key) if sim.running.contains_key(&key) => {
                 self.job_ends(host, key, Some(Cause::Interrupted));
+            }
+            Message::Kill(key) if sim.running.contains_key(&key) => {
+                self.seen.killed += 1;
+                self.job_ends(host, key, Some(Cause::Killed));
             }
             Message::Supersede(key) if sim.running.contains_key(&key) => {
                 self.job_ends(host, key, Some(Cause::Superseded));
             }
-            Message::Withdraw(key) | Message::Kill(key) | Message::Supersede(key) => {
+            Message::Withdraw(key)
+            | Message::Interrupt(key)
+            | Message::Kill(key)
+            | Message::Supersede(key) => {
                 sim.queue.retain(|queued| *queued != key);
                 if sim.claims.insert(key) {
                     sim.log.push(Record::Withdrawn { key, at });
@@ -492,7 +607,16 @@ impl Simulation {
             let slow = self.plan.slow_job && key.index == 0;
             let longest = self.plan.longest.max(100);
             let length = if slow { 10_000 } else { self.rng.u64(1..longest) };
-            self.at(self.now + length, Happening::JobEnds { host, key });
+            if key.index < self.plan.jobs - self.plan.endless {
+                self.at(self.now + length, Happening::JobEnds { host, key });
+            }
+        }
+    }
+
+    fn job_is_through(&mut self, host: u32, key: Key) {
+        match self.hosts[host as usize].stopped.get_mut(&key) {
+            Some(overdue) => *overdue = true,
+            None => self.job_ends(host, key, None),
         }
     }
 
@@ -500,6 +624,7 @@ impl Simulation {
         let Some(started) = self.hosts[host as usize].running.remove(&key) else {
             return;
         };
+        self.hosts[host as usize].stopped.remove(&key);
         self.ends(key);
         let failing = key.index >= self.plan.jobs - self.plan.failing;
         let ending = match cause {

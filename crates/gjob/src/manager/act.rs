@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::store::RunDir;
 
 /// How long hosts may take to answer.
-const REACH: Duration = Duration::from_secs(60);
+const REACH: Duration = Duration::from_secs(30);
 
 /// How long another process may have the run without listening: it is about to
 /// begin, to end, or acts on jobs itself.
@@ -76,33 +76,11 @@ pub fn act<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
 }
 
 fn alone(mut engine: Engine, act: Act, jobs: &[u32]) -> Result<Answer, ManagerError> {
-    // What is to be ended is told a host as soon as it answers; what is to be
-    // stopped or to go on is not told again if it doesn't now.
-    match act {
-        Act::Kill | Act::Retry => {}
-        Act::Pause | Act::Resume => reach(&mut engine, jobs)?,
-    }
     let mut acting = engine.begin_to(act, jobs);
     engine.settle(&mut NoHandler)?;
     while !engine.has_come_about(&mut acting, REACH) {
-        if engine.ended().is_some() {
-            engine.name_the_rest(&mut acting);
-            break;
-        }
         engine.pump(STEP, &mut NoHandler)?;
     }
     engine.leave(&mut NoHandler)?;
     Ok(acting.answer)
-}
-
-/// Waits until the hosts that have some of these jobs answer.
-fn reach(engine: &mut Engine, jobs: &[u32]) -> Result<(), ManagerError> {
-    let deadline = Instant::now() + REACH;
-    while Instant::now() < deadline
-        && engine.ended().is_none()
-        && jobs.iter().any(|job| engine.host_is_awaited(*job))
-    {
-        engine.pump(STEP, &mut NoHandler)?;
-    }
-    Ok(())
 }

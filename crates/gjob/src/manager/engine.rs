@@ -4,7 +4,7 @@
 
 mod requests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,9 @@ pub(super) struct Engine {
     /// Before the store, whose lock its socket needs.
     control: Control,
     waiters: Vec<Waiter>,
-    /// Echoes that hosts were asked for and have not sent.
-    echoes: BTreeSet<(HostIx, u32)>,
+    /// Echoes that hosts were asked for over their present links, and whether
+    /// they have sent them.
+    echoes: BTreeMap<(HostIx, u32), bool>,
     store: Store,
     scheduler: Scheduler,
     network: Network,
@@ -98,6 +99,7 @@ impl Engine {
     ) -> Result<Self, ManagerError> {
         let mut engine = Engine::restore(dir, network)?;
         engine.acts_alone = true;
+        engine.scheduler.act_only();
         let busy = |index: &u32| {
             engine.jobs.all().get(*index as usize).is_some_and(|job| job.state == State::Busy)
         };
@@ -151,7 +153,7 @@ impl Engine {
             dir,
             control: Control::default(),
             waiters: Vec::new(),
-            echoes: BTreeSet::new(),
+            echoes: BTreeMap::new(),
             store,
             scheduler,
             network,
@@ -191,8 +193,6 @@ impl Engine {
 
     /// Goes, and leaves what runs running.
     pub(super) fn leave(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
-        // With nothing left to do the run is complete, not left.
-        self.scheduler.handle_timeout(self.now());
         self.scheduler.handle_leave();
         self.settle(handler)?;
         let end = self.stopped.map_or(RunEnd::Left, |(end, _)| end);
@@ -289,8 +289,14 @@ impl Engine {
                 let name = gjob_core::record::one_line(&welcome.hostname);
                 self.scheduler.handle_host_up(now, host, &name, welcome.slots);
             }
-            Report::Down { reason } => self.scheduler.handle_host_unknown(now, host, &reason),
-            Report::Failed { reason } => self.scheduler.handle_host_error(now, host, &reason),
+            Report::Down { reason } => {
+                self.echoes.retain(|(asked, _), _| *asked != host);
+                self.scheduler.handle_host_unknown(now, host, &reason);
+            }
+            Report::Failed { reason } => {
+                self.echoes.retain(|(asked, _), _| *asked != host);
+                self.scheduler.handle_host_error(now, host, &reason);
+            }
             Report::Records { records, end } => {
                 for record in records {
                     self.scheduler.handle_record(now, host, clean(record));
@@ -306,7 +312,11 @@ impl Engine {
                     handler.handle_job_output(&self.jobs[index], outputs);
                 }
             }
-            Report::Statuses { request, .. } => drop(self.echoes.remove(&(host, request))),
+            Report::Statuses { request, .. } => {
+                if let Some(sent) = self.echoes.get_mut(&(host, request)) {
+                    *sent = true;
+                }
+            }
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }

@@ -92,9 +92,12 @@ impl JobTable {
             EventKind::JobRefused { .. }
             | EventKind::JobWithdrawn { .. }
             | EventKind::JobAbandoned { .. }
-            | EventKind::JobLost { .. }
                 if awaited =>
             {
+                job.state = State::Free;
+            }
+            EventKind::JobLost { id, .. } if awaited => {
+                job.id = job.id.take().or_else(|| id.clone());
                 job.state = State::Free;
             }
             EventKind::JobEnded { state, reason, .. } => {
@@ -116,6 +119,7 @@ impl JobTable {
             | EventKind::JobWithdrawn { .. }
             | EventKind::JobAbandoned { .. }
             | EventKind::JobLost { .. }
+            | EventKind::JobKillAsked { .. }
             | EventKind::JobPaused { .. }
             | EventKind::JobResumed { .. }
             | EventKind::RunBegan { .. }
@@ -134,5 +138,48 @@ impl Index<u32> for JobTable {
 
     fn index(&self, index: u32) -> &Job {
         &self.jobs[index as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::Event;
+    use gjob_core::scheduler::{HostIx, JobInit};
+
+    use super::*;
+    use crate::network::Inputs;
+    use crate::store::tests::{host, lives, specs, temp_run};
+    use crate::store::{Store, now};
+
+    /// What is told of the jobs, beside their exit records.
+    fn told(jobs: &[Job]) -> Vec<String> {
+        let line = |job: &Job| {
+            let Job { index, attempt, state, host, id, reason, .. } = job;
+            format!("{index}.{attempt} {state} {host:?} {id:?} {reason:?}")
+        };
+        jobs.iter().map(line).collect()
+    }
+
+    #[test]
+    fn the_store_the_scheduler_and_the_table_make_the_same_of_every_event() {
+        let (_temp, dir) = temp_run();
+        let labels = [host(0), host(1)];
+        let mut store = Store::create(&dir, "{}", &labels, &specs(16), &Inputs::default()).unwrap();
+        let mut folded = vec![JobInit::new(3); 16];
+        let mut table = JobTable::new(specs(16));
+        for kind in lives() {
+            if let Some(key) = kind.key() {
+                let at = kind.host().map(|label| HostIx(u32::from(label.as_str() == "h1")));
+                folded[key.index as usize].apply(&kind, at);
+            }
+            table.apply(&kind);
+            let text = format!("after {kind:?}");
+            store.commit(&[Event { at: now(), kind }], &[]).unwrap();
+            let rows = store.jobs().unwrap();
+            let inits: Vec<JobInit> = rows.iter().map(|row| row.to_init(3)).collect();
+            inits.iter().zip(&folded).for_each(|(row, init)| assert_eq!(row, init, "{text}"));
+            let restored = JobTable::restore(rows, store.specs().unwrap(), &labels);
+            assert_eq!(told(restored.all()), told(table.all()), "{text}");
+        }
     }
 }

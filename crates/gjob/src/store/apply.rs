@@ -56,14 +56,16 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
         EventKind::JobRefused { key, reason, .. } => closed(tx, *key, "refused", Some(reason), at),
         EventKind::JobWithdrawn { key, .. } => closed(tx, *key, "withdrawn", None, at),
         EventKind::JobLost { key, id, reason, survivors, .. } => {
+            let values = params![key.index, key.attempt, id.as_ref().map(JobId::as_str)];
             tx.prepare_cached(
                 "UPDATE attempts SET id = coalesce(id, ?3) WHERE idx = ?1 AND attempt = ?2",
             )?
-            .execute(params![
-                key.index,
-                key.attempt,
-                id.as_ref().map(JobId::as_str)
-            ])?;
+            .execute(values)?;
+            tx.prepare_cached(
+                "UPDATE jobs SET id = coalesce(id, ?3)
+                 WHERE idx = ?1 AND attempt = ?2 AND state = 'busy'",
+            )?
+            .execute(values)?;
             let known = name_survivors(Some(reason.clone()), survivors);
             closed(tx, *key, "lost", known.as_deref(), at)
         }
@@ -76,11 +78,15 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
             )?
             .execute(params![key.index, key.attempt])
             .map(drop),
+        EventKind::JobKillAsked { key } => tx
+            .prepare_cached("UPDATE jobs SET kill = 1 WHERE idx = ?1")?
+            .execute([key.index])
+            .map(drop),
         EventKind::JobPaused { key } => paused(tx, *key, true),
         EventKind::JobResumed { key } => paused(tx, *key, false),
         EventKind::JobReopened { key } => tx
             .prepare_cached(
-                "UPDATE jobs SET state = 'free', failures = 0, paused = 0, reason = NULL
+                "UPDATE jobs SET state = 'free', failures = 0, paused = 0, kill = 0, reason = NULL
                  WHERE idx = ?1",
             )?
             .execute([key.index])
@@ -109,9 +115,13 @@ fn begun(
 }
 
 fn paused(tx: &Transaction<'_>, key: Key, paused: bool) -> Result<(), rusqlite::Error> {
-    tx.prepare_cached("UPDATE jobs SET paused = ?2 WHERE idx = ?1")?
-        .execute(params![key.index, paused])
-        .map(drop)
+    tx.prepare_cached(
+        "UPDATE jobs SET paused = ?2,
+             resumed = NOT ?2 AND state = 'busy' AND started IS NOT NULL
+         WHERE idx = ?1",
+    )?
+    .execute(params![key.index, paused])
+    .map(drop)
 }
 
 /// The attempt that counts is the one the job's row shows.
@@ -159,7 +169,7 @@ fn assigned(
     .execute(params![key.index, key.attempt, host.as_str(), at])?;
     tx.prepare_cached(
         "UPDATE jobs SET state = 'busy', attempt = ?2, id = NULL, exit = NULL, signal = NULL,
-             reason = NULL, started = NULL, ended = NULL,
+             reason = NULL, started = NULL, ended = NULL, resumed = 0,
              host = (SELECT ix FROM hosts WHERE label = ?3)
          WHERE idx = ?1",
     )?

@@ -54,6 +54,10 @@ pub struct JobRow {
     pub last_attempt: u32,
     /// True while a user holds it.
     pub paused: bool,
+    /// True when its last attempt was paused and is to go on.
+    pub resumed: bool,
+    /// True when a user wants its last attempt ended.
+    pub kill: bool,
     /// Failures of its own.
     pub failures: u32,
     /// The last attempt's host, by position.
@@ -82,13 +86,15 @@ impl JobRow {
             (State::Busy, Some(host), None) => JobStart::Assigned(HostIx(host)),
             (State::Free, _, _) | (State::Busy, None, _) => JobStart::Waiting,
         };
-        let (attempt, failures, paused) = (self.last_attempt, self.failures, self.paused);
-        JobInit { retries, attempt, failures, start, paused }
+        let (attempt, failures) = (self.last_attempt, self.failures);
+        let (paused, resumed, kill) = (self.paused, self.resumed, self.kill);
+        JobInit { retries, attempt, failures, start, paused, resumed, kill }
     }
 }
 
-const JOB_COLUMNS: &str = "idx, name, state, attempt, failures, paused, host, id, exit, signal,
-    reason, started, ended,
+const JOB_COLUMNS: &str =
+    "idx, name, state, attempt, failures, paused, resumed, kill, host, id, exit,
+    signal, reason, started, ended,
     (SELECT max(attempt) FROM attempts WHERE attempts.idx = jobs.idx) AS last_attempt";
 
 impl Store {
@@ -200,6 +206,8 @@ fn job_row(row: &Row<'_>) -> Result<JobRow, rusqlite::Error> {
         failures: row.get("failures")?,
         last_attempt: row.get::<_, Option<u32>>("last_attempt")?.unwrap_or(0),
         paused: row.get("paused")?,
+        resumed: row.get("resumed")?,
+        kill: row.get("kill")?,
         host: row.get("host")?,
         id: id.map(|id| id.parse().map_err(|e| nonsense(&e))).transpose()?,
         exit: row.get("exit")?,

@@ -27,6 +27,8 @@ CREATE TABLE jobs (
     attempt     INTEGER NOT NULL DEFAULT 0,
     failures    INTEGER NOT NULL DEFAULT 0,
     paused      INTEGER NOT NULL DEFAULT 0,
+    resumed     INTEGER NOT NULL DEFAULT 0,  -- 1 when its attempt was paused and is to go on
+    kill        INTEGER NOT NULL DEFAULT 0,  -- 1 when a user wants its attempt ended
     host        INTEGER REFERENCES hosts(ix),
     id          TEXT,              -- HOSTNAME/DATE-N
     exit        INTEGER,

@@ -7,7 +7,7 @@ use gjob_core::{Event, HostLabel, RunId, State};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol.
-pub const CONTROL_VERSION: u32 = 1;
+pub const CONTROL_VERSION: u32 = 2;
 
 /// The longest line either side reads, bytes.
 pub const MAX_LINE: usize = 1 << 20;

@@ -56,7 +56,7 @@ fn event(text: &str) -> Event {
 }
 
 #[test]
-fn the_protocols_lines_are_those_of_version_1() {
+fn the_protocols_lines_are_those_of_version_2() {
     let text = |value: &Request| serde_json::to_string(value).unwrap();
     assert_eq!(text(&Request::of(Act::Kill, vec![1, 2])), r#"{"do":"kill","jobs":[1,2]}"#);
     assert_eq!(text(&Request::of(Act::Pause, vec![])), r#"{"do":"pause","jobs":[]}"#);
@@ -75,7 +75,7 @@ fn the_protocols_lines_are_those_of_version_1() {
         serde_json::to_string(&snapshot).unwrap(),
         r#"{"counts":{"free":4,"busy":0,"done":0,"unknown":0,"error":0},"hosts":[{"host":"h1","state":"free"}],"ended":null}"#
     );
-    assert_eq!(CONTROL_VERSION, 1);
+    assert_eq!(CONTROL_VERSION, 2);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_client_is_greeted_and_answered_though_the_path_is_long() {
     let mut control = listen(&dir);
     let (mut stream, mut reader) = raw(&dir);
     let hello = line(&mut reader);
-    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":1,\"run\":\"2026-11-22-1\"}\n");
+    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":2,\"run\":\"2026-11-22-1\"}\n");
     stream.write_all(b"{\"do\":\"kill\",\"jobs\":[0,3]}\n").unwrap();
     let (client, request) = next(&mut control);
     assert_eq!(request, Request::of(Act::Kill, vec![0, 3]));

@@ -1,7 +1,7 @@
 //! What other processes ask of the engine: done between two batches of
 //! reports, answered when it is committed and has come about.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use gjob_core::State;
@@ -25,12 +25,13 @@ const REQUESTS: usize = 256;
 #[derive(Debug)]
 pub(in crate::manager) struct Acting {
     pub(in crate::manager) answer: Answer,
+    act: Act,
     /// Jobs that are to be gone.
     awaited: BTreeSet<u32>,
     /// Jobs whose hosts are told to stop them or to let them go on.
     told: BTreeSet<u32>,
-    /// What shows that those hosts have heard it; none before it was sent.
-    echoes: Option<BTreeSet<(HostIx, u32)>>,
+    /// What shows that those hosts have heard it, so far as it was asked for.
+    echoes: BTreeMap<HostIx, u32>,
     since: Instant,
 }
 
@@ -90,13 +91,14 @@ impl Engine {
         (!self.waiters.is_empty()).then_some(Duration::from_secs(1))
     }
 
-    /// Tells the scheduler what is wanted of jobs.
+    /// Tells the scheduler what is wanted of jobs: of all of them at once.
     pub(in crate::manager) fn begin_to(&mut self, act: Act, jobs: &[u32]) -> Acting {
         let mut acting = Acting {
             answer: Answer::default(),
+            act,
             awaited: BTreeSet::new(),
             told: BTreeSet::new(),
-            echoes: None,
+            echoes: BTreeMap::new(),
             since: Instant::now(),
         };
         for index in jobs {
@@ -109,62 +111,70 @@ impl Engine {
                 Ok(()) => acting.answer.ok.push(*index),
             }
         }
+        self.scheduler.settle(self.now());
         acting
     }
 
     fn act_on(&mut self, act: Act, index: u32) -> Result<(), String> {
-        let now = self.now();
         let Some(job) = self.jobs.all().get(index as usize) else {
             return Err("the run has no such job".into());
         };
-        let (state, name) = (job.state, job.host.clone());
-        let away = state == State::Busy && !self.host_answers(index);
-        let host = name.map(|host| format!("host {host}")).unwrap_or_default();
+        let busy = job.state == State::Busy;
+        let is_so = match act {
+            Act::Kill => self.scheduler.handle_kill(index),
+            Act::Pause => self.scheduler.handle_pause(index),
+            Act::Resume => self.scheduler.handle_resume(index),
+            Act::Retry => self.scheduler.handle_retry(index),
+        };
         match act {
-            Act::Kill => self
-                .scheduler
-                .handle_kill(now, index)
-                .then_some(())
-                .ok_or_else(|| format!("it has its outcome already: {state}")),
-            Act::Pause if self.scheduler.handle_pause(now, index) => match away {
-                true => Err(format!("{host} can't be asked now: it is stopped as soon as it can")),
-                false => Ok(()),
-            },
-            Act::Pause if self.jobs.has_outcome(index) => {
-                Err(format!("it has its outcome already: {state}"))
+            _ if !is_so => Err(self.why_not(act, index)),
+            // Who acts alone is here to wait for the host.
+            Act::Pause | Act::Resume if busy && !self.acts_alone && !self.host_answers(index) => {
+                Err(self.put_off(act, index))
             }
-            Act::Pause => Err("it is paused already".into()),
-            Act::Resume if away => Err(format!("{host} can't be asked now: it stays as it is")),
-            Act::Resume if self.scheduler.handle_resume(now, index) => Ok(()),
-            Act::Resume => Err("it is not paused".into()),
-            Act::Retry => self.retry(index),
+            Act::Kill | Act::Pause | Act::Resume | Act::Retry => Ok(()),
         }
     }
 
-    fn retry(&mut self, index: u32) -> Result<(), String> {
-        let job = &self.jobs[index];
-        match job.state {
-            State::Done => return Err("it is done".into()),
-            State::Free | State::Busy => return Err("it has no outcome yet".into()),
-            State::Error | State::Unknown => {}
+    fn why_not(&self, act: Act, index: u32) -> String {
+        let state = self.jobs[index].state;
+        match act {
+            Act::Kill => format!("it has its outcome already: {state}"),
+            Act::Pause if self.jobs.has_outcome(index) => {
+                format!("it has its outcome already: {state}")
+            }
+            Act::Pause | Act::Resume if self.scheduler.is_to_end(index) => {
+                "it is to be ended".into()
+            }
+            Act::Pause => "it is paused already".into(),
+            Act::Resume => "it is not paused".into(),
+            Act::Retry if state == State::Done => "it is done".into(),
+            Act::Retry => "it has no outcome yet".into(),
         }
-        match self.scheduler.handle_retry(self.now(), index) {
-            true => Ok(()),
-            false => Err("it has no outcome yet".into()),
+    }
+
+    /// What is recorded for a job and comes about when its host can be asked.
+    fn put_off(&self, act: Act, index: u32) -> String {
+        let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
+        let what = match act {
+            Act::Kill => "it is ended",
+            Act::Pause => "it is stopped",
+            Act::Resume | Act::Retry => "it goes on",
+        };
+        if self.acts_alone {
+            format!("host {host} can't be reached: {what} as soon as a manager reaches it")
+        } else {
+            format!("host {host} can't be asked now: {what} as soon as it can")
         }
     }
 
     /// True when the host that a job was given to can be asked now.
-    pub(in crate::manager) fn host_answers(&self, index: u32) -> bool {
-        let state = self.host_of(index).and_then(|host| self.scheduler.host_state(host));
-        matches!(state, Some(State::Free | State::Busy))
+    fn host_answers(&self, index: u32) -> bool {
+        self.host_of(index).is_some_and(|host| self.answers(host))
     }
 
-    /// True when a job's host does not answer and still may.
-    pub(in crate::manager) fn host_is_awaited(&self, index: u32) -> bool {
-        let busy = self.jobs.all().get(index as usize).is_some_and(|job| job.state == State::Busy);
-        let state = self.host_of(index).and_then(|host| self.scheduler.host_state(host));
-        busy && state == Some(State::Unknown)
+    fn answers(&self, host: HostIx) -> bool {
+        matches!(self.scheduler.host_state(host), Some(State::Free | State::Busy))
     }
 
     /// The host that a job was given to.
@@ -203,49 +213,66 @@ impl Engine {
         if gives_up {
             self.name_the_rest(acting);
         }
-        acting.awaited.is_empty() && acting.told.is_empty()
+        let come_about = acting.awaited.is_empty() && acting.told.is_empty();
+        if come_about {
+            for echo in std::mem::take(&mut acting.echoes) {
+                self.echoes.remove(&echo);
+            }
+        }
+        come_about
     }
 
-    /// Asks the hosts of jobs that were told something for an echo, and takes
-    /// those jobs as done whose host has sent it.
+    /// Asks the hosts of jobs that were told something for an echo, as soon as
+    /// they answer, and takes those jobs as done whose host has sent it.
     fn await_echoes(&mut self, acting: &mut Acting) {
-        if acting.told.is_empty() {
-            return;
+        let hosts: BTreeSet<HostIx> =
+            acting.told.iter().filter_map(|index| self.host_of(*index)).collect();
+        let silent: BTreeSet<HostIx> =
+            hosts.into_iter().filter(|host| !self.has_echoed(acting, *host)).collect();
+        for index in std::mem::take(&mut acting.told) {
+            let over = self.jobs[index].state != State::Busy;
+            if over || self.host_of(index).is_none_or(|host| !silent.contains(&host)) {
+                acting.answer.ok.push(index);
+            } else {
+                acting.told.insert(index);
+            }
         }
-        let echoes = acting.echoes.get_or_insert_with(|| {
-            let hosts: BTreeSet<HostIx> =
-                acting.told.iter().filter_map(|index| self.host_of(*index)).collect();
-            let asked: BTreeSet<(HostIx, u32)> =
-                hosts.into_iter().map(|host| (host, self.network.ask_echo(host))).collect();
-            self.echoes.extend(&asked);
-            asked
-        });
-        echoes.retain(|echo| self.echoes.contains(echo));
-        let silent: BTreeSet<HostIx> = echoes.iter().map(|(host, _)| *host).collect();
-        let heard = |index: &u32| self.host_of(*index).is_none_or(|host| !silent.contains(&host));
-        let (heard, left): (BTreeSet<u32>, _) =
-            std::mem::take(&mut acting.told).into_iter().partition(heard);
-        acting.told = left;
-        acting.answer.ok.extend(heard);
+    }
+
+    /// True once a host has heard what it was told; asks it if it wasn't asked
+    /// over its present link.
+    fn has_echoed(&mut self, acting: &mut Acting, host: HostIx) -> bool {
+        let asked = acting.echoes.get(&host).map(|request| (host, *request));
+        match asked.and_then(|echo| self.echoes.get(&echo)) {
+            Some(sent) => *sent,
+            None => {
+                if self.answers(host) {
+                    let request = self.network.ask_echo(host);
+                    self.echoes.insert((host, request), false);
+                    acting.echoes.insert(host, request);
+                }
+                false
+            }
+        }
     }
 
     /// Those that are not gone, with the reason so far as it is known.
-    pub(in crate::manager) fn name_the_rest(&mut self, acting: &mut Acting) {
+    fn name_the_rest(&self, acting: &mut Acting) {
         for index in std::mem::take(&mut acting.awaited) {
             let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
             let why = match self.host_answers(index) {
                 true => format!("host {host} has not ended it yet"),
-                false if self.acts_alone => format!("host {host} can't be reached: it may run on"),
-                false => format!("host {host} can't be asked now: it is ended as soon as it can"),
+                false => self.put_off(acting.act, index),
             };
             acting.answer.refuse(index, why);
         }
         for index in std::mem::take(&mut acting.told) {
             let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
-            acting.answer.refuse(index, format!("host {host} has not said that it has heard it"));
-        }
-        for echo in acting.echoes.take().into_iter().flatten() {
-            self.echoes.remove(&echo);
+            let why = match self.host_answers(index) {
+                true => format!("host {host} has not said that it has heard it"),
+                false => self.put_off(acting.act, index),
+            };
+            acting.answer.refuse(index, why);
         }
     }
 
