@@ -153,6 +153,48 @@ pub enum EventKind {
         /// Its last attempt.
         key: Key,
     },
+    /// An attempt has succeeded; its job is done when its outputs are here.
+    JobCollecting {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+    },
+    /// A job's outputs are here, each with the hash it has there.
+    JobCollected {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+        /// Files among them.
+        files: u64,
+        /// Bytes in all.
+        bytes: u64,
+    },
+    /// A job's outputs can't be had: its attempt does not count.
+    JobNotCollected {
+        /// The attempt.
+        key: Key,
+        /// The host.
+        host: HostLabel,
+        /// Why, in one line.
+        reason: String,
+        /// Whose fault it is.
+        scope: Scope,
+    },
+    /// A large file is on its way to a host, or from it.
+    Transfer {
+        /// The host.
+        host: HostLabel,
+        /// Where to.
+        direction: Direction,
+        /// The file: a path here, or below the job directory there.
+        file: String,
+        /// Bytes that have arrived.
+        bytes: u64,
+        /// Its length, bytes.
+        size: u64,
+    },
     /// A job is held: it is not started, or what runs of it is stopped (`gjob pause`).
     JobPaused {
         /// Its last attempt.
@@ -205,6 +247,9 @@ impl EventKind {
             | EventKind::JobLost { key, .. }
             | EventKind::JobAbandoned { key, .. }
             | EventKind::JobSuperseded { key, .. }
+            | EventKind::JobCollecting { key, .. }
+            | EventKind::JobCollected { key, .. }
+            | EventKind::JobNotCollected { key, .. }
             | EventKind::JobKillAsked { key }
             | EventKind::JobPaused { key }
             | EventKind::JobResumed { key }
@@ -217,6 +262,7 @@ impl EventKind {
             | EventKind::HostError { .. }
             | EventKind::HostPaused { .. }
             | EventKind::HostProbed { .. }
+            | EventKind::Transfer { .. }
             | EventKind::RunEnded { .. } => None,
         }
     }
@@ -232,6 +278,10 @@ impl EventKind {
             | EventKind::HostProbed { host }
             | EventKind::JobAbandoned { host, .. }
             | EventKind::JobSuperseded { host, .. }
+            | EventKind::JobCollecting { host, .. }
+            | EventKind::JobCollected { host, .. }
+            | EventKind::JobNotCollected { host, .. }
+            | EventKind::Transfer { host, .. }
             | EventKind::JobAssigned { host, .. }
             | EventKind::JobStarted { host, .. }
             | EventKind::JobFinished { host, .. }
@@ -247,6 +297,16 @@ impl EventKind {
             | EventKind::RunEnded { .. } => None,
         }
     }
+}
+
+/// Which way a file goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// From here to the host.
+    In,
+    /// From the host to here.
+    Out,
 }
 
 /// Why a manager stopped.

@@ -20,6 +20,7 @@
 //! report about an attempt that is not in flight changes nothing.
 
 mod action;
+mod collect;
 mod command;
 mod host;
 mod job;
@@ -33,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use action::{Action, HostIx};
+pub use collect::Collected;
 pub use job::{JobInit, JobStart};
 pub use lost::OnLost;
 
@@ -171,6 +173,7 @@ impl Scheduler {
             JobState::Assigned { host, .. }
             | JobState::Running { host }
             | JobState::Withdrawing { host } => self.hosts[host.at()].take(index),
+            JobState::Collecting { host, .. } => self.hosts[host.at()].keep_outputs(index),
             JobState::Held | JobState::Ended(_) => {}
         }
         *self.tally.slot(job.state.public()) += 1;
@@ -187,7 +190,7 @@ impl Scheduler {
     #[must_use]
     pub fn job_state(&self, index: u32) -> Option<State> {
         let job = self.jobs.get(index as usize)?;
-        let host = job.state.host().map(|host| &self.hosts[host.at()].status);
+        let host = job.state.needs().map(|host| &self.hosts[host.at()].status);
         match (job.state.public(), host) {
             (State::Busy, Some(Status::Unknown | Status::Error)) => Some(State::Unknown),
             (state, _) => Some(state),
@@ -256,6 +259,7 @@ impl Scheduler {
         for index in again {
             self.send_again(host, index);
         }
+        self.collect_again(host);
         self.refresh_room(host);
         self.settle(now);
     }
@@ -273,7 +277,11 @@ impl Scheduler {
             JobState::Running { .. } if paused => self.out.push_back(Action::Pause { host, key }),
             JobState::Running { .. } if resumed => self.out.push_back(Action::Resume { host, key }),
             JobState::Running { .. } => {}
-            JobState::Waiting | JobState::Delayed | JobState::Held | JobState::Ended(_) => {}
+            JobState::Waiting
+            | JobState::Delayed
+            | JobState::Held
+            | JobState::Collecting { .. }
+            | JobState::Ended(_) => {}
         }
         if kill {
             self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
@@ -337,14 +345,26 @@ impl Scheduler {
     fn set_job_state(&mut self, index: u32, state: JobState) {
         let job = &mut self.jobs[index as usize];
         let (before, after) = (job.state.public(), state.public());
-        let old_host = job.state.host();
-        let new_host = state.host();
-        job.state = state;
+        let (old_host, new_host) = (job.state.host(), state.host());
+        let before_that = std::mem::replace(&mut job.state, state);
         *self.tally.slot(before) -= 1;
         *self.tally.slot(after) += 1;
         if let (Some(host), None) = (old_host, new_host) {
             self.hosts[host.at()].release(index);
             self.refresh_room(host);
+        }
+        if let JobState::Collecting { host, .. } = before_that {
+            self.hosts[host.at()].let_outputs_go(index);
+        }
+        if let JobState::Collecting { host, .. } = state {
+            self.hosts[host.at()].keep_outputs(index);
+        }
+    }
+
+    /// A job does not wait any more, if it did.
+    fn forget_waiting(&mut self, index: u32) {
+        if matches!(self.jobs[index as usize].state, JobState::Waiting | JobState::Delayed) {
+            self.waiting.forget(index);
         }
     }
 
@@ -357,9 +377,7 @@ impl Scheduler {
     /// Gives a job its outcome, the one that counts, from this attempt.
     fn end_job_by(&mut self, key: Key, state: State, reason: Option<String>) {
         self.end_rivals(key);
-        if matches!(self.jobs[key.index as usize].state, JobState::Waiting | JobState::Delayed) {
-            self.waiting.forget(key.index);
-        }
+        self.forget_waiting(key.index);
         self.set_job_state(key.index, JobState::Ended(state));
         self.emit(EventKind::JobEnded { key, state, reason });
     }

@@ -167,6 +167,41 @@ fn jobs_of_crashed_hosts_are_done_again_and_never_at_once() {
 }
 
 #[test]
+fn jobs_are_done_when_their_outputs_are_here() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        failing: 6,
+        retries: 1,
+        outputs: true,
+        link_breaks: 12,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    assert!(seen.restarts > 0 || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn outputs_on_lost_hosts_are_made_again_elsewhere() {
+    let seen = run_all(|seed| Plan {
+        longest: 3000,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        outputs: true,
+        link_breaks: 4,
+        long_cuts: 4,
+        manager_deaths: 2,
+        ..Plan::default()
+    });
+    assert!(seen.outputs_given_up > 0 || !is_thorough(), "{seen:?}");
+}
+
+#[test]
 fn jobs_that_were_held_go_on_whoever_heard_of_it() {
     let seen = run_all(|seed| Plan {
         longest: 1500,

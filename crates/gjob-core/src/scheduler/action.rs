@@ -59,6 +59,20 @@ pub enum Action {
         /// What its exit record is to say.
         cause: Cause,
     },
+    /// Bring a job's outputs here. Saying it again changes nothing.
+    Collect {
+        /// Where they are.
+        host: HostIx,
+        /// The attempt that wrote them.
+        key: Key,
+    },
+    /// Don't go on to bring a job's outputs here.
+    ForgetOutputs {
+        /// Where they are.
+        host: HostIx,
+        /// The attempt that wrote them.
+        key: Key,
+    },
     /// The run is over; nothing comes behind this.
     Stop(RunEnd),
 }

@@ -24,6 +24,11 @@ impl Scheduler {
             JobState::Waiting | JobState::Delayed | JobState::Held => {
                 self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
             }
+            JobState::Collecting { host, attempt } => {
+                let key = Key::new(index, attempt);
+                self.out.push_back(Action::ForgetOutputs { host, key });
+                self.end_job_by(key, State::Error, Some(Cause::Killed.to_string()));
+            }
             JobState::Assigned { host, .. }
             | JobState::Running { host }
             | JobState::Withdrawing { host } => {
@@ -51,7 +56,7 @@ impl Scheduler {
     pub fn handle_pause(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         let job = &mut self.jobs[index as usize];
-        if job.paused || job.kill || matches!(job.state, JobState::Ended(_)) {
+        if job.paused || job.kill || job.state.is_settled() {
             return false;
         }
         (job.paused, job.resumed) = (true, false);
@@ -67,7 +72,7 @@ impl Scheduler {
             // Stopped as soon as it is known to run.
             JobState::Running { .. } | JobState::Assigned { .. } | JobState::Withdrawing { .. } => {
             }
-            JobState::Held | JobState::Ended(_) => {}
+            JobState::Held | JobState::Collecting { .. } | JobState::Ended(_) => {}
         }
         true
     }
@@ -92,6 +97,7 @@ impl Scheduler {
             | JobState::Withdrawing { .. }
             | JobState::Waiting
             | JobState::Delayed
+            | JobState::Collecting { .. }
             | JobState::Ended(_) => {}
         }
         true

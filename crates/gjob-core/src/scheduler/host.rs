@@ -31,6 +31,8 @@ pub(super) struct Host {
     pub(super) strays: BTreeSet<Key>,
     /// Jobs it was given that have no outcome, by index.
     in_flight: BTreeSet<u32>,
+    /// Jobs that have succeeded here and whose outputs are waited for, by index.
+    collecting: BTreeSet<u32>,
     /// Smoothed length of its jobs, seconds.
     mean_length: Option<f64>,
 }
@@ -62,6 +64,7 @@ impl Host {
             failing: (0, 0),
             strays: BTreeSet::new(),
             in_flight: BTreeSet::new(),
+            collecting: BTreeSet::new(),
             mean_length: None,
         }
     }
@@ -76,6 +79,23 @@ impl Host {
 
     pub(super) fn in_flight(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.in_flight.iter().copied()
+    }
+
+    pub(super) fn keep_outputs(&mut self, index: u32) {
+        self.collecting.insert(index);
+    }
+
+    pub(super) fn let_outputs_go(&mut self, index: u32) {
+        self.collecting.remove(&index);
+    }
+
+    pub(super) fn collecting(&self) -> impl Iterator<Item = u32> + '_ {
+        self.collecting.iter().copied()
+    }
+
+    /// Jobs that can't end without it.
+    pub(super) fn needed_by(&self) -> u32 {
+        (self.in_flight.len() + self.collecting.len()) as u32
     }
 
     pub(super) fn load(&self) -> u32 {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::HostIx;
 use crate::event::EventKind;
+use crate::record::Scope;
+use crate::spec::JobSpec;
 use crate::state::State;
 
 /// A job as the scheduler is given it.
@@ -24,6 +26,8 @@ pub struct JobInit {
     pub resumed: bool,
     /// True when a user wants its attempt ended.
     pub kill: bool,
+    /// True when it is done only once its outputs are here.
+    pub collects: bool,
 }
 
 impl JobInit {
@@ -38,7 +42,15 @@ impl JobInit {
             paused: false,
             resumed: false,
             kill: false,
+            collects: false,
         }
+    }
+
+    /// A new job of this specification.
+    #[must_use]
+    pub fn of(spec: &JobSpec) -> Self {
+        let collects = !spec.outputs.is_empty();
+        JobInit { collects, ..JobInit::new(spec.retries.unwrap_or(0)) }
     }
 
     /// Carries an event about this job over to where it stands: what a store
@@ -57,7 +69,7 @@ impl JobInit {
             }
             EventKind::JobFinished { finish, .. } => {
                 let own_failure = finish.is_own_failure();
-                self.failures += u32::from(own_failure && !self.is_ended());
+                self.failures += u32::from(own_failure && !self.is_settled());
                 if current && self.is_in_flight() {
                     self.start = JobStart::Waiting;
                 }
@@ -73,6 +85,14 @@ impl JobInit {
             EventKind::JobEnded { key, state, .. } => {
                 self.attempt = self.attempt.max(key.attempt);
                 self.start = JobStart::Ended(*state);
+            }
+            EventKind::JobCollecting { key, .. } => {
+                let collecting = |host| JobStart::Collecting(host, key.attempt);
+                self.start = host.map_or(JobStart::Waiting, collecting);
+            }
+            EventKind::JobNotCollected { scope, .. } => {
+                self.failures += u32::from(*scope == Scope::Job);
+                self.start = JobStart::Waiting;
             }
             EventKind::JobReopened { .. } => {
                 (self.failures, self.paused, self.kill) = (0, false, false);
@@ -90,11 +110,13 @@ impl JobInit {
             | EventKind::JobWithdrawn { .. }
             | EventKind::JobAbandoned { .. }
             | EventKind::JobSuperseded { .. }
+            | EventKind::JobCollected { .. }
             | EventKind::JobLost { .. }
             | EventKind::HostPaused { .. }
             | EventKind::HostProbed { .. }
             | EventKind::RunBegan { .. }
             | EventKind::HostUp { .. }
+            | EventKind::Transfer { .. }
             | EventKind::HostUnknown { .. }
             | EventKind::HostError { .. }
             | EventKind::RunEnded { .. } => {}
@@ -105,8 +127,9 @@ impl JobInit {
         matches!(self.start, JobStart::Assigned(_) | JobStart::Running(_))
     }
 
-    fn is_ended(&self) -> bool {
-        matches!(self.start, JobStart::Ended(_))
+    /// True when no attempt changes it any more.
+    fn is_settled(&self) -> bool {
+        matches!(self.start, JobStart::Collecting(..) | JobStart::Ended(_))
     }
 }
 
@@ -119,6 +142,9 @@ pub enum JobStart {
     Assigned(HostIx),
     /// Its last attempt was started by this host.
     Running(HostIx),
+    /// An attempt of this number has succeeded on this host, and its outputs
+    /// are not here yet.
+    Collecting(HostIx, u32),
     /// It has its outcome: `done`, `error` or `unknown`.
     Ended(State),
 }
@@ -140,6 +166,8 @@ pub(super) struct Job {
     pub(super) paused: bool,
     /// It was held and let go on while this attempt ran.
     pub(super) resumed: bool,
+    /// It is done only once its outputs are here.
+    pub(super) collects: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +184,8 @@ pub(super) enum JobState {
     Withdrawing { host: HostIx },
     /// Begun.
     Running { host: HostIx },
+    /// Has succeeded; its outputs are waited for.
+    Collecting { host: HostIx, attempt: u32 },
     /// Has its outcome.
     Ended(State),
 }
@@ -167,6 +197,7 @@ impl Job {
             JobStart::Waiting => JobState::Waiting,
             JobStart::Assigned(host) => JobState::Assigned { host, since: Duration::ZERO },
             JobStart::Running(host) => JobState::Running { host },
+            JobStart::Collecting(host, attempt) => JobState::Collecting { host, attempt },
             JobStart::Ended(state) => JobState::Ended(state),
         };
         Job {
@@ -179,18 +210,44 @@ impl Job {
             kill: init.kill,
             paused: init.paused,
             resumed: init.resumed,
+            collects: init.collects,
         }
     }
 }
 
 impl JobState {
+    /// True when no attempt changes it any more.
+    pub(super) fn is_settled(self) -> bool {
+        match self {
+            JobState::Collecting { .. } | JobState::Ended(_) => true,
+            JobState::Waiting
+            | JobState::Delayed
+            | JobState::Held
+            | JobState::Assigned { .. }
+            | JobState::Withdrawing { .. }
+            | JobState::Running { .. } => false,
+        }
+    }
+
+    /// The host without which the job can't end.
+    pub(super) fn needs(self) -> Option<HostIx> {
+        match self {
+            JobState::Collecting { host, .. } => Some(host),
+            other => other.host(),
+        }
+    }
+
     /// The host that has the job.
     pub(super) fn host(self) -> Option<HostIx> {
         match self {
             JobState::Assigned { host, .. }
             | JobState::Withdrawing { host }
             | JobState::Running { host } => Some(host),
-            JobState::Waiting | JobState::Delayed | JobState::Held | JobState::Ended(_) => None,
+            JobState::Waiting
+            | JobState::Delayed
+            | JobState::Held
+            | JobState::Collecting { .. }
+            | JobState::Ended(_) => None,
         }
     }
 
@@ -198,9 +255,10 @@ impl JobState {
     pub(super) fn public(self) -> State {
         match self {
             JobState::Waiting | JobState::Delayed | JobState::Held => State::Free,
-            JobState::Assigned { .. } | JobState::Withdrawing { .. } | JobState::Running { .. } => {
-                State::Busy
-            }
+            JobState::Assigned { .. }
+            | JobState::Withdrawing { .. }
+            | JobState::Running { .. }
+            | JobState::Collecting { .. } => State::Busy,
             JobState::Ended(state) => state,
         }
     }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::Scheduler;
 use super::action::{Action, HostIx};
 use super::host::Status;
-use super::job::JobState;
 use super::stop::Mode;
 use crate::event::EventKind;
 use crate::id::Key;
@@ -49,7 +48,7 @@ impl Scheduler {
     pub(super) fn lose_hosts(&mut self, now: Duration) {
         while let Some((due, host)) = self.losses.first().copied().filter(|(due, _)| *due <= now) {
             self.losses.remove(&(due, host));
-            if self.hosts[host.at()].load() == 0 {
+            if self.hosts[host.at()].needed_by() == 0 {
                 continue;
             }
             if self.nobody_up() {
@@ -60,6 +59,7 @@ impl Scheduler {
             for index in in_flight {
                 self.abandon(host, index);
             }
+            self.give_up_outputs(now, host);
         }
     }
 
@@ -114,7 +114,7 @@ impl Scheduler {
     pub(super) fn settle_strays(&mut self, host: HostIx) {
         let strays: Vec<Key> = self.hosts[host.at()].strays.iter().copied().collect();
         for key in strays {
-            let ended = matches!(self.jobs[key.index as usize].state, JobState::Ended(_));
+            let ended = self.jobs[key.index as usize].state.is_settled();
             self.out.push_back(if ended {
                 Action::Kill { host, key, cause: Cause::Superseded }
             } else {
@@ -168,10 +168,10 @@ impl Scheduler {
         let (success, own_failure) = (finish.is_success(), finish.is_own_failure());
         let reason = super::report::describe(&finish);
         self.emit(EventKind::JobFinished { host: label.clone(), finish });
-        if matches!(self.jobs[key.index as usize].state, JobState::Ended(_)) {
+        if self.jobs[key.index as usize].state.is_settled() {
             self.emit(EventKind::JobSuperseded { key, host: label });
         } else if success {
-            self.end_job_by(key, State::Done, reason);
+            self.succeeded(host, key, reason);
         } else if own_failure {
             let job = &mut self.jobs[key.index as usize];
             job.failures += 1;

@@ -219,6 +219,7 @@ impl Scheduler {
             | JobState::Held
             | JobState::Withdrawing { .. }
             | JobState::Running { .. }
+            | JobState::Collecting { .. }
             | JobState::Ended(_) => false,
         };
         let chosen: Vec<u32> = self.hosts[host.at()]
@@ -273,6 +274,7 @@ impl Scheduler {
             | JobState::Held
             | JobState::Withdrawing { .. }
             | JobState::Running { .. }
+            | JobState::Collecting { .. }
             | JobState::Ended(_) => None,
         };
         let hosts = self.room.overfull.iter().flat_map(|ix| self.hosts[ix.at()].in_flight());

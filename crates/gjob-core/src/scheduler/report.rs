@@ -115,8 +115,7 @@ impl Scheduler {
                 self.fail_by_host(key.index, &cut_off.unwrap_or_default());
             }
             None if success => {
-                self.note_success(host);
-                self.end_job(key.index, State::Done, reason);
+                self.succeeded(host, key, reason);
             }
             None | Some(Cause::Timeout) => {
                 self.failed(now, host, key, reason);
@@ -126,12 +125,12 @@ impl Scheduler {
     }
 
     /// The job's own failure: another attempt if it has one left.
-    fn failed(&mut self, now: Duration, host: HostIx, key: Key, reason: Option<String>) {
+    pub(super) fn failed(&mut self, now: Duration, host: HostIx, key: Key, reason: Option<String>) {
         let job = &mut self.jobs[key.index as usize];
         job.failures += 1;
         job.avoid = Some(host);
         if job.kill || job.failures > job.retries {
-            self.end_job(key.index, State::Error, reason);
+            self.end_job_by(key, State::Error, reason);
             return;
         }
         if job.paused {
@@ -143,7 +142,7 @@ impl Scheduler {
         self.waiting.push_delayed(key.index, now + delay);
     }
 
-    fn note_success(&mut self, ix: HostIx) {
+    pub(super) fn note_success(&mut self, ix: HostIx) {
         self.successes += 1;
         let host = &mut self.hosts[ix.at()];
         host.successes += 1;
@@ -155,7 +154,7 @@ impl Scheduler {
     }
 
     /// A host that fails one job after the other while others don't is paused.
-    fn note_failure(&mut self, now: Duration, ix: HostIx) {
+    pub(super) fn note_failure(&mut self, now: Duration, ix: HostIx) {
         let elsewhere = self.successes - self.hosts[ix.at()].successes;
         let host = &mut self.hosts[ix.at()];
         if host.failing.0 == 0 {

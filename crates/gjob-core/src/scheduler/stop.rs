@@ -137,7 +137,7 @@ impl Scheduler {
         let all_out = self.hosts.iter().all(|host| out(&host));
         if self.tally.free == 0 && self.losses.is_empty() {
             // What is left lies with hosts that nobody can ask.
-            let stuck: u32 = self.hosts.iter().filter(out).map(super::Host::load).sum();
+            let stuck: u32 = self.hosts.iter().filter(out).map(super::Host::needed_by).sum();
             if stuck == self.tally.left() {
                 return Some(RunEnd::NoHosts);
             }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use gjob_core::event::{EventKind, RunEnd};
 use gjob_core::record::Loss;
-use gjob_core::scheduler::{Action, Config, HostIx, JobInit, JobStart, OnLost, Scheduler};
+use gjob_core::scheduler::{
+    Action, Collected, Config, HostIx, JobInit, JobStart, OnLost, Scheduler,
+};
 use gjob_core::{Cause, Ending, Finish, Key, Record, State, Timestamp};
 
 /// What is simulated.
@@ -37,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) pauses: u32,
     /// The last so many jobs run until a user ends them.
     pub(crate) endless: u32,
+    /// Jobs have outputs.
+    pub(crate) outputs: bool,
 }
 
 /// Something that happens at a point in virtual time.
@@ -79,6 +83,12 @@ enum Happening {
     },
     JobEnds {
         host: u32,
+        key: Key,
+    },
+    /// Outputs are here, if the link they come over still stands.
+    Outputs {
+        host: u32,
+        connection: u32,
         key: Key,
     },
     Timer,
@@ -127,6 +137,7 @@ pub(crate) struct Seen {
     pub(crate) resumed_unheard: u32,
     /// The same of jobs that were to be ended.
     pub(crate) killed_unheard: u32,
+    pub(crate) outputs_given_up: u32,
 }
 
 impl std::ops::AddAssign for Seen {
@@ -140,6 +151,7 @@ impl std::ops::AddAssign for Seen {
         self.killed += more.killed;
         self.resumed_unheard += more.resumed_unheard;
         self.killed_unheard += more.killed_unheard;
+        self.outputs_given_up += more.outputs_given_up;
     }
 }
 
@@ -163,6 +175,8 @@ pub(crate) struct Simulation {
     overlapped: bool,
     /// Attempts that are not waited for any more, and have not reported.
     strays: BTreeSet<(HostIx, Key)>,
+    /// Attempts whose outputs have been committed.
+    collected: BTreeSet<Key>,
     stopped: Option<RunEnd>,
     interrupted: bool,
 }
@@ -178,12 +192,15 @@ impl Simulation {
             hosts: (0..plan.hosts).map(|_| SimHost::default()).collect(),
             scheduler: None,
             began: 0,
-            store: (0..plan.jobs).map(|_| JobInit::new(plan.retries)).collect(),
+            store: (0..plan.jobs)
+                .map(|_| JobInit { collects: plan.outputs, ..JobInit::new(plan.retries) })
+                .collect(),
             ended: vec![None; plan.jobs as usize],
             runs: BTreeMap::new(),
             alive: BTreeMap::new(),
             overlapped: false,
             strays: BTreeSet::new(),
+            collected: BTreeSet::new(),
             stopped: None,
             interrupted: false,
             plan,
@@ -301,6 +318,7 @@ impl Simulation {
             }
             Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
             Happening::JobEnds { host, key } => self.job_is_through(host, key),
+            Happening::Outputs { host, connection, key } => self.outputs(host, connection, key),
             Happening::Timer => {
                 self.input(|scheduler, now| scheduler.handle_timeout(now));
             }
@@ -360,7 +378,9 @@ impl Simulation {
     /// True when a job's host can't be told anything now.
     fn is_away(&self, index: u32) -> bool {
         match self.store[index as usize].start {
-            JobStart::Assigned(host) | JobStart::Running(host) => !self.hosts[host.at()].up,
+            JobStart::Assigned(host) | JobStart::Running(host) | JobStart::Collecting(host, _) => {
+                !self.hosts[host.at()].up
+            }
             JobStart::Waiting | JobStart::Ended(_) => false,
         }
     }
@@ -476,6 +496,8 @@ impl Simulation {
         let (host, message) = match action {
             Action::Emit(event) => return self.commit(&event),
             Action::Stop(end) => return self.stop(end),
+            Action::Collect { host, key } => return self.collect(host, key),
+            Action::ForgetOutputs { .. } => return,
             Action::Launch { host, key } => (host, Message::Launch(key)),
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
             Action::Pause { host, key } => (host, Message::Pause(key)),
@@ -495,6 +517,21 @@ impl Simulation {
         }
     }
 
+    fn collect(&mut self, host: HostIx, key: Key) {
+        let connection = self.hosts[host.at()].connection;
+        self.soon(300, Happening::Outputs { host: host.0, connection, key });
+    }
+
+    fn outputs(&mut self, host: u32, connection: u32, key: Key) {
+        let target = &self.hosts[host as usize];
+        if target.up && target.connection == connection {
+            let files = Collected { files: 1, bytes: 1 };
+            self.input(|scheduler, now| {
+                scheduler.handle_outputs(now, HostIx(host), key, Ok(files));
+            });
+        }
+    }
+
     fn stop(&mut self, end: RunEnd) {
         self.stopped = Some(end);
         if end == RunEnd::Interrupted {
@@ -510,7 +547,12 @@ impl Simulation {
         let before = self.store[key.index as usize].start;
         self.store[key.index as usize].apply(event, host);
         self.note_strays(event, key, before);
+        if let EventKind::JobCollected { key, .. } = event {
+            assert!(self.collected.insert(*key), "the outputs of {key} came twice");
+        }
         if let EventKind::JobEnded { state, .. } = event {
+            let has_outputs = self.collected.contains(&key);
+            assert_eq!(has_outputs, self.plan.outputs && *state == State::Done, "{key}");
             let before = self.ended[key.index as usize].replace(*state);
             assert_eq!(before, None, "job {} has two outcomes", key.index);
         }
@@ -525,11 +567,15 @@ impl Simulation {
             EventKind::JobSuperseded { .. } => seen.superseded += 1,
             EventKind::JobLost { .. } => seen.lost += 1,
             EventKind::JobWithdrawn { .. } => seen.withdrawn += 1,
+            EventKind::JobNotCollected { .. } => seen.outputs_given_up += 1,
             _ => {}
         }
         match (event, before) {
             (EventKind::JobAbandoned { .. }, _) => self.strays.extend(host.map(|host| (host, key))),
-            (EventKind::JobEnded { .. }, JobStart::Assigned(host) | JobStart::Running(host)) => {
+            (
+                EventKind::JobEnded { .. } | EventKind::JobCollecting { .. },
+                JobStart::Assigned(host) | JobStart::Running(host),
+            ) => {
                 let attempt = self.store[key.index as usize].attempt;
                 if attempt != key.attempt {
                     self.seen.won_late += 1;

@@ -76,7 +76,6 @@ pub(crate) fn lives() -> Vec<EventKind> {
             id: None,
             reason: "slot died".into(),
             survivors: Vec::new(),
-            survivors: Vec::new(),
         },
         end(key(4, 1), State::Unknown),
         // 5: ended by an interrupt, waiting again
@@ -140,6 +139,7 @@ pub(crate) fn lives() -> Vec<EventKind> {
         },
         assign(key(14, 2)),
         EventKind::JobLost {
+            survivors: Vec::new(),
             key: key(14, 2),
             host: host(1),
             id: Some("x/2026-11-22-9".parse().unwrap()),
