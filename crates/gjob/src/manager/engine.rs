@@ -74,7 +74,7 @@ impl Engine {
         let json = serde_json::to_string(settings)?;
         let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
         let jobs = JobTable::new(specs);
-        let inits = jobs.all().iter().map(|job| JobInit::new(job.spec.retries.unwrap_or(0)));
+        let inits = jobs.all().iter().map(|job| JobInit::of(&job.spec));
         let scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
         let mut engine = Engine::begin(dir, store, scheduler, network, jobs, false);
         engine.open(inputs)?;
@@ -119,11 +119,8 @@ impl Engine {
         let settings: RunSettings = serde_json::from_str(&store.run()?.settings)?;
         let rows = store.jobs()?;
         let specs = store.specs()?;
-        let inits: Vec<JobInit> = rows
-            .iter()
-            .zip(&specs)
-            .map(|(row, spec)| row.to_init(spec.retries.unwrap_or(0)))
-            .collect();
+        let inits: Vec<JobInit> =
+            rows.iter().zip(&specs).map(|(row, spec)| row.to_init(spec)).collect();
         let jobs = JobTable::restore(rows, specs, &labels);
         let mut scheduler = Scheduler::new(settings.scheduler(), labels, inits);
         for (host, key) in store.strays()? {
@@ -384,6 +381,7 @@ impl Engine {
             Action::Pause { host, key } => self.network.pause(host, key),
             Action::Resume { host, key } => self.network.resume(host, key),
             Action::Kill { host, key, cause } => self.network.kill(host, key, cause, GRACE),
+            Action::Collect { .. } | Action::ForgetOutputs { .. } => {}
             Action::Stop(end) => self.stopped = Some((end, Instant::now())),
         }
     }

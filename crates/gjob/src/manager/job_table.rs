@@ -100,11 +100,16 @@ impl JobTable {
                 job.id = job.id.take().or_else(|| id.clone());
                 job.state = State::Free;
             }
+            EventKind::JobCollecting { .. } => {
+                if let Some((host, finish)) = self.late.remove(&key) {
+                    take_late(job, key, host, finish);
+                }
+                job.state = State::Busy;
+            }
+            EventKind::JobNotCollected { .. } => job.state = State::Free,
             EventKind::JobEnded { state, reason, .. } => {
                 if let Some((host, finish)) = self.late.remove(&key) {
-                    (job.attempt, job.host) = (key.attempt, Some(host));
-                    job.id = Some(finish.id.clone());
-                    job.finish = Some(Box::new(finish));
+                    take_late(job, key, host, finish);
                 }
                 job.state = *state;
                 job.reason.clone_from(reason);
@@ -120,6 +125,8 @@ impl JobTable {
             | EventKind::JobAbandoned { .. }
             | EventKind::JobLost { .. }
             | EventKind::JobKillAsked { .. }
+            | EventKind::JobCollected { .. }
+            | EventKind::Transfer { .. }
             | EventKind::JobPaused { .. }
             | EventKind::JobResumed { .. }
             | EventKind::RunBegan { .. }
@@ -131,6 +138,13 @@ impl JobTable {
             | EventKind::RunEnded { .. } => {}
         }
     }
+}
+
+/// The attempt that counts is one that was not waited for any more.
+fn take_late(job: &mut Job, key: Key, host: HostLabel, finish: Finish) {
+    (job.attempt, job.host) = (key.attempt, Some(host));
+    job.id = Some(finish.id.clone());
+    job.finish = Some(Box::new(finish));
 }
 
 impl Index<u32> for JobTable {
@@ -164,9 +178,10 @@ mod tests {
     fn the_store_the_scheduler_and_the_table_make_the_same_of_every_event() {
         let (_temp, dir) = temp_run();
         let labels = [host(0), host(1)];
-        let mut store = Store::create(&dir, "{}", &labels, &specs(16), &Inputs::default()).unwrap();
-        let mut folded = vec![JobInit::new(3); 16];
-        let mut table = JobTable::new(specs(16));
+        let all = specs(20);
+        let mut store = Store::create(&dir, "{}", &labels, &all, &Inputs::default()).unwrap();
+        let mut folded: Vec<JobInit> = all.iter().map(|spec| JobInit::of(spec)).collect();
+        let mut table = JobTable::new(all.clone());
         for kind in lives() {
             if let Some(key) = kind.key() {
                 let at = kind.host().map(|label| HostIx(u32::from(label.as_str() == "h1")));
@@ -176,8 +191,8 @@ mod tests {
             let text = format!("after {kind:?}");
             store.commit(&[Event { at: now(), kind }], &[]).unwrap();
             let rows = store.jobs().unwrap();
-            let inits: Vec<JobInit> = rows.iter().map(|row| row.to_init(3)).collect();
-            inits.iter().zip(&folded).for_each(|(row, init)| assert_eq!(row, init, "{text}"));
+            let inits = rows.iter().zip(&all).map(|(row, spec)| row.to_init(spec));
+            inits.zip(&folded).for_each(|(row, init)| assert_eq!(row, *init, "{text}"));
             let restored = JobTable::restore(rows, store.specs().unwrap(), &labels);
             assert_eq!(told(restored.all()), told(table.all()), "{text}");
         }

@@ -2,6 +2,7 @@
 
 use gjob_core::event::EventKind;
 use gjob_core::outcome::name_survivors;
+use gjob_core::record::Scope;
 use gjob_core::{Ending, Event, HostLabel, JobId, Key, State, Timestamp};
 use rusqlite::{Connection, Transaction, params};
 
@@ -35,7 +36,9 @@ fn log(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
 fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
     let at = event.at.0 as i64;
     match &event.kind {
-        EventKind::RunBegan { .. } | EventKind::RunEnded { .. } => Ok(()),
+        EventKind::RunBegan { .. } | EventKind::RunEnded { .. } | EventKind::Transfer { .. } => {
+            Ok(())
+        }
         EventKind::HostUp { host, hostname, slots } => tx
             .prepare_cached(
                 "UPDATE hosts SET state = 'free', reason = NULL, hostname = ?2, slots = ?3
@@ -78,6 +81,11 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
             )?
             .execute(params![key.index, key.attempt])
             .map(drop),
+        EventKind::JobCollecting { key, .. } => collecting(tx, *key),
+        EventKind::JobCollected { .. } => Ok(()),
+        EventKind::JobNotCollected { key, reason, scope, .. } => {
+            not_collected(tx, *key, reason, *scope)
+        }
         EventKind::JobKillAsked { key } => tx
             .prepare_cached("UPDATE jobs SET kill = 1 WHERE idx = ?1")?
             .execute([key.index])
@@ -95,6 +103,34 @@ fn apply(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
             ended(tx, *key, *state, reason.as_deref(), at)
         }
     }
+}
+
+/// The attempt that is collected is the one the job's row shows.
+fn collecting(tx: &Transaction<'_>, key: Key) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "UPDATE jobs SET state = 'busy', collecting = 1, attempt = ?2,
+             (host, id, exit, signal, started, ended) =
+                 (SELECT host, id, exit, signal, started, ended FROM attempts
+                  WHERE idx = ?1 AND attempt = ?2)
+         WHERE idx = ?1",
+    )?
+    .execute(params![key.index, key.attempt])
+    .map(drop)
+}
+
+fn not_collected(
+    tx: &Transaction<'_>,
+    key: Key,
+    reason: &str,
+    scope: Scope,
+) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached("UPDATE attempts SET reason = ?3 WHERE idx = ?1 AND attempt = ?2")?
+        .execute(params![key.index, key.attempt, reason])?;
+    tx.prepare_cached(
+        "UPDATE jobs SET state = 'free', collecting = 0, failures = failures + ?2 WHERE idx = ?1",
+    )?
+    .execute(params![key.index, scope == Scope::Job])
+    .map(drop)
 }
 
 fn begun(
@@ -117,7 +153,7 @@ fn begun(
 fn paused(tx: &Transaction<'_>, key: Key, paused: bool) -> Result<(), rusqlite::Error> {
     tx.prepare_cached(
         "UPDATE jobs SET paused = ?2,
-             resumed = NOT ?2 AND state = 'busy' AND started IS NOT NULL
+             resumed = NOT ?2 AND state = 'busy' AND started IS NOT NULL AND NOT collecting
          WHERE idx = ?1",
     )?
     .execute(params![key.index, paused])
@@ -133,7 +169,7 @@ fn ended(
     at: i64,
 ) -> Result<(), rusqlite::Error> {
     tx.prepare_cached(
-        "UPDATE jobs SET state = ?3, reason = ?4, attempt = ?2,
+        "UPDATE jobs SET state = ?3, reason = ?4, attempt = ?2, collecting = 0,
              (host, id, exit, signal, started, ended) =
                  (SELECT host, id, exit, signal, started, ended FROM attempts
                   WHERE idx = ?1 AND attempt = ?2)
@@ -168,7 +204,7 @@ fn assigned(
     )?
     .execute(params![key.index, key.attempt, host.as_str(), at])?;
     tx.prepare_cached(
-        "UPDATE jobs SET state = 'busy', attempt = ?2, id = NULL, exit = NULL, signal = NULL,
+        "UPDATE jobs SET state = 'busy', collecting = 0, attempt = ?2, id = NULL, exit = NULL, signal = NULL,
              reason = NULL, started = NULL, ended = NULL, resumed = 0,
              host = (SELECT ix FROM hosts WHERE label = ?3)
          WHERE idx = ?1",
@@ -208,7 +244,7 @@ fn finished(tx: &Transaction<'_>, finish: &gjob_core::Finish) -> Result<(), rusq
     ])?;
     tx.prepare_cached(
         "UPDATE jobs SET failures = failures + ?2
-         WHERE idx = ?1 AND state IN ('free', 'busy')",
+         WHERE idx = ?1 AND state IN ('free', 'busy') AND NOT collecting",
     )?
     .execute(params![key.index, finish.is_own_failure()])?;
     tx.prepare_cached(

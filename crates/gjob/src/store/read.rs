@@ -50,6 +50,8 @@ pub struct JobRow {
     pub state: State,
     /// The attempt that counts, or the last one; 0 before the first.
     pub attempt: u32,
+    /// True while that attempt's outputs are on their way here.
+    pub collecting: bool,
     /// The last attempt there was; a later one may be less than that which counts.
     pub last_attempt: u32,
     /// True while a user holds it.
@@ -79,8 +81,11 @@ pub struct JobRow {
 impl JobRow {
     /// The row as a scheduler takes it over.
     #[must_use]
-    pub fn to_init(&self, retries: u32) -> JobInit {
+    pub fn to_init(&self, spec: &JobSpec) -> JobInit {
         let start = match (self.state, self.host, self.started) {
+            (State::Busy, Some(host), _) if self.collecting => {
+                JobStart::Collecting(HostIx(host), self.attempt)
+            }
             (State::Done | State::Error | State::Unknown, _, _) => JobStart::Ended(self.state),
             (State::Busy, Some(host), Some(_)) => JobStart::Running(HostIx(host)),
             (State::Busy, Some(host), None) => JobStart::Assigned(HostIx(host)),
@@ -88,12 +93,12 @@ impl JobRow {
         };
         let (attempt, failures) = (self.last_attempt, self.failures);
         let (paused, resumed, kill) = (self.paused, self.resumed, self.kill);
-        JobInit { retries, attempt, failures, start, paused, resumed, kill }
+        JobInit { attempt, failures, start, paused, resumed, kill, ..JobInit::of(spec) }
     }
 }
 
 const JOB_COLUMNS: &str =
-    "idx, name, state, attempt, failures, paused, resumed, kill, host, id, exit,
+    "idx, name, state, attempt, collecting, failures, paused, resumed, kill, host, id, exit,
     signal, reason, started, ended,
     (SELECT max(attempt) FROM attempts WHERE attempts.idx = jobs.idx) AS last_attempt";
 
@@ -203,6 +208,7 @@ fn job_row(row: &Row<'_>) -> Result<JobRow, rusqlite::Error> {
         name: row.get("name")?,
         state: parsed(row, "state")?,
         attempt: row.get("attempt")?,
+        collecting: row.get("collecting")?,
         failures: row.get("failures")?,
         last_attempt: row.get::<_, Option<u32>>("last_attempt")?.unwrap_or(0),
         paused: row.get("paused")?,

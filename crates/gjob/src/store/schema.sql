@@ -25,6 +25,7 @@ CREATE TABLE jobs (
     spec        TEXT NOT NULL,     -- JSON
     state       TEXT NOT NULL DEFAULT 'free',
     attempt     INTEGER NOT NULL DEFAULT 0,
+    collecting  INTEGER NOT NULL DEFAULT 0,  -- 1 while the attempt's outputs are on their way here
     failures    INTEGER NOT NULL DEFAULT 0,
     paused      INTEGER NOT NULL DEFAULT 0,
     resumed     INTEGER NOT NULL DEFAULT 0,  -- 1 when its attempt was paused and is to go on
@@ -46,6 +47,17 @@ CREATE TABLE inputs (
     mode        INTEGER NOT NULL,
     mtime_ns    INTEGER NOT NULL,
     ino         INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What is here of the jobs' outputs, below the run's output directory.
+CREATE TABLE outputs (
+    idx         INTEGER NOT NULL REFERENCES jobs(idx),
+    path        TEXT NOT NULL,     -- below the job's directory
+    attempt     INTEGER NOT NULL,
+    size        INTEGER NOT NULL,
+    mode        INTEGER NOT NULL,
+    hash        TEXT NOT NULL,     -- blake3, hexadecimal
+    PRIMARY KEY (idx, path)
 ) WITHOUT ROWID;
 
 CREATE TABLE attempts (

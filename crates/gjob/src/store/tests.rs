@@ -1,4 +1,5 @@
 use gjob_core::event::{EventKind, RunEnd};
+use gjob_core::record::Scope;
 use gjob_core::{Cause, Ending, Finish, Key, State};
 
 use super::*;
@@ -135,7 +136,7 @@ pub(crate) fn lives() -> Vec<EventKind> {
             key: key(14, 1),
             host: host(1),
             reason: "full".into(),
-            scope: gjob_core::record::Scope::Host,
+            scope: Scope::Host,
         },
         assign(key(14, 2)),
         EventKind::JobLost {
@@ -148,6 +149,41 @@ pub(crate) fn lives() -> Vec<EventKind> {
         end(key(14, 2), State::Unknown),
         // 15: held while it waits
         EventKind::JobPaused { key: key(15, 0) },
+        // 16: done with its outputs
+        assign(key(16, 1)),
+        start(key(16, 1)),
+        finish(key(16, 1), Ending::Exit(0), None),
+        EventKind::JobCollecting { key: key(16, 1), host: host(1) },
+        EventKind::JobCollected { key: key(16, 1), host: host(1), files: 2, bytes: 9 },
+        end(key(16, 1), State::Done),
+        // 17: without an output, and given out again
+        assign(key(17, 1)),
+        start(key(17, 1)),
+        finish(key(17, 1), Ending::Exit(0), None),
+        EventKind::JobCollecting { key: key(17, 1), host: host(1) },
+        EventKind::JobNotCollected {
+            key: key(17, 1),
+            host: host(1),
+            reason: "output \"x\" is missing".into(),
+            scope: Scope::Job,
+        },
+        assign(key(17, 2)),
+        // 18: given up at its host, which has its outputs first
+        assign(key(18, 1)),
+        start(key(18, 1)),
+        EventKind::JobAbandoned { key: key(18, 1), host: host(1), reason: "cut".into() },
+        EventKind::JobAssigned { key: key(18, 2), host: host(0) },
+        finish(key(18, 1), Ending::Exit(0), None),
+        EventKind::JobCollecting { key: key(18, 1), host: host(1) },
+        finish(key(18, 2), Ending::Exit(1), None),
+        EventKind::JobSuperseded { key: key(18, 2), host: host(0) },
+        // 19: held as it ended, and let go on
+        assign(key(19, 1)),
+        start(key(19, 1)),
+        EventKind::JobPaused { key: key(19, 1) },
+        finish(key(19, 1), Ending::Exit(0), None),
+        EventKind::JobCollecting { key: key(19, 1), host: host(1) },
+        EventKind::JobResumed { key: key(19, 1) },
         EventKind::RunEnded { end: RunEnd::Interrupted, done: 1, error: 0, unknown: 1, left: 6 },
     ]
 }
