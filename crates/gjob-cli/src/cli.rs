@@ -52,6 +52,13 @@ pub(crate) struct RunArgs {
     #[arg(short, long = "file", value_name = "FILE")]
     pub(crate) files: Vec<String>,
 
+    /// Place files as read-only links to one copy on the host, not as copies
+    #[arg(long)]
+    pub(crate) link_files: bool,
+
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+
     /// Run every job N times
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
     pub(crate) repeat: u32,
@@ -94,6 +101,31 @@ pub(crate) struct RunArgs {
     /// A command and the values it is run with: -- CMD {} ::: a b c
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Outputs")]
+pub(crate) struct OutputArgs {
+    /// Bring back what matches GLOB in the job's directory (*, ?, [a-z], **); a
+    /// job is done when that is here. May be given several times
+    #[arg(short, long = "output", value_name = "GLOB")]
+    pub(crate) output: Vec<String>,
+
+    /// Where outputs go, a directory per job [default: gjob-out/RUN]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+
+    /// Keep what jobs write to stdout and stderr there as well, as log and err
+    #[arg(long)]
+    pub(crate) results: bool,
+
+    /// Remove a job's directory on its host once it is done and its outputs are here
+    #[arg(long)]
+    pub(crate) cleanup: bool,
+
+    /// The most that one job's outputs may come to [default: 64G]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_output: Option<String>,
 }
 
 const RUN_HELP: &str = "\
@@ -139,6 +171,10 @@ pub(crate) struct HostArgs {
     /// Jobs at once on each host that is given no number [default: its processors]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) slots: Option<u32>,
+
+    /// Room for staged files on a host; those in use stay [default: 20G]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) blob_budget: Option<String>,
 
     /// Program to send to hosts of a kind, such as linux-aarch64=PATH
     #[arg(long, value_name = "OS-ARCH=PATH")]

@@ -27,3 +27,9 @@ fn find_run(run: Option<&str>) -> Result<RunDir, Failure> {
     let run = run.map(str::parse).transpose().map_err(Failure::input)?;
     StateDir::from_env().and_then(|state| state.find(run.as_ref())).map_err(Failure::input)
 }
+
+/// A size that an option gives.
+fn size(option: &str, text: Option<&str>, errors: &mut Vec<anyhow::Error>) -> Option<u64> {
+    let parsed = gjob::units::parse_size(text?);
+    parsed.map_err(|error| errors.push(anyhow::anyhow!("{option}: {error}"))).ok()
+}

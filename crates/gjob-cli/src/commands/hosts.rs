@@ -62,6 +62,7 @@ pub(super) fn settings(
         let absolute = std::fs::canonicalize(path);
         absolute.map_err(|error| errors.push(anyhow!("{}: {error}", path.display()))).ok()
     });
+    let blob_budget = super::size("--blob-budget", args.blob_budget.as_deref(), errors);
     let mut agents = Vec::new();
     for agent in &args.agent {
         match parse_agent(agent) {
@@ -74,6 +75,7 @@ pub(super) fn settings(
         results_dir: args.results_dir.clone(),
         ssh_config,
         slots: args.slots,
+        blob_budget,
         agents,
         ..RunSettings::default()
     }

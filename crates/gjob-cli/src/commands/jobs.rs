@@ -98,6 +98,8 @@ impl<'a> Defaults<'a> {
 
     fn apply(&self, spec: &mut JobSpec) {
         spec.files.extend(self.args.files.iter().cloned());
+        spec.link |= self.args.link_files;
+        spec.outputs.extend(self.args.outputs.output.iter().cloned());
         if spec.name.is_none() {
             spec.name.clone_from(&self.args.name);
         }

@@ -2,17 +2,19 @@
 //! anything is started.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use gjob::Manager;
+use gjob::settings::OutputSettings;
 use gjob::store::StateDir;
 use gjob_core::scheduler::OnLost;
 use gjob_core::{HostEntry, JobSpec};
 
 use super::{hosts, jobs, manage};
-use crate::cli::{RunArgs, Show};
+use crate::cli::{OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::Reporter;
 
@@ -37,6 +39,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
         Err(error) => errors.push(anyhow::anyhow!("--lost-after: {error}")),
     }
     settings.seed = u64::from(std::process::id());
+    settings.outputs = outputs(&args.outputs, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
@@ -57,6 +60,18 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     })?;
     drop(args);
     manage::to_the_end(manager)
+}
+
+/// Where outputs go.
+fn outputs(args: &OutputArgs, errors: &mut Vec<anyhow::Error>) -> OutputSettings {
+    let mut absolute = |path: &Path| {
+        let made = std::path::absolute(path);
+        made.map_err(|error| errors.push(anyhow::anyhow!("{}: {error}", path.display()))).ok()
+    };
+    let into = args.into.as_deref().and_then(&mut absolute);
+    let here = absolute(Path::new(".")).unwrap_or_default();
+    let max_bytes = super::size("--max-output", args.max_output.as_deref(), errors);
+    OutputSettings { into, here, results: args.results, cleanup: args.cleanup, max_bytes }
 }
 
 fn all_at_once(errors: &[anyhow::Error]) -> Failure {
