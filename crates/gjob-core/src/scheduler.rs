@@ -20,6 +20,7 @@
 //! report about an attempt that is not in flight changes nothing.
 
 mod action;
+mod census;
 mod command;
 mod host;
 mod job;
@@ -40,6 +41,7 @@ use crate::event::{EventKind, RunEnd};
 use crate::id::{HostLabel, Key};
 use crate::outcome::Cause;
 use crate::state::State;
+use census::Census;
 use host::{Host, Status};
 use job::{Job, JobState};
 use placement::Room;
@@ -117,6 +119,8 @@ pub struct Scheduler {
     jobs: Vec<Job>,
     hosts: Vec<Host>,
     room: Room,
+    /// Over all hosts.
+    census: Census,
     waiting: Waiting,
     tally: Tally,
     mode: Mode,
@@ -147,6 +151,7 @@ impl Scheduler {
             jobs: Vec::new(),
             hosts: hosts.into_iter().map(Host::new).collect(),
             room: Room::default(),
+            census: Census::default(),
             waiting: Waiting::default(),
             tally: Tally::default(),
             mode: Mode::Running,
@@ -339,7 +344,16 @@ impl Scheduler {
         let (before, after) = (job.state.public(), state.public());
         let old_host = job.state.host();
         let new_host = state.host();
+        let was_asked_back = matches!(job.state, JobState::Withdrawing { .. });
+        let is_asked_back = matches!(state, JobState::Withdrawing { .. });
         job.state = state;
+        if let Some(host) = old_host.or(new_host)
+            && was_asked_back != is_asked_back
+        {
+            let asked_back = &mut self.hosts[host.at()].asked_back;
+            *asked_back = *asked_back + u32::from(is_asked_back) - u32::from(was_asked_back);
+            self.refresh_room(host);
+        }
         *self.tally.slot(before) -= 1;
         *self.tally.slot(after) += 1;
         if let (Some(host), None) = (old_host, new_host) {

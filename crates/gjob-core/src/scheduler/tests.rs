@@ -32,6 +32,23 @@ fn orders(scheduler: &mut Scheduler) -> Vec<Action> {
     all
 }
 
+fn finished(key: Key, ending: Ending, cause: Option<Cause>) -> Record {
+    let at = crate::time::Timestamp(5);
+    Record::Finished(Finish {
+        key: Some(key),
+        id: "h/2026-11-22-1".parse().unwrap(),
+        ending,
+        cause,
+        started: at,
+        ended: at,
+        user_us: 0,
+        system_us: 0,
+        max_rss_kib: 0,
+        stdout_bytes: 0,
+        stderr_bytes: 0,
+    })
+}
+
 const H0: HostIx = HostIx(0);
 
 #[test]
@@ -91,20 +108,46 @@ fn an_interrupt_does_not_save_a_job_that_is_to_be_ended() {
     assert!(scheduler.handle_kill(0));
     scheduler.handle_interrupt(NOW);
     actions(&mut scheduler);
-    let at = crate::time::Timestamp(5);
-    let finish = Finish {
-        key: Some(Key::new(0, 1)),
-        id: "h/2026-11-22-1".parse().unwrap(),
-        ending: Ending::Signal(15),
-        cause: Some(Cause::Interrupted),
-        started: at,
-        ended: at,
-        user_us: 0,
-        system_us: 0,
-        max_rss_kib: 0,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-    };
-    scheduler.handle_record(NOW, H0, Record::Finished(finish));
+    let ended = finished(Key::new(0, 1), Ending::Signal(15), Some(Cause::Interrupted));
+    scheduler.handle_record(NOW, H0, ended);
     assert_eq!(scheduler.job_state(0), Some(State::Error));
+}
+
+#[test]
+fn the_census_is_the_sum_over_all_hosts() {
+    let jobs = [JobInit::new(0); 40];
+    let mut scheduler = scheduler(Config::default(), 4, &jobs);
+    let mut rng = fastrand::Rng::with_seed(5);
+    let mut now = NOW;
+    for _ in 0..4000 {
+        now += Duration::from_millis(rng.u64(..100));
+        let (host, index) = (HostIx(rng.u32(..4)), rng.u32(..40));
+        let key = Key::new(index, scheduler.jobs[index as usize].attempt);
+        let (id, at) = ("h/2026-11-22-1".parse().unwrap(), crate::time::Timestamp(0));
+        match rng.u32(..9) {
+            0 => scheduler.handle_host_up(now, host, "h", rng.u32(1..4)),
+            1 => scheduler.handle_host_unknown(now, host, "cut"),
+            2 if rng.u32(..4) == 0 => scheduler.handle_host_error(now, host, "out"),
+            3..6 => drop(scheduler.handle_record(now, host, finished(key, Ending::Exit(1), None))),
+            6 => drop(scheduler.handle_record(now, host, Record::Started { key, id, pid: 1, at })),
+            7 => drop(scheduler.handle_record(now, host, Record::Withdrawn { key, at })),
+            _ => scheduler.handle_timeout(now),
+        }
+        for index in 0..40 {
+            scheduler.handle_retry(index);
+        }
+        if !matches!(scheduler.mode, Mode::Stopped) {
+            scheduler.settle(now);
+        }
+        scheduler.mode = Mode::Running;
+        let mut sums = Census::default();
+        for host in &scheduler.hosts {
+            let held = host.in_flight().map(|index| scheduler.jobs[index as usize].state);
+            let asked_back = held.filter(|state| matches!(state, JobState::Withdrawing { .. }));
+            assert_eq!(host.asked_back, asked_back.count() as u32);
+            let mut nothing = Census::default();
+            sums.replace(&mut nothing, host.count(host.capacity()));
+        }
+        assert_eq!(scheduler.census, sums);
+    }
 }
