@@ -188,6 +188,66 @@ fn a_job_whose_host_is_away_is_named_and_ended_when_the_run_is_taken_up() {
     eventually("no process is left", || bed.processes().is_empty());
 }
 
+/// The scripts that run on a host.
+fn scripts(host: &gjob_testbed::Host) -> usize {
+    let is_script =
+        |process: &gjob_testbed::Process| process.argv().iter().any(|arg| arg == ".cmds");
+    host.processes().iter().filter(|process| is_script(process)).count()
+}
+
+#[test]
+fn no_host_is_reached_but_those_of_the_jobs_acted_on() {
+    let place = Place::new();
+    let bed = Bed::start(3);
+    place.file("jobs.txt", "sleep 300\nsleep 300\nsleep 300\n");
+    let config = bed.ssh_config().to_str().unwrap();
+    let args = ["run", "-F", config, "-r", "results", "-H", "1/h1,1/h2,1/h3", "jobs.txt"];
+    let manager = place.gjob(&args).start();
+    eventually("all jobs run", || (0..3).all(|job| runs(&place, job)));
+    manager.kill_9();
+    let host = place.of_jobs("host")[1].as_str().unwrap().to_owned();
+    let logins = || bed.hosts().iter().map(|host| host.logins()).collect::<Vec<_>>();
+    let before = logins();
+    says(&place.gjob(&["kill", "1"]).run(), 0, "killed 1 job\n", "");
+    let more = logins().iter().zip(&before).map(|(now, before)| now - before).collect::<Vec<_>>();
+    let expected =
+        bed.hosts().iter().map(|other| usize::from(other.alias() == host)).collect::<Vec<_>>();
+    assert_eq!(more, expected);
+}
+
+#[test]
+fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    place.file("jobs.txt", "sleep 300\nsleep 300\nsleep 300\n");
+    let config = bed.ssh_config().to_str().unwrap();
+    let args = ["run", "-F", config, "-r", "results", "-H", "1/h1,2/h2", "--lost-after", "1s"];
+    let manager = place.gjob(&[&args[..], &["jobs.txt"]].concat()).start();
+    eventually("all jobs run", || (0..3).all(|job| runs(&place, job)));
+    let lost = place.of_jobs("host").iter().position(|host| host == "h1").unwrap();
+    bed.host(1).stop();
+    bed.host(1).kill_connections();
+    // Makes room for it.
+    let other = (lost + 1) % 3;
+    says(&place.gjob(&["kill", &other.to_string()]).run(), 0, "killed 1 job\n", "");
+    eventually("its second attempt runs", || {
+        place.of_jobs("attempt")[lost] == 2 && runs(&place, lost)
+    });
+    let index = lost.to_string();
+    let why = format!(
+        "gjob: job {lost}: host h1 can't be asked now: attempt {lost}.1 is ended as soon as it can\n"
+    );
+    says(&place.gjob(&["kill", &index]).run(), 1, "killed 0 jobs\n", &why);
+    assert_eq!(states(&place)[lost], "error", "its second attempt is ended");
+    assert_eq!((scripts(bed.host(1)), scripts(bed.host(2))), (1, 1));
+    manager.kill_9();
+    bed.host(1).start();
+    says(&place.gjob(&["kill", "--all"]).run(), 0, "killed 2 jobs\n", "");
+    assert_eq!((scripts(bed.host(1)), scripts(bed.host(2))), (0, 0));
+    let late = format!("gjob: job {lost}: it has its outcome already: error\n");
+    says(&place.gjob(&["kill", &index]).run(), 1, "killed 0 jobs\n", &late);
+}
+
 #[test]
 fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
     let place = Place::new();

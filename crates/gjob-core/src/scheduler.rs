@@ -20,6 +20,7 @@
 //! report about an attempt that is not in flight changes nothing.
 
 mod action;
+mod census;
 mod collect;
 mod command;
 mod host;
@@ -42,6 +43,7 @@ use crate::event::{EventKind, RunEnd};
 use crate::id::{HostLabel, Key};
 use crate::outcome::Cause;
 use crate::state::State;
+use census::Census;
 use host::{Host, Status};
 use job::{Job, JobState};
 use placement::Room;
@@ -119,6 +121,8 @@ pub struct Scheduler {
     jobs: Vec<Job>,
     hosts: Vec<Host>,
     room: Room,
+    /// Over all hosts.
+    census: Census,
     waiting: Waiting,
     tally: Tally,
     mode: Mode,
@@ -149,6 +153,7 @@ impl Scheduler {
             jobs: Vec::new(),
             hosts: hosts.into_iter().map(Host::new).collect(),
             room: Room::default(),
+            census: Census::default(),
             waiting: Waiting::default(),
             tally: Tally::default(),
             mode: Mode::Running,
@@ -347,6 +352,15 @@ impl Scheduler {
         let (before, after) = (job.state.public(), state.public());
         let (old_host, new_host) = (job.state.host(), state.host());
         let before_that = std::mem::replace(&mut job.state, state);
+        let was_asked_back = matches!(before_that, JobState::Withdrawing { .. });
+        let is_asked_back = matches!(state, JobState::Withdrawing { .. });
+        if let Some(host) = old_host.or(new_host)
+            && was_asked_back != is_asked_back
+        {
+            let asked_back = &mut self.hosts[host.at()].asked_back;
+            *asked_back = *asked_back + u32::from(is_asked_back) - u32::from(was_asked_back);
+            self.refresh_room(host);
+        }
         *self.tally.slot(before) -= 1;
         *self.tally.slot(after) += 1;
         if let (Some(host), None) = (old_host, new_host) {
@@ -355,9 +369,11 @@ impl Scheduler {
         }
         if let JobState::Collecting { host, .. } = before_that {
             self.hosts[host.at()].let_outputs_go(index);
+            self.refresh_room(host);
         }
         if let JobState::Collecting { host, .. } = state {
             self.hosts[host.at()].keep_outputs(index);
+            self.refresh_room(host);
         }
     }
 

@@ -13,7 +13,7 @@ mod member;
 mod open;
 mod staging;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -194,7 +194,24 @@ impl Network {
         inputs: Inputs,
     ) -> Result<(), NetworkError> {
         self.close();
-        self.open = Some(Open::new(self, Use::Managed, Some(run), epoch, offsets, inputs)?);
+        self.open = Some(Open::new(self, Use::Managed, Some(run), epoch, offsets, inputs, None)?);
+        Ok(())
+    }
+
+    /// The same for some hosts: no other is reached, and no file is sent.
+    ///
+    /// # Errors
+    /// As [`Network::open`].
+    pub fn open_only(
+        &mut self,
+        run: &RunId,
+        epoch: Epoch,
+        offsets: &[u64],
+        hosts: &BTreeSet<HostIx>,
+    ) -> Result<(), NetworkError> {
+        self.close();
+        let (purpose, inputs) = (Use::Managed, Inputs::default());
+        self.open = Some(Open::new(self, purpose, Some(run), epoch, offsets, inputs, Some(hosts))?);
         Ok(())
     }
 

@@ -32,11 +32,17 @@ pub(super) fn on_jobs(
     let dir = find_run(run)?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let rows = store.jobs().map_err(Failure::machinery)?;
+    // Attempts that were given up may live, whatever became of their jobs.
+    let strays = match what {
+        Act::Kill => store.strays().map_err(Failure::machinery)?,
+        Act::Pause | Act::Resume | Act::Retry => Vec::new(),
+    };
     let settings = store.run().map_err(Failure::machinery)?.settings;
     drop(store);
     let settings: RunSettings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
     let chosen: BTreeSet<u32> = if words.is_empty() {
-        rows.iter().filter(|row| applies(row)).map(|row| row.index).collect()
+        let open = rows.iter().filter(|row| applies(row)).map(|row| row.index);
+        open.chain(strays.iter().map(|(_, key)| key.index)).collect()
     } else {
         let named = selection::select(&rows, words).map_err(Failure::input)?;
         named.iter().map(|row| row.index).collect()

@@ -3,7 +3,7 @@
 //! is asked of several jobs comes about as one.
 
 use super::Scheduler;
-use super::action::Action;
+use super::action::{Action, HostIx};
 use super::job::JobState;
 use crate::event::EventKind;
 use crate::id::Key;
@@ -15,12 +15,16 @@ impl Scheduler {
         self.jobs.get(index as usize).map(|job| Key::new(index, job.attempt))
     }
 
-    /// A user ends a job, now or as soon as its host can be told. False if it
-    /// has its outcome, or is none.
+    /// A user ends a job, now or as soon as its host can be told, and with it
+    /// what is left of attempts that were given up. False if there is nothing
+    /// to be ended.
     pub fn handle_kill(&mut self, index: u32) -> bool {
         let Some(key) = self.last_key(index) else { return false };
         match self.jobs[index as usize].state {
-            JobState::Ended(_) => return false,
+            JobState::Ended(_) => {
+                self.end_strays(index, None);
+                return self.strays.contains_key(&index);
+            }
             JobState::Waiting | JobState::Delayed | JobState::Held => {
                 self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
             }
@@ -38,9 +42,21 @@ impl Scheduler {
                 if self.hosts[host.at()].status.answers() {
                     self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
                 }
+                self.end_strays(index, None);
             }
         }
         true
+    }
+
+    /// The attempts of a job that may live, with their hosts: the one that is
+    /// waited for, and those that were given up.
+    #[must_use]
+    pub fn attempts_left(&self, index: u32) -> Vec<(HostIx, Key)> {
+        let Some(job) = self.jobs.get(index as usize) else { return Vec::new() };
+        let awaited = job.state.host().map(|host| (host, job.attempt));
+        let strays = self.strays.get(&index).into_iter().flatten().copied();
+        let left = awaited.into_iter().chain(strays);
+        left.map(|(host, attempt)| (host, Key::new(index, attempt))).collect()
     }
 
     /// True when a user wants a job ended that has no outcome yet.

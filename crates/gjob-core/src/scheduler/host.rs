@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::census::Census;
 use crate::id::{HostLabel, Key};
 
 /// From a job's end to its successor's launch: the manager's own share of the
@@ -27,6 +28,10 @@ pub(super) struct Host {
     /// Jobs in a row that have failed here, and the successes elsewhere when
     /// the first of them did.
     pub(super) failing: (u32, u64),
+    /// Jobs that it was asked to give back.
+    pub(super) asked_back: u32,
+    /// What it adds to the census.
+    pub(super) counted: Census,
     /// Abandoned attempts that may live here still.
     pub(super) strays: BTreeSet<Key>,
     /// Jobs it was given that have no outcome, by index.
@@ -62,6 +67,8 @@ impl Host {
             on_probation: false,
             successes: 0,
             failing: (0, 0),
+            asked_back: 0,
+            counted: Census::default(),
             strays: BTreeSet::new(),
             in_flight: BTreeSet::new(),
             collecting: BTreeSet::new(),
@@ -122,6 +129,22 @@ impl Host {
         };
         let ahead = f64::from(self.slots) * TURNAROUND.as_secs_f64() / mean.max(0.001);
         self.slots + (ahead.round() as u32).min(MAX_AHEAD * self.slots)
+    }
+
+    /// What it adds to the census, with room for so many jobs.
+    pub(super) fn count(&self, room_for: u32) -> Census {
+        let load = u64::from(self.load());
+        let (up, out) = (self.status == Status::Up, self.status == Status::Error);
+        let only = |is_so: bool, number: u64| if is_so { number } else { 0 };
+        Census {
+            up: u64::from(up),
+            reached: u64::from(self.ever_up),
+            out: u64::from(out),
+            stuck: only(out, self.needed_by().into()),
+            in_reach: only(self.status.answers(), load),
+            idle: only(up, u64::from(room_for.min(self.slots)).saturating_sub(load)),
+            asked_back: only(up && self.load() > self.slots, self.asked_back.into()),
+        }
     }
 
     /// How full it is; hosts of any size compare.

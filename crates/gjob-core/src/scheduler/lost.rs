@@ -109,12 +109,13 @@ impl Scheduler {
         self.hosts.get(host.at()).is_some_and(|host| host.strays.contains(&key))
     }
 
-    /// A host with strays answers again. Those whose job has its outcome are
-    /// ended; those that have not begun are not to begin; the others may race.
+    /// A host with strays answers again. Those whose job has its outcome, or is
+    /// to be ended, are ended; those that have not begun are not to begin; the others may race.
     pub(super) fn settle_strays(&mut self, host: HostIx) {
         let strays: Vec<Key> = self.hosts[host.at()].strays.iter().copied().collect();
         for key in strays {
-            let ended = self.jobs[key.index as usize].state.is_settled();
+            let job = &self.jobs[key.index as usize];
+            let ended = job.kill || job.state.is_settled();
             self.out.push_back(if ended {
                 Action::Kill { host, key, cause: Cause::Superseded }
             } else {
@@ -130,10 +131,15 @@ impl Scheduler {
         if let (Some(host), true) = (job.state.host(), job.attempt != key.attempt) {
             self.add_stray(host, Key::new(index, job.attempt));
         }
-        for (host, attempt) in self.strays.get(&index).cloned().unwrap_or_default() {
-            let rival = Key::new(index, attempt);
-            if rival != key && self.hosts[host.at()].status.answers() {
-                self.out.push_back(Action::Kill { host, key: rival, cause: Cause::Superseded });
+        self.end_strays(index, Some(key));
+    }
+
+    /// Ends the strays of a job, but for one, where their hosts answer.
+    pub(super) fn end_strays(&mut self, index: u32, but: Option<Key>) {
+        for (host, attempt) in self.strays.get(&index).into_iter().flatten() {
+            let key = Key::new(index, *attempt);
+            if Some(key) != but && self.hosts[host.at()].status.answers() {
+                self.out.push_back(Action::Kill { host: *host, key, cause: Cause::Superseded });
             }
         }
     }

@@ -91,7 +91,8 @@ impl Room {
 }
 
 impl Scheduler {
-    /// Brings a host's place among those with room up to date.
+    /// Brings a host's place among those with room, and its part of the census,
+    /// up to date: after every change of the host.
     pub(super) fn refresh_room(&mut self, ix: HostIx) {
         let host = &self.hosts[ix.at()];
         let up = host.status == Status::Up;
@@ -101,6 +102,7 @@ impl Scheduler {
             Some(_) => host.capacity().min(host.slots),
             None => host.capacity(),
         };
+        let counted = host.count(capacity);
         if up && host.load() < capacity {
             self.room.insert(ix, host.fullness());
         }
@@ -109,6 +111,7 @@ impl Scheduler {
         } else {
             self.room.overfull.remove(&ix);
         }
+        self.census.replace(&mut self.hosts[ix.at()].counted, counted);
     }
 
     /// Gives waiting jobs to hosts with room.
@@ -153,13 +156,13 @@ impl Scheduler {
     /// True while no host answers.
     #[must_use]
     pub fn nobody_up(&self) -> bool {
-        !self.hosts.iter().any(|host| host.status == Status::Up)
+        self.census.up == 0
     }
 
     /// Places one of the jobs that had better go to another host than before.
     fn give_out_picky(&mut self, now: Duration) -> Option<Key> {
         self.waiting.picky().next()?;
-        let alone = self.hosts.iter().filter(|host| host.status == Status::Up).take(2).count() < 2;
+        let alone = self.census.up < 2;
         let found = self.waiting.picky().find_map(|(place, (index, until))| {
             let host = match self.jobs[index as usize].avoid {
                 Some(avoid) if !alone && now < until => self.room.pick_other(&mut self.rng, avoid),
@@ -238,25 +241,7 @@ impl Scheduler {
 
     /// Free slots of hosts that answer, less the jobs already asked back for them.
     fn idle_slots(&self) -> usize {
-        let free: usize = self
-            .room
-            .places
-            .keys()
-            .map(|ix| &self.hosts[ix.at()])
-            .map(|host| host.slots.saturating_sub(host.load()) as usize)
-            .sum();
-        free.saturating_sub(self.withdrawing())
-    }
-
-    fn withdrawing(&self) -> usize {
-        let asked_back =
-            |index: u32| matches!(self.jobs[index as usize].state, JobState::Withdrawing { .. });
-        self.room
-            .overfull
-            .iter()
-            .flat_map(|ix| self.hosts[ix.at()].in_flight())
-            .filter(|index| asked_back(*index))
-            .count()
+        self.census.idle.saturating_sub(self.census.asked_back) as usize
     }
 
     /// When a job will have lain unstarted for so long that it is taken back.

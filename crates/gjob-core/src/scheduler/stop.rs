@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::action::{Action, HostIx};
-use super::host::Status;
 use super::job::JobState;
 use super::{EventKind, Key, RunEnd, Scheduler};
 use crate::outcome::Cause;
@@ -59,8 +58,11 @@ impl Scheduler {
 
     /// True until some host has answered, so long as one still might.
     pub(super) fn nobody_answered(&self) -> bool {
-        let untried = |host: &super::Host| !host.ever_up;
-        self.hosts.iter().all(untried) && self.hosts.iter().any(|host| host.status != Status::Error)
+        self.census.reached == 0 && !self.all_out()
+    }
+
+    fn all_out(&self) -> bool {
+        self.census.out == self.hosts.len() as u64
     }
 
     /// Takes back all that was given out and is not known to have begun.
@@ -120,29 +122,17 @@ impl Scheduler {
         if self.tally.left() == 0 {
             return Some(RunEnd::Complete);
         }
-        let unreachable = |host: &super::Host| {
-            matches!(host.status, Status::Unknown | Status::Error | Status::Connecting)
-        };
         match self.mode {
             Mode::Draining if self.tally.busy == 0 => return Some(RunEnd::MaxFails),
             // What runs on a host that can't be asked can't be waited for.
-            Mode::Interrupting
-                if self.hosts.iter().all(|host| host.load() == 0 || unreachable(host)) =>
-            {
-                return Some(RunEnd::Interrupted);
-            }
+            Mode::Interrupting if self.census.in_reach == 0 => return Some(RunEnd::Interrupted),
             Mode::Running | Mode::Acting | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
         }
-        let out = |host: &&super::Host| host.status == Status::Error;
-        let all_out = self.hosts.iter().all(|host| out(&host));
-        if self.tally.free == 0 && self.losses.is_empty() {
-            // What is left lies with hosts that nobody can ask.
-            let stuck: u32 = self.hosts.iter().filter(out).map(super::Host::needed_by).sum();
-            if stuck == self.tally.left() {
-                return Some(RunEnd::NoHosts);
-            }
-        }
+        // What is left lies with hosts that nobody can ask.
+        let all_stuck = self.tally.free == 0
+            && self.losses.is_empty()
+            && self.census.stuck == u64::from(self.tally.left());
         let too_long = self.nobody_answered() && now >= self.config.connect_patience;
-        (all_out || too_long).then_some(RunEnd::NoHosts)
+        (self.all_out() || all_stuck || too_long).then_some(RunEnd::NoHosts)
     }
 }

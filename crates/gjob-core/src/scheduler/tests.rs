@@ -1,4 +1,6 @@
 use super::*;
+use crate::outcome::{Ending, Finish};
+use crate::record::{Record, Scope};
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -30,6 +32,24 @@ fn orders(scheduler: &mut Scheduler) -> Vec<Action> {
     all
 }
 
+fn finished(key: Key, ending: Ending, cause: Option<Cause>) -> Record {
+    let at = crate::time::Timestamp(5);
+    Record::Finished(Finish {
+        key: Some(key),
+        id: "h/2026-11-22-1".parse().unwrap(),
+        ending,
+        cause,
+        started: at,
+        ended: at,
+        user_us: 0,
+        system_us: 0,
+        max_rss_kib: 0,
+        stdout_bytes: 0,
+        stderr_bytes: 0,
+        survivors: Vec::new(),
+    })
+}
+
 const H0: HostIx = HostIx(0);
 
 #[test]
@@ -44,4 +64,95 @@ fn a_run_does_not_end_between_two_jobs_of_one_retry() {
     scheduler.handle_host_up(NOW, H0, "h", 4);
     let launch = |index| Action::Launch { host: H0, key: Key::new(index, 2) };
     assert_eq!(orders(&mut scheduler), [launch(0), launch(1)]);
+}
+
+#[test]
+fn a_kill_reaches_attempts_that_were_given_up_and_waits_for_them() {
+    let (ended, given_up) = (init(JobStart::Ended(State::Done)), Key::new(0, 1));
+    let mut scheduler = scheduler(Config::default(), 2, &[JobInit { attempt: 2, ..ended }]);
+    scheduler.add_abandoned(H0, given_up);
+    assert!(scheduler.handle_kill(0));
+    assert_eq!(scheduler.attempts_left(0), [(H0, given_up)]);
+    assert_eq!(orders(&mut scheduler), [], "its host can't be told");
+    scheduler.act_only();
+    scheduler.handle_host_up(NOW, H0, "h", 1);
+    let kill = Action::Kill { host: H0, key: given_up, cause: Cause::Superseded };
+    assert!(scheduler.handle_kill(0));
+    assert_eq!(orders(&mut scheduler), [kill.clone(), kill]);
+    let at = crate::time::Timestamp(5);
+    scheduler.handle_record(NOW, H0, Record::Withdrawn { key: given_up, at });
+    assert_eq!(scheduler.attempts_left(0), []);
+    assert!(!scheduler.handle_kill(0), "nothing is left of it");
+}
+
+#[test]
+fn a_job_that_is_to_be_ended_does_not_race_an_attempt_that_comes_back() {
+    let running = JobInit { attempt: 2, ..init(JobStart::Running(HostIx(1))) };
+    let mut scheduler = scheduler(Config::default(), 2, &[running]);
+    let given_up = Key::new(0, 1);
+    scheduler.add_abandoned(H0, given_up);
+    assert!(scheduler.handle_kill(0));
+    assert_eq!(events(&mut scheduler), [EventKind::JobKillAsked { key: Key::new(0, 2) }]);
+    scheduler.handle_host_up(NOW, H0, "h", 1);
+    let kill = Action::Kill { host: H0, key: given_up, cause: Cause::Superseded };
+    assert_eq!(orders(&mut scheduler), [kill]);
+    scheduler.handle_host_up(NOW, HostIx(1), "h", 1);
+    let kill = Action::Kill { host: HostIx(1), key: Key::new(0, 2), cause: Cause::Killed };
+    assert_eq!(orders(&mut scheduler), [kill]);
+    assert!(!scheduler.handle_pause(0) && !scheduler.handle_resume(0));
+}
+
+#[test]
+fn an_interrupt_does_not_save_a_job_that_is_to_be_ended() {
+    let mut scheduler = scheduler(Config::default(), 1, &[init(JobStart::Running(H0))]);
+    scheduler.handle_host_up(NOW, H0, "h", 1);
+    assert!(scheduler.handle_kill(0));
+    scheduler.handle_interrupt(NOW);
+    actions(&mut scheduler);
+    let ended = finished(Key::new(0, 1), Ending::Signal(15), Some(Cause::Interrupted));
+    scheduler.handle_record(NOW, H0, ended);
+    assert_eq!(scheduler.job_state(0), Some(State::Error));
+}
+
+#[test]
+fn the_census_is_the_sum_over_all_hosts() {
+    let mut jobs = [JobInit::new(0); 40];
+    jobs[..20].iter_mut().for_each(|job| job.collects = true);
+    let mut scheduler = scheduler(Config::default(), 4, &jobs);
+    let mut rng = fastrand::Rng::with_seed(5);
+    let mut now = NOW;
+    for _ in 0..4000 {
+        now += Duration::from_millis(rng.u64(..100));
+        let (host, index) = (HostIx(rng.u32(..4)), rng.u32(..40));
+        let key = Key::new(index, scheduler.jobs[index as usize].attempt);
+        let (id, at) = ("h/2026-11-22-1".parse().unwrap(), crate::time::Timestamp(0));
+        let ending = Ending::Exit(u8::from(index >= 20));
+        let refused = Err((Scope::Job, "no output".to_owned()));
+        match rng.u32(..10) {
+            0 => scheduler.handle_host_up(now, host, "h", rng.u32(1..4)),
+            1 => scheduler.handle_host_unknown(now, host, "cut"),
+            2 if rng.u32(..4) == 0 => scheduler.handle_host_error(now, host, "out"),
+            3..6 => drop(scheduler.handle_record(now, host, finished(key, ending, None))),
+            6 => drop(scheduler.handle_record(now, host, Record::Started { key, id, pid: 1, at })),
+            7 => drop(scheduler.handle_record(now, host, Record::Withdrawn { key, at })),
+            8 => scheduler.handle_outputs(now, host, key, refused),
+            _ => scheduler.handle_timeout(now),
+        }
+        for index in 0..40 {
+            scheduler.handle_retry(index);
+        }
+        if !matches!(scheduler.mode, Mode::Stopped) {
+            scheduler.settle(now);
+        }
+        scheduler.mode = Mode::Running;
+        let mut sums = Census::default();
+        for host in &scheduler.hosts {
+            let held = host.in_flight().map(|index| scheduler.jobs[index as usize].state);
+            let asked_back = held.filter(|state| matches!(state, JobState::Withdrawing { .. }));
+            assert_eq!(host.asked_back, asked_back.count() as u32);
+            let mut nothing = Census::default();
+            sums.replace(&mut nothing, host.count(host.capacity()));
+        }
+        assert_eq!(scheduler.census, sums);
+    }
 }

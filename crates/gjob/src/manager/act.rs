@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use gjob_core::Cause;
+
 use super::control::{Act, Answer, ControlClient, ControlError};
 use super::engine::Engine;
 use super::{ManagerError, NoHandler};
@@ -58,15 +60,17 @@ pub fn act<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     mut network: impl FnMut() -> Result<Network, E>,
 ) -> Result<(Answer, Through), ActError> {
     let began = Instant::now();
+    let mut cut_off = false;
     loop {
-        if let Some(mut client) = ControlClient::connect(dir)?
-            && let Some(answer) = client.act(act, jobs)?
-        {
-            return Ok((answer, Through::Manager));
+        if let Some(mut client) = ControlClient::connect(dir)? {
+            match client.act(act, jobs)? {
+                Some(answer) => return Ok((answer, Through::Manager)),
+                None => cut_off = true,
+            }
         }
         let network = network().map_err(|error| ActError::Network(error.into()))?;
         match Engine::act_alone(dir, network, act, jobs) {
-            Ok(engine) => return Ok((alone(engine, act, jobs)?, Through::Itself)),
+            Ok(engine) => return Ok((alone(engine, act, jobs, cut_off)?, Through::Itself)),
             Err(error) if error.is_managed_already() && began.elapsed() < PATIENCE => {
                 std::thread::sleep(LOOK);
             }
@@ -75,12 +79,24 @@ pub fn act<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     }
 }
 
-fn alone(mut engine: Engine, act: Act, jobs: &[u32]) -> Result<Answer, ManagerError> {
+/// `cut_off` says that a manager was asked before and went without an answer.
+fn alone(
+    mut engine: Engine,
+    act: Act,
+    jobs: &[u32],
+    cut_off: bool,
+) -> Result<Answer, ManagerError> {
     let mut acting = engine.begin_to(act, jobs);
     engine.settle(&mut NoHandler)?;
     while !engine.has_come_about(&mut acting, REACH) {
         engine.pump(STEP, &mut NoHandler)?;
     }
     engine.leave(&mut NoHandler)?;
-    Ok(acting.answer)
+    let mut answer = acting.answer;
+    if cut_off && act == Act::Kill {
+        // What that manager had ended already is what was asked for.
+        let killed = Cause::Killed.to_string();
+        answer.accept(|job| engine.jobs()[job as usize].reason.as_ref() == Some(&killed));
+    }
+    Ok(answer)
 }

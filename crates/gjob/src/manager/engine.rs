@@ -4,7 +4,7 @@
 
 mod requests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,8 +89,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Takes a run up to act on some of its jobs only. Hosts are reached if
-    /// they have some of these jobs.
+    /// Takes a run up to act on some of its jobs only. No host is reached but
+    /// those that have some of these jobs.
     pub(super) fn act_alone(
         dir: &RunDir,
         network: Network,
@@ -100,11 +100,11 @@ impl Engine {
         let mut engine = Engine::restore(dir, network)?;
         engine.acts_alone = true;
         engine.scheduler.act_only();
-        let busy = |index: &u32| {
-            engine.jobs.all().get(*index as usize).is_some_and(|job| job.state == State::Busy)
-        };
-        if act != Act::Retry && jobs.iter().any(busy) {
-            engine.open(Inputs::default())?;
+        let concerned = jobs.iter().flat_map(|index| engine.hosts_concerned(act, *index));
+        let hosts: BTreeSet<HostIx> = concerned.collect();
+        if !hosts.is_empty() {
+            let epoch = engine.store.epoch()?;
+            engine.network.open_only(engine.dir.run(), epoch, &engine.offsets()?, &hosts)?;
         }
         Ok(engine)
     }
@@ -170,10 +170,14 @@ impl Engine {
 
     /// Opens the links.
     fn open(&mut self, inputs: Inputs) -> Result<(), ManagerError> {
-        let offsets: Vec<u64> = self.store.hosts()?.into_iter().map(|host| host.offset).collect();
-        self.network.open(self.dir.run(), self.store.epoch()?, &offsets, inputs)?;
+        self.network.open(self.dir.run(), self.store.epoch()?, &self.offsets()?, inputs)?;
         self.controller = Controller::new(self.network.waker());
         Ok(())
+    }
+
+    /// How far the hosts' run logs are applied, in their order.
+    fn offsets(&self) -> Result<Vec<u64>, ManagerError> {
+        Ok(self.store.hosts()?.into_iter().map(|host| host.offset).collect())
     }
 
     /// Lets other processes ask.

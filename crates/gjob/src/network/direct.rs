@@ -221,11 +221,13 @@ impl Network {
 
     fn open_for(&self, purpose: Purpose) -> Result<Open, NetworkError> {
         match purpose {
-            Purpose::Look => Open::new(self, Use::Looking, None, Epoch(0), &[], Inputs::default()),
+            Purpose::Look => {
+                Open::new(self, Use::Looking, None, Epoch(0), &[], Inputs::default(), None)
+            }
             Purpose::Launch => {
                 let dir = StateDir::from_env()?.create_run(now())?;
                 let run = Some(dir.run());
-                Open::new(self, Use::Direct, run, Epoch(1), &[], Inputs::default())
+                Open::new(self, Use::Direct, run, Epoch(1), &[], Inputs::default(), None)
             }
         }
     }

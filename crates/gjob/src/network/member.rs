@@ -8,7 +8,7 @@ use gjob_core::{HostEntry, HostLabel};
 use super::NetworkError;
 use super::fetch::Fetches;
 use super::staging::Staging;
-use crate::link::LinkHandle;
+use crate::link::{LinkCommand, LinkHandle};
 
 /// A host as the network was given it.
 #[derive(Clone, Debug)]
@@ -27,7 +27,8 @@ impl Member {
 /// A host while its link is open.
 #[derive(Debug)]
 pub(super) struct OpenMember {
-    pub(super) link: LinkHandle,
+    /// None to a host that is not to be reached.
+    pub(super) link: Option<LinkHandle>,
     /// Bytes of its run log that are applied; its link reads it.
     pub(super) offset: Arc<AtomicU64>,
     /// Bytes of its run log that have been received over the present link.
@@ -35,4 +36,12 @@ pub(super) struct OpenMember {
     pub(super) up: bool,
     pub(super) staging: Staging,
     pub(super) fetches: Fetches,
+}
+
+impl OpenMember {
+    pub(super) fn send(&self, command: LinkCommand) {
+        if let Some(link) = &self.link {
+            link.send(command);
+        }
+    }
 }

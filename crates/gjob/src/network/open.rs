@@ -1,7 +1,7 @@
 //! An open network: the links, and the way from what comes over them to
 //! [`Report`]s. Staging and fetching are dealt with here; the rest is handed on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,6 +57,7 @@ impl Open {
         epoch: Epoch,
         offsets: &[u64],
         inputs: Inputs,
+        only: Option<&BTreeSet<HostIx>>,
     ) -> Result<Self, NetworkError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -82,8 +83,10 @@ impl Open {
                 epoch_base: epoch.0.saturating_mul(EPOCH_STEP),
                 offset: Arc::clone(&offset),
             };
-            let link =
-                link::spawn(runtime.handle(), at, config, Arc::clone(&limits), sender.clone());
+            let wanted = only.is_none_or(|hosts| hosts.contains(&HostIx(at as u32)));
+            let link = wanted.then(|| {
+                link::spawn(runtime.handle(), at, config, Arc::clone(&limits), sender.clone())
+            });
             members.push(OpenMember {
                 link,
                 offset,
@@ -107,7 +110,7 @@ impl Open {
     /// Closes every link; hosts that don't follow are cut off.
     pub(super) fn close(mut self) {
         for member in &self.members {
-            member.link.close();
+            member.send(LinkCommand::Close);
         }
         self.members.clear();
         let inbox = &mut self.inbox;
@@ -228,7 +231,7 @@ impl Open {
             FromAgent::Data { request, bytes, size } if bytes.len() <= CHUNK => {
                 match member.fetches.data(request, &bytes, size) {
                     None => {}
-                    Some(Ok(request)) => member.link.send(LinkCommand::Send(request)),
+                    Some(Ok(request)) => member.send(LinkCommand::Send(request)),
                     Some(Err(fetched)) => self.fetched(host, fetched),
                 }
             }
@@ -273,14 +276,14 @@ impl Open {
 
     /// A host that doesn't keep to the protocol is out.
     fn reject(&mut self, host: HostIx, what: &str) {
-        self.members[host.at()].link.close();
+        self.members[host.at()].send(LinkCommand::Close);
         self.handle(host, LinkEvent::Failed { reason: format!("the host's agent {what}") });
     }
 
     fn take_steps(&mut self, host: HostIx, steps: Vec<Step>) {
         for step in steps {
             match step {
-                Step::Command(command) => self.members[host.at()].link.send(command),
+                Step::Command(command) => self.members[host.at()].send(command),
                 Step::Refuse(record) => self.ready.push_back((host, Report::NotSent(record))),
             }
         }
@@ -295,7 +298,7 @@ impl Open {
         let member = &mut self.members[host.at()];
         if member.up {
             for request in member.fetches.requests() {
-                member.link.send(LinkCommand::Send(request));
+                member.send(LinkCommand::Send(request));
             }
         }
     }
@@ -328,6 +331,6 @@ impl Open {
     }
 
     pub(super) fn send(&mut self, host: HostIx, command: LinkCommand) {
-        self.members[host.at()].link.send(command);
+        self.members[host.at()].send(command);
     }
 }

@@ -96,6 +96,14 @@ impl Answer {
         self.refused.push(Refusal { job, why: why.into() });
     }
 
+    /// Takes what was refused as done where `is_so` after all.
+    pub(in crate::manager) fn accept(&mut self, mut is_so: impl FnMut(u32) -> bool) {
+        let refused = std::mem::take(&mut self.refused);
+        let (done, refused) = refused.into_iter().partition(|refusal| is_so(refusal.job));
+        self.refused = refused;
+        self.ok.extend(Vec::<Refusal>::into_iter(done).map(|refusal| refusal.job));
+    }
+
     pub(in crate::manager) fn add(&mut self, other: Answer) {
         self.ok.extend(other.ok);
         self.refused.extend(other.refused);

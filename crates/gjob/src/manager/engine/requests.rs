@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use gjob_core::State;
 use gjob_core::outcome::name_survivors;
 use gjob_core::scheduler::HostIx;
+use gjob_core::{Key, State};
 
 use super::Engine;
 use crate::manager::control::{Act, Answer, ClientId, Counts, HostSnapshot, Request, Snapshot};
@@ -28,6 +28,8 @@ pub(in crate::manager) struct Acting {
     act: Act,
     /// Jobs that are to be gone.
     awaited: BTreeSet<u32>,
+    /// Those of them that had their outcome, and attempts that were given up.
+    had_outcome: BTreeSet<u32>,
     /// Jobs whose hosts are told to stop them or to let them go on.
     told: BTreeSet<u32>,
     /// What shows that those hosts have heard it, so far as it was asked for.
@@ -97,6 +99,7 @@ impl Engine {
             answer: Answer::default(),
             act,
             awaited: BTreeSet::new(),
+            had_outcome: BTreeSet::new(),
             told: BTreeSet::new(),
             echoes: BTreeMap::new(),
             since: Instant::now(),
@@ -104,7 +107,12 @@ impl Engine {
         for index in jobs {
             match self.act_on(act, *index) {
                 Err(why) => acting.answer.refuse(*index, why),
-                Ok(()) if act == Act::Kill => drop(acting.awaited.insert(*index)),
+                Ok(()) if act == Act::Kill => {
+                    acting.awaited.insert(*index);
+                    if self.jobs.has_outcome(*index) {
+                        acting.had_outcome.insert(*index);
+                    }
+                }
                 Ok(()) if act != Act::Retry && self.jobs[*index].state == State::Busy => {
                     acting.told.insert(*index);
                 }
@@ -130,7 +138,7 @@ impl Engine {
             _ if !is_so => Err(self.why_not(act, index)),
             // Who acts alone is here to wait for the host.
             Act::Pause | Act::Resume if busy && !self.acts_alone && !self.host_answers(index) => {
-                Err(self.put_off(act, index))
+                Err(self.put_off(act, index, "it"))
             }
             Act::Kill | Act::Pause | Act::Resume | Act::Retry => Ok(()),
         }
@@ -154,17 +162,34 @@ impl Engine {
     }
 
     /// What is recorded for a job and comes about when its host can be asked.
-    fn put_off(&self, act: Act, index: u32) -> String {
-        let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
-        let what = match act {
-            Act::Kill => "it is ended",
-            Act::Pause => "it is stopped",
-            Act::Resume | Act::Retry => "it goes on",
+    fn put_off(&self, act: Act, index: u32, what: &str) -> String {
+        let host = self.host_of(index);
+        host.map(|host| self.put_off_at(host, act, what)).unwrap_or_default()
+    }
+
+    fn put_off_at(&self, host: HostIx, act: Act, what: &str) -> String {
+        let host = &self.labels[host.at()];
+        let how = match act {
+            Act::Kill => "is ended",
+            Act::Pause => "is stopped",
+            Act::Resume | Act::Retry => "goes on",
         };
         if self.acts_alone {
-            format!("host {host} can't be reached: {what} as soon as a manager reaches it")
+            format!("host {host} can't be reached: {what} {how} as soon as a manager reaches it")
         } else {
-            format!("host {host} can't be asked now: {what} as soon as it can")
+            format!("host {host} can't be asked now: {what} {how} as soon as it can")
+        }
+    }
+
+    /// The hosts that have something of a job to be acted on.
+    pub(super) fn hosts_concerned(&self, act: Act, index: u32) -> Vec<HostIx> {
+        let busy = self.jobs.all().get(index as usize).is_some_and(|job| job.state == State::Busy);
+        match act {
+            Act::Kill => {
+                self.scheduler.attempts_left(index).into_iter().map(|(host, _)| host).collect()
+            }
+            Act::Pause | Act::Resume if busy => self.host_of(index).into_iter().collect(),
+            Act::Pause | Act::Resume | Act::Retry => Vec::new(),
         }
     }
 
@@ -191,26 +216,26 @@ impl Engine {
         out_of_reach: Duration,
     ) -> bool {
         self.await_echoes(acting);
-        let answer = &mut acting.answer;
-        acting.awaited.retain(|index| match self.jobs[*index].state {
+        let Acting { answer, awaited, had_outcome, .. } = acting;
+        awaited.retain(|index| match self.jobs[*index].state {
+            _ if !self.scheduler.attempts_left(*index).is_empty() => true,
             State::Free | State::Busy => true,
-            State::Error | State::Unknown => {
+            State::Done if !had_outcome.contains(index) => {
+                answer.refuse(*index, "it was done before it could be ended");
+                false
+            }
+            State::Done | State::Error | State::Unknown => {
                 match name_survivors(None, self.jobs.survivors(*index)) {
                     None => answer.ok.push(*index),
                     Some(named) => answer.refuse(*index, named),
                 }
                 false
             }
-            State::Done => {
-                answer.refuse(*index, "it was done before it could be ended");
-                false
-            }
         });
         let waited = acting.since.elapsed();
-        let mut left = acting.awaited.iter().chain(&acting.told);
-        let mut hopeless = || left.all(|index| !self.host_answers(*index));
-        let gives_up = waited >= KILL_TIME || (waited >= out_of_reach && hopeless());
-        if gives_up {
+        let may = |state| self.waits_for(acting, state);
+        let hopeless = !may(State::Busy) && (waited >= out_of_reach || !may(State::Unknown));
+        if waited >= KILL_TIME || hopeless {
             self.name_the_rest(acting);
         }
         let come_about = acting.awaited.is_empty() && acting.told.is_empty();
@@ -220,6 +245,17 @@ impl Engine {
             }
         }
         come_about
+    }
+
+    /// True when a host in this state has something that is waited for; `busy`
+    /// stands for any that answers.
+    fn waits_for(&self, acting: &Acting, state: State) -> bool {
+        let is_so = |host: HostIx| match state {
+            State::Busy => self.answers(host),
+            other => self.scheduler.host_state(host) == Some(other),
+        };
+        let mut jobs = acting.awaited.iter().chain(&acting.told);
+        jobs.any(|index| self.hosts_concerned(acting.act, *index).into_iter().any(is_so))
     }
 
     /// Asks the hosts of jobs that were told something for an echo, as soon as
@@ -256,24 +292,35 @@ impl Engine {
         }
     }
 
-    /// Those that are not gone, with the reason so far as it is known.
+    /// Those for which it has not come about, with the reason so far as it is known.
     fn name_the_rest(&self, acting: &mut Acting) {
         for index in std::mem::take(&mut acting.awaited) {
-            let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
-            let why = match self.host_answers(index) {
-                true => format!("host {host} has not ended it yet"),
-                false => self.put_off(acting.act, index),
-            };
-            acting.answer.refuse(index, why);
+            acting.answer.refuse(index, self.what_is_left(index));
         }
         for index in std::mem::take(&mut acting.told) {
-            let host = self.jobs[index].host.as_ref().map(ToString::to_string).unwrap_or_default();
+            let host = self.host_of(index).map(|host| self.labels[host.at()].to_string());
             let why = match self.host_answers(index) {
-                true => format!("host {host} has not said that it has heard it"),
-                false => self.put_off(acting.act, index),
+                true => {
+                    format!("host {} has not said that it has heard it", host.unwrap_or_default())
+                }
+                false => self.put_off(acting.act, index, "it"),
             };
             acting.answer.refuse(index, why);
         }
+    }
+
+    /// What of a job is not ended yet.
+    fn what_is_left(&self, index: u32) -> String {
+        let left = self.scheduler.attempts_left(index);
+        let several = left.len() > 1 || self.jobs.has_outcome(index);
+        let one = |(host, key): &(HostIx, Key)| {
+            let what = if several { format!("attempt {key}") } else { "it".to_owned() };
+            match self.answers(*host) {
+                true => format!("host {} has not ended {what} yet", self.labels[host.at()]),
+                false => self.put_off_at(*host, Act::Kill, &what),
+            }
+        };
+        left.iter().map(one).collect::<Vec<_>>().join("; ")
     }
 
     fn snapshot(&self) -> Snapshot {
