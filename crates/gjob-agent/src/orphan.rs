@@ -1,7 +1,8 @@
 //! Ends what is left of a job whose slot is dead. Its processes are known by
 //! three marks: they hold the job's lock, they carry its directory in
 //! `GJOB_DIR`, or they descend from one that does (or from its shell). The
-//! directory need not be there any more. A slot is none of them.
+//! directory need not be there any more. Where this process reaps what dead
+//! slots leave, being its child is the fourth. A slot is none of them.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt as _;
@@ -32,12 +33,20 @@ pub(crate) struct Traces<'a> {
     path: &'a Path,
     /// Its directory; none when there is none that can be opened.
     dir: Option<&'a JobDir>,
+    /// This process's children that are none of the job's, when all others are.
+    others: Option<&'a HashSet<u32>>,
 }
 
 impl<'a> Traces<'a> {
     /// Those of a job whose directory is or was at `path`.
     pub(crate) fn new(path: &'a Path, dir: Option<&'a JobDir>) -> Self {
-        Traces { path, dir }
+        Traces { path, dir, others: None }
+    }
+
+    /// The same, and this process's children but for `others`; none of them when
+    /// those are not known.
+    pub(crate) fn with_children(self, others: Option<&'a HashSet<u32>>) -> Self {
+        Traces { others, ..self }
     }
 }
 
@@ -131,6 +140,10 @@ fn find(job: Traces<'_>) -> Vec<ProcessIdentity> {
     let table = processes::table();
     let mut roots: HashSet<u32> = shell_group(job, &table).into_iter().collect();
     roots.extend(table.keys().filter(|pid| marks.are_on(**pid)));
+    if let Some(others) = job.others {
+        let children = table.iter().filter(|(_, stat)| stat.parent == std::process::id());
+        roots.extend(children.map(|(pid, _)| *pid).filter(|pid| !others.contains(pid)));
+    }
     let roots: Vec<u32> = roots.into_iter().collect();
     let mut found = processes::descendants(&table, &roots);
     found.extend(roots.iter().filter_map(|pid| processes::identify(&table, *pid)));
