@@ -4,9 +4,7 @@
 
 use std::collections::HashSet;
 
-use rustix::process::{
-    Pid, WaitId, WaitIdOptions, WaitOptions, getpid, set_child_subreaper, waitid, waitpid,
-};
+use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 
 use crate::processes;
 
@@ -47,15 +45,7 @@ impl Strays {
             return;
         }
         let slots: HashSet<u32> = slots.collect();
-        let agent = std::process::id();
-        let table = processes::table();
-        let strays = table.iter().filter(|(pid, it)| it.parent == agent && !slots.contains(pid));
-        let left = strays.filter(|(pid, it)| !(it.is_over() && reap(**pid)));
-        self.known = left.map(|(pid, _)| *pid).collect();
+        let strays = processes::own_children().into_iter().filter(|pid| !slots.contains(pid));
+        self.known = strays.filter(|pid| !processes::reap(*pid)).collect();
     }
-}
-
-fn reap(pid: u32) -> bool {
-    let pid = Pid::from_raw(pid as i32);
-    pid.is_some_and(|pid| matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))))
 }

@@ -43,6 +43,11 @@ const CHAIN: &str =
 const FAST_CHAIN: &str = "setsid perl -e '$SIG{TERM} = \"IGNORE\"; \
      while (-e \".cmds\") { open(F, \">escaped\"); print F \"$$\\n\"; close(F); exit if fork }' &";
 
+/// The same, with nothing that leads to it but its reaper.
+const NAMELESS_CHAIN: &str = "(env -i setsid perl -MPOSIX -e '$SIG{TERM} = \"IGNORE\"; \
+     POSIX::close($_) for 3 .. 30; while (-e \".cmds\") { open(F, \">escaped\"); \
+     print F \"$$\\n\"; close(F); exit if fork }' > /dev/null 2>&1 &)";
+
 /// Forks without end: many that live for a while.
 const SWARM: &str =
     "setsid bash -c 'trap \"\" TERM; echo $$ > escaped; while [ -e .cmds ]; do sleep 0.2 & done' &";
@@ -161,6 +166,20 @@ fn a_dead_slots_nameless_process_is_its_agents_to_end() {
     assert!(stat.is_err(), "it is reaped: {stat:?}");
     assert!(!anything_in(&bed, &other).is_empty(), "another slot's job goes on");
     assert!(agent.run(launch(1, "true")).is_success());
+}
+
+#[test]
+fn a_dead_slots_nameless_chain_is_its_agents_to_end() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let (id, _) = start(&bed, &mut agent, 0, NAMELESS_CHAIN);
+    kill_9(slot_of(&bed, &id));
+    assert!(matches!(agent.record(), Record::Lost { .. }));
+    assert_eq!(anything_in(&bed, &id), Vec::<u32>::new());
+    let last = bed.results().join(&id).join("escaped");
+    let before = std::fs::read(&last).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(std::fs::read(&last).unwrap(), before, "nothing goes on");
 }
 
 /// The limit of what can be known: no mark of the job is on it, and who was to
