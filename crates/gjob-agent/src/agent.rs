@@ -13,6 +13,7 @@ mod outbox;
 mod reads;
 mod recover;
 mod slots;
+mod strays;
 mod tail;
 
 use std::io::{self, Write as _};
@@ -33,6 +34,7 @@ use self::launches::Queue;
 use self::lock::RunLock;
 use self::outbox::Outbox;
 use self::slots::{AdoptedSlot, OwnSlot};
+use self::strays::Strays;
 use self::tail::{Tail, TailError};
 use crate::claims::Claims;
 use crate::control;
@@ -214,6 +216,7 @@ struct Agent {
     queue: Queue,
     own: Vec<OwnSlot>,
     adopted: Vec<AdoptedSlot>,
+    strays: Strays,
     /// Attempts that the log says were started, by a slot that is not known.
     unowned: Vec<Key>,
     /// Why the log can't be followed any more.
@@ -248,6 +251,7 @@ impl Agent {
             queue: Queue::default(),
             own: Vec::new(),
             adopted: Vec::new(),
+            strays: Strays::begin(),
             unowned: Vec::new(),
             broken: None,
             lease: attached.lease,

@@ -1,7 +1,8 @@
 //! Ends what is left of a job whose slot is dead. Its processes are known by
 //! three marks: they hold the job's lock, they carry its directory in
 //! `GJOB_DIR`, or they descend from one that does (or from its shell). The
-//! directory need not be there any more. A slot is none of them.
+//! directory need not be there any more. Where this process reaps what dead
+//! slots leave, being its child is the fourth. A slot is none of them.
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt as _;
@@ -32,12 +33,20 @@ pub(crate) struct Traces<'a> {
     path: &'a Path,
     /// Its directory; none when there is none that can be opened.
     dir: Option<&'a JobDir>,
+    /// This process's children that are none of the job's, when all others are.
+    others: Option<&'a HashSet<u32>>,
 }
 
 impl<'a> Traces<'a> {
     /// Those of a job whose directory is or was at `path`.
     pub(crate) fn new(path: &'a Path, dir: Option<&'a JobDir>) -> Self {
-        Traces { path, dir }
+        Traces { path, dir, others: None }
+    }
+
+    /// The same, and this process's children but for `others`; none of them when
+    /// those are not known.
+    pub(crate) fn with_children(self, others: Option<&'a HashSet<u32>>) -> Self {
+        Traces { others, ..self }
     }
 }
 
@@ -58,7 +67,7 @@ pub(crate) fn end(job: Traces<'_>, grace: Duration) -> Vec<u32> {
         if is_over || Instant::now() >= deadline {
             return left.iter().map(|process| process.pid).collect();
         }
-        if job.is_held() {
+        if job.is_held() || left.is_empty() {
             chase(job);
         } else {
             std::thread::sleep(STEP);
@@ -71,7 +80,7 @@ pub(crate) fn end(job: Traces<'_>, grace: Duration) -> Vec<u32> {
 fn is_quiet(job: Traces<'_>) -> bool {
     match job.lock_state() {
         LockState::Held => false,
-        LockState::Free => true,
+        LockState::Free => !chase_children(job),
         // The job has removed it: another look has to do.
         LockState::Absent => !chase(job),
     }
@@ -81,6 +90,14 @@ impl Traces<'_> {
     /// True while something has the job's lock.
     pub(crate) fn is_held(self) -> bool {
         self.lock_state() == LockState::Held
+    }
+
+    /// What this process has inherited of the job, dead or alive.
+    fn children(self) -> Vec<u32> {
+        self.others.map_or(Vec::new(), |others| {
+            let children = processes::own_children().into_iter();
+            children.filter(|pid| !others.contains(pid)).collect()
+        })
     }
 
     fn lock_state(self) -> LockState {
@@ -107,6 +124,8 @@ fn chase(job: Traces<'_>) -> bool {
     let marks = Marks::of(job);
     let mut any = false;
     for _ in 0..ROUNDS {
+        let inherited = chase_children(job);
+        any |= inherited;
         let mut pids: Vec<u32> = processes::pids().collect();
         pids.reverse();
         pids.into_iter().filter(|pid| marks.is_named_by(*pid)).for_each(|pid| {
@@ -118,9 +137,24 @@ fn chase(job: Traces<'_>) -> bool {
                 any = true;
             }
         });
-        if !job.is_held() {
+        if !inherited && !job.is_held() {
             break;
         }
+    }
+    any
+}
+
+/// Kills and reaps what this process has inherited of the job. True if there was
+/// any, so that what it has left is still to be looked for.
+fn chase_children(job: Traces<'_>) -> bool {
+    let mut any = false;
+    for child in job.children() {
+        any = true;
+        let process = ProcessIdentity::of(child).ok().and_then(|it| Process::open(&it));
+        if let Some(process) = process {
+            let _ = process.signal(Signal::KILL);
+        }
+        processes::reap(child);
     }
     any
 }
@@ -131,6 +165,7 @@ fn find(job: Traces<'_>) -> Vec<ProcessIdentity> {
     let table = processes::table();
     let mut roots: HashSet<u32> = shell_group(job, &table).into_iter().collect();
     roots.extend(table.keys().filter(|pid| marks.are_on(**pid)));
+    roots.extend(job.children());
     let roots: Vec<u32> = roots.into_iter().collect();
     let mut found = processes::descendants(&table, &roots);
     found.extend(roots.iter().filter_map(|pid| processes::identify(&table, *pid)));

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 
 use crate::host;
 use crate::identity::{Process, ProcessIdentity, Stat};
@@ -18,6 +18,24 @@ pub(crate) fn pids() -> impl Iterator<Item = u32> {
 /// One pass over the process table; what ended meanwhile is not in it.
 pub(crate) fn table() -> HashMap<u32, Stat> {
     pids().filter_map(|pid| Some((pid, Stat::of(pid).ok()?))).collect()
+}
+
+/// This process's children, those that have ended included. It has one thread.
+pub(crate) fn own_children() -> Vec<u32> {
+    let own = std::process::id();
+    match std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
+        Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
+        // A kernel without that list.
+        Err(_) => {
+            table().into_iter().filter(|(_, it)| it.parent == own).map(|(pid, _)| pid).collect()
+        }
+    }
+}
+
+/// Reaps a child, if it has ended.
+pub(crate) fn reap(child: u32) -> bool {
+    let child = Pid::from_raw(child as i32);
+    child.is_some_and(|child| matches!(waitpid(Some(child), WaitOptions::NOHANG), Ok(Some(_))))
 }
 
 /// Those of the table that descend from one of `roots`, the roots not

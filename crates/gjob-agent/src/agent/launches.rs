@@ -216,6 +216,7 @@ impl Agent {
             .into_iter()
             .partition::<Vec<_>, _>(|slot| slot.process.is_gone());
         self.adopted = adopted;
+        let any = !ended.is_empty();
         // All that they have appended is in the log by now.
         self.notice_records();
         for mut slot in ended {
@@ -227,6 +228,9 @@ impl Agent {
         }
         for slot in gone {
             self.recover(slot.key);
+        }
+        if any {
+            self.strays.settle(self.own.iter().map(OwnSlot::pid));
         }
     }
 

@@ -8,7 +8,7 @@ use gjob_core::record::{Loss, one_line};
 use gjob_core::{Finish, JobId, Key, Record};
 
 use super::Agent;
-use super::slots::AdoptedSlot;
+use super::slots::{AdoptedSlot, OwnSlot};
 use crate::claims::Claim;
 use crate::host;
 use crate::identity::Process;
@@ -81,7 +81,10 @@ impl Agent {
         let path = self.layout.job_dir(id);
         let left = match restarted {
             true => Left::default(),
-            false => end_orphans(Traces::new(&path, dir.as_ref().ok())),
+            false => {
+                let others = self.strays.not_of_the_dead(self.own.iter().map(OwnSlot::pid));
+                end_orphans(Traces::new(&path, dir.as_ref().ok()).with_children(others.as_ref()))
+            }
         };
         match dir.as_ref().map(|dir| dir.read::<Finish>(".done")) {
             Ok(Ok(Some(mut finish))) if finish.key == Some(key) => {

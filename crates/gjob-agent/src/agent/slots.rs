@@ -102,6 +102,11 @@ impl OwnSlot {
         }
     }
 
+    /// Its pid, which is its own until it is reaped.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The attempt it has.
     pub(crate) fn key(&self) -> Option<Key> {
         self.launch.as_ref().map(|launch| launch.key)

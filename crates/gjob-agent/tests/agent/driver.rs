@@ -103,6 +103,15 @@ impl Bed {
         command
     }
 
+    /// An agent that a shell has become after it had started something, in the
+    /// bed's directory.
+    pub(crate) fn attach_behind(&self, before: &str) -> Agent {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("cd \"$TEST_BED\"; {before}; exec \"$0\" agent")]);
+        shell.arg(program()).env("TEST_BED", self.path());
+        Agent::spawn(shell).attached(0, &self.attach_message(1, 0, 1))
+    }
+
     /// An agent of two slots whose results directory is a small file system of
     /// its own, which only it and its slots see; none where that can't be had.
     pub(crate) fn attach_on_small_disk(&self) -> Option<Agent> {

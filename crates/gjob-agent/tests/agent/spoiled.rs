@@ -253,7 +253,7 @@ fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
     ];
     let spoils = REMOVALS.into_iter().chain(["chmod 000 .", "echo > .lock", "rm .lock .pid"]);
     let openable = |spoil: &str| spoil != REMOVE && !spoil.contains("ln -s");
-    for spoil in spoils {
+    for (spoil, later) in spoils.flat_map(|spoil| [(spoil, false), (spoil, true)]) {
         let bed = Bed::new();
         let mut agent = bed.attach_unprivileged(1, 0);
         let at = |name: &str| bed.path().join(name);
@@ -266,6 +266,12 @@ fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
         agent.launch(launch(0, &script));
         agent.started(0);
         let left = ["shell", "named", "locked", "born"].map(|name| (name, pid_in(&at(name))));
+        if later {
+            // One that has not inherited what its slots leave.
+            let offset = agent.offset;
+            agent.kill_9();
+            agent = bed.attach_unprivileged(2, offset);
+        }
         kill_9(pid_in(&at("slot")));
         match agent.record() {
             Record::Lost { key, reason, survivors, .. } => {
@@ -277,7 +283,7 @@ fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
         }
         for (name, pid) in left {
             // What was moved away is called by its new name.
-            let moved = name == "locked" && spoil.starts_with("mv");
+            let moved = later && name == "locked" && spoil.starts_with("mv");
             assert_eq!(is_alive(pid), moved, "{spoil}: {name}");
         }
         assert_eq!(ends(&bed, 0), 1, "{spoil}");

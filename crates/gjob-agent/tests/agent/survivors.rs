@@ -29,7 +29,7 @@ const ESCAPES: [(&str, &str); 7] = [
 ];
 
 /// Nothing but its parent leads to it: no environment, no lock, a session of its
-/// own. Only a living slot can find it.
+/// own. Only its reaper can find it: its slot, and after that the slot's agent.
 const NAMELESS: &str = "(env -i setsid bash -c '(bash -c \"for fd in /proc/self/fd/*; do \
      n=\\${fd##*/}; [ \\$n -lt 3 ] || eval exec \\$n\\>\\&-; done; \
      echo \\$\\$ > escaped; exec sleep 300\" &)' > /dev/null 2>&1 &)";
@@ -42,6 +42,11 @@ const CHAIN: &str =
 /// The same, some ten times faster, where there is a perl.
 const FAST_CHAIN: &str = "setsid perl -e '$SIG{TERM} = \"IGNORE\"; \
      while (-e \".cmds\") { open(F, \">escaped\"); print F \"$$\\n\"; close(F); exit if fork }' &";
+
+/// The same, with nothing that leads to it but its reaper.
+const NAMELESS_CHAIN: &str = "(env -i setsid perl -MPOSIX -e '$SIG{TERM} = \"IGNORE\"; \
+     POSIX::close($_) for 3 .. 30; while (-e \".cmds\") { open(F, \">escaped\"); \
+     print F \"$$\\n\"; close(F); exit if fork }' > /dev/null 2>&1 &)";
 
 /// Forks without end: many that live for a while.
 const SWARM: &str =
@@ -102,10 +107,17 @@ fn a_kill_catches_up_with_a_job_that_forks_without_end() {
     assert_eq!(std::fs::read_to_string(bed.run_dir().join("slots.err")).unwrap(), "");
 }
 
+/// An agent that does not inherit what its slots leave, for it has a child
+/// already: that child's pid.
+fn attach_without_inheriting(bed: &Bed) -> (Agent, u32) {
+    let agent = bed.attach_behind("sleep 300 & echo $! > child");
+    (agent, pid_in(&bed.path().join("child")))
+}
+
 #[test]
 fn what_is_left_of_a_dead_slots_job_is_found_by_its_lock_and_ended() {
     let bed = Bed::new();
-    let mut agent = bed.attach(1, 0, 1);
+    let (mut agent, child) = attach_without_inheriting(&bed);
     for ((how, escape), index) in ESCAPES.into_iter().chain([("a swarm", SWARM)]).zip(0..) {
         let (id, escaped) = start(&bed, &mut agent, index, escape);
         kill_9(slot_of(&bed, &id));
@@ -118,6 +130,7 @@ fn what_is_left_of_a_dead_slots_job_is_found_by_its_lock_and_ended() {
         assert!(!is_alive(escaped), "{how}");
         eventually("nothing left", || anything_in(&bed, &id).is_empty());
     }
+    kill_9(child);
     agent.leave();
     bed.wait_until_empty();
 }
@@ -125,7 +138,7 @@ fn what_is_left_of_a_dead_slots_job_is_found_by_its_lock_and_ended() {
 #[test]
 fn what_is_left_of_a_dead_slots_job_is_ended_though_it_forks_without_end() {
     let bed = Bed::new();
-    let mut agent = bed.attach(1, 0, 1);
+    let (mut agent, child) = attach_without_inheriting(&bed);
     for (escape, index) in [CHAIN, FAST_CHAIN].into_iter().zip(0..) {
         let (id, _) = start(&bed, &mut agent, index, escape);
         kill_9(slot_of(&bed, &id));
@@ -135,18 +148,68 @@ fn what_is_left_of_a_dead_slots_job_is_ended_though_it_forks_without_end() {
         }
         assert_eq!(anything_in(&bed, &id), Vec::<u32>::new());
     }
+    kill_9(child);
 }
 
-/// The limit of what can be known: no mark of the job is on it.
+/// Nothing leads to it but that it was the dead slot's.
 #[test]
-fn only_what_nothing_leads_to_outlives_a_killed_slot() {
+fn a_dead_slots_nameless_process_is_its_agents_to_end() {
     let bed = Bed::new();
-    let mut agent = bed.attach(1, 0, 1);
+    let mut agent = bed.attach(1, 0, 2);
+    agent.launch(launch(9, "sleep 300"));
+    let other = agent.started(9);
     let (id, escaped) = start(&bed, &mut agent, 0, NAMELESS);
     kill_9(slot_of(&bed, &id));
     assert!(matches!(agent.record(), Record::Lost { .. }));
+    assert_eq!(anything_in(&bed, &id), Vec::<u32>::new());
+    let stat = std::fs::read_to_string(format!("/proc/{escaped}/stat"));
+    assert!(stat.is_err(), "it is reaped: {stat:?}");
+    assert!(!anything_in(&bed, &other).is_empty(), "another slot's job goes on");
+    assert!(agent.run(launch(1, "true")).is_success());
+}
+
+#[test]
+fn a_dead_slots_nameless_chain_is_its_agents_to_end() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let (id, _) = start(&bed, &mut agent, 0, NAMELESS_CHAIN);
+    kill_9(slot_of(&bed, &id));
+    assert!(matches!(agent.record(), Record::Lost { .. }));
+    assert_eq!(anything_in(&bed, &id), Vec::<u32>::new());
+    let last = bed.results().join(&id).join("escaped");
+    let before = std::fs::read(&last).unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(std::fs::read(&last).unwrap(), before, "nothing goes on");
+}
+
+/// The limit of what can be known: no mark of the job is on it, and who was to
+/// reap it is gone as well.
+#[test]
+fn only_what_nothing_leads_to_outlives_a_slot_killed_after_its_agent() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let (id, escaped) = start(&bed, &mut agent, 0, NAMELESS);
+    let offset = agent.offset;
+    agent.kill_9();
+    let mut next = bed.attach(2, offset, 1);
+    kill_9(slot_of(&bed, &id));
+    assert!(matches!(next.record(), Record::Lost { .. }));
     assert_eq!(anything_in(&bed, &id), [escaped]);
     kill_9(escaped);
+}
+
+#[test]
+fn what_was_started_before_an_agent_is_not_its_to_end() {
+    let bed = Bed::new();
+    let mut agent =
+        bed.attach_behind("(sleep 300 & echo $! > stranger; sleep 300) & echo $! > parent");
+    let stranger = pid_in(&bed.path().join("stranger"));
+    kill_9(pid_in(&bed.path().join("parent")));
+    let (id, _) = start(&bed, &mut agent, 0, NAMELESS);
+    kill_9(slot_of(&bed, &id));
+    assert!(matches!(agent.record(), Record::Lost { .. }));
+    assert!(is_alive(stranger));
+    anything_in(&bed, &id).into_iter().for_each(kill_9);
 }
 
 /// None where nothing can be made unkillable.
@@ -191,4 +254,21 @@ fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
         other => panic!("expected a loss, not {other:?}"),
     }
     assert!(is_alive(escaped));
+}
+
+#[test]
+fn what_could_not_be_ended_is_named_once() {
+    let bed = Bed::new();
+    let Some(freezer) = freezer() else { return };
+    let mut agent = bed.attach(1, 0, 1);
+    let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
+    kill_9(slot_of(&bed, &id));
+    let of = |record| match record {
+        Record::Lost { survivors, .. } => survivors,
+        other => panic!("expected a loss, not {other:?}"),
+    };
+    assert_eq!(of(agent.record()), [escaped]);
+    let (id, _) = start(&bed, &mut agent, 1, NAMELESS);
+    kill_9(slot_of(&bed, &id));
+    assert_eq!(of(agent.record()), Vec::<u32>::new());
 }
