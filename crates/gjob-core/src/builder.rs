@@ -1,5 +1,6 @@
 //! Builds job lists call by call (the seed's `Builder`).
 
+use crate::dependency::After;
 use crate::job::MAX_JOBS;
 use crate::spec::{JobSpec, SpecError};
 
@@ -95,9 +96,16 @@ impl Builder {
 
     /// Generates the job specs described by the calls so far, in their order
     /// (the seed's `MakeJobSpecs`). The copies of one job follow each other;
-    /// they differ in `repeat_index` alone, counted from 0.
+    /// they differ in `repeat_index` alone, counted from 0. Where a job was added
+    /// to wait [`After`] others by their numbers, in the order of the calls, it
+    /// waits for all copies of these.
     #[must_use]
     pub fn make_job_specs(&self) -> Vec<JobSpec> {
+        let firsts: Vec<u32> = self
+            .added
+            .iter()
+            .scan(0, |next, (_, repeat)| Some(std::mem::replace(next, *next + repeat)))
+            .collect();
         let copies = self.added.iter().flat_map(|(spec, repeat)| {
             (0..*repeat).map(move |repeat_index| {
                 let mut copy = spec.clone();
@@ -105,7 +113,30 @@ impl Builder {
                 copy
             })
         });
-        copies.collect()
+        let mut specs: Vec<JobSpec> = copies.collect();
+        for spec in specs.iter_mut().filter(|spec| !spec.after.is_empty()) {
+            let after = std::mem::take(&mut spec.after);
+            spec.after = after.iter().filter_map(|after| self.copies_of(after, &firsts)).collect();
+        }
+        specs
+    }
+
+    /// The jobs that became of what was added under some numbers, if any did;
+    /// a number that nothing was added under stays no job's.
+    fn copies_of(&self, after: &After, firsts: &[u32]) -> Option<After> {
+        let (from, to) = match after {
+            After::Name(_) => return Some(after.clone()),
+            After::Job(number) => (*number as usize, *number as usize),
+            After::Jobs(from, to) => (*from as usize, *to as usize),
+        };
+        match (firsts.get(from), firsts.get(to)) {
+            (Some(first), Some(begin)) => match (*first, begin + self.added[to].1) {
+                (first, end) if end <= first => None,
+                (first, end) if end == first + 1 => Some(After::Job(first)),
+                (first, end) => Some(After::Jobs(first, end - 1)),
+            },
+            _ => Some(After::Job(u32::MAX)),
+        }
     }
 }
 
@@ -176,5 +207,20 @@ mod tests {
             error.to_string(),
             "job 2: 4294967296 jobs in all: at most 10000000 are accepted"
         );
+    }
+
+    #[test]
+    fn a_job_that_waits_for_another_waits_for_all_its_copies() {
+        let mut builder = Builder::new();
+        let job = || JobSpec::new(["true"]).unwrap();
+        builder.add_job(job(), 3).unwrap();
+        builder.add_job(job(), 0).unwrap();
+        builder.add_job(job(), None).unwrap();
+        let all = [After::Job(0), After::Job(1), After::Job(2), After::Name("x".into())];
+        builder.add_job(job().after(all), 2).unwrap();
+        let specs = builder.make_job_specs();
+        let after = [After::Jobs(0, 2), After::Job(3), After::Name("x".into())];
+        assert_eq!(specs[4].after, after);
+        assert_eq!(specs[5].after, after);
     }
 }

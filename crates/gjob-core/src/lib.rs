@@ -7,6 +7,7 @@
 //! side) and `gjob` (the manager's side).
 
 pub mod builder;
+pub mod dependency;
 pub mod event;
 pub mod hosts;
 pub mod id;
@@ -15,6 +16,7 @@ pub mod outcome;
 pub mod output;
 pub mod queue;
 pub mod record;
+pub mod resources;
 pub mod scheduler;
 pub mod spec;
 pub mod state;

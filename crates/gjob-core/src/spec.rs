@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dependency::After;
 use crate::output::{OutputPattern, PatternError};
+use crate::resources::{Ask, Cpus};
 
 /// The most bytes a job's commands, environment and name may come to.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
@@ -47,6 +49,18 @@ pub struct JobSpec {
     /// How often a failed job is tried again; none leaves it to the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
+    /// Processors it has for itself.
+    #[serde(default, skip_serializing_if = "Cpus::is_default")]
+    pub cpus: Cpus,
+    /// GPUs it has for itself.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpus: u32,
+    /// Memory it needs, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mem: Option<u64>,
+    /// What has to be `done` before it is started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<After>,
     /// Which of the copies made by `repeat` this is, from 0 (`GJOB_REPEAT`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeat_index: u32,
@@ -222,6 +236,40 @@ impl JobSpec {
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
+    }
+
+    /// Sets how many processors it has for itself.
+    #[must_use]
+    pub fn cpus(mut self, cpus: Cpus) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Sets how many GPUs it has for itself.
+    #[must_use]
+    pub fn gpus(mut self, gpus: u32) -> Self {
+        self.gpus = gpus;
+        self
+    }
+
+    /// Sets how much memory it needs, bytes.
+    #[must_use]
+    pub fn mem(mut self, bytes: u64) -> Self {
+        self.mem = Some(bytes);
+        self
+    }
+
+    /// Adds jobs that have to be `done` before it is started.
+    #[must_use]
+    pub fn after(mut self, after: impl IntoIterator<Item = After>) -> Self {
+        self.after.extend(after);
+        self
+    }
+
+    /// What it asks of its host.
+    #[must_use]
+    pub fn ask(&self) -> Ask {
+        Ask { cpus: self.cpus, mem: self.mem.unwrap_or(0), gpus: self.gpus }
     }
 
     /// The job's script: its commands as lines.

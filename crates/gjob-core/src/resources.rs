@@ -1,0 +1,181 @@
+//! What a job asks of its host, and what a host offers.
+
+use std::fmt;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// How many processors a job has for itself. As JSON a number, or `"all"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cpus {
+    /// So many; 0 runs beside whatever else runs.
+    Count(u32),
+    /// The whole host, alone: as the original did it, one job a host.
+    All,
+}
+
+impl Cpus {
+    /// True for what a job has that doesn't say it: one processor.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Cpus::default()
+    }
+}
+
+impl Default for Cpus {
+    fn default() -> Self {
+        Cpus::Count(1)
+    }
+}
+
+impl fmt::Display for Cpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cpus::Count(count) => fmt::Display::fmt(count, f),
+            Cpus::All => f.pad("all"),
+        }
+    }
+}
+
+/// Text that says no number of processors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not accepted: a number of processors or \"all\" is")]
+pub struct ParseCpusError(String);
+
+impl std::str::FromStr for Cpus {
+    type Err = ParseCpusError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" {
+            return Ok(Cpus::All);
+        }
+        let count = text.parse().map_err(|_| ParseCpusError(text.chars().take(80).collect()))?;
+        Ok(Cpus::Count(count))
+    }
+}
+
+impl Serialize for Cpus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cpus::Count(count) => serializer.serialize_u32(*count),
+            Cpus::All => serializer.serialize_str("all"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Cpus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CpusVisitor)
+    }
+}
+
+struct CpusVisitor;
+
+impl Visitor<'_> for CpusVisitor {
+    type Value = Cpus;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of processors or \"all\"")
+    }
+
+    fn visit_u64<E: de::Error>(self, count: u64) -> Result<Cpus, E> {
+        let unexpected = || E::invalid_value(de::Unexpected::Unsigned(count), &self);
+        u32::try_from(count).map(Cpus::Count).map_err(|_| unexpected())
+    }
+
+    fn visit_i64<E: de::Error>(self, count: i64) -> Result<Cpus, E> {
+        let unexpected = || E::invalid_value(de::Unexpected::Signed(count), &self);
+        u32::try_from(count).map(Cpus::Count).map_err(|_| unexpected())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Cpus, E> {
+        text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+/// What a job asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ask {
+    /// Processors.
+    pub cpus: Cpus,
+    /// Memory, bytes; 0 for no matter how much.
+    pub mem: u64,
+    /// GPUs.
+    pub gpus: u32,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Ask { cpus: Cpus::default(), mem: 0, gpus: 0 }
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cpus", self.cpus)?;
+        if self.mem > 0 {
+            write!(f, ", {} MiB of memory", self.mem.div_ceil(1 << 20))?;
+        }
+        if self.gpus > 0 {
+            write!(f, ", {} gpus", self.gpus)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a host offers to all the jobs that run on it together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Offer {
+    /// Processors, or the slots that its user gives it.
+    pub cpus: u32,
+    /// Memory, bytes.
+    pub mem: u64,
+    /// GPUs.
+    pub gpus: u32,
+}
+
+impl Offer {
+    /// True when a job that asks for this could run here, were it alone.
+    #[must_use]
+    pub fn fits(&self, ask: &Ask) -> bool {
+        let cpus = match ask.cpus {
+            Cpus::Count(count) => count <= self.cpus,
+            Cpus::All => true,
+        };
+        cpus && ask.mem <= self.mem && ask.gpus <= self.gpus
+    }
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.mem / (1 << 20);
+        write!(f, "{} cpus, {mib} MiB of memory, {} gpus", self.cpus, self.gpus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_are_a_number_or_all() {
+        let read = |json: &str| serde_json::from_str::<Cpus>(json);
+        assert_eq!(read("3").unwrap(), Cpus::Count(3));
+        assert_eq!(read("\"all\"").unwrap(), Cpus::All);
+        assert_eq!(serde_json::to_string(&Cpus::All).unwrap(), "\"all\"");
+        for bad in ["-1", "1.5", "\"some\"", "5000000000", "null"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_job_fits_where_all_it_asks_for_is_offered() {
+        let offer = Offer { cpus: 4, mem: 100, gpus: 1 };
+        let ask = |cpus, mem, gpus| Ask { cpus, mem, gpus };
+        assert!(offer.fits(&ask(Cpus::Count(4), 100, 1)));
+        assert!(offer.fits(&ask(Cpus::All, 0, 0)));
+        assert!(!offer.fits(&ask(Cpus::Count(5), 0, 0)));
+        assert!(!offer.fits(&ask(Cpus::Count(0), 101, 0)));
+        assert!(!offer.fits(&ask(Cpus::Count(0), 0, 2)));
+    }
+}
