@@ -173,9 +173,14 @@ impl Scheduler {
         let job = Job::new(init);
         match job.state {
             JobState::Waiting | JobState::Delayed => self.waiting.push(index),
-            JobState::Assigned { host, .. }
-            | JobState::Running { host }
-            | JobState::Withdrawing { host } => self.hosts[host.at()].take(index),
+            JobState::Assigned { host, .. } | JobState::Withdrawing { host } => {
+                self.hosts[host.at()].take(index);
+            }
+            JobState::Running { host } => {
+                let host = &mut self.hosts[host.at()];
+                host.ever_began = true;
+                host.take(index);
+            }
             JobState::Held | JobState::Ended(_) => {}
         }
         *self.tally.slot(job.state.public()) += 1;
