@@ -238,3 +238,17 @@ fn runs_are_listed_and_logs_are_read() {
     let none = place.gjob(&["logs", "7"]).run();
     assert_eq!((none.code, none.stderr.as_str()), (2, "gjob: job 7: the run has jobs 0 to 1\n"));
 }
+
+#[test]
+fn a_run_that_no_host_can_begin_a_job_of_ends_with_status_3_and_keeps_its_jobs() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\ntrue\n");
+    let answer = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent").run();
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    for text in ["no bash on the PATH", "2 left in ", "(stopped: no host can be used; `gjob attach"]
+    {
+        assert!(answer.stderr.contains(text), "no {text:?} in {}", answer.stderr);
+    }
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+}

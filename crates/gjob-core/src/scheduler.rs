@@ -175,10 +175,19 @@ impl Scheduler {
         let job = Job::new(init);
         match job.state {
             JobState::Waiting | JobState::Delayed => self.waiting.push(index),
-            JobState::Assigned { host, .. }
-            | JobState::Running { host }
-            | JobState::Withdrawing { host } => self.hosts[host.at()].take(index),
-            JobState::Collecting { host, .. } => self.hosts[host.at()].keep_outputs(index),
+            JobState::Assigned { host, .. } | JobState::Withdrawing { host } => {
+                self.hosts[host.at()].take(index);
+            }
+            JobState::Running { host } => {
+                let host = &mut self.hosts[host.at()];
+                host.ever_began = true;
+                host.take(index);
+            }
+            JobState::Collecting { host, .. } => {
+                let host = &mut self.hosts[host.at()];
+                host.ever_began = true;
+                host.keep_outputs(index);
+            }
             JobState::Held | JobState::Ended(_) => {}
         }
         *self.tally.slot(job.state.public()) += 1;

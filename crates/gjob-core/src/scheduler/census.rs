@@ -10,6 +10,8 @@ pub(super) struct Census {
     pub(super) reached: u64,
     /// Hosts out of the run.
     pub(super) out: u64,
+    /// Hosts that have never begun a job and fail to, time and again.
+    pub(super) useless: u64,
     /// Jobs at hosts out of the run.
     pub(super) stuck: u64,
     /// Jobs at hosts that answer.
@@ -27,6 +29,7 @@ impl Census {
         change(&mut self.up, before.up, now.up);
         change(&mut self.reached, before.reached, now.reached);
         change(&mut self.out, before.out, now.out);
+        change(&mut self.useless, before.useless, now.useless);
         change(&mut self.stuck, before.stuck, now.stuck);
         change(&mut self.in_reach, before.in_reach, now.in_reach);
         change(&mut self.idle, before.idle, now.idle);

@@ -13,6 +13,10 @@ const TURNAROUND: Duration = Duration::from_millis(20);
 /// Jobs handed ahead of need, at most, per slot.
 const MAX_AHEAD: u32 = 8;
 
+/// A host that has been paused so often in a row, and has never begun a job,
+/// is not waited for.
+const USELESS: u32 = 5;
+
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) label: HostLabel,
@@ -21,6 +25,8 @@ pub(super) struct Host {
     pub(super) ever_up: bool,
     /// Times in a row that it was paused.
     pub(super) strikes: u32,
+    /// It has begun a job under this manager, or runs one from before.
+    pub(super) ever_began: bool,
     /// Readmitted after a pause: it gets one job at a time until one succeeds.
     pub(super) on_probation: bool,
     /// Jobs that have succeeded here.
@@ -64,6 +70,7 @@ impl Host {
             slots: 1,
             ever_up: false,
             strikes: 0,
+            ever_began: false,
             on_probation: false,
             successes: 0,
             failing: (0, 0),
@@ -131,6 +138,12 @@ impl Host {
         self.slots + (ahead.round() as u32).min(MAX_AHEAD * self.slots)
     }
 
+    /// True while it rests after failing to begin job after job.
+    fn is_useless(&self) -> bool {
+        let rests = matches!(self.status, Status::Paused { .. });
+        rests && !self.ever_began && self.strikes >= USELESS && self.in_flight.is_empty()
+    }
+
     /// What it adds to the census, with room for so many jobs.
     pub(super) fn count(&self, room_for: u32) -> Census {
         let load = u64::from(self.load());
@@ -140,6 +153,7 @@ impl Host {
             up: u64::from(up),
             reached: u64::from(self.ever_up),
             out: u64::from(out),
+            useless: u64::from(self.is_useless()),
             stuck: only(out, self.needed_by().into()),
             in_reach: only(self.status.answers(), load),
             idle: only(up, u64::from(room_for.min(self.slots)).saturating_sub(load)),

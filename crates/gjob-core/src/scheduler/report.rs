@@ -53,6 +53,8 @@ impl Scheduler {
         if !matches!(record, Record::Withdrawn { .. }) {
             self.unbegun.remove(&key.index);
         }
+        let host_began = &mut self.hosts[host.at()].ever_began;
+        *host_began |= matches!(record, Record::Started { .. } | Record::Finished(_));
         match record {
             Record::Log { .. } => {}
             Record::Started { id, at, .. } => self.started(host, key, id, at),
@@ -173,7 +175,8 @@ impl Scheduler {
     }
 
     /// The host could not start it. If that is the host's fault, another one
-    /// gets the job, and this one a pause.
+    /// gets the job, and this one a pause. Held against the job it is only by
+    /// a host that has begun others.
     fn refused(&mut self, now: Duration, host: HostIx, key: Key, reason: String, scope: Scope) {
         let label = self.label(host);
         self.emit(EventKind::JobRefused { key, host: label, reason: reason.clone(), scope });
@@ -181,7 +184,12 @@ impl Scheduler {
             Scope::Job => self.end_job(key.index, State::Error, Some(reason)),
             Scope::Host => {
                 self.pause_host(now, host, REFUSAL_PAUSE, &reason);
-                self.fail_by_host(key.index, &reason);
+                if self.hosts[host.at()].ever_began || self.jobs[key.index as usize].kill {
+                    self.fail_by_host(key.index, &reason);
+                } else {
+                    // It says nothing about the job.
+                    self.requeue(key.index);
+                }
             }
         }
     }

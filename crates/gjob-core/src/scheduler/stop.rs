@@ -133,6 +133,7 @@ impl Scheduler {
             && self.losses.is_empty()
             && self.census.stuck == u64::from(self.tally.left());
         let too_long = self.nobody_answered() && now >= self.config.connect_patience;
-        (self.all_out() || all_stuck || too_long).then_some(RunEnd::NoHosts)
+        let no_use = self.census.out + self.census.useless == self.hosts.len() as u64;
+        (no_use || all_stuck || too_long).then_some(RunEnd::NoHosts)
     }
 }

@@ -114,6 +114,52 @@ fn an_interrupt_does_not_save_a_job_that_is_to_be_ended() {
     assert_eq!(scheduler.job_state(0), Some(State::Error));
 }
 
+/// Runs on until nothing is due any more; hosts refuse all they are given.
+fn refuse_all(scheduler: &mut Scheduler) -> (Duration, Vec<EventKind>) {
+    let (mut now, mut told) = (NOW, Vec::new());
+    loop {
+        while let Some(action) = scheduler.poll_action() {
+            match action {
+                Action::Emit(kind) => told.push(kind),
+                Action::Launch { host, key } => {
+                    let (reason, at) = ("slots die".to_owned(), crate::time::Timestamp(0));
+                    let record = Record::Refused { key, reason, scope: Scope::Host, at };
+                    scheduler.handle_record(now, host, record);
+                }
+                _ => {}
+            }
+        }
+        let Some(due) = scheduler.poll_timeout() else { return (now, told) };
+        now = now.max(due);
+        scheduler.handle_timeout(now);
+    }
+}
+
+#[test]
+fn a_run_whose_hosts_never_begin_anything_ends_soon_and_keeps_its_jobs() {
+    for hosts in 1..4 {
+        let mut scheduler = scheduler(Config::default(), hosts, &[JobInit::new(0); 5]);
+        (0..hosts).for_each(|host| scheduler.handle_host_up(NOW, HostIx(host), "h", 2));
+        let (ended, told) = refuse_all(&mut scheduler);
+        assert!(ended < Duration::from_secs(60), "{hosts} hosts: {ended:?}");
+        let end = RunEnd::NoHosts;
+        let all_left = EventKind::RunEnded { end, done: 0, error: 0, unknown: 0, left: 5 };
+        assert_eq!(told.last(), Some(&all_left));
+    }
+}
+
+#[test]
+fn a_host_that_has_begun_jobs_is_tried_again_and_a_job_it_fails_is_stopped() {
+    let running = init(JobStart::Running(H0));
+    let mut scheduler = scheduler(Config::default(), 1, &[JobInit::new(0), running]);
+    scheduler.handle_host_up(NOW, H0, "h", 1);
+    scheduler.handle_record(NOW, H0, finished(Key::new(1, 1), Ending::Exit(1), None));
+    let (_, told) = refuse_all(&mut scheduler);
+    let end = RunEnd::Complete;
+    let all_failed = EventKind::RunEnded { end, done: 0, error: 2, unknown: 0, left: 0 };
+    assert_eq!(told.last(), Some(&all_failed));
+}
+
 #[test]
 fn the_census_is_the_sum_over_all_hosts() {
     let mut jobs = [JobInit::new(0); 40];
