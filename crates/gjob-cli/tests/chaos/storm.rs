@@ -259,9 +259,18 @@ impl Storm<'_> {
     }
 }
 
+/// What was found may be about to become another program, as a child of the agent
+/// that is to be a slot: so it is stopped, and looked at again.
 fn hit(step: Step, candidates: &[Process], signal: Signal) -> Option<Process> {
     let chosen = step.process.checked_rem(candidates.len() as u64)?;
     let process = &candidates[chosen as usize];
+    if !process.signal(Signal::STOP) {
+        return None;
+    }
+    if Process::find(process.pid()).as_ref() != Some(process) {
+        process.signal(Signal::CONT);
+        return None;
+    }
     process.signal(signal).then(|| process.clone())
 }
 
