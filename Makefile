@@ -30,7 +30,7 @@ chaos: export GJOB_CHAOS_JOBS ?= 2000
 chaos: export GJOB_CHAOS_KILLS ?= 200
 chaos: export GJOB_CRASH_ALL ?= 1
 chaos: deps build ## Kill, freeze and cut off all parts of long runs; GJOB_CHAOS_JOBS, _KILLS, _SEED
-	$(CARGO) test -p gjob-cli --test chaos --test crash_points $(CARGO_FLAGS) -- \
+	$(CARGO) test -p gjob-cli --test chaos --test crash_points --test lost_hosts $(CARGO_FLAGS) -- \
 	    --include-ignored --nocapture --test-threads 1
 
 .PHONY: demo

@@ -3,8 +3,8 @@
 //! ends with one outcome, its own.
 //!
 //! Here in short. `make chaos` is the long form: `GJOB_CHAOS_JOBS`,
-//! `GJOB_CHAOS_KILLS`, `GJOB_CHAOS_LONGEST_MS`, and `GJOB_CHAOS_SEED` to have one
-//! again.
+//! `GJOB_CHAOS_KILLS` (freezes and cuts come on top), `GJOB_CHAOS_LONGEST_MS`, and
+//! `GJOB_CHAOS_SEED` to have one again.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 #![expect(clippy::print_stderr, reason = "the seed is said, whatever comes of it")]
@@ -36,27 +36,40 @@ use std::time::Duration;
 use field::Field;
 use gjob_testbed::{Bed, NetBed};
 use seed::{seed, setting};
-use storm::{Plan, rage};
+use storm::{Plan, Policy, rage};
 
-fn plan(jobs: u32, blows: u32) -> Plan {
-    let long = setting("GJOB_CHAOS_JOBS").is_some();
+fn is_long() -> bool {
+    setting("GJOB_CHAOS_JOBS").is_some()
+}
+
+fn plan() -> Plan {
     let size = |name, short: u32| setting(name).map_or(short, |size| size as u32);
     Plan {
-        jobs: size("GJOB_CHAOS_JOBS", jobs),
+        jobs: size("GJOB_CHAOS_JOBS", 150),
         longest_job_ms: size("GJOB_CHAOS_LONGEST_MS", 300),
-        blows: size("GJOB_CHAOS_KILLS", blows),
+        kills: size("GJOB_CHAOS_KILLS", 15),
         seed: seed(),
-        longest_cut: Duration::from_secs(if long { 20 } else { 3 }),
+        policy: Policy::Patience,
+        longest_cut: Duration::from_secs(if is_long() { 20 } else { 3 }),
     }
 }
 
 #[test]
 fn each_job_ends_once_whatever_is_killed() {
-    rage(&Field::Loopback(Bed::start(4)), &plan(150, 15));
+    rage(&Field::Loopback(Bed::start(4)), &plan());
 }
 
 #[test]
 fn each_job_ends_once_whatever_is_killed_cut_off_or_crashes() {
     let Some(bed) = NetBed::start(4) else { return };
-    rage(&Field::Net(bed), &plan(150, 15));
+    rage(&Field::Net(bed), &plan());
+}
+
+/// A lease is 30 s: in the long form, cuts and some jobs outlast it.
+#[test]
+fn each_job_ends_once_on_hosts_that_end_their_jobs_when_they_are_cut_off() {
+    let Some(bed) = NetBed::start(4) else { return };
+    let (cut, slow_ms) = if is_long() { (45, 40_000) } else { (3, 0) };
+    let (longest_cut, policy) = (Duration::from_secs(cut), Policy::Lease { slow_ms });
+    rage(&Field::Net(bed), &Plan { longest_cut, policy, ..plan() });
 }

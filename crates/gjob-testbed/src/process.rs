@@ -65,19 +65,20 @@ impl Process {
     }
 
     /// Sends it a signal: to this process and no other, also when its number is
-    /// reused in between. Nothing happens if it has ended.
-    pub fn signal(&self, signal: Signal) {
-        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return };
+    /// reused in between. False, and nothing happens, if it has ended.
+    pub fn signal(&self, signal: Signal) -> bool {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return false };
         let handle = pidfd_open(pid, PidfdFlags::empty());
         if !self.is_alive() {
-            return;
+            return false;
         }
         // Either can only fail because the process has ended meanwhile. Kernels
         // before 5.3 have no handles.
-        let _ = match handle {
+        let sent = match handle {
             Ok(handle) => pidfd_send_signal(handle, signal),
             Err(_) => kill_process(pid, signal),
         };
+        sent.is_ok()
     }
 }
 
@@ -163,10 +164,10 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let process = Process::find(child.id()).unwrap();
         assert!(process.is_alive());
-        process.kill();
+        assert!(process.signal(Signal::KILL));
         child.wait().unwrap();
         assert!(!process.is_alive());
-        process.kill();
+        assert!(!process.signal(Signal::KILL));
     }
 
     #[test]

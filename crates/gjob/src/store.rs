@@ -7,13 +7,14 @@
 
 mod apply;
 mod inputs;
+mod look;
 mod read;
 mod run_dir;
 
 use std::path::{Path, PathBuf};
 
 use gjob_core::{Epoch, Event, HostLabel, JobSpec, RunId, Timestamp};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, ffi, params};
 
 use crate::network::Inputs;
 pub use read::{HostRow, JobRow, RunRow};
@@ -32,7 +33,21 @@ const WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLI
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The database failed: a full disk, a damaged file.
+    /// No room is left for what has to be written.
+    #[error("store {path}: its disk is full")]
+    Full {
+        /// The database's file.
+        path: PathBuf,
+    },
+    /// It can only be read by who can write beside it.
+    #[error("store {path} can't be read without writing beside it: {why}")]
+    NotWritable {
+        /// The database's file.
+        path: PathBuf,
+        /// Why it can't be taken as it is.
+        why: &'static str,
+    },
+    /// The database failed: a failing disk, a damaged file.
     #[error("store {path}: {source}")]
     Database {
         /// The database's file.
@@ -59,6 +74,31 @@ pub enum StoreError {
     /// The run's directory.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
+}
+
+impl StoreError {
+    /// True when there was no room for what had to be written.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            StoreError::Full { .. } => true,
+            StoreError::RunDir(error) => error.is_full(),
+            StoreError::NotWritable { .. }
+            | StoreError::Database { .. }
+            | StoreError::Version { .. }
+            | StoreError::Content { .. } => false,
+        }
+    }
+
+    fn database(path: &Path, source: rusqlite::Error) -> StoreError {
+        let code = source.sqlite_error().map(|error| error.extended_code);
+        let path = path.to_owned();
+        match code {
+            // The second: for the index that readers and the writer share.
+            Some(ffi::SQLITE_FULL | ffi::SQLITE_IOERR_SHMSIZE) => StoreError::Full { path },
+            _ => StoreError::Database { path, source },
+        }
+    }
 }
 
 /// An open store.
@@ -92,15 +132,26 @@ impl Store {
         inputs: &Inputs,
     ) -> Result<Store, StoreError> {
         let lock = dir.lock()?;
+        let made = Store::make(dir, settings, hosts, specs, inputs);
+        made.inspect_err(|_| dir.discard())?;
+        let store = Store::connect(&dir.database(), WRITE, Some(lock))?;
+        store.check_version()?;
+        Ok(store)
+    }
+
+    fn make(
+        dir: &RunDir,
+        settings: &str,
+        hosts: &[HostLabel],
+        specs: &[std::sync::Arc<JobSpec>],
+        inputs: &Inputs,
+    ) -> Result<(), StoreError> {
         let unfinished = dir.create_database()?;
         let mut store = Store::connect(&unfinished, WRITE, None)?;
         store.fill(dir.run(), settings, hosts, specs, inputs).map_err(|e| store.error(e))?;
         let Store { db, path, .. } = store;
-        db.close().map_err(|(_, source)| StoreError::Database { path, source })?;
-        dir.publish_database(&unfinished)?;
-        let store = Store::connect(&dir.database(), WRITE, Some(lock))?;
-        store.check_version()?;
-        Ok(store)
+        db.close().map_err(|(_, source)| StoreError::database(&path, source))?;
+        Ok(dir.publish_database(&unfinished)?)
     }
 
     /// Opens an existing run to take it up, and counts its epoch on.
@@ -113,17 +164,6 @@ impl Store {
         store.check_version()?;
         let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL";
         store.db.execute(sql, []).map_err(|e| store.error(e))?;
-        Ok(store)
-    }
-
-    /// Opens an existing run to look at it.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    pub fn read(dir: &RunDir) -> Result<Store, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let store = Store::connect(&dir.database(), flags, None)?;
-        store.check_version()?;
         Ok(store)
     }
 
@@ -156,7 +196,7 @@ impl Store {
         flags: OpenFlags,
         lock: Option<run_dir::RunLock>,
     ) -> Result<Store, StoreError> {
-        let fail = |source| StoreError::Database { path: path.to_owned(), source };
+        let fail = |source| StoreError::database(path, source);
         let db = Connection::open_with_flags(path, flags).map_err(fail)?;
         db.busy_timeout(std::time::Duration::from_secs(10)).map_err(fail)?;
         db.set_prepared_statement_cache_capacity(64);
@@ -164,7 +204,7 @@ impl Store {
     }
 
     fn error(&self, source: rusqlite::Error) -> StoreError {
-        StoreError::Database { path: self.path.clone(), source }
+        StoreError::database(&self.path, source)
     }
 
     fn fill(

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
                 std::thread::sleep(LOOK);
             }
             Err(error @ ManagerError::Network(_)) => return Err(Failure::input(error)),
-            Err(error) => return Err(Failure::machinery(error)),
+            Err(error) => return Err(manage::stopped(&dir, error)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use gjob::store::RunDir;
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::{Job, RunId, State};
@@ -25,13 +26,31 @@ pub(super) fn to_the_end(mut manager: Manager<Reporter>) -> Result<u8, Failure> 
     }
     let result = manager.process_jobs();
     manager.handler_mut().finish();
-    let end = result.map_err(Failure::machinery)?;
+    let end = match (result, manager.run_dir()) {
+        (Ok(end), _) => end,
+        (Err(error), Some(dir)) => return Err(stopped(dir, error)),
+        (Err(error), None) => return Err(Failure::machinery(error)),
+    };
     if let Some(dir) = manager.run_dir() {
         let summary = summary(dir.run(), manager.jobs(), end, began.elapsed());
         manager.handler_mut().say(&summary);
     }
     let complete = manager.all_done() && !manager.handler().output_failed();
     Ok(exit::of_run(end, complete))
+}
+
+/// What has stopped a manager; after a failure of its store, how to go on.
+pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
+    let ManagerError::Store(store) = &error else { return Failure::machinery(error) };
+    let until = if store.is_full() {
+        format!("make room in {}, then", dir.path().display())
+    } else {
+        "once its store can be used,".to_owned()
+    };
+    let run = dir.run();
+    Failure::machinery(anyhow::anyhow!(
+        "run {run}: {error}\njobs that run go on; {until} `gjob attach {run}` takes the run up"
+    ))
 }
 
 /// A run's last line.

@@ -55,7 +55,9 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let specs = specs.into_iter().map(Arc::new).collect();
     let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
     manager.setup_with(&state, specs, network, &settings).map_err(|error| match error {
-        gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => Failure::machinery(error),
+        gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
+            Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))
+        }
         other => Failure::input(other),
     })?;
     drop(args);

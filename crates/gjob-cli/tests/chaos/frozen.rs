@@ -65,9 +65,16 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn signal_all(processes: &[Process], signal: Signal) {
+fn freeze_all(processes: &[Process]) {
     assert!(!processes.is_empty());
-    processes.iter().for_each(|process| process.signal(signal));
+    assert!(processes.iter().all(|process| process.signal(Signal::STOP)));
+}
+
+/// Those that have been given up meanwhile may have ended.
+fn continue_all(processes: &[Process]) {
+    for process in processes {
+        process.signal(Signal::CONT);
+    }
 }
 
 #[test]
@@ -76,10 +83,10 @@ fn a_frozen_agent_is_noticed_within_40_seconds_and_each_job_is_done_once() {
     let (field, place) = (Field::Loopback(Bed::start(2)), Place::new());
     let scene = Scene::begin(&field, &place, &[]);
     let frozen = field.role(0, "agent");
-    signal_all(&frozen, Signal::STOP);
+    freeze_all(&frozen);
     let noticed = scene.until_unknown(Duration::from_secs(40));
     eprintln!("chaos: a frozen agent was noticed after {:.1} s", noticed.as_secs_f64());
-    frozen.iter().for_each(|agent| agent.signal(Signal::CONT));
+    continue_all(&frozen);
     scene.end(&Injuries::default(), || {});
 }
 
@@ -89,10 +96,10 @@ fn a_frozen_session_is_noticed_within_60_seconds_and_each_job_is_done_once() {
     let (field, place) = (Field::Loopback(Bed::start(2)), Place::new());
     let scene = Scene::begin(&field, &place, &[]);
     let frozen = field.connections(0);
-    signal_all(&frozen, Signal::STOP);
+    freeze_all(&frozen);
     let noticed = scene.until_unknown(Duration::from_secs(60));
     eprintln!("chaos: a frozen session was noticed after {:.1} s", noticed.as_secs_f64());
-    frozen.iter().for_each(|session| session.signal(Signal::CONT));
+    continue_all(&frozen);
     scene.end(&Injuries::default(), || {});
 }
 

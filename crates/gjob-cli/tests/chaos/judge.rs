@@ -1,7 +1,10 @@
 //! The judge: compares what gjob recorded with what the jobs themselves noted,
 //! and knows what was done to them.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,8 +50,8 @@ impl Judge<'_> {
         }
         for (index, job) in (0..).zip(jobs) {
             let noted = executions.get(&index).map_or(&[][..], Vec::as_slice);
-            let found =
-                self.of_outcome(index, job, noted).into_iter().chain(self.of_repeats(noted));
+            let repeats = self.of_repeats(index, noted);
+            let found = self.of_outcome(index, job, noted).into_iter().chain(repeats);
             faults.extend(found.map(|fault| format!("job {index}: {fault}: {job} {noted:?}")));
         }
         faults.extend(self.of_counts(jobs));
@@ -85,11 +88,11 @@ impl Judge<'_> {
             return Some("unknown, though it was given to no host".into());
         };
         let results = self.results.get(host)?;
-        let id = job["id"].as_str().map(PathBuf::from).or_else(|| self.claim(results, host, job));
-        let Some(id) = id else { return Some("unknown, though it was never claimed".into()) };
-        let lock = results.join(id).join(".lock");
-        let lock = std::fs::read_to_string(lock).unwrap_or_default();
-        let lock: Value = serde_json::from_str(&lock).unwrap_or_default();
+        // One whose slot died before it said so has no id here.
+        let id = job["id"].as_str().map(|id| results.join(id));
+        let dir = id.or_else(|| self.claim(host, &job["index"], &job["attempt"]));
+        let Some(dir) = dir else { return Some("unknown, though it was never claimed".into()) };
+        let lock = read_json(&dir.join(".lock"));
         let killed = |(at, started): &(String, u64)| {
             at == host && find_number(&lock, "start") == Some(*started)
         };
@@ -97,28 +100,50 @@ impl Judge<'_> {
         (!excused).then(|| "unknown, though its slot was not killed".into())
     }
 
-    /// The job directory of an attempt whose slot died before it said so.
-    fn claim(&self, results: &Path, host: &str, job: &Value) -> Option<PathBuf> {
-        let run = self.status["run"].as_str()?;
-        let key = format!("{}.{}", job["index"], job["attempt"]);
-        let run = results.join(".gjob/runs").join(run);
+    /// The job directory of an attempt, as its host knows it.
+    fn claim(
+        &self,
+        host: &str,
+        index: impl fmt::Display,
+        attempt: impl fmt::Display,
+    ) -> Option<PathBuf> {
+        let results = self.results.get(host)?;
+        let run = results.join(".gjob/runs").join(self.status["run"].as_str()?);
+        let key = format!("{index}.{attempt}");
         let claim = std::fs::read_link(run.join(host).join("keys").join(key)).ok()?;
         // Behind the id it names the slot.
-        claim.to_str()?.split(' ').next().map(PathBuf::from)
+        claim.to_str()?.split(' ').next().map(|id| results.join(id))
     }
 
-    /// A job runs again only after its host has crashed under it.
-    fn of_repeats(&self, noted: &[Execution]) -> Vec<String> {
+    /// When a host ended an attempt by itself, for want of news.
+    fn lease_over(&self, index: u32, execution: &Execution) -> Option<Duration> {
+        let dir = self.claim(&execution.host, index, execution.attempt)?;
+        let done = read_json(&dir.join(".done"));
+        let ended = done["ended"].as_u64().map(Duration::from_millis);
+        ended.filter(|_| done["cause"] == "lease")
+    }
+
+    /// How many attempts were ended so.
+    pub(crate) fn leases_over(&self) -> usize {
+        let executions = self.ledger.executions();
+        let all = executions.iter().flat_map(|(index, noted)| noted.iter().map(|it| (*index, it)));
+        all.filter(|(index, it)| self.lease_over(*index, it).is_some()).count()
+    }
+
+    /// A job runs again only after its host has crashed under it, or has ended it
+    /// by itself.
+    fn of_repeats(&self, index: u32, noted: &[Execution]) -> Vec<String> {
         let mut faults = Vec::new();
         for pair in noted.windows(2) {
             let [first, second] = pair else { continue };
-            if first.ended.is_some_and(|ended| ended > second.began) {
+            let lease_over = self.lease_over(index, first);
+            if first.ended.max(lease_over).is_some_and(|ended| ended > second.began) {
                 faults.push("ran twice at once".into());
             }
             let excuses = |(host, before, after): &(String, Duration, Duration)| {
                 *host == first.host && first.began <= *after && *before <= second.began
             };
-            if !self.injuries.crashes.iter().any(excuses) {
+            if lease_over.is_none() && !self.injuries.crashes.iter().any(excuses) {
                 faults.push("begun twice, without a crash of its host".into());
             }
             if first.attempt == second.attempt {
@@ -139,6 +164,12 @@ impl Judge<'_> {
         }
         faults
     }
+}
+
+/// What a file of a job directory holds; null, if there is none.
+fn read_json(path: &Path) -> Value {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 /// The first number under this name, at whatever depth.

@@ -51,7 +51,7 @@ impl Case {
         let count = |state: &str| self.jobs.iter().filter(|job| job["state"] == state).count();
         let states = ["free", "busy", "done", "error", "unknown"];
         let counts: BTreeMap<&str, usize> = states.map(|state| (state, count(state))).into();
-        let status = json!({ "jobs": self.jobs, "counts": counts });
+        let status = json!({ "run": "2026-11-22-1", "jobs": self.jobs, "counts": counts });
         let results = ["h1", "h2"].map(|host| (host.to_owned(), self.results(host))).into();
         let judge = Judge {
             jobs: 4,
@@ -119,6 +119,26 @@ fn the_judge_sees_a_job_that_was_run_twice_and_excuses_it_by_a_crash() {
     case.injuries.crashes.push(("h1".into(), at(10_800), at(10_850)));
     assert_eq!(case.faults(), "");
     case.noted[2] = "end 0 1 70 10.95 h1".into();
+    assert_found(&case, "job 0: ran twice at once");
+}
+
+#[test]
+fn the_judge_excuses_a_second_attempt_by_the_end_of_the_firsts_lease() {
+    let mut case = Case::new();
+    case.noted.retain(|line| !line.starts_with("end 0 1"));
+    case.noted.extend(["begin 0 2 80 10.9 h2".to_owned(), "end 0 2 80 11.0 h2".to_owned()]);
+    case.jobs[0]["attempt"] = json!(2);
+    let id = "h1/2026-11-22-0";
+    let dir = case.results("h1").join(id);
+    let keys = case.results("h1").join(".gjob/runs/2026-11-22-1/h1/keys");
+    [&dir, &keys].into_iter().for_each(|dir| std::fs::create_dir_all(dir).unwrap());
+    std::os::unix::fs::symlink(format!("{id} slot"), keys.join("0.1")).unwrap();
+    let done = |ended: &str| std::fs::write(dir.join(".done"), ended).unwrap();
+    done(r#"{"cause":"timeout","ended":10850}"#);
+    assert_found(&case, "job 0: begun twice, without a crash");
+    done(r#"{"cause":"lease","ended":10850}"#);
+    assert_eq!(case.faults(), "");
+    done(r#"{"cause":"lease","ended":10950}"#);
     assert_found(&case, "job 0: ran twice at once");
 }
 

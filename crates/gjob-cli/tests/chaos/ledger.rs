@@ -25,12 +25,35 @@ pub(crate) struct Execution {
 pub(crate) struct Ledger {
     path: PathBuf,
     longest_ms: u32,
+    slow_ms: u32,
+    holds: bool,
 }
+
+/// How many jobs hold on, if any do.
+const HELD: u32 = 8;
 
 impl Ledger {
     /// Jobs take up to `longest_ms`, and no time at all with zero.
     pub(crate) fn new(path: PathBuf, longest_ms: u32) -> Self {
-        Ledger { path, longest_ms }
+        Ledger { path, longest_ms, slow_ms: 0, holds: false }
+    }
+
+    /// One job of eighty takes so much longer.
+    pub(crate) fn with_slow_jobs(self, slow_ms: u32) -> Self {
+        Ledger { slow_ms, ..self }
+    }
+
+    /// The last jobs don't end before they are released.
+    pub(crate) fn with_held_jobs(self) -> Self {
+        Ledger { holds: true, ..self }
+    }
+
+    pub(crate) fn release(&self) {
+        std::fs::write(self.released(), "").unwrap();
+    }
+
+    fn released(&self) -> PathBuf {
+        self.path.with_extension("released")
     }
 
     /// The lines of a job file. An `echo` is one write, so lines never mix.
@@ -38,14 +61,20 @@ impl Ledger {
         let path = self.path.display();
         let note = |word: &str| {
             let who = "$GJOB_INDEX $GJOB_ATTEMPT $$ $EPOCHREALTIME";
-            format!("echo {word} {who} ${{GJOB_TESTBED_HOST:-$GJOB_HOST}} >> {path}")
+            format!("echo {word} {who} ${{TESTBED_HOST:-$GJOB_HOST}} >> {path}")
         };
         let job = |index: u32| {
-            let sleep = match self.longest_ms {
+            let slow = if index % 80 == 11 { self.slow_ms } else { 0 };
+            let sleep = match index * 7919 % (self.longest_ms + 1) + slow {
                 0 => String::new(),
-                longest => format!("sleep {:.3}; ", f64::from(index * 7919 % (longest + 1)) / 1e3),
+                length => format!("sleep {:.3}; ", f64::from(length) / 1e3),
             };
-            format!("{}; {sleep}{}; exit {}\n", note("begin"), note("end"), exit_code(index))
+            let hold = if self.holds && index + HELD >= count {
+                format!("while ! test -e {}; do sleep 0.05; done; ", self.released().display())
+            } else {
+                String::new()
+            };
+            format!("{}; {sleep}{hold}{}; exit {}\n", note("begin"), note("end"), exit_code(index))
         };
         (0..count).map(job).collect()
     }

@@ -16,6 +16,21 @@ pub(crate) enum Blow {
     Crash,
 }
 
+impl Blow {
+    /// Whether something dies of it: a process by SIGKILL, or a whole host.
+    pub(crate) fn kills(self) -> bool {
+        match self {
+            Blow::KillManager
+            | Blow::KillAgent
+            | Blow::KillSsh
+            | Blow::KillSession
+            | Blow::KillSlot
+            | Blow::Crash => true,
+            Blow::FreezeManager | Blow::FreezeAgent | Blow::CutOff => false,
+        }
+    }
+}
+
 /// Out of a hundred: on any bed, and with hosts in namespaces.
 const WEIGHTS: [(Blow, u64, u64); 9] = [
     (Blow::KillManager, 26, 24),

@@ -23,10 +23,21 @@ const VAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Plan {
     pub(crate) jobs: u32,
     pub(crate) longest_job_ms: u32,
-    pub(crate) blows: u32,
+    /// Freezes and cuts come on top.
+    pub(crate) kills: u32,
     pub(crate) seed: u64,
+    pub(crate) policy: Policy,
     /// For how long a host may be cut off.
     pub(crate) longest_cut: Duration,
+}
+
+/// What becomes of the jobs of hosts that stay away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Policy {
+    /// None stays away for long enough to be lost.
+    Patience,
+    /// They end their jobs by themselves. One job of eighty takes as long as this.
+    Lease { slow_ms: u32 },
 }
 
 /// What ends an injury that is not for good.
@@ -49,15 +60,22 @@ struct Storm<'a> {
 
 /// Runs it all, prints one line about it, and fails if anything is amiss.
 pub(crate) fn rage(field: &Field, plan: &Plan) {
-    eprintln!("chaos: GJOB_CHAOS_SEED={} {} jobs, {} blows", plan.seed, plan.jobs, plan.blows);
+    let Plan { jobs, kills, seed, policy, .. } = *plan;
+    eprintln!("chaos: GJOB_CHAOS_SEED={seed} {jobs} jobs, {kills} kills, {policy:?}");
     let place = Place::new();
-    let ledger = Ledger::new(place.path("ledger"), plan.longest_job_ms);
+    let (slow_ms, policy_args) = match policy {
+        Policy::Patience => (0, &["--lost-after", "10m"][..]),
+        Policy::Lease { slow_ms } => (slow_ms, &["--on-lost", "lease", "--lost-after", "60s"][..]),
+    };
+    let ledger = Ledger::new(place.path("ledger"), plan.longest_job_ms)
+        .with_slow_jobs(slow_ms)
+        .with_held_jobs();
     place.file("jobs.txt", &ledger.jobs(plan.jobs));
     let hosts = field.host_list(4);
     let config = field.ssh_config().to_str().unwrap();
-    let args = ["run", "-F", config, "-r", "results", "-H", &hosts, "--lost-after", "10m"];
+    let args = ["run", "-F", config, "-r", "results", "-H", &hosts, "--show", "none", "jobs.txt"];
     let began = Instant::now();
-    let reign = Reign::begin(&place, &[&args[..], &["--show", "none", "jobs.txt"]].concat());
+    let reign = Reign::begin(&place, &[&args[..], policy_args].concat());
     let mut storm = Storm {
         field,
         plan,
@@ -76,12 +94,13 @@ pub(crate) fn rage(field: &Field, plan: &Plan) {
     faults.extend(judge.faults());
     let verdict = if faults.is_empty() { "all is well" } else { "FAULTS" };
     eprintln!(
-        "chaos: seed {}: {} jobs, {} blows {:?}, {} attaches, {:.1} s, {}: {verdict}",
-        plan.seed,
-        plan.jobs,
+        "chaos: seed {seed}: {jobs} jobs, {} kills among {} blows {:?}, {} attaches, {} attempts \
+         ended by leases, {:.1} s, {}: {verdict}",
+        storm.kills(),
         storm.dealt.values().sum::<u32>(),
         storm.dealt,
         storm.reign.attaches,
+        judge.leases_over(),
         took.as_secs_f64(),
         status["counts"],
     );
@@ -90,8 +109,7 @@ pub(crate) fn rage(field: &Field, plan: &Plan) {
         keep(&place);
     }
     assert!(faults.is_empty(), "{}\n--- managers:\n{said}", faults.join("\n"));
-    let dealt: u32 = storm.dealt.values().sum();
-    assert_eq!(dealt, plan.blows, "the run ended before all blows were dealt");
+    assert_eq!(storm.kills(), kills, "the run ended before all kills were dealt");
 }
 
 /// For a look afterwards.
@@ -105,7 +123,8 @@ fn keep(place: &Place) {
 impl Storm<'_> {
     fn blow_over(&mut self, ledger: &Ledger) {
         let mut schedule = Schedule::new(self.plan.seed, matches!(self.field, Field::Net(_)));
-        let limit = Duration::from_secs(120) + PATIENCE * (self.plan.blows + self.plan.jobs / 20);
+        let limit =
+            Duration::from_secs(120) + PATIENCE * (2 * self.plan.kills + self.plan.jobs / 20);
         let began = Instant::now();
         let mut last = Instant::now();
         let mut next: Option<(Step, Duration)> = None;
@@ -116,11 +135,12 @@ impl Storm<'_> {
                 assert!(over, "the manager gave up with {status}:\n{}", self.reign.said());
                 return self.cure_all();
             }
-            let dealt: u32 = self.dealt.values().sum();
-            let ends = ledger.ends();
-            let due = (dealt + 1) * self.plan.jobs * 9 / 10 / (self.plan.blows + 1);
+            let (kills, ends) = (self.kills(), ledger.ends());
+            let due = (kills + 1) * self.plan.jobs * 9 / 10 / (self.plan.kills + 1);
             let stalls = ends > 0 && last.elapsed() > PATIENCE;
-            if dealt < self.plan.blows && (ends >= due as usize || stalls) {
+            if kills == self.plan.kills {
+                ledger.release();
+            } else if ends >= due as usize || stalls {
                 let (step, since) = *next.get_or_insert_with(|| (schedule.next().unwrap(), now()));
                 if self.deal(step) {
                     *self.dealt.entry(step.blow).or_default() += 1;
@@ -135,6 +155,10 @@ impl Storm<'_> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    fn kills(&self) -> u32 {
+        self.dealt.iter().filter(|(blow, _)| blow.kills()).map(|(_, dealt)| dealt).sum()
     }
 
     /// Does it; false if there was nothing to do it to.
@@ -220,7 +244,9 @@ impl Storm<'_> {
 
     fn apply(&mut self, cure: &Cure) {
         match cure {
-            Cure::Go(process) => process.signal(Signal::CONT),
+            Cure::Go(process) => {
+                process.signal(Signal::CONT);
+            }
             Cure::Heal(at) => {
                 self.away.remove(at);
                 self.field.net_host(*at).unwrap().heal();
@@ -233,11 +259,19 @@ impl Storm<'_> {
     }
 }
 
+/// What was found may be about to become another program, as a child of the agent
+/// that is to be a slot: so it is stopped, and looked at again.
 fn hit(step: Step, candidates: &[Process], signal: Signal) -> Option<Process> {
     let chosen = step.process.checked_rem(candidates.len() as u64)?;
     let process = &candidates[chosen as usize];
-    process.signal(signal);
-    Some(process.clone())
+    if !process.signal(Signal::STOP) {
+        return None;
+    }
+    if Process::find(process.pid()).as_ref() != Some(process) {
+        process.signal(Signal::CONT);
+        return None;
+    }
+    process.signal(signal).then(|| process.clone())
 }
 
 /// What still runs when it all has been over for a while: on a host, or of the

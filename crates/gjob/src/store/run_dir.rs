@@ -52,6 +52,15 @@ pub enum RunDirError {
     },
 }
 
+impl RunDirError {
+    /// True when there was no room for what had to be written.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let RunDirError::Io { source, .. } = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError + '_ {
     move |source| RunDirError::Io { path: path.to_owned(), source }
 }
@@ -179,6 +188,12 @@ impl RunDir {
     /// Gives the database its name.
     pub(super) fn publish_database(&self, unfinished: &Path) -> Result<(), RunDirError> {
         std::fs::rename(unfinished, self.database()).map_err(io_error(unfinished))
+    }
+
+    /// Takes back a run that could not be recorded: it has not begun.
+    pub(super) fn discard(&self) {
+        // What is left of it is no run, and in nobody's way.
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 
     /// Takes the run for this process, until the lock is dropped.

@@ -1,0 +1,236 @@
+//! Where runs are recorded there is no room left, or nothing can be written at
+//! all. The file systems for it take root and a mount namespace; elsewhere this
+//! is passed over.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+#![expect(clippy::print_stderr, reason = "a test that is passed over says so")]
+
+mod support;
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use support::{Answer, Place, eventually, lines};
+
+/// A place whose state is on a file system of its own, in a mount namespace that
+/// lives as long as this.
+struct Mounted {
+    holder: Child,
+    place: Place,
+}
+
+impl Mounted {
+    /// One that is soon full.
+    fn small() -> Option<Self> {
+        let place = Place::new();
+        std::fs::create_dir(place.path("state")).unwrap();
+        Mounted::new(place, "mount -t tmpfs -o size=2m,mode=700 gjob \"$0\"")
+    }
+
+    /// One that can only be read.
+    fn read_only(place: Place) -> Option<Self> {
+        Mounted::new(place, "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"")
+    }
+
+    fn new(place: Place, mount: &str) -> Option<Self> {
+        let mut holder = Command::new("unshare");
+        holder.args(["-m", "sh", "-c", &format!("{mount} && echo ready && cat")]);
+        holder.arg(place.path("state"));
+        holder.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut holder = holder.spawn().ok()?;
+        let ready = holder.stdout.take().map(BufReader::new).and_then(|out| out.lines().next());
+        let mounted = Mounted { holder, place };
+        if ready.is_some_and(|line| line.is_ok_and(|line| line == "ready")) {
+            return Some(mounted);
+        }
+        eprintln!("passed over: only root can mount a file system");
+        None
+    }
+
+    fn gjob(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["-m", "-t", &self.holder.id().to_string()])
+            .args(["sh", "-c", "cd \"$0\" && exec \"$@\""])
+            .arg(self.place.path("here"))
+            .arg(env!("CARGO_BIN_EXE_gjob"))
+            .args(args)
+            .env("GJOB_STATE_DIR", self.place.path("state"))
+            .env("GJOB_REMOTE_PATH", self.place.path("results"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let answer = wait(self.gjob(&["status", "--jobs", "--json"]).spawn().unwrap());
+        serde_json::from_str(&answer.stdout).unwrap_or_default()
+    }
+
+    fn of_jobs(&self, field: &str) -> Vec<serde_json::Value> {
+        let status = self.status();
+        status["jobs"].as_array().into_iter().flatten().map(|job| job[field].clone()).collect()
+    }
+
+    /// What takes all the room there is.
+    fn hog(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(self.place.path("state/hog").strip_prefix("/").unwrap())
+    }
+
+    fn fill(&self) {
+        let mut hog = OpenOptions::new().create(true).append(true).open(self.hog()).unwrap();
+        let full = loop {
+            if let Err(error) = hog.write_all(&[0; 512]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.hog()).unwrap();
+    }
+
+    fn ledger(&self) -> Vec<String> {
+        let mut ledger = lines(&self.place.path("ledger"));
+        ledger.sort();
+        ledger
+    }
+
+    fn let_go(&self, index: usize) {
+        std::fs::write(self.place.path(&format!("go{index}")), "").unwrap();
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+fn wait(child: Child) -> Answer {
+    let output = child.wait_with_output().unwrap();
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+#[test]
+fn a_full_state_directory_stops_the_manager_and_no_job() {
+    let Some(disk) = Mounted::small() else { return };
+    let (ledger, go) = (disk.place.path("ledger"), disk.place.path("go"));
+    let job = |exit| {
+        format!(
+            "echo begin $GJOB_INDEX >> {ledger}; \
+             while ! test -e {go}$GJOB_INDEX; do sleep 0.05; done; \
+             echo end $GJOB_INDEX >> {ledger}; exit {exit}\n",
+            ledger = ledger.display(),
+            go = go.display()
+        )
+    };
+    disk.place.file("jobs.txt", &[0, 7, 0, 0].map(job).concat());
+    let manager = disk.gjob(&["run", "-j", "2", "jobs.txt"]).spawn().unwrap();
+    eventually("two jobs run", || {
+        disk.of_jobs("id").iter().filter(|id| id.is_string()).count() == 2
+    });
+    disk.fill();
+    disk.let_go(0);
+    let answer = wait(manager);
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    let state = disk.place.path("state");
+    let runs: Vec<_> = std::fs::read_dir(disk.hog().with_file_name("runs")).unwrap().collect();
+    let run = runs[0].as_ref().unwrap().file_name().into_string().unwrap();
+    let dir = state.join("runs").join(&run);
+    let expected = format!(
+        "gjob: run {run}: store {dir}/run.db: its disk is full\n\
+         gjob: jobs that run go on; make room in {dir}, then `gjob attach {run}` takes the run up\n",
+        dir = dir.display()
+    );
+    assert!(answer.stderr.ends_with(&expected), "{}", answer.stderr);
+    // What the store had to spare is there again: while that is taken as well,
+    // nothing changes, and nothing is spoiled.
+    disk.fill();
+    let refused = wait(disk.gjob(&["attach"]).spawn().unwrap());
+    assert_eq!((refused.code, &*refused.stderr), (3, &*expected));
+    disk.let_go(1);
+    eventually("the job that runs has ended", || disk.ledger().contains(&"end 1".to_owned()));
+    assert_eq!(disk.ledger(), ["begin 0", "begin 1", "end 0", "end 1"], "nothing else was begun");
+    disk.make_room();
+    [2, 3].into_iter().for_each(|index| disk.let_go(index));
+    let attached = wait(disk.gjob(&["attach", "--show", "none"]).spawn().unwrap());
+    assert_eq!(attached.code, 1, "{}", attached.stderr);
+    assert_eq!(disk.of_jobs("state"), ["done", "error", "done", "done"]);
+    assert_eq!(disk.of_jobs("exit"), [0, 7, 0, 0]);
+    assert_eq!(disk.of_jobs("attempt"), [1, 1, 1, 1]);
+    assert_eq!(disk.ledger().len(), 8, "each was begun once");
+}
+
+#[test]
+fn a_run_that_there_is_no_room_for_starts_nothing_and_leaves_nothing() {
+    let Some(disk) = Mounted::small() else { return };
+    disk.place.file("jobs.txt", "echo begin >> ../ledger\n");
+    disk.fill();
+    let refused = wait(disk.gjob(&["run", "jobs.txt"]).spawn().unwrap());
+    assert_eq!(refused.code, 3);
+    let lines: Vec<&str> = refused.stderr.lines().collect();
+    let [full, "gjob: nothing was started"] = lines[..] else { panic!("{}", refused.stderr) };
+    assert!(full.ends_with("run.db.new: its disk is full"), "{full}");
+    assert_eq!(std::fs::read_dir(disk.hog().with_file_name("runs")).unwrap().count(), 0);
+    assert_eq!(disk.ledger(), [""; 0]);
+    disk.make_room();
+    assert_eq!(wait(disk.gjob(&["run", "jobs.txt"]).spawn().unwrap()).code, 0);
+}
+
+/// All that looks at a run and needs no host.
+const LOOKS: [&[&str]; 3] = [&["runs"], &["status", "--jobs"], &["status", "--json"]];
+
+#[test]
+fn a_run_can_be_looked_at_where_nothing_can_be_written() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\nexit 7\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 1);
+    let looks = LOOKS.map(|args| place.gjob(args).run());
+    let Some(mounted) = Mounted::read_only(place) else { return };
+    for (args, expected) in LOOKS.into_iter().zip(looks) {
+        let answer = wait(mounted.gjob(args).spawn().unwrap());
+        assert_eq!((answer.code, &*answer.stderr), (0, ""), "{args:?}");
+        assert_eq!(answer.stdout, expected.stdout, "{args:?}");
+    }
+    let refused = wait(mounted.gjob(&["attach"]).spawn().unwrap());
+    assert_eq!(refused.code, 3);
+    assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
+}
+
+#[test]
+fn what_is_not_in_the_database_yet_is_not_passed_over_where_nothing_can_be_written() {
+    let place = Place::new();
+    place.file("jobs.txt", "while ! test -e ../go; do sleep 0.05; done\n");
+    let manager = place.gjob(&["run", "jobs.txt"]).start();
+    eventually("the job runs", || place.has_run() && place.of_jobs("id")[0].is_string());
+    manager.kill_9();
+    std::fs::write(place.path("go"), "").unwrap();
+    let looks = LOOKS.map(|args| place.gjob(args).run());
+    let run = std::fs::read_dir(place.path("state/runs")).unwrap().next().unwrap().unwrap().path();
+    let Some(mounted) = Mounted::read_only(place) else { return };
+    for (args, expected) in LOOKS.into_iter().zip(looks) {
+        let answer = wait(mounted.gjob(args).spawn().unwrap());
+        assert_eq!((answer.code, &*answer.stderr), (0, ""), "{args:?}");
+        assert_eq!(answer.stdout, expected.stdout, "{args:?}");
+    }
+    // Without this one, SQLite would have to make it.
+    std::fs::remove_file(run.join("run.db-shm")).unwrap();
+    let refused = wait(mounted.gjob(&["status"]).spawn().unwrap());
+    let expected = format!(
+        "gjob: store {}/run.db can't be read without writing beside it: its last manager was \
+         killed, and `gjob attach` has not taken it up since\n",
+        run.display()
+    );
+    assert_eq!((refused.code, &*refused.stderr), (3, &*expected));
+}
