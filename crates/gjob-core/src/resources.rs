@@ -6,9 +6,9 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// How many processors a job has for itself. As JSON a number, or `"all"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cpus {
-    /// So many; 0 runs beside whatever else runs.
+    /// So many, at least 1.
     Count(u32),
     /// The whole host, alone: as the original did it, one job a host.
     All,
@@ -94,7 +94,7 @@ impl Visitor<'_> for CpusVisitor {
 }
 
 /// What a job asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ask {
     /// Processors.
     pub cpus: Cpus,
@@ -102,12 +102,6 @@ pub struct Ask {
     pub mem: u64,
     /// GPUs.
     pub gpus: u32,
-}
-
-impl Default for Ask {
-    fn default() -> Self {
-        Ask { cpus: Cpus::default(), mem: 0, gpus: 0 }
-    }
 }
 
 impl fmt::Display for Ask {
@@ -135,6 +129,12 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// Processors alone, with memory for anything.
+    #[must_use]
+    pub const fn cpus(cpus: u32) -> Self {
+        Offer { cpus, mem: u64::MAX, gpus: 0 }
+    }
+
     /// True when a job that asks for this could run here, were it alone.
     #[must_use]
     pub fn fits(&self, ask: &Ask) -> bool {

@@ -23,9 +23,11 @@ mod action;
 mod census;
 mod collect;
 mod command;
+mod dependants;
 mod host;
 mod job;
 mod lost;
+mod packing;
 mod placement;
 mod report;
 mod stop;
@@ -38,14 +40,18 @@ pub use action::{Action, HostIx};
 pub use collect::Collected;
 pub use job::{JobInit, JobStart};
 pub use lost::OnLost;
+pub use packing::Unfit;
 
 use crate::event::{EventKind, RunEnd};
 use crate::id::{HostLabel, Key};
 use crate::outcome::Cause;
+use crate::resources::Offer;
 use crate::state::State;
 use census::Census;
+use dependants::Dependants;
 use host::{Host, Status};
 use job::{Job, JobState};
+use packing::Packing;
 use placement::Room;
 use stop::Mode;
 use waiting::Waiting;
@@ -123,6 +129,8 @@ pub struct Scheduler {
     room: Room,
     /// Over all hosts.
     census: Census,
+    dependants: Dependants,
+    packing: Packing,
     waiting: Waiting,
     tally: Tally,
     mode: Mode,
@@ -154,6 +162,8 @@ impl Scheduler {
             hosts: hosts.into_iter().map(Host::new).collect(),
             room: Room::default(),
             census: Census::default(),
+            dependants: Dependants::default(),
+            packing: Packing::default(),
             waiting: Waiting::default(),
             tally: Tally::default(),
             mode: Mode::Running,
@@ -172,23 +182,24 @@ impl Scheduler {
 
     fn add_job(&mut self, init: &JobInit) {
         let index = self.jobs.len() as u32;
-        let job = Job::new(init);
+        let class = self.packing.class(init.ask);
+        let job = Job::new(init, class);
         match job.state {
-            JobState::Waiting | JobState::Delayed => self.waiting.push(index),
+            JobState::Waiting | JobState::Delayed => self.waiting.push(index, class),
             JobState::Assigned { host, .. } | JobState::Withdrawing { host } => {
-                self.hosts[host.at()].take(index);
+                self.hosts[host.at()].take(index, &init.ask);
             }
             JobState::Running { host } => {
                 let host = &mut self.hosts[host.at()];
                 host.ever_began = true;
-                host.take(index);
+                host.take(index, &init.ask);
             }
             JobState::Collecting { host, .. } => {
                 let host = &mut self.hosts[host.at()];
                 host.ever_began = true;
                 host.keep_outputs(index);
             }
-            JobState::Held | JobState::Ended(_) => {}
+            JobState::Blocked | JobState::Held | JobState::Ended(_) => {}
         }
         *self.tally.slot(job.state.public()) += 1;
         self.jobs.push(job);
@@ -255,15 +266,16 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// A host answers and runs `slots` jobs at once. Launches that it is not
+    /// A host answers and offers so much. Launches that it is not
     /// known to have begun are sent again, and so is what users have asked of
     /// its jobs: sending twice changes nothing.
-    pub fn handle_host_up(&mut self, now: Duration, host: HostIx, hostname: &str, slots: u32) {
+    pub fn handle_host_up(&mut self, now: Duration, host: HostIx, hostname: &str, offer: Offer) {
         let Some(entry) = self.hosts.get_mut(host.at()) else {
             return;
         };
         entry.status = Status::Up;
-        entry.slots = slots.max(1);
+        let slots = offer.cpus.max(1);
+        (entry.slots, entry.offer) = (slots, Offer { cpus: slots, ..offer });
         entry.ever_up = true;
         let label = entry.label.clone();
         let again: Vec<u32> = entry.in_flight().collect();
@@ -291,7 +303,8 @@ impl Scheduler {
             JobState::Running { .. } if paused => self.out.push_back(Action::Pause { host, key }),
             JobState::Running { .. } if resumed => self.out.push_back(Action::Resume { host, key }),
             JobState::Running { .. } => {}
-            JobState::Waiting
+            JobState::Blocked
+            | JobState::Waiting
             | JobState::Delayed
             | JobState::Held
             | JobState::Collecting { .. }
@@ -346,8 +359,10 @@ impl Scheduler {
     /// Decides what is left to be decided after any input: gives out jobs, takes
     /// jobs back, sees whether the run is over.
     pub fn settle(&mut self, now: Duration) {
+        self.fail_dependants();
         self.heed_failures();
         self.give_out(now);
+        self.fail_dependants();
         self.take_back(now);
         self.stop_if_over(now);
     }
@@ -370,10 +385,14 @@ impl Scheduler {
             *asked_back = *asked_back + u32::from(is_asked_back) - u32::from(was_asked_back);
             self.refresh_room(host);
         }
+        let blocked = &mut self.dependants.blocked;
+        *blocked = *blocked + u32::from(state == JobState::Blocked)
+            - u32::from(before_that == JobState::Blocked);
         *self.tally.slot(before) -= 1;
         *self.tally.slot(after) += 1;
         if let (Some(host), None) = (old_host, new_host) {
-            self.hosts[host.at()].release(index);
+            let ask = self.ask_of(index);
+            self.hosts[host.at()].release(index, &ask);
             self.refresh_room(host);
         }
         if let JobState::Collecting { host, .. } = before_that {
@@ -405,6 +424,7 @@ impl Scheduler {
         self.forget_waiting(key.index);
         self.set_job_state(key.index, JobState::Ended(state));
         self.emit(EventKind::JobEnded { key, state, reason });
+        self.note_outcome(key.index, state);
     }
 }
 

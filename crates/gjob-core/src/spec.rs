@@ -135,6 +135,9 @@ pub enum SpecError {
         /// What is wrong with it.
         source: PatternError,
     },
+    /// A job without a processor.
+    #[error("cpus 0 is not accepted: 1 or more, or \"all\", is")]
+    Cpus,
     /// A timeout of zero.
     #[error("timeout 0 is not accepted: a duration above 0 is")]
     Timeout,
@@ -292,6 +295,9 @@ impl JobSpec {
             if let Err(source) = OutputPattern::new(found) {
                 errors.push(SpecError::Output { found: found.clone(), source });
             }
+        }
+        if self.cpus == Cpus::Count(0) {
+            errors.push(SpecError::Cpus);
         }
         if self.timeout == Some(Duration::ZERO) {
             errors.push(SpecError::Timeout);

@@ -25,7 +25,7 @@ impl Scheduler {
                 self.end_strays(index, None);
                 return self.strays.contains_key(&index);
             }
-            JobState::Waiting | JobState::Delayed | JobState::Held => {
+            JobState::Blocked | JobState::Waiting | JobState::Delayed | JobState::Held => {
                 self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
             }
             JobState::Collecting { host, attempt } => {
@@ -88,7 +88,10 @@ impl Scheduler {
             // Stopped as soon as it is known to run.
             JobState::Running { .. } | JobState::Assigned { .. } | JobState::Withdrawing { .. } => {
             }
-            JobState::Held | JobState::Collecting { .. } | JobState::Ended(_) => {}
+            JobState::Blocked
+            | JobState::Held
+            | JobState::Collecting { .. }
+            | JobState::Ended(_) => {}
         }
         true
     }
@@ -111,6 +114,7 @@ impl Scheduler {
             }
             JobState::Assigned { .. }
             | JobState::Withdrawing { .. }
+            | JobState::Blocked
             | JobState::Waiting
             | JobState::Delayed
             | JobState::Collecting { .. }
@@ -127,6 +131,7 @@ impl Scheduler {
         let JobState::Ended(State::Error | State::Unknown) = job.state else { return false };
         (job.failures, job.host_failures, job.kill, job.paused) = (0, 0, false, false);
         self.emit(EventKind::JobReopened { key });
+        self.note_reopened(index);
         self.requeue(index);
         self.resume_after_failures();
         true

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::census::Census;
 use crate::id::{HostLabel, Key};
+use crate::resources::{Ask, Cpus, Offer};
 
 /// From a job's end to its successor's launch: the manager's own share of the
 /// way, on top of the link's.
@@ -21,7 +22,10 @@ const USELESS: u32 = 5;
 pub(super) struct Host {
     pub(super) label: HostLabel,
     pub(super) status: Status,
+    /// Jobs of one processor that it runs at once.
     pub(super) slots: u32,
+    /// All that it offers.
+    pub(super) offer: Offer,
     pub(super) ever_up: bool,
     /// Times in a row that it was paused.
     pub(super) strikes: u32,
@@ -42,10 +46,42 @@ pub(super) struct Host {
     pub(super) strays: BTreeSet<Key>,
     /// Jobs it was given that have no outcome, by index.
     in_flight: BTreeSet<u32>,
+    /// What these have of it.
+    used: Used,
     /// Jobs that have succeeded here and whose outputs are waited for, by index.
     collecting: BTreeSet<u32>,
     /// Smoothed length of its jobs, seconds.
     mean_length: Option<f64>,
+}
+
+/// What jobs have of a host.
+#[derive(Debug, Default)]
+struct Used {
+    cpus: u32,
+    mem: u64,
+    gpus: u32,
+    /// Jobs that have all of it.
+    whole: u32,
+}
+
+impl Used {
+    fn add(&mut self, ask: &Ask) {
+        match ask.cpus {
+            Cpus::Count(count) => self.cpus += count,
+            Cpus::All => self.whole += 1,
+        }
+        self.mem += ask.mem;
+        self.gpus += ask.gpus;
+    }
+
+    fn remove(&mut self, ask: &Ask) {
+        match ask.cpus {
+            Cpus::Count(count) => self.cpus -= count,
+            Cpus::All => self.whole -= 1,
+        }
+        self.mem -= ask.mem;
+        self.gpus -= ask.gpus;
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +104,7 @@ impl Host {
             label,
             status: Status::Connecting,
             slots: 1,
+            offer: Offer::cpus(1),
             ever_up: false,
             strikes: 0,
             ever_began: false,
@@ -78,17 +115,38 @@ impl Host {
             counted: Census::default(),
             strays: BTreeSet::new(),
             in_flight: BTreeSet::new(),
+            used: Used::default(),
             collecting: BTreeSet::new(),
             mean_length: None,
         }
     }
 
-    pub(super) fn take(&mut self, index: u32) {
-        self.in_flight.insert(index);
+    pub(super) fn take(&mut self, index: u32, ask: &Ask) {
+        if self.in_flight.insert(index) {
+            self.used.add(ask);
+        }
     }
 
-    pub(super) fn release(&mut self, index: u32) {
-        self.in_flight.remove(&index);
+    pub(super) fn release(&mut self, index: u32, ask: &Ask) {
+        if self.in_flight.remove(&index) {
+            self.used.remove(ask);
+        }
+    }
+
+    /// True when all that is asked for is free now.
+    pub(super) fn has_free(&self, ask: &Ask) -> bool {
+        if self.in_flight.is_empty() {
+            return self.offer.fits(ask);
+        }
+        let cpus = match ask.cpus {
+            Cpus::All => return false,
+            Cpus::Count(count) => count,
+        };
+        let fits = |offered: u64, used: u64, asked: u64| asked <= offered.saturating_sub(used);
+        !self.on_probation
+            && fits(self.slots.into(), self.load().into(), cpus.into())
+            && fits(self.offer.mem, self.used.mem, ask.mem)
+            && fits(self.offer.gpus.into(), self.used.gpus.into(), ask.gpus.into())
     }
 
     pub(super) fn in_flight(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
@@ -112,8 +170,12 @@ impl Host {
         (self.in_flight.len() + self.collecting.len()) as u32
     }
 
+    /// Processors in use, or promised.
     pub(super) fn load(&self) -> u32 {
-        self.in_flight.len() as u32
+        match self.used.whole {
+            0 => self.used.cpus,
+            1.. => self.slots.max(self.used.cpus),
+        }
     }
 
     /// Learns from a job that ran for `length`.
@@ -155,7 +217,7 @@ impl Host {
             out: u64::from(out),
             useless: u64::from(self.is_useless()),
             stuck: only(out, self.needed_by().into()),
-            in_reach: only(self.status.answers(), load),
+            in_reach: only(self.status.answers(), self.in_flight.len() as u64),
             idle: only(up, u64::from(room_for.min(self.slots)).saturating_sub(load)),
             asked_back: only(up && self.load() > self.slots, self.asked_back.into()),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::HostIx;
 use crate::event::EventKind;
 use crate::record::Scope;
+use crate::resources::Ask;
 use crate::spec::JobSpec;
 use crate::state::State;
 
@@ -28,6 +29,8 @@ pub struct JobInit {
     pub kill: bool,
     /// True when it is done only once its outputs are here.
     pub collects: bool,
+    /// What it asks of its host.
+    pub ask: Ask,
 }
 
 impl JobInit {
@@ -43,6 +46,7 @@ impl JobInit {
             resumed: false,
             kill: false,
             collects: false,
+            ask: Ask::default(),
         }
     }
 
@@ -50,7 +54,7 @@ impl JobInit {
     #[must_use]
     pub fn of(spec: &JobSpec) -> Self {
         let collects = !spec.outputs.is_empty();
-        JobInit { collects, ..JobInit::new(spec.retries.unwrap_or(0)) }
+        JobInit { collects, ask: spec.ask(), ..JobInit::new(spec.retries.unwrap_or(0)) }
     }
 
     /// Carries an event about this job over to where it stands: what a store
@@ -168,10 +172,14 @@ pub(super) struct Job {
     pub(super) resumed: bool,
     /// It is done only once its outputs are here.
     pub(super) collects: bool,
+    /// Its kind, by what it asks for.
+    pub(super) class: u16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JobState {
+    /// For other jobs to be done.
+    Blocked,
     /// For a host.
     Waiting,
     /// For the time to try again.
@@ -191,7 +199,7 @@ pub(super) enum JobState {
 }
 
 impl Job {
-    pub(super) fn new(init: &JobInit) -> Self {
+    pub(super) fn new(init: &JobInit, class: u16) -> Self {
         let state = match init.start {
             JobStart::Waiting if init.paused => JobState::Held,
             JobStart::Waiting => JobState::Waiting,
@@ -211,6 +219,7 @@ impl Job {
             paused: init.paused,
             resumed: init.resumed,
             collects: init.collects,
+            class,
         }
     }
 }
@@ -220,7 +229,8 @@ impl JobState {
     pub(super) fn is_settled(self) -> bool {
         match self {
             JobState::Collecting { .. } | JobState::Ended(_) => true,
-            JobState::Waiting
+            JobState::Blocked
+            | JobState::Waiting
             | JobState::Delayed
             | JobState::Held
             | JobState::Assigned { .. }
@@ -243,7 +253,8 @@ impl JobState {
             JobState::Assigned { host, .. }
             | JobState::Withdrawing { host }
             | JobState::Running { host } => Some(host),
-            JobState::Waiting
+            JobState::Blocked
+            | JobState::Waiting
             | JobState::Delayed
             | JobState::Held
             | JobState::Collecting { .. }
@@ -254,7 +265,9 @@ impl JobState {
     /// The state in the seed's words.
     pub(super) fn public(self) -> State {
         match self {
-            JobState::Waiting | JobState::Delayed | JobState::Held => State::Free,
+            JobState::Blocked | JobState::Waiting | JobState::Delayed | JobState::Held => {
+                State::Free
+            }
             JobState::Assigned { .. }
             | JobState::Withdrawing { .. }
             | JobState::Running { .. }

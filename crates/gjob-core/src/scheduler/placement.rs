@@ -55,20 +55,15 @@ impl Room {
         !self.by_fullness.is_empty()
     }
 
-    /// A host at random among the least full ones.
-    fn pick(&self, rng: &mut fastrand::Rng) -> Option<HostIx> {
-        let (_, group) = self.by_fullness.first_key_value()?;
-        rng.choice(group).copied()
-    }
-
-    /// The same, passing one host over; none if only that one has room.
-    fn pick_other(&self, rng: &mut fastrand::Rng, avoid: HostIx) -> Option<HostIx> {
-        self.by_fullness.values().find_map(|group| match group.as_slice() {
-            [only] if *only == avoid => None,
-            hosts => {
-                let start = rng.usize(..hosts.len());
-                hosts[start..].iter().chain(&hosts[..start]).find(|host| **host != avoid).copied()
-            }
+    /// A host at random among the least full ones that will do.
+    pub(super) fn pick(
+        &self,
+        rng: &mut fastrand::Rng,
+        will_do: impl Fn(HostIx) -> bool,
+    ) -> Option<HostIx> {
+        self.by_fullness.values().find_map(|group| {
+            let start = rng.usize(..group.len());
+            group[start..].iter().chain(&group[..start]).copied().find(|host| will_do(*host))
         })
     }
 
@@ -103,7 +98,7 @@ impl Scheduler {
             None => host.capacity(),
         };
         let counted = host.count(capacity);
-        if up && host.load() < capacity {
+        if up && host.load() < capacity && !self.packing.is_reserved(ix) {
             self.room.insert(ix, host.fullness());
         }
         if up && host.load() > host.slots {
@@ -130,10 +125,20 @@ impl Scheduler {
         if let Some(key) = self.give_out_picky(now) {
             return Some(key);
         }
-        let index = self.waiting.first()?;
-        let host = self.room.pick(&mut self.rng)?;
-        self.waiting.remove(index);
-        Some(self.assign(now, index, host))
+        self.drop_stale_reservations();
+        loop {
+            let mut unfit = false;
+            for (index, class) in self.waiting.firsts() {
+                if let Some(host) = self.find_host(index, None) {
+                    self.waiting.remove(index, class);
+                    return Some(self.assign(now, index, host));
+                }
+                unfit |= self.reserve_or_end(index);
+            }
+            if !unfit {
+                return None;
+            }
+        }
     }
 
     /// Gives nothing out until [`Scheduler::release`].
@@ -163,12 +168,10 @@ impl Scheduler {
     fn give_out_picky(&mut self, now: Duration) -> Option<Key> {
         self.waiting.picky().next()?;
         let alone = self.census.up < 2;
-        let found = self.waiting.picky().find_map(|(place, (index, until))| {
-            let host = match self.jobs[index as usize].avoid {
-                Some(avoid) if !alone && now < until => self.room.pick_other(&mut self.rng, avoid),
-                _ => self.room.pick(&mut self.rng),
-            };
-            host.map(|host| (place, index, host))
+        let picky: Vec<_> = self.waiting.picky().collect();
+        let found = picky.into_iter().find_map(|(place, (index, until))| {
+            let avoid = self.jobs[index as usize].avoid.filter(|_| !alone && now < until);
+            self.find_host(index, avoid).map(|host| (place, index, host))
         });
         let (place, index, host) = found?;
         self.waiting.remove_picky(place);
@@ -184,7 +187,8 @@ impl Scheduler {
         }
         job.resumed = false;
         let key = Key::new(index, job.attempt);
-        self.hosts[host.at()].take(index);
+        let ask = self.ask_of(index);
+        self.hosts[host.at()].take(index, &ask);
         self.set_job_state(index, JobState::Assigned { host, since: now });
         self.refresh_room(host);
         let label = self.hosts[host.at()].label.clone();
@@ -217,7 +221,8 @@ impl Scheduler {
     fn withdraw_from(&mut self, now: Duration, host: HostIx, wanted: usize) -> usize {
         let stale = |state: JobState| match state {
             JobState::Assigned { since, .. } => since + TAKE_BACK_AFTER <= now,
-            JobState::Waiting
+            JobState::Blocked
+            | JobState::Waiting
             | JobState::Delayed
             | JobState::Held
             | JobState::Withdrawing { .. }
@@ -254,7 +259,8 @@ impl Scheduler {
         }
         let since = |index: u32| match self.jobs[index as usize].state {
             JobState::Assigned { since, .. } => Some(since + TAKE_BACK_AFTER),
-            JobState::Waiting
+            JobState::Blocked
+            | JobState::Waiting
             | JobState::Delayed
             | JobState::Held
             | JobState::Withdrawing { .. }

@@ -236,9 +236,11 @@ impl Scheduler {
     pub(super) fn requeue(&mut self, index: u32) {
         if self.jobs[index as usize].paused {
             self.set_job_state(index, JobState::Held);
+        } else if self.is_blocked(index) {
+            self.set_job_state(index, JobState::Blocked);
         } else {
             self.set_job_state(index, JobState::Waiting);
-            self.waiting.push(index);
+            self.waiting.push(index, self.jobs[index as usize].class);
         }
     }
 

@@ -129,9 +129,9 @@ impl Scheduler {
             Mode::Running | Mode::Acting | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
         }
         // What is left lies with hosts that nobody can ask.
-        let all_stuck = self.tally.free == 0
+        let all_stuck = self.tally.free == self.dependants.blocked
             && self.losses.is_empty()
-            && self.census.stuck == u64::from(self.tally.left());
+            && self.census.stuck == u64::from(self.tally.busy);
         let too_long = self.nobody_answered() && now >= self.config.connect_patience;
         let no_use = self.census.out + self.census.useless == self.hosts.len() as u64;
         (no_use || all_stuck || too_long).then_some(RunEnd::NoHosts)

@@ -61,7 +61,7 @@ fn a_run_does_not_end_between_two_jobs_of_one_retry() {
     scheduler.settle(NOW);
     let reopened = |index| EventKind::JobReopened { key: Key::new(index, 1) };
     assert_eq!(events(&mut scheduler), [reopened(0), reopened(1)]);
-    scheduler.handle_host_up(NOW, H0, "h", 4);
+    scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(4));
     let launch = |index| Action::Launch { host: H0, key: Key::new(index, 2) };
     assert_eq!(orders(&mut scheduler), [launch(0), launch(1)]);
 }
@@ -75,7 +75,7 @@ fn a_kill_reaches_attempts_that_were_given_up_and_waits_for_them() {
     assert_eq!(scheduler.attempts_left(0), [(H0, given_up)]);
     assert_eq!(orders(&mut scheduler), [], "its host can't be told");
     scheduler.act_only();
-    scheduler.handle_host_up(NOW, H0, "h", 1);
+    scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(1));
     let kill = Action::Kill { host: H0, key: given_up, cause: Cause::Superseded };
     assert!(scheduler.handle_kill(0));
     assert_eq!(orders(&mut scheduler), [kill.clone(), kill]);
@@ -93,10 +93,10 @@ fn a_job_that_is_to_be_ended_does_not_race_an_attempt_that_comes_back() {
     scheduler.add_abandoned(H0, given_up);
     assert!(scheduler.handle_kill(0));
     assert_eq!(events(&mut scheduler), [EventKind::JobKillAsked { key: Key::new(0, 2) }]);
-    scheduler.handle_host_up(NOW, H0, "h", 1);
+    scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(1));
     let kill = Action::Kill { host: H0, key: given_up, cause: Cause::Superseded };
     assert_eq!(orders(&mut scheduler), [kill]);
-    scheduler.handle_host_up(NOW, HostIx(1), "h", 1);
+    scheduler.handle_host_up(NOW, HostIx(1), "h", Offer::cpus(1));
     let kill = Action::Kill { host: HostIx(1), key: Key::new(0, 2), cause: Cause::Killed };
     assert_eq!(orders(&mut scheduler), [kill]);
     assert!(!scheduler.handle_pause(0) && !scheduler.handle_resume(0));
@@ -105,7 +105,7 @@ fn a_job_that_is_to_be_ended_does_not_race_an_attempt_that_comes_back() {
 #[test]
 fn an_interrupt_does_not_save_a_job_that_is_to_be_ended() {
     let mut scheduler = scheduler(Config::default(), 1, &[init(JobStart::Running(H0))]);
-    scheduler.handle_host_up(NOW, H0, "h", 1);
+    scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(1));
     assert!(scheduler.handle_kill(0));
     scheduler.handle_interrupt(NOW);
     actions(&mut scheduler);
@@ -139,7 +139,8 @@ fn refuse_all(scheduler: &mut Scheduler) -> (Duration, Vec<EventKind>) {
 fn a_run_whose_hosts_never_begin_anything_ends_soon_and_keeps_its_jobs() {
     for hosts in 1..4 {
         let mut scheduler = scheduler(Config::default(), hosts, &[JobInit::new(0); 5]);
-        (0..hosts).for_each(|host| scheduler.handle_host_up(NOW, HostIx(host), "h", 2));
+        (0..hosts)
+            .for_each(|host| scheduler.handle_host_up(NOW, HostIx(host), "h", Offer::cpus(2)));
         let (ended, told) = refuse_all(&mut scheduler);
         assert!(ended < Duration::from_secs(60), "{hosts} hosts: {ended:?}");
         let end = RunEnd::NoHosts;
@@ -152,7 +153,7 @@ fn a_run_whose_hosts_never_begin_anything_ends_soon_and_keeps_its_jobs() {
 fn a_host_that_has_begun_jobs_is_tried_again_and_a_job_it_fails_is_stopped() {
     let running = init(JobStart::Running(H0));
     let mut scheduler = scheduler(Config::default(), 1, &[JobInit::new(0), running]);
-    scheduler.handle_host_up(NOW, H0, "h", 1);
+    scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(1));
     scheduler.handle_record(NOW, H0, finished(Key::new(1, 1), Ending::Exit(1), None));
     let (_, told) = refuse_all(&mut scheduler);
     let end = RunEnd::Complete;
@@ -175,7 +176,7 @@ fn the_census_is_the_sum_over_all_hosts() {
         let ending = Ending::Exit(u8::from(index >= 20));
         let refused = Err((Scope::Job, "no output".to_owned()));
         match rng.u32(..10) {
-            0 => scheduler.handle_host_up(now, host, "h", rng.u32(1..4)),
+            0 => scheduler.handle_host_up(now, host, "h", Offer::cpus(rng.u32(1..4))),
             1 => scheduler.handle_host_unknown(now, host, "cut"),
             2 if rng.u32(..4) == 0 => scheduler.handle_host_error(now, host, "out"),
             3..6 => drop(scheduler.handle_record(now, host, finished(key, ending, None))),

@@ -10,32 +10,45 @@ const PICKY_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    ready: BTreeSet<u32>,
+    /// By kind.
+    ready: Vec<BTreeSet<u32>>,
     /// Ready, and until then better placed on another host than the last one.
     picky: VecDeque<(u32, Duration)>,
     delayed: BinaryHeap<Reverse<(Duration, u32)>>,
 }
 
 impl Waiting {
-    pub(super) fn push(&mut self, index: u32) {
-        self.ready.insert(index);
+    pub(super) fn push(&mut self, index: u32, class: u16) {
+        let class = usize::from(class);
+        if self.ready.len() <= class {
+            self.ready.resize_with(class + 1, BTreeSet::new);
+        }
+        self.ready[class].insert(index);
     }
 
     pub(super) fn push_delayed(&mut self, index: u32, until: Duration) {
         self.delayed.push(Reverse((until, index)));
     }
 
-    pub(super) fn first(&self) -> Option<u32> {
-        self.ready.first().copied()
+    /// The first of each kind, in the order of the jobs.
+    pub(super) fn firsts(&self) -> Vec<(u32, u16)> {
+        let first = |(class, ready): (u16, &BTreeSet<u32>)| Some((*ready.first()?, class));
+        let mut firsts: Vec<_> = (0..).zip(&self.ready).filter_map(first).collect();
+        firsts.sort_unstable();
+        firsts
     }
 
-    pub(super) fn remove(&mut self, index: u32) {
-        self.ready.remove(&index);
+    pub(super) fn remove(&mut self, index: u32, class: u16) {
+        if let Some(ready) = self.ready.get_mut(usize::from(class)) {
+            ready.remove(&index);
+        }
     }
 
     /// A job does not wait any more, wherever it stood.
     pub(super) fn forget(&mut self, index: u32) {
-        self.ready.remove(&index);
+        for ready in &mut self.ready {
+            ready.remove(&index);
+        }
         self.picky.retain(|(waiting, _)| *waiting != index);
         self.delayed.retain(|Reverse((_, waiting))| *waiting != index);
     }
@@ -55,7 +68,7 @@ impl Waiting {
     }
 
     pub(super) fn any_ready(&self) -> bool {
-        !self.ready.is_empty() || !self.picky.is_empty()
+        self.ready.iter().any(|ready| !ready.is_empty()) || !self.picky.is_empty()
     }
 
     pub(super) fn next_ready(&self) -> Option<Duration> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gjob_core::event::{EventKind, RunEnd};
 use gjob_core::record::Loss;
+use gjob_core::resources::Offer;
 use gjob_core::scheduler::{
     Action, Collected, Config, HostIx, JobInit, JobStart, OnLost, Scheduler,
 };
@@ -435,7 +436,7 @@ impl Simulation {
         let sim = &mut self.hosts[host as usize];
         sim.up = true;
         sim.connection += 1;
-        let slots = self.plan.slots;
+        let slots = Offer::cpus(self.plan.slots);
         self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), "sim", slots));
         self.send_tail(host);
     }

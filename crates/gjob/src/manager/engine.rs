@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::event::{EventKind, RunEnd};
+use gjob_core::resources::Offer;
 use gjob_core::scheduler::{Action, HostIx, JobInit, Scheduler};
+use gjob_core::wire::Welcome;
 use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, State};
 
 use self::requests::Waiter;
@@ -288,7 +290,7 @@ impl Engine {
         match report {
             Report::Up(welcome) => {
                 let name = gjob_core::record::one_line(&welcome.hostname);
-                self.scheduler.handle_host_up(now, host, &name, welcome.slots);
+                self.scheduler.handle_host_up(now, host, &name, offer(&welcome));
             }
             Report::Down { reason } => {
                 self.echoes.retain(|(asked, _), _| *asked != host);
@@ -409,6 +411,11 @@ impl Engine {
     pub(super) fn controller(&self) -> Controller {
         self.controller.clone()
     }
+}
+
+/// What a host offers to jobs.
+fn offer(welcome: &Welcome) -> Offer {
+    Offer { cpus: welcome.slots, mem: welcome.memory_bytes, gpus: 0 }
 }
 
 /// What a host writes for people to read is made harmless here.

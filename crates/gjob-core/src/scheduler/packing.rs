@@ -1,0 +1,174 @@
+//! Jobs that ask for more than one processor: a host must have all of it free
+//! at once. One that no host has room for now gets a host reserved, which
+//! takes no other job until it fits: big jobs don't starve behind small ones,
+//! and the other hosts go on with these.
+
+use std::collections::BTreeMap;
+
+use super::Scheduler;
+use super::action::HostIx;
+use super::host::Status;
+use super::job::JobState;
+use crate::id::HostLabel;
+use crate::resources::{Ask, Cpus, Offer};
+use crate::state::State;
+
+/// Kinds of jobs, by what they ask for, and hosts that are kept for some.
+#[derive(Debug, Default)]
+pub(super) struct Packing {
+    classes: Vec<Ask>,
+    by_ask: BTreeMap<Ask, u16>,
+    /// For which job a host is kept.
+    reserved: BTreeMap<HostIx, u32>,
+}
+
+/// A job that no host can take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// The job.
+    pub index: u32,
+    /// What it asks for.
+    pub ask: Ask,
+    /// The host that comes closest, and what it offers.
+    pub closest: Option<(HostLabel, Offer)>,
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "asks for {}: no host offers that", self.ask)?;
+        match &self.closest {
+            Some((label, offer)) => write!(f, "; the closest is {label} with {offer}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Packing {
+    /// The kind of jobs that ask for this.
+    pub(super) fn class(&mut self, ask: Ask) -> u16 {
+        *self.by_ask.entry(ask).or_insert_with(|| {
+            self.classes.push(ask);
+            (self.classes.len() - 1) as u16
+        })
+    }
+
+    pub(super) fn ask(&self, class: u16) -> Ask {
+        self.classes[usize::from(class)]
+    }
+
+    /// True when the host is kept for a job.
+    pub(super) fn is_reserved(&self, host: HostIx) -> bool {
+        self.reserved.contains_key(&host)
+    }
+}
+
+/// True for jobs of one processor and nothing else, which any free slot takes.
+pub(super) fn is_plain(ask: &Ask) -> bool {
+    *ask == Ask::default()
+}
+
+impl Scheduler {
+    pub(super) fn ask_of(&self, index: u32) -> Ask {
+        self.packing.ask(self.jobs[index as usize].class)
+    }
+
+    /// A host that can begin a waiting job now, but not `avoid`.
+    pub(super) fn find_host(&mut self, index: u32, avoid: Option<HostIx>) -> Option<HostIx> {
+        let ask = self.ask_of(index);
+        if is_plain(&ask) {
+            return self.room.pick(&mut self.rng, |host| Some(host) != avoid);
+        }
+        let hosts = &self.hosts;
+        let kept = self.packing.reserved.iter().find(|(_, kept)| **kept == index);
+        if let Some((host, _)) = kept {
+            return hosts[host.at()].has_free(&ask).then_some(*host);
+        }
+        let fits = |host: HostIx| Some(host) != avoid && hosts[host.at()].has_free(&ask);
+        self.room.pick(&mut self.rng, fits)
+    }
+
+    /// Keeps a host for the first job of a kind that none has room for; ends
+    /// the job, and says so, if none ever will.
+    pub(super) fn reserve_or_end(&mut self, index: u32) -> bool {
+        let ask = self.ask_of(index);
+        let kept = self.packing.reserved.values().any(|kept| *kept == index);
+        if is_plain(&ask) || kept {
+            return false;
+        }
+        let free = |host: &super::Host| host.slots.saturating_sub(host.load());
+        let fitting = (0..).map(HostIx).zip(&self.hosts).filter(|(ix, host)| {
+            host.status == Status::Up && host.offer.fits(&ask) && !self.packing.is_reserved(*ix)
+        });
+        let freest = fitting.max_by_key(|(ix, host)| (free(host), std::cmp::Reverse(*ix)));
+        if let Some((host, _)) = freest {
+            self.packing.reserved.insert(host, index);
+            self.refresh_room(host);
+            return false;
+        }
+        let Some(unfit) = self.unfit(index) else { return false };
+        self.end_job(index, State::Error, Some(unfit.to_string()));
+        true
+    }
+
+    /// Lets hosts go that are kept for jobs which don't wait any more, or which
+    /// they can't take now.
+    pub(super) fn drop_stale_reservations(&mut self) {
+        let stale: Vec<HostIx> = self
+            .packing
+            .reserved
+            .iter()
+            .filter(|(host, index)| {
+                let waits = self.jobs[**index as usize].state == JobState::Waiting;
+                let host = &self.hosts[host.at()];
+                let ask = self.ask_of(**index);
+                !waits || host.status != Status::Up || !host.offer.fits(&ask)
+            })
+            .map(|(host, _)| *host)
+            .collect();
+        for host in stale {
+            self.packing.reserved.remove(&host);
+            self.refresh_room(host);
+        }
+    }
+
+    /// Why a job can't run on any host of the run; none while one of them may
+    /// take it, or has not said yet what it offers.
+    fn unfit(&self, index: u32) -> Option<Unfit> {
+        let ask = self.ask_of(index);
+        let possible = |host: &super::Host| {
+            host.status != Status::Error && (!host.ever_up || host.offer.fits(&ask))
+        };
+        if self.hosts.iter().any(possible) {
+            return None;
+        }
+        let known = self.hosts.iter().filter(|host| host.ever_up);
+        let closest = known.min_by_key(|host| shortfall(&ask, &host.offer));
+        let closest = closest.map(|host| (host.label.clone(), host.offer));
+        Some(Unfit { index, ask, closest })
+    }
+
+    /// The first job of each kind that no host can take.
+    #[must_use]
+    pub fn unfit_jobs(&self) -> Vec<Unfit> {
+        self.waiting.firsts().into_iter().filter_map(|(index, _)| self.unfit(index)).collect()
+    }
+
+    /// True when every host has said what it offers, or can't be reached.
+    #[must_use]
+    pub fn all_hosts_known(&self) -> bool {
+        self.hosts.iter().all(|host| host.ever_up || host.status != Status::Connecting)
+    }
+}
+
+/// How far an offer stays behind, in thousandths of what is asked for.
+fn shortfall(ask: &Ask, offer: &Offer) -> u64 {
+    let part = |asked: u64, offered: u64| match asked.saturating_sub(offered) {
+        0 => 0,
+        missing => (u128::from(missing) * 1000 / u128::from(asked)) as u64,
+    };
+    let cpus = match ask.cpus {
+        Cpus::Count(count) => part(count.into(), offer.cpus.into()),
+        Cpus::All => 0,
+    };
+    cpus + part(ask.mem, offer.mem) + part(ask.gpus.into(), offer.gpus.into())
+}
