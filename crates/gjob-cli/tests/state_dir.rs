@@ -122,17 +122,24 @@ fn wait(child: Child) -> Answer {
     }
 }
 
+/// A line that waits until this file is there; or until nobody wants it any more.
+fn wait_for(place: &Place, file: &str) -> String {
+    let (place, file) = (place.path("here"), place.path(file));
+    let (place, file) = (place.display(), file.display());
+    format!("while test -e {place} && ! test -e {file}; do sleep 0.05; done")
+}
+
 #[test]
 fn a_full_state_directory_stops_the_manager_and_no_job() {
     let Some(disk) = Mounted::small() else { return };
-    let (ledger, go) = (disk.place.path("ledger"), disk.place.path("go"));
+    let ledger = disk.place.path("ledger");
+    let hold = wait_for(&disk.place, "go$GJOB_INDEX");
     let job = |exit| {
         format!(
             "echo begin $GJOB_INDEX >> {ledger}; \
-             while ! test -e {go}$GJOB_INDEX; do sleep 0.05; done; \
+             {hold}; \
              echo end $GJOB_INDEX >> {ledger}; exit {exit}\n",
-            ledger = ledger.display(),
-            go = go.display()
+            ledger = ledger.display()
         )
     };
     disk.place.file("jobs.txt", &[0, 7, 0, 0].map(job).concat());
@@ -211,7 +218,7 @@ fn a_run_can_be_looked_at_where_nothing_can_be_written() {
 #[test]
 fn what_is_not_in_the_database_yet_is_not_passed_over_where_nothing_can_be_written() {
     let place = Place::new();
-    place.file("jobs.txt", "while ! test -e ../go; do sleep 0.05; done\n");
+    place.file("jobs.txt", &wait_for(&place, "go"));
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("the job runs", || place.has_run() && place.of_jobs("id")[0].is_string());
     manager.kill_9();
