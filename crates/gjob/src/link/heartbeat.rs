@@ -54,7 +54,8 @@ impl Heartbeat {
         if now.duration_since(self.heard) >= SILENCE {
             return Beat::Dead;
         }
-        if now.duration_since(self.pinged) >= PING_EVERY {
+        // Ticks come a little early or late: every other one is to ask.
+        if now.duration_since(self.pinged) + TICK / 2 >= PING_EVERY {
             self.pinged = now;
             return Beat::Ping;
         }
@@ -107,6 +108,20 @@ mod tests {
             }
         }
         assert_eq!(pings, 60);
+    }
+
+    #[test]
+    fn an_agent_is_asked_every_ten_seconds_by_ticks_that_are_not_quite_regular() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start);
+        let asked = (1..=120).filter(|tick| {
+            let late = Duration::from_millis(u64::from(5 - tick % 6));
+            let now = start + *tick * TICK + late;
+            let beat = heartbeat.handle_tick(now);
+            heartbeat.handle_heard(now);
+            beat == Beat::Ping
+        });
+        assert_eq!(asked.count(), 60);
     }
 
     #[test]
