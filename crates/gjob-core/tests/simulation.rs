@@ -202,6 +202,62 @@ fn outputs_on_lost_hosts_are_made_again_elsewhere() {
 }
 
 #[test]
+fn jobs_wait_for_those_they_depend_on_and_fail_with_them() {
+    run_all(|seed| Plan {
+        longest: 500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        chain: 7,
+        failing: 9,
+        retries: 1,
+        outputs: seed % 2 == 0,
+        link_breaks: 6,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+}
+
+/// On two hosts of four slots each: jobs of one slot, and one in three that asks
+/// for four.
+#[test]
+fn big_jobs_are_not_starved_by_small_ones_and_hosts_are_kept_busy() {
+    let seen = run_all(|seed| Plan {
+        longest: 1000,
+        seed,
+        jobs: 120,
+        hosts: 2,
+        slots: 4,
+        big: 3,
+        ..Plan::default()
+    });
+    let used = seen.used * 100 / seen.offered.max(1);
+    eprintln!("{used} % of the slots used; at most {} ms between big jobs", seen.big_gap);
+    assert!(used >= 75 || !is_thorough(), "{seen:?}");
+    // A host is drained of jobs of up to 1 s, those handed ahead among them.
+    assert!(seen.big_gap <= 8000, "{seen:?}");
+}
+
+#[test]
+fn big_jobs_end_once_whatever_breaks() {
+    run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 4,
+        big: 4,
+        retries: 1,
+        failing: 5,
+        link_breaks: 8,
+        manager_deaths: 3,
+        crashes: 2,
+        ..Plan::default()
+    });
+}
+
+#[test]
 fn jobs_that_were_held_go_on_whoever_heard_of_it() {
     let seen = run_all(|seed| Plan {
         longest: 1500,

@@ -3,15 +3,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 use std::time::Duration;
 
+use gjob_core::dependency::{After, Dependencies};
 use gjob_core::event::{EventKind, RunEnd};
 use gjob_core::record::Loss;
-use gjob_core::resources::Offer;
+use gjob_core::resources::{Ask, Cpus, Offer};
 use gjob_core::scheduler::{
     Action, Collected, Config, HostIx, JobInit, JobStart, OnLost, Scheduler,
 };
-use gjob_core::{Cause, Ending, Finish, Key, Record, State, Timestamp};
+use gjob_core::{Cause, Ending, Finish, JobSpec, Key, Record, State, Timestamp};
 
 /// What is simulated.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +44,10 @@ pub(crate) struct Plan {
     pub(crate) endless: u32,
     /// Jobs have outputs.
     pub(crate) outputs: bool,
+    /// One job in so many asks for all slots of a host; none for 0.
+    pub(crate) big: u32,
+    /// Each job waits for the one that is so many before it; none for 0.
+    pub(crate) chain: u32,
 }
 
 /// Something that happens at a point in virtual time.
@@ -139,6 +145,12 @@ pub(crate) struct Seen {
     /// The same of jobs that were to be ended.
     pub(crate) killed_unheard: u32,
     pub(crate) outputs_given_up: u32,
+    /// Slots times ms that there were, and that jobs ran on.
+    pub(crate) offered: u64,
+    pub(crate) used: u64,
+    /// The longest time in which no job that asks for a whole host began, ms.
+    pub(crate) big_gap: u64,
+    last_big: u64,
 }
 
 impl std::ops::AddAssign for Seen {
@@ -153,6 +165,9 @@ impl std::ops::AddAssign for Seen {
         self.resumed_unheard += more.resumed_unheard;
         self.killed_unheard += more.killed_unheard;
         self.outputs_given_up += more.outputs_given_up;
+        self.offered += more.offered;
+        self.used += more.used;
+        self.big_gap = self.big_gap.max(more.big_gap);
     }
 }
 
@@ -182,6 +197,30 @@ pub(crate) struct Simulation {
     interrupted: bool,
 }
 
+impl Plan {
+    fn cpus(&self, index: u32) -> u32 {
+        if self.big > 0 && index % self.big == 0 { self.slots } else { 1 }
+    }
+
+    /// The job that a job waits for.
+    fn dependency(&self, index: u32) -> Option<u32> {
+        index.checked_sub(self.chain).filter(|_| self.chain > 0)
+    }
+
+    fn dependencies(&self) -> Dependencies {
+        let spec = |index| {
+            let spec = JobSpec::new(["true"]).unwrap();
+            Arc::new(spec.after(self.dependency(index).map(After::Job)))
+        };
+        let specs: Vec<Arc<JobSpec>> = (0..self.jobs).map(spec).collect();
+        Dependencies::resolve(&specs).unwrap()
+    }
+
+    fn fails(&self, index: u32) -> bool {
+        index >= self.jobs - self.failing
+    }
+}
+
 impl Simulation {
     pub(crate) fn new(plan: Plan) -> Self {
         let mut simulation = Simulation {
@@ -194,7 +233,11 @@ impl Simulation {
             scheduler: None,
             began: 0,
             store: (0..plan.jobs)
-                .map(|_| JobInit { collects: plan.outputs, ..JobInit::new(plan.retries) })
+                .map(|index| JobInit {
+                    collects: plan.outputs,
+                    ask: Ask { cpus: Cpus::Count(plan.cpus(index)), ..Ask::default() },
+                    ..JobInit::new(plan.retries)
+                })
                 .collect(),
             ended: vec![None; plan.jobs as usize],
             runs: BTreeMap::new(),
@@ -273,21 +316,22 @@ impl Simulation {
         for host in &self.hosts {
             assert!(host.running.is_empty() && host.queue.is_empty());
         }
-        let failing = self.plan.jobs - self.plan.failing;
+        self.seen.offered = self.now * u64::from(self.plan.hosts * self.plan.slots);
         for index in 0..self.plan.jobs {
             if index >= self.plan.jobs - self.plan.endless {
                 assert_eq!(self.ended[index as usize], Some(State::Error), "job {index}");
                 continue;
             }
-            let (state, runs) = if index < failing {
-                (State::Done, 1)
-            } else {
-                (State::Error, self.plan.retries + 1)
+            let in_vain = self.plan.dependency(index).is_some_and(|before| self.plan.fails(before));
+            let (state, runs) = match self.plan.fails(index) {
+                false => (State::Done, Some(1)),
+                true if in_vain => (State::Error, None),
+                true => (State::Error, Some(self.plan.retries + 1)),
             };
             assert_eq!(self.ended[index as usize], Some(state), "job {index}");
             // Only what an interrupt, a lost or a crashed host has cost runs again.
             if !self.interrupted && self.plan.long_cuts + self.plan.crashes == 0 {
-                assert_eq!(self.runs.get(&index), Some(&runs), "runs of job {index}");
+                assert_eq!(self.runs.get(&index).copied(), runs, "runs of job {index}");
             }
         }
         let may_overlap = self.plan.long_cuts > 0 && self.plan.on_lost == OnLost::Rerun;
@@ -340,7 +384,9 @@ impl Simulation {
             ..Config::default()
         };
         self.scheduler = Some(Scheduler::new(config, labels, self.store.iter().copied()));
+        let dependencies = self.plan.dependencies();
         if let Some(scheduler) = &mut self.scheduler {
+            scheduler.set_dependencies(dependencies);
             self.strays.iter().for_each(|(host, key)| scheduler.add_abandoned(*host, *key));
         }
         for host in 0..self.plan.hosts {
@@ -637,12 +683,20 @@ impl Simulation {
     }
 
     fn start_queued(&mut self, host: u32) {
-        while self.hosts[host as usize].running.len() < self.plan.slots as usize {
+        while let Some(head) = self.hosts[host as usize].queue.first().copied() {
             let sim = &mut self.hosts[host as usize];
-            if sim.queue.is_empty() {
+            let in_use: u32 = sim.running.keys().map(|key| self.plan.cpus(key.index)).sum();
+            if in_use + self.plan.cpus(head.index) > self.plan.slots {
                 return;
             }
             let key = sim.queue.remove(0);
+            if let Some(before) = self.plan.dependency(key.index) {
+                assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
+            }
+            if self.plan.big > 0 && key.index % self.plan.big == 0 {
+                self.seen.big_gap = self.seen.big_gap.max(self.now - self.seen.last_big);
+                self.seen.last_big = self.now;
+            }
             assert!(sim.claims.insert(key), "{key} was queued though claimed");
             let id = format!("h{host}/2026-11-22-{}", sim.claims.len()).parse().unwrap();
             sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
@@ -673,7 +727,8 @@ impl Simulation {
         };
         self.hosts[host as usize].stopped.remove(&key);
         self.ends(key);
-        let failing = key.index >= self.plan.jobs - self.plan.failing;
+        self.seen.used += (self.now - started) * u64::from(self.plan.cpus(key.index));
+        let failing = self.plan.fails(key.index);
         let ending = match cause {
             Some(_) => Ending::Signal(15),
             None => Ending::Exit(if failing { 7 } else { 0 }),
