@@ -137,6 +137,11 @@ impl BlobDir {
         Ok(renameat(&self.fd, part, &self.fd, file_name(hash, variant))?)
     }
 
+    /// A file's length in bytes, 0 when it can't be told.
+    pub(crate) fn length(&self, name: &str) -> u64 {
+        statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size as u64)
+    }
+
     /// Removes a file, if it is there.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
