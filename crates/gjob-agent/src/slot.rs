@@ -2,6 +2,7 @@
 //! what to run on its standard input, finishes what it has when that ends, and
 //! needs nobody.
 
+mod inputs;
 mod job;
 mod orders;
 mod prepare;
@@ -9,6 +10,7 @@ mod reap;
 mod request;
 mod signals;
 mod term;
+mod tree;
 mod wait;
 
 use std::ffi::OsString;
