@@ -18,7 +18,8 @@ use super::controller::{Controller, Wish};
 use super::job_table::JobTable;
 use super::outputs::Outputs;
 use super::{Handler, ManagerError, event_at};
-use crate::network::{Inputs, Network, Report};
+use crate::inputs::Inputs;
+use crate::network::{Network, Report};
 use crate::settings::RunSettings;
 use crate::store::{LogOffset, RunDir, StateDir, Store, now};
 
@@ -307,6 +308,7 @@ impl Engine {
                 }
             }
             Report::Statuses { request, .. } => drop(self.echoes.remove(&(host, request))),
+            Report::Staging { .. } => {}
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }
