@@ -10,10 +10,12 @@ mod inbox;
 mod launches;
 mod lock;
 mod outbox;
+mod place;
 mod reads;
 mod recover;
 mod slots;
 mod tail;
+mod uses;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -122,11 +124,11 @@ fn serve(inbox: &mut Inbox, out: &mut Outbox, umask: u32, began_ms: u64) -> Resu
     match attach.run.take() {
         Some(run) => {
             let attached = Attached::new(run, attach, began_ms)?;
-            out.send(&attach::welcome(&layout, slots));
+            out.send(&attach::welcome(&layout, slots, place::make(&layout)));
             Agent::new(attached, umask).serve(inbox, out)
         }
         None => {
-            out.send(&attach::welcome(&layout, slots));
+            out.send(&attach::welcome(&layout, slots, place::read(&layout)));
             look(&layout, inbox, out)
         }
     }
@@ -235,7 +237,12 @@ impl Agent {
             run: attached.run,
             host: attached.host,
             claims: Claims::new(attached.run_dir.keys()),
-            blobs: Blobs::new(attached.layout.clone()),
+            blobs: Blobs::new(
+                attached.layout.clone(),
+                &attached.run_dir,
+                attached.hostname.clone(),
+                attached.blob_budget,
+            ),
             layout: attached.layout,
             run_dir: attached.run_dir,
             hostname: attached.hostname,
@@ -282,7 +289,7 @@ impl Agent {
             if out.flush().is_err() || inbox.is_over() {
                 return Ok(());
             }
-            let more = !out.is_full() && (!idle || self.tail.is_behind());
+            let more = !out.is_full() && (!idle || self.tail.is_behind() || self.blobs.is_busy());
             self.wait(inbox, out, more)?;
         }
     }
@@ -312,6 +319,9 @@ impl Agent {
         self.hand_out();
         // What the disk does not take now is tried again later.
         let _ = self.log.flush();
+        if !out.is_full() && self.blobs.is_busy() {
+            answer(out, self.blobs.work());
+        }
         while !out.is_full() {
             match self.tail.next_message()? {
                 Some(message) => out.send(&message),
@@ -336,11 +346,11 @@ impl Agent {
             ToAgent::Resume { key } => self.pause_or_resume(key, Action::Resume),
             ToAgent::AskBlobs { hashes } => {
                 check_asked(hashes.len())?;
-                let missing = self.blobs.missing(hashes);
-                let blobs = missing.into_iter().map(|hash| (hash, 0)).collect();
-                out.send(&FromAgent::MissingBlobs { blobs });
+                out.send(&self.blobs.missing(hashes));
             }
-            ToAgent::Blob { hash, size, offset: _ } => answer(out, self.blobs.begin(hash, size)),
+            ToAgent::Blob { hash, size, offset } => {
+                answer(out, self.blobs.begin(hash, size, offset));
+            }
             ToAgent::BlobData { bytes } => answer(out, self.blobs.receive(&bytes)),
             ToAgent::BlobAbort => self.blobs.abort(),
             ToAgent::Ping { echo_ms, .. } => {

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -241,6 +241,12 @@ impl JobDir {
     pub(crate) fn discard(self) -> io::Result<()> {
         self.remove(".lock")?;
         std::fs::remove_dir(&self.path)
+    }
+}
+
+impl AsFd for JobDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
