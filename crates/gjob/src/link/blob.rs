@@ -2,8 +2,7 @@
 //! no faster than the link carries them.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -113,18 +112,23 @@ impl Reader<'_> {
     }
 
     async fn read_file(&mut self, file: &Arc<InputFile>) -> Result<(), Stop> {
-        let opened = on_a_thread(file, |file| file.open()).await?;
-        let opened = Arc::new(opened);
+        let from = self.source.from;
+        let opened = on_a_thread(file, move |file| {
+            let mut opened = file.open()?;
+            opened.seek(SeekFrom::Start(from)).map_err(|error| file.io(error))?;
+            Ok(Arc::new(opened))
+        })
+        .await?;
         self.begin().await?;
         let mut verifier = self.source.verify.then(blake3::Hasher::new);
-        let mut at = self.source.from;
+        let mut at = from;
         loop {
             let want = (file.size - at).min(self.piece_size() as u64) as usize;
             let is_last = at + want as u64 == file.size;
             let opened = Arc::clone(&opened);
             let mut hasher = verifier.take();
             let (bytes, hasher) = on_a_thread(file, move |file| {
-                let bytes = read_piece(file, &opened, at, want)?;
+                let bytes = read_piece(file, &opened, want)?;
                 if let Some(hasher) = &mut hasher {
                     hasher.update(&bytes);
                 }
@@ -168,17 +172,12 @@ impl Reader<'_> {
     }
 }
 
-fn read_piece(
-    file: &InputFile,
-    opened: &File,
-    at: u64,
-    size: usize,
-) -> Result<Vec<u8>, InputError> {
-    let mut bytes = vec![0; size];
-    match opened.read_exact_at(&mut bytes, at) {
-        Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(file.changed()),
-        Err(error) => Err(file.io(error)),
+fn read_piece(file: &InputFile, mut opened: &File, size: usize) -> Result<Vec<u8>, InputError> {
+    let mut bytes = Vec::with_capacity(size);
+    let read = opened.by_ref().take(size as u64).read_to_end(&mut bytes);
+    match read.map_err(|error| file.io(error))? {
+        read if read == size => Ok(bytes),
+        _ => Err(file.changed()),
     }
 }
 
