@@ -8,7 +8,6 @@
 mod direct;
 mod error;
 mod fetch;
-mod inputs;
 mod member;
 mod open;
 mod staging;
@@ -23,11 +22,11 @@ use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Stream, Welcome};
 use gjob_core::{Epoch, HostEntry, HostLabel, JobId, JobSpec, Key, Record, RunId, State};
 
+use crate::inputs::Inputs;
 use crate::link::{LinkCommand, LinkEvent, Transport};
 use crate::program::Programs;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
-pub use inputs::Inputs;
 use member::Member;
 use open::{Open, Use};
 
@@ -67,6 +66,16 @@ pub enum Report {
         request: u32,
         /// A state each, in the order asked.
         states: Vec<State>,
+    },
+    /// A larger file is on its way to the host: about once a second, and when
+    /// all of it has come.
+    Staging {
+        /// The file here; the directory, if it is one's list.
+        path: PathBuf,
+        /// Bytes that are there.
+        bytes: u64,
+        /// Its size, bytes.
+        size: u64,
     },
     /// The worker program is not there and is being sent.
     Uploading {

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use gjob_core::{Epoch, Event, HostLabel, JobSpec, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags, ffi, params};
 
-use crate::network::Inputs;
+use crate::inputs::Inputs;
 pub use read::{HostRow, JobRow, RunRow};
 pub use run_dir::{RunDir, RunDirError, StateDir};
 

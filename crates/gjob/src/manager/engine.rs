@@ -20,7 +20,8 @@ use super::controller::{Controller, Wish};
 use super::job_table::JobTable;
 use super::outputs::Outputs;
 use super::{Handler, ManagerError, event_at};
-use crate::network::{Inputs, Network, Report};
+use crate::inputs::Inputs;
+use crate::network::{Network, Report};
 use crate::settings::RunSettings;
 use crate::store::{LogOffset, RunDir, StateDir, Store, now};
 
@@ -320,6 +321,7 @@ impl Engine {
                     *sent = true;
                 }
             }
+            Report::Staging { .. } => {}
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }

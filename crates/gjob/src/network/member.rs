@@ -7,7 +7,6 @@ use gjob_core::{HostEntry, HostLabel};
 
 use super::NetworkError;
 use super::fetch::Fetches;
-use super::staging::Staging;
 use crate::link::{LinkCommand, LinkHandle};
 
 /// A host as the network was given it.
@@ -34,7 +33,6 @@ pub(super) struct OpenMember {
     /// Bytes of its run log that have been received over the present link.
     pub(super) received: u64,
     pub(super) up: bool,
-    pub(super) staging: Staging,
     pub(super) fetches: Fetches,
 }
 
