@@ -23,7 +23,7 @@ use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Stream, Welcome};
 use gjob_core::{Epoch, HostEntry, HostLabel, JobId, JobSpec, Key, Record, RunId, State};
 
-use crate::link::{LinkCommand, LinkEvent, Transport};
+use crate::link::{Arrival, LinkCommand, Transport};
 use crate::program::Programs;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
@@ -314,4 +314,4 @@ impl Waker {
 }
 
 /// What came over a link, with its host's position.
-type Inbox = tokio::sync::mpsc::Receiver<(usize, LinkEvent)>;
+type Inbox = tokio::sync::mpsc::Receiver<Arrival>;

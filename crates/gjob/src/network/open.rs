@@ -16,10 +16,15 @@ use super::inputs::Inputs;
 use super::member::OpenMember;
 use super::staging::{Staging, Step};
 use super::{Inbox, Network, NetworkError, Report};
-use crate::link::{self, Handshakes, LinkCommand, LinkConfig, LinkEvent};
+use crate::link::{
+    self, Arrival, Budget, Handshakes, Lane, LinkCommand, LinkConfig, LinkEvent, Outlets,
+};
 
 /// Messages of all links that may wait to be read; then links wait.
 const INBOX: usize = 1024;
+
+/// Memory that they may take.
+const INBOX_BYTES: usize = 64 << 20;
 
 /// Each manager's attachments are numbered below this, above its epoch.
 const EPOCH_STEP: u64 = 1 << 32;
@@ -65,6 +70,7 @@ impl Open {
             .build()
             .map_err(NetworkError::Runtime)?;
         let (sender, inbox) = tokio::sync::mpsc::channel(INBOX);
+        let outlets = Outlets::new(Lane::new(sender, Budget::new(INBOX_BYTES)));
         let limits = Arc::new(Handshakes::new());
         let mut members = Vec::with_capacity(network.members.len());
         for (at, member) in network.members.iter().enumerate() {
@@ -83,7 +89,7 @@ impl Open {
                 offset: Arc::clone(&offset),
             };
             let link =
-                link::spawn(runtime.handle(), at, config, Arc::clone(&limits), sender.clone());
+                link::spawn(runtime.handle(), at, config, Arc::clone(&limits), outlets.clone());
             members.push(OpenMember {
                 link,
                 offset,
@@ -141,7 +147,7 @@ impl Open {
             if let Some(report) = self.ready.pop_front() {
                 return Some(report);
             }
-            let (host, event) = match wait {
+            let Arrival { host, event, .. } = match wait {
                 None => self.inbox.try_recv().ok()?,
                 Some(wait) => self.receive(wait)?,
             };
@@ -153,7 +159,7 @@ impl Open {
         }
     }
 
-    fn receive(&mut self, wait: Duration) -> Option<(usize, LinkEvent)> {
+    fn receive(&mut self, wait: Duration) -> Option<Arrival> {
         let (inbox, wake) = (&mut self.inbox, &self.wake);
         self.runtime.block_on(async {
             tokio::select! {
