@@ -307,6 +307,10 @@ impl Engine {
                 }
             }
             Report::Statuses { request, .. } => drop(self.echoes.remove(&(host, request))),
+            Report::Collected { .. }
+            | Report::Collecting { .. }
+            | Report::Removed { .. }
+            | Report::Forgotten { .. } => {}
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use gjob_core::{HostEntry, HostLabel};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::NetworkError;
 use super::fetch::Fetches;
 use super::staging::Staging;
 use crate::link::LinkHandle;
+use crate::outputs::Order;
 
 /// A host as the network was given it.
 #[derive(Clone, Debug)]
@@ -35,4 +37,13 @@ pub(super) struct OpenMember {
     pub(super) up: bool,
     pub(super) staging: Staging,
     pub(super) fetches: Fetches,
+    /// Where its collector takes orders.
+    pub(super) collector: UnboundedSender<Order>,
+}
+
+impl OpenMember {
+    /// Tells its collector, which ends only when the network is closed.
+    pub(super) fn order(&self, order: Order) {
+        drop(self.collector.send(order));
+    }
 }
