@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cap_std::ambient_authority;
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, File};
 use gjob_core::Key;
 use rustix::fs::{RenameFlags, fsync, renameat_with, syncfs};
 use rustix::io::Errno;
@@ -48,8 +48,10 @@ impl Place {
             self.config.as_ref().ok_or_else(|| io::Error::other("none was named"))?;
         std::fs::create_dir_all(path)?;
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        // A handle for paths only can't be synced.
+        let sync = dir.open(".")?;
         let prefix = format!("{PART}.{}.", self.tag);
-        let dir = Arc::new(OutputsDir { dir, prefix, parts: AtomicU64::new(0) });
+        let dir = Arc::new(OutputsDir { dir, sync, prefix, parts: AtomicU64::new(0) });
         dir.remove_stale()?;
         *opened = Some(Arc::clone(&dir));
         Ok(dir)
@@ -60,6 +62,8 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct OutputsDir {
     dir: Dir,
+    /// The same.
+    sync: File,
     /// Of the names of unfinished directories.
     prefix: String,
     parts: AtomicU64,
@@ -86,12 +90,12 @@ impl OutputsDir {
 
     /// Makes all content below it durable.
     pub(super) fn sync_content(&self) -> io::Result<()> {
-        Ok(syncfs(&self.dir)?)
+        Ok(syncfs(&self.sync)?)
     }
 
     /// Makes the names in it durable.
     pub(super) fn sync_names(&self) -> io::Result<()> {
-        Ok(fsync(&self.dir)?)
+        Ok(fsync(&self.sync)?)
     }
 
     fn remove_stale(&self) -> io::Result<()> {
@@ -192,7 +196,9 @@ mod tests {
         for content in ["old", "new"] {
             let (part, below) = outputs.begin(Key::new(0, 1)).unwrap();
             below.write("f", content).unwrap();
+            outputs.sync_content().unwrap();
             part.publish("0").unwrap();
+            outputs.sync_names().unwrap();
         }
         assert_eq!(names(&dir), ["0"]);
         assert_eq!(std::fs::read(dir.path().join("a/out/0/f")).unwrap(), b"new");
