@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gjob::network::{Inputs, OutputNews, Report};
+use gjob::network::{Inputs, OutputNews, Removal, Report};
 use gjob::outputs::{CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig};
 use gjob::program::{Platform, Programs};
 use gjob::{Cluster, HostLabel, Network, hosts};
@@ -237,6 +237,44 @@ fn outputs_cut_off_by_a_broken_link_go_on_where_they_were() {
     }
     assert_eq!(std::fs::read(scene.out().join("0/d/big")).unwrap(), agent::big());
     assert_eq!(scene.bed.host(1).logins(), 2);
+}
+
+#[test]
+fn of_a_large_file_it_is_said_how_far_it_has_come() {
+    let mut scene = Scene::new("large");
+    let news: Vec<_> = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap().collect();
+    match &news[0] {
+        (ROGUE, OutputNews::Collecting { path, bytes, size, .. }) => {
+            assert_eq!((path.as_str(), *size), ("large", agent::LARGE as u64));
+            assert!(bytes < size);
+        }
+        other => panic!("{other:?}"),
+    }
+    let Some((_, OutputNews::Collected { result: Ok(collected), .. })) = news.last() else {
+        panic!("{news:?}")
+    };
+    assert_eq!(collected.bytes, agent::LARGE as u64);
+}
+
+#[test]
+fn several_hosts_remove_jobs_and_forget_runs_at_once() {
+    let mut scene = Scene::new("rude");
+    let run = RunId::new("2026-11-22", 1).unwrap();
+    let jobs: Vec<_> = (1..=5000)
+        .map(|index| (Key::new(index, 1), format!("node/2026-11-22-{index}").parse().unwrap()))
+        .collect();
+    let removed =
+        scene.network.remove_jobs(&run, &[(ROGUE, jobs.clone()), (HONEST, jobs)].into()).unwrap();
+    for host in [ROGUE, HONEST] {
+        // Two requests, of each of which the first job is kept.
+        let Removal { gone, kept } = removed[&host].as_ref().unwrap();
+        let said: Vec<_> = kept.iter().map(|(_, reason)| reason.as_str()).collect();
+        assert_eq!((*gone, &said[..]), (4998, ["it [1m runs"; 2].as_slice()));
+    }
+    scene.bed.host(1).kill_connections();
+    let forgotten = scene.network.forget_run_on(&run, &[ROGUE, HONEST]).unwrap();
+    assert_eq!(forgotten[&ROGUE], Err("its disk is read-only".to_owned()));
+    assert_eq!(forgotten[&HONEST], Ok((2, 10)));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn commit(batch: Vec<Waiting>) -> Vec<Done> {
     let named = dir.sync_names().map_err(|error| error.to_string());
     let settle = |(waiting, published): (Waiting, Result<(), String>)| {
         let Waiting { host, key, dir_name, complete: Complete { part, listing, bytes } } = waiting;
-        // What was there before goes only now that the new is sure to stay.
+        // With it goes what was there before: only now, behind the names.
         drop(part);
         let result = match published.and(named.clone()) {
             Ok(()) => Ok(Committed { listing, bytes }),

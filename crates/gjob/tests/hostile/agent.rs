@@ -11,6 +11,9 @@ use gjob_core::wire::{
 /// A file of the honest agent that takes several messages.
 pub(crate) const BIG: usize = 1_000_000;
 
+/// A file of which it is said how far it has come.
+pub(crate) const LARGE: usize = 9 << 20;
+
 /// What the honest agent sends.
 pub(crate) fn big() -> Vec<u8> {
     (0..BIG as u32).map(|i| (i ^ (i >> 7)) as u8).collect()
@@ -54,6 +57,17 @@ fn answer(role: &str, message: ToAgent) {
         }
         ToAgent::Ping { nonce, .. } => say(&FromAgent::Pong { nonce, at_ms: 1 }),
         ToAgent::Collect { request, resume, .. } => play(role, request, resume),
+        ToAgent::Remove { request, jobs, .. } => {
+            let kept = vec![(jobs[0].1.clone(), "it\u{1b}[1m runs".to_owned())];
+            say(&FromAgent::Removed { request, gone: jobs.len() as u32 - 1, kept });
+        }
+        ToAgent::Forget { request, .. } => {
+            let result = match role {
+                "honest" => Ok((2, 10)),
+                _ => Err("\u{7}its disk is read-only".to_owned()),
+            };
+            say(&FromAgent::Forgotten { request, result });
+        }
         ToAgent::Detach => std::process::exit(0),
         _ => {}
     }
@@ -70,6 +84,15 @@ fn play(role: &str, request: u32, resume: Option<Resume>) {
             collected(2);
         }
         "torn" => torn(request, resume),
+        "large" => {
+            let content = vec![0; LARGE];
+            parts(vec![head("large\u{202e}", LARGE as u64, 0)]);
+            content
+                .chunks(200_000)
+                .for_each(|piece| parts(vec![OutputPart::Bytes(piece.to_vec())]));
+            parts(vec![end(&content)]);
+            collected(1);
+        }
         "parent" => parts(vec![head("../escaped", 1, 0), OutputPart::Bytes(vec![1]), end(&[1])]),
         "absolute" => parts(vec![head("/tmp/gjob-test-escaped", 0, 0), end(b"")]),
         "escapes" => parts(vec![head("\u{1b}[2J\u{1b}]0;owned\u{7}", 0, 0), end(b"")]),
