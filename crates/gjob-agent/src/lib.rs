@@ -28,6 +28,7 @@
 //! [`local`] does the same for one job directory by hand, without an agent.
 
 mod agent;
+mod blobs;
 mod claims;
 mod control;
 mod dispatch;

@@ -2,12 +2,14 @@
 //! what to run on its standard input, finishes what it has when that ends, and
 //! needs nobody.
 
+mod inputs;
 mod job;
 mod prepare;
 mod reap;
 mod request;
 mod signals;
 mod term;
+mod tree;
 mod wait;
 
 use std::ffi::OsString;

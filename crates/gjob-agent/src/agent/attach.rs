@@ -10,6 +10,7 @@ use gjob_core::wire::{Attach, FromAgent, Welcome};
 use gjob_core::{HostLabel, Record, RunId};
 
 use super::lock::{LockError, RunLock};
+use super::place;
 use super::tail::{Tail, TailError};
 use crate::host;
 use crate::jobdir::{Layout, RunDir, create_private_dir};
@@ -29,6 +30,7 @@ pub(crate) struct Attached {
     pub(crate) hostname: String,
     pub(crate) cpus: u32,
     pub(crate) slots: u32,
+    pub(crate) blob_budget: u64,
     pub(crate) log: RunLog,
     pub(crate) tail: Tail,
     pub(crate) lease: Option<KeptLease>,
@@ -119,6 +121,7 @@ impl Attached {
             run_dir,
             hostname,
             cpus,
+            blob_budget: attach.blob_budget,
             log,
             tail,
             lease,
@@ -136,7 +139,7 @@ pub(crate) fn layout(attach: &Attach) -> Result<Layout, AttachError> {
 }
 
 /// What the host says of itself.
-pub(crate) fn welcome(layout: &Layout, slots: Option<u32>) -> FromAgent {
+pub(crate) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> FromAgent {
     let cpus = host::cpus();
     FromAgent::Welcome(Box::new(Welcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -146,8 +149,8 @@ pub(crate) fn welcome(layout: &Layout, slots: Option<u32>) -> FromAgent {
         cpus,
         memory_bytes: host::memory_bytes(),
         slots: slots.unwrap_or(cpus).max(1),
-        place: String::new(),
-        free_bytes: 0,
+        place,
+        free_bytes: place::free_bytes(layout.results()),
     }))
 }
 

@@ -1,36 +1,38 @@
-//! Staged input files: received one at a time, hashed on the way to the disk,
-//! and only under their name when every byte is right.
+//! Blobs as the manager asks for and sends them: received one at a time, hashed
+//! in steps, so that nobody waits for it, and removed when they take more room
+//! than they may.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+mod budget;
+mod part;
+
+use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 
+use gjob_core::record::one_line;
 use gjob_core::wire::{BlobHash, FromAgent};
+use rustix::fs::{FlockOperation, flock};
 
-use crate::jobdir::Layout;
+use self::budget::Budget;
+use self::part::{Part, bytes_here};
+use super::uses::Uses;
+use crate::blobs::{BlobDir, PART};
+use crate::jobdir::{Layout, RunDir};
 
-/// Half-received blobs older than this belong to nobody any more.
+/// Parts that nobody has gone on with for so long belong to nobody any more.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
-/// What half-received blobs end in.
-const PART: &str = ".part";
-
-/// The blobs of a results directory.
+/// The blobs of a results directory, for one run.
 #[derive(Debug)]
 pub(crate) struct Blobs {
     layout: Layout,
-    incoming: Option<Incoming>,
-}
-
-#[derive(Debug)]
-struct Incoming {
-    hash: BlobHash,
-    left: u64,
-    hasher: blake3::Hasher,
-    file: File,
-    path: PathBuf,
+    hostname: String,
+    uses: Uses,
+    budget: Budget,
+    incoming: Option<Part>,
+    /// Those all here, but not all hashed.
+    settling: VecDeque<Part>,
+    buffer: Vec<u8>,
 }
 
 /// Why a blob was not stored.
@@ -38,74 +40,72 @@ struct Incoming {
 enum BlobError {
     #[error("{0} bytes more than announced")]
     TooMany(u64),
+    #[error("it was to go on at byte {offset}, but {here} bytes of it are here")]
+    Offset { offset: u64, here: u64 },
     #[error("its content hashes to {0}")]
     Mismatch(BlobHash),
     #[error("write {path}: {source}")]
     Io { path: String, source: io::Error },
 }
 
+impl BlobError {
+    fn io(path: &str, source: io::Error) -> Self {
+        BlobError::Io { path: path.to_owned(), source }
+    }
+}
+
 impl Blobs {
-    /// The blobs below an existing directory.
-    pub(crate) fn new(layout: Layout) -> Self {
-        let blobs = Blobs { layout, incoming: None };
+    /// The blobs below an existing directory, of at most `limit` bytes.
+    pub(crate) fn new(layout: Layout, run_dir: &RunDir, hostname: String, limit: u64) -> Self {
         // What can't be cleaned up only takes space.
-        let _ = blobs.remove_stale();
-        blobs
-    }
-
-    fn remove_stale(&self) -> io::Result<()> {
-        for entry in std::fs::read_dir(self.layout.blobs())?.flatten() {
-            let is_part = entry.file_name().to_string_lossy().ends_with(PART);
-            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if is_part && age >= STALE {
-                std::fs::remove_file(entry.path())?;
-            }
+        let _ = remove_stale(&layout);
+        Blobs {
+            uses: Uses::open(run_dir),
+            budget: Budget::new(&layout, limit),
+            layout,
+            hostname,
+            incoming: None,
+            settling: VecDeque::new(),
+            buffer: Vec::new(),
         }
-        Ok(())
     }
 
-    /// Those that are not here.
-    pub(crate) fn missing(&self, mut hashes: Vec<BlobHash>) -> Vec<BlobHash> {
-        hashes.retain(|hash| {
-            let meta = std::fs::symlink_metadata(self.layout.blob(hash));
-            !meta.is_ok_and(|meta| meta.is_file())
-        });
-        hashes
+    /// Those that are not here, and how much of each is. Takes note that the run
+    /// wants all of them.
+    pub(crate) fn missing(&mut self, hashes: Vec<BlobHash>) -> FromAgent {
+        self.uses.add(&hashes);
+        let blobs = match BlobDir::open(&self.layout) {
+            Ok(dir) => hashes
+                .into_iter()
+                .filter(|hash| !dir.has(hash).unwrap_or(false))
+                .map(|hash| (hash, bytes_here(&dir, &hash, &self.hostname)))
+                .collect(),
+            Err(_) => hashes.into_iter().map(|hash| (hash, 0)).collect(),
+        };
+        FromAgent::MissingBlobs { blobs }
     }
 
-    /// Begins to receive a blob; one that was under way is dropped.
-    pub(crate) fn begin(&mut self, hash: BlobHash, size: u64) -> Option<FromAgent> {
-        self.abort();
-        match self.create(hash, size) {
-            Ok(incoming) => {
-                self.incoming = Some(incoming);
-                self.finish_if_complete()
+    /// Begins to receive a blob; one that was under way is left as it is.
+    pub(crate) fn begin(&mut self, hash: BlobHash, size: u64, offset: u64) -> Option<FromAgent> {
+        self.leave();
+        let opened =
+            self.dir().and_then(|blobs| Part::open(&blobs, &self.hostname, (hash, size, offset)));
+        match opened {
+            Ok(part) => {
+                self.incoming = Some(part);
+                self.settle_if_here()
             }
             Err(error) => Some(failed(hash, &error)),
         }
     }
 
-    fn create(&self, hash: BlobHash, size: u64) -> Result<Incoming, BlobError> {
-        let name = format!("{hash}.{}{PART}", std::process::id());
-        let path = self.layout.blobs().join(name);
-        // Ours by its pid: what is there was left by another process of that pid.
-        let _ = std::fs::remove_file(&path);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|source| BlobError::Io { path: path.display().to_string(), source })?;
-        Ok(Incoming { hash, left: size, hasher: blake3::Hasher::new(), file, path })
-    }
-
     /// Receives more of it. After a failure the rest is passed over.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> Option<FromAgent> {
-        let incoming = self.incoming.as_mut()?;
-        match incoming.write(bytes) {
-            Ok(()) => self.finish_if_complete(),
+        let part = self.incoming.as_mut()?;
+        match part.receive(bytes) {
+            Ok(()) => self.settle_if_here(),
             Err(error) => {
-                let hash = incoming.hash;
+                let hash = part.hash;
                 self.abort();
                 Some(failed(hash, &error))
             }
@@ -114,62 +114,110 @@ impl Blobs {
 
     /// Drops what is under way.
     pub(crate) fn abort(&mut self) {
-        if let Some(incoming) = self.incoming.take() {
-            // Else it is removed as stale one day.
-            let _ = std::fs::remove_file(&incoming.path);
+        if let Some(part) = self.incoming.take()
+            && let Ok(blobs) = self.dir()
+        {
+            part.discard(&blobs);
         }
     }
 
-    fn finish_if_complete(&mut self) -> Option<FromAgent> {
-        if self.incoming.as_ref()?.left > 0 {
+    /// Leaves what is under way for a later link.
+    fn leave(&mut self) {
+        if let Some(part) = self.incoming.take()
+            && let Ok(blobs) = self.dir()
+        {
+            part.leave(&blobs);
+        }
+    }
+
+    fn settle_if_here(&mut self) -> Option<FromAgent> {
+        let part = self.incoming.take_if(|part| part.is_here())?;
+        if part.is_behind() {
+            self.settling.push_back(part);
             return None;
         }
-        let incoming = self.incoming.take()?;
-        let hash = incoming.hash;
-        Some(match incoming.store(&self.layout) {
-            Ok(()) => FromAgent::BlobStored { hash },
+        Some(self.store(part))
+    }
+
+    fn store(&mut self, part: Part) -> FromAgent {
+        let (hash, size) = (part.hash, part.size);
+        match self.dir().and_then(|blobs| part.store(&blobs)) {
+            Ok(()) => {
+                self.budget.note_stored(&self.layout, size);
+                FromAgent::BlobStored { hash }
+            }
             Err(error) => failed(hash, &error),
-        })
-    }
-}
-
-impl Incoming {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
-        let length = bytes.len() as u64;
-        if length > self.left {
-            return Err(BlobError::TooMany(length - self.left));
         }
-        self.hasher.update(bytes);
-        self.file.write_all(bytes).map_err(|error| self.io(error))?;
-        self.left -= length;
-        Ok(())
     }
 
-    fn store(self, layout: &Layout) -> Result<(), BlobError> {
-        let found = BlobHash(*self.hasher.finalize().as_bytes());
-        let stored = if found == self.hash {
-            std::fs::rename(&self.path, layout.blob(&self.hash)).map_err(|error| self.io(error))
-        } else {
-            Err(BlobError::Mismatch(found))
-        };
-        if stored.is_err() {
-            // Else it is removed as stale one day.
-            let _ = std::fs::remove_file(&self.path);
+    /// True when there is something to do without being asked.
+    pub(crate) fn is_busy(&self) -> bool {
+        let is_behind = self.incoming.as_ref().is_some_and(Part::is_behind);
+        is_behind || !self.settling.is_empty() || self.budget.is_busy()
+    }
+
+    /// Does one step of that.
+    pub(crate) fn work(&mut self) -> Option<FromAgent> {
+        if let Some(mut part) = self.settling.pop_front() {
+            return match self.catch_up(&mut part) {
+                Some(failure) => Some(failure),
+                None if part.is_behind() => {
+                    self.settling.push_front(part);
+                    None
+                }
+                None => Some(self.store(part)),
+            };
         }
-        stored
+        if let Some(mut part) = self.incoming.take_if(|part| part.is_behind()) {
+            let failure = self.catch_up(&mut part);
+            if failure.is_none() {
+                self.incoming = Some(part);
+            }
+            return failure;
+        }
+        self.budget.work(&self.layout, &self.uses);
+        None
     }
 
-    fn io(&self, source: io::Error) -> BlobError {
-        BlobError::Io { path: self.path.display().to_string(), source }
+    fn catch_up(&mut self, part: &mut Part) -> Option<FromAgent> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let caught_up = part.catch_up(&mut buffer);
+        if part.is_behind() {
+            self.buffer = buffer;
+        }
+        caught_up.err().map(|error| failed(part.hash, &error))
+    }
+
+    fn dir(&self) -> Result<BlobDir, BlobError> {
+        let path = self.layout.blobs();
+        BlobDir::open(&self.layout)
+            .map_err(|error| BlobError::io(&path.display().to_string(), error))
     }
 }
 
 impl Drop for Blobs {
     fn drop(&mut self) {
-        self.abort();
+        self.leave();
     }
 }
 
+fn remove_stale(layout: &Layout) -> io::Result<()> {
+    for entry in std::fs::read_dir(layout.blobs())?.flatten() {
+        if !entry.file_name().to_string_lossy().ends_with(PART) {
+            continue;
+        }
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        let is_held = || {
+            let file = std::fs::File::open(entry.path());
+            file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+        };
+        if age >= STALE && !is_held() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn failed(hash: BlobHash, error: &BlobError) -> FromAgent {
-    FromAgent::BlobFailed { hash, reason: gjob_core::record::one_line(&error.to_string()) }
+    FromAgent::BlobFailed { hash, reason: one_line(&error.to_string()) }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use gjob_core::wire::BlobHash;
 use gjob_core::{HostLabel, JobId, RunId};
 
 /// A results directory.
@@ -50,14 +49,19 @@ impl Layout {
         self.private().join("blobs")
     }
 
-    /// One staged input file.
-    pub(crate) fn blob(&self, hash: &BlobHash) -> PathBuf {
-        self.blobs().join(hash.to_string())
+    /// What names this results directory.
+    pub(crate) fn place(&self) -> PathBuf {
+        self.private().join("place")
+    }
+
+    /// What belongs to runs: a directory each, and in that one for each label.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.private().join("runs")
     }
 
     /// What belongs to one run on what the manager calls one host.
     pub(crate) fn run_dir(&self, run: &RunId, host: &HostLabel) -> RunDir {
-        RunDir { path: self.private().join("runs").join(run.as_str()).join(host.to_file_name()) }
+        RunDir { path: self.runs().join(run.as_str()).join(host.to_file_name()) }
     }
 }
 
@@ -68,6 +72,16 @@ pub(crate) struct RunDir {
 }
 
 impl RunDir {
+    /// The directory at `path`.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        RunDir { path }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The run log.
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")
@@ -86,6 +100,11 @@ impl RunDir {
     /// The claims.
     pub(crate) fn keys(&self) -> PathBuf {
         self.path.join("keys")
+    }
+
+    /// The blobs it has asked for.
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.path.join("blobs")
     }
 
     /// What slots say on their standard error.

@@ -3,14 +3,13 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use gjob_core::record::Scope;
 use gjob_core::spec::RESERVED_NAMES;
 use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
-use rustix::fs::OFlags;
 
+use super::inputs::{InputError, Placer};
 use crate::claims::{Claim, Claims};
 use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
@@ -71,6 +70,19 @@ impl Refusal {
             source: io::Error::new(io::ErrorKind::InvalidInput, expected),
             scope: Scope::Job,
         }
+    }
+}
+
+impl Refusal {
+    /// An input's. Of one that is missing, the reason begins with `input`: the
+    /// manager sends it again.
+    fn input(name: &str, error: InputError) -> Self {
+        let scope = error.scope();
+        let (what, source) = match error {
+            InputError::Io(error) => (format!("can't place input {name:?}"), error),
+            error => (format!("input {name:?}"), io::Error::other(error)),
+        };
+        Refusal { what, source, scope }
     }
 }
 
@@ -149,22 +161,14 @@ impl Places {
     }
 
     fn place_inputs(&self, dir: &JobDir, inputs: &[Input]) -> Result<(), Refusal> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let placer = Placer::open(&self.layout)
+            .map_err(|error| Refusal::host("can't open the blobs' directory", error))?;
         inputs.iter().try_for_each(|input| {
-            self.place_input(dir, input).map_err(|error| {
-                Refusal::host(format!("can't place input {:?}", input.name), error)
-            })
+            placer.place(dir, input).map_err(|error| Refusal::input(&input.name, error))
         })
-    }
-
-    /// Copies a blob; the file system shares the bytes if it can.
-    fn place_input(&self, dir: &JobDir, input: &Input) -> io::Result<()> {
-        let mut blob = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(self.layout.blob(&input.hash))?;
-        let mut file = dir.create(&input.name)?;
-        io::copy(&mut blob, &mut file)?;
-        file.set_permissions(std::fs::Permissions::from_mode(input.mode & 0o777))
     }
 }
 

@@ -66,6 +66,15 @@ impl Bed {
         self.attach_with(offset, &self.attach_message(epoch, offset, slots))
     }
 
+    /// One whose attachment, the first of one slot, was changed by `change`.
+    pub(crate) fn attach_changed(&self, change: impl FnOnce(&mut Attach)) -> Agent {
+        let ToAgent::Attach(mut attach) = self.attach_message(1, 0, 1) else {
+            unreachable!("it is an attachment");
+        };
+        change(&mut attach);
+        self.attach_with(attach.offset, &ToAgent::Attach(attach))
+    }
+
     /// The same, of one slot, with a lease.
     pub(crate) fn attach_leased(&self, epoch: u64, offset: u64, lease_ms: u64) -> Agent {
         self.attach_with(offset, &self.leased_message(epoch, offset, 1, lease_ms))
@@ -179,6 +188,11 @@ impl Bed {
             found.is_some()
         });
         found.unwrap()
+    }
+
+    /// Where a blob is, or is not.
+    pub(crate) fn blob(&self, name: impl std::fmt::Display) -> PathBuf {
+        self.results().join(format!(".gjob/blobs/{name}"))
     }
 
     /// Living processes that were started in this bed.

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a test that is passed over says so")]
 
+mod blobs;
 mod by_hand;
+mod cleaning;
+mod collecting;
 mod control;
 mod driver;
 mod full_disk;
 mod identity;
+mod inputs;
 mod launching;
 mod lease;
 mod recovery;

@@ -6,11 +6,11 @@ use gjob_core::wire::{BlobHash, FromAgent, Input, InputKind, ToAgent};
 
 use crate::driver::{Agent, Bed, launch};
 
-fn hash(content: &[u8]) -> BlobHash {
+pub(crate) fn hash(content: &[u8]) -> BlobHash {
     BlobHash(*blake3::hash(content).as_bytes())
 }
 
-fn store(agent: &mut Agent, hash: BlobHash, content: &[u8]) -> FromAgent {
+pub(crate) fn store(agent: &mut Agent, hash: BlobHash, content: &[u8]) -> FromAgent {
     let size = content.len() as u64;
     agent.send(&ToAgent::Blob { hash, size, offset: 0 });
     for bytes in content.chunks(100_000) {
@@ -80,14 +80,14 @@ fn a_missing_blob_and_a_bad_name_are_refused() {
         match agent.record() {
             Record::Refused { key, scope, reason, .. } => {
                 assert_eq!((key.index, scope), (index, expected));
-                assert!(reason.contains(name), "{reason}");
+                assert!(reason.starts_with(&format!("input {name:?}: ")), "{reason}");
             }
             other => panic!("expected a refusal, not {other:?}"),
         }
     }
 }
 
-fn input_file(name: &str, hash: BlobHash, mode: u32) -> Input {
+pub(crate) fn input_file(name: &str, hash: BlobHash, mode: u32) -> Input {
     let kind = InputKind::File;
     Input { name: name.into(), hash, mode, mtime_ns: 1_000_000_000, kind, link: false }
 }

@@ -1,0 +1,86 @@
+//! Which blobs a run has asked for: an append-only list in its directory, a hash
+//! a line. What a run that is attended to has listed is not removed.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use gjob_core::wire::BlobHash;
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use crate::jobdir::{Layout, RunDir};
+
+/// The blobs of one run.
+#[derive(Debug)]
+pub(super) struct Uses {
+    listed: HashSet<BlobHash>,
+    /// None where it can't be written: then its blobs are not protected.
+    file: Option<File>,
+}
+
+impl Uses {
+    /// Reads a run's list, to be added to.
+    pub(super) fn open(run_dir: &RunDir) -> Self {
+        let path = run_dir.blobs();
+        let listed = read(&path);
+        Uses { listed, file: open_for_appending(&path).ok() }
+    }
+
+    /// Adds to the list, as far as the disk takes it.
+    pub(super) fn add(&mut self, hashes: &[BlobHash]) {
+        let Some(file) = &mut self.file else { return };
+        let new: Vec<_> = hashes.iter().filter(|hash| !self.listed.contains(hash)).collect();
+        let lines: String = new.iter().map(|hash| format!("{hash}\n")).collect();
+        if !lines.is_empty() && file.write_all(lines.as_bytes()).is_ok() {
+            self.listed.extend(new);
+        }
+    }
+
+    /// True for a blob of the list.
+    pub(super) fn contains(&self, hash: &BlobHash) -> bool {
+        self.listed.contains(hash)
+    }
+}
+
+fn open_for_appending(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)?;
+    let length = file.metadata()?.len();
+    if length % LINE != 0 {
+        // A line that was cut off stays one of its own.
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
+}
+
+/// Bytes of a line.
+const LINE: u64 = 65;
+
+/// The hashes of a list; none when there is no list.
+pub(super) fn read(path: &Path) -> HashSet<BlobHash> {
+    let text = std::fs::read(path).unwrap_or_default();
+    let lines = text.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok()).collect()
+}
+
+/// The directories of all runs, under every label.
+pub(super) fn run_dirs(layout: &Layout) -> Vec<RunDir> {
+    let below = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let labels = below(&layout.runs()).flat_map(|run| below(&run.path()));
+    labels.map(|label| RunDir::at(label.path())).collect()
+}
+
+/// True when an agent attends to the run.
+pub(super) fn is_attended(run_dir: &RunDir) -> bool {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+        .open(run_dir.lock());
+    file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+}

@@ -1,0 +1,187 @@
+//! The blobs of a results directory, as they lie there: read-only files named
+//! by their content's hash. A job that is given a blob as a hard link could
+//! change it all the same: then its mode, size or time is not what it was stored
+//! with, and it counts as none.
+//!
+//! How they come, and which of them go, is for `agent/blobs`.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, SystemTime};
+
+use gjob_core::wire::BlobHash;
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fchmod,
+    fstat, futimens, openat, renameat, statat, unlinkat, utimensat,
+};
+use rustix::io::Errno;
+
+use crate::jobdir::Layout;
+
+/// When an empty blob was last modified, seconds since 1970; no real one's time.
+const STAMP: i64 = 1_000_000_000;
+
+/// A size is added to the stamp, modulo this: a blob that a crash of its host has
+/// cut shows.
+const STAMP_SPAN: u64 = 100_000_000;
+
+/// A use is noted once in so long.
+const USE_STEP: Duration = Duration::from_secs(60);
+
+/// What files end in that are being made.
+pub(crate) const PART: &str = ".part";
+
+/// As what a blob is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// As a file to be read.
+    Plain,
+    /// As one that can be run as well: a second file, made when one is wanted.
+    Executable,
+}
+
+impl Variant {
+    /// Its permission bits.
+    pub(crate) fn mode(self) -> u32 {
+        match self {
+            Variant::Plain => 0o444,
+            Variant::Executable => 0o555,
+        }
+    }
+}
+
+/// A blob's file name.
+pub(crate) fn file_name(hash: &BlobHash, variant: Variant) -> String {
+    match variant {
+        Variant::Plain => hash.to_string(),
+        Variant::Executable => format!("{hash}.x"),
+    }
+}
+
+/// Which blob has a file name; none when it is no blob's.
+pub(crate) fn parse_file_name(name: &str) -> Option<BlobHash> {
+    name.strip_suffix(".x").unwrap_or(name).parse().ok()
+}
+
+/// The directory of the blobs. One is opened for every look: where it is shared,
+/// only a directory newly opened shows what other hosts have done.
+#[derive(Debug)]
+pub(crate) struct BlobDir {
+    fd: OwnedFd,
+}
+
+impl BlobDir {
+    /// Opens the blobs' directory.
+    pub(crate) fn open(layout: &Layout) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(BlobDir { fd: rustix::fs::open(layout.blobs(), flags, Mode::empty())? })
+    }
+
+    /// True when a blob is there, as it was stored; what else has its name is
+    /// removed. Notes that it is used.
+    pub(crate) fn has(&self, hash: &BlobHash) -> io::Result<bool> {
+        let name = file_name(hash, Variant::Plain);
+        let stat = match statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(false),
+            stat => stat?,
+        };
+        if !is_intact(&stat, Variant::Plain) {
+            self.remove(&name)?;
+            return Ok(false);
+        }
+        if is_old_use(&stat) {
+            // A use that can't be noted only makes it older than it is.
+            let _ = utimensat(&self.fd, &name, &used_now(), AtFlags::SYMLINK_NOFOLLOW);
+        }
+        Ok(true)
+    }
+
+    /// Opens a blob, as it was stored; what else has its name is removed. Notes
+    /// that it is used.
+    pub(crate) fn find(&self, hash: &BlobHash, variant: Variant) -> io::Result<Option<File>> {
+        let name = file_name(hash, variant);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd = match openat(&self.fd, &name, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::ACCESS | Errno::NXIO) => {
+                self.remove(&name)?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let stat = fstat(&fd)?;
+        if !is_intact(&stat, variant) {
+            self.remove(&name)?;
+            return Ok(None);
+        }
+        if is_old_use(&stat) {
+            // The same.
+            let _ = futimens(&fd, &used_now());
+        }
+        Ok(Some(fd.into()))
+    }
+
+    /// Gives a file that is complete, under the name `part`, a blob's own.
+    pub(crate) fn store(
+        &self,
+        file: &File,
+        part: &str,
+        hash: &BlobHash,
+        variant: Variant,
+    ) -> io::Result<()> {
+        fchmod(file, Mode::from_raw_mode(variant.mode()))?;
+        let stamp = Timespec { tv_sec: stamp(file.metadata()?.len()), tv_nsec: 0 };
+        futimens(file, &Timestamps { last_modification: stamp, ..used_now() })?;
+        Ok(renameat(&self.fd, part, &self.fd, file_name(hash, variant))?)
+    }
+
+    /// A file's length in bytes, 0 when it can't be told.
+    pub(crate) fn length(&self, name: &str) -> u64 {
+        statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size as u64)
+    }
+
+    /// Removes a file, if it is there.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        match unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for BlobDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// True for an open blob that is still as it was stored.
+pub(crate) fn is_as_stored(file: &File, variant: Variant) -> io::Result<bool> {
+    Ok(is_intact(&fstat(file)?, variant))
+}
+
+fn is_intact(stat: &Stat, variant: Variant) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        && stat.st_mode & 0o7777 == variant.mode()
+        && stat.st_mtime == stamp(stat.st_size as u64)
+        && stat.st_mtime_nsec == 0
+}
+
+fn stamp(size: u64) -> i64 {
+    STAMP + (size % STAMP_SPAN) as i64
+}
+
+fn is_old_use(stat: &Stat) -> bool {
+    let used = SystemTime::UNIX_EPOCH + Duration::from_secs(stat.st_atime.max(0) as u64);
+    used.elapsed().map_or(true, |ago| ago >= USE_STEP)
+}
+
+/// Another use, and no other change.
+fn used_now() -> Timestamps {
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    }
+}

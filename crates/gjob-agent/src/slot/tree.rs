@@ -1,0 +1,150 @@
+//! A directory as an input: made from its list, entry by entry. Every entry is
+//! reached from the job directory's own descriptor and through no symbolic link,
+//! and no link is made that leads out of the directory.
+
+use std::collections::HashSet;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use gjob_core::tree::{Tree, TreeEntry};
+use gjob_core::wire::Input;
+use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
+use rustix::io::Errno;
+
+use super::inputs::{Content, InputError, Placer, finish};
+
+/// How directories are opened.
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Places a directory with this list in `dir`.
+pub(super) fn place(
+    placer: &Placer,
+    dir: &impl AsFd,
+    input: &Input,
+    list: &[u8],
+) -> Result<(), InputError> {
+    let tree = Tree::parse(list)?;
+    let dirs: HashSet<&str> = tree.entries.iter().filter_map(dir_path).collect();
+    mkdirat(dir, &input.name, Mode::RWXU)?;
+    let mut descent = Descent::new(openat(dir, &input.name, DIRECTORY, Mode::empty())?);
+    for entry in &tree.entries {
+        place_entry(placer, &mut descent, entry, input.link, &dirs)
+            .map_err(|error| blame(error, entry.path()))?;
+    }
+    // Only now: they may be closed, and whatever is put into one changes its time.
+    for entry in tree.entries.iter().rev() {
+        if let TreeEntry::Dir { path, mode, mtime_ns } = entry {
+            finish(descent.enter(path)?, *mode, *mtime_ns)?;
+        }
+    }
+    finish(&descent.root, input.mode, input.mtime_ns)
+}
+
+fn dir_path(entry: &TreeEntry) -> Option<&str> {
+    matches!(entry, TreeEntry::Dir { .. }).then_some(entry.path())
+}
+
+fn place_entry(
+    placer: &Placer,
+    descent: &mut Descent,
+    entry: &TreeEntry,
+    link: bool,
+    dirs: &HashSet<&str>,
+) -> Result<(), InputError> {
+    let (parent, name) = entry.path().rsplit_once('/').unwrap_or(("", entry.path()));
+    let dir = descent.enter(parent)?;
+    match entry {
+        TreeEntry::Dir { .. } => Ok(mkdirat(dir, name, Mode::RWXU)?),
+        TreeEntry::File { mode, mtime_ns, hash, .. } => {
+            let content = Content { hash: *hash, mode: *mode, mtime_ns: *mtime_ns, link };
+            placer.place_file(dir, name, &content)
+        }
+        TreeEntry::Link { path, target } if leads_out(parent, target, dirs) => {
+            Err(InputError::Entry {
+                path: path.clone(),
+                problem: "is a symbolic link that leads out of the directory",
+            })
+        }
+        TreeEntry::Link { target, .. } => Ok(symlinkat(target.as_str(), dir, name)?),
+    }
+}
+
+/// What a list of its own making causes is not the host's fault.
+fn blame(error: InputError, path: &str) -> InputError {
+    let InputError::Io(error) = error else { return error };
+    let problem = match Errno::from_io_error(&error) {
+        Some(Errno::EXIST) => "is there twice",
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => "is in no directory of it",
+        _ => return InputError::Io(error),
+    };
+    InputError::Entry { path: path.to_owned(), problem }
+}
+
+/// True unless a link in the directory `parent` surely leads to something below
+/// the root: `..` is followed out of directories only, for where it leads to
+/// from another link is not known from the text.
+fn leads_out(parent: &str, target: &str, dirs: &HashSet<&str>) -> bool {
+    if target.starts_with('/') {
+        return true;
+    }
+    let mut at: Vec<&str> = parent.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part != ".." {
+            at.push(part);
+        } else if !dirs.contains(at.join("/").as_str()) || at.pop().is_none() {
+            return true;
+        }
+    }
+    false
+}
+
+/// The directories that lead to where the last entry was placed.
+#[derive(Debug)]
+struct Descent {
+    root: OwnedFd,
+    open: Vec<(String, OwnedFd)>,
+}
+
+impl Descent {
+    fn new(root: OwnedFd) -> Self {
+        Descent { root, open: Vec::new() }
+    }
+
+    /// Opens the directory `path` below the root.
+    fn enter(&mut self, path: &str) -> Result<&OwnedFd, Errno> {
+        let leads_to = |dir: &str| {
+            path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        while self.open.pop_if(|(dir, _)| !leads_to(dir)).is_some() {}
+        let mut at = self.open.last().map_or(0, |(dir, _)| dir.len());
+        while at < path.len() {
+            let begin = if at == 0 { 0 } else { at + 1 };
+            let end = path[begin..].find('/').map_or(path.len(), |length| begin + length);
+            let fd = openat(self.last(), &path[begin..end], DIRECTORY, Mode::empty())?;
+            self.open.push((path[..end].to_owned(), fd));
+            at = end;
+        }
+        Ok(self.open.last().map_or(&self.root, |(_, fd)| fd))
+    }
+
+    fn last(&self) -> BorrowedFd<'_> {
+        self.open.last().map_or(self.root.as_fd(), |(_, fd)| fd.as_fd())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_may_only_lead_to_what_is_below_the_root() {
+        let dirs = HashSet::from(["a", "a/b", "c"]);
+        for inside in ["x", "../b/x", "b/../../c", "../../c", "./b//x", "no/such"] {
+            assert!(!leads_out("a/b", inside, &dirs), "{inside}");
+        }
+        for outside in ["/etc/passwd", "../../..", "../../../x", "link/../../c", "../../link/.."] {
+            assert!(leads_out("a/b", outside, &dirs), "{outside}");
+        }
+        assert!(leads_out("", "..", &dirs));
+    }
+}

@@ -1,0 +1,254 @@
+//! Blobs over broken links, several agents, jobs that change them, and their
+//! budget.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use gjob_core::wire::{BlobHash, FromAgent, ToAgent};
+
+use crate::driver::{Agent, Bed, eventually, launch};
+use crate::staging::{hash, input_file, store};
+
+fn content(length: u32) -> Vec<u8> {
+    (0..length).map(|i| (i % 253) as u8).collect()
+}
+
+fn send(agent: &mut Agent, hash: BlobHash, whole: &[u8], range: std::ops::Range<usize>) {
+    let (size, offset) = (whole.len() as u64, range.start as u64);
+    agent.send(&ToAgent::Blob { hash, size, offset });
+    for bytes in whole[range].chunks(100_000) {
+        agent.send(&ToAgent::BlobData { bytes: bytes.to_vec() });
+    }
+}
+
+fn ask(agent: &mut Agent, hash: BlobHash) -> Option<u64> {
+    agent.send(&ToAgent::AskBlobs { hashes: vec![hash] });
+    match agent.answer() {
+        FromAgent::MissingBlobs { blobs } => {
+            assert!(blobs.len() <= 1, "{blobs:?}");
+            blobs.first().map(|(missing, here)| {
+                assert_eq!(*missing, hash);
+                *here
+            })
+        }
+        other => panic!("expected what is missing, not {other:?}"),
+    }
+}
+
+fn failure(agent: &mut Agent) -> String {
+    match agent.answer() {
+        FromAgent::BlobFailed { reason, .. } => reason,
+        other => panic!("expected a failure, not {other:?}"),
+    }
+}
+
+/// The part of a blob that is kept for a later agent.
+fn part(bed: &Bed, agent: &Agent, hash: BlobHash) -> std::path::PathBuf {
+    bed.blob(format!("{hash}.{}.part", agent.welcome().hostname))
+}
+
+#[test]
+fn a_blob_goes_on_where_its_link_broke() {
+    let bed = Bed::new();
+    let whole = content(900_000);
+    let hash = hash(&whole);
+    let mut agent = bed.attach(1, 0, 1);
+    send(&mut agent, hash, &whole, 0..500_000);
+    agent.ping(0);
+    agent.kill_9();
+    let mut agent = bed.attach(2, 0, 1);
+    assert_eq!(ask(&mut agent, hash), Some(500_000));
+    send(&mut agent, hash, &whole, 500_000..700_000);
+    assert!(bed.blob(hash).symlink_metadata().is_err());
+    agent.leave();
+    let mut agent = bed.attach(3, 0, 1);
+    assert_eq!(ask(&mut agent, hash), Some(700_000));
+    send(&mut agent, hash, &whole, 700_000..900_000);
+    assert_eq!(agent.answer(), FromAgent::BlobStored { hash });
+    assert_eq!(ask(&mut agent, hash), None);
+    assert_eq!(std::fs::read(bed.blob(hash)).unwrap(), whole);
+    assert_eq!(bed.blob(hash).metadata().unwrap().permissions().mode() & 0o7777, 0o444);
+    assert!(!part(&bed, &agent, hash).exists());
+}
+
+#[test]
+fn a_blob_that_does_not_go_on_where_it_ends_begins_anew() {
+    let bed = Bed::new();
+    let whole = content(300_000);
+    let hash = hash(&whole);
+    let mut agent = bed.attach(1, 0, 1);
+    send(&mut agent, hash, &whole, 0..100_000);
+    agent.leave();
+    let mut agent = bed.attach(2, 0, 1);
+    send(&mut agent, hash, &whole, 100_001..300_000);
+    assert_eq!(
+        failure(&mut agent),
+        "it was to go on at byte 100001, but 100000 bytes of it are here"
+    );
+    assert_eq!(ask(&mut agent, hash), Some(0));
+    send(&mut agent, hash, &whole, 0..300_000);
+    assert_eq!(agent.answer(), FromAgent::BlobStored { hash });
+}
+
+#[test]
+fn a_part_that_was_spoiled_is_removed_in_the_end() {
+    let bed = Bed::new();
+    let whole = content(300_000);
+    let hash = hash(&whole);
+    let mut agent = bed.attach(1, 0, 1);
+    send(&mut agent, hash, &whole, 0..100_000);
+    agent.leave();
+    let mut agent = bed.attach(2, 0, 1);
+    std::fs::write(part(&bed, &agent, hash), vec![0; 100_000]).unwrap();
+    send(&mut agent, hash, &whole, 100_000..300_000);
+    assert!(failure(&mut agent).starts_with("its content hashes to "));
+    assert_eq!(ask(&mut agent, hash), Some(0));
+    assert!(!part(&bed, &agent, hash).exists());
+}
+
+#[test]
+fn an_agent_answers_while_it_hashes_what_an_earlier_one_received() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let (hash, size) = (hash(b"something else"), 256 * 1024 * 1024);
+    std::fs::File::create(part(&bed, &agent, hash)).unwrap().set_len(size).unwrap();
+    assert_eq!(ask(&mut agent, hash), Some(size));
+    agent.send(&ToAgent::Blob { hash, size: size + 1, offset: size });
+    agent.send(&ToAgent::BlobData { bytes: b"x".to_vec() });
+    // The next one does not have to wait for it either.
+    let small = crate::staging::hash(b"small");
+    assert_eq!(store(&mut agent, small, b"small"), FromAgent::BlobStored { hash: small });
+    agent.ping(0);
+    assert!(failure(&mut agent).starts_with("its content hashes to "));
+}
+
+#[test]
+fn two_agents_can_receive_the_same_blob() {
+    let bed = Bed::new();
+    let whole = content(300_000);
+    let hash = hash(&whole);
+    let mut first = bed.attach(1, 0, 1);
+    send(&mut first, hash, &whole, 0..100_000);
+    first.ping(0);
+    let mut second =
+        bed.attach_changed(|attach| attach.run = Some("2026-11-22-2".parse().unwrap()));
+    assert_eq!(ask(&mut second, hash), Some(0));
+    send(&mut second, hash, &whole, 0..300_000);
+    assert_eq!(second.answer(), FromAgent::BlobStored { hash });
+    for bytes in whole[100_000..].chunks(100_000) {
+        first.send(&ToAgent::BlobData { bytes: bytes.to_vec() });
+    }
+    assert_eq!(first.answer(), FromAgent::BlobStored { hash });
+    assert_eq!(std::fs::read(bed.blob(hash)).unwrap(), whole);
+    assert_eq!(std::fs::read_dir(bed.blob("")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_blob_that_a_job_has_changed_is_not_there_any_more() {
+    for change in ["chmod u+w data; echo x >> data", "chmod 400 data", "touch data"] {
+        let bed = Bed::new();
+        let mut agent = bed.attach(1, 0, 1);
+        let hash = hash(b"content");
+        assert_eq!(store(&mut agent, hash, b"content"), FromAgent::BlobStored { hash });
+        let mut job = launch(0, change);
+        job.files = vec![input_file("data", hash, 0o600)];
+        job.files[0].link = true;
+        assert!(agent.run(job).is_success());
+        assert_eq!(ask(&mut agent, hash), Some(0), "{change}");
+        assert!(!bed.blob(hash).exists());
+    }
+}
+
+#[test]
+fn parts_that_nobody_goes_on_with_are_removed() {
+    let bed = Bed::new();
+    bed.attach(1, 0, 1).leave();
+    let (old, new) = (bed.blob("a.h.part"), bed.blob("b.h.part"));
+    let day = Duration::from_secs(24 * 3600);
+    for (path, age) in [(&old, day), (&new, day / 2)] {
+        let file = std::fs::File::create(path).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
+    bed.attach(2, 0, 1);
+    assert!(!old.exists() && new.exists());
+}
+
+/// Stores three blobs; the second was used longest ago.
+fn three_blobs(bed: &Bed) -> (Agent, [BlobHash; 3]) {
+    let mut agent = bed.attach(1, 0, 1);
+    let hashes = [(1, 20), (2, 30), (3, 10)].map(|(byte, hours)| {
+        let content = vec![byte; 100_000];
+        let hash = hash(&content);
+        assert_eq!(ask(&mut agent, hash), Some(0));
+        assert_eq!(store(&mut agent, hash, &content), FromAgent::BlobStored { hash });
+        let used = SystemTime::now() - Duration::from_secs(hours * 3600);
+        let times = std::fs::FileTimes::new().set_accessed(used);
+        std::fs::File::open(bed.blob(hash)).unwrap().set_times(times).unwrap();
+        hash
+    });
+    (agent, hashes)
+}
+
+fn attach_thrifty(bed: &Bed, run: &str, blob_budget: u64) -> Agent {
+    bed.attach_changed(|attach| {
+        attach.run = Some(run.parse().unwrap());
+        attach.blob_budget = blob_budget;
+    })
+}
+
+fn exist(bed: &Bed, hashes: &[BlobHash]) -> Vec<bool> {
+    hashes.iter().map(|hash| bed.blob(hash).exists()).collect()
+}
+
+#[test]
+fn blobs_used_longest_ago_are_removed_when_there_are_too_many() {
+    let bed = Bed::new();
+    let (agent, hashes) = three_blobs(&bed);
+    agent.leave();
+    let mut agent = attach_thrifty(&bed, "2026-11-22-2", 250_000);
+    eventually("room", || exist(&bed, &hashes) == [true, false, true]);
+    // Being asked for is a use.
+    assert_eq!(ask(&mut agent, hashes[0]), None);
+    agent.leave();
+    let _last = attach_thrifty(&bed, "2026-11-22-3", 150_000);
+    eventually("more room", || exist(&bed, &hashes) == [true, false, false]);
+}
+
+#[test]
+fn blobs_of_a_run_that_is_attended_to_stay() {
+    let bed = Bed::new();
+    let (first, hashes) = three_blobs(&bed);
+    let mut second = attach_thrifty(&bed, "2026-11-22-2", 0);
+    let fourth = hash(b"fourth");
+    assert_eq!(ask(&mut second, fourth), Some(0));
+    assert_eq!(store(&mut second, fourth, b"fourth"), FromAgent::BlobStored { hash: fourth });
+    second.ping(0);
+    assert_eq!(ask(&mut second, fourth), None);
+    assert_eq!(exist(&bed, &hashes), [true; 3]);
+    let list = std::fs::read_to_string(bed.run_dir().join("blobs")).unwrap();
+    assert_eq!(list, hashes.map(|hash| format!("{hash}\n")).concat());
+    first.leave();
+    second.leave();
+    let _last = attach_thrifty(&bed, "2026-11-22-3", 0);
+    eventually("room", || is_empty(&bed.blob("")));
+}
+
+fn is_empty(dir: &Path) -> bool {
+    std::fs::read_dir(dir).unwrap().next().is_none()
+}
+
+#[test]
+fn a_results_directory_has_one_name() {
+    let bed = Bed::new();
+    let looks = bed.attach_changed(|attach| attach.run = None);
+    assert_eq!(looks.welcome().place, "");
+    let first = bed.attach(1, 0, 1);
+    let second = bed.attach(2, 0, 1);
+    let looks = bed.attach_changed(|attach| attach.run = None);
+    let place = first.welcome().place.clone();
+    assert_eq!(place.len(), 36);
+    assert_eq!([&second.welcome().place, &looks.welcome().place], [&place; 2]);
+    assert!(looks.welcome().free_bytes > 0);
+    assert_ne!(Bed::new().attach(1, 0, 1).welcome().place, place);
+}
