@@ -29,6 +29,7 @@ pub mod jobfile;
 pub mod link;
 pub mod manager;
 pub mod network;
+pub mod outputs;
 pub mod program;
 pub mod remote;
 pub mod settings;

@@ -3,8 +3,8 @@
 //!
 //! Each link is a task that owns its child process. The manager tells it what
 //! to send and hears in its inbox what came and how the link fares; the inbox
-//! is bounded, so that no host can fill the manager's memory. What the
-//! messages mean is not this module's business.
+//! is bounded in messages and in bytes, so that no host can fill the manager's
+//! memory. What the messages mean is not this module's business.
 //!
 //! # Theory of operation
 //!
@@ -27,6 +27,7 @@ mod diagnose;
 mod error;
 mod handshakes;
 mod heartbeat;
+mod inbox;
 mod lines;
 mod pipe;
 mod session;
@@ -47,6 +48,8 @@ use tokio::task::JoinHandle;
 
 pub use diagnose::{Diagnosis, Trouble, diagnose};
 pub use handshakes::Handshakes;
+use inbox::Inbox;
+pub use inbox::{Arrival, Budget, Lane, Outlets};
 pub(crate) use text::last_lines;
 pub use text::plain_text;
 pub use transport::Transport;
@@ -178,6 +181,13 @@ impl LinkHandle {
         self.closing.send_replace(true);
     }
 
+    /// Tells the link as [`LinkHandle::send`] does, from elsewhere; it doesn't
+    /// keep the link open.
+    #[must_use]
+    pub fn sender(&self) -> LinkSender {
+        LinkSender(self.commands.clone())
+    }
+
     /// Waits for the end of the link's task and of its child process.
     pub async fn ended(self) {
         let LinkHandle { commands, closing, task } = self;
@@ -187,21 +197,15 @@ impl LinkHandle {
     }
 }
 
-/// Where a link puts its events, under its host's number.
+/// Sends messages over a link that another owns.
 #[derive(Clone, Debug)]
-struct Inbox {
-    host: usize,
-    sender: mpsc::Sender<(usize, LinkEvent)>,
-}
+pub struct LinkSender(mpsc::UnboundedSender<LinkCommand>);
 
-impl Inbox {
-    fn label(&self, event: LinkEvent) -> (usize, LinkEvent) {
-        (self.host, event)
-    }
-
-    /// Waits for room; none when nobody listens any more.
-    async fn reserve(&self) -> Option<mpsc::Permit<'_, (usize, LinkEvent)>> {
-        self.sender.reserve().await.ok()
+impl LinkSender {
+    /// Tells the link, without waiting; see [`LinkHandle::send`].
+    pub fn send(&self, message: ToAgent) {
+        // An error says that the link has ended, and so does its last event.
+        drop(self.0.send(LinkCommand::Send(message)));
     }
 }
 
@@ -211,14 +215,14 @@ async fn close_asked(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-/// Starts a link; its events come to `inbox` under the number `host`.
+/// Starts a link; its events come to `outlets` under the number `host`.
 #[must_use]
 pub fn spawn(
     handle: &Handle,
     host: usize,
     mut config: LinkConfig,
     limits: Arc<Handshakes>,
-    inbox: mpsc::Sender<(usize, LinkEvent)>,
+    outlets: Outlets,
 ) -> LinkHandle {
     config.results_dir = results_dir(&config.results_dir).to_owned();
     let (commands, queued) = mpsc::unbounded_channel();
@@ -226,7 +230,7 @@ pub fn spawn(
     let link = task::Link {
         config,
         limits,
-        inbox: Inbox { host, sender: inbox },
+        inbox: Inbox { host, outlets },
         commands: queued,
         closing: close_asked,
         hop: None,

@@ -5,9 +5,11 @@
 //! A [`Manager`](crate::Manager) drives one; it can also be used by itself:
 //! [`Network::launch_job`] and the `get_*` methods open it when needed.
 
+mod collect;
 mod direct;
 mod error;
 mod fetch;
+mod looking;
 mod member;
 mod open;
 mod staging;
@@ -23,10 +25,12 @@ use gjob_core::wire::{Stream, Welcome};
 use gjob_core::{Epoch, HostEntry, HostLabel, JobId, JobSpec, Key, Record, RunId, State};
 
 use crate::inputs::Inputs;
-use crate::link::{LinkCommand, LinkEvent, Transport};
+use crate::link::{Arrival, LinkCommand, Transport};
+use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
 use crate::program::Programs;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
+pub use looking::{Answers, Fetching, OutputNews, Removal};
 use member::Member;
 use open::{Open, Use};
 
@@ -77,6 +81,41 @@ pub enum Report {
         /// Its size, bytes.
         size: u64,
     },
+    /// Outputs asked for with [`Network::collect`] are here, durable and under
+    /// their name; or they can't be had.
+    Collected {
+        /// The order's.
+        key: Key,
+        /// What came, or why not.
+        result: Result<CollectedOutputs, CollectError>,
+    },
+    /// How far a large file of a job's outputs has come; at most once a second.
+    Collecting {
+        /// The order's.
+        key: Key,
+        /// Below the job's directory; fit to be shown.
+        path: String,
+        /// Bytes that are here.
+        bytes: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// The answer to one request of [`Network::remove`].
+    Removed {
+        /// Its number.
+        request: u32,
+        /// How many of the directories are not there any more.
+        gone: u32,
+        /// Those that are, and why, in one line.
+        kept: Vec<(JobId, String)>,
+    },
+    /// The answer to [`Network::forget_run`].
+    Forgotten {
+        /// Its number.
+        request: u32,
+        /// Files removed, and their bytes; or why nothing was, in one line.
+        result: Result<(u64, u64), String>,
+    },
     /// The worker program is not there and is being sent.
     Uploading {
         /// How many bytes that takes.
@@ -95,6 +134,7 @@ pub struct Network {
     default_slots: Option<u32>,
     lease: Option<Duration>,
     blob_budget: u64,
+    outputs: Option<OutputsConfig>,
     open: Option<Open>,
     /// Of jobs launched without a manager.
     next_index: u32,
@@ -135,6 +175,7 @@ impl Network {
             default_slots: None,
             lease: None,
             blob_budget: DEFAULT_BLOB_BUDGET,
+            outputs: None,
             open: None,
             next_index: 0,
             next_request: 0,
@@ -268,8 +309,7 @@ impl Network {
     /// Asks a host for an answer, [`Report::Statuses`] with this number: when it
     /// comes, the host has done what it was told before.
     pub fn ask_echo(&mut self, host: HostIx) -> u32 {
-        let request = self.next_request;
-        self.next_request = self.next_request.wrapping_add(1);
+        let request = self.number_request();
         self.send(host, gjob_core::wire::ToAgent::Status { request, ids: Vec::new() });
         request
     }
@@ -340,4 +380,4 @@ impl Waker {
 }
 
 /// What came over a link, with its host's position.
-type Inbox = tokio::sync::mpsc::Receiver<(usize, LinkEvent)>;
+type Inbox = tokio::sync::mpsc::Receiver<Arrival>;

@@ -8,13 +8,16 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gjob::inputs::{Content, InputFile};
-use gjob::link::{Handshakes, LinkCommand, LinkConfig, LinkEvent, LinkHandle, Transport, spawn};
+use gjob::link::{
+    Arrival, Budget, Handshakes, Lane, LinkCommand, LinkConfig, LinkEvent, LinkHandle, Outlets,
+    Transport, spawn,
+};
 use gjob::program::Programs;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use gjob_core::{HostEntry, RunId};
 use gjob_testbed::{Bed, NOWHERE, NetBed, STRANGER, find_program, wait_within};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Links {
     programs: Arc<Programs>,
     limits: Arc<Handshakes>,
-    inbox: Sender<(usize, LinkEvent)>,
-    events: Receiver<(usize, LinkEvent)>,
+    outlets: Outlets,
+    events: Receiver<Arrival>,
 }
 
 impl Links {
@@ -33,7 +36,8 @@ impl Links {
         let built = programs.local();
         assert!(built.is_ok(), "build gjob-agent first: {built:?}");
         let (inbox, events) = mpsc::channel(64);
-        Links { programs, limits: Arc::new(Handshakes::new()), inbox, events }
+        let outlets = Outlets::new(Lane::new(inbox, Budget::new(64 << 20)));
+        Links { programs, limits: Arc::new(Handshakes::new()), outlets, events }
     }
 
     /// A link to `name` for the run number `run`.
@@ -53,7 +57,7 @@ impl Links {
             offset: Arc::new(AtomicU64::new(0)),
         };
         let limits = Arc::clone(&self.limits);
-        spawn(&Handle::current(), run as usize, config, limits, self.inbox.clone())
+        spawn(&Handle::current(), run as usize, config, limits, self.outlets.clone())
     }
 
     fn ssh(&self, bed: &Bed, name: &str) -> LinkHandle {
@@ -64,7 +68,7 @@ impl Links {
     async fn event(&mut self) -> LinkEvent {
         loop {
             let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
-            match event.expect("an event in time").expect("a sender is held").1 {
+            match event.expect("an event in time").expect("a sender is held").event {
                 LinkEvent::Message(FromAgent::Records { .. }) => {}
                 other => return other,
             }
@@ -273,7 +277,7 @@ async fn this_machine_needs_no_ssh() {
         offset: Arc::new(AtomicU64::new(0)),
     };
     let limits = Arc::clone(&links.limits);
-    let link = spawn(&Handle::current(), 0, config, limits, links.inbox.clone());
+    let link = spawn(&Handle::current(), 0, config, limits, links.outlets.clone());
     let (sent, welcome) = links.up().await;
     assert!(!sent);
     assert_eq!(welcome.results_dir, results_dir);

@@ -380,7 +380,8 @@ pub enum FromAgent {
     },
 }
 
-/// Outputs of a job, in the order of their paths: a directory before what is in it.
+/// Outputs of a job, in the order of their paths, compared component by
+/// component: a directory, if it is sent at all, right before what is in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OutputPart {
     /// A directory.

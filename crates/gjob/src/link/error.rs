@@ -40,6 +40,9 @@ pub(super) enum ConnectError {
     Ended { said: String },
     #[error("its agent sent a {0}")]
     Frame(#[from] DecodeError),
+    /// Small on the wire, large in memory.
+    #[error("its agent sent a message of more parts than any has reason to")]
+    Heavy,
     #[error("its agent sent something else than a welcome")]
     NoWelcome,
     #[error("{reason}")]
@@ -98,6 +101,7 @@ impl ConnectError {
             ConnectError::Silent { .. }
             | ConnectError::Ended { .. }
             | ConnectError::Frame(_)
+            | ConnectError::Heavy
             | ConnectError::Unanswered
             | ConnectError::Task(_) => false,
         }

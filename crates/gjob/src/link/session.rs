@@ -14,9 +14,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::blob::{self, Source, Step};
 use super::error::ConnectError;
 use super::heartbeat::{Beat, Heartbeat, TICK};
+use super::inbox::{Claim, HEAVIEST, Inbox, weight};
 use super::text::plain_text;
 use super::window::{PIECE, Progress, Sent, Window};
-use super::{Inbox, LinkCommand, LinkEvent, close_asked};
+use super::{LinkCommand, LinkEvent, close_asked};
 
 /// Bytes queued for the agent above which nothing more is queued.
 const FULL: usize = 128 * 1024;
@@ -69,8 +70,8 @@ struct Queues {
 }
 
 impl Session<'_> {
-    /// Runs until the link ends. While the inbox is full nothing is read: the
-    /// agent is held back, not this process filled.
+    /// Runs until the link ends. While there is no room for what has come,
+    /// nothing is read: the agent is held back, not this process filled.
     pub(super) async fn run(mut self) -> End {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps_in, mut steps) = mpsc::channel(2);
@@ -86,17 +87,20 @@ impl Session<'_> {
             {
                 return End::Broken(error);
             }
-            let owed = !queues.arrived.is_empty();
+            let claim = queues.arrived.front().map(Claim::of);
+            let owed = claim.is_some();
             let room = queues.has_room();
             tokio::select! {
                 () = close_asked(&mut self.closing) => {
                     self.say_farewell(queues).await;
                     return End::Closed;
                 }
-                permit = self.inbox.reserve(), if owed => match (permit, queues.arrived.pop_front()) {
-                    (Some(permit), Some(event)) => permit.send(self.inbox.label(event)),
-                    _ => return End::Closed,
-                },
+                room = self.inbox.reserve(claim.unwrap_or_default()), if owed => {
+                    match (room, queues.arrived.pop_front()) {
+                        (Some(room), Some(event)) => room.put(event),
+                        _ => return End::Closed,
+                    }
+                }
                 count = self.stdout.read(&mut piece), if !owed => match count {
                     Ok(count @ 1..) => {
                         heartbeat.handle_heard(Instant::now());
@@ -274,6 +278,9 @@ impl Queues {
                 Some(FromAgent::Fault { reason, permanent }) => {
                     let reason = plain_text(&reason);
                     return Err(ConnectError::Fault { reason, permanent });
+                }
+                Some(message) if weight(&message) > HEAVIEST => {
+                    return Err(ConnectError::Heavy);
                 }
                 Some(message) => {
                     if let FromAgent::BlobStored { hash } | FromAgent::BlobFailed { hash, .. } =

@@ -101,13 +101,7 @@ impl Link {
     async fn tell(&mut self, event: LinkEvent) -> bool {
         tokio::select! {
             () = close_asked(&mut self.closing) => false,
-            permit = self.inbox.reserve() => match permit {
-                Some(permit) => {
-                    permit.send(self.inbox.label(event));
-                    true
-                }
-                None => false,
-            },
+            put = self.inbox.put(event) => put,
         }
     }
 
@@ -165,9 +159,7 @@ impl Link {
                 trust: self.trust,
             };
             let uploading = async |bytes| {
-                if let Some(permit) = self.inbox.reserve().await {
-                    permit.send(self.inbox.label(LinkEvent::Uploading { bytes }));
-                }
+                self.inbox.put(LinkEvent::Uploading { bytes }).await;
             };
             let started = bootstrap::converse(&mut lines, &mut stdin, &wanted, uploading).await?;
             if started.is_none() {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use gjob_core::wire::{Attach, FrameBuffer, encode, magic_line};
+use gjob_core::wire::{Attach, FrameBuffer, OutputPart, encode, magic_line};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -17,8 +17,8 @@ use crate::program::Platform;
 /// hears in `heard`, and ends as `ending` has it.
 struct Fake {
     dir: TempDir,
-    events: Receiver<(usize, LinkEvent)>,
-    inbox: mpsc::Sender<(usize, LinkEvent)>,
+    events: Receiver<Arrival>,
+    outlets: Outlets,
 }
 
 impl Fake {
@@ -31,7 +31,8 @@ impl Fake {
         let program = dir.path().join("gjob");
         write_program(&program, &script);
         let (inbox, events) = mpsc::channel(4);
-        Fake { dir, events, inbox }
+        let outlets = Outlets::new(Lane::new(inbox, Budget::new(64 << 20)));
+        Fake { dir, events, outlets }
     }
 
     fn path(&self) -> &Path {
@@ -59,12 +60,12 @@ impl Fake {
     fn spawn(&self, transport: Transport) -> LinkHandle {
         let limits = Arc::new(Handshakes::new());
         let config = self.config(transport);
-        spawn(&Handle::current(), 3, config, limits, self.inbox.clone())
+        spawn(&Handle::current(), 3, config, limits, self.outlets.clone())
     }
 
     async fn event(&mut self) -> LinkEvent {
         let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv());
-        let (host, event) = event.await.unwrap().unwrap();
+        let Arrival { host, event, .. } = event.await.unwrap().unwrap();
         assert_eq!(host, 3);
         event
     }
@@ -337,4 +338,54 @@ fn a_host_that_was_up_is_out_only_for_what_no_time_mends() {
     }
     assert!(failed(Trouble::HostKey).is_permanent(true));
     assert!(!failed(Trouble::Refused).is_permanent(false));
+}
+
+/// A message that is small on the wire and of `parts` in memory.
+fn empty_parts(parts: usize) -> FromAgent {
+    FromAgent::Outputs { request: 0, parts: vec![OutputPart::Bytes(Vec::new()); parts] }
+}
+
+#[tokio::test]
+async fn hosts_that_flood_share_one_room_and_none_holds_back_another() {
+    let piece = FromAgent::Records { offset: 0, lines: vec![b'x'; 250_000] };
+    let flood = "while cat piece; do echo x >>sent; done";
+    let mut fake = Fake::new(&magic_line(), &[welcome()], flood);
+    std::fs::write(fake.path().join("piece"), encode(&piece)).unwrap();
+    let (inbox, events) = mpsc::channel(1024);
+    let (outputs, mut parts) = mpsc::channel(1);
+    let (room, output_room) = (Budget::new(8 << 20), Budget::new(0));
+    fake.outlets = Outlets::new(Lane::new(inbox, room)).outputs_to(Lane::new(outputs, output_room));
+    fake.events = events;
+    let links = [fake.spawn(Transport::Local), fake.spawn(Transport::Local)];
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let sent = || std::fs::read(fake.path().join("sent")).unwrap().len() / 2;
+    // 8 MiB of 250 kB, and what each link and pipe holds.
+    assert!((30..50).contains(&sent()), "{}", sent());
+
+    // A third comes up once there is room, and its outputs go past the rest.
+    let other = Fake::new(&magic_line(), &[welcome(), empty_parts(3)], LISTENS);
+    let config = other.config(Transport::Local);
+    let limits = Arc::new(Handshakes::new());
+    let third = spawn(&Handle::current(), 4, config, limits, fake.outlets.clone());
+    let emptied = async { while fake.events.recv().await.is_some_and(|came| came.host != 4) {} };
+    tokio::time::timeout(Duration::from_secs(20), emptied).await.unwrap();
+    let part = tokio::time::timeout(Duration::from_secs(20), parts.recv()).await.unwrap().unwrap();
+    assert!(matches!(part.event, LinkEvent::Message(message) if message == empty_parts(3)));
+    for link in links.into_iter().chain([third]) {
+        link.close();
+        link.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_swells_in_memory_is_refused() {
+    let mut fake = Fake::new(&magic_line(), &[welcome(), empty_parts(200_000)], LISTENS);
+    let link = fake.spawn(Transport::Local);
+    assert!(matches!(fake.event().await, LinkEvent::Up(_)));
+    match fake.event().await {
+        LinkEvent::Down { reason, .. } => assert!(reason.contains("more parts"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    link.close();
+    link.ended().await;
 }

@@ -322,6 +322,10 @@ impl Engine {
                 }
             }
             Report::Staging { .. } => {}
+            Report::Collected { .. }
+            | Report::Collecting { .. }
+            | Report::Removed { .. }
+            | Report::Forgotten { .. } => {}
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }

@@ -161,7 +161,7 @@ mod tests {
     use gjob_core::scheduler::{HostIx, JobInit};
 
     use super::*;
-    use crate::network::Inputs;
+    use crate::inputs::Inputs;
     use crate::store::tests::{host, lives, specs, temp_run};
     use crate::store::{Store, now};
 

@@ -15,7 +15,7 @@ use crate::inputs::Inputs;
 use crate::store::{StateDir, now};
 
 /// How long a host may take to answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks at an output that doesn't grow.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(300);
@@ -161,8 +161,7 @@ impl Network {
             Err(NetworkError::Host { .. }) => return Ok(vec![State::Unknown; count]),
             other => other?,
         };
-        let request = self.next_request;
-        self.next_request = self.next_request.wrapping_add(1);
+        let request = self.number_request();
         self.send(at, ToAgent::Status { request, ids });
         let answer = self.wait_for(at, host, |report| match report {
             Report::Statuses { request: answered, states } if answered == request => Ok(states),
@@ -222,9 +221,7 @@ impl Network {
 
     fn open_for(&self, purpose: Purpose) -> Result<Open, NetworkError> {
         match purpose {
-            Purpose::Look => {
-                Open::new(self, Use::Looking, None, Epoch(0), &[], Inputs::default(), None)
-            }
+            Purpose::Look => Open::to_look(self),
             Purpose::Launch => {
                 let dir = StateDir::from_env()?.create_run(now())?;
                 let run = Some(dir.run());

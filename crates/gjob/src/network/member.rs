@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use gjob_core::{HostEntry, HostLabel};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::NetworkError;
 use super::fetch::Fetches;
 use crate::link::{LinkCommand, LinkHandle};
+use crate::outputs::Order;
 
 /// A host as the network was given it.
 #[derive(Clone, Debug)]
@@ -34,6 +36,17 @@ pub(super) struct OpenMember {
     pub(super) received: u64,
     pub(super) up: bool,
     pub(super) fetches: Fetches,
+    /// Where its collector takes orders.
+    pub(super) collector: Option<UnboundedSender<Order>>,
+}
+
+impl OpenMember {
+    /// Tells its collector, which ends only when the network is closed.
+    pub(super) fn order(&self, order: Order) {
+        if let Some(collector) = &self.collector {
+            drop(collector.send(order));
+        }
+    }
 }
 
 impl OpenMember {

@@ -6,20 +6,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gjob_core::record::ParseRecordError;
+use gjob_core::record::{ParseRecordError, one_line};
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
 use gjob_core::{Epoch, JobId, JobSpec, Key, Record, RunId};
+use tokio::sync::mpsc::Receiver;
 
+use super::collect::removed;
 use super::fetch::Fetches;
 use super::member::OpenMember;
 use super::staging::{Staging, Step};
 use super::{Inbox, Network, NetworkError, Report};
 use crate::inputs::Inputs;
-use crate::link::{self, Handshakes, LinkCommand, LinkConfig, LinkEvent};
+use crate::link::{
+    self, Arrival, Budget, Handshakes, Lane, LinkCommand, LinkConfig, LinkEvent, Outlets,
+};
+use crate::outputs::{self, Collector, News, Order};
 
 /// Messages of all links that may wait to be read; then links wait.
 const INBOX: usize = 1024;
+
+/// Memory that they may take.
+const INBOX_BYTES: usize = 64 << 20;
+
+/// Memory that parts of outputs may take while they wait to be written.
+const OUTPUT_BYTES: usize = 64 << 20;
+
+/// Words of the collectors that may wait to be read; then they wait.
+const NEWS: usize = 1024;
 
 /// Each manager's attachments are numbered below this, above its epoch.
 const EPOCH_STEP: u64 = 1 << 32;
@@ -38,15 +52,22 @@ pub(super) enum Use {
     Looking,
 }
 
+/// What came, from a link or from what writes outputs down.
+enum Came {
+    Event(Arrival),
+    News(HostIx, News),
+}
+
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) purpose: Use,
     runtime: tokio::runtime::Runtime,
-    members: Vec<OpenMember>,
+    pub(super) members: Vec<OpenMember>,
     inbox: Inbox,
     staging: Staging,
+    news: Receiver<(HostIx, News)>,
     pub(super) wake: Arc<tokio::sync::Notify>,
-    ready: VecDeque<(HostIx, Report)>,
+    pub(super) ready: VecDeque<(HostIx, Report)>,
 }
 
 impl Open {
@@ -66,6 +87,12 @@ impl Open {
             .build()
             .map_err(NetworkError::Runtime)?;
         let (sender, inbox) = tokio::sync::mpsc::channel(INBOX);
+        let outlets = Outlets::new(Lane::new(sender, Budget::new(INBOX_BYTES)));
+        let (news_sender, news) = tokio::sync::mpsc::channel(NEWS);
+        let tag = run.map_or_else(|| format!("look-{}", std::process::id()), RunId::to_string);
+        let config = network.outputs.as_ref();
+        let collecting = outputs::Shared::start(runtime.handle(), config, tag, news_sender);
+        let output_room = Budget::new(OUTPUT_BYTES);
         let limits = Arc::new(Handshakes::new());
         let mut members = Vec::with_capacity(network.members.len());
         for (at, member) in network.members.iter().enumerate() {
@@ -85,14 +112,23 @@ impl Open {
             };
             let wanted = only.is_none_or(|hosts| hosts.contains(&HostIx(at as u32)));
             let link = wanted.then(|| {
-                link::spawn(runtime.handle(), at, config, Arc::clone(&limits), sender.clone())
+                let (part_sender, parts) = tokio::sync::mpsc::channel(outputs::PARTS);
+                let lane = Lane::new(part_sender, output_room.clone());
+                let outlets = outlets.clone().outputs_to(lane);
+                let link = link::spawn(runtime.handle(), at, config, Arc::clone(&limits), outlets);
+                let (host, sender) = (HostIx(at as u32), link.sender());
+                let shared = collecting.clone();
+                let collector = Collector::start(runtime.handle(), shared, host, sender, parts);
+                (link, collector)
             });
+            let (link, collector) = link.unzip();
             members.push(OpenMember {
                 link,
                 offset,
                 received: 0,
                 up: false,
                 fetches: Fetches::default(),
+                collector,
             });
         }
         Ok(Open {
@@ -101,9 +137,15 @@ impl Open {
             staging: Staging::new(inputs, members.len()),
             members,
             inbox,
+            news,
             wake: Arc::default(),
             ready: VecDeque::new(),
         })
+    }
+
+    /// Without a run: nothing can be launched.
+    pub(super) fn to_look(network: &Network) -> Result<Self, NetworkError> {
+        Open::new(network, Use::Looking, None, Epoch(0), &[], Inputs::default(), None)
     }
 
     /// Closes every link; hosts that don't follow are cut off.
@@ -112,10 +154,14 @@ impl Open {
             member.send(LinkCommand::Close);
         }
         self.members.clear();
-        let inbox = &mut self.inbox;
-        // Each link holds a sender of the inbox: it ends when the last one has gone.
+        let (inbox, news) = (&mut self.inbox, &mut self.news);
+        // Each link holds a sender of the inbox, and each collector one of the
+        // news: they end when the last one has gone.
         self.runtime.block_on(async {
-            let drained = async { while inbox.recv().await.is_some() {} };
+            let drained = async {
+                while inbox.recv().await.is_some() {}
+                while news.recv().await.is_some() {}
+            };
             let _ = tokio::time::timeout(CLOSE_TIME, drained).await;
         });
         self.runtime.shutdown_timeout(Duration::from_millis(100));
@@ -143,11 +189,14 @@ impl Open {
             if let Some(report) = self.ready.pop_front() {
                 return Some(report);
             }
-            let (host, event) = match wait {
-                None => self.inbox.try_recv().ok()?,
+            let came = match wait {
+                None => self.take_waiting()?,
                 Some(wait) => self.receive(wait)?,
             };
-            self.handle(HostIx(host as u32), event);
+            match came {
+                Came::Event(arrival) => self.handle(HostIx(arrival.host as u32), arrival.event),
+                Came::News(host, news) => self.handle_news(host, news),
+            }
             if wait.is_some() && self.ready.is_empty() {
                 // Something has moved, though nothing to hand on.
                 return None;
@@ -155,12 +204,21 @@ impl Open {
         }
     }
 
-    fn receive(&mut self, wait: Duration) -> Option<(usize, LinkEvent)> {
-        let (inbox, wake) = (&mut self.inbox, &self.wake);
+    /// News go first: there are few, and a host that floods hides none.
+    fn take_waiting(&mut self) -> Option<Came> {
+        match self.news.try_recv() {
+            Ok((host, news)) => Some(Came::News(host, news)),
+            Err(_) => self.inbox.try_recv().ok().map(Came::Event),
+        }
+    }
+
+    fn receive(&mut self, wait: Duration) -> Option<Came> {
+        let (inbox, news, wake) = (&mut self.inbox, &mut self.news, &self.wake);
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                event = inbox.recv() => event,
+                Some((host, news)) = news.recv() => Some(Came::News(host, news)),
+                event = inbox.recv() => event.map(Came::Event),
                 () = wake.notified() => None,
                 () = tokio::time::sleep(wait) => None,
             }
@@ -174,15 +232,18 @@ impl Open {
                 member.up = true;
                 member.received = member.offset.load(Ordering::Acquire);
                 self.staging.handle_up(host, &welcome.place);
+                self.members[host.at()].order(Order::Up);
                 self.ready.push_back((host, Report::Up(welcome)));
                 self.send_fetches(host);
             }
             LinkEvent::Down { reason, retry_in: _ } => {
                 self.break_off(host);
+                self.members[host.at()].order(Order::Down);
                 self.ready.push_back((host, Report::Down { reason }));
             }
             LinkEvent::Failed { reason } => {
                 self.break_off(host);
+                self.members[host.at()].order(Order::Gone);
                 for fetched in self.members[host.at()].fetches.give_up(&reason) {
                     self.ready.push_back((host, Report::Fetched(Box::new(fetched))));
                 }
@@ -230,7 +291,7 @@ impl Open {
             }
             FromAgent::Data { .. } => self.reject(host, "sent more output than asked for"),
             FromAgent::ReadFailed { request, reason } => {
-                let reason = gjob_core::record::one_line(&reason);
+                let reason = one_line(&reason);
                 if let Some(fetched) = member.fetches.failed(request, &reason) {
                     self.fetched(host, fetched);
                 }
@@ -238,11 +299,17 @@ impl Open {
             FromAgent::Statuses { request, states } => {
                 self.ready.push_back((host, Report::Statuses { request, states }));
             }
+            FromAgent::Removed { request, gone, kept } => {
+                self.ready.push_back((host, removed(request, gone, kept)));
+            }
+            FromAgent::Forgotten { request, result } => {
+                let result = result.map_err(|reason| one_line(&reason));
+                self.ready.push_back((host, Report::Forgotten { request, result }));
+            }
+            // The collector's, by another way.
             FromAgent::Outputs { .. }
             | FromAgent::Collected { .. }
-            | FromAgent::CollectFailed { .. }
-            | FromAgent::Removed { .. }
-            | FromAgent::Forgotten { .. } => {}
+            | FromAgent::CollectFailed { .. } => {}
             FromAgent::Pong { .. } | FromAgent::Welcome(_) | FromAgent::Fault { .. } => {}
         }
     }
@@ -269,7 +336,7 @@ impl Open {
     }
 
     /// A host that doesn't keep to the protocol is out.
-    fn reject(&mut self, host: HostIx, what: &str) {
+    pub(super) fn reject(&mut self, host: HostIx, what: &str) {
         self.members[host.at()].send(LinkCommand::Close);
         self.handle(host, LinkEvent::Failed { reason: format!("the host's agent {what}") });
     }

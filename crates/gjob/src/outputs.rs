@@ -1,0 +1,116 @@
+//! Jobs' outputs on this side: written below one directory that no host can
+//! lead out of, verified, and put in their place whole. No host is trusted
+//! here; which outputs are wanted, and when, is not this module's business.
+//!
+//! # Theory of operation
+//!
+//! 1. Each host has a [`Collector`], a task that asks its agent for the outputs
+//!    of one job after another, a few ahead. The link hands it what comes in a
+//!    short queue: while it writes, that link alone is not read.
+//! 2. A job's outputs are written below a temporary name ([`Incoming`]). What
+//!    an agent has no reason to send is a [`Violation`](refusal::Violation).
+//! 3. What is complete goes to the one task that commits: content made durable
+//!    with one `syncfs` for all jobs that are complete, then each directory
+//!    renamed to its name, then the names made durable. Only then is it
+//!    reported. Whatever crashes, a job's outputs are there whole or not at all.
+
+mod collector;
+mod commit;
+mod dir;
+mod incoming;
+mod job;
+mod listing;
+mod names;
+mod open_file;
+mod refusal;
+
+use std::path::PathBuf;
+
+use gjob_core::wire::BlobHash;
+use gjob_core::{JobId, Key};
+
+pub(crate) use collector::{Collector, News, Order, PARTS, Shared};
+pub use names::{job_dir_name, used_names};
+
+/// The most that one job's outputs may come to when nothing else is said, bytes.
+pub const DEFAULT_MAX_BYTES: u64 = 64 << 30;
+
+/// Where outputs go.
+#[derive(Clone, Debug)]
+pub struct OutputsConfig {
+    /// The directory that the jobs' directories are made in; it is made itself
+    /// when the first outputs come.
+    pub dir: PathBuf,
+    /// The most that one job's outputs may come to, bytes.
+    pub max_bytes: u64,
+}
+
+impl OutputsConfig {
+    /// Outputs go below `dir`; a job's may come to `max_bytes`, none for
+    /// [`DEFAULT_MAX_BYTES`].
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>, max_bytes: Option<u64>) -> Self {
+        OutputsConfig { dir: dir.into(), max_bytes: max_bytes.unwrap_or(DEFAULT_MAX_BYTES) }
+    }
+}
+
+/// One job's outputs, to be brought here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectOrder {
+    /// The attempt that wrote them.
+    pub key: Key,
+    /// The job as its host knows it.
+    pub id: JobId,
+    /// What its directory is called here, see [`job_dir_name`]; one that is
+    /// there already is replaced.
+    pub dir_name: String,
+    /// What is wanted, see [`OutputPattern`](gjob_core::output::OutputPattern).
+    pub patterns: Vec<String>,
+    /// True when each pattern has to match something.
+    pub all: bool,
+}
+
+/// A job's outputs, all here and durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectedOutputs {
+    /// The files, in the order of their paths' components.
+    pub files: Vec<OutputFile>,
+    /// What they come to, bytes.
+    pub bytes: u64,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFile {
+    /// Below the job's directory. Without control characters, but a host's
+    /// word for the rest.
+    pub path: String,
+    /// Its length, bytes.
+    pub size: u64,
+    /// The hash of its content, verified here.
+    pub hash: BlobHash,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+/// Why a job's outputs are not here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CollectError {
+    /// Whose fault it is.
+    pub scope: CollectScope,
+    /// Why, in one line fit to be shown.
+    pub reason: String,
+}
+
+/// Whose fault it is that outputs are not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CollectScope {
+    /// The job's: it did not write what it said, or more than is accepted.
+    Job,
+    /// The host's.
+    Host,
+    /// This side's: a full disk, a directory that can't be written. The same
+    /// awaits other jobs.
+    Here,
+}

@@ -1,0 +1,92 @@
+//! Puts outputs in their place: all jobs' that have become complete meanwhile
+//! together, since making a disk keep something takes as long for one as for
+//! many.
+
+use std::io;
+
+use gjob_core::Key;
+use gjob_core::scheduler::HostIx;
+use tokio::sync::mpsc;
+
+use super::incoming::Complete;
+use super::listing::Listing;
+use super::refusal::{Refusal, shown};
+use super::{CollectError, CollectedOutputs, News};
+
+/// Jobs put in their place together, at most.
+const BATCH: usize = 256;
+
+/// A job's outputs that are complete.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) host: HostIx,
+    pub(super) key: Key,
+    pub(super) dir_name: String,
+    pub(super) complete: Complete,
+}
+
+/// Outputs that are in their place; what came is read when it is handed on.
+#[derive(Debug)]
+pub(crate) struct Committed {
+    listing: Listing,
+    bytes: u64,
+}
+
+impl Committed {
+    /// What came.
+    pub(crate) fn read(self) -> io::Result<CollectedOutputs> {
+        Ok(CollectedOutputs { files: self.listing.read()?, bytes: self.bytes })
+    }
+}
+
+/// Commits what comes until either end is gone.
+pub(super) async fn commit_all(
+    mut waiting: mpsc::Receiver<Waiting>,
+    news: mpsc::Sender<(HostIx, News)>,
+) {
+    let mut batch = Vec::new();
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        let taken = std::mem::take(&mut batch);
+        let Ok(done) = tokio::task::spawn_blocking(move || commit(taken)).await else {
+            // A panic is said where it happened; without word of these jobs
+            // they are collected again.
+            continue;
+        };
+        for (host, key, result) in done {
+            if news.send((host, News::Collected { key, result })).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+type Done = (HostIx, Key, Result<Committed, CollectError>);
+
+/// Content first, then names: after a crash no name leads to what is not there.
+fn commit(batch: Vec<Waiting>) -> Vec<Done> {
+    // All are in one directory as long as the network is open.
+    let Some(dir) = batch.first().map(|first| first.complete.part.parent().clone()) else {
+        return Vec::new();
+    };
+    let synced = dir.sync_content();
+    let publish = |waiting: &Waiting| match &synced {
+        Ok(()) => waiting.complete.part.publish(&waiting.dir_name).map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let published: Vec<_> = batch.iter().map(publish).collect();
+    let named = dir.sync_names().map_err(|error| error.to_string());
+    let settle = |(waiting, published): (Waiting, Result<(), String>)| {
+        let Waiting { host, key, dir_name, complete: Complete { part, listing, bytes } } = waiting;
+        // With it goes what was there before: only now, behind the names.
+        drop(part);
+        let result = match published.and(named.clone()) {
+            Ok(()) => Ok(Committed { listing, bytes }),
+            Err(reason) => {
+                let what = format!("outputs {:?}", shown(&dir_name));
+                Err(Refusal::Here { what, source: io::Error::other(reason) }.into_error())
+            }
+        };
+        (host, key, result)
+    };
+    batch.into_iter().zip(published).map(settle).collect()
+}

@@ -1,0 +1,255 @@
+//! One job's outputs while they come: each part is checked against what came
+//! before, and written below a temporary name. Nothing that a host says is
+//! believed but what has been counted and hashed here.
+
+use cap_std::fs::{Dir, Permissions, PermissionsExt};
+use gjob_core::output::{MAX_ENTRIES, check_path};
+use gjob_core::wire::{BlobHash, OutputPart, Resume};
+
+use super::dir::Part;
+use super::listing::Listing;
+use super::open_file::{Announced, OpenFile};
+use super::refusal::{Refusal, Violation, shown};
+
+/// What the paths of one job's outputs may come to, bytes.
+const MAX_PATHS: u64 = 32 << 20;
+
+/// Of files of this size and more it is said how far they have come, bytes.
+const LARGE: u64 = 8 << 20;
+
+#[derive(Debug)]
+pub(super) struct Incoming {
+    dir: Dir,
+    part: Part,
+    max_bytes: u64,
+    /// The last entry that is here in whole.
+    last: Option<Entry>,
+    /// The directory of the latest entry, from the job's on: since entries come
+    /// in the order of their paths' components, none below another is there.
+    below: String,
+    file: Option<OpenFile>,
+    listing: Listing,
+    entries: u64,
+    /// Directories that were made without having been sent.
+    implied: u64,
+    paths: u64,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    path: String,
+    is_file: bool,
+}
+
+/// A job's outputs, all here, not yet under their name.
+#[derive(Debug)]
+pub(super) struct Complete {
+    pub(super) part: Part,
+    pub(super) listing: Listing,
+    pub(super) bytes: u64,
+}
+
+/// How far a large file has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) path: String,
+    pub(super) bytes: u64,
+    pub(super) size: u64,
+}
+
+impl Incoming {
+    pub(super) fn new(part: Part, dir: Dir, max_bytes: u64) -> Self {
+        Incoming {
+            dir,
+            part,
+            max_bytes,
+            last: None,
+            below: String::new(),
+            file: None,
+            listing: Listing::default(),
+            entries: 0,
+            implied: 0,
+            paths: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes what follows on what came before. After a refusal other than
+    /// [`Refusal::Changed`] nothing more is to come.
+    pub(super) fn take(&mut self, parts: Vec<OutputPart>) -> Result<(), Refusal> {
+        parts.into_iter().try_for_each(|part| match part {
+            OutputPart::Dir { path, mode } => self.take_dir(path, mode),
+            OutputPart::File { path, mode, mtime_ns, size, offset } => {
+                self.take_file(Announced { path, mode, mtime_ns, size }, offset)
+            }
+            OutputPart::Bytes(bytes) => match &mut self.file {
+                Some(file) if !file.interrupted => file.write(&bytes),
+                _ => Err(Violation::Stray.into()),
+            },
+            OutputPart::End { hash } => self.take_end(hash),
+        })
+    }
+
+    /// The link broke: what is here already.
+    pub(super) fn interrupt(&mut self) -> Resume {
+        let partial = self.file.as_mut().map(|file| {
+            file.interrupted = true;
+            (file.announced.path.clone(), file.got)
+        });
+        let after = self.last.as_ref().map(|entry| entry.path.clone());
+        Resume { after, partial: partial.filter(|(_, got)| *got > 0) }
+    }
+
+    /// All was sent, of that many files.
+    pub(super) fn finish(mut self, files: u64) -> Result<Complete, Refusal> {
+        self.drop_interrupted()?.map_or(Ok(()), |_| Err(Violation::Cut))?;
+        let sent = self.listing.files();
+        if files != sent {
+            return Err(Violation::Count { said: files, sent }.into());
+        }
+        Ok(Complete { part: self.part, listing: self.listing, bytes: self.bytes })
+    }
+
+    pub(super) fn progress(&self) -> Option<Progress> {
+        let file = self.file.as_ref()?;
+        let Announced { path, size, .. } = &file.announced;
+        (*size >= LARGE).then(|| Progress { path: shown(path), bytes: file.got, size: *size })
+    }
+
+    fn take_dir(&mut self, path: String, mode: u32) -> Result<(), Refusal> {
+        self.begin_entry(&path)?;
+        self.make_dir(&path)?;
+        // Its owner has to be able to fill it, and to remove it again.
+        let mode = mode & 0o777 | 0o700;
+        let _ = self.dir.set_permissions(&path, Permissions::from_mode(mode));
+        self.below.clone_from(&path);
+        self.last = Some(Entry { path, is_file: false });
+        Ok(())
+    }
+
+    fn take_file(&mut self, announced: Announced, offset: u64) -> Result<(), Refusal> {
+        if let Some(file) = &mut self.file
+            && file.continues(&announced, offset)
+        {
+            file.go_on();
+            return Ok(());
+        }
+        self.begin_entry(&announced.path)?;
+        if offset > 0 {
+            let path = shown(&announced.path);
+            return Err(Violation::Offset { path, offset }.into());
+        }
+        if announced.size > self.max_bytes - self.bytes {
+            return Err(Refusal::TooLarge { limit: self.max_bytes });
+        }
+        let path = announced.path.clone();
+        let file = OpenFile::create(&self.dir, announced);
+        self.file = Some(file.map_err(|error| Refusal::of_io(&path, error))?);
+        Ok(())
+    }
+
+    fn take_end(&mut self, hash: BlobHash) -> Result<(), Refusal> {
+        let file = self.file.take().filter(|file| !file.interrupted).ok_or(Violation::Stray)?;
+        let path = file.announced.path.clone();
+        let ended = match file.end(hash) {
+            Err(refusal @ Refusal::Changed { .. }) => {
+                self.take_back(&path)?;
+                return Err(refusal);
+            }
+            ended => ended?,
+        };
+        self.listing.add(&ended).map_err(|source| {
+            let what = "the list of a job's outputs".to_owned();
+            Refusal::Here { what, source }
+        })?;
+        self.bytes += ended.size;
+        self.last = Some(Entry { path, is_file: true });
+        Ok(())
+    }
+
+    /// Something new is to come under `path`: checks that it may, and makes the
+    /// directories it is in.
+    fn begin_entry(&mut self, path: &str) -> Result<(), Refusal> {
+        let bad = |source| Violation::Path { path: shown(path), source };
+        check_path(path).map_err(bad)?;
+        if self.drop_interrupted()?.is_some() {
+            return Err(Violation::Unfinished { path: shown(path) }.into());
+        }
+        if let Some(last) = &self.last {
+            last.check_next(path)?;
+        }
+        if self.entries == MAX_ENTRIES {
+            return Err(Violation::TooMany.into());
+        }
+        self.entries += 1;
+        self.paths += path.len() as u64;
+        if self.paths > MAX_PATHS {
+            return Err(Refusal::TooMuchPath { limit: MAX_PATHS });
+        }
+        self.make_parents(path)
+    }
+
+    /// Makes the directories that lead to `path` and are not there: those of a
+    /// file that was matched by itself were not sent.
+    fn make_parents(&mut self, path: &str) -> Result<(), Refusal> {
+        for (end, _) in path.match_indices('/') {
+            let parent = &path[..end];
+            if !leads_to(parent, &self.below) {
+                if self.implied == MAX_ENTRIES {
+                    return Err(Violation::TooMany.into());
+                }
+                self.implied += 1;
+                self.make_dir(parent)?;
+            }
+        }
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        parent.clone_into(&mut self.below);
+        Ok(())
+    }
+
+    fn make_dir(&self, path: &str) -> Result<(), Refusal> {
+        self.dir.create_dir(path).map_err(|error| Refusal::of_io(path, error))
+    }
+
+    /// Removes the file that was interrupted and is not gone on with; gives
+    /// back one that was not.
+    fn drop_interrupted(&mut self) -> Result<Option<OpenFile>, Refusal> {
+        match self.file.take() {
+            Some(file) if file.interrupted => {
+                self.take_back(&file.announced.path)?;
+                Ok(None)
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Removes a file as if it had never come.
+    fn take_back(&mut self, path: &str) -> Result<(), Refusal> {
+        self.entries -= 1;
+        self.paths -= path.len() as u64;
+        self.dir.remove_file(path).map_err(|error| Refusal::of_io(path, error))
+    }
+}
+
+impl Entry {
+    /// Checks that `path` may come behind this.
+    fn check_next(&self, path: &str) -> Result<(), Violation> {
+        if !self.path.split('/').lt(path.split('/')) {
+            let (path, last) = (shown(path), shown(&self.path));
+            return Err(Violation::Order { path, last });
+        }
+        if self.is_file && leads_to(&self.path, path) {
+            return Err(Violation::BelowFile { path: shown(path) });
+        }
+        Ok(())
+    }
+}
+
+/// True when `path` is `dir`, or below it.
+fn leads_to(dir: &str, path: &str) -> bool {
+    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests;

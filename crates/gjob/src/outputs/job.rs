@@ -1,0 +1,91 @@
+//! One order, and what has come of it so far.
+
+use std::io;
+
+use gjob_core::output::check_path;
+use gjob_core::scheduler::HostIx;
+use gjob_core::wire::{OutputPart, Resume};
+
+use super::CollectOrder;
+use super::commit::Waiting;
+use super::dir::Place;
+use super::incoming::{Incoming, Progress};
+use super::refusal::Refusal;
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) order: CollectOrder,
+    incoming: Option<Incoming>,
+}
+
+/// How the writing of some parts went.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// More may come.
+    More(Job),
+    /// It is to be asked for again.
+    Again(Job),
+    /// It won't be taken; what had come is removed.
+    Refused(Refusal),
+}
+
+impl Job {
+    pub(super) fn new(order: CollectOrder) -> Self {
+        Job { order, incoming: None }
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.incoming.is_some()
+    }
+
+    /// No more comes in answer to this request: what is here, if it has begun.
+    pub(super) fn interrupt(&mut self) -> Option<Resume> {
+        self.incoming.as_mut().map(Incoming::interrupt)
+    }
+
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.incoming.as_ref()?.progress()
+    }
+
+    /// Writes what has come.
+    pub(super) fn write(mut self, place: &Place, parts: Vec<OutputPart>) -> Written {
+        let mut incoming = match self.take_incoming(place) {
+            Ok(incoming) => incoming,
+            Err(refusal) => return Written::Refused(refusal),
+        };
+        let taken = incoming.take(parts);
+        self.incoming = Some(incoming);
+        match taken {
+            Ok(()) => Written::More(self),
+            Err(Refusal::Changed { .. }) => Written::Again(self),
+            Err(refusal) => Written::Refused(refusal),
+        }
+    }
+
+    /// All has come, of that many files.
+    pub(super) fn finish(
+        mut self,
+        place: &Place,
+        host: HostIx,
+        files: u64,
+    ) -> Result<Waiting, Refusal> {
+        let complete = self.take_incoming(place)?.finish(files)?;
+        let CollectOrder { key, dir_name, .. } = self.order;
+        Ok(Waiting { host, key, dir_name, complete })
+    }
+
+    /// What has come, or the beginning of it.
+    fn take_incoming(&mut self, place: &Place) -> Result<Incoming, Refusal> {
+        if let Some(incoming) = self.incoming.take() {
+            return Ok(incoming);
+        }
+        let here = |source| Refusal::Here { what: "to the outputs' directory".to_owned(), source };
+        let CollectOrder { key, dir_name, .. } = &self.order;
+        if check_path(dir_name).is_err() || dir_name.contains('/') {
+            let error = format!("{dir_name:?} can't be a directory's name");
+            return Err(here(io::Error::other(error)));
+        }
+        let (part, dir) = place.open().and_then(|dir| dir.begin(*key)).map_err(here)?;
+        Ok(Incoming::new(part, dir, place.max_bytes()))
+    }
+}
