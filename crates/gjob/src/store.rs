@@ -13,10 +13,11 @@ mod run_dir;
 
 use std::path::{Path, PathBuf};
 
-use gjob_core::{Epoch, Event, HostLabel, JobSpec, RunId, Timestamp};
+use gjob_core::{Epoch, Event, HostLabel, JobSpec, Key, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags, ffi, params};
 
 use crate::inputs::Inputs;
+use crate::outputs::OutputFile;
 pub use read::{HostRow, JobRow, RunRow};
 pub use run_dir::{RunDir, RunDirError, StateDir};
 
@@ -119,6 +120,15 @@ pub struct LogOffset {
     pub offset: u64,
 }
 
+/// Outputs of a job that are here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobOutputs {
+    /// The attempt that wrote them.
+    pub key: Key,
+    /// Its files.
+    pub files: Vec<OutputFile>,
+}
+
 impl Store {
     /// Makes the store of a new run. It is there whole or not at all.
     ///
@@ -178,8 +188,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails; then nothing of it is recorded.
-    pub fn commit(&mut self, events: &[Event], offsets: &[LogOffset]) -> Result<(), StoreError> {
-        apply::commit(&mut self.db, events, offsets).map_err(|e| self.error(e))
+    pub fn commit(
+        &mut self,
+        events: &[Event],
+        offsets: &[LogOffset],
+        outputs: &[JobOutputs],
+    ) -> Result<(), StoreError> {
+        apply::commit(&mut self.db, events, offsets, outputs).map_err(|e| self.error(e))
     }
 
     /// Notes why the manager stops.

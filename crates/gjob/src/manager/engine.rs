@@ -2,18 +2,21 @@
 //! scheduler decides, the store commits, the handler hears of it, the network
 //! is told. In that order, for a batch at a time.
 
+mod collecting;
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gjob_core::event::{EventKind, RunEnd};
+use gjob_core::dependency::Dependencies;
+use gjob_core::event::{Direction, EventKind, RunEnd};
 use gjob_core::resources::Offer;
 use gjob_core::scheduler::{Action, HostIx, JobInit, Scheduler};
 use gjob_core::wire::Welcome;
 use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, State};
 
+use self::collecting::Collecting;
 use self::requests::Waiter;
 use super::control::{Act, Control};
 use super::controller::{Controller, Wish};
@@ -21,6 +24,7 @@ use super::job_table::JobTable;
 use super::outputs::Outputs;
 use super::{Handler, ManagerError, event_at};
 use crate::inputs::Inputs;
+use crate::link::plain_text;
 use crate::network::{Network, Report};
 use crate::settings::RunSettings;
 use crate::store::{LogOffset, RunDir, StateDir, Store, now};
@@ -51,6 +55,7 @@ pub(super) struct Engine {
     jobs: JobTable,
     began: Instant,
     outputs: Outputs,
+    collecting: Collecting,
     stopped: Option<(RunEnd, Instant)>,
     /// Since somebody last asked.
     jobs_ended: u32,
@@ -72,14 +77,18 @@ impl Engine {
         settings: &RunSettings,
     ) -> Result<Self, ManagerError> {
         check(&specs)?;
+        let dependencies = Dependencies::resolve(&specs)?;
+        let collecting = Collecting::new(settings.outputs.clone());
+        collecting.check_names(&specs)?;
         let inputs = hash_inputs(&specs)?;
         let dir = state.create_run(now())?;
         let json = serde_json::to_string(settings)?;
         let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
         let jobs = JobTable::new(specs);
         let inits = jobs.all().iter().map(|job| JobInit::of(&job.spec));
-        let scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
-        let mut engine = Engine::begin(dir, store, scheduler, network, jobs, false);
+        let mut scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
+        scheduler.set_dependencies(dependencies);
+        let mut engine = Engine::begin(dir, store, scheduler, network, jobs, collecting, false);
         engine.open(inputs)?;
         engine.listen();
         Ok(engine)
@@ -124,12 +133,15 @@ impl Engine {
         let specs = store.specs()?;
         let inits: Vec<JobInit> =
             rows.iter().zip(&specs).map(|(row, spec)| row.to_init(spec)).collect();
+        let dependencies = Dependencies::resolve(&specs)?;
         let jobs = JobTable::restore(rows, specs, &labels);
         let mut scheduler = Scheduler::new(settings.scheduler(), labels, inits);
+        scheduler.set_dependencies(dependencies);
         for (host, key) in store.strays()? {
             scheduler.add_abandoned(host, key);
         }
-        Ok(Engine::begin(dir.clone(), store, scheduler, network, jobs, true))
+        let collecting = Collecting::new(settings.outputs);
+        Ok(Engine::begin(dir.clone(), store, scheduler, network, jobs, collecting, true))
     }
 
     /// Nothing is given out before somebody says so.
@@ -139,9 +151,11 @@ impl Engine {
         mut scheduler: Scheduler,
         network: Network,
         jobs: JobTable,
+        collecting: Collecting,
         attached: bool,
     ) -> Self {
         scheduler.hold();
+        let network = collecting.prepare(network, dir.run());
         let labels = network.get_hosts();
         let began = EventKind::RunBegan {
             run: dir.run().clone(),
@@ -161,6 +175,7 @@ impl Engine {
             jobs,
             began: Instant::now(),
             outputs: Outputs::default(),
+            collecting,
             stopped: None,
             jobs_ended: 0,
             controller: Controller::new(None),
@@ -236,10 +251,11 @@ impl Engine {
     /// Why the run is over, once it is, and its outputs have come.
     pub(super) fn ended(&self) -> Option<RunEnd> {
         let (end, since) = self.stopped?;
-        let last = self.outputs.last_came().max(Some(since));
+        let last = self.outputs.last_came().max(self.collecting.last_came()).max(Some(since));
         let waited = last.is_some_and(|last| last.elapsed() > OUTPUT_PATIENCE);
         let leaves = end == RunEnd::Left;
-        (leaves || waited || self.outputs.is_idle()).then_some(end)
+        let idle = self.outputs.is_idle() && self.collecting.is_idle();
+        (leaves || waited || idle).then_some(end)
     }
 
     /// Closes the links and the books.
@@ -314,6 +330,7 @@ impl Engine {
             Report::Fetched(fetched) => {
                 if let Some((index, outputs)) = self.outputs.arrived(host, *fetched) {
                     handler.handle_job_output(&self.jobs[index], outputs);
+                    self.clean_up(index);
                 }
             }
             Report::Statuses { request, .. } => {
@@ -321,11 +338,15 @@ impl Engine {
                     *sent = true;
                 }
             }
-            Report::Staging { .. } => {}
-            Report::Collected { .. }
-            | Report::Collecting { .. }
-            | Report::Removed { .. }
-            | Report::Forgotten { .. } => {}
+            Report::Staging { path, bytes, size } => {
+                let file = plain_text(&path.to_string_lossy());
+                self.note_transfer(host, Direction::In, file, (bytes, size));
+            }
+            Report::Collected { key, result } => self.collected(host, key, result),
+            Report::Collecting { path, bytes, size, .. } => {
+                self.note_transfer(host, Direction::Out, path, (bytes, size));
+            }
+            Report::Removed { .. } | Report::Forgotten { .. } => {}
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }
@@ -347,7 +368,11 @@ impl Engine {
             }
         }
         if !self.events.is_empty() || !self.offsets.is_empty() {
-            self.store.commit(&self.events, &self.offsets)?;
+            let outputs = self.collecting.take_here();
+            self.store.commit(&self.events, &self.offsets, &outputs)?;
+        }
+        if let Some(reason) = self.collecting.failure() {
+            return Err(ManagerError::Outputs(reason));
         }
         for LogOffset { host, offset } in self.offsets.drain(..) {
             self.network.set_offset(HostIx(host), offset);
@@ -370,11 +395,13 @@ impl Engine {
             EventKind::JobStarted { key, .. } => {
                 handler.handle_job_launch(&self.jobs[key.index]);
             }
-            EventKind::JobEnded { key, .. } => {
+            EventKind::JobEnded { key, state, .. } => {
+                self.keep_streams(*key, *state);
                 let job = &self.jobs[key.index];
                 handler.handle_job_done(job);
                 if !self.outputs.want(job, handler.wanted(job), &mut self.network) {
                     handler.handle_job_output(job, Vec::new());
+                    self.clean_up(key.index);
                 }
             }
             _ => {}
@@ -393,7 +420,9 @@ impl Engine {
             Action::Pause { host, key } => self.network.pause(host, key),
             Action::Resume { host, key } => self.network.resume(host, key),
             Action::Kill { host, key, cause } => self.network.kill(host, key, cause, GRACE),
-            Action::Collect { .. } | Action::ForgetOutputs { .. } => {}
+            Action::Collect { .. } if self.acts_alone => {}
+            Action::Collect { host, key } => self.collect(host, key),
+            Action::ForgetOutputs { host, key } => self.network.forget_collect(host, key),
             Action::Stop(end) => self.stopped = Some((end, Instant::now())),
         }
     }

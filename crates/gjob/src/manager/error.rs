@@ -36,6 +36,31 @@ pub enum ManagerError {
     /// The run's hosts in the store are not those of the network.
     #[error("the network's hosts are not those of run {0}")]
     OtherHosts(gjob_core::RunId),
+    /// Outputs can't be written here; jobs that run on hosts go on.
+    #[error("{0}")]
+    Outputs(String),
+    /// Outputs would go where something is already.
+    #[error(
+        "{} has {name:?} already: a directory without the jobs' own in it is accepted",
+        dir.display()
+    )]
+    OutputsInTheWay {
+        /// Where outputs are to go.
+        dir: std::path::PathBuf,
+        /// What is there.
+        name: String,
+    },
+    /// The directory for outputs can't be read.
+    #[error("{}: {source}", dir.display())]
+    OutputsDir {
+        /// Which.
+        dir: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Jobs that wait for what is no job, or for each other.
+    #[error(transparent)]
+    Dependency(#[from] gjob_core::dependency::DependencyError),
     /// Settings that another version wrote.
     #[error("run settings can't be read: {0}")]
     Settings(#[from] serde_json::Error),

@@ -189,7 +189,7 @@ mod tests {
             }
             table.apply(&kind);
             let text = format!("after {kind:?}");
-            store.commit(&[Event { at: now(), kind }], &[]).unwrap();
+            store.commit(&[Event { at: now(), kind }], &[], &[]).unwrap();
             let rows = store.jobs().unwrap();
             let inits = rows.iter().zip(&all).map(|(row, spec)| row.to_init(spec));
             inits.zip(&folded).for_each(|(row, init)| assert_eq!(row, *init, "{text}"));

@@ -6,23 +6,44 @@ use gjob_core::record::Scope;
 use gjob_core::{Ending, Event, HostLabel, JobId, Key, State, Timestamp};
 use rusqlite::{Connection, Transaction, params};
 
-use super::LogOffset;
+use super::{JobOutputs, LogOffset};
+use crate::outputs::OutputFile;
 
 pub(super) fn commit(
     db: &mut Connection,
     events: &[Event],
     offsets: &[LogOffset],
+    outputs: &[JobOutputs],
 ) -> Result<(), rusqlite::Error> {
     let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for event in events {
         log(&tx, event)?;
         apply(&tx, event)?;
     }
+    for JobOutputs { key, files } in outputs {
+        files.iter().try_for_each(|file| output(&tx, *key, file))?;
+    }
     for LogOffset { host, offset } in offsets {
         tx.prepare_cached("UPDATE hosts SET offset = ?2 WHERE ix = ?1")?
             .execute(params![host, *offset as i64])?;
     }
     tx.commit()
+}
+
+fn output(tx: &Transaction<'_>, key: Key, file: &OutputFile) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO outputs (idx, path, attempt, size, mode, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        key.index,
+        file.path,
+        key.attempt,
+        file.size as i64,
+        file.mode,
+        file.hash.to_string(),
+    ])
+    .map(drop)
 }
 
 fn log(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {

@@ -196,7 +196,7 @@ fn a_reader_sees_what_a_writer_has_committed() {
             .unwrap();
     let events: Vec<Event> =
         lives().into_iter().take(4).map(|kind| Event { at: Timestamp(1), kind }).collect();
-    writer.commit(&events, &[LogOffset { host: 1, offset: 77 }]).unwrap();
+    writer.commit(&events, &[LogOffset { host: 1, offset: 77 }], &[]).unwrap();
 
     let reader = Store::read(&dir).unwrap();
     let row = reader.job(0).unwrap().unwrap();

@@ -1,0 +1,173 @@
+//! Jobs' outputs on their way here, and what becomes of the job directories
+//! on the hosts then.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use gjob_core::event::Direction;
+use gjob_core::record::Scope;
+use gjob_core::scheduler::{Collected, HostIx};
+use gjob_core::{EventKind, Job, JobSpec, Key, RunId, State};
+
+use super::Engine;
+use crate::manager::{ManagerError, event_at};
+use crate::network::Network;
+use crate::outputs::{
+    CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, job_dir_name,
+    used_names,
+};
+use crate::settings::OutputSettings;
+use crate::store::JobOutputs;
+
+/// What a job has written to its standard output and error.
+const STREAMS: [&str; 2] = ["log", "err"];
+
+/// What is on its way.
+#[derive(Debug, Default)]
+pub(super) struct Collecting {
+    settings: OutputSettings,
+    /// What has come and is not committed yet.
+    here: Vec<JobOutputs>,
+    /// Attempts that have failed, and whose streams are to be kept all the same.
+    streams: BTreeSet<Key>,
+    last_came: Option<Instant>,
+    /// Why nothing can be written here any more.
+    failure: Option<String>,
+}
+
+impl Collecting {
+    pub(super) fn new(settings: OutputSettings) -> Self {
+        Collecting { settings, ..Collecting::default() }
+    }
+
+    /// Makes sure that no job's directory is where something is already.
+    pub(super) fn check_names(&self, specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
+        let Some(dir) = &self.settings.into else { return Ok(()) };
+        let has_outputs = |spec: &JobSpec| self.settings.results || !spec.outputs.is_empty();
+        let jobs = (0..).zip(specs).filter(|(_, spec)| has_outputs(spec));
+        let names: Vec<String> =
+            jobs.map(|(index, spec)| job_dir_name(spec.name.as_deref(), index)).collect();
+        let used = used_names(dir, names.iter().map(String::as_str))
+            .map_err(|source| ManagerError::OutputsDir { dir: dir.clone(), source })?;
+        match used.first() {
+            None => Ok(()),
+            Some(name) => {
+                let (dir, name) = (dir.clone(), (*name).to_owned());
+                Err(ManagerError::OutputsInTheWay { dir, name })
+            }
+        }
+    }
+
+    /// A network that brings outputs of `run` to where they are wanted.
+    pub(super) fn prepare(&self, network: Network, run: &RunId) -> Network {
+        let config = OutputsConfig::new(self.settings.dir(run), self.settings.max_bytes);
+        network.outputs(Some(config))
+    }
+
+    /// True when nothing is on its way that no job waits for.
+    pub(super) fn is_idle(&self) -> bool {
+        self.streams.is_empty()
+    }
+
+    pub(super) fn last_came(&self) -> Option<Instant> {
+        self.last_came
+    }
+
+    pub(super) fn take_here(&mut self) -> Vec<JobOutputs> {
+        std::mem::take(&mut self.here)
+    }
+
+    pub(super) fn failure(&mut self) -> Option<String> {
+        self.failure.take()
+    }
+
+    /// What is wanted of a job's directory.
+    fn order(&self, job: &Job, key: Key, patterns: Vec<String>, all: bool) -> Option<CollectOrder> {
+        let dir_name = job_dir_name(job.spec.name.as_deref(), job.index);
+        Some(CollectOrder { key, id: job.id.clone()?, dir_name, patterns, all })
+    }
+}
+
+impl Engine {
+    /// Asks for the outputs of a job that has succeeded.
+    pub(super) fn collect(&mut self, host: HostIx, key: Key) {
+        let job = &self.jobs[key.index];
+        let mut patterns = job.spec.outputs.clone();
+        if self.collecting.settings.results {
+            patterns.extend(STREAMS.map(str::to_owned));
+        }
+        if let Some(order) = self.collecting.order(job, key, patterns, true) {
+            self.network.collect(host, order);
+        }
+    }
+
+    /// A job has its outcome: what it wrote is kept if that is wanted of failed
+    /// ones, too.
+    pub(super) fn keep_streams(&mut self, key: Key, state: State) {
+        let failed = matches!(state, State::Error | State::Unknown);
+        if !failed || !self.collecting.settings.results || self.acts_alone {
+            return;
+        }
+        let job = &self.jobs[key.index];
+        let host = job.host.as_ref().and_then(|label| self.network.position(label));
+        let order = self.collecting.order(job, key, STREAMS.map(str::to_owned).to_vec(), false);
+        if let (Some(host), Some(order)) = (host, order) {
+            self.collecting.streams.insert(key);
+            self.network.collect(host, order);
+        }
+    }
+
+    /// A job's outputs are here, durably, or can't be had.
+    pub(super) fn collected(
+        &mut self,
+        host: HostIx,
+        key: Key,
+        result: Result<CollectedOutputs, CollectError>,
+    ) {
+        self.collecting.last_came = Some(Instant::now());
+        let kept = self.collecting.streams.remove(&key);
+        let result = match result {
+            Ok(CollectedOutputs { files, bytes }) => {
+                let count = files.len() as u64;
+                self.collecting.here.push(JobOutputs { key, files });
+                Ok(Collected { files: count, bytes })
+            }
+            Err(CollectError { scope: CollectScope::Here, reason }) => {
+                self.collecting.failure = Some(reason);
+                return;
+            }
+            Err(CollectError { scope: CollectScope::Job, reason }) => Err((Scope::Job, reason)),
+            Err(CollectError { scope: CollectScope::Host, reason }) => Err((Scope::Host, reason)),
+        };
+        if !kept {
+            self.scheduler.handle_outputs(self.now(), host, key, result);
+        }
+    }
+
+    /// How far a large file has come.
+    pub(super) fn note_transfer(
+        &mut self,
+        host: HostIx,
+        direction: Direction,
+        file: String,
+        (bytes, size): (u64, u64),
+    ) {
+        let host = self.labels[host.at()].clone();
+        self.events.push(event_at(EventKind::Transfer { host, direction, file, bytes, size }));
+    }
+
+    /// Nothing more is wanted of a job that has ended: its directory may go.
+    pub(super) fn clean_up(&mut self, index: u32) {
+        let job = &self.jobs[index];
+        if !self.collecting.settings.cleanup || job.state != State::Done || self.acts_alone {
+            return;
+        }
+        let host = job.host.as_ref().and_then(|label| self.network.position(label));
+        if let (Some(host), Some(id)) = (host, &job.id) {
+            let attempt = (Key::new(index, job.attempt), id.clone());
+            // With the link broken it stays, for `gjob clean`.
+            self.network.remove(host, self.dir.run(), &[attempt]);
+        }
+    }
+}
