@@ -34,6 +34,10 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Show what jobs have written
     Logs(LogsArgs),
+    /// Bring outputs of jobs here, later or again
+    Fetch(FetchArgs),
+    /// Remove what a run has left on its hosts
+    Clean(CleanArgs),
     /// Work on job directories of this machine
     Local(LocalArgs),
 }
@@ -126,6 +130,38 @@ pub(crate) struct OutputArgs {
     /// The most that one job's outputs may come to [default: 64G]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_output: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Jobs: an index, a range 3-7 or a name [default: all that have ended]
+    pub(crate) jobs: Vec<String>,
+
+    /// The run [default: the latest]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+
+    /// What to bring instead of the outputs that the jobs declare
+    #[arg(short, long = "output", value_name = "GLOB")]
+    pub(crate) output: Vec<String>,
+
+    /// Where to, a directory per job [default: where the run's outputs go]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+
+    /// Bring what the jobs have written to stdout and stderr as well
+    #[arg(long)]
+    pub(crate) results: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// The run
+    pub(crate) run: String,
+
+    /// Remove the run's record here as well, once its hosts are clean
+    #[arg(long)]
+    pub(crate) record: bool,
 }
 
 const RUN_HELP: &str = "\

@@ -3,6 +3,8 @@
 
 mod acting;
 pub(crate) mod attach;
+pub(crate) mod clean;
+pub(crate) mod fetch;
 mod hosts;
 mod jobs;
 pub(crate) mod kill;

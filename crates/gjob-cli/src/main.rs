@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Command::Runs(args) => commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
+        Command::Fetch(args) => commands::fetch::run(&args),
+        Command::Clean(args) => commands::clean::run(&args),
         Command::Local(args) => commands::local::run(&args.command),
     };
     exit::finish(result)

@@ -114,6 +114,15 @@ impl Reporter {
             EventKind::JobSuperseded { key, host } => {
                 format!("job {key} on {host} came too late: another attempt counts")
             }
+            EventKind::JobCollected { key, host, files, bytes } if self.verbose => {
+                format!("job {key} on {host}: {files} files of its outputs are here, {bytes} bytes")
+            }
+            EventKind::JobNotCollected { key, host, reason, .. } => {
+                format!("job {key} on {host}: {reason}")
+            }
+            EventKind::Transfer { host, direction, file, bytes, size } => {
+                return self.progress.transfer(host, *direction, file, (*bytes, *size));
+            }
             EventKind::JobKillAsked { key } => format!("job {} is to be ended", key.index),
             EventKind::JobPaused { key } => format!("job {} is paused", key.index),
             EventKind::JobResumed { key } => format!("job {} goes on", key.index),

@@ -41,11 +41,13 @@ pub(super) fn to_the_end(mut manager: Manager<Reporter>) -> Result<u8, Failure> 
 
 /// What has stopped a manager; after a failure of its store, how to go on.
 pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
-    let ManagerError::Store(store) = &error else { return Failure::machinery(error) };
-    let until = if store.is_full() {
-        format!("make room in {}, then", dir.path().display())
-    } else {
-        "once its store can be used,".to_owned()
+    let until = match &error {
+        ManagerError::Store(store) if store.is_full() => {
+            format!("make room in {}, then", dir.path().display())
+        }
+        ManagerError::Store(_) => "once its store can be used,".to_owned(),
+        ManagerError::Outputs(_) => "once outputs can be written,".to_owned(),
+        _ => return Failure::machinery(error),
     };
     let run = dir.run();
     Failure::machinery(anyhow::anyhow!(

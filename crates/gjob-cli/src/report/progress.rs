@@ -1,11 +1,13 @@
 //! How a run comes on, on stderr: a progress line on a terminal, event lines
 //! otherwise.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Stderr, stderr};
 use std::time::Duration;
 
 use gjob::manager::{Handler, JobLog};
-use gjob_core::{Job, State};
+use gjob_core::event::Direction;
+use gjob_core::{HostLabel, Job, State};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Bar {
     bar: ProgressBar,
     running: u64,
     failed: u64,
+    /// What is on its way, by host, and how much of it has come.
+    transfers: BTreeMap<HostLabel, String>,
 }
 
 impl Progress {
@@ -71,6 +75,24 @@ impl Progress {
         }
     }
 
+    /// A large file has come so far.
+    pub(crate) fn transfer(
+        &mut self,
+        host: &HostLabel,
+        direction: Direction,
+        file: &str,
+        (bytes, size): (u64, u64),
+    ) {
+        match self {
+            // Who reads lines is told once, when all of it is there.
+            Progress::Lines(log) if bytes >= size => {
+                log.line(&format!("{} ({size} bytes)", transfer(host, direction, file)));
+            }
+            Progress::Lines(_) => {}
+            Progress::Bar(bar) => bar.transfer(host, direction, file, (bytes, size)),
+        }
+    }
+
     /// A line of its own.
     pub(crate) fn line(&mut self, text: &str) {
         match self {
@@ -98,6 +120,15 @@ impl Progress {
     }
 }
 
+/// Which file goes where.
+fn transfer(host: &HostLabel, direction: Direction, file: &str) -> String {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    match direction {
+        Direction::In => format!("{name} > {host}"),
+        Direction::Out => format!("{host} > {name}"),
+    }
+}
+
 impl Bar {
     fn new(jobs: u64) -> Self {
         let bar = ProgressBar::with_draw_target(Some(jobs), ProgressDrawTarget::stderr());
@@ -106,12 +137,34 @@ impl Bar {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(Duration::from_secs(1));
-        Bar { bar, running: 0, failed: 0 }
+        Bar { bar, running: 0, failed: 0, transfers: BTreeMap::new() }
     }
 
     fn show(&self) {
         let failed =
             if self.failed > 0 { format!(", {} not done", self.failed) } else { String::new() };
-        self.bar.set_message(format!("({} running{failed})", self.running));
+        let transfers = match (self.transfers.first_key_value(), self.transfers.len()) {
+            (None, _) => String::new(),
+            (Some((_, first)), 1) => format!(" {first}"),
+            (Some((_, first)), more) => format!(" {first} and {} more", more - 1),
+        };
+        self.bar.set_message(format!("({} running{failed}){transfers}", self.running));
+    }
+
+    fn transfer(
+        &mut self,
+        host: &HostLabel,
+        direction: Direction,
+        file: &str,
+        (bytes, size): (u64, u64),
+    ) {
+        if bytes >= size {
+            self.transfers.remove(host);
+        } else {
+            let percent = (u128::from(bytes) * 100 / u128::from(size)) as u64;
+            let text = format!("{} {percent}%", transfer(host, direction, file));
+            self.transfers.insert(host.clone(), text);
+        }
+        self.show();
     }
 }

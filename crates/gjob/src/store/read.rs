@@ -168,6 +168,18 @@ impl Store {
         })
     }
 
+    /// The directories that attempts have got, and on which hosts.
+    ///
+    /// # Errors
+    /// When the database fails or holds nonsense.
+    pub fn job_dirs(&self) -> Result<Vec<(HostIx, Key, JobId)>, StoreError> {
+        let sql = "SELECT idx, attempt, host, id FROM attempts WHERE id IS NOT NULL";
+        self.all(sql, |row| {
+            let key = Key::new(row.get("idx")?, row.get("attempt")?);
+            Ok((HostIx(row.get("host")?), key, parsed(row, "id")?))
+        })
+    }
+
     /// How many jobs there are in each state that has any.
     ///
     /// # Errors

@@ -1,0 +1,108 @@
+//! `gjob clean`: removes what a run has left on its hosts: job directories, its
+//! logs there, and staged files that no other run has used.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::anyhow;
+use gjob::settings::RunSettings;
+use gjob::store::{HostRow, RunDir, Store};
+use gjob_core::scheduler::HostIx;
+
+use super::{find_run, hosts};
+use crate::cli::CleanArgs;
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+
+pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
+    let dir = find_run(Some(&args.run))?;
+    if dir.is_managed().map_err(Failure::machinery)? {
+        return Err(Failure::input(anyhow!(
+            "run {} is managed: wait for its end, or end it, before it is cleaned",
+            dir.run()
+        )));
+    }
+    let mut cleaning = Cleaning::new(dir)?;
+    let clean = cleaning.hosts()?;
+    if clean && args.record {
+        cleaning.record()?;
+    }
+    Ok(if clean { ALL_DONE } else { NOT_ALL_DONE })
+}
+
+struct Cleaning {
+    dir: RunDir,
+    settings: RunSettings,
+    hosts: Vec<HostRow>,
+    jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
+    problems: Vec<String>,
+}
+
+impl Cleaning {
+    fn new(dir: RunDir) -> Result<Self, Failure> {
+        let store = Store::read(&dir).map_err(Failure::machinery)?;
+        let settings = store.run().map_err(Failure::machinery)?.settings;
+        let settings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
+        let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
+            jobs.entry(host).or_default().push((key, id));
+        }
+        let hosts = store.hosts().map_err(Failure::machinery)?;
+        Ok(Cleaning { dir, settings, hosts, jobs, problems: Vec::new() })
+    }
+
+    /// Cleans the hosts; false when something is left on one.
+    fn hosts(&mut self) -> Result<bool, Failure> {
+        let mut network = hosts::network(&self.settings).map_err(Failure::machinery)?;
+        let run = self.dir.run();
+        let removed = network.remove_jobs(run, &self.jobs).map_err(Failure::machinery)?;
+        let (mut dirs, mut left) = (0, Vec::new());
+        for (host, answer) in &removed {
+            let label = &self.hosts[host.at()].label;
+            match answer {
+                Ok(removal) => {
+                    dirs += removal.gone;
+                    left.extend(removal.kept.iter().map(|_| *host));
+                    let kept = removal.kept.iter();
+                    self.problems.extend(kept.map(|(id, why)| format!("{label}: {id}: {why}")));
+                }
+                Err(reason) => {
+                    left.push(*host);
+                    self.problems.push(format!("{label}: {reason}"));
+                }
+            }
+        }
+        // A host that was never reached has nothing of the run.
+        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, row)| row.hostname.is_some());
+        let hosts: Vec<HostIx> =
+            reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
+        let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
+        let (mut blobs, mut bytes) = (0, 0);
+        for (host, answer) in forgotten {
+            match answer {
+                Ok((count, size)) => (blobs, bytes) = (blobs + count, bytes + size),
+                Err(why) => {
+                    self.problems.push(format!("{}: {why}", self.hosts[host.at()].label));
+                }
+            }
+        }
+        let text = format!("removed {dirs} job directories, {blobs} staged files ({bytes} bytes)");
+        writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
+        Ok(self.say_problems())
+    }
+
+    fn say_problems(&self) -> bool {
+        let mut stderr = std::io::stderr().lock();
+        for problem in &self.problems {
+            // With stderr gone there is nobody to tell.
+            let _ = writeln!(stderr, "gjob: {problem}");
+        }
+        self.problems.is_empty()
+    }
+
+    /// Removes the run's record here, too.
+    fn record(&self) -> Result<(), Failure> {
+        std::fs::remove_dir_all(self.dir.path()).map_err(Failure::machinery)?;
+        let text = format!("removed the record of run {}", self.dir.run());
+        writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)
+    }
+}
