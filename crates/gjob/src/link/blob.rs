@@ -209,10 +209,15 @@ mod tests {
     }
 
     async fn steps_of(file: InputFile, from: u64, verify: bool) -> Vec<Step> {
+        let content = Content::File(Arc::new(file));
+        let dropped = Arc::default();
+        steps_of_source(Source { content, from, verify, dropped }).await
+    }
+
+    async fn steps_of_source(source: Source) -> Vec<Step> {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps, mut made) = mpsc::channel(100);
-        let content = Content::File(Arc::new(file));
-        sources.send(Source { content, from, verify, dropped: Arc::default() }).unwrap();
+        sources.send(source).unwrap();
         drop(sources);
         read_sources(waiting, steps, Arc::new(AtomicUsize::new(PIECE))).await;
         let mut all = Vec::new();
@@ -278,5 +283,33 @@ mod tests {
             "{steps:?}"
         );
         assert_eq!(sizes(&steps_of(changed, 0, false).await[1..]), [3]);
+    }
+
+    #[tokio::test]
+    async fn what_the_host_has_given_up_is_not_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, vec![7; 3 * PIECE]).unwrap();
+        let content = Content::File(Arc::new(InputFile::hash(&path).unwrap()));
+        let dropped = Arc::new(AtomicBool::new(true));
+        let steps = steps_of_source(Source { content, from: 0, verify: false, dropped }).await;
+        assert!(matches!(steps[..], [Step::Begin { .. }, Step::Dropped]), "{steps:?}");
+    }
+
+    #[tokio::test]
+    async fn the_list_of_a_directory_is_sent_from_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "x").unwrap();
+        let spec = gjob_core::JobSpec::new(["true"]).unwrap();
+        let spec = spec.files([dir.path().to_str().unwrap()]);
+        let inputs = crate::inputs::Inputs::hash([&spec]).unwrap();
+        let content = inputs.content(&inputs.of(&spec)[0].hash).unwrap().clone();
+        drop(dir);
+        let size = content.size() as usize;
+        for from in [0, 5, size] {
+            let (content, dropped) = (content.clone(), Arc::default());
+            let source = Source { content, from: from as u64, verify: false, dropped };
+            assert_eq!(sizes(&steps_of_source(source).await[1..]), [size - from]);
+        }
     }
 }
