@@ -34,8 +34,8 @@ mod session;
 mod task;
 mod text;
 mod transport;
+mod window;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -55,6 +55,7 @@ pub use text::plain_text;
 pub use transport::Transport;
 pub(crate) use transport::{ssh_options, ssh_program};
 
+use crate::inputs::Content;
 use crate::program::Programs;
 
 /// The results directory when none is named: below the home directory there.
@@ -103,6 +104,16 @@ pub enum LinkEvent {
     Up(Box<Welcome>),
     /// From the agent.
     Message(FromAgent),
+    /// How much of a larger blob has come there; about once a second, and at
+    /// its end.
+    Sending {
+        /// The blob.
+        hash: BlobHash,
+        /// Bytes that are there.
+        sent: u64,
+        /// Its size, bytes.
+        size: u64,
+    },
     /// A file could not be sent; its blob is abandoned, the link goes on.
     BlobSourceFailed {
         /// The blob.
@@ -130,14 +141,14 @@ pub enum LinkEvent {
 pub enum LinkCommand {
     /// Send a message.
     Send(ToAgent),
-    /// Send a file as a blob, after those asked for before.
+    /// Send a blob, after those asked for before.
     SendBlob {
-        /// The hash of its content.
-        hash: BlobHash,
-        /// Where it is.
-        path: PathBuf,
-        /// Its size, bytes.
-        size: u64,
+        /// What is sent.
+        content: Content,
+        /// Bytes of it that are there, at most its size.
+        from: u64,
+        /// Make sure on the way that it is still what it was; from 0 only.
+        verify: bool,
     },
     /// Send what is queued (files excepted), detach, and end.
     Close,

@@ -9,7 +9,6 @@ mod collect;
 mod direct;
 mod error;
 mod fetch;
-mod inputs;
 mod looking;
 mod member;
 mod open;
@@ -25,12 +24,12 @@ use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Stream, Welcome};
 use gjob_core::{Epoch, HostEntry, HostLabel, JobId, JobSpec, Key, Record, RunId, State};
 
+use crate::inputs::Inputs;
 use crate::link::{Arrival, LinkCommand, Transport};
 use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
 use crate::program::Programs;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
-pub use inputs::Inputs;
 pub use looking::{Answers, Fetching, OutputNews, Removal};
 use member::Member;
 use open::{Open, Use};
@@ -106,6 +105,16 @@ pub enum Report {
         request: u32,
         /// Files removed, and their bytes; or why nothing was, in one line.
         result: Result<(u64, u64), String>,
+    },
+    /// A larger file is on its way to the host: about once a second, and when
+    /// all of it has come.
+    Staging {
+        /// The file here; the directory, if it is one's list.
+        path: PathBuf,
+        /// Bytes that are there.
+        bytes: u64,
+        /// Its size, bytes.
+        size: u64,
     },
     /// The worker program is not there and is being sent.
     Uploading {

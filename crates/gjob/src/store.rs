@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 use gjob_core::{Epoch, Event, HostLabel, JobSpec, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags, params};
 
-use crate::network::Inputs;
+use crate::inputs::Inputs;
 pub use read::{HostRow, JobRow, RunRow};
 pub use run_dir::{RunDir, RunDirError, StateDir};
 
 /// The version of the database's schema (SQLite's `user_version`).
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Marks a file as gjob's (SQLite's `application_id`): "gjob" in ASCII.
 const APPLICATION_ID: i64 = 0x676a_6f62;

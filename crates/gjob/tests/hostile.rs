@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use gjob::network::{Inputs, OutputNews, Removal, Report};
+use gjob::inputs::Inputs;
+use gjob::network::{OutputNews, Removal, Report};
 use gjob::outputs::{CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig};
 use gjob::program::{Platform, Programs};
 use gjob::{Cluster, HostLabel, Network, hosts};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use gjob::inputs::{Content, InputFile};
 use gjob::link::{
     Arrival, Budget, Handshakes, Lane, LinkCommand, LinkConfig, LinkEvent, LinkHandle, Outlets,
     Transport, spawn,
@@ -226,8 +227,9 @@ async fn many_logins_at_one_host_lose_none_to_a_default_sshd() {
 fn blob(dir: &std::path::Path, name: &str, content: &[u8]) -> (LinkCommand, BlobHash) {
     let path = dir.join(name);
     std::fs::write(&path, content).unwrap();
-    let hash = BlobHash(*blake3::hash(content).as_bytes());
-    (LinkCommand::SendBlob { hash, path, size: content.len() as u64 }, hash)
+    let file = InputFile::hash(&path).unwrap();
+    let hash = file.hash;
+    (LinkCommand::SendBlob { content: Content::File(file.into()), from: 0, verify: false }, hash)
 }
 
 #[tokio::test]

@@ -218,10 +218,10 @@ pub enum Problem {
     #[error("a value holds a NUL byte: text without NUL is accepted")]
     NulInValue,
     /// A file to be sent that is not there.
-    #[error("file {0:?} does not exist: a regular file is expected")]
+    #[error("file {0:?} does not exist: a file or directory is expected")]
     MissingFile(String),
     /// A file to be sent that is something else.
-    #[error("file {path:?} is a {kind}: a regular file is expected")]
+    #[error("file {path:?} is a {kind}: a file or directory is expected")]
     NotAFile {
         /// Its path.
         path: String,

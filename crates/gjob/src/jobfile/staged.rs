@@ -7,7 +7,8 @@ use std::os::unix::fs::FileTypeExt;
 
 use super::error::{Collector, JobFileErrors, Place, Problem};
 
-/// Verifies that files exist, are regular files and can be read. Each comes
+/// Verifies that files and directories exist and can be read; not what is in a
+/// directory. Each comes
 /// with what tells its place; each distinct path is looked at once.
 ///
 /// # Errors
@@ -38,7 +39,7 @@ fn check_file(path: &str) -> Result<(), Problem> {
         Err(error) => return Err(unreadable(error)),
     };
     // Opening a FIFO would wait for its writer.
-    if !metadata.is_file() {
+    if !metadata.is_file() && !metadata.is_dir() {
         return Err(Problem::NotAFile { path: path.to_owned(), kind: kind(metadata.file_type()) });
     }
     File::open(path).map_err(unreadable)?;
@@ -46,9 +47,7 @@ fn check_file(path: &str) -> Result<(), Problem> {
 }
 
 fn kind(file_type: FileType) -> &'static str {
-    if file_type.is_dir() {
-        "directory"
-    } else if file_type.is_fifo() {
+    if file_type.is_fifo() {
         "FIFO"
     } else if file_type.is_socket() {
         "socket"
@@ -81,13 +80,11 @@ mod tests {
             Err(error) => panic!("{error}"),
         };
         let expected = format!(
-            "jobs:1: file {:?} does not exist: a regular file is expected\n\
-             jobs:3: file {:?} is a FIFO: a regular file is expected\n\
-             jobs:4: file {:?} is a directory: a regular file is expected\n\
+            "jobs:1: file {:?} does not exist: a file or directory is expected\n\
+             jobs:3: file {:?} is a FIFO: a file or directory is expected\n\
              jobs:5: file {:?} cannot be read: Not a directory (os error 20)",
             path("no"),
             path("fifo"),
-            path("dir"),
             path("good/x")
         );
         assert_eq!(text, expected);
@@ -99,7 +96,7 @@ mod tests {
         let files = files.map(|(path, number)| (path, move || Place::Job(number)));
         assert_eq!(
             check_files(files).unwrap_err().to_string(),
-            "job 1: file \"no/such\" does not exist: a regular file is expected"
+            "job 1: file \"no/such\" does not exist: a file or directory is expected"
         );
     }
 }

@@ -1,29 +1,29 @@
 //! Files on their way to a host: read piece by piece, one file at a time, and
 //! no faster than the link carries them.
 
-use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use gjob_core::wire::{BlobHash, CHUNK};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt;
+use gjob_core::wire::BlobHash;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::task::spawn_blocking;
 
 use super::text::plain_text;
+use crate::inputs::{Content, InputError, InputFile};
 
-/// Bytes in one message: a quarter of the most allowed, so that what is to go
-/// between two pieces does not wait long on a slow link.
-const PIECE: usize = CHUNK / 4;
-
-/// One file to be sent.
+/// One blob to be sent.
 #[derive(Debug)]
 pub(super) struct Source {
-    pub(super) hash: BlobHash,
-    pub(super) path: PathBuf,
-    pub(super) size: u64,
+    pub(super) content: Content,
+    /// Bytes of it that are there.
+    pub(super) from: u64,
+    /// Whether to make sure that what is read is what was hashed.
+    pub(super) verify: bool,
+    /// Set when the host has no use for it any more.
+    pub(super) dropped: Arc<AtomicBool>,
 }
 
 /// What reading the files brings, in the order to be sent.
@@ -32,6 +32,7 @@ pub(super) enum Step {
     Begin {
         hash: BlobHash,
         size: u64,
+        offset: u64,
     },
     Piece(Vec<u8>),
     /// The file under way, or that was to begin, is not what it was said to be.
@@ -40,174 +41,181 @@ pub(super) enum Step {
         reason: String,
         begun: bool,
     },
+    /// The one under way is not wanted any more.
+    Dropped,
 }
 
-/// Reads the sources one after another until either end is dropped.
+/// Why a blob is not sent to its end.
+enum Stop {
+    /// It is not what it was.
+    Failed(InputError),
+    /// The host has given it up.
+    Dropped,
+    /// The link is gone.
+    Gone,
+}
+
+impl From<InputError> for Stop {
+    fn from(error: InputError) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+/// Reads the sources one after another until either end is dropped, in pieces
+/// of `piece` bytes.
 pub(super) async fn read_sources(
     mut sources: mpsc::UnboundedReceiver<Source>,
     steps: mpsc::Sender<Step>,
+    piece: Arc<AtomicUsize>,
 ) {
     while let Some(source) = sources.recv().await {
-        let mut begun = false;
-        let Err(error) = read_source(&source, &steps, &mut begun).await else {
-            continue;
+        let mut reader = Reader { source: &source, steps: &steps, piece: &piece, begun: false };
+        let last = match reader.read().await {
+            Ok(()) => continue,
+            Err(Stop::Gone) => return,
+            Err(Stop::Dropped) => Step::Dropped,
+            Err(Stop::Failed(error)) => Step::Failed {
+                hash: source.content.hash(),
+                reason: plain_text(&error.to_string()),
+                begun: reader.begun,
+            },
         };
-        let reason = plain_text(&format!("{}: {error}", source.path.display()));
-        let hash = source.hash;
-        if steps.send(Step::Failed { hash, reason, begun }).await.is_err() {
+        if steps.send(last).await.is_err() {
             return;
         }
     }
 }
 
-async fn read_source(
-    source: &Source,
-    steps: &mpsc::Sender<Step>,
-    begun: &mut bool,
-) -> io::Result<()> {
-    let gone = |_| io::Error::other("the link is gone");
-    let mut file = open(&source.path).await?;
-    check_size(&file, source.size).await?;
-    let begin = Step::Begin { hash: source.hash, size: source.size };
-    steps.send(begin).await.map_err(gone)?;
-    *begun = true;
-    let mut left = source.size;
-    loop {
-        let want = left.min(PIECE as u64) as usize;
-        let mut piece = vec![0; want];
-        file.read_exact(&mut piece).await?;
-        left -= want as u64;
-        if left == 0 {
-            check_size(&file, source.size).await?;
+struct Reader<'a> {
+    source: &'a Source,
+    steps: &'a mpsc::Sender<Step>,
+    piece: &'a AtomicUsize,
+    begun: bool,
+}
+
+impl Reader<'_> {
+    async fn read(&mut self) -> Result<(), Stop> {
+        match &self.source.content {
+            Content::List(directory) => {
+                self.begin().await?;
+                let mut at = self.source.from as usize;
+                loop {
+                    let end = (at + self.piece_size()).min(directory.list.len());
+                    self.send(directory.list[at..end].to_vec()).await?;
+                    at = end;
+                    if at == directory.list.len() {
+                        return Ok(());
+                    }
+                }
+            }
+            Content::File(file) => self.read_file(file).await,
         }
-        steps.send(Step::Piece(piece)).await.map_err(gone)?;
-        if left == 0 {
-            return Ok(());
+    }
+
+    async fn read_file(&mut self, file: &Arc<InputFile>) -> Result<(), Stop> {
+        let opened = on_a_thread(file, |file| file.open()).await?;
+        let opened = Arc::new(opened);
+        self.begin().await?;
+        let mut verifier = self.source.verify.then(blake3::Hasher::new);
+        let mut at = self.source.from;
+        loop {
+            let want = (file.size - at).min(self.piece_size() as u64) as usize;
+            let is_last = at + want as u64 == file.size;
+            let opened = Arc::clone(&opened);
+            let mut hasher = verifier.take();
+            let (bytes, hasher) = on_a_thread(file, move |file| {
+                let bytes = read_piece(file, &opened, at, want)?;
+                if let Some(hasher) = &mut hasher {
+                    hasher.update(&bytes);
+                }
+                let is_right = match &hasher {
+                    Some(hasher) if is_last => *hasher.finalize().as_bytes() == file.hash.0,
+                    _ => !is_last || file.is_untouched(&opened)? || file.open().is_ok(),
+                };
+                if is_right { Ok((bytes, hasher)) } else { Err(file.changed()) }
+            })
+            .await?;
+            verifier = hasher;
+            at += want as u64;
+            self.send(bytes).await?;
+            if is_last {
+                return Ok(());
+            }
         }
+    }
+
+    fn piece_size(&self) -> usize {
+        self.piece.load(Ordering::Relaxed)
+    }
+
+    async fn begin(&mut self) -> Result<(), Stop> {
+        let content = &self.source.content;
+        let (hash, size) = (content.hash(), content.size());
+        self.step(Step::Begin { hash, size, offset: self.source.from }).await?;
+        self.begun = true;
+        Ok(())
+    }
+
+    async fn send(&self, piece: Vec<u8>) -> Result<(), Stop> {
+        if self.source.dropped.load(Ordering::Relaxed) {
+            return Err(Stop::Dropped);
+        }
+        self.step(Step::Piece(piece)).await
+    }
+
+    async fn step(&self, step: Step) -> Result<(), Stop> {
+        self.steps.send(step).await.map_err(|_| Stop::Gone)
     }
 }
 
-/// Opens a regular file; a pipe would be waited for without end.
-async fn open(path: &Path) -> io::Result<File> {
-    if !tokio::fs::metadata(path).await?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    File::open(path).await
-}
-
-async fn check_size(file: &File, expected: u64) -> io::Result<()> {
-    match file.metadata().await?.len() {
-        found if found == expected => Ok(()),
-        found => {
-            Err(io::Error::other(format!("its size changed from {expected} to {found} bytes")))
-        }
-    }
-}
-
-/// How many bytes of files may be on their way. A ping follows each piece; its
-/// answer says that the piece has arrived. The window is grown while answers
-/// are quick and shrunk when they are slow: a link's deep buffers would
-/// otherwise hold what else is to be sent behind megabytes of file, and the
-/// heartbeat's answer until the host is taken for dead.
-#[derive(Debug)]
-pub(super) struct Window {
+fn read_piece(
+    file: &InputFile,
+    opened: &File,
+    at: u64,
     size: usize,
-    on_the_way: usize,
-    pieces: VecDeque<(u64, usize, Instant)>,
+) -> Result<Vec<u8>, InputError> {
+    let mut bytes = vec![0; size];
+    match opened.read_exact_at(&mut bytes, at) {
+        Ok(()) => Ok(bytes),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(file.changed()),
+        Err(error) => Err(file.io(error)),
+    }
 }
 
-impl Window {
-    const SMALLEST: usize = PIECE;
-    const LARGEST: usize = 16 * 1024 * 1024;
-    const QUICK: Duration = Duration::from_secs(1);
-    const SLOW: Duration = Duration::from_secs(2);
-
-    pub(super) fn new() -> Self {
-        Window { size: Self::SMALLEST, on_the_way: 0, pieces: VecDeque::new() }
-    }
-
-    /// True when another piece may be sent.
-    pub(super) fn is_open(&self) -> bool {
-        self.on_the_way < self.size
-    }
-
-    /// A piece of `bytes` was queued, followed by the ping `nonce`.
-    pub(super) fn handle_sent(&mut self, nonce: u64, bytes: usize, now: Instant) {
-        self.on_the_way += bytes;
-        self.pieces.push_back((nonce, bytes, now));
-    }
-
-    /// The answer to the ping `nonce`; others' are ignored.
-    pub(super) fn handle_answer(&mut self, nonce: u64, now: Instant) {
-        let Some(&(next, bytes, sent)) = self.pieces.front() else {
-            return;
-        };
-        if next != nonce {
-            return;
-        }
-        self.pieces.pop_front();
-        self.on_the_way -= bytes;
-        let took = now.duration_since(sent);
-        if took <= Self::QUICK {
-            self.size = (self.size + bytes).min(Self::LARGEST);
-        } else if took >= Self::SLOW {
-            self.size = self.size.saturating_sub(bytes).max(Self::SMALLEST);
-        }
+/// Disks may be slow: nothing else is to wait for them.
+async fn on_a_thread<T: Send + 'static>(
+    file: &Arc<InputFile>,
+    work: impl FnOnce(&InputFile) -> Result<T, InputError> + Send + 'static,
+) -> Result<T, Stop> {
+    let file = Arc::clone(file);
+    match spawn_blocking(move || work(&file)).await {
+        Ok(done) => Ok(done?),
+        // The runtime is being shut down.
+        Err(_) => Err(Stop::Gone),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::window::PIECE;
     use super::*;
 
-    /// Sends for `duration` over a link of `rate` bytes a second that buffers
-    /// without limit; gives back the longest an answer took and the bytes sent.
-    fn send_over(rate: f64, duration: Duration) -> (Duration, usize) {
-        let start = Instant::now();
-        let (mut window, mut now, mut line_free, mut sent) = (Window::new(), start, start, 0);
-        let (mut answers, mut slowest) = (VecDeque::new(), Duration::ZERO);
-        for nonce in 0.. {
-            if now > start + duration {
-                break;
-            }
-            if window.is_open() {
-                window.handle_sent(nonce, PIECE, now);
-                line_free = line_free.max(now) + Duration::from_secs_f64(PIECE as f64 / rate);
-                let answered = line_free + Duration::from_millis(20);
-                answers.push_back((nonce, now, answered));
-            } else if let Some((nonce, queued, answered)) = answers.pop_front() {
-                now = now.max(answered);
-                slowest = slowest.max(answered - queued);
-                sent += PIECE;
-                window.handle_answer(nonce, now);
-            }
-        }
-        (slowest, sent)
+    /// The file at `path` as it would be had it been hashed with this content.
+    fn input(path: &Path, content: &[u8]) -> InputFile {
+        let hash = BlobHash(*blake3::hash(content).as_bytes());
+        let path = path.to_owned();
+        InputFile { path, hash, size: content.len() as u64, mode: 0o600, mtime_ns: 0, ino: 0 }
     }
 
-    #[test]
-    fn a_slow_link_is_not_filled_until_its_agent_looks_dead() {
-        let (slowest, _) = send_over(6e3, Duration::from_secs(300));
-        assert!(slowest < Duration::from_secs(25), "{slowest:?}");
-        let (slowest, sent) = send_over(125e3, Duration::from_secs(300));
-        assert!(slowest < Duration::from_secs(4), "{slowest:?}");
-        assert!(sent as f64 > 0.9 * 125e3 * 300.0, "{sent}");
-    }
-
-    #[test]
-    fn a_fast_link_is_filled() {
-        let (_, sent) = send_over(100e6, Duration::from_secs(20));
-        assert!(sent as f64 > 0.9 * 100e6 * 20.0, "{sent}");
-    }
-
-    async fn steps_of(path: &Path, size: u64) -> Vec<Step> {
+    async fn steps_of(file: InputFile, from: u64, verify: bool) -> Vec<Step> {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps, mut made) = mpsc::channel(100);
-        let hash = BlobHash([1; 32]);
-        let path = path.to_owned();
-        sources.send(Source { hash, path, size }).unwrap();
+        let content = Content::File(Arc::new(file));
+        sources.send(Source { content, from, verify, dropped: Arc::default() }).unwrap();
         drop(sources);
-        read_sources(waiting, steps).await;
+        read_sources(waiting, steps, Arc::new(AtomicUsize::new(PIECE))).await;
         let mut all = Vec::new();
         while let Some(step) = made.recv().await {
             all.push(step);
@@ -215,37 +223,40 @@ mod tests {
         all
     }
 
+    fn sizes(pieces: &[Step]) -> Vec<usize> {
+        let size = |step: &Step| match step {
+            Step::Piece(piece) => piece.len(),
+            other => panic!("{other:?}"),
+        };
+        pieces.iter().map(size).collect()
+    }
+
     #[tokio::test]
-    async fn a_file_is_read_in_pieces_and_an_empty_one_in_one() {
+    async fn a_file_is_read_in_pieces_from_where_it_is_wanted_and_an_empty_one_in_one() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
-        for size in [0, 1, PIECE, PIECE + 1] {
+        for (size, from) in [(0, 0), (1, 0), (PIECE, 0), (PIECE + 1, 0), (3 * PIECE, 5), (9, 9)] {
             std::fs::write(&path, vec![7; size]).unwrap();
-            let steps = steps_of(&path, size as u64).await;
-            assert!(matches!(steps[0], Step::Begin { .. }));
-            let sizes: Vec<usize> = steps[1..]
-                .iter()
-                .map(|step| match step {
-                    Step::Piece(piece) => piece.len(),
-                    other => panic!("{other:?}"),
-                })
-                .collect();
-            assert_eq!(sizes.iter().sum::<usize>(), size);
-            assert_eq!(sizes.len(), size.div_ceil(PIECE).max(1));
+            let file = InputFile::hash(&path).unwrap();
+            let steps = steps_of(file, from as u64, false).await;
+            assert!(matches!(steps[0], Step::Begin { offset, .. } if offset == from as u64));
+            let sizes = sizes(&steps[1..]);
+            assert_eq!(sizes.iter().sum::<usize>(), size - from);
+            assert_eq!(sizes.len(), (size - from).div_ceil(PIECE).max(1));
         }
     }
 
     #[tokio::test]
-    async fn a_file_of_another_size_a_missing_one_and_a_directory_fail_before_they_begin() {
+    async fn a_changed_file_a_missing_one_and_a_directory_fail_before_they_begin() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         std::fs::write(&path, "abc").unwrap();
         for (path, said) in [
-            (path.as_path(), "size changed from 4 to 3"),
+            (path.as_path(), "f has changed"),
             (Path::new("/no/such/file"), "/no/such/file: No such file"),
-            (dir.path(), "not a regular file"),
+            (dir.path(), "is a directory"),
         ] {
-            let steps = steps_of(path, 4).await;
+            let steps = steps_of(input(path, b"abcd"), 0, false).await;
             match &steps[..] {
                 [Step::Failed { reason, begun: false, .. }] => {
                     assert!(reason.contains(said), "{reason}");
@@ -253,5 +264,20 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_that_shows_in_the_content_alone_is_found_when_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "abc").unwrap();
+        let real = InputFile::hash(&path).unwrap();
+        let changed = InputFile { hash: BlobHash([1; 32]), ..real };
+        let steps = steps_of(changed.clone(), 0, true).await;
+        assert!(
+            matches!(&steps[..], [_, Step::Failed { reason, begun: true, .. }] if reason.contains("has changed")),
+            "{steps:?}"
+        );
+        assert_eq!(sizes(&steps_of(changed, 0, false).await[1..]), [3]);
     }
 }

@@ -1,25 +1,28 @@
 //! A link that is up: frames both ways, the heartbeat, and files on their way.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gjob_core::wire::{Encoder, FrameBuffer, FromAgent, ToAgent};
+use gjob_core::wire::{BlobHash, Encoder, FrameBuffer, FromAgent, ToAgent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::blob::{self, Source, Step, Window};
+use super::blob::{self, Source, Step};
 use super::error::ConnectError;
 use super::heartbeat::{Beat, Heartbeat, TICK};
 use super::inbox::{Claim, HEAVIEST, Inbox, weight};
 use super::text::plain_text;
+use super::window::{PIECE, Progress, Sent, Window};
 use super::{LinkCommand, LinkEvent, close_asked};
 
 /// Bytes queued for the agent above which nothing more is queued.
 const FULL: usize = 128 * 1024;
 /// Bytes read at once.
-const READ: usize = 16 * 1024;
+const READ: usize = 64 * 1024;
 /// Marks our own pings among the manager's.
 const OURS: u64 = 1 << 63;
 /// How long the last words may take.
@@ -53,10 +56,17 @@ struct Queues {
     written: usize,
     arrived: VecDeque<LinkEvent>,
     window: Window,
+    progress: Progress,
+    /// What the window wants a file's pieces to be.
+    piece: Arc<AtomicUsize>,
     nonce: u64,
     /// The agent's clock in its last pong: what a lease is counted from.
     heard_at_ms: u64,
     sources: mpsc::UnboundedSender<Source>,
+    /// The blobs asked for and not settled, with the words to drop them.
+    unsettled: VecDeque<(BlobHash, Arc<AtomicBool>)>,
+    /// The blob under way.
+    under_way: Option<Sent>,
 }
 
 impl Session<'_> {
@@ -65,8 +75,8 @@ impl Session<'_> {
     pub(super) async fn run(mut self) -> End {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps_in, mut steps) = mpsc::channel(2);
-        tokio::spawn(blob::read_sources(waiting, steps_in));
         let mut queues = Queues::new(sources);
+        tokio::spawn(blob::read_sources(waiting, steps_in, Arc::clone(&queues.piece)));
         let mut heartbeat = Heartbeat::new(Instant::now());
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -158,9 +168,13 @@ impl Queues {
             written: 0,
             arrived: VecDeque::new(),
             window: Window::new(),
+            progress: Progress::default(),
+            piece: Arc::new(AtomicUsize::new(PIECE)),
             nonce: OURS,
             heard_at_ms: 0,
             sources,
+            unsettled: VecDeque::new(),
+            under_way: None,
         }
     }
 
@@ -198,9 +212,11 @@ impl Queues {
     fn handle_command(&mut self, command: LinkCommand) {
         match command {
             LinkCommand::Send(message) => self.push(&message),
-            // The reader is gone only when the session is.
-            LinkCommand::SendBlob { hash, path, size } => {
-                drop(self.sources.send(Source { hash, path, size }));
+            LinkCommand::SendBlob { content, from, verify } => {
+                let dropped = Arc::<AtomicBool>::default();
+                self.unsettled.push_back((content.hash(), Arc::clone(&dropped)));
+                // The reader is gone only when the session is.
+                drop(self.sources.send(Source { content, from, verify, dropped }));
             }
             // Told by the handle in another way, past what is queued here.
             LinkCommand::Close => {}
@@ -209,19 +225,44 @@ impl Queues {
 
     fn handle_step(&mut self, step: Step, now: Instant) {
         match step {
-            Step::Begin { hash, size } => self.push(&ToAgent::Blob { hash, size, offset: 0 }),
+            Step::Begin { hash, size, offset } => {
+                self.under_way = Some(Sent { hash, sent: offset, size });
+                self.push(&ToAgent::Blob { hash, size, offset });
+            }
             Step::Piece(bytes) => {
                 let count = bytes.len();
                 self.push(&ToAgent::BlobData { bytes });
                 let nonce = self.ping();
                 self.window.handle_sent(nonce, count, now);
+                if let Some(sent) = &mut self.under_way {
+                    sent.sent += count as u64;
+                    self.progress.handle_sent(nonce, *sent);
+                }
             }
             Step::Failed { hash, reason, begun } => {
                 if begun {
                     self.push(&ToAgent::BlobAbort);
                 }
+                self.settle(hash);
                 self.arrived.push_back(LinkEvent::BlobSourceFailed { hash, reason });
             }
+            Step::Dropped => self.push(&ToAgent::BlobAbort),
+        }
+    }
+
+    /// A blob is there, or never will be: what is left of it is not sent.
+    fn settle(&mut self, hash: BlobHash) {
+        let at = self.unsettled.iter().position(|(unsettled, _)| *unsettled == hash);
+        if let Some((_, dropped)) = at.and_then(|at| self.unsettled.remove(at)) {
+            dropped.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn handle_answer(&mut self, nonce: u64, now: Instant) {
+        self.window.handle_answer(nonce, now);
+        self.piece.store(self.window.piece(), Ordering::Relaxed);
+        if let Some(Sent { hash, sent, size }) = self.progress.handle_answer(nonce, now) {
+            self.arrived.push_back(LinkEvent::Sending { hash, sent, size });
         }
     }
 
@@ -232,7 +273,7 @@ impl Queues {
                 None => return Ok(()),
                 Some(FromAgent::Pong { nonce, at_ms }) if nonce & OURS != 0 => {
                     self.heard_at_ms = at_ms;
-                    self.window.handle_answer(nonce, Instant::now());
+                    self.handle_answer(nonce, Instant::now());
                 }
                 Some(FromAgent::Fault { reason, permanent }) => {
                     let reason = plain_text(&reason);
@@ -241,7 +282,14 @@ impl Queues {
                 Some(message) if weight(&message) > HEAVIEST => {
                     return Err(ConnectError::Heavy);
                 }
-                Some(message) => self.arrived.push_back(LinkEvent::Message(message)),
+                Some(message) => {
+                    if let FromAgent::BlobStored { hash } | FromAgent::BlobFailed { hash, .. } =
+                        &message
+                    {
+                        self.settle(*hash);
+                    }
+                    self.arrived.push_back(LinkEvent::Message(message));
+                }
             }
         }
         Ok(())

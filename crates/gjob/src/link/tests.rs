@@ -10,6 +10,7 @@ use tokio::sync::mpsc::Receiver;
 
 use super::error::ConnectError;
 use super::*;
+use crate::inputs::InputFile;
 use crate::program::Platform;
 
 /// An agent that prints its magic line and the file `says`, keeps what it
@@ -150,9 +151,13 @@ async fn files_go_in_pieces_and_one_that_is_not_there_is_said() {
     let (good, bad) = (BlobHash([1; 32]), BlobHash([2; 32]));
     let link = fake.spawn(Transport::Local);
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
-    link.send(LinkCommand::SendBlob { hash: good, path: file, size: 7 });
-    let missing = fake.path().join("missing");
-    link.send(LinkCommand::SendBlob { hash: bad, path: missing, size: 7 });
+    let send = |file: InputFile| {
+        let content = Content::File(Arc::new(file));
+        link.send(LinkCommand::SendBlob { content, from: 0, verify: false });
+    };
+    let file = InputFile { hash: good, ..InputFile::hash(&file).unwrap() };
+    send(file.clone());
+    send(InputFile { hash: bad, path: fake.path().join("missing"), ..file });
     match fake.event().await {
         LinkEvent::BlobSourceFailed { hash, reason } => {
             assert_eq!(hash, bad);

@@ -18,7 +18,8 @@ use super::controller::{Controller, Wish};
 use super::job_table::JobTable;
 use super::outputs::Outputs;
 use super::{Handler, ManagerError, event_at};
-use crate::network::{Inputs, Network, Report};
+use crate::inputs::Inputs;
+use crate::network::{Network, Report};
 use crate::settings::RunSettings;
 use crate::store::{LogOffset, RunDir, StateDir, Store, now};
 
@@ -307,7 +308,8 @@ impl Engine {
                 }
             }
             Report::Statuses { request, .. } => drop(self.echoes.remove(&(host, request))),
-            Report::Collected { .. }
+            Report::Staging { .. }
+            | Report::Collected { .. }
             | Report::Collecting { .. }
             | Report::Removed { .. }
             | Report::Forgotten { .. } => {}

@@ -10,7 +10,8 @@ use gjob_core::wire::{Stream, ToAgent};
 use gjob_core::{Epoch, HostLabel, Job, JobId, Key, Record, State};
 
 use super::open::{Open, Use};
-use super::{Inputs, Network, NetworkError, Report};
+use super::{Network, NetworkError, Report};
+use crate::inputs::Inputs;
 use crate::store::{StateDir, now};
 
 /// How long a host may take to answer.
@@ -238,7 +239,7 @@ impl Network {
         mut take: impl FnMut(Report) -> Result<T, Report>,
     ) -> Result<T, NetworkError> {
         let open = self.open.as_mut().ok_or(NetworkError::NoHosts)?;
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
         let mut last = "no answer".to_owned();
         let mut kept = Vec::new();
         let taken = loop {
@@ -253,6 +254,7 @@ impl Network {
             }
             match report {
                 Report::Down { reason } => last = reason,
+                Report::Staging { .. } => deadline = Instant::now() + PATIENCE,
                 Report::Failed { reason } => {
                     last.clone_from(&reason);
                     break None;

@@ -5,7 +5,7 @@ use std::io;
 use gjob_core::id::ParseIdError;
 use gjob_core::{HostLabel, JobId};
 
-use crate::input_file::InputError;
+use crate::inputs::InputError;
 use crate::store::RunDirError;
 
 /// A network can't be made, opened, or asked.

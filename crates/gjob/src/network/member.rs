@@ -8,7 +8,6 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::NetworkError;
 use super::fetch::Fetches;
-use super::staging::Staging;
 use crate::link::LinkHandle;
 use crate::outputs::Order;
 
@@ -35,7 +34,6 @@ pub(super) struct OpenMember {
     /// Bytes of its run log that have been received over the present link.
     pub(super) received: u64,
     pub(super) up: bool,
-    pub(super) staging: Staging,
     pub(super) fetches: Fetches,
     /// Where its collector takes orders.
     pub(super) collector: UnboundedSender<Order>,

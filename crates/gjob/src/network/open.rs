@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gjob_core::record::{ParseRecordError, Scope, one_line};
+use gjob_core::record::{ParseRecordError, one_line};
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
 use gjob_core::{Epoch, JobId, JobSpec, Key, Record, RunId};
@@ -14,10 +14,10 @@ use tokio::sync::mpsc::Receiver;
 
 use super::collect::removed;
 use super::fetch::Fetches;
-use super::inputs::Inputs;
 use super::member::OpenMember;
 use super::staging::{Staging, Step};
 use super::{Inbox, Network, NetworkError, Report};
+use crate::inputs::Inputs;
 use crate::link::{
     self, Arrival, Budget, Handshakes, Lane, LinkCommand, LinkConfig, LinkEvent, Outlets,
 };
@@ -65,7 +65,7 @@ pub(super) struct Open {
     pub(super) members: Vec<OpenMember>,
     inbox: Inbox,
     news: Receiver<(HostIx, News)>,
-    inputs: Inputs,
+    staging: Staging,
     pub(super) wake: Arc<tokio::sync::Notify>,
     pub(super) ready: VecDeque<(HostIx, Report)>,
 }
@@ -120,7 +120,6 @@ impl Open {
                 offset,
                 received: 0,
                 up: false,
-                staging: Staging::default(),
                 fetches: Fetches::default(),
                 collector,
             });
@@ -128,10 +127,10 @@ impl Open {
         Ok(Open {
             purpose,
             runtime,
+            staging: Staging::new(inputs, members.len()),
             members,
             inbox,
             news,
-            inputs,
             wake: Arc::default(),
             ready: VecDeque::new(),
         })
@@ -163,7 +162,7 @@ impl Open {
 
     /// Adds the files of a job.
     pub(super) fn add_inputs(&mut self, inputs: Inputs) {
-        self.inputs.extend(inputs);
+        self.staging.add_inputs(inputs);
     }
 
     pub(super) fn is_up(&self, host: HostIx) -> bool {
@@ -226,6 +225,7 @@ impl Open {
                 member.up = true;
                 member.received = member.offset.load(Ordering::Acquire);
                 member.order(Order::Up);
+                self.staging.handle_up(host, &welcome.place);
                 self.ready.push_back((host, Report::Up(welcome)));
                 self.send_fetches(host);
             }
@@ -243,44 +243,37 @@ impl Open {
                 self.ready.push_back((host, Report::Failed { reason }));
             }
             LinkEvent::BlobSourceFailed { hash, reason } => {
-                let steps = self.members[host.at()].staging.failed(hash, &reason, Scope::Job);
-                self.take_steps(host, steps);
+                self.staging.handle_unreadable(host, hash, &reason);
+            }
+            LinkEvent::Sending { hash, sent, size } => {
+                if let Some(content) = self.staging.content(&hash) {
+                    let path = content.path().to_owned();
+                    self.ready.push_back((host, Report::Staging { path, bytes: sent, size }));
+                }
             }
             LinkEvent::Uploading { bytes } => {
                 self.ready.push_back((host, Report::Uploading { bytes }));
             }
             LinkEvent::Message(message) => self.message(host, message),
         }
+        self.take_steps();
     }
 
     fn break_off(&mut self, host: HostIx) {
         let member = &mut self.members[host.at()];
         member.up = false;
-        member.staging = Staging::default();
         member.fetches.interrupt();
+        self.staging.handle_down(host);
     }
 
     fn message(&mut self, host: HostIx, message: FromAgent) {
         let member = &mut self.members[host.at()];
         match message {
             FromAgent::Records { offset, lines } => self.records(host, offset, &lines),
-            FromAgent::MissingBlobs { blobs } => {
-                let hashes: Vec<_> = blobs.into_iter().map(|(hash, _)| hash).collect();
-                let steps = member.staging.missing(&hashes, &self.inputs);
-                self.take_steps(host, steps);
-            }
-            FromAgent::BlobStored { hash } => {
-                let steps = member.staging.stored(hash);
-                self.take_steps(host, steps);
-            }
+            FromAgent::MissingBlobs { blobs } => self.staging.handle_missing(host, &blobs),
+            FromAgent::BlobStored { hash } => self.staging.handle_stored(host, hash),
             FromAgent::BlobFailed { hash, reason } => {
-                // A file that is changed while it is sent is not the host's fault.
-                let changed = self.inputs.source(&hash).map(|file| file.check_content());
-                let steps = match changed {
-                    Some(Err(error)) => member.staging.failed(hash, &error.to_string(), Scope::Job),
-                    _ => member.staging.failed(hash, &reason, Scope::Host),
-                };
-                self.take_steps(host, steps);
+                self.staging.handle_refused(host, hash, &reason);
             }
             FromAgent::Data { request, bytes, size } if bytes.len() <= CHUNK => {
                 match member.fetches.data(request, &bytes, size) {
@@ -331,6 +324,7 @@ impl Open {
             }
         }
         member.received = end;
+        records.iter().for_each(|record| self.staging.handle_record(host, record));
         self.ready.push_back((host, Report::Records { records, end }));
     }
 
@@ -340,8 +334,9 @@ impl Open {
         self.handle(host, LinkEvent::Failed { reason: format!("the host's agent {what}") });
     }
 
-    fn take_steps(&mut self, host: HostIx, steps: Vec<Step>) {
-        for step in steps {
+    /// Does what staging has decided.
+    fn take_steps(&mut self) {
+        while let Some((host, step)) = self.staging.poll_step() {
             match step {
                 Step::Command(command) => self.members[host.at()].link.send(command),
                 Step::Refuse(record) => self.ready.push_back((host, Report::NotSent(record))),
@@ -371,14 +366,14 @@ impl Open {
             script: spec.script(),
             env: spec.env.clone().into_iter().collect(),
             timeout_ms: spec.timeout.map(|timeout| timeout.as_millis().max(1) as u64),
-            files: self.inputs.of(spec),
+            files: self.staging.inputs_of(spec),
         };
-        let steps = self.members[host.at()].staging.launch(launch);
-        self.take_steps(host, steps);
+        self.staging.launch(host, launch);
+        self.take_steps();
     }
 
     pub(super) fn forget_launch(&mut self, host: HostIx, key: Key) {
-        self.members[host.at()].staging.forget(key);
+        self.staging.forget(host, key);
     }
 
     pub(super) fn set_offset(&mut self, host: HostIx, offset: u64) {

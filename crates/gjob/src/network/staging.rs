@@ -1,29 +1,36 @@
-//! Getting files to one host: ask which are missing, send those, and launch a
-//! job once all of its files are there. A file goes to a host once.
+//! Getting files to the hosts: ask each which are missing, send those, and
+//! launch a job once all of its files are there. A file goes to a host once,
+//! and to hosts that share a directory once in all. No I/O here: events go in,
+//! [`Step`]s come out.
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+mod blobs;
+mod host;
+mod places;
 
-use gjob_core::record::Scope;
+use std::collections::VecDeque;
+
+use gjob_core::record::{Scope, one_line};
+use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{BlobHash, Launch, ToAgent};
-use gjob_core::{Key, Record};
+use gjob_core::{JobSpec, Key, Record};
 
-use super::inputs::Inputs;
+use self::blobs::Refusal;
+use self::host::Host;
+use self::places::Places;
+use crate::inputs::{Content, Inputs};
 use crate::link::LinkCommand;
 use crate::store::now;
 
-/// The staging of one host, for as long as its link lasts.
-#[derive(Debug, Default)]
+/// The staging of all hosts.
+#[derive(Debug)]
 pub(super) struct Staging {
-    present: HashSet<BlobHash>,
-    /// Asked for or being sent.
-    under_way: HashSet<BlobHash>,
-    /// The hashes of each question not answered yet, in order.
-    asked: VecDeque<Vec<BlobHash>>,
-    /// Launches that wait for files.
-    waiting: Vec<Launch>,
+    inputs: Inputs,
+    hosts: Vec<Host>,
+    places: Places,
+    steps: VecDeque<(HostIx, Step)>,
 }
 
-/// What is to be done next for the host.
+/// What is to be done next for a host.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Send this over the link.
@@ -33,154 +40,163 @@ pub(super) enum Step {
 }
 
 impl Staging {
-    /// A job is to be launched.
-    pub(super) fn launch(&mut self, launch: Launch) -> Vec<Step> {
-        let hashes: BTreeSet<BlobHash> = launch.files.iter().map(|file| file.hash).collect();
-        let unknown: Vec<BlobHash> = hashes
-            .into_iter()
-            .filter(|hash| !self.present.contains(hash) && !self.under_way.contains(hash))
-            .collect();
-        self.waiting.push(launch);
-        let mut steps = Vec::new();
-        for hashes in unknown.chunks(4096) {
-            self.under_way.extend(hashes);
-            self.asked.push_back(hashes.to_vec());
-            let question = ToAgent::AskBlobs { hashes: hashes.to_vec() };
-            steps.push(Step::Command(LinkCommand::Send(question)));
+    /// The staging of `hosts` hosts, none of which is up.
+    pub(super) fn new(inputs: Inputs, hosts: usize) -> Self {
+        let hosts = std::iter::repeat_with(Host::default).take(hosts).collect();
+        Staging { inputs, hosts, places: Places::default(), steps: VecDeque::new() }
+    }
+
+    /// Adds the files of a job.
+    pub(super) fn add_inputs(&mut self, inputs: Inputs) {
+        self.inputs.extend(inputs);
+    }
+
+    /// The files of a job as a launch names them.
+    pub(super) fn inputs_of(&self, spec: &JobSpec) -> Vec<gjob_core::wire::Input> {
+        self.inputs.of(spec)
+    }
+
+    /// Where a blob's content is found here.
+    pub(super) fn content(&self, hash: &BlobHash) -> Option<&Content> {
+        self.inputs.content(hash)
+    }
+
+    /// What is to be done next, in order.
+    pub(super) fn poll_step(&mut self) -> Option<(HostIx, Step)> {
+        self.steps.pop_front()
+    }
+
+    /// A host's link is up; `place` names its results directory.
+    pub(super) fn handle_up(&mut self, host: HostIx, place: &str) {
+        self.places.join(host, place);
+    }
+
+    /// A host's link has ended, and with it all that was on the way.
+    pub(super) fn handle_down(&mut self, host: HostIx) {
+        self.hosts[host.at()] = Host::default();
+        self.part(host);
+    }
+
+    /// A host does not matter to its peers any more.
+    fn part(&mut self, host: HostIx) {
+        let peers = self.places.peers(host);
+        self.places.leave(host);
+        for peer in peers.into_iter().chain([host]) {
+            self.hosts[peer.at()].blobs.unpark();
+            self.feed(peer);
         }
-        steps.extend(self.release());
-        steps
+    }
+
+    /// A job is to be launched.
+    pub(super) fn launch(&mut self, host: HostIx, launch: Launch) {
+        let questions = self.hosts[host.at()].launch(launch, &self.inputs);
+        questions.into_iter().for_each(|hashes| self.ask(host, hashes));
+        self.release(host);
     }
 
     /// A launch is not wanted any more.
-    pub(super) fn forget(&mut self, key: Key) {
-        self.waiting.retain(|launch| launch.key != key);
+    pub(super) fn forget(&mut self, host: HostIx, key: Key) {
+        self.hosts[host.at()].forget(key);
     }
 
-    /// The host says which of the files last asked about it lacks.
-    pub(super) fn missing(&mut self, missing: &[BlobHash], inputs: &Inputs) -> Vec<Step> {
-        let asked = self.asked.pop_front().unwrap_or_default();
-        let missing: HashSet<&BlobHash> = missing.iter().collect();
-        let mut steps = Vec::new();
-        for hash in asked {
-            if !missing.contains(&hash) {
-                self.under_way.remove(&hash);
-                self.present.insert(hash);
-            } else if let Some(source) = inputs.source(&hash) {
-                match source.check() {
-                    Ok(()) => {
-                        let (path, size) = (source.path.clone(), source.size);
-                        steps.push(Step::Command(LinkCommand::SendBlob { hash, path, size }));
-                    }
-                    Err(error) => steps.extend(self.failed(hash, &error.to_string(), Scope::Job)),
-                }
-            }
+    /// The host says which of the blobs last asked about it lacks, and how much
+    /// of each is there.
+    pub(super) fn handle_missing(&mut self, host: HostIx, missing: &[(BlobHash, u64)]) {
+        let answer = self.hosts[host.at()].blobs.handle_answer(missing);
+        self.hosts[host.at()].handle_present(&answer.present);
+        self.release(host);
+        if answer.found > 0 {
+            self.places.found(host);
+        } else if answer.lacking > 0 && self.places.lacks(host) {
+            self.part(host);
         }
-        steps.extend(self.release());
-        steps
+        self.feed(host);
     }
 
-    /// A file is complete there.
-    pub(super) fn stored(&mut self, hash: BlobHash) -> Vec<Step> {
-        self.under_way.remove(&hash);
-        self.present.insert(hash);
-        self.release()
+    /// A blob is complete there.
+    pub(super) fn handle_stored(&mut self, host: HostIx, hash: BlobHash) {
+        if !self.hosts[host.at()].blobs.handle_stored(hash) {
+            return;
+        }
+        self.places.end(host, hash);
+        self.hosts[host.at()].handle_present(&[hash]);
+        self.release(host);
+        for peer in self.places.peers(host) {
+            self.hosts[peer.at()].blobs.handle_peer_stored(hash);
+            self.feed(peer);
+        }
+        self.feed(host);
     }
 
-    /// A file can't be had there: the launches that need it are off.
-    pub(super) fn failed(&mut self, hash: BlobHash, reason: &str, scope: Scope) -> Vec<Step> {
-        self.under_way.remove(&hash);
-        let needs = |launch: &mut Launch| launch.files.iter().any(|file| file.hash == hash);
-        let refused = self.waiting.extract_if(.., needs);
-        let refuse = |launch: Launch| {
-            Step::Refuse(Record::Refused {
-                key: launch.key,
-                reason: gjob_core::record::one_line(reason),
-                scope,
-                at: now(),
-            })
-        };
-        refused.map(refuse).collect()
+    /// The host did not take a blob.
+    pub(super) fn handle_refused(&mut self, host: HostIx, hash: BlobHash, reason: &str) {
+        match self.hosts[host.at()].blobs.handle_refused(hash) {
+            Refusal::Unasked => {}
+            Refusal::Again => self.feed(host),
+            Refusal::Final => self.give_up(host, hash, reason, Scope::Host),
+        }
     }
 
-    /// The launches whose files are all there.
-    fn release(&mut self) -> Vec<Step> {
-        let present = &self.present;
-        let ready = |launch: &mut Launch| launch.files.iter().all(|f| present.contains(&f.hash));
-        let launches = self.waiting.extract_if(.., ready);
-        let send = |launch| Step::Command(LinkCommand::Send(ToAgent::Launch(Box::new(launch))));
-        launches.map(send).collect()
+    /// A blob can't be read here.
+    pub(super) fn handle_unreadable(&mut self, host: HostIx, hash: BlobHash, reason: &str) {
+        self.give_up(host, hash, reason, Scope::Job);
+    }
+
+    /// The host has recorded something.
+    pub(super) fn handle_record(&mut self, host: HostIx, record: &Record) {
+        self.hosts[host.at()].handle_record(record, &self.inputs);
+    }
+
+    /// A blob can't be had on a host: the launches that need it are off.
+    fn give_up(&mut self, host: HostIx, hash: BlobHash, reason: &str, scope: Scope) {
+        for launch in self.hosts[host.at()].handle_failed(hash) {
+            let (key, reason) = (launch.key, one_line(reason));
+            let refused = Record::Refused { key, reason, scope, at: now() };
+            self.steps.push_back((host, Step::Refuse(refused)));
+        }
+        self.places.end(host, hash);
+        for peer in self.places.peers(host) {
+            self.hosts[peer.at()].blobs.handle_peer_gave_up(hash);
+            self.feed(peer);
+        }
+        self.feed(host);
+    }
+
+    /// Gives the link as much as it is to have at once.
+    fn feed(&mut self, host: HostIx) {
+        if let Some(hashes) = self.hosts[host.at()].blobs.ask_again() {
+            self.ask(host, hashes);
+        }
+        let places = &mut self.places;
+        while let Some(wanted) = self.hosts[host.at()].blobs.next(|hash| places.begin(host, hash)) {
+            let hash = wanted.hash;
+            let Some(content) = self.inputs.content(&hash).cloned() else {
+                let reason = format!("nothing is known of the content {hash}");
+                return self.give_up(host, hash, &reason, Scope::Job);
+            };
+            self.hosts[host.at()].blobs.handle_sending(wanted, content.size());
+            // More than there is of it is something else.
+            let from = if wanted.from > content.size() { 0 } else { wanted.from };
+            let command = LinkCommand::SendBlob { content, from, verify: wanted.verify };
+            self.steps.push_back((host, Step::Command(command)));
+        }
+    }
+
+    fn ask(&mut self, host: HostIx, hashes: Vec<BlobHash>) {
+        self.send(host, ToAgent::AskBlobs { hashes });
+    }
+
+    /// Sends the launches whose files are all there.
+    fn release(&mut self, host: HostIx) {
+        for launch in self.hosts[host.at()].release() {
+            self.send(host, ToAgent::Launch(Box::new(launch)));
+        }
+    }
+
+    fn send(&mut self, host: HostIx, message: ToAgent) {
+        self.steps.push_back((host, Step::Command(LinkCommand::Send(message))));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use gjob_core::wire::{Input, InputKind};
-
-    use super::*;
-
-    fn launch(index: u32, contents: &[u8]) -> Launch {
-        let file = |byte: &u8| Input {
-            name: "f".into(),
-            hash: BlobHash([*byte; 32]),
-            mode: 0o600,
-            mtime_ns: 0,
-            kind: InputKind::File,
-            link: false,
-        };
-        Launch {
-            key: Key::new(index, 1),
-            name: None,
-            repeat_index: 0,
-            script: "true\n".into(),
-            env: vec![],
-            timeout_ms: None,
-            files: contents.iter().map(file).collect(),
-        }
-    }
-
-    fn launched(steps: &[Step]) -> Vec<u32> {
-        let index = |step: &Step| match step {
-            Step::Command(LinkCommand::Send(ToAgent::Launch(launch))) => Some(launch.key.index),
-            _ => None,
-        };
-        steps.iter().filter_map(index).collect()
-    }
-
-    #[test]
-    fn a_job_without_files_is_launched_at_once() {
-        assert_eq!(launched(&Staging::default().launch(launch(0, &[]))), [0]);
-    }
-
-    #[test]
-    fn a_file_is_asked_about_once_and_its_jobs_wait_for_it() {
-        let mut staging = Staging::default();
-        let inputs = Inputs::default();
-        assert_eq!(staging.launch(launch(0, &[1])).len(), 1);
-        assert!(staging.launch(launch(1, &[1])).is_empty());
-        assert!(staging.missing(&[BlobHash([1; 32])], &inputs).is_empty());
-        assert_eq!(launched(&staging.stored(BlobHash([1; 32]))), [0, 1]);
-        assert_eq!(launched(&staging.launch(launch(2, &[1]))), [2]);
-    }
-
-    #[test]
-    fn a_file_that_is_there_already_is_not_sent() {
-        let mut staging = Staging::default();
-        staging.launch(launch(0, &[1, 2]));
-        assert_eq!(launched(&staging.missing(&[], &Inputs::default())), [0]);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_sent_refuses_the_jobs_that_need_it_and_no_others() {
-        let mut staging = Staging::default();
-        staging.launch(launch(0, &[1]));
-        staging.launch(launch(1, &[2]));
-        let steps = staging.failed(BlobHash([1; 32]), "it changed", Scope::Job);
-        let [Step::Refuse(Record::Refused { key, .. })] = steps.as_slice() else {
-            panic!("{steps:?}")
-        };
-        assert_eq!(key.index, 0);
-        staging.missing(&[BlobHash([2; 32])], &Inputs::default());
-        assert_eq!(launched(&staging.stored(BlobHash([2; 32]))), [1]);
-    }
-}
+mod tests;

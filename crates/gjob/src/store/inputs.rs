@@ -1,42 +1,93 @@
-//! The files that a run's jobs need, as they were when it was made.
+//! The files and directories that a run's jobs need, as they were when it was made.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::sync::Arc;
 
 use gjob_core::wire::BlobHash;
 use rusqlite::{Row, Transaction, params};
 
 use super::{Store, StoreError};
-use crate::input_file::InputFile;
-use crate::network::Inputs;
+use crate::inputs::{InputDirectory, InputFile, Inputs, Root};
 
 pub(super) fn insert(tx: &Transaction<'_>, inputs: &Inputs) -> Result<(), rusqlite::Error> {
-    let mut insert = tx.prepare("INSERT INTO inputs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
-    for (path, file) in inputs.files() {
+    let sql = "INSERT INTO inputs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let mut insert = tx.prepare(sql)?;
+    let mut add = |path: &str, nth: usize, file: &InputFile, list: Option<&[u8]>| {
         insert.execute(params![
             path,
+            nth as i64,
             file.path.as_os_str().as_bytes(),
             file.hash.to_string(),
             file.size as i64,
             file.mode,
             file.mtime_ns,
             file.ino as i64,
-        ])?;
+            list,
+        ])
+    };
+    for (path, root) in inputs.roots() {
+        match root {
+            Root::File(file) => drop(add(path, 0, file, None)?),
+            Root::Directory(directory) => {
+                add(path, 0, &as_file(directory), Some(&directory.list))?;
+                for (nth, file) in (1..).zip(&directory.files) {
+                    add(path, nth, file, None)?;
+                }
+            }
+        }
     }
     Ok(())
 }
 
+/// What a directory has in common with files.
+fn as_file(directory: &InputDirectory) -> InputFile {
+    InputFile {
+        path: directory.path.clone(),
+        hash: directory.hash,
+        size: directory.list.len() as u64,
+        mode: directory.mode,
+        mtime_ns: directory.mtime_ns,
+        ino: 0,
+    }
+}
+
 impl Store {
-    /// The files that the jobs need.
+    /// The files and directories that the jobs need.
     ///
     /// # Errors
     /// When the database fails or holds nonsense.
     pub fn inputs(&self) -> Result<Inputs, StoreError> {
-        Ok(Inputs::restore(self.all("SELECT * FROM inputs", file)?))
+        let mut rows = self.all("SELECT * FROM inputs ORDER BY path, nth", row)?.into_iter();
+        let mut next = rows.next();
+        let mut roots = Vec::new();
+        while let Some((path, file, list)) = next {
+            let mut files = Vec::new();
+            next = rows.next();
+            while let Some((_, file, _)) = next.take_if(|(of, _, _)| *of == path) {
+                files.push(Arc::new(file));
+                next = rows.next();
+            }
+            let root = match list {
+                None => Root::File(Arc::new(file)),
+                Some(list) => Root::Directory(Arc::new(InputDirectory {
+                    path: file.path,
+                    hash: file.hash,
+                    mode: file.mode,
+                    mtime_ns: file.mtime_ns,
+                    list: list.into(),
+                    files,
+                })),
+            };
+            roots.push((path, root));
+        }
+        Ok(Inputs::restore(roots))
     }
 }
 
-fn file(row: &Row<'_>) -> Result<(String, InputFile), rusqlite::Error> {
+type InputRow = (String, InputFile, Option<Vec<u8>>);
+
+fn row(row: &Row<'_>) -> Result<InputRow, rusqlite::Error> {
     let file = InputFile {
         path: OsString::from_vec(row.get("file")?).into(),
         hash: parse_hash(&row.get::<_, String>("hash")?)?,
@@ -45,13 +96,12 @@ fn file(row: &Row<'_>) -> Result<(String, InputFile), rusqlite::Error> {
         mtime_ns: row.get("mtime_ns")?,
         ino: row.get::<_, i64>("ino")? as u64,
     };
-    Ok((row.get("path")?, file))
+    Ok((row.get("path")?, file, row.get("list")?))
 }
 
 fn parse_hash(text: &str) -> Result<BlobHash, rusqlite::Error> {
-    let hash = blake3::Hash::from_hex(text).map_err(|error| {
+    text.parse().map_err(|error| {
         let kind = rusqlite::types::Type::Text;
-        rusqlite::Error::FromSqlConversionFailure(2, kind, Box::new(error))
-    })?;
-    Ok(BlobHash(*hash.as_bytes()))
+        rusqlite::Error::FromSqlConversionFailure(3, kind, Box::new(error))
+    })
 }

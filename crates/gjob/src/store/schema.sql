@@ -37,14 +37,17 @@ CREATE TABLE jobs (
 );
 
 CREATE TABLE inputs (
-    path        TEXT PRIMARY KEY,  -- as jobs name it
-    file        BLOB NOT NULL,     -- where that was
-    hash        TEXT NOT NULL,     -- blake3, hexadecimal
+    path        TEXT NOT NULL,     -- as jobs name it
+    nth         INTEGER NOT NULL,  -- 0: what is there; from 1: the files in that directory
+    file        BLOB NOT NULL,     -- where it was
+    hash        TEXT NOT NULL,     -- blake3, hexadecimal; a directory's is its list's
     size        INTEGER NOT NULL,
     mode        INTEGER NOT NULL,
     mtime_ns    INTEGER NOT NULL,
-    ino         INTEGER NOT NULL
-) WITHOUT ROWID;
+    ino         INTEGER NOT NULL,
+    list        BLOB,              -- a directory's list, as it is sent
+    PRIMARY KEY (path, nth)
+);
 
 CREATE TABLE attempts (
     idx         INTEGER NOT NULL REFERENCES jobs(idx),

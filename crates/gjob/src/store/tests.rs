@@ -146,7 +146,7 @@ fn another_versions_database_names_both_versions() {
     store.db.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
     let error = Store::read(&dir).unwrap_err().to_string();
-    assert!(error.ends_with("has schema version 9, this gjob reads version 2"), "{error}");
+    assert!(error.ends_with("has schema version 9, this gjob reads version 3"), "{error}");
 }
 
 #[test]
@@ -172,13 +172,25 @@ fn runs_are_numbered_on_within_a_day() {
 }
 
 #[test]
-fn files_are_kept_as_they_were() {
+fn files_and_directories_are_kept_as_they_were() {
     let (temp, dir) = temp_run();
-    let path = temp.path().join("input");
-    std::fs::write(&path, "content").unwrap();
-    let spec = JobSpec::new(["true"]).unwrap().files([path.to_str().unwrap()]);
+    std::fs::write(temp.path().join("input"), "content").unwrap();
+    for name in ["tree/sub", "hollow"] {
+        std::fs::create_dir_all(temp.path().join(name)).unwrap();
+    }
+    for name in ["tree/b", "tree/a", "tree/sub/c"] {
+        std::fs::write(temp.path().join(name), name).unwrap();
+    }
+    std::os::unix::fs::symlink("a", temp.path().join("tree/link")).unwrap();
+    let paths = ["input", "tree", "hollow"].map(|name| temp.path().join(name));
+    let spec = JobSpec::new(["true"]).unwrap().files(paths.map(|p| p.display().to_string()));
     let inputs = Inputs::hash([&spec]).unwrap();
     let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &inputs).unwrap();
     let kept = store.inputs().unwrap();
-    assert!(kept.files().eq(inputs.files()));
+    let sorted = |inputs: &Inputs| {
+        let roots = inputs.roots().map(|(path, root)| (path.to_owned(), root.clone()));
+        roots.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    assert_eq!(sorted(&kept).len(), 3);
+    assert_eq!(sorted(&kept), sorted(&inputs));
 }

@@ -1,0 +1,219 @@
+//! The local files and directories that jobs need: found and hashed once each,
+//! before anything starts. How they get to a host is not this module's business.
+
+mod directory;
+mod error;
+mod file;
+mod hashing;
+mod links;
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use gjob_core::JobSpec;
+use gjob_core::spec::base_name;
+use gjob_core::wire::{BlobHash, Input, InputKind};
+
+pub use directory::InputDirectory;
+use directory::Walked;
+pub use error::InputError;
+pub use file::InputFile;
+use hashing::hash_all;
+
+/// What a path that a job names leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// A file.
+    File(Arc<InputFile>),
+    /// A directory.
+    Directory(Arc<InputDirectory>),
+}
+
+/// Where a blob's content is found here.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// In a file.
+    File(Arc<InputFile>),
+    /// In memory: a directory's list.
+    List(Arc<InputDirectory>),
+}
+
+impl Content {
+    /// What it hashes to.
+    #[must_use]
+    pub fn hash(&self) -> BlobHash {
+        match self {
+            Content::File(file) => file.hash,
+            Content::List(directory) => directory.hash,
+        }
+    }
+
+    /// Its length, bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self {
+            Content::File(file) => file.size,
+            Content::List(directory) => directory.list.len() as u64,
+        }
+    }
+
+    /// The file, or the directory that is listed.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Content::File(file) => &file.path,
+            Content::List(directory) => &directory.path,
+        }
+    }
+}
+
+/// Every file and directory that some job needs.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    /// By their paths as jobs name them.
+    roots: HashMap<String, Root>,
+    contents: HashMap<BlobHash, Content>,
+    /// The directories, by their lists' hashes.
+    trees: HashMap<BlobHash, Arc<InputDirectory>>,
+}
+
+impl Inputs {
+    /// Finds and hashes the files and directories of all `specs`, each distinct
+    /// path once.
+    ///
+    /// # Errors
+    /// All of them that can't be sent.
+    pub fn hash<'a>(specs: impl IntoIterator<Item = &'a JobSpec>) -> Result<Self, Vec<InputError>> {
+        let mut seen = HashSet::new();
+        let paths = specs.into_iter().flat_map(|spec| &spec.files);
+        let paths: Vec<&String> = paths.filter(|path| seen.insert(*path)).collect();
+        let found: Vec<_> = paths.iter().map(|path| find(Path::new(path))).collect();
+        let unhashed = found.iter().flatten().flat_map(|found| match found {
+            Found::File(path, meta) => vec![(path.clone(), meta)],
+            Found::Directory(walked) => walked.files().collect(),
+        });
+        let unhashed: Vec<_> = unhashed.collect();
+        let mut hashed = hash_all(&unhashed).into_iter();
+        let (mut inputs, mut errors) = (Inputs::default(), Vec::new());
+        for (path, found) in paths.into_iter().zip(found) {
+            match found.and_then(|found| found.finish(&mut hashed)) {
+                Ok(root) => inputs.add(path.clone(), root),
+                Err(more) => errors.extend(more),
+            }
+        }
+        if errors.is_empty() { Ok(inputs) } else { Err(errors) }
+    }
+
+    /// The files and directories of a run that was made before.
+    #[must_use]
+    pub fn restore(roots: impl IntoIterator<Item = (String, Root)>) -> Self {
+        let mut inputs = Inputs::default();
+        roots.into_iter().for_each(|(path, root)| inputs.add(path, root));
+        inputs
+    }
+
+    /// Each path that jobs name, with what it leads to.
+    pub fn roots(&self) -> impl Iterator<Item = (&str, &Root)> {
+        self.roots.iter().map(|(path, root)| (path.as_str(), root))
+    }
+
+    pub(crate) fn extend(&mut self, other: Inputs) {
+        self.roots.extend(other.roots);
+        self.contents.extend(other.contents);
+        self.trees.extend(other.trees);
+    }
+
+    fn add(&mut self, path: String, root: Root) {
+        let mut add = |file: &Arc<InputFile>| {
+            self.contents.insert(file.hash, Content::File(Arc::clone(file)));
+        };
+        match &root {
+            Root::File(file) => add(file),
+            Root::Directory(directory) => {
+                directory.files.iter().for_each(add);
+                let list = Content::List(Arc::clone(directory));
+                self.contents.insert(directory.hash, list);
+                self.trees.insert(directory.hash, Arc::clone(directory));
+            }
+        }
+        self.roots.insert(path, root);
+    }
+
+    /// The files and directories of a job as a launch names them.
+    #[must_use]
+    pub fn of(&self, spec: &JobSpec) -> Vec<Input> {
+        let input = |path: &String| {
+            let (hash, mode, mtime_ns, kind) = match self.roots.get(path)? {
+                Root::File(file) => (file.hash, file.mode, file.mtime_ns, InputKind::File),
+                Root::Directory(dir) => (dir.hash, dir.mode, dir.mtime_ns, InputKind::Tree),
+            };
+            let name = base_name(path)?.to_owned();
+            Some(Input { name, hash, mode, mtime_ns, kind, link: spec.link })
+        };
+        spec.files.iter().filter_map(input).collect()
+    }
+
+    /// The blobs that have to be on a host for an input of a launch.
+    pub(crate) fn blobs(&self, hash: BlobHash, kind: InputKind) -> Vec<BlobHash> {
+        match self.trees.get(&hash) {
+            Some(directory) if kind == InputKind::Tree => directory.blobs().collect(),
+            _ => vec![hash],
+        }
+    }
+
+    /// Where a blob's content is found here.
+    pub(crate) fn content(&self, hash: &BlobHash) -> Option<&Content> {
+        self.contents.get(hash)
+    }
+}
+
+/// What is at a path, before any of it is hashed.
+#[derive(Debug)]
+enum Found {
+    File(std::path::PathBuf, std::fs::Metadata),
+    Directory(Walked),
+}
+
+fn find(path: &Path) -> Result<Found, Vec<InputError>> {
+    let meta = std::fs::metadata(path)
+        .map_err(|source| vec![InputError::Io { path: path.to_owned(), source }])?;
+    if meta.is_dir() {
+        Walked::new(path, &meta).map(Found::Directory)
+    } else if meta.is_file() {
+        Ok(Found::File(path.to_owned(), meta))
+    } else {
+        let found = file::describe(meta.file_type());
+        Err(vec![InputError::Special { path: path.to_owned(), found }])
+    }
+}
+
+impl Found {
+    /// Takes what has become of its files.
+    fn finish(
+        self,
+        hashed: &mut impl Iterator<Item = Result<InputFile, InputError>>,
+    ) -> Result<Root, Vec<InputError>> {
+        let count = match &self {
+            Found::File(..) => 1,
+            Found::Directory(walked) => walked.files().count(),
+        };
+        let (mut files, mut errors) = (Vec::with_capacity(count), Vec::new());
+        for result in hashed.take(count) {
+            match result {
+                Ok(file) => files.push(Arc::new(file)),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        match self {
+            Found::File(..) => files.pop().map(Root::File).ok_or_else(Vec::new),
+            Found::Directory(walked) => Ok(Root::Directory(Arc::new(walked.finish(files)))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

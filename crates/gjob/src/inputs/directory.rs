@@ -1,0 +1,207 @@
+//! A local directory that jobs need: what is in it, found once, in one order.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gjob_core::output::check_path;
+use gjob_core::tree::{MAX_TREE_ENTRIES, Tree, TreeEntry};
+use gjob_core::wire::BlobHash;
+
+use super::file::{describe, mode, mtime_ns};
+use super::links::Links;
+use super::{InputError, InputFile};
+
+/// One directory as it is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputDirectory {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// What its list hashes to.
+    pub hash: BlobHash,
+    /// Its permission bits.
+    pub mode: u32,
+    /// When it was last modified, nanoseconds since 1970.
+    pub mtime_ns: i64,
+    /// The text of its [`Tree`], which is sent as a blob.
+    pub list: Arc<[u8]>,
+    /// The files in it.
+    pub files: Vec<Arc<InputFile>>,
+}
+
+impl InputDirectory {
+    /// The blobs that a host needs for it.
+    pub fn blobs(&self) -> impl Iterator<Item = BlobHash> {
+        std::iter::once(self.hash).chain(self.files.iter().map(|file| file.hash))
+    }
+}
+
+/// A directory whose files are not hashed yet.
+#[derive(Debug)]
+pub(super) struct Walked {
+    path: PathBuf,
+    mode: u32,
+    mtime_ns: i64,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Below the directory.
+    path: String,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Dir { mode: u32, mtime_ns: i64 },
+    File(Metadata),
+    Link { target: String },
+}
+
+impl Walked {
+    /// Finds what is in the directory `path`.
+    pub(super) fn new(path: &Path, meta: &Metadata) -> Result<Self, Vec<InputError>> {
+        let mut walk = Walk { root: path, entries: Vec::new(), errors: Vec::new() };
+        walk.go_through("");
+        walk.check_links();
+        match std::path::absolute(path) {
+            Err(source) => walk.errors.push(InputError::Io { path: path.to_owned(), source }),
+            Ok(path) if walk.errors.is_empty() => {
+                let (mode, mtime_ns) = (mode(meta), mtime_ns(meta));
+                return Ok(Walked { path, mode, mtime_ns, entries: walk.entries });
+            }
+            Ok(_) => {}
+        }
+        Err(walk.errors)
+    }
+
+    /// The files that are to be hashed, in order.
+    pub(super) fn files(&self) -> impl Iterator<Item = (PathBuf, &Metadata)> {
+        self.entries.iter().filter_map(|entry| match &entry.what {
+            What::File(meta) => Some((self.path.join(&entry.path), meta)),
+            What::Dir { .. } | What::Link { .. } => None,
+        })
+    }
+
+    /// Makes the list, given what [`Walked::files`] have become.
+    pub(super) fn finish(self, files: Vec<Arc<InputFile>>) -> InputDirectory {
+        let mut hashed = files.iter();
+        let entry = |Entry { path, what }| match what {
+            What::Dir { mode, mtime_ns } => Some(TreeEntry::Dir { path, mode, mtime_ns }),
+            What::Link { target } => Some(TreeEntry::Link { path, target }),
+            What::File(_) => hashed.next().map(|file| TreeEntry::File {
+                path,
+                mode: file.mode,
+                mtime_ns: file.mtime_ns,
+                size: file.size,
+                hash: file.hash,
+            }),
+        };
+        let entries = self.entries.into_iter().filter_map(entry).collect();
+        let list: Arc<[u8]> = Tree { entries }.to_text().into();
+        InputDirectory {
+            path: self.path,
+            hash: BlobHash(*blake3::hash(&list).as_bytes()),
+            mode: self.mode,
+            mtime_ns: self.mtime_ns,
+            list,
+            files,
+        }
+    }
+}
+
+/// A walk under way.
+struct Walk<'a> {
+    root: &'a Path,
+    entries: Vec<Entry>,
+    errors: Vec<InputError>,
+}
+
+impl Walk<'_> {
+    fn go_through(&mut self, below: &str) {
+        let path = self.root.join(below);
+        match names(&path) {
+            Ok(names) => names.into_iter().for_each(|name| self.look_at(&path, below, &name)),
+            Err(source) => self.errors.push(InputError::Io { path, source }),
+        }
+    }
+
+    fn look_at(&mut self, dir: &Path, below: &str, name: &std::ffi::OsStr) {
+        let found = dir.join(name);
+        let path = match name.to_str() {
+            Some(name) if below.is_empty() => name.to_owned(),
+            Some(name) => format!("{below}/{name}"),
+            None => return self.errors.push(InputError::Name { path: found }),
+        };
+        if check_path(&path).is_err() {
+            return self.errors.push(InputError::Name { path: found });
+        }
+        if self.entries.len() == MAX_TREE_ENTRIES {
+            let full = |error: &InputError| matches!(error, InputError::TooMany { .. });
+            if !self.errors.iter().any(full) {
+                self.errors.push(InputError::TooMany { path: self.root.to_owned() });
+            }
+            return;
+        }
+        match what(&found) {
+            Ok(what) => {
+                let is_dir = matches!(what, What::Dir { .. });
+                self.entries.push(Entry { path: path.clone(), what });
+                if is_dir {
+                    self.go_through(&path);
+                }
+            }
+            Err(error) => self.errors.push(error),
+        }
+    }
+
+    fn check_links(&mut self) {
+        let links: Vec<(&str, &str)> = self
+            .entries
+            .iter()
+            .filter_map(|entry| match &entry.what {
+                What::Link { target } => Some((entry.path.as_str(), target.as_str())),
+                What::Dir { .. } | What::File(_) => None,
+            })
+            .collect();
+        let known = Links::new(links.iter().copied());
+        let outside = links.iter().filter(|(link, _)| !known.stays_inside(link));
+        let errors = outside.map(|(link, target)| InputError::LinkOutside {
+            path: self.root.join(link),
+            target: target.into(),
+        });
+        self.errors.extend(errors);
+    }
+}
+
+/// The names in a directory, sorted.
+fn names(path: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let names = std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name()));
+    let mut names = names.collect::<io::Result<Vec<_>>>()?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn what(path: &Path) -> Result<What, InputError> {
+    let fail = |source| InputError::Io { path: path.to_owned(), source };
+    let meta = std::fs::symlink_metadata(path).map_err(fail)?;
+    let kind = meta.file_type();
+    if kind.is_dir() {
+        Ok(What::Dir { mode: mode(&meta), mtime_ns: mtime_ns(&meta) })
+    } else if kind.is_file() {
+        Ok(What::File(meta))
+    } else if kind.is_symlink() {
+        let target = std::fs::read_link(path).map_err(fail)?;
+        match target.to_str() {
+            Some(text) if !target.as_os_str().as_bytes().iter().any(u8::is_ascii_control) => {
+                Ok(What::Link { target: text.to_owned() })
+            }
+            _ => Err(InputError::LinkText { path: path.to_owned(), target }),
+        }
+    } else {
+        Err(InputError::Special { path: path.to_owned(), found: describe(kind) })
+    }
+}
