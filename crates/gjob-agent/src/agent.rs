@@ -19,6 +19,7 @@ mod reads;
 mod recover;
 mod removal;
 mod remove;
+mod room;
 mod slots;
 mod strays;
 mod tail;
@@ -42,6 +43,7 @@ use self::inbox::Inbox;
 use self::launches::Queue;
 use self::lock::RunLock;
 use self::outbox::Outbox;
+use self::room::Room;
 use self::slots::{AdoptedSlot, OwnSlot};
 use self::strays::Strays;
 use self::tail::{Tail, TailError};
@@ -169,6 +171,7 @@ struct Agent {
     hostname: String,
     cpus: u32,
     slots: u32,
+    room: Room,
     umask: u32,
     log: RunLog,
     tail: Tail,
@@ -213,6 +216,7 @@ impl Agent {
             hostname: attached.hostname,
             cpus: attached.cpus,
             slots: attached.slots,
+            room: Room::new(attached.slots),
             umask,
             log: attached.log,
             tail: attached.tail,

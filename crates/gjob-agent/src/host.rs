@@ -65,6 +65,30 @@ pub(crate) fn memory_bytes() -> u64 {
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
 }
 
+/// The GPUs that jobs may use, as `CUDA_VISIBLE_DEVICES` names them: those that
+/// `GJOB_GPUS` or `CUDA_VISIBLE_DEVICES` lists here, else the devices there are.
+pub(crate) fn gpus() -> Vec<String> {
+    let listed = ["GJOB_GPUS", "CUDA_VISIBLE_DEVICES"].into_iter().find_map(std::env::var_os);
+    match listed {
+        Some(list) => listed_gpus(&list.to_string_lossy()),
+        None => {
+            let there =
+                |number: &u32| std::path::Path::new(&format!("/dev/nvidia{number}")).exists();
+            (0..64).filter(there).map(|number| number.to_string()).collect()
+        }
+    }
+}
+
+fn listed_gpus(list: &str) -> Vec<String> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    // CUDA takes this for the end of the list.
+    let mut names: Vec<String> =
+        names.take_while(|name| *name != "-1").map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 #[cfg(test)]
 mod tests {
     use gjob_core::JobId;
@@ -77,5 +101,12 @@ mod tests {
             let clean = sanitize(name);
             assert!(JobId::new(&clean, "2026-11-22", 1).is_ok(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn gpus_are_listed_once_each() {
+        assert_eq!(listed_gpus("2, 0,,2"), ["0", "2"]);
+        assert_eq!(listed_gpus("GPU-8ab,-1,3"), ["GPU-8ab"]);
+        assert!(listed_gpus("").is_empty());
     }
 }

@@ -32,7 +32,7 @@ use self::signals::Signals;
 use crate::claims::Claims;
 use crate::host;
 use crate::identity::ProcessIdentity;
-use crate::jobdir::{Allocator, JobDir, JobFile, Layout, LockFile};
+use crate::jobdir::{Allocator, Asked, JobDir, JobFile, Layout, LockFile};
 use crate::lease::Lease;
 use crate::runlog::RunLog;
 
@@ -81,7 +81,7 @@ fn serve() -> Result<(), SlotError> {
         None => Ok(()),
         Some(ToSlot::Serve(config)) => Slot::new(*config, identity, signals)?.serve(&mut requests),
         Some(ToSlot::RunHere(job)) => run_here(*job, identity, inherited_umask, &signals),
-        Some(ToSlot::Run(_)) => Err(SlotError::Unconfigured),
+        Some(ToSlot::Run { .. }) => Err(SlotError::Unconfigured),
     }
 }
 
@@ -122,6 +122,7 @@ struct Slot {
     run: RunId,
     hostname: String,
     cpus: u32,
+    host_cpus: u32,
 }
 
 /// Whether a slot takes another job.
@@ -156,25 +157,26 @@ impl Slot {
             run: config.run,
             hostname: config.hostname,
             cpus: config.cpus,
+            host_cpus: config.host_cpus,
         })
     }
 
     fn serve(mut self, requests: &mut Requests) -> Result<(), SlotError> {
         while let Some(request) = requests.next()? {
-            let ToSlot::Run(launch) = request else {
+            let ToSlot::Run { launch, devices } = request else {
                 return Err(SlotError::Unconfigured);
             };
-            if self.run(&launch)? == Next::Leave {
+            if self.run(&launch, &devices)? == Next::Leave {
                 break;
             }
         }
         Ok(())
     }
 
-    fn run(&mut self, launch: &Launch) -> Result<Next, SlotError> {
+    fn run(&mut self, launch: &Launch, devices: &[String]) -> Result<Next, SlotError> {
         let prepared = self.within_lease().map_err(NotPrepared::from);
-        match prepared.and_then(|()| self.places.prepare(launch)) {
-            Ok(job) => return self.run_prepared(job, launch),
+        match prepared.and_then(|()| self.places.prepare(launch, devices)) {
+            Ok(job) => return self.run_prepared(job, launch, devices),
             // The tombstone's record frees this slot in the agent's eyes.
             Err(NotPrepared::Withdrawn) => {}
             // The agent learns by this slot's end that it did not run this.
@@ -184,8 +186,13 @@ impl Slot {
         Ok(Next::Job)
     }
 
-    fn run_prepared(&mut self, job: Prepared, launch: &Launch) -> Result<Next, SlotError> {
-        let variables = self.variables(&job, launch);
+    fn run_prepared(
+        &mut self,
+        job: Prepared,
+        launch: &Launch,
+        devices: &[String],
+    ) -> Result<Next, SlotError> {
+        let variables = self.variables(&job, launch, devices);
         // Again: preparing may have taken a while.
         let allowed = self.within_lease();
         let started = allowed.and_then(|()| self.starter.start(job, &launch.env, variables));
@@ -228,8 +235,9 @@ impl Slot {
         Ok(())
     }
 
-    fn variables(&self, job: &Prepared, launch: &Launch) -> Variables {
-        vec![
+    fn variables(&self, job: &Prepared, launch: &Launch, devices: &[String]) -> Variables {
+        let cpus = launch.cpus.map_or(self.host_cpus, |cpus| cpus.saturating_mul(self.cpus));
+        let mut variables: Variables = vec![
             ("GJOB_RUN", self.run.as_str().into()),
             ("GJOB_INDEX", launch.key.index.to_string().into()),
             ("GJOB_ATTEMPT", launch.key.attempt.to_string().into()),
@@ -238,8 +246,12 @@ impl Slot {
             ("GJOB_ID", job.id.as_str().into()),
             ("GJOB_HOST", OsString::from(&self.hostname)),
             ("GJOB_SLOT", self.places.slot.number.to_string().into()),
-            ("GJOB_CPUS", self.cpus.to_string().into()),
-        ]
+            ("GJOB_CPUS", cpus.to_string().into()),
+        ];
+        if !devices.is_empty() {
+            variables.push(("CUDA_VISIBLE_DEVICES", devices.join(",").into()));
+        }
+        variables
     }
 
     fn refuse(&mut self, launch: &Launch, refusal: &Refusal) {
@@ -302,6 +314,7 @@ fn start_here(
         env: Vec::new(),
         timeout_ms: request.timeout_ms,
         files: Vec::new(),
+        asked: Asked::default(),
         at: host::now(),
     };
     let slot = LockFile { slot: identity.clone(), number: 1 };

@@ -149,6 +149,7 @@ pub(crate) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> Fro
         cpus,
         memory_bytes: host::memory_bytes(),
         slots: slots.unwrap_or(cpus).max(1),
+        gpus: host::gpus().len() as u32,
         place,
         free_bytes: place::free_bytes(layout.results()),
     }))

@@ -139,21 +139,28 @@ impl Agent {
         if self.lease.as_ref().is_some_and(KeptLease::is_over) {
             return;
         }
-        while self.busy() < self.slots as usize {
-            let Some(launch) = self.queue.pop() else { return };
-            let others_run = self.busy() > 0;
+        while let Some(launch) = self.queue.pop() {
+            let (key, others_run) = (launch.key, !self.room.is_empty());
+            if !self.room.fits(&launch) {
+                if others_run {
+                    return self.queue.push_front(launch);
+                }
+                self.refuse(key, "this host does not offer what it asks for");
+                continue;
+            }
+            let devices = self.room.take(&launch);
             match self.idle_slot() {
-                Ok(slot) => slot.hand(launch),
-                // While others run it is worth another try when one of them ends.
-                Err(_) if others_run => return self.queue.push_front(launch),
-                Err(error) => self.refuse(launch.key, &format!("can't start a slot: {error}")),
+                Ok(slot) => slot.hand(launch, devices),
+                Err(error) => {
+                    self.room.release(key);
+                    if others_run {
+                        // Worth another try when one of them ends.
+                        return self.queue.push_front(launch);
+                    }
+                    self.refuse(key, &format!("can't start a slot: {error}"));
+                }
             }
         }
-    }
-
-    fn busy(&self) -> usize {
-        let own = self.own.iter().filter(|slot| slot.launch.is_some());
-        own.count() + self.adopted.len()
     }
 
     fn idle_slot(&mut self) -> std::io::Result<&mut OwnSlot> {
@@ -179,6 +186,7 @@ impl Agent {
             host: self.host.clone(),
             number: (1..).find(|number| !taken.contains(number)).unwrap_or(1),
             cpus: (self.cpus / self.slots).max(1),
+            host_cpus: self.cpus,
             umask: self.umask,
         }
     }
@@ -191,6 +199,7 @@ impl Agent {
 
     /// The attempt is over: its slot is free for another.
     pub(super) fn release(&mut self, key: Key) {
+        self.room.release(key);
         for slot in &mut self.own {
             if slot.key() == Some(key) {
                 slot.launch = None;
@@ -237,6 +246,7 @@ impl Agent {
     /// What becomes of a launch whose slot died.
     fn settle(&mut self, launch: Box<Launch>, slot: &OwnSlot) {
         let key = launch.key;
+        self.room.release(key);
         if let Ok(None) = self.claims.read(key) {
             // Not begun, and nobody is left who could: another slot may.
             let deaths = self.queue.deaths.entry(key).or_default();

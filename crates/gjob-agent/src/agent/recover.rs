@@ -12,7 +12,7 @@ use super::slots::{AdoptedSlot, OwnSlot};
 use crate::claims::Claim;
 use crate::host;
 use crate::identity::Process;
-use crate::jobdir::{JobDir, LockFile};
+use crate::jobdir::{JobDir, JobFile, LockFile};
 use crate::orphan::{self, Traces};
 
 /// Of a job whose lock is held still.
@@ -51,12 +51,12 @@ impl Agent {
             return;
         }
         // The claim first: what the job has done to its directory, its slot may outlive.
-        if self.adopt(key, claimed.as_ref()) {
+        if self.adopt(key, id, claimed.as_ref()) {
             return;
         }
         let dir = JobDir::reopen_below(self.layout.results(), id);
         let lock = dir.as_ref().map_or(None, |dir| dir.read(".lock").unwrap_or(None));
-        if self.adopt(key, lock.as_ref()) {
+        if self.adopt(key, id, lock.as_ref()) {
             return;
         }
         // Its slot is dead: all that it has appended is there to be read.
@@ -69,9 +69,12 @@ impl Agent {
     }
 
     /// Takes up the slot that has an attempt; false when it is dead.
-    fn adopt(&mut self, key: Key, slot: Option<&LockFile>) -> bool {
+    fn adopt(&mut self, key: Key, id: &JobId, slot: Option<&LockFile>) -> bool {
         let alive = slot.and_then(|slot| Some((Process::open(&slot.slot)?, slot.number)));
         let Some((process, number)) = alive else { return false };
+        let dir = JobDir::open_below(self.layout.results(), id);
+        let job = dir.and_then(|dir| dir.read::<JobFile>(".job")).unwrap_or(None);
+        self.room.keep(key, job.map(|job| job.asked).unwrap_or_default());
         self.adopted.push(AdoptedSlot { key, process, number });
         true
     }

@@ -80,10 +80,10 @@ impl OwnSlot {
         Ok(slot)
     }
 
-    /// Hands it a job.
-    pub(crate) fn hand(&mut self, launch: Box<Launch>) {
+    /// Hands it a job, and the GPUs that are the job's.
+    pub(crate) fn hand(&mut self, launch: Box<Launch>, devices: Vec<String>) {
         self.launch = Some(launch.clone());
-        self.send(&ToSlot::Run(launch));
+        self.send(&ToSlot::Run { launch, devices });
     }
 
     fn send(&mut self, message: &ToSlot) {

@@ -57,8 +57,29 @@ pub(crate) struct JobFile {
     pub(crate) timeout_ms: Option<u64>,
     /// Files placed before it started.
     pub(crate) files: Vec<InputFile>,
+    /// What it has of its host.
+    #[serde(flatten)]
+    pub(crate) asked: Asked,
     /// When the directory was made.
     pub(crate) at: Timestamp,
+}
+
+/// What a job has of its host while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// Processors; none for the whole host.
+    pub(crate) cpus: Option<u32>,
+    /// Memory, bytes.
+    pub(crate) mem: u64,
+    /// GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+    #[serde(rename = "gpus")]
+    pub(crate) devices: Vec<String>,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Asked { cpus: Some(1), mem: 0, devices: Vec::new() }
+    }
 }
 
 /// One of a job's input files.

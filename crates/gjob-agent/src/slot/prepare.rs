@@ -12,7 +12,9 @@ use gjob_core::{JobId, RunId};
 use super::inputs::{InputError, Placer};
 use crate::claims::{Claim, Claims};
 use crate::host;
-use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
+use crate::jobdir::{
+    Allocator, Asked, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json,
+};
 
 /// Names in a job directory that only this crate knows of.
 const OWN_NAMES: [&str; 4] = [".controlling", ".controlled", ".done.new", ".done.again"];
@@ -104,7 +106,11 @@ pub(crate) struct Places {
 
 impl Places {
     /// Makes the job directory of `launch` and claims the attempt for it.
-    pub(crate) fn prepare(&self, launch: &Launch) -> Result<Prepared, NotPrepared> {
+    pub(crate) fn prepare(
+        &self,
+        launch: &Launch,
+        devices: &[String],
+    ) -> Result<Prepared, NotPrepared> {
         check(launch)?;
         let date = host::now().date_string();
         let (id, dir) = self
@@ -135,14 +141,14 @@ impl Places {
             }
         }
         self.place_inputs(&dir, &launch.files)?;
-        let written = fill(&dir, launch.script.as_bytes(), &self.job_file(launch));
+        let written = fill(&dir, launch.script.as_bytes(), &self.job_file(launch, devices));
         match written {
             Ok(files) => Ok(files.into_prepared(id, dir, lock)),
             Err(error) => Err(host_refusal(&dir, error).into()),
         }
     }
 
-    fn job_file(&self, launch: &Launch) -> JobFile {
+    fn job_file(&self, launch: &Launch, devices: &[String]) -> JobFile {
         let files = launch.files.iter().map(|input| InputFile {
             name: input.name.clone(),
             hash: input.hash.to_string(),
@@ -156,6 +162,7 @@ impl Places {
             env: launch.env.clone(),
             timeout_ms: launch.timeout_ms,
             files: files.collect(),
+            asked: Asked { cpus: launch.cpus, mem: launch.mem, devices: devices.to_vec() },
             at: host::now(),
         }
     }

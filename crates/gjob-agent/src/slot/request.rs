@@ -15,7 +15,12 @@ pub(crate) enum ToSlot {
     /// Jobs of a run will follow.
     Serve(Box<ServeConfig>),
     /// Run this attempt.
-    Run(Box<Launch>),
+    Run {
+        /// What was asked.
+        launch: Box<Launch>,
+        /// The GPUs it has for itself.
+        devices: Vec<String>,
+    },
     /// Run the script in an existing directory, and nothing else.
     RunHere(Box<LocalJob>),
 }
@@ -33,8 +38,10 @@ pub(crate) struct ServeConfig {
     pub(crate) host: HostLabel,
     /// The slot's number, from 1.
     pub(crate) number: u32,
-    /// Processors for each of its jobs.
+    /// Processors for each that a job asks for.
     pub(crate) cpus: u32,
+    /// All processors of the host.
+    pub(crate) host_cpus: u32,
     /// The umask its jobs run with.
     pub(crate) umask: u32,
 }

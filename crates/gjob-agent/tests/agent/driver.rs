@@ -273,6 +273,9 @@ pub(crate) fn launch(index: u32, script: &str) -> Launch {
         script: format!("{script}\n"),
         env: Vec::new(),
         timeout_ms: None,
+        cpus: Some(1),
+        mem: 0,
+        gpus: 0,
         files: Vec::new(),
     }
 }

@@ -229,6 +229,12 @@ pub struct Launch {
     pub env: Vec<(String, String)>,
     /// The longest it may run, milliseconds.
     pub timeout_ms: Option<u64>,
+    /// Processors it has for itself; none for the whole host.
+    pub cpus: Option<u32>,
+    /// Memory it needs, bytes.
+    pub mem: u64,
+    /// GPUs it has for itself.
+    pub gpus: u32,
     /// Files placed in its directory before it starts; their blobs are here.
     pub files: Vec<Input>,
 }
@@ -430,6 +436,8 @@ pub struct Welcome {
     pub memory_bytes: u64,
     /// Jobs it runs at once.
     pub slots: u32,
+    /// GPUs it may use.
+    pub gpus: u32,
     /// Names the results directory: hosts that give the same name may share it.
     pub place: String,
     /// Room left where the results directory is, bytes.
@@ -451,6 +459,9 @@ mod tests {
             script: "true\n".into(),
             env: vec![("A".into(), "b".into())],
             timeout_ms: Some(300),
+            cpus: Some(1),
+            mem: 0,
+            gpus: 0,
             files: vec![Input {
                 name: "f".into(),
                 hash: BlobHash([7; 32]),
@@ -461,8 +472,8 @@ mod tests {
             }],
         }));
         let frame = encode(&launch);
-        assert_eq!(frame.len(), 67, "{frame:02x?}");
-        assert_eq!(frame[..10], [63, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
+        assert_eq!(frame.len(), 71, "{frame:02x?}");
+        assert_eq!(frame[..10], [67, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
         let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6 });
         assert_eq!(pong, [3, 0, 0, 0, 13, 5, 6]);
         assert_eq!(PROTOCOL, 3);

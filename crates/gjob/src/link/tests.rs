@@ -106,6 +106,7 @@ fn welcome() -> FromAgent {
         cpus: 4,
         memory_bytes: 1,
         slots: 2,
+        gpus: 0,
         place: String::new(),
         free_bytes: 0,
     }))

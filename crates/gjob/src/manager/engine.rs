@@ -450,7 +450,7 @@ impl Engine {
 
 /// What a host offers to jobs.
 fn offer(welcome: &Welcome) -> Offer {
-    Offer { cpus: welcome.slots, mem: welcome.memory_bytes, gpus: 0 }
+    Offer { cpus: welcome.slots, mem: welcome.memory_bytes, gpus: welcome.gpus }
 }
 
 /// What a host writes for people to read is made harmless here.

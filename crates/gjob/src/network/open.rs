@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gjob_core::record::{ParseRecordError, one_line};
+use gjob_core::resources::Cpus;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
 use gjob_core::{Epoch, JobId, JobSpec, Key, Record, RunId};
@@ -373,6 +374,12 @@ impl Open {
             script: spec.script(),
             env: spec.env.clone().into_iter().collect(),
             timeout_ms: spec.timeout.map(|timeout| timeout.as_millis().max(1) as u64),
+            cpus: match spec.cpus {
+                Cpus::Count(count) => Some(count),
+                Cpus::All => None,
+            },
+            mem: spec.mem.unwrap_or(0),
+            gpus: spec.gpus,
             files: self.staging.inputs_of(spec),
         };
         self.staging.launch(host, launch);

@@ -48,6 +48,7 @@ fn answer(role: &str, message: ToAgent) {
                 cpus: 1,
                 memory_bytes: 1,
                 slots: 1,
+                gpus: 0,
                 place: String::new(),
                 free_bytes: 0,
             })));

@@ -56,6 +56,9 @@ fn launch(index: u32, numbers: &[u8]) -> Launch {
         script: "true\n".into(),
         env: vec![],
         timeout_ms: None,
+        cpus: Some(1),
+        mem: 0,
+        gpus: 0,
         files: numbers.iter().map(input).collect(),
     }
 }
