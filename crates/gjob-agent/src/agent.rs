@@ -5,14 +5,20 @@
 
 mod attach;
 mod blobs;
+mod collect;
+mod errands;
 mod fates;
+mod forget;
 mod inbox;
 mod launches;
 mod lock;
+mod look;
 mod outbox;
 mod place;
 mod reads;
 mod recover;
+mod removal;
+mod remove;
 mod slots;
 mod tail;
 mod uses;
@@ -29,6 +35,7 @@ use rustix::fs::Mode;
 
 use self::attach::{AttachError, Attached};
 use self::blobs::Blobs;
+use self::errands::{Errands, Pace};
 use self::fates::Fates;
 use self::inbox::Inbox;
 use self::launches::Queue;
@@ -115,7 +122,7 @@ fn serve(inbox: &mut Inbox, out: &mut Outbox, umask: u32, began_ms: u64) -> Resu
         if let Some(message) = inbox.next()? {
             break message;
         }
-        wait_for_input(inbox, out)?;
+        look::wait_for_input(inbox, out, Duration::MAX)?;
     };
     let ToAgent::Attach(mut attach) = first else {
         return Err(AgentError::Protocol("its first message is no attachment"));
@@ -129,56 +136,9 @@ fn serve(inbox: &mut Inbox, out: &mut Outbox, umask: u32, began_ms: u64) -> Resu
         }
         None => {
             out.send(&attach::welcome(&layout, slots, place::read(&layout)));
-            look(&layout, inbox, out)
+            look::look(&layout, inbox, out)
         }
     }
-}
-
-/// Serves a manager that takes up no run: it only looks.
-fn look(layout: &Layout, inbox: &mut Inbox, out: &mut Outbox) -> Result<(), AgentError> {
-    loop {
-        while !out.is_full()
-            && let Some(message) = inbox.next()?
-        {
-            match message {
-                ToAgent::Detach => return Ok(()),
-                ToAgent::Attach(_)
-                | ToAgent::Launch(_)
-                | ToAgent::Withdraw { .. }
-                | ToAgent::Kill { .. }
-                | ToAgent::Pause { .. }
-                | ToAgent::Resume { .. }
-                | ToAgent::AskBlobs { .. }
-                | ToAgent::Blob { .. }
-                | ToAgent::BlobData { .. }
-                | ToAgent::Collect { .. }
-                | ToAgent::CollectStop { .. }
-                | ToAgent::Remove { .. }
-                | ToAgent::Forget { .. }
-                | ToAgent::BlobAbort => {
-                    return Err(AgentError::Protocol("it has taken up no run to do this in"));
-                }
-                question => out.send(&reads::answer(layout, question)?),
-            }
-        }
-        if out.flush().is_err() || inbox.is_over() {
-            return Ok(());
-        }
-        wait_for_input(inbox, out)?;
-    }
-}
-
-fn wait_for_input(inbox: &mut Inbox, out: &Outbox) -> Result<(), AgentError> {
-    let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-    let mut fds = vec![PollFd::new(&stdin, listens(out))];
-    if !out.is_empty() {
-        fds.push(PollFd::new(&stdout, PollFlags::OUT));
-    }
-    poll_for(&mut fds, inbox.time_left())?;
-    if !fds[0].revents().is_empty() && !out.is_full() {
-        inbox.read();
-    }
-    Ok(())
 }
 
 /// What to wait for on standard input: nothing while answers would have no room.
@@ -212,6 +172,7 @@ struct Agent {
     tail: Tail,
     claims: Claims,
     blobs: Blobs,
+    errands: Errands,
     fates: Fates,
     queue: Queue,
     own: Vec<OwnSlot>,
@@ -243,6 +204,7 @@ impl Agent {
                 attached.hostname.clone(),
                 attached.blob_budget,
             ),
+            errands: Errands::new(attached.layout.clone()),
             layout: attached.layout,
             run_dir: attached.run_dir,
             hostname: attached.hostname,
@@ -290,7 +252,8 @@ impl Agent {
                 return Ok(());
             }
             let more = !out.is_full() && (!idle || self.tail.is_behind() || self.blobs.is_busy());
-            self.wait(inbox, out, more)?;
+            let pace = if more { Pace::Now } else { self.errands.pace(out) };
+            self.wait(inbox, out, pace)?;
         }
     }
 
@@ -322,6 +285,7 @@ impl Agent {
         if !out.is_full() && self.blobs.is_busy() {
             answer(out, self.blobs.work());
         }
+        self.errands.work(out);
         while !out.is_full() {
             match self.tail.next_message()? {
                 Some(message) => out.send(&message),
@@ -357,11 +321,11 @@ impl Agent {
                 self.renew_lease(echo_ms);
                 out.send(&reads::answer(&self.layout, message)?);
             }
-            ToAgent::Collect { .. }
-            | ToAgent::CollectStop { .. }
-            | ToAgent::Remove { .. }
-            | ToAgent::Forget { .. } => {
-                return Err(AgentError::Protocol("it asks what is not built yet"));
+            ToAgent::Collect { .. } | ToAgent::CollectStop { .. } | ToAgent::Remove { .. } => {
+                self.errands.take(message)?;
+            }
+            ToAgent::Forget { .. } => {
+                return Err(AgentError::Protocol("it has taken up a run, and forgets one"));
             }
             ToAgent::Read { .. } | ToAgent::Status { .. } => {
                 out.send(&reads::answer(&self.layout, message)?);
@@ -427,8 +391,8 @@ impl Agent {
         let _ = writeln!(io::stderr(), "gjob agent: failed to {text}");
     }
 
-    /// Waits for something to do; not at all when there is `more`.
-    fn wait(&mut self, inbox: &mut Inbox, out: &Outbox, more: bool) -> Result<(), AgentError> {
+    /// Waits for something to do, as long as the pace allows.
+    fn wait(&mut self, inbox: &mut Inbox, out: &Outbox, pace: Pace) -> Result<(), AgentError> {
         let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
         let mut limit = inbox.time_left();
         let mut fds = vec![PollFd::new(&stdin, listens(out))];
@@ -454,7 +418,12 @@ impl Agent {
         if self.log.is_behind() {
             limit = limit.min(RETRY);
         }
-        poll_for(&mut fds, if more { Duration::ZERO } else { limit })?;
+        let at_most = match pace {
+            Pace::Now => Duration::ZERO,
+            Pace::Soon => LOOK,
+            Pace::Idle => limit,
+        };
+        poll_for(&mut fds, limit.min(at_most))?;
         let heard = fds[0].revents().contains(PollFlags::IN)
             || fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR);
         let ended =

@@ -6,7 +6,7 @@ mod files;
 mod layout;
 
 pub(crate) use allocate::Allocator;
-pub(crate) use dir::{JobDir, LockState, Reserved};
+pub(crate) use dir::{JobDir, LockState, Reserved, mend_dir, open_dir_at};
 pub(crate) use files::{
     Action, ControlFile, InputFile, JobFile, LockFile, PidFile, read_json, to_json,
 };

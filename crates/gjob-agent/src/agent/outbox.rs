@@ -11,6 +11,9 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 /// Bytes queued before nothing more is read, neither requests nor records.
 const FULL: usize = 4 * 1024 * 1024;
 
+/// Bytes queued before no more outputs are added.
+const BULK: usize = 256 * 1024;
+
 /// The frames on their way out.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -37,6 +40,12 @@ impl Outbox {
     /// True when what makes more of it has to wait.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.len() - self.start >= FULL
+    }
+
+    /// True when there is room for what is plenty: on a slow link, what is said in
+    /// between is not to wait long behind it.
+    pub(crate) fn has_room_for_bulk(&self) -> bool {
+        self.bytes.len() - self.start < BULK
     }
 
     /// True when everything was written.

@@ -12,6 +12,8 @@ use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, chmod, fchmod, flock, fstat, openat,
     readlinkat, renameat, statat, symlinkat, unlinkat,
 };
+use rustix::io::Errno;
+use rustix::path::Arg;
 use rustix::process::geteuid;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,21 +73,14 @@ impl JobDir {
         }
         let path = results.join(id.as_str());
         let host_dir = JobDir::open(path.parent().unwrap_or(results))?;
-        let name = path.file_name().unwrap_or_default();
-        let closed = openat(&host_dir.fd, name, DIRECTORY | OFlags::PATH, Mode::empty())?;
-        match missing_rights(&closed)? {
-            // A path's descriptor can be changed by its name only.
-            Some(mode) => chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), mode)?,
-            None => return opened,
-        }
-        JobDir::open_below(results, id)
+        let fd = open_dir_at(&host_dir, path.file_name().unwrap_or_default())?;
+        Ok(JobDir { path, fd })
     }
 
     /// Gives this directory's owner back what rights its job has taken away;
     /// true when some were missing, and are there again.
     pub(crate) fn mend(&self) -> bool {
-        let missing = missing_rights(&self.fd).unwrap_or(None);
-        missing.is_some_and(|mode| fchmod(&self.fd, mode).is_ok())
+        mend_dir(&self.fd)
     }
 
     /// Where it is.
@@ -250,9 +245,31 @@ impl AsFd for JobDir {
     }
 }
 
+/// Opens a directory of another, through no symbolic link. One of ours that was
+/// closed to us is opened again first.
+pub(crate) fn open_dir_at(parent: impl AsFd, name: impl Arg + Copy) -> io::Result<OwnedFd> {
+    let opened = openat(&parent, name, DIRECTORY, Mode::empty());
+    if !matches!(opened, Err(Errno::ACCESS)) {
+        return Ok(opened?);
+    }
+    let closed = openat(&parent, name, DIRECTORY | OFlags::PATH, Mode::empty())?;
+    if let Some(mode) = missing_rights(&closed)? {
+        // A path's descriptor can be changed by its name only.
+        chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), mode)?;
+    }
+    Ok(openat(&parent, name, DIRECTORY, Mode::empty())?)
+}
+
+/// Gives the owner of an open directory back what rights were taken away; true
+/// when some were missing, and are there again.
+pub(crate) fn mend_dir(fd: impl AsFd) -> bool {
+    let missing = missing_rights(&fd).unwrap_or(None);
+    missing.is_some_and(|mode| fchmod(&fd, mode).is_ok())
+}
+
 /// The mode that a directory of ours lacks rights of; none when it has them all,
 /// or is somebody else's.
-fn missing_rights(fd: &OwnedFd) -> io::Result<Option<Mode>> {
+fn missing_rights(fd: impl AsFd) -> io::Result<Option<Mode>> {
     let stat = fstat(fd)?;
     let mode = Mode::from_raw_mode(stat.st_mode);
     let ours = stat.st_uid == geteuid().as_raw();

@@ -77,6 +77,11 @@ impl RunDir {
         RunDir { path }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The run log.
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")

@@ -5,6 +5,8 @@
 
 mod blobs;
 mod by_hand;
+mod cleaning;
+mod collecting;
 mod control;
 mod driver;
 mod full_disk;
