@@ -47,6 +47,9 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
         }
         ManagerError::Store(_) => "once its store can be used,".to_owned(),
         ManagerError::Outputs(_) => "once outputs can be written,".to_owned(),
+        ManagerError::Unfit(_) => {
+            return Failure::input(anyhow::anyhow!("{error}\nnothing was started"));
+        }
         _ => return Failure::machinery(error),
     };
     let run = dir.run();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use gjob_core::dependency::Dependencies;
 use gjob_core::event::{Direction, EventKind, RunEnd};
-use gjob_core::resources::Offer;
+use gjob_core::resources::{Ask, Offer};
 use gjob_core::scheduler::{Action, HostIx, JobInit, Scheduler};
 use gjob_core::wire::Welcome;
 use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, State};
@@ -62,6 +62,8 @@ pub(super) struct Engine {
     controller: Controller,
     /// It only acts on some jobs for a moment: nothing is launched.
     acts_alone: bool,
+    /// The run had begun before.
+    attached: bool,
     /// Events settled but not committed.
     events: Vec<Event>,
     offsets: Vec<LogOffset>,
@@ -180,6 +182,7 @@ impl Engine {
             jobs_ended: 0,
             controller: Controller::new(None),
             acts_alone: false,
+            attached,
             events: vec![event_at(began)],
             offsets: Vec::new(),
             orders: Vec::new(),
@@ -218,8 +221,29 @@ impl Engine {
         self.close(end)
     }
 
+    /// Makes sure that each job of a new run fits some host, as soon as every
+    /// host has said what it offers; else nothing is left of the run.
+    fn refuse_unfit(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+        let plain = |job: &Job| job.spec.ask() == Ask::default();
+        if self.attached || self.jobs.all().iter().all(plain) {
+            return Ok(());
+        }
+        while !self.scheduler.all_hosts_known() && self.ended().is_none() {
+            self.pump(Duration::from_secs(1), handler)?;
+        }
+        let unfit = self.scheduler.unfit_jobs();
+        if unfit.is_empty() {
+            return Ok(());
+        }
+        self.control.close();
+        self.network.close();
+        self.dir.discard();
+        Err(ManagerError::Unfit(unfit))
+    }
+
     /// Lets the scheduler give out every job.
     pub(super) fn launch_all(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+        self.refuse_unfit(handler)?;
         let now = self.now();
         self.scheduler.release(now);
         self.settle(handler)

@@ -1,5 +1,7 @@
 //! What can keep a manager from its work. A job's failure is none of it.
 
+use gjob_core::scheduler::Unfit;
+
 use crate::network::NetworkError;
 use crate::store::{RunDirError, StoreError};
 
@@ -61,9 +63,19 @@ pub enum ManagerError {
     /// Jobs that wait for what is no job, or for each other.
     #[error(transparent)]
     Dependency(#[from] gjob_core::dependency::DependencyError),
+    /// Jobs that no host of the run can take; nothing was started.
+    #[error("{}", all_unfit(.0))]
+    Unfit(Vec<Unfit>),
     /// Settings that another version wrote.
     #[error("run settings can't be read: {0}")]
     Settings(#[from] serde_json::Error),
+}
+
+/// A line for each kind of job.
+fn all_unfit(unfit: &[Unfit]) -> String {
+    let lines: Vec<String> =
+        unfit.iter().map(|unfit| format!("job {} {unfit}", unfit.index)).collect();
+    lines.join("\n")
 }
 
 impl ManagerError {

@@ -191,7 +191,7 @@ impl RunDir {
     }
 
     /// Takes back a run that could not be recorded: it has not begun.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         // What is left of it is no run, and in nobody's way.
         let _ = std::fs::remove_dir_all(&self.path);
     }
