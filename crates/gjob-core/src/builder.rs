@@ -96,7 +96,8 @@ impl Builder {
 
     /// Generates the job specs described by the calls so far, in their order
     /// (the seed's `MakeJobSpecs`). The copies of one job follow each other;
-    /// they differ in `repeat_index` alone, counted from 0. Where a job was added
+    /// they differ in `repeat_index` alone, counted from that of the job added,
+    /// which is 0 unless it is a copy itself. Where a job was added
     /// to wait [`After`] others by their numbers, in the order of the calls, it
     /// waits for all copies of these.
     #[must_use]
@@ -109,7 +110,7 @@ impl Builder {
         let copies = self.added.iter().flat_map(|(spec, repeat)| {
             (0..*repeat).map(move |repeat_index| {
                 let mut copy = spec.clone();
-                copy.repeat_index = repeat_index;
+                copy.repeat_index = spec.repeat_index.saturating_add(repeat_index);
                 copy
             })
         });
@@ -181,6 +182,15 @@ mod tests {
         let copies = builder.make_job_specs();
         assert!(copies.iter().all(|copy| copy.name.as_deref() == Some("n")));
         assert!(copies.iter().map(|copy| copy.repeat_index).eq(0..3));
+    }
+
+    #[test]
+    fn a_copy_that_is_added_stays_that_copy() {
+        let mut builder = Builder::new();
+        let mut copy = spec("a");
+        copy.repeat_index = 4;
+        builder.add_job(copy.clone(), None).unwrap();
+        assert_eq!(builder.make_job_specs(), [copy]);
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Visitor<'_> for CpusVisitor {
 }
 
 /// What a job asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ask {
     /// Processors.
     pub cpus: Cpus,
@@ -102,12 +102,6 @@ pub struct Ask {
     pub mem: u64,
     /// GPUs.
     pub gpus: u32,
-}
-
-impl Default for Ask {
-    fn default() -> Self {
-        Ask { cpus: Cpus::default(), mem: 0, gpus: 0 }
-    }
 }
 
 impl fmt::Display for Ask {
