@@ -3,6 +3,7 @@
 
 mod acting;
 pub(crate) mod attach;
+mod dry_run;
 mod hosts;
 mod jobs;
 pub(crate) mod kill;
