@@ -103,13 +103,13 @@ fn an_argument_of_another_type_is_refused_at_its_call() {
 #[test]
 fn a_job_that_cannot_be_is_refused_at_its_call_with_all_others() {
     assert_eq!(
-        mistake("Job([])\nJob('x', name='a\\nb',\n    env={'1': 2})\nJob('x', timeout='soon')\n"),
+        mistake("Job([])\nJob('x', name='a\\nb', env={'1': 2})\nJob('x', timeout='soon')\n"),
         "gjob: jobs.py:1: a job needs at least one command that is not blank\n\
          gjob: jobs.py:2: name \"a\\nb\" is not accepted: one line of 1 to 255 bytes without \
          control characters is\n\
          gjob: jobs.py:2: environment variable name \"1\" is not accepted: letters, digits and _ \
          are, not beginning with a digit\n\
-         gjob: jobs.py:4: field \"timeout\": duration \"soon\" is not accepted: seconds such as \
+         gjob: jobs.py:3: field \"timeout\": duration \"soon\" is not accepted: seconds such as \
          90, or numbers with units such as 500ms, 12.5s, 1h30m or 2d are\n\
          gjob: nothing was started\n"
     );

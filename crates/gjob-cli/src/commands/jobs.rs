@@ -63,7 +63,7 @@ fn make(jobs: Jobs, repeat: u32) -> anyhow::Result<Vec<Arc<JobSpec>>> {
         // An option that is wrong for one job is wrong for every job.
         builder.add_job(spec, said.repeat)?;
     }
-    let specs: Vec<Arc<JobSpec>> = builder.make_job_specs().into_iter().map(Arc::new).collect();
+    let specs: Vec<Arc<JobSpec>> = builder.into_job_specs().into_iter().map(Arc::new).collect();
     if specs.is_empty() {
         return Err(anyhow!("no jobs: every job is to be repeated 0 times"));
     }

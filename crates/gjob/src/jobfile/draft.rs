@@ -243,6 +243,11 @@ impl<'de> Visitor<'de> for WaitsVisitor {
     /// From one to another, as gjob itself writes it.
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<After, A::Error> {
         let (first, last) = Deserialize::deserialize(SeqAccessDeserializer::new(seq))?;
+        if first > last {
+            let error =
+                format!("jobs {first} to {last} are none: the lower number first is expected");
+            return Err(de::Error::custom(error));
+        }
         Ok(After::Jobs(first, last))
     }
 }

@@ -195,7 +195,8 @@ mod tests {
         assert_eq!(spec.env["A"], "1");
         assert_eq!(
             errors(
-                r#"{"cmds":"a","mem":"much","cpus":1.5,"after":[-1],"repeat":-1,"commands":"b"}"#
+                r#"{"cmds":"a","mem":"much","cpus":1.5,"after":[-1],"repeat":-1,"commands":"b"}
+{"cmds":"a","after":[[2,1]]}"#
             ),
             "jobs:1:19: field \"mem\": size \"much\" is not accepted: bytes such as 4096, or a \
              number with a unit such as 500M, 1.5G or 2T is\n\
@@ -204,7 +205,8 @@ mod tests {
              jobs:1:45: field \"after\": invalid value: integer `-1`, expected a job's name, or \
              its number from 0\n\
              jobs:1:59: field \"repeat\": invalid value: integer `-1`, expected u32\n\
-             jobs:1:62: field \"commands\" is given twice: each is given once"
+             jobs:1:62: field \"commands\" is given twice: each is given once\n\
+             jobs:2:21: field \"after\": jobs 2 to 1 are none: the lower number first is expected"
         );
     }
 
