@@ -45,8 +45,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_HELP)]
 pub(crate) struct RunArgs {
-    /// Job file: one command a line, or JSON Lines (.jsonl); - for stdin
-    #[arg(conflicts_with = "command")]
+    /// Job file: one command a line, JSON Lines (.jsonl), TOML (.toml), or a Python
+    /// script (.py), which gets what is behind --; - for stdin
     pub(crate) jobs: Option<String>,
 
     #[command(flatten)]
@@ -63,13 +63,25 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
 
-    /// Run every job N times
+    /// Run every job N times that doesn't say it itself
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
     pub(crate) repeat: u32,
 
     /// Name of the jobs that have none
     #[arg(long)]
     pub(crate) name: Option<String>,
+
+    /// Processors each job has for itself, or all: one job a host [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<String>,
+
+    /// GPUs each job has for itself
+    #[arg(long, value_name = "N")]
+    pub(crate) gpus: Option<u32>,
+
+    /// Memory each job needs (500M, 8G)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) mem: Option<String>,
 
     /// Set a variable in the jobs' environment; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
@@ -102,7 +114,12 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// A command and the values it is run with: -- CMD {} ::: a b c
+    /// The jobs of --dry-run as JSON Lines, a job file like any other
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
+
+    /// A command and the values it is run with: -- CMD {} ::: a b c; or, behind a
+    /// Python script, its arguments
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
 }

@@ -1,18 +1,70 @@
 //! Signals as wishes to the manager. Ctrl-C ends the run's jobs and keeps the
 //! run; a second one ends this process at once. SIGTERM and SIGHUP leave the
-//! jobs running.
+//! jobs running. Before there is a manager, any of them ends the job script that
+//! may be running, and this process.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use gjob::jobfile::Stopper;
 use gjob::manager::Controller;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::exit::INTERRUPTED;
 
+const ALL: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+
+/// True once a manager is there to be told.
+static LISTENING: AtomicBool = AtomicBool::new(false);
+
+/// A script that may have been ended.
+pub(crate) struct ScriptSignals {
+    came: Arc<AtomicBool>,
+}
+
+impl ScriptSignals {
+    /// Goes on only if no signal has come: else this process is ending.
+    pub(crate) fn settle(&self) {
+        while self.came.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+    }
+}
+
+/// From now on, until somebody listens for a manager, signals end a script and
+/// this process.
+pub(crate) fn end_script(stopper: Stopper) -> io::Result<ScriptSignals> {
+    let mut signals = Signals::new(ALL)?;
+    // The script may be gone before the thread below has heard of the signal.
+    let came = Arc::new(AtomicBool::new(false));
+    for signal in ALL {
+        flag::register(signal, Arc::clone(&came))?;
+    }
+    let listener = move || {
+        let Some(signal) = signals.forever().next() else { return };
+        if LISTENING.load(Ordering::SeqCst) {
+            return;
+        }
+        stopper.stop();
+        if signal == SIGINT {
+            // With stderr gone there is nobody to tell.
+            let _ = writeln!(io::stderr(), "gjob: interrupted; nothing was started");
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        let _ = emulate_default_handler(signal);
+    };
+    std::thread::Builder::new().name("gjob-script".into()).spawn(listener)?;
+    Ok(ScriptSignals { came })
+}
+
 /// Listens for as long as the process lives.
 pub(crate) fn listen(controller: Controller) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new(ALL)?;
+    LISTENING.store(true, Ordering::SeqCst);
     let listener = move || {
         let mut interrupted = false;
         for signal in &mut signals {

@@ -218,7 +218,10 @@ fn a_dry_run_starts_nothing() {
     let answer =
         place.gjob(&["run", "--dry-run", "-H", "2/a,b", "--", "touch", ":::", "x", "y"]).run();
     assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(answer.stdout, "host a, 2 slots\nhost b\njob 0\n    touch x\njob 1\n    touch y\n");
+    assert_eq!(
+        answer.stdout,
+        "host a, 2 slots\nhost b\njob 0\n    commands: touch x\njob 1\n    commands: touch y\n"
+    );
     assert!(!place.has_run() && !place.path("results").exists());
 }
 

@@ -96,41 +96,66 @@ impl Builder {
 
     /// Generates the job specs described by the calls so far, in their order
     /// (the seed's `MakeJobSpecs`). The copies of one job follow each other;
-    /// they differ in `repeat_index` alone, counted from 0. Where a job was added
+    /// they differ in `repeat_index` alone, counted from that of the job added,
+    /// which is 0 unless it is a copy itself. Where a job was added
     /// to wait [`After`] others by their numbers, in the order of the calls, it
     /// waits for all copies of these.
     #[must_use]
     pub fn make_job_specs(&self) -> Vec<JobSpec> {
-        let firsts: Vec<u32> = self
-            .added
-            .iter()
-            .scan(0, |next, (_, repeat)| Some(std::mem::replace(next, *next + repeat)))
-            .collect();
-        let copies = self.added.iter().flat_map(|(spec, repeat)| {
-            (0..*repeat).map(move |repeat_index| {
-                let mut copy = spec.clone();
-                copy.repeat_index = repeat_index;
-                copy
-            })
-        });
-        let mut specs: Vec<JobSpec> = copies.collect();
-        for spec in specs.iter_mut().filter(|spec| !spec.after.is_empty()) {
-            let after = std::mem::take(&mut spec.after);
-            spec.after = after.iter().filter_map(|after| self.copies_of(after, &firsts)).collect();
+        self.clone().into_job_specs()
+    }
+
+    /// The same, at the cost of the builder: what is wanted once is not copied.
+    #[must_use]
+    pub fn into_job_specs(self) -> Vec<JobSpec> {
+        let (added, repeats): (Vec<JobSpec>, Vec<u32>) = self.added.into_iter().unzip();
+        let firsts = Firsts::new(repeats);
+        let mut specs = Vec::with_capacity(firsts.jobs() as usize);
+        for (mut spec, repeat) in added.into_iter().zip(&firsts.repeats) {
+            if !spec.after.is_empty() {
+                let after = std::mem::take(&mut spec.after);
+                spec.after = after.iter().filter_map(|after| firsts.copies_of(after)).collect();
+            }
+            for _ in 1..*repeat {
+                specs.push(spec.clone());
+                spec.repeat_index = spec.repeat_index.saturating_add(1);
+            }
+            if *repeat > 0 {
+                specs.push(spec);
+            }
         }
         specs
+    }
+}
+
+/// Where the copies of each job added begin.
+struct Firsts {
+    repeats: Vec<u32>,
+    firsts: Vec<u32>,
+}
+
+impl Firsts {
+    fn new(repeats: Vec<u32>) -> Self {
+        let begin = |next: &mut u32, repeat: &u32| Some(std::mem::replace(next, *next + repeat));
+        let firsts = repeats.iter().scan(0, begin).collect();
+        Firsts { repeats, firsts }
+    }
+
+    /// How many jobs there are in all.
+    fn jobs(&self) -> u32 {
+        self.firsts.last().zip(self.repeats.last()).map_or(0, |(first, repeat)| first + repeat)
     }
 
     /// The jobs that became of what was added under some numbers, if any did;
     /// a number that nothing was added under stays no job's.
-    fn copies_of(&self, after: &After, firsts: &[u32]) -> Option<After> {
+    fn copies_of(&self, after: &After) -> Option<After> {
         let (from, to) = match after {
             After::Name(_) => return Some(after.clone()),
             After::Job(number) => (*number as usize, *number as usize),
             After::Jobs(from, to) => (*from as usize, *to as usize),
         };
-        match (firsts.get(from), firsts.get(to)) {
-            (Some(first), Some(begin)) => match (*first, begin + self.added[to].1) {
+        match (self.firsts.get(from), self.firsts.get(to)) {
+            (Some(first), Some(begin)) => match (*first, begin + self.repeats[to]) {
                 (first, end) if end <= first => None,
                 (first, end) if end == first + 1 => Some(After::Job(first)),
                 (first, end) => Some(After::Jobs(first, end - 1)),
@@ -181,6 +206,15 @@ mod tests {
         let copies = builder.make_job_specs();
         assert!(copies.iter().all(|copy| copy.name.as_deref() == Some("n")));
         assert!(copies.iter().map(|copy| copy.repeat_index).eq(0..3));
+    }
+
+    #[test]
+    fn a_copy_that_is_added_stays_that_copy() {
+        let mut builder = Builder::new();
+        let mut copy = spec("a");
+        copy.repeat_index = 4;
+        builder.add_job(copy.clone(), None).unwrap();
+        assert_eq!(builder.make_job_specs(), [copy]);
     }
 
     #[test]

@@ -1,17 +1,23 @@
-//! Job sources: files of shell commands, files of JSON Lines, and commands
-//! filled with arguments as GNU parallel does. Each becomes job specifications,
-//! checked, or all of its errors at once, each with its place.
+//! Job sources: files of shell commands, of JSON Lines, of TOML, Python scripts,
+//! and commands filled with arguments as GNU parallel does. Each becomes job
+//! specifications, checked, or all of its errors at once, each with its place.
 //!
 //! What the jobs mean is `gjob-core`'s business; nothing is started here.
 
 mod arguments;
+mod draft;
 mod error;
+mod excerpt;
 mod fields;
 mod inputs;
+mod jobs;
 mod jsonl;
 mod lines;
+mod nearest;
+mod python;
 mod replace;
 mod staged;
+mod tables;
 mod template;
 
 use std::io::Read;
@@ -22,9 +28,14 @@ use gjob_core::job::MAX_JOBS;
 
 pub use arguments::Arguments;
 pub use error::{JobFileError, JobFileErrors, Place, Problem};
+pub use excerpt::Excerpt;
+pub use jobs::{Jobs, Said};
+pub use python::{Script, ScriptProblem, Stopper};
 pub use staged::check_files;
+pub use tables::TableProblem;
 
 use error::Collector;
+use jobs::Origin;
 
 /// Where jobs come from.
 #[derive(Clone, Debug)]
@@ -34,16 +45,20 @@ pub enum Source {
     File(PathBuf),
     /// Standard input; its text tells the [`Format`].
     Stdin,
+    /// A Python script that makes them.
+    Script(Script),
     /// A command and arguments.
     Arguments(Arguments),
 }
 
 impl Source {
-    /// The source that a user names: a path, or `-` for standard input.
+    /// The source that a user names: a path, or `-` for standard input. A path
+    /// that ends in `.py` is a script's.
     #[must_use]
     pub fn named(name: &str) -> Self {
         match name {
             "-" => Source::Stdin,
+            path if path.ends_with(".py") => Source::Script(Script::new(path)),
             path => Source::File(path.into()),
         }
     }
@@ -57,15 +72,19 @@ pub enum Format {
     Lines,
     /// One job specification a line, as a JSON object.
     JsonLines,
+    /// Tables of jobs, with matrices of parameters, in TOML.
+    Toml,
 }
 
 impl Format {
     /// The format of a file with this name: JSON Lines if it ends in `.jsonl`
-    /// or `.ndjson`.
+    /// or `.ndjson`, TOML if in `.toml`.
     #[must_use]
     pub fn of_name(name: &str) -> Self {
         if name.ends_with(".jsonl") || name.ends_with(".ndjson") {
             Format::JsonLines
+        } else if name.ends_with(".toml") {
+            Format::Toml
         } else {
             Format::Lines
         }
@@ -88,50 +107,6 @@ impl Format {
     }
 }
 
-/// Jobs that were read, and where each of them came from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Jobs {
-    /// The jobs, in their order.
-    pub specs: Vec<JobSpec>,
-    origin: Origin,
-}
-
-/// Where the jobs came from.
-#[derive(Clone, Debug, PartialEq)]
-enum Origin {
-    /// For each job its line, from 1.
-    Lines { file: String, lines: Vec<u32> },
-    /// A job's number is its place.
-    Arguments,
-}
-
-impl Jobs {
-    /// The place of the job that was read as the `index`-th, from 0.
-    #[must_use]
-    pub fn place(&self, index: usize) -> Place {
-        match &self.origin {
-            Origin::Lines { file, lines } => match lines.get(index) {
-                Some(line) => Place::line(file, *line as usize),
-                None => Place::File(file.clone()),
-            },
-            Origin::Arguments => Place::Job(index + 1),
-        }
-    }
-
-    /// Verifies that each job's `files` can be sent; see [`check_files`].
-    /// Do this before jobs are added, removed or moved.
-    ///
-    /// # Errors
-    /// All files that can't be sent, each with the first job that names it.
-    pub fn check_files(&self) -> Result<(), JobFileErrors> {
-        let specs = self.specs.iter().enumerate();
-        check_files(specs.flat_map(|(index, spec)| {
-            let files = spec.files.iter();
-            files.map(move |path| (path.as_str(), move || self.place(index)))
-        }))
-    }
-}
-
 /// Reads and checks the jobs of a source. `stdin` is read only when the source
 /// says so. There may be no job in it.
 ///
@@ -141,6 +116,7 @@ pub fn read(source: &Source, stdin: &mut dyn Read) -> Result<Jobs, JobFileErrors
     let mut bytes = Vec::new();
     match source {
         Source::Arguments(arguments) => arguments.read(stdin),
+        Source::Script(script) => script.read(),
         Source::Stdin => match stdin.read_to_end(&mut bytes) {
             Ok(_) => parse("standard input", &bytes, Format::of_text(&bytes)),
             Err(error) => Err(unreadable("standard input", error)),
@@ -158,28 +134,69 @@ pub fn read(source: &Source, stdin: &mut dyn Read) -> Result<Jobs, JobFileErrors
 /// # Errors
 /// Everything that is wrong with the text.
 pub fn parse(name: &str, text: &[u8], format: Format) -> Result<Jobs, JobFileErrors> {
+    match format {
+        Format::Lines => parse_lines(name, text, |_, line, _| {
+            lines::parse_line(line).map(|spec| (spec, Said::default()))
+        }),
+        Format::JsonLines => parse_lines(name, text, |number, line, errors| {
+            jsonl::parse_line(name, number, line, errors)
+        }),
+        Format::Toml => tables::parse(name, text),
+    }
+}
+
+fn parse_lines(
+    name: &str,
+    text: &[u8],
+    mut parse_line: impl FnMut(usize, &str, &mut Collector) -> Option<(JobSpec, Said)>,
+) -> Result<Jobs, JobFileErrors> {
     let mut errors = Collector::default();
-    let mut specs = Vec::new();
-    let mut places = Vec::new();
+    let mut jobs = Gathered::default();
     for (number, line) in lines::lines(name, text, &mut errors) {
-        let spec = match format {
-            Format::Lines => lines::parse_line(line),
-            Format::JsonLines => jsonl::parse_line(name, number, line, &mut errors),
-        };
-        let Some(spec) = spec else { continue };
-        for error in spec.check() {
-            errors.push(Place::line(name, number), error.into());
-        }
-        if specs.len() == MAX_JOBS as usize {
-            errors.push(Place::line(name, number), Problem::TooManyJobs);
+        let Some((spec, said)) = parse_line(number, line, &mut errors) else { continue };
+        if !jobs.add(spec, said, number, || Place::line(name, number), &mut errors) {
             break;
         }
-        specs.push(spec);
-        places.push(u32::try_from(number).unwrap_or(u32::MAX));
     }
     errors.finish()?;
-    let origin = Origin::Lines { file: name.to_owned(), lines: places };
-    Ok(Jobs { specs, origin })
+    Ok(jobs.of_file(name))
+}
+
+/// Jobs of lines, as they are read.
+#[derive(Default)]
+struct Gathered {
+    specs: Vec<JobSpec>,
+    said: Vec<Said>,
+    lines: Vec<u32>,
+}
+
+impl Gathered {
+    /// Adds and checks a job; false when there is no room for more.
+    fn add(
+        &mut self,
+        spec: JobSpec,
+        said: Said,
+        line: usize,
+        place: impl Fn() -> Place,
+        errors: &mut Collector,
+    ) -> bool {
+        for error in spec.check() {
+            errors.push(place(), error.into());
+        }
+        if self.specs.len() == MAX_JOBS as usize {
+            errors.push(place(), Problem::TooManyJobs);
+            return false;
+        }
+        self.specs.push(spec);
+        self.said.push(said);
+        self.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
+        true
+    }
+
+    fn of_file(self, name: &str) -> Jobs {
+        let origin = Origin::Lines { file: name.to_owned(), lines: self.lines };
+        Jobs { specs: self.specs, said: self.said, origin }
+    }
 }
 
 fn unreadable(name: &str, error: std::io::Error) -> JobFileErrors {
@@ -237,6 +254,7 @@ mod tests {
     fn the_format_follows_from_the_name_or_without_one_from_the_text() {
         assert_eq!(Format::of_name("a/b.jsonl"), Format::JsonLines);
         assert_eq!(Format::of_name("b.ndjson"), Format::JsonLines);
+        assert_eq!(Format::of_name("b.toml"), Format::Toml);
         assert_eq!(Format::of_name("jsonl"), Format::Lines);
         assert_eq!(Format::of_text(b"\n {\"cmds\":[\"a\"]}\n"), Format::JsonLines);
         assert_eq!(Format::of_text(b"\xef\xbb\xbf{}"), Format::JsonLines);

@@ -1,49 +1,87 @@
 //! The jobs of a run, from the command line.
 
-use std::io::{IsTerminal, stdin};
+use std::io::{self, IsTerminal, stdin};
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::anyhow;
-use gjob::jobfile::{self, Arguments, Source};
+use anyhow::{Context, anyhow};
+use gjob::jobfile::{self, Arguments, Jobs, Said, Source};
+use gjob::units;
+use gjob_core::dependency::Dependencies;
+use gjob_core::resources::Cpus;
 use gjob_core::{Builder, JobSpec};
 
 use crate::cli::RunArgs;
+use crate::signals;
 
 /// Reads the jobs and puts every error into `errors`.
-pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Vec<JobSpec> {
+pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Arc<JobSpec>> {
     let defaults = Defaults::new(args, errors);
     let Some(source) = source(args, errors) else { return Vec::new() };
-    let jobs = match jobfile::read(&source, &mut stdin()) {
+    let mut jobs = match read(&source) {
         Ok(jobs) => jobs,
         Err(found) => {
-            errors.push(found.into());
+            errors.push(found);
             return Vec::new();
         }
     };
-    if let Err(found) = jobs.check_files() {
-        errors.push(found.into());
-    }
     if jobs.specs.is_empty() {
         errors.push(anyhow!("no jobs: the job source has no command in it"));
     }
+    for index in 0..jobs.specs.len() {
+        let said = jobs.said(index);
+        defaults.apply(&mut jobs.specs[index], said);
+    }
+    let found = [jobs.check_files(), jobs.check_after()];
+    errors.extend(found.into_iter().filter_map(Result::err).map(anyhow::Error::from));
     if !errors.is_empty() {
         return Vec::new();
     }
+    make(jobs, args.repeat).unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    })
+}
+
+/// Reads a source. A signal while a script runs ends it and this process.
+fn read(source: &Source) -> anyhow::Result<Jobs> {
+    let Source::Script(script) = source else {
+        return Ok(jobfile::read(source, &mut stdin())?);
+    };
+    let signals = signals::end_script(script.stopper()).context("can't listen to signals")?;
+    let jobs = jobfile::read(source, &mut io::empty());
+    signals.settle();
+    Ok(jobs?)
+}
+
+/// The jobs with all their copies, none of which waits in vain.
+fn make(jobs: Jobs, repeat: u32) -> anyhow::Result<Vec<Arc<JobSpec>>> {
     let mut builder = Builder::new();
-    builder.set_repeat(args.repeat);
-    for mut spec in jobs.specs {
-        defaults.apply(&mut spec);
-        if let Err(error) = builder.add_job(spec, None) {
-            errors.push(error.into());
-            // The same default is wrong for every job: once is enough.
-            break;
-        }
+    builder.set_repeat(repeat);
+    let said: Vec<Said> = (0..jobs.specs.len()).map(|index| jobs.said(index)).collect();
+    for (spec, said) in jobs.specs.into_iter().zip(said) {
+        // An option that is wrong for one job is wrong for every job.
+        builder.add_job(spec, said.repeat)?;
     }
-    builder.make_job_specs()
+    let specs: Vec<Arc<JobSpec>> = builder.into_job_specs().into_iter().map(Arc::new).collect();
+    if specs.is_empty() {
+        return Err(anyhow!("no jobs: every job is to be repeated 0 times"));
+    }
+    Dependencies::resolve(&specs)?;
+    Ok(specs)
 }
 
 fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
-    match (&args.jobs, args.command.as_slice()) {
-        (Some(name), _) => Some(Source::named(name)),
+    match (args.jobs.as_deref().map(Source::named), args.command.as_slice()) {
+        (Some(Source::Script(script)), words) => Some(Source::Script(script.arguments(words))),
+        (Some(source), []) => Some(source),
+        (Some(_), [word, ..]) => {
+            errors.push(anyhow!(
+                "-- {word}: a job file takes no arguments: those of a Python script (.py) are \
+                 accepted, or -- CMD ::: VALUES without a job file"
+            ));
+            None
+        }
         (None, []) if stdin().is_terminal() => {
             errors.push(anyhow!(
                 "no jobs: a job file, - for stdin, or -- CMD ::: VALUES is expected"
@@ -59,7 +97,9 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
 struct Defaults<'a> {
     args: &'a RunArgs,
     env: Vec<(&'a str, &'a str)>,
-    timeout: Option<std::time::Duration>,
+    timeout: Option<Duration>,
+    cpus: Option<Cpus>,
+    mem: Option<u64>,
 }
 
 impl<'a> Defaults<'a> {
@@ -71,10 +111,9 @@ impl<'a> Defaults<'a> {
                 None => errors.push(anyhow!("--env {pair:?}: NAME=VALUE is expected")),
             }
         }
-        let timeout = args.timeout.as_deref().and_then(|text| {
-            let parsed = gjob::units::parse_duration_above_zero(text);
-            parsed.map_err(|error| errors.push(anyhow!("--timeout: {error}"))).ok()
-        });
+        let timeout = option("--timeout", &args.timeout, units::parse_duration_above_zero, errors);
+        let cpus = option("--cpus", &args.cpus, str::parse, errors);
+        let mem = option("--mem", &args.mem, units::parse_size, errors);
         if args.repeat == 0 {
             errors.push(anyhow!("--repeat 0 is not accepted: 1 or more is"));
         }
@@ -84,7 +123,7 @@ impl<'a> Defaults<'a> {
         {
             errors.push(found.into());
         }
-        let defaults = Defaults { args, env, timeout };
+        let defaults = Defaults { args, env, timeout, cpus, mem };
         defaults.check(errors);
         defaults
     }
@@ -92,11 +131,11 @@ impl<'a> Defaults<'a> {
     /// What the options say is checked by itself, whatever the jobs are like.
     fn check(&self, errors: &mut Vec<anyhow::Error>) {
         let Ok(mut spec) = JobSpec::new(["true"]) else { return };
-        self.apply(&mut spec);
+        self.apply(&mut spec, Said::default());
         errors.extend(spec.check().into_iter().map(|error| anyhow!("options: {error}")));
     }
 
-    fn apply(&self, spec: &mut JobSpec) {
+    fn apply(&self, spec: &mut JobSpec, said: Said) {
         spec.files.extend(self.args.files.iter().cloned());
         spec.link |= self.args.link_files;
         spec.outputs.extend(self.args.outputs.output.iter().cloned());
@@ -108,5 +147,23 @@ impl<'a> Defaults<'a> {
         }
         spec.timeout = spec.timeout.or(self.timeout);
         spec.retries = spec.retries.or(Some(self.args.retries));
+        spec.mem = spec.mem.or(self.mem);
+        if let Some(cpus) = self.cpus.filter(|_| !said.cpus) {
+            spec.cpus = cpus;
+        }
+        if let Some(gpus) = self.args.gpus.filter(|_| !said.gpus) {
+            spec.gpus = gpus;
+        }
     }
+}
+
+/// The value of an option that may be wrong.
+fn option<T, E: std::fmt::Display>(
+    name: &str,
+    text: &Option<String>,
+    parse: impl Fn(&str) -> Result<T, E>,
+    errors: &mut Vec<anyhow::Error>,
+) -> Option<T> {
+    let parsed = parse(text.as_deref()?);
+    parsed.map_err(|error| errors.push(anyhow!("{name}: {error}"))).ok()
 }

@@ -1,9 +1,7 @@
 //! `gjob run`: jobs and hosts from the command line, all checked before
 //! anything is started.
 
-use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,9 +9,8 @@ use gjob::Manager;
 use gjob::settings::OutputSettings;
 use gjob::store::StateDir;
 use gjob_core::scheduler::OnLost;
-use gjob_core::{HostEntry, JobSpec};
 
-use super::{hosts, jobs, manage};
+use super::{dry_run, hosts, jobs, manage};
 use crate::cli::{OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::Reporter;
@@ -45,14 +42,16 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
         return Err(all_at_once(&errors));
     }
     if args.dry_run {
-        return dry_run(&entries, &specs).map_err(Failure::machinery);
+        let result =
+            if args.json { dry_run::json(&specs) } else { dry_run::text(&entries, &specs) };
+        return result.context("can't write").map(|()| ALL_DONE).map_err(Failure::machinery);
     }
-    let default_show = if args.command.is_empty() { Show::Failed } else { Show::All };
+    let is_template = args.jobs.is_none() && !args.command.is_empty();
+    let default_show = if is_template { Show::All } else { Show::Failed };
     let reporter = Reporter::new(&args.report, default_show, specs.len() as u64, false)
         .map_err(Failure::input)?;
     let network = hosts::network(&settings).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
-    let specs = specs.into_iter().map(Arc::new).collect();
     let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
     manager.setup_with(&state, specs, network, &settings).map_err(|error| match error {
         gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
@@ -79,29 +78,4 @@ fn outputs(args: &OutputArgs, errors: &mut Vec<anyhow::Error>) -> OutputSettings
 fn all_at_once(errors: &[anyhow::Error]) -> Failure {
     let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
     Failure::input(anyhow::anyhow!("{}\nnothing was started", lines.join("\n")))
-}
-
-/// Prints what would be run, and where.
-fn dry_run(hosts: &[HostEntry], specs: &[JobSpec]) -> anyhow::Result<u8> {
-    let mut out = io::stdout().lock();
-    let mut print = || -> io::Result<()> {
-        for host in hosts {
-            let label = host.label().map_or_else(|_| host.name.clone(), |label| label.to_string());
-            let slots = host.slots.map(|slots| format!(", {slots} slots")).unwrap_or_default();
-            writeln!(out, "host {label}{slots}")?;
-        }
-        for (index, spec) in specs.iter().enumerate() {
-            let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-            writeln!(out, "job {index}{name}")?;
-            for command in spec.cmds.iter().flat_map(|command| command.lines()) {
-                writeln!(out, "    {command}")?;
-            }
-            for file in &spec.files {
-                writeln!(out, "    file {file}")?;
-            }
-        }
-        out.flush()
-    };
-    print().context("can't write")?;
-    Ok(ALL_DONE)
 }

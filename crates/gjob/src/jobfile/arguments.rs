@@ -6,10 +6,11 @@ use std::io::Read;
 
 use gjob_core::JobSpec;
 
+use super::JobFileErrors;
 use super::error::{Collector, Place, Problem};
 use super::inputs::{Rows, Values};
+use super::jobs::{Jobs, Origin};
 use super::template::Template;
-use super::{JobFileErrors, Jobs, Origin};
 
 /// A command and where its arguments come from.
 ///
@@ -83,7 +84,7 @@ impl Arguments {
             specs = fill(&template, &rows, &mut errors);
         }
         errors.finish()?;
-        Ok(Jobs { specs, origin: Origin::Arguments })
+        Ok(Jobs { specs, said: Vec::new(), origin: Origin::Arguments })
     }
 
     /// Reads the values of all sources.

@@ -6,7 +6,9 @@ use std::io;
 use gjob_core::job::MAX_JOBS;
 use gjob_core::spec::SpecError;
 
-use crate::units::ParseDurationError;
+use super::excerpt::{Excerpt, Spot};
+use super::python::ScriptProblem;
+use super::tables::TableProblem;
 
 /// The most errors that are printed.
 const SHOWN: usize = 20;
@@ -60,11 +62,25 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn push(&mut self, place: Place, problem: Problem) {
+    pub(super) fn push(&mut self, spot: impl Into<Spot>, problem: Problem) {
         self.total += 1;
         if self.errors.len() < KEPT {
-            self.errors.push(JobFileError { place, problem });
+            let Spot { place, excerpt } = spot.into();
+            self.errors.push(JobFileError { place, problem, excerpt });
         }
+    }
+
+    /// True as long as nothing is wrong.
+    pub(super) fn is_empty(&self) -> bool {
+        self.total == 0
+    }
+
+    /// Puts what was found in the order of the text, if it is one text's.
+    pub(super) fn sort(&mut self) {
+        self.errors.sort_by_key(|error| match &error.place {
+            Place::Line { line, column, .. } => (*line, column.unwrap_or(0)),
+            _ => (0, 0),
+        });
     }
 
     pub(super) fn finish(self) -> Result<(), JobFileErrors> {
@@ -78,7 +94,7 @@ impl Collector {
 
 /// One thing that is wrong, and where.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {problem}")]
+#[error("{place}: {problem}{}", below(excerpt.as_ref()))]
 #[non_exhaustive]
 pub struct JobFileError {
     /// Where it was found.
@@ -86,6 +102,12 @@ pub struct JobFileError {
     /// What was found, and what would be accepted.
     #[source]
     pub problem: Problem,
+    /// What stands there.
+    pub excerpt: Option<Excerpt>,
+}
+
+fn below(excerpt: Option<&Excerpt>) -> String {
+    excerpt.map_or(String::new(), |excerpt| format!("\n{excerpt}"))
 }
 
 /// Where something was found.
@@ -179,14 +201,6 @@ pub enum Problem {
         /// What was found and what is expected.
         message: String,
     },
-    /// A timeout that is no duration.
-    #[error("field {name:?}: {source}")]
-    Duration {
-        /// The field's name.
-        name: String,
-        /// What was found and what is expected.
-        source: ParseDurationError,
-    },
     /// A placeholder for a source that there is not.
     #[error(
         "{found} stands for no source of values: positions from 1 to {sources} are accepted, or from -1 to -{sources}"
@@ -218,16 +232,41 @@ pub enum Problem {
     #[error("a value holds a NUL byte: text without NUL is accepted")]
     NulInValue,
     /// A file to be sent that is not there.
-    #[error("file {0:?} does not exist: a file or directory is expected")]
+    #[error("file {0:?} does not exist: a file or a directory is expected")]
     MissingFile(String),
     /// A file to be sent that is something else.
-    #[error("file {path:?} is a {kind}: a file or directory is expected")]
+    #[error("file {path:?} is a {kind}: a regular file or a directory is expected")]
     NotAFile {
         /// Its path.
         path: String,
         /// What it is.
         kind: &'static str,
     },
+    /// A name of jobs to wait for that none has.
+    #[error("after {found:?} names no job{}: the name of another job is expected", suggestion(nearest.as_deref()))]
+    UnknownJob {
+        /// The name.
+        found: String,
+        /// The job that may have been meant.
+        nearest: Option<String>,
+    },
+    /// A number of a job to wait for that none has.
+    #[error("after {found} names no job: the jobs are 0 to {last}")]
+    UnknownJobNumber {
+        /// The number.
+        found: u32,
+        /// The last job's.
+        last: u32,
+    },
+    /// A text that is no TOML.
+    #[error("no TOML: {0}")]
+    NotToml(String),
+    /// Something in a TOML file that has another meaning, or none.
+    #[error(transparent)]
+    Table(#[from] TableProblem),
+    /// A job script that gave no jobs.
+    #[error(transparent)]
+    Script(#[from] ScriptProblem),
     /// A file to be sent that can't be opened.
     #[error("file {path:?} cannot be read: {source}")]
     UnreadableFile {
@@ -238,6 +277,6 @@ pub enum Problem {
     },
 }
 
-fn suggestion(nearest: Option<&str>) -> String {
+pub(super) fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or(String::new(), |name| format!(", perhaps {name:?} is meant"))
 }

@@ -1,39 +1,56 @@
-//! The names of a job specification's fields, as serde knows them, and the
-//! one that a misspelt name may have meant.
+//! The names of a job's fields, as serde knows them, and what is said of a name
+//! that is none.
 
 use std::sync::OnceLock;
 
-use gjob_core::JobSpec;
 use serde::de::value::Error as Stopped;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::draft::Draft;
 use super::error::Problem;
+use super::nearest::nearest;
+
+/// What gjob itself writes for another gjob to read.
+const NOT_FOR_PEOPLE: &str = "repeat_index";
+
+/// The other name of `cmds`.
+const COMMANDS: &str = "commands";
 
 /// True for the name of a field.
 pub(super) fn is_known(name: &str) -> bool {
-    known().contains(&name)
+    name == COMMANDS || name == NOT_FOR_PEOPLE || known().contains(&name)
+}
+
+/// The one name of a field that has two.
+pub(super) fn canonical(name: &str) -> &str {
+    if name == COMMANDS { "cmds" } else { name }
 }
 
 /// What is wrong with a name that is not a field's.
 pub(super) fn unknown(name: &str) -> Problem {
-    let distances = known().iter().map(|field| (distance(name, field), field));
-    let nearest = distances.min().filter(|(distance, field)| *distance <= 2.min(field.len() / 2));
+    unknown_among(name, known())
+}
+
+/// What is wrong with a name that is none of those `known`.
+pub(super) fn unknown_among(name: &str, known: &[&str]) -> Problem {
     Problem::UnknownField {
         found: name.chars().take(80).collect(),
-        nearest: nearest.map(|(_, field)| (*field).to_owned()),
-        known: known().join(", "),
+        nearest: nearest(name, known.iter().copied()).map(str::to_owned),
+        known: known.join(", "),
     }
 }
 
-fn known() -> &'static [&'static str] {
-    static KNOWN: OnceLock<&'static [&'static str]> = OnceLock::new();
+/// The fields that people write, in their order.
+pub(super) fn known() -> &'static [&'static str] {
+    static KNOWN: OnceLock<Vec<&'static str>> = OnceLock::new();
     KNOWN.get_or_init(|| {
         let mut names: &'static [&'static str] = &[];
         // Stops as soon as the names are known.
-        let stopped = JobSpec::deserialize(FieldNames(&mut names));
+        let stopped = Draft::deserialize(FieldNames(&mut names));
         debug_assert!(stopped.is_err());
-        names
+        let for_people = |name: &&str| ![COMMANDS, NOT_FOR_PEOPLE].contains(name);
+        names.iter().copied().filter(for_people).collect()
     })
 }
 
@@ -64,32 +81,20 @@ impl<'de> Deserializer<'de> for FieldNames<'_> {
     }
 }
 
-/// How many letters must be added, removed or changed to make one of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.chars().take(80).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
+    use gjob_core::JobSpec;
+
     use super::*;
 
     #[test]
-    fn the_fields_are_those_of_a_job_specification() {
-        for name in ["cmds", "files", "name", "env", "timeout", "retries"] {
-            assert!(is_known(name), "{name}");
-        }
-        assert!(!is_known("cmd"));
+    fn the_fields_are_those_of_a_job_specification_and_repeat() {
+        let mut names: &'static [&'static str] = &[];
+        JobSpec::deserialize(FieldNames(&mut names)).unwrap_err();
+        let expected = names.iter().copied().filter(|name| *name != NOT_FOR_PEOPLE);
+        let expected: Vec<&str> = expected.chain(["repeat"]).collect();
+        assert_eq!(known(), expected);
+        assert!(is_known("commands") && is_known("repeat_index") && !is_known("cmd"));
     }
 
     #[test]

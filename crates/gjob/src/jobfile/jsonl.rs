@@ -1,5 +1,6 @@
-//! One job specification a line, as a JSON object.
+//! One job a line, as a JSON object.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use gjob_core::JobSpec;
@@ -8,9 +9,9 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::draft::Draft;
 use super::error::{Collector, Place, Problem};
-use super::fields;
-use crate::units::parse_duration;
+use super::{Said, fields};
 
 /// The job of a line; none when it is blank or wrong, which goes to `errors`.
 pub(super) fn parse_line(
@@ -18,21 +19,22 @@ pub(super) fn parse_line(
     number: usize,
     line: &str,
     errors: &mut Collector,
-) -> Option<JobSpec> {
+) -> Option<(JobSpec, Said)> {
     if line.trim().is_empty() {
         return None;
     }
     // Most lines are right; the others are taken apart to say what is wrong.
-    // serde would take an array for a specification too.
+    // serde would take an array for a job too.
     if line.trim_start().starts_with('{')
-        && let Ok(spec) = serde_json::from_str(line)
+        && let Ok(draft) = serde_json::from_str::<Draft>(line)
     {
-        return Some(spec);
+        return Some(draft.into_spec());
     }
-    Line { file, number, line }.parse(errors)
+    Line { file, number, line }.say(errors);
+    None
 }
 
-/// A line that is not simply a job specification.
+/// A line that is no job.
 struct Line<'a> {
     file: &'a str,
     number: usize,
@@ -40,50 +42,40 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Its job all the same, if it only uses the forms for people.
-    fn parse(&self, errors: &mut Collector) -> Option<JobSpec> {
+    /// Says why not: at least one thing is wrong.
+    fn say(&self, errors: &mut Collector) {
         let members: Members<'_> = match serde_json::from_str(self.line) {
             Ok(members) => members,
             Err(error) => {
                 let place = self.column(error.column().max(1));
                 errors.push(place, Problem::Json(message(&error)));
-                return None;
+                return;
             }
         };
-        let mut object = Map::new();
+        let mut seen = HashSet::new();
         let mut is_right = true;
         let mut end = 0;
         for (name, raw) in members.0 {
             let start = self.offset(raw);
             let name_column = self.name_column(end);
             end = start + raw.get().len();
-            let value = if object.contains_key(&name) {
-                Err((name_column, Problem::DuplicateField(name.clone())))
+            let wrong = if !seen.insert(fields::canonical(&name).to_owned()) {
+                Some((name_column, Problem::DuplicateField(name)))
             } else if !fields::is_known(&name) {
-                Err((name_column, fields::unknown(&name)))
+                Some((name_column, fields::unknown(&name)))
             } else {
-                field(&name, raw).map_err(|problem| (start + 1, problem))
+                let value = serde_json::from_str(raw.get());
+                let problem = value.map_or(None, |value| wrong_field(&name, value));
+                problem.map(|problem| (start + 1, problem))
             };
-            match value {
-                Ok(value) => {
-                    object.insert(name, value);
-                }
-                Err((column, problem)) => {
-                    is_right = false;
-                    errors.push(self.column(column), problem);
-                }
+            if let Some((column, problem)) = wrong {
+                is_right = false;
+                errors.push(self.column(column), problem);
             }
         }
-        if !is_right {
-            return None;
-        }
-        match serde_json::from_value(Value::Object(object)) {
-            Ok(spec) => Some(spec),
-            Err(error) => {
-                let place = Place::line(self.file, self.number);
-                errors.push(place, Problem::Json(message(&error)));
-                None
-            }
+        // What is left is wrong with the object as a whole.
+        if is_right && let Err(error) = serde_json::from_str::<Draft>(self.line) {
+            errors.push(Place::line(self.file, self.number), Problem::Json(message(&error)));
         }
     }
 
@@ -104,35 +96,18 @@ impl Line<'_> {
     }
 }
 
-/// The value of one field, in the form that a job specification has, once it
-/// is known to be right.
-fn field(name: &str, raw: &RawValue) -> Result<Value, Problem> {
-    let wrong = |error: &serde_json::Error| Problem::Field {
-        name: name.to_owned(),
-        message: message(error),
-    };
-    let value: Value = serde_json::from_str(raw.get()).map_err(|error| wrong(&error))?;
-    let value = match (name, value) {
-        ("cmds", Value::String(cmd)) => Value::Array(vec![Value::String(cmd)]),
-        ("timeout", Value::String(text)) => {
-            let timeout = parse_duration(&text)
-                .map_err(|source| Problem::Duration { name: name.to_owned(), source })?;
-            Value::from(timeout.as_secs_f64())
-        }
-        (_, value) => value,
-    };
+/// What is wrong with the value of one field, if anything is.
+pub(super) fn wrong_field(name: &str, value: Value) -> Option<Problem> {
     // A job with this field alone: whatever is wrong with it is the field's.
     let mut alone = Map::new();
     alone.insert("cmds".to_owned(), Value::Array(Vec::new()));
-    alone.insert(name.to_owned(), value.clone());
-    match serde_json::from_value::<JobSpec>(Value::Object(alone)) {
-        Ok(_) => Ok(value),
-        Err(error) => Err(wrong(&error)),
-    }
+    alone.insert(fields::canonical(name).to_owned(), value);
+    let error = serde_json::from_value::<Draft>(Value::Object(alone)).err()?;
+    Some(Problem::Field { name: name.to_owned(), message: message(&error) })
 }
 
 /// What serde_json says, without the position in its own words.
-fn message(error: &serde_json::Error) -> String {
+pub(super) fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
         Some((message, _)) if error.line() > 0 => message.to_owned(),
@@ -171,6 +146,9 @@ impl<'de> Visitor<'de> for MembersVisitor {
 mod tests {
     use std::time::Duration;
 
+    use gjob_core::dependency::After;
+    use gjob_core::resources::Cpus;
+
     use super::super::{Format, parse};
     use super::*;
 
@@ -208,6 +186,31 @@ mod tests {
     }
 
     #[test]
+    fn one_item_may_stand_for_a_list_and_amounts_may_have_units() {
+        let line =
+            r#"{"commands":"a","files":"f","mem":"8G","cpus":"all","after":0,"env":{"A":1}}"#;
+        let spec = spec(line);
+        assert_eq!((spec.mem, spec.cpus), (Some(8 << 30), Cpus::All));
+        assert_eq!((spec.files.len(), spec.after), (1, vec![After::Job(0)]));
+        assert_eq!(spec.env["A"], "1");
+        assert_eq!(
+            errors(
+                r#"{"cmds":"a","mem":"much","cpus":1.5,"after":[-1],"repeat":-1,"commands":"b"}
+{"cmds":"a","after":[[2,1]]}"#
+            ),
+            "jobs:1:19: field \"mem\": size \"much\" is not accepted: bytes such as 4096, or a \
+             number with a unit such as 500M, 1.5G or 2T is\n\
+             jobs:1:33: field \"cpus\": invalid type: floating point `1.5`, expected a number of \
+             processors or \"all\"\n\
+             jobs:1:45: field \"after\": invalid value: integer `-1`, expected a job's name, or \
+             its number from 0\n\
+             jobs:1:59: field \"repeat\": invalid value: integer `-1`, expected u32\n\
+             jobs:1:62: field \"commands\" is given twice: each is given once\n\
+             jobs:2:21: field \"after\": jobs 2 to 1 are none: the lower number first is expected"
+        );
+    }
+
+    #[test]
     fn unknown_fields_are_refused_with_the_nearest_known_one() {
         let message = errors(r#"{"cmds":["a"], "fles":[]}"#);
         assert!(
@@ -242,7 +245,7 @@ mod tests {
              jobs:4:1: invalid type: sequence, expected an object: a JSON object such as {\"cmds\": [\"echo hello\"]} is expected\n\
              jobs:5: missing field `cmds`: a JSON object such as {\"cmds\": [\"echo hello\"]} is expected\n\
              jobs:6: a job needs at least one command that is not blank\n\
-             jobs:7:9: field \"cmds\": invalid type: integer `3`, expected a sequence\n\
+             jobs:7:9: field \"cmds\": invalid type: integer `3`, expected a string\n\
              jobs:7:21: field \"timeout\": cannot convert float seconds to Duration: value is negative\n\
              jobs:8:14: trailing characters: a JSON object such as {\"cmds\": [\"echo hello\"]} is expected"
         );

@@ -1,8 +1,9 @@
-# Runs a user's job script with Job and Repeat in reach, and writes what they
-# are told to the descriptor in argv[1], one JSON object a line:
-# {"line": N, "repeat": N or null, "spec": {...}} for a job, and at last
-# {"end": {"jobs": N}}, or {"fail": {...}} when the script itself went wrong.
+# Runs a job script, argv[2], with Job and Repeat in reach, and writes what they
+# are told to the descriptor argv[1], one JSON object a line: {"job": ...} for each
+# call of Job, and at last "end", or what went wrong with the script itself. Jobs
+# are checked by the program that reads this; here, only what JSON can't say.
 # Python 3.6 and newer.
+import atexit
 import builtins
 import json
 import os
@@ -10,8 +11,8 @@ import sys
 import traceback
 import types
 
-_OWN = __name__ + ".shim"
-_FIELDS = json.loads(sys.argv[2])
+_OWN = "<gjob>"
+_KEPT = 1 << 16
 
 
 class JobError(Exception):
@@ -32,17 +33,41 @@ class JobHandle(object):
 
 
 class _Specs(object):
+    """The way out of what the script says."""
+
     def __init__(self, descriptor, script):
-        self.out = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1 << 16)
+        self.descriptor = descriptor
         self.script = script
+        self.process = os.getpid()
+        self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+        self.lines = []
+        self.size = 0
         self.repeat = None
         self.count = 0
 
-    def write(self, **line):
-        self.out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
-        self.out.write("\n")
+    def write(self, word, content):
+        line = self.encode({word: content})
+        self.lines.append(line)
+        self.size += len(line)
+        if self.size > _KEPT:
+            self.flush()
+
+    def flush(self):
+        data = ("\n".join(self.lines) + "\n").encode("utf-8")
+        self.lines = []
+        self.size = 0
+        try:
+            while data:
+                data = data[os.write(self.descriptor, data) :]
+        except OSError:
+            # Nobody reads any more: whoever started this has gone.
+            os._exit(1)
+
+    def is_forked(self):
+        return os.getpid() != self.process
 
     def line(self):
+        """The line of the script that leads to the call of Job or Repeat."""
         frame = sys._getframe(2)
         while frame is not None:
             if frame.f_code.co_filename == self.script:
@@ -60,7 +85,7 @@ def _text(place, value):
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str):
-        raise JobError("%s: %s is a %s: a string is expected" % (place, _said(value), type(value).__name__))
+        raise JobError("%s: %s is of type %s: a string is expected" % (place, _said(value), type(value).__name__))
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
@@ -74,8 +99,15 @@ def _texts(place, value):
     try:
         items = list(value)
     except TypeError:
-        raise JobError("%s: %s is a %s: a list of strings is expected" % (place, _said(value), type(value).__name__))
+        raise JobError("%s: %s is of type %s: a list of strings is expected" % (place, _said(value), type(value).__name__))
     return [_text("%s[%d]" % (place, at), item) for at, item in enumerate(items)]
+
+
+def _paths(place, value, start):
+    """Paths from where gjob was started, wherever the script is by now."""
+    paths = _texts(place, value)
+    here = os.getcwd()
+    return paths if here == start else [os.path.join(here, path) for path in paths]
 
 
 def _count(place, value):
@@ -102,7 +134,7 @@ def _after(specs, value):
             numbers.extend(_after(specs, item))
         else:
             raise JobError(
-                "after[%d]: %s is a %s: what Job() has returned, or a job's name, is expected"
+                "after[%d]: %s is of type %s: what Job() has returned, or a job's name, is expected"
                 % (at, _said(item), type(item).__name__)
             )
     return numbers
@@ -112,20 +144,22 @@ def _environment(value):
     try:
         pairs = list(dict(value).items())
     except (TypeError, ValueError):
-        raise JobError("env: %s is a %s: a dict is expected" % (_said(value), type(value).__name__))
+        raise JobError("env: %s is of type %s: a dict is expected" % (_said(value), type(value).__name__))
     plain = lambda item: str(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else item
     return {_text("env", name): _text("env[%r]" % name, plain(item)) for name, item in pairs}
 
 
-def _number_or_text(place, value):
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        plain = getattr(value, "total_seconds", None) or getattr(value, "__index__", None)
-        if plain is None or isinstance(value, bool):
-            raise JobError("%s: %s is a %s: a number or a string is expected" % (place, _said(value), type(value).__name__))
-        return plain()
+def _amount(place, value):
+    seconds = getattr(value, "total_seconds", None)
+    if isinstance(value, str):
+        return value
+    if seconds is not None:
+        return seconds()
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise JobError("%s: %s is of type %s: a number or a string is expected" % (place, _said(value), type(value).__name__))
     if value != value or value in (float("inf"), float("-inf")):
         raise JobError("%s: %s is not accepted: a finite number is" % (place, _said(value)))
-    return value
+    return value.__index__() if hasattr(value, "__index__") else float(value)
 
 
 def _flag(place, value):
@@ -150,34 +184,40 @@ def _unknown(name, known):
 
 
 def _functions(specs):
+    start = os.getcwd()
     kinds = {
-        "files": lambda value: _texts("files", value),
+        "files": lambda value: _paths("files", value, start),
         "outputs": lambda value: _texts("outputs", value),
         "name": lambda value: _text("name", value),
         "env": _environment,
-        "timeout": lambda value: _number_or_text("timeout", value),
-        "mem": lambda value: _number_or_text("mem", value),
-        "cpus": lambda value: value if value == "all" else _count("cpus", value),
+        "timeout": lambda value: _amount("timeout", value),
+        "mem": lambda value: _amount("mem", value),
+        "cpus": lambda value: value if isinstance(value, str) else _count("cpus", value),
         "gpus": lambda value: _count("gpus", value),
         "retries": lambda value: _count("retries", value),
         "link": lambda value: _flag("link", value),
         "after": lambda value: _after(specs, value),
     }
-    kinds = {name: kind for name, kind in kinds.items() if name in _FIELDS}
     known = ["commands", "files", "name", "repeat"] + sorted(set(kinds) - {"files", "name"})
 
     def Job(commands=(), files=(), name=None, repeat=None, **more):
         """Adds a job: a bash script of `commands`, run with `-e`, with `files` in its directory."""
+        if specs.is_forked():
+            raise JobError("Job was called in a process that the script has forked: calls in its own are expected")
         spec = {"cmds": _texts("commands", commands)}
-        more.update((("files", files), ("name", name)))
-        for keyword in more:
+        more["files"] = files
+        more["name"] = name
+        for keyword, value in more.items():
             if keyword not in kinds:
                 raise _unknown(keyword, known)
-        for keyword, value in more.items():
-            if value is not None and value != () and value != []:
-                spec[keyword] = kinds[keyword](value)
+            if value is not None:
+                value = kinds[keyword](value)
+                if value or value == 0:
+                    spec[keyword] = value
+        if isinstance(name, str):
+            spec["name"] = name
         times = specs.repeat if repeat is None else _count("repeat", repeat)
-        specs.write(line=specs.line(), repeat=times, spec=spec)
+        specs.write("job", {"line": specs.line(), "repeat": times, "spec": spec})
         specs.count += 1
         return JobHandle(specs.count - 1, spec.get("name"))
 
@@ -188,18 +228,15 @@ def _functions(specs):
     return {"Job": Job, "Repeat": Repeat, "AddJob": Job, "SetRepeat": Repeat}
 
 
-def _users(trace, script):
-    """A traceback from the script's own first frame on, and its last frame not of the shim."""
-    while trace is not None and trace.tb_frame.f_code.co_filename == _OWN:
-        trace = trace.tb_next
-    last = (script, 0)
-    walk = trace
-    while walk is not None:
-        name = walk.tb_frame.f_code.co_filename
+def _place(trace, script):
+    """The file and line of the last frame that is not the shim's."""
+    place = (script, 0)
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
         if name != _OWN:
-            last = (name, walk.tb_lineno)
-        walk = walk.tb_next
-    return trace, last
+            place = (name, trace.tb_lineno)
+        trace = trace.tb_next
+    return place
 
 
 def _without_own(error):
@@ -217,8 +254,44 @@ def _without_own(error):
     return "".join(report.format())
 
 
+def _load(script):
+    """The script's code, or none and what is wrong with its text."""
+    with open(script, "rb") as file:
+        text = file.read()
+    try:
+        return compile(text, script, "exec", dont_inherit=True), None
+    except (SyntaxError, ValueError) as error:
+        return None, "".join(traceback.format_exception_only(type(error), error))
+
+
+def _run(specs, namespace):
+    """Runs the script; what becomes of it, as a word and its content."""
+    try:
+        code, problem = _load(specs.script)
+        if problem is not None:
+            return "raised", problem
+        exec(code, namespace)
+    except SystemExit as leaving:
+        if specs.is_forked():
+            raise
+        if leaving.code not in (None, 0):
+            return "exit", str(leaving.code) if isinstance(leaving.code, str) else "exit status %s" % (leaving.code,)
+    except KeyboardInterrupt:
+        os._exit(130)
+    except JobError as error:
+        if specs.is_forked():
+            raise
+        name, line = _place(error.__traceback__, specs.script)
+        return "call", {"file": name, "line": line, "message": str(error)}
+    except BaseException as error:
+        if specs.is_forked():
+            raise
+        return "raised", _without_own(error)
+    return "end", {"jobs": specs.count}
+
+
 def _main():
-    descriptor, script, arguments = int(sys.argv[1]), sys.argv[3], sys.argv[4:]
+    descriptor, script, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
     os.set_inheritable(descriptor, False)
     specs = _Specs(descriptor, script)
     functions = _functions(specs)
@@ -229,32 +302,25 @@ def _main():
     main.__dict__.update(functions, __file__=script, __builtins__=builtins)
     sys.modules["__main__"] = main
     sys.argv = [script] + arguments
-    sys.path[0] = os.path.dirname(os.path.abspath(script))
-    try:
-        with open(script, "rb") as file:
-            code = compile(file.read(), script, "exec", dont_inherit=True)
-        exec(code, main.__dict__)
-        # Else a loop over all jobs would be the place of an error at the end.
-        specs.write(end={"jobs": specs.count})
-    except SystemExit as leaving:
-        if leaving.code in (None, 0):
-            specs.write(end={"jobs": specs.count})
-        else:
-            specs.write(fail={"exit": str(leaving.code)})
-    except JobError as error:
-        name, line = _users(error.__traceback__, script)[1]
-        specs.write(fail={"file": name, "line": line, "message": str(error)})
-    except BaseException as error:
-        sys.stdout.flush()
-        specs.write(fail={"traceback": _without_own(error)})
+    # What `python -c` has put there, if it has.
+    sys.path[:1] = [os.path.dirname(os.path.abspath(script))] + [path for path in sys.path[:1] if path]
+    word, content = _run(specs, main.__dict__)
+    if specs.is_forked():
+        return
     try:
         sys.stdout.flush()
-        specs.out.close()
-    except OSError:
-        # Nobody reads any more: whoever started this has gone.
-        os._exit(1)
-    # Threads that the script has left behind don't hold anything up.
-    sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+    specs.write(word, content)
+    specs.flush()
+    # As at every end, but for threads that the script has left behind: they
+    # would hold this up.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
     os._exit(0)
 
 

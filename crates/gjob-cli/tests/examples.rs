@@ -1,0 +1,99 @@
+//! The examples do what they say.
+
+mod support;
+
+use std::path::PathBuf;
+
+use support::{Answer, Gjob, Place};
+
+fn example(place: &Place, args: &[&str]) -> Gjob {
+    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut all = vec!["run", "-k", "-j", "2"];
+    all.extend(args);
+    place.gjob(&all).current_dir(&examples)
+}
+
+fn done(answer: &Answer) -> Vec<&str> {
+    assert_eq!(answer.code, 0, "{answer:?}");
+    answer.stdout.lines().collect()
+}
+
+#[test]
+fn pi_is_estimated() {
+    let place = Place::new();
+    let answer = example(&place, &["pi.txt", "-n", "3", "--show", "all"]).run();
+    let estimates = done(&answer);
+    assert_eq!(estimates.len(), 3);
+    assert!(estimates.iter().all(|pi| pi.starts_with("3.1")), "{estimates:?}");
+}
+
+#[test]
+fn the_sweep_in_toml_is_that_in_python() {
+    let place = Place::new();
+    let answer = example(&place, &["sweep.py", "--show", "all"]).run();
+    let python = done(&answer);
+    let parameters: Vec<String> =
+        python.iter().map(|line| line.split('\t').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(parameters, ["0.1 1", "0.1 2", "0.1 3", "0.01 1", "0.01 2", "0.01 3"]);
+    assert_eq!(place.of_jobs("name")[5], "fit-0.01-3");
+    let answer = example(&place, &["sweep.toml", "--show", "all"]).run();
+    assert_eq!(done(&answer), python);
+    let json = |name| example(&place, &[name, "--dry-run", "--json"]).run().stdout;
+    assert_eq!(json("sweep.toml"), json("sweep.py"));
+}
+
+#[test]
+fn the_sweep_in_python_takes_rates() {
+    let place = Place::new();
+    let answer = example(&place, &["sweep.py", "--show", "all", "--", "0.3"]).run();
+    assert!(done(&answer).iter().all(|line| line.starts_with("0.3\t")), "{answer:?}");
+}
+
+#[test]
+fn the_gpu_sweep_has_the_combinations_that_it_says() {
+    let place = Place::new();
+    let answer = example(&place, &["gpu-sweep.toml", "--dry-run"]).run();
+    let lines = done(&answer);
+    let jobs: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("job ")).collect();
+    assert_eq!(
+        jobs,
+        [
+            "job 0 resnet50-fp32",
+            "job 1 resnet50-bf16",
+            "job 2 vit-b-fp32",
+            "job 3 vit-b-bf16",
+            "job 4 vit-l-bf16",
+            "job 5 vit-h-bf16",
+        ]
+    );
+    let batches: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split_once("--batch ")?.1.split_once(' '))
+        .map(|(batch, _)| batch)
+        .collect();
+    assert_eq!(batches, ["64", "64", "64", "64", "16", "8"]);
+    assert!(lines.contains(&"    asks for: 4 cpus, 16384 MiB of memory, 1 gpus"), "{answer:?}");
+}
+
+#[test]
+fn the_pipelines_second_stage_comes_after_the_first() {
+    let place = Place::new();
+    let shared = place.path("shared");
+    std::fs::create_dir(&shared).unwrap();
+    let variable = format!("SHARED={}", shared.display());
+    let answer = example(&place, &["pipeline.toml", "--show", "all", "--env", &variable]).run();
+    assert_eq!(done(&answer), ["10000"]);
+}
+
+#[test]
+fn a_job_file_in_the_originals_words_runs_as_it_is() {
+    let place = Place::new();
+    let answer = example(&place, &["classic.py", "--show", "all"]).run();
+    let lines = done(&answer);
+    assert_eq!(lines.len(), 9);
+    assert!(lines[2].starts_with("0.20\t0\t") && lines[7].starts_with("0.10\t1\t"), "{lines:?}");
+    assert_eq!(lines[8], "all of 2 rates");
+    let names = place.of_jobs("name");
+    assert_eq!((&names[1], &names[2]), (&"layer1-rate0.10".into(), &"layer2-rate0.10".into()));
+    assert!(answer.stderr.starts_with("adding layer1-rate0.10\n"), "{}", answer.stderr);
+}

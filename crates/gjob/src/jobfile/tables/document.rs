@@ -1,0 +1,48 @@
+//! A TOML text as tables of jobs.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::super::error::{Collector, Problem};
+use super::super::excerpt::Text;
+use super::super::fields;
+use super::table::{Fields, Table};
+use super::value::wrong_type;
+
+/// What may stand on top of a file.
+const KNOWN: [&str; 2] = ["defaults", "job"];
+
+/// The tables of a text, in their order. What is wrong with it goes to `errors`.
+pub(super) fn read(text: &Text, errors: &mut Collector) -> Vec<Table> {
+    let document = match DeTable::parse(&text.text) {
+        Ok(document) => document,
+        // What is behind it may have been meant as another thing.
+        Err(error) => {
+            let span = error.span().unwrap_or_default();
+            errors.push(text.spot(&span), Problem::NotToml(error.message().to_owned()));
+            return Vec::new();
+        }
+    };
+    let mut defaults = None;
+    let mut jobs: &[Spanned<DeValue<'_>>] = &[];
+    for (key, value) in document.get_ref() {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("defaults", DeValue::Table(table)) => defaults = Some(table),
+            ("job", DeValue::Array(array)) => jobs = array,
+            ("defaults", _) => {
+                let problem = wrong_type("defaults", value.get_ref(), "a table, [defaults],");
+                errors.push(text.spot(&value.span()), problem);
+            }
+            ("job", _) => {
+                let problem = wrong_type("job", value.get_ref(), "an array of tables, [[job]],");
+                errors.push(text.spot(&value.span()), problem);
+            }
+            (name, _) => {
+                errors.push(text.spot(&key.span()), fields::unknown_among(name, &KNOWN));
+            }
+        }
+    }
+    let mut reader = Fields { text, errors };
+    let defaults = defaults.map(|table| reader.defaults(table)).unwrap_or_default();
+    jobs.iter().filter_map(|job| reader.job(job, &defaults)).collect()
+}

@@ -1,0 +1,108 @@
+//! TOML's values as JSON's, which jobs are made of, and as the text that stands
+//! for a parameter.
+
+use serde_json::{Map, Value};
+use toml::de::{DeInteger, DeValue};
+
+use super::super::error::Problem;
+use super::TableProblem;
+
+/// The value of a field.
+pub(super) fn json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Boolean(is) => Value::from(*is),
+        DeValue::Integer(number) => match integer(number) {
+            Some(number) => Value::from(number),
+            None => Value::from(number.as_str()),
+        },
+        // `inf` and `nan` are no numbers there, and none that a field may have.
+        DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            Ok(float) if float.is_finite() => Value::from(float),
+            _ => Value::from(number.as_str()),
+        },
+        DeValue::Datetime(time) => Value::from(time.to_string()),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let entries = table.iter();
+            Value::Object(
+                entries
+                    .map(|(key, value)| (key.get_ref().to_string(), json(value.get_ref())))
+                    .collect(),
+            )
+        }
+    }
+}
+
+/// The variables of an environment: numbers in them are meant as they are
+/// written.
+pub(super) fn environment(value: &DeValue<'_>) -> Value {
+    let DeValue::Table(table) = value else { return json(value) };
+    let mut variables = Map::new();
+    for (key, value) in table {
+        let value = match value.get_ref() {
+            DeValue::Integer(_) | DeValue::Float(_) => {
+                Parameter::of(value.get_ref()).map_or(Value::Null, |number| number.text.into())
+            }
+            other => json(other),
+        };
+        variables.insert(key.get_ref().to_string(), value);
+    }
+    Value::Object(variables)
+}
+
+fn integer(number: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// A value of a parameter: its text, as it was written if it is a number.
+#[derive(Clone, Debug)]
+pub(super) struct Parameter {
+    pub(super) text: String,
+    number: Option<f64>,
+}
+
+impl Parameter {
+    /// The parameter's value that a scalar is; none for lists and tables.
+    pub(super) fn of(value: &DeValue<'_>) -> Option<Self> {
+        let plain = |text: String| Some(Parameter { text, number: None });
+        match value {
+            DeValue::String(text) => plain(text.to_string()),
+            DeValue::Boolean(is) => plain(is.to_string()),
+            DeValue::Datetime(time) => plain(time.to_string()),
+            DeValue::Integer(number) => Some(match integer(number) {
+                Some(number) => Parameter::counted(number),
+                None => Parameter { text: number.as_str().to_owned(), number: None },
+            }),
+            DeValue::Float(number) => {
+                let text = number.as_str().to_owned();
+                Some(Parameter { number: text.parse().ok(), text })
+            }
+            DeValue::Array(_) | DeValue::Table(_) => None,
+        }
+    }
+
+    /// A number of a range.
+    pub(super) fn counted(number: i64) -> Self {
+        Parameter { text: number.to_string(), number: Some(number as f64) }
+    }
+
+    /// True for the same text, or numbers that are equal however written.
+    pub(super) fn is(&self, other: &Parameter) -> bool {
+        self.text == other.text || self.number.is_some() && self.number == other.number
+    }
+}
+
+/// What is wrong with a value of another type than is expected.
+pub(super) fn wrong_type(name: &str, value: &DeValue<'_>, expected: &'static str) -> Problem {
+    let found = match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    };
+    TableProblem::Type { name: name.to_owned(), found, expected }.into()
+}
