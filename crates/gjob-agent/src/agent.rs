@@ -3,6 +3,7 @@
 //!
 //! One thread, one `poll` over the link, the log and the slots.
 
+mod asked;
 mod attach;
 mod blobs;
 mod collect;

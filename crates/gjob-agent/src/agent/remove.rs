@@ -9,10 +9,11 @@ use gjob_core::record::one_line;
 use gjob_core::wire::FromAgent;
 use gjob_core::{JobId, Key, RunId};
 
+use super::asked::Asked;
 use super::removal::Removal;
 use crate::claims::{Claim, Claims};
 use crate::identity::Process;
-use crate::jobdir::{JobDir, JobFile, Layout, LockFile, LockState};
+use crate::jobdir::{JobDir, Layout, LockFile, LockState};
 
 /// How long a job that has ended may still hold its lock: its slot lets go of it
 /// a moment after it has said so.
@@ -128,8 +129,8 @@ impl Remove {
     }
 
     fn is_named_in(&self, dir: &JobDir, key: Key) -> bool {
-        let job = dir.read::<JobFile>(".job").ok().flatten();
-        job.is_some_and(|job| job.key == Some(key) && job.run.as_ref() == Some(&self.run))
+        let job = Asked::read(dir);
+        job.key == Some(key) && job.run.as_ref() == Some(&self.run)
     }
 }
 

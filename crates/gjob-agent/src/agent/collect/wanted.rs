@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use gjob_core::output::{OutputPattern, PatternError};
 use gjob_core::spec::RESERVED_NAMES;
 
-use crate::jobdir::{JobDir, JobFile};
+use super::super::asked::Asked;
+use crate::jobdir::JobDir;
 
 /// The patterns, and what they pass over.
 #[derive(Debug)]
@@ -35,12 +36,9 @@ impl Wanted {
             }
             Err(error) => Err((text, error)),
         };
-        // A job that has no such file any more has no inputs to be told from the rest.
-        let job = dir.read::<JobFile>(".job").ok().flatten();
-        let inputs = job.map(|job| job.files.into_iter().map(|file| file.name).collect());
         Ok(Wanted {
             patterns: patterns.into_iter().map(read).collect::<Result<_, _>>()?,
-            inputs: inputs.unwrap_or_default(),
+            inputs: Asked::read(dir).files.into_iter().map(|file| file.name).collect(),
         })
     }
 
