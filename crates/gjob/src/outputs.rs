@@ -17,6 +17,7 @@
 mod collector;
 mod commit;
 mod dir;
+mod exchange;
 mod incoming;
 mod job;
 mod listing;
@@ -29,7 +30,8 @@ use std::path::PathBuf;
 use gjob_core::wire::BlobHash;
 use gjob_core::{JobId, Key};
 
-pub(crate) use collector::{Collector, News, Order, PARTS, Shared};
+pub(crate) use collector::{Collector, PARTS};
+pub(crate) use exchange::{News, Order, Shared};
 pub use names::{job_dir_name, used_names};
 
 /// The most that one job's outputs may come to when nothing else is said, bytes.
