@@ -4,11 +4,11 @@
 //!
 //! # Theory of operation
 //!
-//! 1. Each host has a [`Collector`], a task that asks its agent for the outputs
+//! 1. Each host has a collector, a task that asks its agent for the outputs
 //!    of one job after another, a few ahead. The link hands it what comes in a
 //!    short queue: while it writes, that link alone is not read.
-//! 2. A job's outputs are written below a temporary name ([`Incoming`]). What
-//!    an agent has no reason to send is a [`Violation`](refusal::Violation).
+//! 2. A job's outputs are written below a temporary name. An agent that
+//!    sends what none has reason to is a host to be put out.
 //! 3. What is complete goes to the one task that commits: content made durable
 //!    with one `syncfs` for all jobs that are complete, then each directory
 //!    renamed to its name, then the names made durable. Only then is it

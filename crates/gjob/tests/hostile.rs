@@ -242,6 +242,36 @@ fn outputs_cut_off_by_a_broken_link_go_on_where_they_were() {
 }
 
 #[test]
+fn an_order_taken_back_leaves_nothing_and_the_next_is_served() {
+    let mut scene = Scene::new("stalling");
+    let run = RunId::new("2026-11-22", 1).unwrap();
+    scene.network.open(&run, Epoch(1), &[], Inputs::default()).unwrap();
+    scene.network.collect(ROGUE, order(0));
+    let deadline = Instant::now() + PATIENCE;
+    while !scene.out().join(".gjob-part.2026-11-22-1.0.1.0/a").exists() {
+        assert!(Instant::now() < deadline);
+        scene.network.next(Duration::from_millis(50));
+    }
+    scene.network.forget_collect(ROGUE, Key::new(0, 1));
+    scene.network.collect(ROGUE, order(2));
+    loop {
+        assert!(Instant::now() < deadline);
+        if let Some((_, Report::Collected { key, result })) =
+            scene.network.next(Duration::from_secs(1))
+        {
+            assert_eq!(key.index, 2);
+            assert_eq!(result.unwrap().bytes, agent::BIG as u64);
+            break;
+        }
+    }
+    assert_eq!(names(&scene.out()), ["2"]);
+    // What is under way when the network is closed goes too.
+    scene.network.collect(ROGUE, order(0));
+    scene.network.close();
+    assert_eq!(names(&scene.out()), ["2"]);
+}
+
+#[test]
 fn of_a_large_file_it_is_said_how_far_it_has_come() {
     let mut scene = Scene::new("large");
     let news: Vec<_> = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap().collect();
