@@ -22,9 +22,9 @@ use crate::jobdir::Layout;
 /// When an empty blob was last modified, seconds since 1970; no real one's time.
 const STAMP: i64 = 1_000_000_000;
 
-/// A size is added to the stamp, modulo this: a blob that a crash of its host has
-/// cut shows.
-const STAMP_SPAN: u64 = 100_000_000;
+/// Twice a size is added to the stamp, modulo this: a blob that a crash of its host
+/// has cut shows. Twice, for some file systems keep no odd seconds.
+const STAMP_SPAN: u64 = 50_000_000;
 
 /// A use is noted once in so long.
 const USE_STEP: Duration = Duration::from_secs(60);
@@ -134,6 +134,9 @@ impl BlobDir {
         fchmod(file, Mode::from_raw_mode(variant.mode()))?;
         let stamp = Timespec { tv_sec: stamp(file.metadata()?.len()), tv_nsec: 0 };
         futimens(file, &Timestamps { last_modification: stamp, ..used_now() })?;
+        if !is_as_stored(file, variant)? {
+            return Err(io::Error::other("this file system keeps no modes or times"));
+        }
         Ok(renameat(&self.fd, part, &self.fd, file_name(hash, variant))?)
     }
 
@@ -164,13 +167,15 @@ pub(crate) fn is_as_stored(file: &File, variant: Variant) -> io::Result<bool> {
 
 fn is_intact(stat: &Stat, variant: Variant) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-        && stat.st_mode & 0o7777 == variant.mode()
+        // Others' rights are as their file system has them.
+        && stat.st_mode & 0o200 == 0
+        && stat.st_mode & 0o700 & variant.mode() == 0o700 & variant.mode()
         && stat.st_mtime == stamp(stat.st_size as u64)
         && stat.st_mtime_nsec == 0
 }
 
 fn stamp(size: u64) -> i64 {
-    STAMP + (size % STAMP_SPAN) as i64
+    STAMP + 2 * (size % STAMP_SPAN) as i64
 }
 
 fn is_old_use(stat: &Stat) -> bool {

@@ -18,6 +18,9 @@
 //!   held (flock) by the slot and by the job's own processes, and names the
 //!   slot; it is there before the claim is, so that a claim always leads to
 //!   something that is either alive, or over.
+//! - A **blob** (`blobs`) is an input's content, once per results directory, under
+//!   its hash. The agent receives it; a slot copies or links it into a job directory,
+//!   and believes only one that is as it was stored.
 //! - A **lease** (`lease`) is a file of the run's directory that says until when its
 //!   jobs may run unheard of. The agent writes it; the slots, which outlive the
 //!   agent, end their jobs by it.

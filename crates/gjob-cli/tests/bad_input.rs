@@ -82,7 +82,8 @@ fn all_errors_of_a_command_line_come_at_once() {
 #[test]
 fn files_that_cannot_be_sent_are_refused() {
     says(&["run", "-f", "missing.dat", "ok.txt"], &["missing.dat"]);
-    says(&["run", "-f", ".", "ok.txt"], &["director"]);
+    says(&["run", "-f", ".", "ok.txt"], &["\".\" has no base name"]);
+    says(&["run", "-f", "/dev/null", "ok.txt"], &["/dev/null", "device"]);
     says(&["run", "-f", "ok.txt", "-f", "../here/ok.txt", "ok.txt"], &["same base name"]);
 }
 

@@ -23,8 +23,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 pub struct JobSpec {
     /// Commands: the lines of one bash script, run with `-e` (the seed's `cmds`).
     pub cmds: Vec<String>,
-    /// Paths of local files copied into the job directory under their base
-    /// names (the seed's `files`).
+    /// Paths of local files and directories copied into the job directory under
+    /// their base names (the seed's `files`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     /// Places `files` as read-only hard links to the one copy on the host,

@@ -259,6 +259,29 @@ async fn files_arrive_whole_between_other_messages() {
 }
 
 #[tokio::test]
+async fn how_far_a_large_file_has_come_is_told_up_to_its_end() {
+    let bed = Bed::start(1);
+    let mut links = Links::new();
+    let link = links.ssh(&bed, "h1");
+    links.up().await;
+    let (send, big) = blob(bed.dir(), "big", &vec![7; 9 << 20]);
+    link.send(send);
+    let (mut told, mut stored) = (Vec::new(), false);
+    while !stored || told.last() != Some(&(9 << 20)) {
+        match links.event().await {
+            LinkEvent::Sending { hash, sent, size } => {
+                assert_eq!((hash, size), (big, 9 << 20));
+                told.push(sent);
+            }
+            LinkEvent::Message(FromAgent::BlobStored { .. }) => stored = true,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(told.len() > 1 && told.is_sorted(), "{told:?}");
+    close(link).await;
+}
+
+#[tokio::test]
 async fn this_machine_needs_no_ssh() {
     let home = tempfile::tempdir().unwrap();
     let mut links = Links::new();

@@ -20,7 +20,7 @@ use self::wanted::Wanted;
 use crate::jobdir::{JobDir, Layout};
 
 /// Entries looked at in one turn.
-const STEPS: usize = 1024;
+const STEPS: usize = 256;
 
 /// Bytes that the manager has already, hashed in one turn.
 const PREFIX: u64 = 4 * 1024 * 1024;
@@ -167,6 +167,7 @@ impl Collect {
             }
             match self.walk.step()? {
                 Step::On => {}
+                Step::Pause => return Ok(Turn::On),
                 Step::Output(output) => self.begin(output)?,
                 Step::End => return self.end(),
             }

@@ -12,11 +12,16 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::jobdir::{Layout, RunDir};
 
+/// Bytes of a line.
+const LINE: u64 = 65;
+
 /// The blobs of one run.
 #[derive(Debug)]
 pub(super) struct Uses {
     listed: HashSet<BlobHash>,
-    /// None where it can't be written: then its blobs are not protected.
+    /// Those that the disk did not take: only this agent knows of them.
+    unlisted: HashSet<BlobHash>,
+    /// None where it can't be written.
     file: Option<File>,
 }
 
@@ -24,24 +29,36 @@ impl Uses {
     /// Reads a run's list, to be added to.
     pub(super) fn open(run_dir: &RunDir) -> Self {
         let path = run_dir.blobs();
-        let listed = read(&path);
-        Uses { listed, file: open_for_appending(&path).ok() }
+        let file = open_for_appending(&path).ok();
+        Uses { listed: read(&path), unlisted: HashSet::new(), file }
     }
 
     /// Adds to the list, as far as the disk takes it.
     pub(super) fn add(&mut self, hashes: &[BlobHash]) {
-        let Some(file) = &mut self.file else { return };
         let new: Vec<_> = hashes.iter().filter(|hash| !self.listed.contains(hash)).collect();
-        let lines: String = new.iter().map(|hash| format!("{hash}\n")).collect();
-        if !lines.is_empty() && file.write_all(lines.as_bytes()).is_ok() {
-            self.listed.extend(new);
+        if new.is_empty() {
+            return;
         }
+        let lines: String = new.iter().map(|hash| format!("{hash}\n")).collect();
+        let written = self.file.as_mut().is_some_and(|file| append(file, &lines).is_ok());
+        let noted = if written { &mut self.listed } else { &mut self.unlisted };
+        noted.extend(new);
     }
 
-    /// True for a blob of the list.
+    /// True for a blob that the run has asked for.
     pub(super) fn contains(&self, hash: &BlobHash) -> bool {
-        self.listed.contains(hash)
+        self.listed.contains(hash) || self.unlisted.contains(hash)
     }
+}
+
+/// Adds whole lines, and behind one that a full disk has cut begins a new one.
+fn append(file: &mut File, lines: &str) -> io::Result<()> {
+    let written = file.write_all(lines.as_bytes());
+    if written.is_err() {
+        // Nor may this be taken: then the line that follows is lost with it.
+        let _ = file.write_all(b"\n");
+    }
+    written
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {
@@ -51,16 +68,12 @@ fn open_for_appending(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(path)?;
-    let length = file.metadata()?.len();
-    if length % LINE != 0 {
-        // A line that was cut off stays one of its own.
+    if file.metadata()?.len() % LINE != 0 {
+        // A line that was cut stays one of its own.
         file.write_all(b"\n")?;
     }
     Ok(file)
 }
-
-/// Bytes of a line.
-const LINE: u64 = 65;
 
 /// The hashes of a list; none when there is no list.
 pub(super) fn read(path: &Path) -> HashSet<BlobHash> {

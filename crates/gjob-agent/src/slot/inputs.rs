@@ -2,7 +2,7 @@
 //! with the blob where the file system can; a link is the blob itself.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 
 use gjob_core::record::Scope;
@@ -157,11 +157,18 @@ fn copy_bytes(
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(dir, name, flags, Mode::from_raw_mode(0o600))?);
     if ioctl_ficlone(&file, blob).is_err() {
-        let mut blob = blob;
-        io::copy(&mut blob, &mut file)?;
+        let mut bytes = blob;
+        // It may have been read from before.
+        bytes.rewind()?;
+        io::copy(&mut bytes, &mut file)?;
     }
     // Another job may have it as a link, and write to it.
-    if is_as_stored(blob, Variant::Plain)? { Ok(file) } else { Err(InputError::Missing(hash)) }
+    let is_whole = file.metadata()?.len() == blob.metadata()?.len();
+    if is_whole && is_as_stored(blob, Variant::Plain)? {
+        Ok(file)
+    } else {
+        Err(InputError::Missing(hash))
+    }
 }
 
 /// Gives a file or directory the permissions and the time it is to have.

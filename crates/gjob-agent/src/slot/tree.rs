@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_link_may_only_lead_to_what_is_below_the_root() {
         let dirs = HashSet::from(["a", "a/b", "c"]);
-        for inside in ["x", "../b/x", "b/../../c", "../../c", "./b//x", "no/such"] {
+        for inside in ["x", "../b/x", "../b/../../c", "../../c", "./b//x", "no/such"] {
             assert!(!leads_out("a/b", inside, &dirs), "{inside}");
         }
         for outside in ["/etc/passwd", "../../..", "../../../x", "link/../../c", "../../link/.."] {

@@ -57,6 +57,26 @@ fn a_link_is_the_blob_itself_and_a_program_can_be_run() {
     }
 }
 
+#[test]
+fn a_link_that_cannot_be_made_is_a_copy_that_can_only_be_read() {
+    let bed = Bed::new();
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
+    if elsewhere.path().metadata().unwrap().dev() == bed.path().metadata().unwrap().dev() {
+        return;
+    }
+    let mut agent = bed.attach(1, 0, 1);
+    std::fs::remove_dir(bed.blob("")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), bed.results().join(".gjob/blobs")).unwrap();
+    let hash = stored(&mut agent, b"content");
+    let mut job = launch(0, "true");
+    job.files = vec![input_file("data", hash, 0o755)];
+    job.files[0].link = true;
+    let finish = agent.run(job);
+    let path = bed.results().join(finish.id.as_str()).join("data");
+    assert_eq!((mode(&path), path.metadata().unwrap().mtime()), (0o555, 1));
+    assert_eq!(std::fs::read(path).unwrap(), b"content");
+}
+
 fn tree_input(agent: &mut Agent, entries: Vec<TreeEntry>) -> Input {
     let hash = stored(agent, &Tree { entries }.to_text());
     let kind = InputKind::Tree;

@@ -2,8 +2,7 @@
 //! no faster than the link carries them.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -113,18 +112,23 @@ impl Reader<'_> {
     }
 
     async fn read_file(&mut self, file: &Arc<InputFile>) -> Result<(), Stop> {
-        let opened = on_a_thread(file, |file| file.open()).await?;
-        let opened = Arc::new(opened);
+        let from = self.source.from;
+        let opened = on_a_thread(file, move |file| {
+            let mut opened = file.open()?;
+            opened.seek(SeekFrom::Start(from)).map_err(|error| file.io(error))?;
+            Ok(Arc::new(opened))
+        })
+        .await?;
         self.begin().await?;
         let mut verifier = self.source.verify.then(blake3::Hasher::new);
-        let mut at = self.source.from;
+        let mut at = from;
         loop {
             let want = (file.size - at).min(self.piece_size() as u64) as usize;
             let is_last = at + want as u64 == file.size;
             let opened = Arc::clone(&opened);
             let mut hasher = verifier.take();
             let (bytes, hasher) = on_a_thread(file, move |file| {
-                let bytes = read_piece(file, &opened, at, want)?;
+                let bytes = read_piece(file, &opened, want)?;
                 if let Some(hasher) = &mut hasher {
                     hasher.update(&bytes);
                 }
@@ -168,17 +172,12 @@ impl Reader<'_> {
     }
 }
 
-fn read_piece(
-    file: &InputFile,
-    opened: &File,
-    at: u64,
-    size: usize,
-) -> Result<Vec<u8>, InputError> {
-    let mut bytes = vec![0; size];
-    match opened.read_exact_at(&mut bytes, at) {
-        Ok(()) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(file.changed()),
-        Err(error) => Err(file.io(error)),
+fn read_piece(file: &InputFile, mut opened: &File, size: usize) -> Result<Vec<u8>, InputError> {
+    let mut bytes = Vec::with_capacity(size);
+    let read = opened.by_ref().take(size as u64).read_to_end(&mut bytes);
+    match read.map_err(|error| file.io(error))? {
+        read if read == size => Ok(bytes),
+        _ => Err(file.changed()),
     }
 }
 
@@ -210,10 +209,15 @@ mod tests {
     }
 
     async fn steps_of(file: InputFile, from: u64, verify: bool) -> Vec<Step> {
+        let content = Content::File(Arc::new(file));
+        let dropped = Arc::default();
+        steps_of_source(Source { content, from, verify, dropped }).await
+    }
+
+    async fn steps_of_source(source: Source) -> Vec<Step> {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps, mut made) = mpsc::channel(100);
-        let content = Content::File(Arc::new(file));
-        sources.send(Source { content, from, verify, dropped: Arc::default() }).unwrap();
+        sources.send(source).unwrap();
         drop(sources);
         read_sources(waiting, steps, Arc::new(AtomicUsize::new(PIECE))).await;
         let mut all = Vec::new();
@@ -279,5 +283,33 @@ mod tests {
             "{steps:?}"
         );
         assert_eq!(sizes(&steps_of(changed, 0, false).await[1..]), [3]);
+    }
+
+    #[tokio::test]
+    async fn what_the_host_has_given_up_is_not_read_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, vec![7; 3 * PIECE]).unwrap();
+        let content = Content::File(Arc::new(InputFile::hash(&path).unwrap()));
+        let dropped = Arc::new(AtomicBool::new(true));
+        let steps = steps_of_source(Source { content, from: 0, verify: false, dropped }).await;
+        assert!(matches!(steps[..], [Step::Begin { .. }, Step::Dropped]), "{steps:?}");
+    }
+
+    #[tokio::test]
+    async fn the_list_of_a_directory_is_sent_from_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("f"), "x").unwrap();
+        let spec = gjob_core::JobSpec::new(["true"]).unwrap();
+        let spec = spec.files([dir.path().to_str().unwrap()]);
+        let inputs = crate::inputs::Inputs::hash([&spec]).unwrap();
+        let content = inputs.content(&inputs.of(&spec)[0].hash).unwrap().clone();
+        drop(dir);
+        let size = content.size() as usize;
+        for from in [0, 5, size] {
+            let (content, dropped) = (content.clone(), Arc::default());
+            let source = Source { content, from: from as u64, verify: false, dropped };
+            assert_eq!(sizes(&steps_of_source(source).await[1..]), [size - from]);
+        }
     }
 }

@@ -48,6 +48,8 @@ pub(super) enum Step {
     Output(Output),
     /// Nothing yet.
     On,
+    /// The same, but it has taken a while.
+    Pause,
     /// There is nothing more.
     End,
 }
@@ -114,9 +116,8 @@ impl Walk {
         }
         let Some(level) = self.levels.last_mut() else { return Ok(Step::End) };
         if level.unread.is_some() {
-            let path = level.path.clone();
-            self.read_names().map_err(|error| CollectError::io(&path, error))?;
-            return Ok(Step::On);
+            self.read_names()?;
+            return Ok(Step::Pause);
         }
         match level.names.pop() {
             Some(name) => self.look_at(&name)?,
@@ -126,11 +127,13 @@ impl Walk {
     }
 
     /// Reads more names of the innermost directory.
-    fn read_names(&mut self) -> io::Result<()> {
+    fn read_names(&mut self) -> Result<(), CollectError> {
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
         let Some(mut unread) = level.unread.take() else { return Ok(()) };
         for _ in 0..NAMES {
-            let Some(entry) = unread.read().transpose()? else {
+            let entry = unread.read().transpose();
+            let Some(entry) = entry.map_err(|error| CollectError::io(&level.path, error.into()))?
+            else {
                 level.names.sort_unstable_by(|a, b| b.cmp(a));
                 return Ok(());
             };
@@ -147,10 +150,10 @@ impl Walk {
                 level.names.push(name.to_owned());
             }
         }
-        if level.names.len() as u64 <= MAX_ENTRIES {
-            level.unread = Some(unread);
+        if level.names.len() as u64 > MAX_ENTRIES {
+            return Err(CollectError::TooMany);
         }
-        // With more, it is over as soon as they are looked at.
+        level.unread = Some(unread);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ const MOST_ASKED: usize = 4096;
 
 /// Blobs handed to a link at once: enough that it never waits for the next one,
 /// and not so many that hosts which share a place could not divide the work.
-const MOST_SENDING: usize = 128;
+const MOST_SENDING: usize = 512;
 
 /// The same in bytes: more than a link ever has under way.
 const MOST_BYTES: u64 = 32 << 20;

@@ -1,0 +1,194 @@
+//! The files and directories that jobs need: how they get to the hosts.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use gjob_testbed::Bed;
+use support::{Gjob, Place, eventually};
+
+const MIB: u64 = 1 << 20;
+
+/// A directory `data` with a program, an empty directory and a link.
+fn data(place: &Place) -> PathBuf {
+    let data = place.path("here/data");
+    fs::create_dir_all(data.join("sub/hollow")).unwrap();
+    fs::write(data.join("sub/run"), "#!/bin/sh\necho ran\n").unwrap();
+    fs::set_permissions(data.join("sub/run"), fs::Permissions::from_mode(0o750)).unwrap();
+    symlink("sub/run", data.join("link")).unwrap();
+    data
+}
+
+/// A file whose content no compression makes smaller.
+fn noise(path: &Path, size: u64) {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut word = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let bytes: Vec<u8> = (0..size / 8).flat_map(|_| word()).collect();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Stands between the manager and ssh: keeps what is sent in `sent/`, and cuts
+/// the first connection off after `$FIRST` bytes, if that is set.
+const TAP: &str = r#"#!/bin/bash
+[[ " $* " == *" -G "* ]] && exec ssh "$@"
+here=$(dirname "$0")
+pass=cat
+[ -n "$FIRST" ] && mkdir "$here/first" 2>/dev/null && pass="stdbuf -o0 head -c $FIRST"
+exec ssh "$@" < <($pass | tee "$here/sent/$$")
+"#;
+
+/// What goes over all links of a place.
+struct Tap<'a> {
+    place: &'a Place,
+    bed: &'a Bed,
+}
+
+impl<'a> Tap<'a> {
+    /// Results go to `results` on the host `h1`, which gets the program now, so
+    /// that only files count.
+    fn new(place: &'a Place, bed: &'a Bed, results: &str) -> Self {
+        let program = place.path("tap");
+        fs::write(&program, TAP).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let tap = Tap { place, bed };
+        fs::create_dir(place.path("sent")).unwrap();
+        let args = ["run", "-r", results, "-H", "h1", "--", "true", ":::", "1"];
+        let answer = tap.gjob(&args).run();
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        fs::remove_dir_all(place.path("sent")).unwrap();
+        fs::create_dir(place.path("sent")).unwrap();
+        tap
+    }
+
+    fn gjob(&self, args: &[&str]) -> Gjob {
+        let config = self.bed.ssh_config().to_str().unwrap();
+        let (command, rest) = args.split_first().unwrap();
+        let mut all = vec![*command, "-F", config];
+        all.extend(rest);
+        self.place.gjob(&all).env("GJOB_SSH", self.place.path("tap"))
+    }
+
+    /// Bytes sent over all links.
+    fn sent(&self) -> u64 {
+        let files = fs::read_dir(self.place.path("sent")).unwrap().flatten();
+        files.map(|file| file.metadata().unwrap().len()).sum()
+    }
+}
+
+#[test]
+fn a_directory_is_there_as_it_is_here() {
+    let place = Place::new();
+    data(&place);
+    place.file("jobs.txt", "cd data; find . | sort; ./link; stat -c %a sub/run; readlink link\n");
+    let answer = place.gjob(&["run", "--show", "all", "-f", "data/", "jobs.txt"]).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let expected = ".\n./link\n./sub\n./sub/hollow\n./sub/run\nran\n750\nsub/run\n";
+    assert_eq!(answer.stdout, expected);
+}
+
+#[test]
+fn a_directory_that_cannot_be_sent_starts_nothing() {
+    let place = Place::new();
+    let data = data(&place);
+    symlink("../../secret", data.join("sub/out")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(data.join("socket")).unwrap();
+    place.file("jobs.txt", "true\n");
+    let answer = place.gjob(&["run", "-f", "data", "jobs.txt"]).run();
+    assert_eq!((answer.code, answer.stdout.as_str()), (2, ""));
+    assert_eq!(
+        answer.stderr,
+        "gjob: file data/socket is a socket: a regular file or a directory is accepted\n\
+         gjob: link data/sub/out leads out of its directory, to \"../../secret\": in a directory, \
+         relative links that stay inside are accepted\n"
+    );
+    assert!(!place.has_run());
+}
+
+/// Begins a run on a host that is down, and kills its manager.
+fn begin_and_die(place: &Place, bed: &Bed) {
+    bed.host(1).stop();
+    place.file("jobs.txt", "cat data/sub/run\n");
+    let config = bed.ssh_config().to_str().unwrap();
+    let args = ["run", "-F", config, "-r", "results", "-H", "h1", "-f", "data", "jobs.txt"];
+    let manager = place.gjob(&args).start();
+    eventually("the run exists", || place.has_run());
+    manager.kill_9();
+    bed.host(1).start();
+}
+
+#[test]
+fn the_next_manager_sends_the_directory_that_the_run_began_with() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let data = data(&place);
+    begin_and_die(&place, &bed);
+    // Not there when the run began: not sent.
+    fs::write(data.join("later"), "").unwrap();
+    let answer = place.gjob(&["attach"]).current_dir(Path::new("/")).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let id = place.of_jobs("id")[0].as_str().unwrap().to_owned();
+    let there = bed.host(1).home().join("results").join(id).join("data");
+    assert_eq!(fs::read(there.join("sub/run")).unwrap(), fs::read(data.join("sub/run")).unwrap());
+    assert!(!there.join("later").exists());
+}
+
+#[test]
+fn a_directory_in_which_a_file_has_changed_fails_the_jobs_that_need_it() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let data = data(&place);
+    begin_and_die(&place, &bed);
+    fs::write(data.join("sub/run"), "other").unwrap();
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
+    assert!(reason.contains("data/sub/run has changed"), "{reason}");
+}
+
+#[test]
+fn hosts_that_share_a_results_directory_are_sent_one_copy() {
+    let (place, bed) = (Place::new(), Bed::start(4));
+    let shared = place.path("shared").display().to_string();
+    let tap = Tap::new(&place, &bed, &shared);
+    noise(&place.path("here/big"), 24 * MIB);
+    place.file("jobs.txt", &"cksum < big\n".repeat(16));
+    let args = ["run", "-r", &shared, "-H", "h[1-4]", "-j", "1", "-f", "big", "jobs.txt"];
+    let answer = tap.gjob(&args).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let sent = tap.sent();
+    assert!((24 * MIB..30 * MIB).contains(&sent), "{sent} bytes");
+}
+
+#[test]
+fn a_file_goes_on_where_its_link_broke() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let tap = Tap::new(&place, &bed, "results");
+    noise(&place.path("here/big"), 40 * MIB);
+    place.file("jobs.txt", "cksum < big\n");
+    let args = ["run", "-r", "results", "-H", "h1", "-f", "big", "jobs.txt"];
+    let answer = tap.gjob(&args).env("FIRST", (24 * MIB).to_string()).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(bed.host(1).logins(), 3, "one of them to go on");
+    let sent = tap.sent();
+    assert!((40 * MIB..44 * MIB).contains(&sent), "{sent} bytes");
+}
+
+#[test]
+fn a_file_that_a_host_has_lost_is_sent_again() {
+    let place = Place::new();
+    place.file("input", "content\n");
+    let blobs = place.path("results/.gjob/blobs");
+    let jobs = format!("rm -f {}/*\ncat input\ncat input\n", blobs.display());
+    place.file("jobs.txt", &jobs);
+    let args = ["run", "-H", "1/:", "--show", "all", "-f", "input", "jobs.txt"];
+    let answer = place.gjob(&args).run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(answer.stdout, "content\ncontent\n");
+}
