@@ -2,7 +2,7 @@
 //! reached from the job directory's own descriptor and through no symbolic link,
 //! and no link is made that leads out of the directory.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use gjob_core::tree::{Tree, TreeEntry};
@@ -11,6 +11,9 @@ use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::inputs::{Content, InputError, Placer, finish};
+
+/// Links that a kernel follows before it gives up.
+const MAX_LINKS: u32 = 40;
 
 /// How directories are opened.
 const DIRECTORY: OFlags =
@@ -24,11 +27,11 @@ pub(super) fn place(
     list: &[u8],
 ) -> Result<(), InputError> {
     let tree = Tree::parse(list)?;
-    let dirs: HashSet<&str> = tree.entries.iter().filter_map(dir_path).collect();
+    let links = Links::of(&tree);
     mkdirat(dir, &input.name, Mode::RWXU)?;
     let mut descent = Descent::new(openat(dir, &input.name, DIRECTORY, Mode::empty())?);
     for entry in &tree.entries {
-        place_entry(placer, &mut descent, entry, input.link, &dirs)
+        place_entry(placer, &mut descent, entry, input.link, &links)
             .map_err(|error| blame(error, entry.path()))?;
     }
     // Only now: they may be closed, and whatever is put into one changes its time.
@@ -40,16 +43,12 @@ pub(super) fn place(
     finish(&descent.root, input.mode, input.mtime_ns)
 }
 
-fn dir_path(entry: &TreeEntry) -> Option<&str> {
-    matches!(entry, TreeEntry::Dir { .. }).then_some(entry.path())
-}
-
 fn place_entry(
     placer: &Placer,
     descent: &mut Descent,
     entry: &TreeEntry,
     link: bool,
-    dirs: &HashSet<&str>,
+    links: &Links<'_>,
 ) -> Result<(), InputError> {
     let (parent, name) = entry.path().rsplit_once('/').unwrap_or(("", entry.path()));
     let dir = descent.enter(parent)?;
@@ -59,12 +58,10 @@ fn place_entry(
             let content = Content { hash: *hash, mode: *mode, mtime_ns: *mtime_ns, link };
             placer.place_file(dir, name, &content)
         }
-        TreeEntry::Link { path, target } if leads_out(parent, target, dirs) => {
-            Err(InputError::Entry {
-                path: path.clone(),
-                problem: "is a symbolic link that leads out of the directory",
-            })
-        }
+        TreeEntry::Link { path, .. } if links.leads_out(path) => Err(InputError::Entry {
+            path: path.clone(),
+            problem: "is a symbolic link that leads out of the directory",
+        }),
         TreeEntry::Link { target, .. } => Ok(symlinkat(target.as_str(), dir, name)?),
     }
 }
@@ -80,22 +77,45 @@ fn blame(error: InputError, path: &str) -> InputError {
     InputError::Entry { path: path.to_owned(), problem }
 }
 
-/// True unless a link in the directory `parent` surely leads to something below
-/// the root: `..` is followed out of directories only, for where it leads to
-/// from another link is not known from the text.
-fn leads_out(parent: &str, target: &str, dirs: &HashSet<&str>) -> bool {
-    if target.starts_with('/') {
-        return true;
+/// The links of a directory, by their paths below it.
+#[derive(Debug)]
+struct Links<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Links<'a> {
+    fn of(tree: &'a Tree) -> Self {
+        let links = tree.entries.iter().filter_map(|entry| match entry {
+            TreeEntry::Link { path, target } => Some((path.as_str(), target.as_str())),
+            TreeEntry::Dir { .. } | TreeEntry::File { .. } => None,
+        });
+        Links(links.collect())
     }
-    let mut at: Vec<&str> = parent.split('/').filter(|part| !part.is_empty()).collect();
-    for part in target.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        if part != ".." {
-            at.push(part);
-        } else if !dirs.contains(at.join("/").as_str()) || at.pop().is_none() {
-            return true;
+
+    /// True when whoever follows the link leaves the directory: name by name, as
+    /// a kernel does it, and by the rule that the manager has.
+    fn leads_out(&self, link: &str) -> bool {
+        let mut at: Vec<&str> = Vec::new();
+        let mut ahead: Vec<&str> = link.rsplit('/').collect();
+        let mut followed = 0;
+        while let Some(name) = ahead.pop() {
+            match name {
+                "" | "." => continue,
+                ".." if at.pop().is_some() => continue,
+                ".." => return true,
+                name => at.push(name),
+            }
+            let Some(target) = self.0.get(at.join("/").as_str()) else { continue };
+            followed += 1;
+            if target.starts_with('/') {
+                return true;
+            }
+            if followed > MAX_LINKS {
+                return false;
+            }
+            at.pop();
+            ahead.extend(target.rsplit('/'));
         }
+        false
     }
-    false
 }
 
 /// The directories that lead to where the last entry was placed.
@@ -138,13 +158,19 @@ mod tests {
 
     #[test]
     fn a_link_may_only_lead_to_what_is_below_the_root() {
-        let dirs = HashSet::from(["a", "a/b", "c"]);
-        for inside in ["x", "../b/x", "../b/../../c", "../../c", "./b//x", "no/such"] {
-            assert!(!leads_out("a/b", inside, &dirs), "{inside}");
+        let leads_out = |target: &str| {
+            let link = |path: &str, target: &str| TreeEntry::Link {
+                path: path.to_owned(),
+                target: target.to_owned(),
+            };
+            let entries = vec![link("a/up", ".."), link("deep", "a/b"), link("a/l", target)];
+            Links::of(&Tree { entries }).leads_out("a/l")
+        };
+        for inside in ["x", "..", "../c", "./b//../x", "up/c", "../deep/..", "no/such", "l"] {
+            assert!(!leads_out(inside), "{inside}");
         }
-        for outside in ["/etc/passwd", "../../..", "../../../x", "link/../../c", "../../link/.."] {
-            assert!(leads_out("a/b", outside, &dirs), "{outside}");
+        for outside in ["/etc/passwd", "../..", "b/../../..", "up/../x", "../deep/../../.."] {
+            assert!(leads_out(outside), "{outside}");
         }
-        assert!(leads_out("", "..", &dirs));
     }
 }
