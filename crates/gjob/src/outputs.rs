@@ -4,11 +4,11 @@
 //!
 //! # Theory of operation
 //!
-//! 1. Each host has a [`Collector`], a task that asks its agent for the outputs
+//! 1. Each host has a collector, a task that asks its agent for the outputs
 //!    of one job after another, a few ahead. The link hands it what comes in a
 //!    short queue: while it writes, that link alone is not read.
-//! 2. A job's outputs are written below a temporary name ([`Incoming`]). What
-//!    an agent has no reason to send is a [`Violation`](refusal::Violation).
+//! 2. A job's outputs are written below a temporary name. An agent that
+//!    sends what none has reason to is a host to be put out.
 //! 3. What is complete goes to the one task that commits: content made durable
 //!    with one `syncfs` for all jobs that are complete, then each directory
 //!    renamed to its name, then the names made durable. Only then is it
@@ -17,6 +17,7 @@
 mod collector;
 mod commit;
 mod dir;
+mod exchange;
 mod incoming;
 mod job;
 mod listing;
@@ -29,7 +30,8 @@ use std::path::PathBuf;
 use gjob_core::wire::BlobHash;
 use gjob_core::{JobId, Key};
 
-pub(crate) use collector::{Collector, News, Order, PARTS, Shared};
+pub(crate) use collector::{Collector, PARTS};
+pub(crate) use exchange::{News, Order, Shared};
 pub use names::{job_dir_name, used_names};
 
 /// The most that one job's outputs may come to when nothing else is said, bytes.

@@ -49,7 +49,8 @@ struct Scene {
 impl Scene {
     fn new(role: &str) -> Self {
         let bed = Bed::start(2);
-        let dir = tempfile::tempdir().unwrap();
+        // In memory, if can be: a hundred thousand files take a disk its time.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let program = dir.path().join("gjob-agent");
         let script = format!(
             "#!/bin/sh\n[ \"$2\" = --verify ] && exit 0\nexec '{}' --ignored --exact --nocapture \
@@ -238,6 +239,36 @@ fn outputs_cut_off_by_a_broken_link_go_on_where_they_were() {
     }
     assert_eq!(std::fs::read(scene.out().join("0/d/big")).unwrap(), agent::big());
     assert_eq!(scene.bed.host(1).logins(), 2);
+}
+
+#[test]
+fn an_order_taken_back_leaves_nothing_and_the_next_is_served() {
+    let mut scene = Scene::new("stalling");
+    let run = RunId::new("2026-11-22", 1).unwrap();
+    scene.network.open(&run, Epoch(1), &[], Inputs::default()).unwrap();
+    scene.network.collect(ROGUE, order(0));
+    let deadline = Instant::now() + PATIENCE;
+    while !scene.out().join(".gjob-part.2026-11-22-1.0.1.0/a").exists() {
+        assert!(Instant::now() < deadline);
+        scene.network.next(Duration::from_millis(50));
+    }
+    scene.network.forget_collect(ROGUE, Key::new(0, 1));
+    scene.network.collect(ROGUE, order(2));
+    loop {
+        assert!(Instant::now() < deadline);
+        if let Some((_, Report::Collected { key, result })) =
+            scene.network.next(Duration::from_secs(1))
+        {
+            assert_eq!(key.index, 2);
+            assert_eq!(result.unwrap().bytes, agent::BIG as u64);
+            break;
+        }
+    }
+    assert_eq!(names(&scene.out()), ["2"]);
+    // What is under way when the network is closed goes too.
+    scene.network.collect(ROGUE, order(0));
+    scene.network.close();
+    assert_eq!(names(&scene.out()), ["2"]);
 }
 
 #[test]

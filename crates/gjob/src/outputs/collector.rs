@@ -1,9 +1,8 @@
 //! Brings the outputs of one host's jobs here: asks for them, a few jobs ahead,
 //! over whatever link there is, and has what comes written down.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::sync::Arc;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use gjob_core::Key;
@@ -11,14 +10,13 @@ use gjob_core::record::{Scope, one_line};
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{FromAgent, OutputPart, ToAgent};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
-use super::commit::{Committed, Waiting, commit_all};
-use super::dir::Place;
+use super::exchange::{News, Order, Shared};
 use super::incoming::Progress;
 use super::job::{Job, Written};
 use super::refusal::Refusal;
-use super::{CollectError, CollectOrder, CollectScope, OutputsConfig};
+use super::{CollectError, CollectOrder, CollectScope};
 use crate::link::{Arrival, LinkEvent, LinkSender, plain_text};
 
 /// Jobs asked for at once of one host: it sends them one after the other.
@@ -27,68 +25,8 @@ const AHEAD: usize = 8;
 /// Messages of one host that may wait to be written down.
 pub(crate) const PARTS: usize = 2;
 
-/// Jobs of all hosts that may wait to be put in their place.
-const COMPLETE: usize = 256;
-
-/// Hosts whose outputs are written at one moment: more don't make a disk faster.
-const WRITERS: usize = 8;
-
 /// Between two words on how far a file has come.
 const PROGRESS: Duration = Duration::from_secs(1);
-
-/// What a collector is told, in order.
-#[derive(Debug)]
-pub(crate) enum Order {
-    /// Bring these; a key that is under way already is left as it is.
-    Collect(CollectOrder),
-    /// Don't bring these, unless they are complete.
-    Forget(Key),
-    /// The link is up, another than before.
-    Up,
-    /// The link broke.
-    Down,
-    /// The link is gone for good: no order is kept.
-    Gone,
-}
-
-/// What collectors say.
-#[derive(Debug)]
-pub(crate) enum News {
-    /// An order is carried out, or can't be.
-    Collected { key: Key, result: Result<Committed, CollectError> },
-    /// How far a large file has come.
-    Collecting { key: Key, path: String, bytes: u64, size: u64 },
-    /// The host's agent doesn't keep to the protocol. It is not listened to
-    /// until another link is up.
-    Violation(String),
-}
-
-/// What the collectors of all hosts have in common.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    place: Arc<Place>,
-    /// Turns at the disk.
-    writers: Arc<Semaphore>,
-    complete: mpsc::Sender<Waiting>,
-    news: mpsc::Sender<(HostIx, News)>,
-}
-
-impl Shared {
-    /// Starts the task that commits; `tag` tells this process's unfinished
-    /// directories from those of others that use the same one.
-    pub(crate) fn start(
-        handle: &Handle,
-        config: Option<&OutputsConfig>,
-        tag: String,
-        news: mpsc::Sender<(HostIx, News)>,
-    ) -> Self {
-        let (complete, waiting) = mpsc::channel(COMPLETE);
-        handle.spawn(commit_all(waiting, news.clone()));
-        let place = Arc::new(Place::new(config.cloned(), tag));
-        let writers = Arc::new(Semaphore::new(WRITERS));
-        Shared { place, writers, complete, news }
-    }
-}
 
 /// The task of one host.
 #[derive(Debug)]
@@ -98,10 +36,12 @@ pub(crate) struct Collector {
     link: LinkSender,
     up: bool,
     next_request: u32,
-    /// Orders not yet asked for.
-    waiting: VecDeque<Job>,
+    /// The orders, and what has come of them.
+    jobs: HashMap<Key, Job>,
+    /// Those not yet asked for. Some may have been taken back.
+    waiting: VecDeque<Key>,
     /// Those that are, by the request's number.
-    active: BTreeMap<u32, Job>,
+    active: BTreeMap<u32, Key>,
     last_progress: Option<Instant>,
 }
 
@@ -121,6 +61,7 @@ impl Collector {
             link,
             up: false,
             next_request: 0,
+            jobs: HashMap::new(),
             waiting: VecDeque::new(),
             active: BTreeMap::new(),
             last_progress: None,
@@ -152,7 +93,7 @@ impl Collector {
 
     async fn handle_order(&mut self, order: Order) {
         match order {
-            Order::Collect(order) => self.add(order).await,
+            Order::Collect(order) => self.add(order),
             Order::Forget(key) => self.forget(key).await,
             Order::Up => {
                 // Some may have been meant for the link before and come here.
@@ -171,39 +112,36 @@ impl Collector {
         self.ask();
     }
 
-    async fn add(&mut self, order: CollectOrder) {
-        let mut known = self.waiting.iter().chain(self.active.values());
-        if known.any(|job| job.order.key == order.key) {
-            return;
+    fn add(&mut self, order: CollectOrder) {
+        let key = order.key;
+        if let Entry::Vacant(place) = self.jobs.entry(key) {
+            place.insert(Job::new(order));
+            self.waiting.push_back(key);
         }
-        self.waiting.push_back(Job::new(order));
     }
 
     async fn forget(&mut self, key: Key) {
-        let at = self.waiting.iter().position(|job| job.order.key == key);
-        if let Some(job) = at.and_then(|at| self.waiting.remove(at)) {
-            self.discard(job).await;
-        }
-        let active = self.active.iter().find(|(_, job)| job.order.key == key);
-        if let Some(request) = active.map(|(request, _)| *request)
-            && let Some(job) = self.active.remove(&request)
-        {
+        let Some(job) = self.jobs.remove(&key) else { return };
+        let active = self.active.iter().find(|(_, active)| **active == key);
+        if let Some(request) = active.map(|(request, _)| *request) {
+            self.active.remove(&request);
             self.link.send(ToAgent::CollectStop { request });
-            self.discard(job).await;
         }
+        self.discard(job).await;
     }
 
     /// The link broke: what was asked for is asked for again over the next one.
     fn interrupt(&mut self) {
-        for (_, job) in std::mem::take(&mut self.active).into_iter().rev() {
-            self.waiting.push_front(job);
+        for (_, key) in std::mem::take(&mut self.active).into_iter().rev() {
+            self.waiting.push_front(key);
         }
     }
 
     async fn give_up(&mut self) {
         self.up = false;
-        self.interrupt();
-        for job in std::mem::take(&mut self.waiting) {
+        self.active.clear();
+        self.waiting.clear();
+        for (_, job) in std::mem::take(&mut self.jobs) {
             self.discard(job).await;
         }
     }
@@ -212,8 +150,13 @@ impl Collector {
     fn ask(&mut self) {
         while self.up
             && self.active.len() < AHEAD
-            && let Some(mut job) = self.waiting.pop_front()
+            && let Some(key) = self.waiting.pop_front()
         {
+            // One that was taken back and given again waits twice.
+            if self.active.values().any(|active| *active == key) {
+                continue;
+            }
+            let Some(job) = self.jobs.get_mut(&key) else { continue };
             let request = self.next_request;
             self.next_request = self.next_request.wrapping_add(1);
             let resume = job.interrupt();
@@ -225,8 +168,17 @@ impl Collector {
                 all: *all,
                 resume,
             });
-            self.active.insert(request, job);
+            self.active.insert(request, key);
         }
+    }
+
+    /// The job that a request was about, if it is still of interest.
+    fn take_job(&mut self, request: u32) -> Option<Job> {
+        self.jobs.remove(self.active.get(&request)?)
+    }
+
+    fn put_job(&mut self, job: Job) {
+        self.jobs.insert(job.order.key, job);
     }
 
     /// An answer; one to a request of an older link, or of an order that is
@@ -234,17 +186,19 @@ impl Collector {
     async fn handle_message(&mut self, message: FromAgent) {
         match message {
             FromAgent::Outputs { request, parts } => {
-                if let Some(job) = self.active.remove(&request) {
+                if let Some(job) = self.take_job(request) {
                     self.handle_parts(request, job, parts).await;
                 }
             }
             FromAgent::Collected { request, files } => {
-                if let Some(job) = self.active.remove(&request) {
+                if let Some(job) = self.take_job(request) {
+                    self.active.remove(&request);
                     self.finish(job, files).await;
                 }
             }
             FromAgent::CollectFailed { request, reason, scope } => {
-                if let Some(job) = self.active.remove(&request) {
+                if let Some(job) = self.take_job(request) {
+                    self.active.remove(&request);
                     let scope = match scope {
                         Scope::Job => CollectScope::Job,
                         Scope::Host => CollectScope::Host,
@@ -262,31 +216,30 @@ impl Collector {
 
     async fn handle_parts(&mut self, request: u32, job: Job, parts: Vec<OutputPart>) {
         let key = job.order.key;
-        let shared = self.shared.clone();
-        let written = self.blocking(move || job.write(&shared.place, parts)).await;
-        match written {
+        let refusal = match self.shared.write(move |place| job.write(place, parts)).await {
             Ok(Written::More(job)) => {
                 self.tell_progress(key, job.progress());
-                self.active.insert(request, job);
+                return self.put_job(job);
             }
             Ok(Written::Again(job)) => {
-                self.link.send(ToAgent::CollectStop { request });
-                self.waiting.push_front(job);
+                self.put_job(job);
+                self.waiting.push_front(key);
+                None
             }
-            Ok(Written::Refused(refusal)) | Err(refusal) => {
-                self.link.send(ToAgent::CollectStop { request });
-                self.refuse(key, refusal).await;
-            }
+            Ok(Written::Refused(refusal)) | Err(refusal) => Some(refusal),
+        };
+        self.active.remove(&request);
+        self.link.send(ToAgent::CollectStop { request });
+        if let Some(refusal) = refusal {
+            self.refuse(key, refusal).await;
         }
     }
 
     async fn finish(&mut self, job: Job, files: u64) {
         let (key, host) = (job.order.key, self.host);
-        let shared = self.shared.clone();
-        let finished = self.blocking(move || job.finish(&shared.place, host, files)).await;
+        let finished = self.shared.write(move |place| job.finish(place, host, files)).await;
         match finished.and_then(|finished| finished) {
-            // An error says that the network is being closed.
-            Ok(waiting) => drop(self.shared.complete.send(waiting).await),
+            Ok(waiting) => self.shared.commit(waiting).await,
             Err(refusal) => self.refuse(key, refusal).await,
         }
     }
@@ -306,21 +259,8 @@ impl Collector {
     /// Removes what has come of a job.
     async fn discard(&self, job: Job) {
         if job.has_begun() {
-            let _ = self.blocking(move || drop(job)).await;
+            let _ = self.shared.write(move |_| drop(job)).await;
         }
-    }
-
-    /// Does what may wait for a disk where that holds back no link.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
-        // The semaphore is never closed.
-        let _turn = self.shared.writers.acquire().await;
-        tokio::task::spawn_blocking(work).await.map_err(|error| {
-            let what = "outputs".to_owned();
-            Refusal::Here { what, source: io::Error::other(error) }
-        })
     }
 
     async fn fail(&mut self, key: Key, error: CollectError) {

@@ -47,11 +47,15 @@ pub(super) async fn commit_all(
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let taken = std::mem::take(&mut batch);
-        let Ok(done) = tokio::task::spawn_blocking(move || commit(taken)).await else {
-            // A panic is said where it happened; without word of these jobs
-            // they are collected again.
-            continue;
-        };
+        let whose: Vec<_> = taken.iter().map(|waiting| (waiting.host, waiting.key)).collect();
+        let done = tokio::task::spawn_blocking(move || commit(taken)).await;
+        let done = done.unwrap_or_else(|panic| {
+            let failed = |(host, key)| {
+                let (what, source) = ("outputs".to_owned(), io::Error::other(panic.to_string()));
+                (host, key, Err(Refusal::Here { what, source }.into_error()))
+            };
+            whose.into_iter().map(failed).collect()
+        });
         for (host, key, result) in done {
             if news.send((host, News::Collected { key, result })).await.is_err() {
                 return;

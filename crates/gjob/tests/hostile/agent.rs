@@ -78,7 +78,8 @@ fn play(role: &str, request: u32, resume: Option<Resume>) {
     let parts = |parts: Vec<OutputPart>| say(&FromAgent::Outputs { request, parts });
     let collected = |files| say(&FromAgent::Collected { request, files });
     match role {
-        "honest" => {
+        "stalling" if request == 0 => parts(vec![head("a", 9, 0), OutputPart::Bytes(vec![1])]),
+        "honest" | "stalling" => {
             parts(vec![dir("d"), head("d/big", BIG as u64, 0)]);
             big().chunks(200_000).for_each(|piece| parts(vec![OutputPart::Bytes(piece.to_vec())]));
             parts(vec![end(&big()), head("e", 0, 0), end(b"")]);
