@@ -98,6 +98,11 @@ fn an_argument_of_another_type_is_refused_at_its_call() {
         "gjob: jobs.py:2: commands[1]: 7 is of type int: a string is expected\n\
          gjob: nothing was started\n"
     );
+    assert_eq!(
+        mistake("Job('true', env={'A': True})\n"),
+        "gjob: jobs.py:1: env['A']: True is of type bool: a string or a number is expected\n\
+         gjob: nothing was started\n"
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod document;
 mod error;
 mod fill;
 mod matrix;
+mod reader;
 mod table;
 mod value;
 

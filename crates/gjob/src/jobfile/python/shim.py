@@ -145,8 +145,15 @@ def _environment(value):
         pairs = list(dict(value).items())
     except (TypeError, ValueError):
         raise JobError("env: %s is of type %s: a dict is expected" % (_said(value), type(value).__name__))
-    plain = lambda item: str(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else item
-    return {_text("env", name): _text("env[%r]" % name, plain(item)) for name, item in pairs}
+    return {_text("env", name): _variable("env[%r]" % name, item) for name, item in pairs}
+
+
+def _variable(place, value):
+    if isinstance(value, (str, os.PathLike)):
+        return _text(place, value)
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise JobError("%s: %s is of type %s: a string or a number is expected" % (place, _said(value), type(value).__name__))
+    return str(value)
 
 
 def _amount(place, value):
@@ -225,6 +232,9 @@ def _functions(specs):
         """Sets how often the jobs that follow are run, if they don't say it."""
         specs.repeat = _count("repeat", repeat)
 
+    # As a TypeError calls them.
+    Job.__qualname__ = "Job"
+    Repeat.__qualname__ = "Repeat"
     return {"Job": Job, "Repeat": Repeat, "AddJob": Job, "SetRepeat": Repeat}
 
 

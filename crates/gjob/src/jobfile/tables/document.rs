@@ -6,7 +6,8 @@ use toml::de::{DeTable, DeValue};
 use super::super::error::{Collector, Problem};
 use super::super::excerpt::Text;
 use super::super::fields;
-use super::table::{Fields, Table};
+use super::reader::Reader;
+use super::table::Table;
 use super::value::wrong_type;
 
 /// What may stand on top of a file.
@@ -42,7 +43,7 @@ pub(super) fn read(text: &Text, errors: &mut Collector) -> Vec<Table> {
             }
         }
     }
-    let mut reader = Fields { text, errors };
+    let mut reader = Reader { text, errors };
     let defaults = defaults.map(|table| reader.defaults(table)).unwrap_or_default();
     jobs.iter().filter_map(|job| reader.job(job, &defaults)).collect()
 }

@@ -3,41 +3,32 @@
 use std::collections::BTreeMap;
 
 use gjob_core::JobSpec;
-use gjob_core::job::MAX_JOBS;
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
 use super::super::draft::Draft;
-use super::super::error::{Collector, Problem};
-use super::super::excerpt::Text;
+use super::super::error::Problem;
 use super::super::jobs::Said;
 use super::super::jsonl::{message, wrong_field};
-use super::super::{fields, nearest};
-use super::fill::{fill, is_name, names_in};
-use super::matrix::{Combination, Entry, Matrix};
-use super::value::{Parameter, environment, json, wrong_type};
+use super::fill::fill;
+use super::matrix::{Combination, Matrix};
 use super::{Span, Spans, TableProblem};
-
-/// Words of a table that are no fields of a job.
-const OWN: [&str; 3] = ["matrix", "include", "exclude"];
-
-/// Fields in which `{word}` may be the shell's, or the job's own.
-const FREE: [&str; 2] = ["cmds", "env"];
 
 /// A table of jobs.
 pub(super) struct Table {
     pub(super) header: Span,
     pub(super) matrix: Matrix,
-    fields: BTreeMap<String, Field>,
+    pub(super) fields: Fields,
 }
+
+/// Fields by their names.
+pub(super) type Fields = BTreeMap<String, Field>;
 
 /// A field before anything is filled in.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
-    value: Value,
-    span: Span,
+    pub(super) value: Value,
+    pub(super) span: Span,
 }
 
 impl Table {
@@ -77,248 +68,4 @@ impl Table {
         let fields = self.fields.into_iter().map(|(name, field)| (name, field.span));
         Spans { header: self.header, fields: fields.collect() }
     }
-}
-
-/// Reads tables, and gathers what is wrong with them.
-pub(super) struct Fields<'a> {
-    pub(super) text: &'a Text,
-    pub(super) errors: &'a mut Collector,
-}
-
-impl Fields<'_> {
-    /// What jobs are that don't say otherwise.
-    pub(super) fn defaults(&mut self, table: &DeTable<'_>) -> BTreeMap<String, Field> {
-        self.fields(table, &[])
-    }
-
-    /// A `[[job]]`.
-    pub(super) fn job(
-        &mut self,
-        job: &Spanned<DeValue<'_>>,
-        defaults: &BTreeMap<String, Field>,
-    ) -> Option<Table> {
-        let DeValue::Table(entries) = job.get_ref() else {
-            self.push(&job.span(), wrong_type("job", job.get_ref(), "a table, [[job]],"));
-            return None;
-        };
-        let mut fields = self.fields(entries, &OWN);
-        for (name, default) in defaults {
-            match fields.get_mut(name) {
-                None => {
-                    fields.insert(name.clone(), default.clone());
-                }
-                Some(field) => {
-                    // A variable that the job doesn't set.
-                    if let (Value::Object(own), Value::Object(more)) =
-                        (&mut field.value, &default.value)
-                    {
-                        for (name, value) in more {
-                            own.entry(name).or_insert_with(|| value.clone());
-                        }
-                    }
-                }
-            }
-        }
-        fields
-            .entry("cmds".to_owned())
-            .or_insert_with(|| Field { value: Value::Array(Vec::new()), span: job.span() });
-        let table = Table { header: job.span(), matrix: self.matrix(entries), fields };
-        self.check_names(&table);
-        Some(table)
-    }
-
-    /// The fields of a job, and of no other name than those and `own`.
-    fn fields(&mut self, table: &DeTable<'_>, own: &[&str]) -> BTreeMap<String, Field> {
-        let mut found = BTreeMap::new();
-        for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            if own.contains(&name) {
-                continue;
-            }
-            if !fields::is_known(name) {
-                let mut known: Vec<&str> = vec!["commands"];
-                known.extend(fields::known().iter().filter(|known| **known != "cmds"));
-                known.extend(own);
-                self.push(&key.span(), fields::unknown_among(name, &known));
-                continue;
-            }
-            let name = fields::canonical(name);
-            let value_of = if name == "env" { environment } else { json };
-            let field = Field { value: value_of(value.get_ref()), span: value.span() };
-            if found.insert(name.to_owned(), field).is_some() {
-                self.push(&key.span(), Problem::DuplicateField("commands".to_owned()));
-            }
-        }
-        found
-    }
-
-    fn matrix(&mut self, table: &DeTable<'_>) -> Matrix {
-        let mut matrix = Matrix::default();
-        match table.get("matrix").map(|value| (value.span(), value.get_ref())) {
-            None => {}
-            Some((_, DeValue::Table(parameters))) => {
-                let mut parameters: Vec<_> = parameters.iter().collect();
-                parameters.sort_by_key(|(key, _)| key.span().start);
-                for (key, value) in parameters {
-                    let name = key.get_ref().as_ref();
-                    if self.parameter_name(name, &key.span()) {
-                        let mut values = self.values(name, value);
-                        if values.is_empty() {
-                            // Wrong; what else is wrong is found with any value.
-                            values.push(Parameter::counted(0));
-                        }
-                        matrix.parameters.push((name.to_owned(), values));
-                    }
-                }
-            }
-            Some((span, other)) => {
-                self.push(&span, wrong_type("matrix", other, "a table of parameters"));
-            }
-        }
-        matrix.include = self.entries(table, "include", None);
-        matrix.exclude = self.entries(table, "exclude", Some(&matrix));
-        matrix
-    }
-
-    fn parameter_name(&mut self, name: &str, span: &Span) -> bool {
-        let problem = match name {
-            "include" | "exclude" => TableProblem::Misplaced(name.to_owned()),
-            name if is_name(name) => return true,
-            name => TableProblem::ParameterName(name.to_owned()),
-        };
-        self.push(span, problem.into());
-        false
-    }
-
-    /// The values of a parameter: a list of them, or a range.
-    fn values(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Vec<Parameter> {
-        let expected = "a list of values, or a range such as \"1..10\",";
-        match value.get_ref() {
-            DeValue::Array(items) if !items.is_empty() => {
-                items.iter().filter_map(|item| self.scalar(name, item)).collect()
-            }
-            DeValue::String(range) => range_values(range).unwrap_or_else(|why| {
-                let found = range.chars().take(80).collect();
-                let problem = TableProblem::Range { name: name.to_owned(), found, why };
-                self.push(&value.span(), problem.into());
-                Vec::new()
-            }),
-            DeValue::Array(_) => {
-                let found = "an empty list";
-                let problem = TableProblem::Type { name: name.to_owned(), found, expected };
-                self.push(&value.span(), problem.into());
-                Vec::new()
-            }
-            other => {
-                self.push(&value.span(), wrong_type(name, other, expected));
-                Vec::new()
-            }
-        }
-    }
-
-    fn scalar(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Option<Parameter> {
-        let parameter = Parameter::of(value.get_ref());
-        if parameter.is_none() {
-            let problem = wrong_type(name, value.get_ref(), "a string, a number or a boolean");
-            self.push(&value.span(), problem);
-        }
-        parameter
-    }
-
-    /// The entries of `include` or `exclude`; those of the latter have no other
-    /// parameters than the matrix.
-    fn entries(&mut self, table: &DeTable<'_>, word: &str, matrix: Option<&Matrix>) -> Vec<Entry> {
-        let Some(value) = table.get(word) else { return Vec::new() };
-        let expected = "a list of tables such as [{ lr = 0.1 }]";
-        let DeValue::Array(items) = value.get_ref() else {
-            self.push(&value.span(), wrong_type(word, value.get_ref(), expected));
-            return Vec::new();
-        };
-        let mut entries = Vec::new();
-        for item in items {
-            let DeValue::Table(pairs) = item.get_ref() else {
-                self.push(&item.span(), wrong_type(word, item.get_ref(), expected));
-                continue;
-            };
-            let mut pairs: Vec<_> = pairs.iter().collect();
-            pairs.sort_by_key(|(key, _)| key.span().start);
-            let mut entry = Entry::new();
-            for (key, value) in pairs {
-                let name = key.get_ref().as_ref();
-                let known: Option<Vec<&str>> = matrix.map(|matrix| {
-                    matrix.parameters.iter().map(|(name, _)| name.as_str()).collect()
-                });
-                match known {
-                    Some(known) if !known.contains(&name) => {
-                        self.push(&key.span(), unknown(name, &known).into());
-                    }
-                    _ if !self.parameter_name(name, &key.span()) => {}
-                    _ => entry.extend(self.scalar(name, value).map(|v| (name.to_owned(), v))),
-                }
-            }
-            // One of nothing would be for every combination.
-            if !entry.is_empty() {
-                entries.push(entry);
-            }
-        }
-        entries
-    }
-
-    /// Where nothing else can be meant, `{name}` is a parameter.
-    fn check_names(&mut self, table: &Table) {
-        let known = table.matrix.names();
-        if known.is_empty() {
-            return;
-        }
-        for (_, field) in table.fields.iter().filter(|(name, _)| !FREE.contains(&name.as_str())) {
-            let mut names = Vec::new();
-            names_in(&field.value, &mut names);
-            for name in names.into_iter().filter(|name| !known.contains(name)) {
-                self.push(&self.find(&field.span, name), unknown(name, &known).into());
-            }
-        }
-    }
-
-    /// Where `{name}` stands in a value, as far as it is written so.
-    fn find(&self, span: &Span, name: &str) -> Span {
-        let braces = format!("{{{name}}}");
-        let found = self.text.text.get(span.clone()).and_then(|value| value.find(&braces));
-        found.map_or(span.clone(), |at| span.start + at..span.start + at + braces.len())
-    }
-
-    fn push(&mut self, span: &Span, problem: Problem) {
-        self.errors.push(self.text.spot(span), problem);
-    }
-}
-
-fn unknown(name: &str, known: &[&str]) -> TableProblem {
-    TableProblem::UnknownParameter {
-        found: name.to_owned(),
-        nearest: nearest::nearest(name, known.iter().copied()).map(str::to_owned),
-        known: known.join(", "),
-    }
-}
-
-/// The numbers of `a..b` or `a..b..step`, both ends included.
-fn range_values(text: &str) -> Result<Vec<Parameter>, &'static str> {
-    let malformed = "whole numbers such as 1..10 or 0..100..20 are";
-    let numbers: Option<Vec<i64>> = text.split("..").map(|part| part.trim().parse().ok()).collect();
-    let (first, last, step) = match numbers.as_deref() {
-        Some([first, last]) => (*first, *last, 1),
-        Some([first, last, step]) => (*first, *last, *step),
-        _ => return Err(malformed),
-    };
-    if step == 0 {
-        return Err("a step that is not 0 is");
-    }
-    let (distance, step_wide) = (i128::from(last) - i128::from(first), i128::from(step));
-    if distance.signum() * step_wide.signum() < 0 {
-        return Err("one that its step leads through, such as 1..10 or 10..1..-1, is");
-    }
-    let count = distance / step_wide + 1;
-    if count > i128::from(MAX_JOBS) {
-        return Err("no more values than a run may have jobs are");
-    }
-    let number = |at| (i128::from(first) + at * step_wide) as i64;
-    Ok((0..count).map(|at| Parameter::counted(number(at))).collect())
 }

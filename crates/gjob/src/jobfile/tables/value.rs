@@ -1,6 +1,7 @@
 //! TOML's values as JSON's, which jobs are made of, and as the text that stands
 //! for a parameter.
 
+use gjob_core::job::MAX_JOBS;
 use serde_json::{Map, Value};
 use toml::de::{DeInteger, DeValue};
 
@@ -105,4 +106,28 @@ pub(super) fn wrong_type(name: &str, value: &DeValue<'_>, expected: &'static str
         DeValue::Table(_) => "a table",
     };
     TableProblem::Type { name: name.to_owned(), found, expected }.into()
+}
+
+/// The numbers of `a..b` or `a..b..step`, both ends included.
+pub(super) fn range(text: &str) -> Result<Vec<Parameter>, &'static str> {
+    let malformed = "whole numbers such as 1..10 or 0..100..20 are";
+    let numbers: Option<Vec<i64>> = text.split("..").map(|part| part.trim().parse().ok()).collect();
+    let (first, last, step) = match numbers.as_deref() {
+        Some([first, last]) => (*first, *last, 1),
+        Some([first, last, step]) => (*first, *last, *step),
+        _ => return Err(malformed),
+    };
+    if step == 0 {
+        return Err("a step that is not 0 is");
+    }
+    let (distance, step_wide) = (i128::from(last) - i128::from(first), i128::from(step));
+    if distance.signum() * step_wide.signum() < 0 {
+        return Err("one that its step leads through, such as 1..10 or 10..1..-1, is");
+    }
+    let count = distance / step_wide + 1;
+    if count > i128::from(MAX_JOBS) {
+        return Err("no more values than a run may have jobs are");
+    }
+    let number = |at| (i128::from(first) + at * step_wide) as i64;
+    Ok((0..count).map(|at| Parameter::counted(number(at))).collect())
 }
