@@ -87,7 +87,7 @@ impl Engine {
         let json = serde_json::to_string(settings)?;
         let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
         let jobs = JobTable::new(specs);
-        let inits = jobs.all().iter().map(|job| JobInit::of(&job.spec));
+        let inits = jobs.all().iter().map(|job| collecting.mark(JobInit::of(&job.spec)));
         let mut scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
         scheduler.set_dependencies(dependencies);
         let mut engine = Engine::begin(dir, store, scheduler, network, jobs, collecting, false);
@@ -131,10 +131,11 @@ impl Engine {
             return Err(ManagerError::OtherHosts(dir.run().clone()));
         }
         let settings: RunSettings = serde_json::from_str(&store.run()?.settings)?;
+        let collecting = Collecting::new(settings.outputs.clone());
         let rows = store.jobs()?;
         let specs = store.specs()?;
         let inits: Vec<JobInit> =
-            rows.iter().zip(&specs).map(|(row, spec)| row.to_init(spec)).collect();
+            rows.iter().zip(&specs).map(|(row, spec)| collecting.mark(row.to_init(spec))).collect();
         let dependencies = Dependencies::resolve(&specs)?;
         let jobs = JobTable::restore(rows, specs, &labels);
         let mut scheduler = Scheduler::new(settings.scheduler(), labels, inits);
@@ -142,7 +143,6 @@ impl Engine {
         for (host, key) in store.strays()? {
             scheduler.add_abandoned(host, key);
         }
-        let collecting = Collecting::new(settings.outputs);
         Ok(Engine::begin(dir.clone(), store, scheduler, network, jobs, collecting, true))
     }
 

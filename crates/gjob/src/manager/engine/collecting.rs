@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use gjob_core::event::Direction;
 use gjob_core::record::Scope;
-use gjob_core::scheduler::{Collected, HostIx};
+use gjob_core::scheduler::{Collected, HostIx, JobInit};
 use gjob_core::{EventKind, Job, JobSpec, Key, RunId, State};
 
 use super::Engine;
@@ -57,6 +57,12 @@ impl Collecting {
                 Err(ManagerError::OutputsInTheWay { dir, name })
             }
         }
+    }
+
+    /// Notes of a job that it is done only once its streams are here, if they are
+    /// to be kept.
+    pub(super) fn mark(&self, job: JobInit) -> JobInit {
+        JobInit { collects: job.collects || self.settings.results, ..job }
     }
 
     /// A network that brings outputs of `run` to where they are wanted.

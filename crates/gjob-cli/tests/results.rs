@@ -1,0 +1,220 @@
+//! What jobs have written comes home: with `gjob run -o`, later with `gjob
+//! fetch`; and what is not needed any more goes.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use support::{Place, eventually};
+
+/// The regular files below a directory, with their content, in order.
+fn files(dir: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in std::fs::read_dir(&next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn some(files: &[(&str, &str)]) -> Vec<(String, String)> {
+    files.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect()
+}
+
+/// The job directories on this machine.
+fn job_dirs(place: &Place) -> Vec<PathBuf> {
+    let hosts = std::fs::read_dir(place.path("results")).unwrap().flatten();
+    let hosts = hosts.filter(|host| host.file_name() != ".gjob");
+    let dirs = hosts.flat_map(|host| std::fs::read_dir(host.path()).unwrap().flatten());
+    dirs.map(|dir| dir.path()).filter(|path| path.is_dir()).collect()
+}
+
+fn blobs(place: &Place) -> usize {
+    std::fs::read_dir(place.path("results/.gjob/blobs")).unwrap().count()
+}
+
+#[test]
+fn outputs_are_here_below_their_jobs_names() {
+    let place = Place::new();
+    let jobs = [
+        json!({"name": "a b", "cmds": "mkdir -p r/s; echo 1 > r/s/x; echo 2 > y.csv; echo 3 > z"}),
+        json!({"cmds": ["mkdir r", "echo 4 > y.csv"], "outputs": ["log"]}),
+    ];
+    place.file("jobs.jsonl", &jobs.map(|job| job.to_string()).join("\n"));
+    let answer = place.gjob(&["run", "jobs.jsonl", "-o", "r", "-o", "*.csv"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let run = place.status()["run"].as_str().unwrap().to_owned();
+    let out = place.path("here/gjob-out").join(run);
+    let expected =
+        [("1/log", ""), ("1/y.csv", "4\n"), ("a_b-0/r/s/x", "1\n"), ("a_b-0/y.csv", "2\n")];
+    assert_eq!(files(&out), some(&expected));
+    assert!(out.join("1/r").is_dir(), "an empty directory comes, too");
+    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2, "nothing else is left there");
+}
+
+#[test]
+fn a_job_without_its_output_has_failed_and_is_tried_again() {
+    let place = Place::new();
+    let jobs = "true\ntest $GJOB_ATTEMPT = 1 || echo x > out\nexit 3\n";
+    place.file("jobs.txt", jobs);
+    let answer =
+        place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o", "--retries", "1"]).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert_eq!(place.of_jobs("state"), ["error", "done", "error"]);
+    assert_eq!(place.of_jobs("attempt"), [2, 2, 2]);
+    let missing = json!("output \"out\" is missing");
+    assert_eq!(place.of_jobs("reason"), [missing, json!(null), json!("exit 3")]);
+    assert_eq!(files(&place.path("here/o")), some(&[("1/out", "x\n")]));
+}
+
+#[test]
+fn what_jobs_have_said_is_kept_however_they_end() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo out; echo err >&2\necho no; exit 5\n");
+    let answer = place.gjob(&["run", "jobs.txt", "--results", "--into", "o"]).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    let expected = [("0/err", "err\n"), ("0/log", "out\n"), ("1/err", ""), ("1/log", "no\n")];
+    assert_eq!(files(&place.path("here/o")), some(&expected));
+}
+
+#[test]
+fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo x > out\n");
+    std::fs::create_dir_all(place.path("here/o/0")).unwrap();
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).run();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("/here/o has \"0\" already"), "{}", answer.stderr);
+    assert!(!place.has_run());
+}
+
+#[test]
+fn patterns_that_lead_out_are_refused() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "../x", "--max-output", "lots"]).run();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("output \"../x\" is no path below the job directory"));
+    assert!(answer.stderr.contains("--max-output"), "{}", answer.stderr);
+    assert!(!place.has_run());
+}
+
+#[test]
+fn the_next_manager_brings_what_the_last_one_has_left() {
+    let place = Place::new();
+    let go = place.path("go");
+    let wait =
+        format!("until [ -e {} ]; do sleep 0.05; done; echo $GJOB_INDEX > out\n", go.display());
+    place.file("jobs.txt", &wait.repeat(2));
+    let args = ["run", "-j", "2", "jobs.txt", "-o", "out", "--into", "o"];
+    let manager = place.gjob(&args).start();
+    eventually("both run", || {
+        place.has_run() && place.of_jobs("id").iter().all(|id| !id.is_null())
+    });
+    manager.kill_9();
+    std::fs::write(go, "").unwrap();
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(files(&place.path("here/o")), some(&[("0/out", "0\n"), ("1/out", "1\n")]));
+}
+
+#[test]
+fn outputs_that_cannot_be_written_stop_the_manager_and_wait() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo x > out\n");
+    let in_the_way = place.file("o", "");
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).run();
+    assert_eq!(answer.code, 2, "a file is no directory: {answer:?}");
+    std::fs::remove_file(&in_the_way).unwrap();
+    let blocker = format!("ln -s /proc/none {}; echo x > out\n", in_the_way.display());
+    place.file("jobs.txt", &blocker);
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).run();
+    assert_eq!(answer.code, 3, "{answer:?}");
+    assert!(answer.stderr.contains("once outputs can be written, `gjob attach "), "{answer:?}");
+    std::fs::remove_file(&in_the_way).unwrap();
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(place.of_jobs("attempt"), [1]);
+    assert_eq!(files(&place.path("here/o/deep")), some(&[("0/out", "x\n")]));
+}
+
+#[test]
+fn fetch_brings_outputs_later_and_again_and_of_failed_jobs() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo x > out\necho y > core.1; exit 1\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).run().code, 1);
+    std::fs::write(place.path("here/o/0/out"), "spoilt").unwrap();
+    let answer = place.gjob(&["fetch", "0"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
+    let answer = place.gjob(&["fetch", "1", "-o", "core.*", "--results", "--into", "p"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(answer.stdout.starts_with("fetched 1 of 1 jobs: 3 files, 2 bytes in "), "{answer:?}");
+    let expected = [("1/core.1", "y\n"), ("1/err", ""), ("1/log", "")];
+    assert_eq!(files(&place.path("here/p")), some(&expected));
+    let answer = place.gjob(&["fetch", "7"]).run();
+    assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{answer:?}");
+}
+
+#[test]
+fn a_cleaned_run_leaves_nothing_and_other_runs_keep_what_they_use() {
+    let place = Place::new();
+    place.file("both", "both");
+    place.file("one", "one");
+    place.file("jobs.txt", "true\nfalse\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both", "-f", "one"]).run().code, 1);
+    let run = place.status()["run"].as_str().unwrap().to_owned();
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both"]).run().code, 1);
+    assert_eq!((job_dirs(&place).len(), blobs(&place)), (4, 2));
+    let answer = place.gjob(&["clean", &run]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.stdout, "removed 2 job directories, 1 staged files (3 bytes)\n");
+    assert_eq!((job_dirs(&place).len(), blobs(&place)), (2, 1));
+    let answer = place.gjob(&["clean", &run, "--record"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(!place.path("state/runs").join(&run).exists());
+    assert_eq!(place.gjob(&["clean", &run]).run().code, 2);
+}
+
+#[test]
+fn a_run_that_is_managed_is_not_cleaned() {
+    let place = Place::new();
+    place.file("jobs.txt", "sleep 60\n");
+    let manager = place.gjob(&["run", "jobs.txt"]).start();
+    eventually("it runs", || place.has_run() && !place.of_jobs("id")[0].is_null());
+    let run = place.status()["run"].as_str().unwrap().to_owned();
+    let answer = place.gjob(&["clean", &run]).run();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("is managed"), "{answer:?}");
+    manager.kill_9();
+    let answer = place.gjob(&["clean", &run]).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("still runs"), "{answer:?}");
+    assert_eq!(place.gjob(&["kill", "--all"]).run().code, 0);
+    let answer = place.gjob(&["clean", &run]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(job_dirs(&place).is_empty());
+}
+
+#[test]
+fn directories_of_done_jobs_are_removed_when_that_is_wanted() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo x > out\nexit 1\n");
+    let args = ["run", "jobs.txt", "-o", "out", "--into", "o", "--cleanup", "--show", "all"];
+    assert_eq!(place.gjob(&args).run().code, 1);
+    assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
+    eventually("only the failed job's is left", || job_dirs(&place).len() == 1);
+    assert!(job_dirs(&place)[0].join(".done").exists());
+}
