@@ -351,7 +351,8 @@ impl Agent {
         assert_eq!(offset, self.offset, "records are sent without a gap");
         self.offset += lines.len() as u64;
         let lines = lines.strip_suffix(b"\n").expect("whole lines only");
-        for line in lines.split(|byte| *byte == b'\n') {
+        // A line that is looked at while it is written seems torn, and is ended once more.
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match Record::parse(line) {
                 Ok(record) => self.records.push_back(record),
                 Err(error) => assert!(self.may_tear, "{error}"),
