@@ -17,7 +17,7 @@ use crate::state::State;
 #[derive(Debug, Default)]
 pub(super) struct Packing {
     classes: Vec<Ask>,
-    by_ask: BTreeMap<Ask, u16>,
+    by_ask: BTreeMap<Ask, u32>,
     /// For which job a host is kept.
     reserved: BTreeMap<HostIx, u32>,
 }
@@ -45,15 +45,15 @@ impl std::fmt::Display for Unfit {
 
 impl Packing {
     /// The kind of jobs that ask for this.
-    pub(super) fn class(&mut self, ask: Ask) -> u16 {
+    pub(super) fn class(&mut self, ask: Ask) -> u32 {
         *self.by_ask.entry(ask).or_insert_with(|| {
             self.classes.push(ask);
-            (self.classes.len() - 1) as u16
+            self.classes.len() as u32 - 1
         })
     }
 
-    pub(super) fn ask(&self, class: u16) -> Ask {
-        self.classes[usize::from(class)]
+    pub(super) fn ask(&self, class: u32) -> Ask {
+        self.classes[class as usize]
     }
 
     /// True when the host is kept for a job.
@@ -75,16 +75,18 @@ impl Scheduler {
     /// A host that can begin a waiting job now, but not `avoid`.
     pub(super) fn find_host(&mut self, index: u32, avoid: Option<HostIx>) -> Option<HostIx> {
         let ask = self.ask_of(index);
-        if is_plain(&ask) {
-            return self.room.pick(&mut self.rng, |host| Some(host) != avoid);
-        }
         let hosts = &self.hosts;
-        let kept = self.packing.reserved.iter().find(|(_, kept)| **kept == index);
-        if let Some((host, _)) = kept {
-            return hosts[host.at()].has_free(&ask).then_some(*host);
-        }
         let fits = |host: HostIx| Some(host) != avoid && hosts[host.at()].has_free(&ask);
-        self.room.pick(&mut self.rng, fits)
+        let found = if is_plain(&ask) {
+            self.room.pick(&mut self.rng, |host| Some(host) != avoid)
+        } else {
+            self.room.pick(&mut self.rng, fits)
+        };
+        // A host that is kept for a job takes that one, and those before it.
+        found.or_else(|| {
+            let mut kept = self.packing.reserved.iter();
+            kept.find(|(host, kept)| index <= **kept && fits(**host)).map(|(host, _)| *host)
+        })
     }
 
     /// Keeps a host for the first job of a kind that none has room for; ends

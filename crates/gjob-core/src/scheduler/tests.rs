@@ -1,6 +1,7 @@
 use super::*;
 use crate::outcome::{Ending, Finish};
 use crate::record::{Record, Scope};
+use crate::resources::{Ask, Cpus};
 
 const NOW: Duration = Duration::from_secs(1);
 
@@ -159,6 +160,32 @@ fn a_host_that_has_begun_jobs_is_tried_again_and_a_job_it_fails_is_stopped() {
     let end = RunEnd::Complete;
     let all_failed = EventKind::RunEnded { end, done: 0, error: 2, unknown: 0, left: 0 };
     assert_eq!(told.last(), Some(&all_failed));
+}
+
+#[test]
+fn a_host_kept_for_a_job_takes_those_before_it() {
+    let ask = |cpus| Ask { cpus: Cpus::Count(cpus), ..Ask::default() };
+    let job = |cpus| JobInit { ask: ask(cpus), ..JobInit::new(0) };
+    let jobs = [job(2), job(2), job(3), job(1)];
+    let mut scheduler = scheduler(Config::default(), 1, &jobs);
+    // 0 and 1 run; the host is kept for 2, and 3 does not pass it.
+    scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(4));
+    let launched = |scheduler: &mut Scheduler| -> Vec<u32> {
+        let launch = |action| match action {
+            Action::Launch { key, .. } => Some(key.index),
+            _ => None,
+        };
+        actions(scheduler).into_iter().filter_map(launch).collect()
+    };
+    assert_eq!(launched(&mut scheduler), [0, 1]);
+    // 0 has failed for a reason of its host's: it waits before 2 again.
+    let refused = Record::Withdrawn { key: Key::new(0, 1), at: crate::time::Timestamp(0) };
+    scheduler.handle_record(NOW, H0, refused);
+    assert_eq!(launched(&mut scheduler), [0]);
+    scheduler.handle_record(NOW, H0, finished(Key::new(1, 1), Ending::Exit(0), None));
+    assert!(launched(&mut scheduler).is_empty());
+    scheduler.handle_record(NOW, H0, finished(Key::new(0, 2), Ending::Exit(0), None));
+    assert_eq!(launched(&mut scheduler), [2, 3]);
 }
 
 #[test]

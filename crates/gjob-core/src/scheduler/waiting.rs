@@ -18,8 +18,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn push(&mut self, index: u32, class: u16) {
-        let class = usize::from(class);
+    pub(super) fn push(&mut self, index: u32, class: u32) {
+        let class = class as usize;
         if self.ready.len() <= class {
             self.ready.resize_with(class + 1, BTreeSet::new);
         }
@@ -31,15 +31,15 @@ impl Waiting {
     }
 
     /// The first of each kind, in the order of the jobs.
-    pub(super) fn firsts(&self) -> Vec<(u32, u16)> {
-        let first = |(class, ready): (u16, &BTreeSet<u32>)| Some((*ready.first()?, class));
+    pub(super) fn firsts(&self) -> Vec<(u32, u32)> {
+        let first = |(class, ready): (u32, &BTreeSet<u32>)| Some((*ready.first()?, class));
         let mut firsts: Vec<_> = (0..).zip(&self.ready).filter_map(first).collect();
         firsts.sort_unstable();
         firsts
     }
 
-    pub(super) fn remove(&mut self, index: u32, class: u16) {
-        if let Some(ready) = self.ready.get_mut(usize::from(class)) {
+    pub(super) fn remove(&mut self, index: u32, class: u32) {
+        if let Some(ready) = self.ready.get_mut(class as usize) {
             ready.remove(&index);
         }
     }
