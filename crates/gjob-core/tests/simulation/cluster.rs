@@ -1,54 +1,22 @@
 //! A cluster of simulated hosts, links and managers around a real scheduler.
 //! A host keeps what a real one keeps on disk: its run log and its claims.
 
+mod hosts;
+mod plan;
+mod users;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::sync::Arc;
 use std::time::Duration;
 
-use gjob_core::dependency::{After, Dependencies};
 use gjob_core::event::{EventKind, RunEnd};
-use gjob_core::record::Loss;
-use gjob_core::resources::{Ask, Cpus, Offer};
+use gjob_core::resources::{Ask, Cpus};
 use gjob_core::scheduler::{
     Action, Collected, Config, HostIx, JobInit, JobStart, OnLost, Scheduler,
 };
-use gjob_core::{Cause, Ending, Finish, JobSpec, Key, Record, State, Timestamp};
+use gjob_core::{Cause, Key, Record, State};
 
-/// What is simulated.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) jobs: u32,
-    pub(crate) hosts: u32,
-    pub(crate) slots: u32,
-    pub(crate) retries: u32,
-    /// The last so many jobs exit with 7.
-    pub(crate) failing: u32,
-    pub(crate) link_breaks: u32,
-    pub(crate) manager_deaths: u32,
-    pub(crate) interrupt: bool,
-    /// Job 0 runs a hundred times longer than any other.
-    pub(crate) slow_job: bool,
-    /// The longest that a job runs, ms; 100 for 0.
-    pub(crate) longest: u64,
-    /// Links that break for longer than hosts are waited for.
-    pub(crate) long_cuts: u32,
-    /// Hosts that crash and are booted again.
-    pub(crate) crashes: u32,
-    /// What is done about lost hosts.
-    pub(crate) on_lost: OnLost,
-    /// How often a user holds a job and lets it go on later.
-    pub(crate) pauses: u32,
-    /// The last so many jobs run until a user ends them.
-    pub(crate) endless: u32,
-    /// Jobs have outputs.
-    pub(crate) outputs: bool,
-    /// One job in so many asks for all slots of a host; none for 0.
-    pub(crate) big: u32,
-    /// Each job waits for the one that is so many before it; none for 0.
-    pub(crate) chain: u32,
-}
+pub(crate) use plan::{Plan, Seen};
 
 /// Something that happens at a point in virtual time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,47 +98,6 @@ struct SimHost {
     committed: usize,
 }
 
-/// How often something happened that a plan is made to bring about.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) abandoned: u32,
-    pub(crate) superseded: u32,
-    pub(crate) won_late: u32,
-    pub(crate) lost: u32,
-    pub(crate) withdrawn: u32,
-    pub(crate) restarts: u32,
-    pub(crate) killed: u32,
-    /// Jobs that were let go on while their host could not be told.
-    pub(crate) resumed_unheard: u32,
-    /// The same of jobs that were to be ended.
-    pub(crate) killed_unheard: u32,
-    pub(crate) outputs_given_up: u32,
-    /// Slots times ms that there were, and that jobs ran on.
-    pub(crate) offered: u64,
-    pub(crate) used: u64,
-    /// The longest time in which no job that asks for a whole host began, ms.
-    pub(crate) big_gap: u64,
-    last_big: u64,
-}
-
-impl std::ops::AddAssign for Seen {
-    fn add_assign(&mut self, more: Seen) {
-        self.abandoned += more.abandoned;
-        self.superseded += more.superseded;
-        self.won_late += more.won_late;
-        self.lost += more.lost;
-        self.withdrawn += more.withdrawn;
-        self.restarts += more.restarts;
-        self.killed += more.killed;
-        self.resumed_unheard += more.resumed_unheard;
-        self.killed_unheard += more.killed_unheard;
-        self.outputs_given_up += more.outputs_given_up;
-        self.offered += more.offered;
-        self.used += more.used;
-        self.big_gap = self.big_gap.max(more.big_gap);
-    }
-}
-
 pub(crate) struct Simulation {
     seen: Seen,
     plan: Plan,
@@ -195,30 +122,6 @@ pub(crate) struct Simulation {
     collected: BTreeSet<Key>,
     stopped: Option<RunEnd>,
     interrupted: bool,
-}
-
-impl Plan {
-    fn cpus(&self, index: u32) -> u32 {
-        if self.big > 0 && index % self.big == 0 { self.slots } else { 1 }
-    }
-
-    /// The job that a job waits for.
-    fn dependency(&self, index: u32) -> Option<u32> {
-        index.checked_sub(self.chain).filter(|_| self.chain > 0)
-    }
-
-    fn dependencies(&self) -> Dependencies {
-        let spec = |index| {
-            let spec = JobSpec::new(["true"]).unwrap();
-            Arc::new(spec.after(self.dependency(index).map(After::Job)))
-        };
-        let specs: Vec<Arc<JobSpec>> = (0..self.jobs).map(spec).collect();
-        Dependencies::resolve(&specs).unwrap()
-    }
-
-    fn fails(&self, index: u32) -> bool {
-        index >= self.jobs - self.failing
-    }
 }
 
 impl Simulation {
@@ -411,117 +314,6 @@ impl Simulation {
         }
     }
 
-    fn interrupt(&mut self) {
-        if self.stopped.is_none() && self.scheduler.is_some() {
-            self.interrupted = true;
-            self.input(|scheduler, now| scheduler.handle_interrupt(now));
-        }
-    }
-
-    fn is_managed(&self) -> bool {
-        self.stopped.is_none() && self.scheduler.is_some()
-    }
-
-    /// True when a job's host can't be told anything now.
-    fn is_away(&self, index: u32) -> bool {
-        match self.store[index as usize].start {
-            JobStart::Assigned(host) | JobStart::Running(host) | JobStart::Collecting(host, _) => {
-                !self.hosts[host.at()].up
-            }
-            JobStart::Waiting | JobStart::Ended(_) => false,
-        }
-    }
-
-    fn user_pauses(&mut self, index: u32) {
-        if self.is_managed() {
-            self.ask(|scheduler| scheduler.handle_pause(index));
-        }
-    }
-
-    fn user_resumes(&mut self, index: u32) {
-        if matches!(self.store[index as usize].start, JobStart::Ended(_)) {
-            return;
-        }
-        if !self.is_managed() {
-            return self.soon(500, Happening::UserResumes { index });
-        }
-        let away = self.is_away(index);
-        if self.ask(|scheduler| scheduler.handle_resume(index)) {
-            self.seen.resumed_unheard += u32::from(away);
-        }
-    }
-
-    fn user_kills(&mut self, index: u32) {
-        if !self.is_managed() {
-            return self.soon(500, Happening::UserKills { index });
-        }
-        let away = self.is_away(index);
-        assert!(self.ask(|scheduler| scheduler.handle_kill(index)));
-        self.seen.killed_unheard += u32::from(away);
-    }
-
-    /// Asks the manager for something; it may die as soon as that is committed.
-    fn ask(&mut self, ask: impl FnOnce(&mut Scheduler) -> bool) -> bool {
-        let mut is_so = false;
-        self.input(|scheduler, now| {
-            is_so = ask(scheduler);
-            scheduler.settle(now);
-        });
-        if self.plan.manager_deaths > 0 && self.rng.u32(..4) == 0 {
-            self.soon(4, Happening::ManagerDies);
-        }
-        is_so
-    }
-
-    fn link_up(&mut self, host: u32) {
-        let sim = &self.hosts[host as usize];
-        if self.scheduler.is_none() || self.stopped.is_some() || sim.up || sim.cut_until > self.now
-        {
-            return;
-        }
-        let sim = &mut self.hosts[host as usize];
-        sim.up = true;
-        sim.connection += 1;
-        let slots = Offer::cpus(self.plan.slots);
-        self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), "sim", slots));
-        self.send_tail(host);
-    }
-
-    fn break_link(&mut self, host: u32, length: u64) {
-        let sim = &mut self.hosts[host as usize];
-        sim.cut_until = sim.cut_until.max(self.now + length);
-        let again = sim.cut_until;
-        if std::mem::replace(&mut sim.up, false) {
-            sim.queue.clear();
-            self.input(|scheduler, now| scheduler.handle_host_unknown(now, HostIx(host), "cut"));
-        }
-        self.at(again, Happening::LinkUp { host });
-    }
-
-    /// All that runs there dies; after the boot the agent finds that out.
-    fn crash(&mut self, host: u32) {
-        self.break_link(host, 500);
-        self.hosts[host as usize].stopped.clear();
-        let dead = std::mem::take(&mut self.hosts[host as usize].running);
-        for key in dead.into_keys() {
-            let (reason, at) = ("restarted".to_owned(), Timestamp(self.now));
-            let record = Record::Lost {
-                key,
-                how: Loss::Restart,
-                id: None,
-                reason,
-                survivors: Vec::new(),
-                at,
-            };
-            self.hosts[host as usize].log.push(record);
-            self.ends(key);
-        }
-    }
-
-    fn ends(&mut self, key: Key) {
-        *self.alive.entry(key.index).or_default() -= 1;
-    }
-
     /// Feeds the scheduler and carries out what it wants.
     fn input(&mut self, feed: impl FnOnce(&mut Scheduler, Duration)) {
         let now = Duration::from_millis(self.now - self.began);
@@ -637,144 +429,6 @@ impl Simulation {
                 _,
             ) => self.strays.retain(|(_, stray)| *stray != key),
             _ => {}
-        }
-    }
-
-    fn receive(&mut self, host: u32, message: &Message) {
-        let at = Timestamp(self.now);
-        let sim = &mut self.hosts[host as usize];
-        match *message {
-            Message::Launch(key) => {
-                if !sim.claims.contains(&key) && !sim.queue.contains(&key) {
-                    sim.queue.push(key);
-                }
-            }
-            Message::Pause(key) if sim.running.contains_key(&key) => {
-                sim.stopped.entry(key).or_default();
-            }
-            Message::Resume(key) => {
-                if sim.stopped.remove(&key) == Some(true) {
-                    self.job_ends(host, key, None);
-                }
-            }
-            Message::Pause(_) => {}
-            Message::Interrupt(key) if sim.running.contains_key(&key) => {
-                self.job_ends(host, key, Some(Cause::Interrupted));
-            }
-            Message::Kill(key) if sim.running.contains_key(&key) => {
-                self.seen.killed += 1;
-                self.job_ends(host, key, Some(Cause::Killed));
-            }
-            Message::Supersede(key) if sim.running.contains_key(&key) => {
-                self.job_ends(host, key, Some(Cause::Superseded));
-            }
-            Message::Withdraw(key)
-            | Message::Interrupt(key)
-            | Message::Kill(key)
-            | Message::Supersede(key) => {
-                sim.queue.retain(|queued| *queued != key);
-                if sim.claims.insert(key) {
-                    sim.log.push(Record::Withdrawn { key, at });
-                }
-            }
-        }
-        self.start_queued(host);
-        self.send_tail(host);
-    }
-
-    fn start_queued(&mut self, host: u32) {
-        while let Some(head) = self.hosts[host as usize].queue.first().copied() {
-            let sim = &mut self.hosts[host as usize];
-            let in_use: u32 = sim.running.keys().map(|key| self.plan.cpus(key.index)).sum();
-            if in_use + self.plan.cpus(head.index) > self.plan.slots {
-                return;
-            }
-            let key = sim.queue.remove(0);
-            if let Some(before) = self.plan.dependency(key.index) {
-                assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
-            }
-            if self.plan.big > 0 && key.index % self.plan.big == 0 {
-                self.seen.big_gap = self.seen.big_gap.max(self.now - self.seen.last_big);
-                self.seen.last_big = self.now;
-            }
-            assert!(sim.claims.insert(key), "{key} was queued though claimed");
-            let id = format!("h{host}/2026-11-22-{}", sim.claims.len()).parse().unwrap();
-            sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
-            sim.running.insert(key, self.now);
-            *self.runs.entry(key.index).or_default() += 1;
-            let alive = self.alive.entry(key.index).or_default();
-            *alive += 1;
-            self.overlapped |= *alive > 1;
-            let slow = self.plan.slow_job && key.index == 0;
-            let longest = self.plan.longest.max(100);
-            let length = if slow { 10_000 } else { self.rng.u64(1..longest) };
-            if key.index < self.plan.jobs - self.plan.endless {
-                self.at(self.now + length, Happening::JobEnds { host, key });
-            }
-        }
-    }
-
-    fn job_is_through(&mut self, host: u32, key: Key) {
-        match self.hosts[host as usize].stopped.get_mut(&key) {
-            Some(overdue) => *overdue = true,
-            None => self.job_ends(host, key, None),
-        }
-    }
-
-    fn job_ends(&mut self, host: u32, key: Key, cause: Option<Cause>) {
-        let Some(started) = self.hosts[host as usize].running.remove(&key) else {
-            return;
-        };
-        self.hosts[host as usize].stopped.remove(&key);
-        self.ends(key);
-        self.seen.used += (self.now - started) * u64::from(self.plan.cpus(key.index));
-        let failing = self.plan.fails(key.index);
-        let ending = match cause {
-            Some(_) => Ending::Signal(15),
-            None => Ending::Exit(if failing { 7 } else { 0 }),
-        };
-        let record = Record::Finished(Finish {
-            key: Some(key),
-            id: format!("h{host}/2026-11-22-1").parse().unwrap(),
-            ending,
-            cause,
-            started: Timestamp(started),
-            ended: Timestamp(self.now),
-            user_us: 0,
-            system_us: 0,
-            max_rss_kib: 0,
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-            survivors: Vec::new(),
-        });
-        self.hosts[host as usize].log.push(record);
-        self.start_queued(host);
-        self.send_tail(host);
-    }
-
-    fn send_tail(&mut self, host: u32) {
-        let sim = &self.hosts[host as usize];
-        if sim.up {
-            let (connection, upto) = (sim.connection, sim.log.len());
-            self.at(self.now + 5, Happening::Tail { host, connection, upto });
-        }
-    }
-
-    /// The manager receives the log up to there and commits its offset.
-    fn tail(&mut self, host: u32, connection: u32, upto: usize) {
-        let sim = &self.hosts[host as usize];
-        if !sim.up || sim.connection != connection || self.scheduler.is_none() {
-            return;
-        }
-        for at in sim.committed..upto {
-            let record = self.hosts[host as usize].log[at].clone();
-            self.input(|scheduler, now| {
-                scheduler.handle_record(now, HostIx(host), record);
-            });
-            self.hosts[host as usize].committed = at + 1;
-            if self.scheduler.is_none() {
-                return;
-            }
         }
     }
 }

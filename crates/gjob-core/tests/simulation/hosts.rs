@@ -1,0 +1,197 @@
+//! The simulated hosts: their links, what they are told, what runs there.
+
+use gjob_core::record::Loss;
+use gjob_core::resources::Offer;
+use gjob_core::scheduler::HostIx;
+use gjob_core::{Cause, Ending, Finish, Key, Record, State, Timestamp};
+
+use super::{Happening, Message, Simulation};
+
+impl Simulation {
+    pub(super) fn link_up(&mut self, host: u32) {
+        let sim = &self.hosts[host as usize];
+        if self.scheduler.is_none() || self.stopped.is_some() || sim.up || sim.cut_until > self.now
+        {
+            return;
+        }
+        let sim = &mut self.hosts[host as usize];
+        sim.up = true;
+        sim.connection += 1;
+        let slots = Offer::cpus(self.plan.slots);
+        self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), "sim", slots));
+        self.send_tail(host);
+    }
+
+    pub(super) fn break_link(&mut self, host: u32, length: u64) {
+        let sim = &mut self.hosts[host as usize];
+        sim.cut_until = sim.cut_until.max(self.now + length);
+        let again = sim.cut_until;
+        if std::mem::replace(&mut sim.up, false) {
+            sim.queue.clear();
+            self.input(|scheduler, now| scheduler.handle_host_unknown(now, HostIx(host), "cut"));
+        }
+        self.at(again, Happening::LinkUp { host });
+    }
+
+    /// All that runs there dies; after the boot the agent finds that out.
+    pub(super) fn crash(&mut self, host: u32) {
+        self.break_link(host, 500);
+        self.hosts[host as usize].stopped.clear();
+        let dead = std::mem::take(&mut self.hosts[host as usize].running);
+        for key in dead.into_keys() {
+            let (reason, at) = ("restarted".to_owned(), Timestamp(self.now));
+            let record = Record::Lost {
+                key,
+                how: Loss::Restart,
+                id: None,
+                reason,
+                survivors: Vec::new(),
+                at,
+            };
+            self.hosts[host as usize].log.push(record);
+            self.ends(key);
+        }
+    }
+
+    pub(super) fn ends(&mut self, key: Key) {
+        *self.alive.entry(key.index).or_default() -= 1;
+    }
+
+    pub(super) fn receive(&mut self, host: u32, message: &Message) {
+        let at = Timestamp(self.now);
+        let sim = &mut self.hosts[host as usize];
+        match *message {
+            Message::Launch(key) => {
+                if !sim.claims.contains(&key) && !sim.queue.contains(&key) {
+                    sim.queue.push(key);
+                }
+            }
+            Message::Pause(key) if sim.running.contains_key(&key) => {
+                sim.stopped.entry(key).or_default();
+            }
+            Message::Resume(key) => {
+                if sim.stopped.remove(&key) == Some(true) {
+                    self.job_ends(host, key, None);
+                }
+            }
+            Message::Pause(_) => {}
+            Message::Interrupt(key) if sim.running.contains_key(&key) => {
+                self.job_ends(host, key, Some(Cause::Interrupted));
+            }
+            Message::Kill(key) if sim.running.contains_key(&key) => {
+                self.seen.killed += 1;
+                self.job_ends(host, key, Some(Cause::Killed));
+            }
+            Message::Supersede(key) if sim.running.contains_key(&key) => {
+                self.job_ends(host, key, Some(Cause::Superseded));
+            }
+            Message::Withdraw(key)
+            | Message::Interrupt(key)
+            | Message::Kill(key)
+            | Message::Supersede(key) => {
+                sim.queue.retain(|queued| *queued != key);
+                if sim.claims.insert(key) {
+                    sim.log.push(Record::Withdrawn { key, at });
+                }
+            }
+        }
+        self.start_queued(host);
+        self.send_tail(host);
+    }
+
+    pub(super) fn start_queued(&mut self, host: u32) {
+        while let Some(head) = self.hosts[host as usize].queue.first().copied() {
+            let sim = &mut self.hosts[host as usize];
+            let in_use: u32 = sim.running.keys().map(|key| self.plan.cpus(key.index)).sum();
+            if in_use + self.plan.cpus(head.index) > self.plan.slots {
+                return;
+            }
+            let key = sim.queue.remove(0);
+            if let Some(before) = self.plan.dependency(key.index) {
+                assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
+            }
+            if self.plan.big > 0 && key.index % self.plan.big == 0 {
+                self.seen.big_gap = self.seen.big_gap.max(self.now - self.seen.last_big);
+                self.seen.last_big = self.now;
+            }
+            assert!(sim.claims.insert(key), "{key} was queued though claimed");
+            let id = format!("h{host}/2026-11-22-{}", sim.claims.len()).parse().unwrap();
+            sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
+            sim.running.insert(key, self.now);
+            *self.runs.entry(key.index).or_default() += 1;
+            let alive = self.alive.entry(key.index).or_default();
+            *alive += 1;
+            self.overlapped |= *alive > 1;
+            let slow = self.plan.slow_job && key.index == 0;
+            let longest = self.plan.longest.max(100);
+            let length = if slow { 10_000 } else { self.rng.u64(1..longest) };
+            if key.index < self.plan.jobs - self.plan.endless {
+                self.at(self.now + length, Happening::JobEnds { host, key });
+            }
+        }
+    }
+
+    pub(super) fn job_is_through(&mut self, host: u32, key: Key) {
+        match self.hosts[host as usize].stopped.get_mut(&key) {
+            Some(overdue) => *overdue = true,
+            None => self.job_ends(host, key, None),
+        }
+    }
+
+    pub(super) fn job_ends(&mut self, host: u32, key: Key, cause: Option<Cause>) {
+        let Some(started) = self.hosts[host as usize].running.remove(&key) else {
+            return;
+        };
+        self.hosts[host as usize].stopped.remove(&key);
+        self.ends(key);
+        self.seen.used += (self.now - started) * u64::from(self.plan.cpus(key.index));
+        let failing = self.plan.fails(key.index);
+        let ending = match cause {
+            Some(_) => Ending::Signal(15),
+            None => Ending::Exit(if failing { 7 } else { 0 }),
+        };
+        let record = Record::Finished(Finish {
+            key: Some(key),
+            id: format!("h{host}/2026-11-22-1").parse().unwrap(),
+            ending,
+            cause,
+            started: Timestamp(started),
+            ended: Timestamp(self.now),
+            user_us: 0,
+            system_us: 0,
+            max_rss_kib: 0,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            survivors: Vec::new(),
+        });
+        self.hosts[host as usize].log.push(record);
+        self.start_queued(host);
+        self.send_tail(host);
+    }
+
+    pub(super) fn send_tail(&mut self, host: u32) {
+        let sim = &self.hosts[host as usize];
+        if sim.up {
+            let (connection, upto) = (sim.connection, sim.log.len());
+            self.at(self.now + 5, Happening::Tail { host, connection, upto });
+        }
+    }
+
+    /// The manager receives the log up to there and commits its offset.
+    pub(super) fn tail(&mut self, host: u32, connection: u32, upto: usize) {
+        let sim = &self.hosts[host as usize];
+        if !sim.up || sim.connection != connection || self.scheduler.is_none() {
+            return;
+        }
+        for at in sim.committed..upto {
+            let record = self.hosts[host as usize].log[at].clone();
+            self.input(|scheduler, now| {
+                scheduler.handle_record(now, HostIx(host), record);
+            });
+            self.hosts[host as usize].committed = at + 1;
+            if self.scheduler.is_none() {
+                return;
+            }
+        }
+    }
+}

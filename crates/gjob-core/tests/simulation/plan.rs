@@ -1,0 +1,107 @@
+//! What is simulated, and what came about.
+
+use std::sync::Arc;
+
+use gjob_core::JobSpec;
+use gjob_core::dependency::{After, Dependencies};
+use gjob_core::scheduler::OnLost;
+
+/// What is simulated.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) jobs: u32,
+    pub(crate) hosts: u32,
+    pub(crate) slots: u32,
+    pub(crate) retries: u32,
+    /// The last so many jobs exit with 7.
+    pub(crate) failing: u32,
+    pub(crate) link_breaks: u32,
+    pub(crate) manager_deaths: u32,
+    pub(crate) interrupt: bool,
+    /// Job 0 runs a hundred times longer than any other.
+    pub(crate) slow_job: bool,
+    /// The longest that a job runs, ms; 100 for 0.
+    pub(crate) longest: u64,
+    /// Links that break for longer than hosts are waited for.
+    pub(crate) long_cuts: u32,
+    /// Hosts that crash and are booted again.
+    pub(crate) crashes: u32,
+    /// What is done about lost hosts.
+    pub(crate) on_lost: OnLost,
+    /// How often a user holds a job and lets it go on later.
+    pub(crate) pauses: u32,
+    /// The last so many jobs run until a user ends them.
+    pub(crate) endless: u32,
+    /// Jobs have outputs.
+    pub(crate) outputs: bool,
+    /// One job in so many asks for all slots of a host; none for 0.
+    pub(crate) big: u32,
+    /// Each job waits for the one that is so many before it; none for 0.
+    pub(crate) chain: u32,
+}
+
+impl Plan {
+    pub(super) fn cpus(&self, index: u32) -> u32 {
+        if self.big > 0 && index % self.big == 0 { self.slots } else { 1 }
+    }
+
+    /// The job that a job waits for.
+    pub(super) fn dependency(&self, index: u32) -> Option<u32> {
+        index.checked_sub(self.chain).filter(|_| self.chain > 0)
+    }
+
+    pub(super) fn dependencies(&self) -> Dependencies {
+        let spec = |index| {
+            let spec = JobSpec::new(["true"]).unwrap();
+            Arc::new(spec.after(self.dependency(index).map(After::Job)))
+        };
+        let specs: Vec<Arc<JobSpec>> = (0..self.jobs).map(spec).collect();
+        Dependencies::resolve(&specs).unwrap()
+    }
+
+    pub(super) fn fails(&self, index: u32) -> bool {
+        index >= self.jobs - self.failing
+    }
+}
+
+/// How often something happened that a plan is made to bring about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) abandoned: u32,
+    pub(crate) superseded: u32,
+    pub(crate) won_late: u32,
+    pub(crate) lost: u32,
+    pub(crate) withdrawn: u32,
+    pub(crate) restarts: u32,
+    pub(crate) killed: u32,
+    /// Jobs that were let go on while their host could not be told.
+    pub(crate) resumed_unheard: u32,
+    /// The same of jobs that were to be ended.
+    pub(crate) killed_unheard: u32,
+    pub(crate) outputs_given_up: u32,
+    /// Slots times ms that there were, and that jobs ran on.
+    pub(crate) offered: u64,
+    pub(crate) used: u64,
+    /// The longest time in which no job that asks for a whole host began, ms.
+    pub(crate) big_gap: u64,
+    pub(super) last_big: u64,
+}
+
+impl std::ops::AddAssign for Seen {
+    fn add_assign(&mut self, more: Seen) {
+        self.abandoned += more.abandoned;
+        self.superseded += more.superseded;
+        self.won_late += more.won_late;
+        self.lost += more.lost;
+        self.withdrawn += more.withdrawn;
+        self.restarts += more.restarts;
+        self.killed += more.killed;
+        self.resumed_unheard += more.resumed_unheard;
+        self.killed_unheard += more.killed_unheard;
+        self.outputs_given_up += more.outputs_given_up;
+        self.offered += more.offered;
+        self.used += more.used;
+        self.big_gap = self.big_gap.max(more.big_gap);
+    }
+}
