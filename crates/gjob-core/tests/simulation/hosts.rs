@@ -110,7 +110,7 @@ impl Simulation {
             if let Some(before) = self.plan.dependency(key.index) {
                 assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
             }
-            if self.plan.big > 0 && key.index % self.plan.big == 0 {
+            if self.plan.big > 0 && key.index.is_multiple_of(self.plan.big) {
                 self.seen.big_gap = self.seen.big_gap.max(self.now - self.seen.last_big);
                 self.seen.last_big = self.now;
             }

@@ -43,7 +43,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(super) fn cpus(&self, index: u32) -> u32 {
-        if self.big > 0 && index % self.big == 0 { self.slots } else { 1 }
+        if self.big > 0 && index.is_multiple_of(self.big) { self.slots } else { 1 }
     }
 
     /// The job that a job waits for.
