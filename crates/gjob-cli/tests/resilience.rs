@@ -131,7 +131,8 @@ fn a_second_manager_of_a_living_run_only_watches() {
     place.file("jobs.txt", "sleep 60\n");
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
-    let second = place.gjob(&["attach"]).start();
+    let mut second = place.gjob(&["attach"]).start();
+    second.hear("another gjob manages it");
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(manager.wait().code, 130);

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -115,7 +115,7 @@ impl Gjob {
         if let Some(text) = self.stdin {
             child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         }
-        Running { child: Some(child) }
+        Running { child: Some(child), heard: Vec::new() }
     }
 
     pub(crate) fn run(self) -> Answer {
@@ -126,11 +126,22 @@ impl Gjob {
 /// An invocation under way; it is ended with its test.
 pub(crate) struct Running {
     child: Option<Child>,
+    /// What it has said on stderr and was listened to.
+    heard: Vec<u8>,
 }
 
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
+    }
+
+    /// Waits until it has said this on stderr, or says nothing any more.
+    pub(crate) fn hear(&mut self, text: &str) {
+        let stderr = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        let mut byte = [0];
+        while !self.heard.ends_with(text.as_bytes()) && stderr.read(&mut byte).unwrap() == 1 {
+            self.heard.push(byte[0]);
+        }
     }
 
     pub(crate) fn kill_9(mut self) {
@@ -140,6 +151,7 @@ impl Running {
     }
 
     pub(crate) fn wait(mut self) -> Answer {
+        let heard = std::mem::take(&mut self.heard);
         let child = self.child.take().unwrap();
         let pid = child.id();
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -153,7 +165,7 @@ impl Running {
         Answer {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            stderr: String::from_utf8_lossy(&[heard, output.stderr].concat()).into_owned(),
         }
     }
 }
