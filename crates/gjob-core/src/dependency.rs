@@ -4,21 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::after::After;
 use crate::spec::JobSpec;
-
-/// What a job waits for to be `done`. As JSON a name, a number, or two.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum After {
-    /// All jobs with this name.
-    Name(String),
-    /// The job with this number, from 0, in its job file or run.
-    Job(u32),
-    /// The jobs from one number to another, both included.
-    Jobs(u32, u32),
-}
 
 /// Dependencies that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

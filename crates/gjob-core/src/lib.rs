@@ -6,6 +6,7 @@
 //! number it was not given a seed for. The drivers are `gjob-agent` (a host's
 //! side) and `gjob` (the manager's side).
 
+pub mod after;
 pub mod builder;
 pub mod dependency;
 pub mod event;

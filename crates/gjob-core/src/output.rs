@@ -3,8 +3,6 @@
 
 use std::fmt;
 
-use crate::spec::RESERVED_NAMES;
-
 /// The longest path of an output, bytes.
 pub const MAX_PATH: usize = 4096;
 
@@ -16,6 +14,22 @@ pub const MAX_DEPTH: usize = 64;
 
 /// The most files and directories that are brought back of one job.
 pub const MAX_ENTRIES: u64 = 100_000;
+
+/// Names in a job directory that belong to gjob.
+pub const RESERVED_NAMES: [&str; 12] = [
+    ".cmds",
+    ".job",
+    ".pid",
+    ".done",
+    ".done.new",
+    ".done.again",
+    ".lock",
+    ".control",
+    ".controlled",
+    ".controlling",
+    "log",
+    "err",
+];
 
 /// Names that are outputs only when a pattern names them as they are.
 const ONLY_BY_NAME: [&str; 2] = ["log", "err"];

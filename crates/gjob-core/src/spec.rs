@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dependency::After;
-use crate::output::{OutputPattern, PatternError};
+use crate::after::After;
+use crate::output::{OutputPattern, PatternError, RESERVED_NAMES};
 use crate::resources::{Ask, Cpus};
 
 /// The most bytes a job's commands, environment and name may come to.
@@ -150,22 +150,6 @@ pub enum SpecError {
         found: usize,
     },
 }
-
-/// Names in a job directory that belong to gjob.
-pub const RESERVED_NAMES: [&str; 12] = [
-    ".cmds",
-    ".job",
-    ".pid",
-    ".done",
-    ".done.new",
-    ".done.again",
-    ".lock",
-    ".control",
-    ".controlled",
-    ".controlling",
-    "log",
-    "err",
-];
 
 impl JobSpec {
     /// A job that runs `cmds`, the lines of one bash script.

@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 
+use gjob_core::output::RESERVED_NAMES;
 use gjob_core::record::Scope;
-use gjob_core::spec::RESERVED_NAMES;
 use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
 

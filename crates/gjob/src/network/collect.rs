@@ -1,14 +1,12 @@
 //! Orders about what jobs leave behind: bring their outputs here, remove their
 //! directories, forget a run.
 
-use gjob_core::record::one_line;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::ToAgent;
 use gjob_core::{JobId, Key, RunId};
 
 use super::open::Open;
 use super::{Network, Report};
-use crate::link::plain_text;
 use crate::outputs::{CollectError, CollectOrder, CollectScope, News, Order, OutputsConfig};
 
 /// The most jobs in one request to remove them.
@@ -90,10 +88,4 @@ impl Open {
         };
         self.ready.push_back((host, report));
     }
-}
-
-/// A host's answer, made fit to be shown.
-pub(super) fn removed(request: u32, gone: u32, kept: Vec<(JobId, String)>) -> Report {
-    let plain = |(id, reason): (JobId, String)| (id, plain_text(&one_line(&reason)));
-    Report::Removed { request, gone, kept: kept.into_iter().map(plain).collect() }
 }

@@ -13,7 +13,6 @@ use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
 use gjob_core::{Epoch, JobId, JobSpec, Key, Record, RunId};
 use tokio::sync::mpsc::Receiver;
 
-use super::collect::removed;
 use super::fetch::Fetches;
 use super::member::OpenMember;
 use super::staging::{Staging, Step};
@@ -402,4 +401,10 @@ impl Open {
     pub(super) fn send(&mut self, host: HostIx, command: LinkCommand) {
         self.members[host.at()].send(command);
     }
+}
+
+/// A host's answer, made fit to be shown.
+fn removed(request: u32, gone: u32, kept: Vec<(JobId, String)>) -> Report {
+    let plain = |(id, reason): (JobId, String)| (id, link::plain_text(&one_line(&reason)));
+    Report::Removed { request, gone, kept: kept.into_iter().map(plain).collect() }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use gjob_core::output::RESERVED_NAMES;
 use gjob_core::output::{OutputPattern, PatternError};
-use gjob_core::spec::RESERVED_NAMES;
 
 use super::super::asked::Asked;
 use crate::jobdir::JobDir;
