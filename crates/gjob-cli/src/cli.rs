@@ -107,6 +107,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) lost_after: String,
 
+    /// Leave out jobs that are done in RUN, or in the latest run; may be given several times
+    #[arg(long, value_name = "RUN|latest")]
+    pub(crate) skip_done: Vec<String>,
+
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 

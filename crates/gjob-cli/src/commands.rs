@@ -18,6 +18,7 @@ pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod runs;
 mod selection;
+mod skip_done;
 pub(crate) mod status;
 mod watch;
 
@@ -27,6 +28,7 @@ use crate::exit::Failure;
 
 /// The run that a user names, or the latest.
 fn find_run(run: Option<&str>) -> Result<RunDir, Failure> {
+    let run = run.filter(|run| *run != "latest");
     let run = run.map(str::parse).transpose().map_err(Failure::input)?;
     StateDir::from_env().and_then(|state| state.find(run.as_ref())).map_err(Failure::input)
 }

@@ -21,6 +21,7 @@ pub mod resources;
 pub mod scheduler;
 pub mod spec;
 pub mod state;
+pub mod subset;
 pub mod time;
 pub mod tree;
 pub mod wire;

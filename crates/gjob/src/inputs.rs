@@ -113,6 +113,13 @@ impl Inputs {
         inputs
     }
 
+    /// Those of them that `specs` need.
+    #[must_use]
+    pub fn only_for<'a>(self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Self {
+        let needed: HashSet<&String> = specs.into_iter().flat_map(|spec| &spec.files).collect();
+        Inputs::restore(self.roots.into_iter().filter(|(path, _)| needed.contains(path)))
+    }
+
     /// Each path that jobs name, with what it leads to.
     pub fn roots(&self) -> impl Iterator<Item = (&str, &Root)> {
         self.roots.iter().map(|(path, root)| (path.as_str(), root))

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use gjob_core::event::RunEnd;
 use gjob_core::{Job, JobSpec, State};
 
+use crate::inputs::Inputs;
 use crate::network::Network;
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, now};
@@ -87,7 +88,23 @@ impl<H: Handler> Manager<H> {
         network: Network,
         settings: &RunSettings,
     ) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::create(state, specs, network, settings)?);
+        self.engine = Some(Engine::create(state, specs, None, network, settings)?);
+        Ok(())
+    }
+
+    /// The same, with files that were hashed before: all that the jobs need, or more.
+    ///
+    /// # Errors
+    /// As [`Manager::setup`].
+    pub fn setup_hashed(
+        &mut self,
+        state: &StateDir,
+        specs: Vec<Arc<JobSpec>>,
+        inputs: Inputs,
+        network: Network,
+        settings: &RunSettings,
+    ) -> Result<(), ManagerError> {
+        self.engine = Some(Engine::create(state, specs, Some(inputs), network, settings)?);
         Ok(())
     }
 

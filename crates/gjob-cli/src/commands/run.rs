@@ -10,7 +10,7 @@ use gjob::settings::OutputSettings;
 use gjob::store::StateDir;
 use gjob_core::scheduler::OnLost;
 
-use super::{dry_run, hosts, jobs, manage};
+use super::{dry_run, hosts, jobs, manage, skip_done};
 use crate::cli::{OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::Reporter;
@@ -37,9 +37,20 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     }
     settings.seed = u64::from(std::process::id());
     settings.outputs = outputs(&args.outputs, &mut errors);
+    let earlier = skip_done::read(&args.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
+    }
+    let (specs, hashed) = match earlier {
+        None => (specs, None),
+        Some(earlier) => {
+            let left = skip_done::leave_out(earlier, specs, args.report.verbose)?;
+            (left.specs, Some(left.inputs))
+        }
+    };
+    if specs.is_empty() {
+        return Ok(ALL_DONE);
     }
     if args.dry_run {
         let result =
@@ -53,7 +64,11 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let network = hosts::network(&settings).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
     let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
-    manager.setup_with(&state, specs, network, &settings).map_err(|error| match error {
+    let set_up = match hashed {
+        None => manager.setup_with(&state, specs, network, &settings),
+        Some(hashed) => manager.setup_hashed(&state, specs, hashed, network, &settings),
+    };
+    set_up.map_err(|error| match error {
         gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
             Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))
         }

@@ -25,7 +25,7 @@ use super::outputs::Outputs;
 use super::{Handler, ManagerError, event_at};
 use crate::inputs::Inputs;
 use crate::link::plain_text;
-use crate::network::{Network, Report};
+use crate::network::{Network, NetworkError, Report};
 use crate::settings::RunSettings;
 use crate::store::{LogOffset, RunDir, StateDir, Store, now};
 
@@ -75,6 +75,7 @@ impl Engine {
     pub(super) fn create(
         state: &StateDir,
         specs: Vec<Arc<JobSpec>>,
+        hashed: Option<Inputs>,
         network: Network,
         settings: &RunSettings,
     ) -> Result<Self, ManagerError> {
@@ -82,7 +83,11 @@ impl Engine {
         let dependencies = Dependencies::resolve(&specs)?;
         let collecting = Collecting::new(settings.outputs.clone());
         collecting.check_names(&specs)?;
-        let inputs = hash_inputs(&specs)?;
+        let needed = specs.iter().map(|spec| &**spec);
+        let inputs = match hashed {
+            Some(hashed) => hashed.only_for(needed),
+            None => Inputs::hash(needed).map_err(NetworkError::Inputs)?,
+        };
         let dir = state.create_run(now())?;
         let json = serde_json::to_string(settings)?;
         let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
@@ -507,9 +512,4 @@ fn check(specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
         }
     }
     Ok(())
-}
-
-fn hash_inputs(specs: &[Arc<JobSpec>]) -> Result<Inputs, ManagerError> {
-    Inputs::hash(specs.iter().map(|spec| &**spec))
-        .map_err(|errors| crate::network::NetworkError::Inputs(errors).into())
 }

@@ -145,6 +145,14 @@ impl Store {
         self.all(&format!("SELECT {JOB_COLUMNS} FROM jobs ORDER BY idx"), job_row)
     }
 
+    /// The jobs' states, in their order.
+    ///
+    /// # Errors
+    /// When the database fails or holds nonsense.
+    pub fn job_states(&self) -> Result<Vec<State>, StoreError> {
+        self.all("SELECT state FROM jobs ORDER BY idx", |row| parsed(row, "state"))
+    }
+
     /// One job.
     ///
     /// # Errors
