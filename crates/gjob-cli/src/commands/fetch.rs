@@ -2,7 +2,7 @@
 //! were asked for.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::anyhow;
 use gjob::network::OutputNews;
@@ -98,7 +98,7 @@ fn patterns(args: &FetchArgs, spec: &JobSpec) -> Vec<String> {
 fn fetch(
     mut network: gjob::Network,
     orders: Vec<(HostIx, CollectOrder)>,
-    into: &PathBuf,
+    into: &Path,
 ) -> Result<u8, Failure> {
     let jobs = orders.len();
     if jobs == 0 {
