@@ -9,6 +9,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 #![expect(clippy::print_stderr, reason = "the seed is said, whatever comes of it")]
 
+#[path = "chaos/duty.rs"]
+mod duty;
 #[path = "chaos/field.rs"]
 mod field;
 #[path = "chaos/frozen.rs"]

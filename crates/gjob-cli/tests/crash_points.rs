@@ -8,6 +8,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 #![expect(clippy::print_stderr, reason = "the seed is said, whatever comes of it")]
 
+#[path = "chaos/duty.rs"]
+mod duty;
 #[path = "chaos/judge.rs"]
 mod judge;
 #[path = "chaos/ledger.rs"]
@@ -48,6 +50,18 @@ fn a_manager_killed_at_any_call_of_a_link_leaves_a_run_that_can_be_taken_up() {
 fn a_manager_killed_while_it_takes_a_run_up_leaves_one_that_can_be_taken_up() {
     let Some(strace) = Strace::find() else { return };
     Enumeration::new("attach", &strace, Scope::MainThread).of_attachments();
+}
+
+#[test]
+fn a_manager_killed_at_any_call_of_collecting_leaves_whole_outputs_or_none() {
+    let Some(strace) = Strace::find() else { return };
+    Enumeration::new("outputs", &strace, Scope::Outputs).of_runs(2);
+}
+
+#[test]
+fn a_manager_killed_while_it_collects_again_leaves_whole_outputs_or_none() {
+    let Some(strace) = Strace::find() else { return };
+    Enumeration::new("outputs again", &strace, Scope::Outputs).of_attachments();
 }
 
 #[test]
@@ -102,6 +116,11 @@ fn on_a_host(strace: &Strace, scope: Scope, injuries: &Injuries) {
     enumeration.tell();
 }
 
+/// Where calls of this scope are looked for.
+fn scene(scope: Scope) -> Scene {
+    if matches!(scope, Scope::Outputs) { Scene::watching_outputs() } else { Scene::new() }
+}
+
 /// Points to kill at, and what has come of it so far.
 struct Enumeration<'a> {
     name: String,
@@ -119,7 +138,7 @@ struct Enumeration<'a> {
 
 impl<'a> Enumeration<'a> {
     fn new(name: &str, strace: &'a Strace, scope: Scope) -> Self {
-        Self::prepare(name, strace, scope, |tracer| Scene::new().run_under(tracer))
+        Self::prepare(name, strace, scope, |tracer| scene(scope).run_under(tracer))
     }
 
     fn prepare(
@@ -148,7 +167,7 @@ impl<'a> Enumeration<'a> {
     /// Kills `gjob run` at each point; every `again`th time its successor too.
     fn of_runs(mut self, again: usize) {
         for (number, point) in self.chosen(&self.points.clone()).into_iter().enumerate() {
-            let scene = Scene::new();
+            let scene = scene(self.scope);
             if !scene.run_under(self.strace.kill(self.scope, &point)) {
                 // A run is not quite the same each time: this one did not get there.
                 self.judge(&scene, &format!("{point} not reached"));
@@ -171,18 +190,21 @@ impl<'a> Enumeration<'a> {
 
     /// Kills `gjob attach` at each point, after a kill somewhere in a run.
     fn of_attachments(mut self) {
-        let published = self.points.iter().position(|point| point.call.starts_with("rename"));
-        let later = self.points[published.unwrap() + 1..].to_vec();
+        let published = match self.scope {
+            Scope::Outputs => 0,
+            _ => 1 + self.points.iter().position(|it| it.call.starts_with("rename")).unwrap(),
+        };
+        let later = self.points[published..].to_vec();
         let midway = later[later.len() / 3].clone();
         let begun = || {
-            let scene = Scene::new();
+            let scene = scene(self.scope);
             scene.run_under(self.strace.kill(self.scope, &midway));
             scene
         };
         let attachment = self.strace.points(self.scope, |tracer| begun().attach_under(tracer));
         eprintln!("crash points: {}: {} points of an attachment", self.name, attachment.len());
         for point in self.chosen(&attachment) {
-            let scene = Scene::new();
+            let scene = scene(self.scope);
             let first = self.pick(&later);
             self.kills += u32::from(scene.run_under(self.strace.kill(self.scope, &first)));
             let killed = scene.attach_under(self.strace.kill(self.scope, &point));

@@ -16,6 +16,9 @@ use crate::support::{Place, eventually};
 
 const JOBS: u32 = 60;
 
+/// Of each host.
+const SLOTS: u32 = 2;
+
 /// A run on two hosts, some of whose jobs have ended.
 struct Scene<'a> {
     field: &'a Field,
@@ -27,10 +30,13 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     fn begin(field: &'a Field, place: &'a Place, more: &[&str]) -> Self {
         let ledger = Ledger::new(place.path("ledger"), 300);
-        place.file("jobs.txt", &ledger.jobs(JOBS));
-        let (config, hosts) = (field.ssh_config().to_str().unwrap(), field.host_list(2));
-        let args = ["run", "-F", config, "-r", "results", "-H", &hosts, "--events", "events"];
-        let reign = Reign::begin(place, &[&args[..], more, &["jobs.txt"]].concat());
+        place.file("jobs.jsonl", &ledger.jobs(JOBS));
+        let (config, hosts) = (field.ssh_config().to_str().unwrap(), field.host_list(SLOTS));
+        let args = [
+            "run", "-F", config, "-r", "results", "-H", &hosts, "--events", "events", "--into",
+            "out",
+        ];
+        let reign = Reign::begin(place, &[&args[..], more, &["jobs.jsonl"]].concat());
         eventually("some jobs have ended", || ledger.ends() >= 10);
         Scene { field, place, ledger, reign }
     }
@@ -59,8 +65,9 @@ impl<'a> Scene<'a> {
         cure();
         let mut faults = left_behind(self.field);
         let (status, results) = (&self.place.status(), &self.field.results());
-        faults
-            .extend(Judge { jobs: JOBS, ledger: &self.ledger, status, injuries, results }.faults());
+        let (ledger, outputs) = (&self.ledger, &self.place.path("here/out"));
+        let judge = Judge { jobs: JOBS, ledger, status, injuries, results, outputs, slots: SLOTS };
+        faults.extend(judge.faults());
         assert!(faults.is_empty(), "{}\n{}", faults.join("\n"), self.reign.said());
     }
 }

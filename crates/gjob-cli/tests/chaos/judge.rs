@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::ledger::{Execution, Ledger, exit_code};
+use crate::duty::Duty;
+use crate::ledger::{Execution, Ledger};
 
 /// What was done that excuses an outcome.
 #[derive(Debug, Default)]
@@ -21,6 +22,10 @@ pub(crate) struct Injuries {
     pub(crate) any_slot: bool,
     /// Hosts crashed: before and after it happened.
     pub(crate) crashes: Vec<(String, Duration, Duration)>,
+    /// Hosts cut off, and when that began.
+    pub(crate) cuts: Vec<(String, Duration)>,
+    /// For how long a host has to be away to be lost, if any is.
+    pub(crate) lost_after: Option<Duration>,
 }
 
 /// Everything that is looked at.
@@ -32,6 +37,10 @@ pub(crate) struct Judge<'a> {
     pub(crate) injuries: &'a Injuries,
     /// Results directories by host.
     pub(crate) results: &'a BTreeMap<String, PathBuf>,
+    /// Where outputs go.
+    pub(crate) outputs: &'a Path,
+    /// What each host may run at once.
+    pub(crate) slots: u32,
 }
 
 impl Judge<'_> {
@@ -55,13 +64,31 @@ impl Judge<'_> {
             faults.extend(found.map(|fault| format!("job {index}: {fault}: {job} {noted:?}")));
         }
         faults.extend(self.of_counts(jobs));
+        faults.extend(self.of_outputs(jobs));
+        faults.extend(self.of_order(jobs, &executions));
+        faults.extend(self.of_slots(&executions));
         faults
     }
 
+    fn duty(&self, index: u32) -> Duty {
+        self.ledger.duty(index)
+    }
+
+    /// True for one that waits for a job that is not done.
+    fn is_in_vain(&self, index: u32) -> bool {
+        let is_done = |dep: &u32| self.status["jobs"][*dep as usize]["state"] == "done";
+        !self.duty(index).after().iter().all(is_done)
+    }
+
     fn of_outcome(&self, index: u32, job: &Value, noted: &[Execution]) -> Option<String> {
-        let code = exit_code(index);
-        let state = job["state"].as_str().unwrap();
-        let expected = if code == 0 { "done" } else { "error" };
+        let (duty, state) = (self.duty(index), job["state"].as_str().unwrap());
+        if self.is_in_vain(index) {
+            let reason = job["reason"].as_str().unwrap_or_default();
+            let fails = state == "error" && reason.starts_with("dependency") && noted.is_empty();
+            return (!fails).then(|| "does not fail with what it waits for".into());
+        }
+        let code = duty.exit_code();
+        let expected = if code == 0 && !duty.lacks_an_output() { "done" } else { "error" };
         if state == "unknown" {
             return self.of_unknown(job);
         }
@@ -143,11 +170,96 @@ impl Judge<'_> {
             let excuses = |(host, before, after): &(String, Duration, Duration)| {
                 *host == first.host && first.began <= *after && *before <= second.began
             };
-            if lease_over.is_none() && !self.injuries.crashes.iter().any(excuses) {
+            let excused = lease_over.is_some()
+                || self.injuries.crashes.iter().any(excuses)
+                || self.outputs_were_lost(index, first, second);
+            if !excused {
                 faults.push("begun twice, without a crash of its host".into());
             }
             if first.attempt == second.attempt {
                 faults.push("one attempt begun twice".into());
+            }
+        }
+        faults
+    }
+
+    /// An attempt has ended well, on a host that was away for too long then.
+    fn outputs_were_lost(&self, index: u32, first: &Execution, second: &Execution) -> bool {
+        let Some(lost_after) = self.injuries.lost_after else { return false };
+        let excuses = |(host, began): &(String, Duration)| {
+            *host == first.host && *began + lost_after <= second.began
+        };
+        let ended_well = first.ended.is_some() && self.duty(index).exit_code() == 0;
+        ended_well && self.duty(index).writes_outputs() && self.injuries.cuts.iter().any(excuses)
+    }
+
+    /// Of each job that is done there is what its attempt wrote, and nothing else
+    /// is there.
+    fn of_outputs(&self, jobs: &[Value]) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut expected = BTreeMap::new();
+        for (index, job) in (0..).zip(jobs) {
+            let duty = self.duty(index);
+            if job["state"] == "done" && duty.writes_outputs() {
+                let attempt = job["attempt"].as_u64().unwrap();
+                let files = duty.outputs(attempt).into_iter();
+                let dir = duty.dir_name();
+                expected.extend(files.map(|(path, content)| (format!("{dir}/{path}"), content)));
+            }
+        }
+        let found = files_below(self.outputs, "");
+        for (path, content) in &expected {
+            match found.get(path) {
+                None => faults.push(format!("output {path}: missing")),
+                Some(there) if there != content => {
+                    let (head, length) = (there.get(..40).unwrap_or(there), there.len());
+                    let head = String::from_utf8_lossy(head);
+                    faults.push(format!("output {path}: not as written: {length} bytes, {head:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+        let stray = found.keys().filter(|path| !expected.contains_key(*path));
+        faults.extend(stray.map(|path| format!("output {path}: nobody's")));
+        faults
+    }
+
+    /// No job begins before those that it waits for have ended well.
+    fn of_order(&self, jobs: &[Value], executions: &BTreeMap<u32, Vec<Execution>>) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (index, noted) in executions.range(..self.jobs) {
+            for dep in self.duty(*index).after() {
+                let counted = |it: &&Execution| jobs[dep as usize]["attempt"] == it.attempt;
+                let counted = executions.get(&dep).and_then(|noted| noted.iter().find(counted));
+                let ended = counted.and_then(|execution| execution.ended);
+                if noted.iter().any(|it| ended.is_none_or(|ended| it.began < ended)) {
+                    faults.push(format!("job {index}: begun before job {dep} had ended"));
+                }
+            }
+        }
+        faults
+    }
+
+    /// No host runs more at once than it has slots. An attempt that was ended from
+    /// outside counts for its first moment only: nobody noted its last.
+    fn of_slots(&self, executions: &BTreeMap<u32, Vec<Execution>>) -> Vec<String> {
+        let mut moments = Vec::new();
+        for (index, noted) in executions.range(..self.jobs) {
+            let cpus = i64::from(self.duty(*index).cpus());
+            for Execution { host, began, ended, .. } in noted {
+                moments.push((host, *began, cpus));
+                moments.push((host, ended.unwrap_or(*began + Duration::from_nanos(1)), -cpus));
+            }
+        }
+        // What ends makes room for what begins at the same moment.
+        moments.sort();
+        let mut running: BTreeMap<&str, i64> = BTreeMap::new();
+        let mut faults = Vec::new();
+        for (host, at, cpus) in moments {
+            let running = running.entry(host.as_str()).or_default();
+            *running += cpus;
+            if cpus > 0 && *running > i64::from(self.slots) {
+                faults.push(format!("host {host}: {running} cpus in use at {at:?}"));
             }
         }
         faults
@@ -164,6 +276,25 @@ impl Judge<'_> {
         }
         faults
     }
+}
+
+/// All files below a directory, which need not be there, and directories that
+/// are empty.
+fn files_below(dir: &Path, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let path = format!("{prefix}{}", entry.file_name().display());
+        if !entry.file_type().unwrap().is_dir() {
+            found.insert(path, std::fs::read(entry.path()).unwrap());
+            continue;
+        }
+        let inner = files_below(&entry.path(), &format!("{path}/"));
+        if inner.is_empty() {
+            found.insert(path, Vec::new());
+        }
+        found.extend(inner);
+    }
+    found
 }
 
 /// What a file of a job directory holds; null, if there is none.

@@ -35,6 +35,9 @@ struct Case {
     noted: Vec<String>,
     jobs: Vec<Value>,
     injuries: Injuries,
+    plain: bool,
+    /// Outputs that are not as they should be: what is there instead, if anything.
+    spoilt: BTreeMap<&'static str, Option<&'static str>>,
 }
 
 impl Case {
@@ -42,7 +45,34 @@ impl Case {
         let jobs =
             vec![job(0, "done", 0), job(1, "done", 0), job(2, "done", 0), job(3, "error", 112)];
         let noted = NOTED.map(str::to_owned).to_vec();
-        Case { place: Place::new(), noted, jobs, injuries: Injuries::default() }
+        let (place, injuries) = (Place::new(), Injuries::default());
+        Case { place, noted, jobs, injuries, plain: true, spoilt: BTreeMap::new() }
+    }
+
+    /// With outputs, jobs that wait for others, and one that wants two cpus.
+    fn with_duties() -> Self {
+        Case { plain: false, ..Case::new() }
+    }
+
+    /// What jobs that are done have written, but for what is spoilt.
+    fn write_outputs(&self, ledger: &Ledger) {
+        let is_done = |(_, job): &(u32, &Value)| job["state"] == "done";
+        let outputs = (0..).zip(&self.jobs).filter(is_done).flat_map(|(index, job)| {
+            let duty = ledger.duty(index);
+            let files = duty.outputs(job["attempt"].as_u64().unwrap()).into_iter();
+            files.map(move |(path, content)| (format!("{}/{path}", duty.dir_name()), content))
+        });
+        let mut outputs: BTreeMap<String, Vec<u8>> = outputs.collect();
+        for (path, content) in &self.spoilt {
+            outputs.remove(*path);
+            outputs.extend(content.map(|content| ((*path).to_owned(), content.into())));
+        }
+        let _ = std::fs::remove_dir_all(self.place.path("out"));
+        for (path, content) in outputs {
+            let path = self.place.path("out").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
     }
 
     fn faults(&self) -> String {
@@ -53,13 +83,12 @@ impl Case {
         let counts: BTreeMap<&str, usize> = states.map(|state| (state, count(state))).into();
         let status = json!({ "run": "2026-11-22-1", "jobs": self.jobs, "counts": counts });
         let results = ["h1", "h2"].map(|host| (host.to_owned(), self.results(host))).into();
-        let judge = Judge {
-            jobs: 4,
-            ledger: &Ledger::new(path, 0),
-            status: &status,
-            injuries: &self.injuries,
-            results: &results,
-        };
+        let ledger = Ledger::new(path, 0);
+        let ledger = &if self.plain { ledger.with_plain_jobs() } else { ledger };
+        self.write_outputs(ledger);
+        let (injuries, outputs) = (&self.injuries, &self.place.path("out"));
+        let (status, results) = (&status, &results);
+        let judge = Judge { jobs: 4, ledger, status, injuries, results, outputs, slots: 2 };
         judge.faults().join("\n")
     }
 
@@ -77,6 +106,44 @@ fn assert_found(case: &Case, fault: &str) {
 #[test]
 fn the_judge_has_nothing_to_say_when_all_is_well() {
     assert_eq!(Case::new().faults(), "");
+    assert_eq!(Case::with_duties().faults(), "");
+}
+
+#[test]
+fn the_judge_sees_outputs_that_are_not_those_of_the_attempt_that_counts() {
+    let spoilt = [
+        ("j0-0/out.txt", None, "output j0-0/out.txt: missing"),
+        ("j0-0/out.txt", Some("out.txt 0 2\n"), "output j0-0/out.txt: not as written"),
+        ("j1-1/d/large", Some("d/large 1 1\n"), "output j1-1/d/large: not as written: 12 bytes"),
+        ("j1-1/more", Some(""), "output j1-1/more: nobody's"),
+        ("3/out.txt", Some(""), "output 3/out.txt: nobody's"),
+        (".gjob-part.r.1.1.0/a.txt", Some(""), "output .gjob-part.r.1.1.0/a.txt: nobody's"),
+    ];
+    for (path, content, fault) in spoilt {
+        let mut case = Case::with_duties();
+        case.spoilt.insert(path, content);
+        assert_eq!(case.faults().lines().count(), 1);
+        assert_found(&case, fault);
+    }
+}
+
+#[test]
+fn the_judge_sees_a_job_that_did_not_wait() {
+    let mut case = Case::with_duties();
+    case.noted[3] = "begin 2 1 72 10.15 h1".into();
+    assert_found(&case, "job 2: begun before job 0 had ended");
+    let mut case = Case::with_duties();
+    case.jobs[0] = job(0, "error", 0);
+    assert_found(&case, "job 2: does not fail with what it waits for");
+}
+
+#[test]
+fn the_judge_sees_more_cpus_in_use_than_there_are() {
+    let mut case = Case::with_duties();
+    case.noted[5] = "begin 3 1 73 10.35 h2".into();
+    assert_eq!(case.faults(), "host h2: 3 cpus in use at 10.35s");
+    case.noted[5] = "begin 3 1 73 10.4 h2".into();
+    assert_eq!(case.faults(), "");
 }
 
 #[test]

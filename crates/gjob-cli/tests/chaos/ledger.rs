@@ -1,12 +1,15 @@
 //! What jobs themselves say: each notes its begin and its end in a file that
-//! gjob knows nothing of. What a job with a given index does is decided here,
-//! from that index alone.
+//! gjob knows nothing of.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
+use crate::duty::Duty;
 
 /// One execution of a job, as it told of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +29,10 @@ pub(crate) struct Ledger {
     path: PathBuf,
     longest_ms: u32,
     slow_ms: u32,
-    holds: bool,
+    /// The last of them hold on, if any do: how many there are.
+    held: Option<u32>,
+    plain: bool,
+    sealed: bool,
 }
 
 /// How many jobs hold on, if any do.
@@ -35,7 +41,17 @@ const HELD: u32 = 8;
 impl Ledger {
     /// Jobs take up to `longest_ms`, and no time at all with zero.
     pub(crate) fn new(path: PathBuf, longest_ms: u32) -> Self {
-        Ledger { path, longest_ms, slow_ms: 0, holds: false }
+        Ledger { path, longest_ms, slow_ms: 0, held: None, plain: false, sealed: false }
+    }
+
+    /// Jobs without outputs, that want one cpu and wait for nobody.
+    pub(crate) fn with_plain_jobs(self) -> Self {
+        Ledger { plain: true, ..self }
+    }
+
+    /// Every job writes what `-o` asks for.
+    pub(crate) fn with_seals(self) -> Self {
+        Ledger { sealed: true, ..self }
     }
 
     /// One job of eighty takes so much longer.
@@ -43,9 +59,19 @@ impl Ledger {
         Ledger { slow_ms, ..self }
     }
 
-    /// The last jobs don't end before they are released.
-    pub(crate) fn with_held_jobs(self) -> Self {
-        Ledger { holds: true, ..self }
+    /// The last of so many jobs don't end before they are released.
+    pub(crate) fn with_held_jobs(self, count: u32) -> Self {
+        Ledger { held: Some(count), ..self }
+    }
+
+    fn is_held(&self, index: u32) -> bool {
+        self.held.is_some_and(|count| index + HELD >= count)
+    }
+
+    /// What a job has to do; one that is held nothing but that.
+    pub(crate) fn duty(&self, index: u32) -> Duty {
+        let plain = self.plain || self.is_held(index);
+        Duty { index, plain, sealed: self.sealed }
     }
 
     pub(crate) fn release(&self) {
@@ -56,7 +82,7 @@ impl Ledger {
         self.path.with_extension("released")
     }
 
-    /// The lines of a job file. An `echo` is one write, so lines never mix.
+    /// A job file in JSON Lines. An `echo` is one write, so notes never mix.
     pub(crate) fn jobs(&self, count: u32) -> String {
         let path = self.path.display();
         let note = |word: &str| {
@@ -64,17 +90,23 @@ impl Ledger {
             format!("echo {word} {who} ${{TESTBED_HOST:-$GJOB_HOST}} >> {path}")
         };
         let job = |index: u32| {
+            let duty = self.duty(index);
             let slow = if index % 80 == 11 { self.slow_ms } else { 0 };
             let sleep = match index * 7919 % (self.longest_ms + 1) + slow {
                 0 => String::new(),
                 length => format!("sleep {:.3}; ", f64::from(length) / 1e3),
             };
-            let hold = if self.holds && index + HELD >= count {
+            let hold = if self.is_held(index) {
                 format!("while ! test -e {}; do sleep 0.05; done; ", self.released().display())
             } else {
                 String::new()
             };
-            format!("{}; {sleep}{hold}{}; exit {}\n", note("begin"), note("end"), exit_code(index))
+            let (begin, end, write) = (note("begin"), note("end"), duty.writing());
+            let script = format!("{begin}; {sleep}{hold}{write}{end}; exit {}", duty.exit_code());
+            let after: Vec<_> = duty.after().iter().map(|dep| self.duty(*dep).name()).collect();
+            let job = json!({ "commands": [script], "name": duty.name(), "cpus": duty.cpus(),
+                              "after": after, "outputs": duty.patterns() });
+            format!("{job}\n")
         };
         (0..count).map(job).collect()
     }
@@ -120,11 +152,6 @@ impl Ledger {
     fn text(&self) -> String {
         std::fs::read_to_string(&self.path).unwrap_or_default()
     }
-}
-
-/// A tenth of the jobs fails, each in its own way.
-pub(crate) fn exit_code(index: u32) -> u8 {
-    if index % 10 == 3 { u8::try_from(1 + index * 37 % 250).unwrap() } else { 0 }
 }
 
 /// By the clock that jobs note.

@@ -59,10 +59,10 @@ fn sockets(process: &Process) -> BTreeSet<u64> {
 /// Runs some jobs, and looks all the while. Gives the number of looks.
 fn watch(field: &Field, mut look: impl FnMut(&Reign<'_>)) {
     let place = Place::new();
-    let ledger = Ledger::new(place.path("ledger"), 300);
-    place.file("jobs.txt", &ledger.jobs(20));
+    let ledger = Ledger::new(place.path("ledger"), 300).with_plain_jobs();
+    place.file("jobs.jsonl", &ledger.jobs(20));
     let (config, hosts) = (field.ssh_config().to_str().unwrap(), field.host_list(2));
-    let args = ["run", "-F", config, "-r", "results", "-H", &hosts, "jobs.txt"];
+    let args = ["run", "-F", config, "-r", "results", "-H", &hosts, "jobs.jsonl"];
     let mut reign = Reign::begin(&place, &args);
     let mut looks = 0;
     while reign.ended().is_none() {

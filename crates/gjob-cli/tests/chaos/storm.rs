@@ -16,6 +16,9 @@ use crate::support::Place;
 /// After the last blow, if jobs don't end.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Of each host.
+const SLOTS: u32 = 4;
+
 /// How long a blow waits for something that it can be dealt to.
 const VAIN: Duration = Duration::from_secs(1);
 
@@ -63,26 +66,33 @@ pub(crate) fn rage(field: &Field, plan: &Plan) {
     let Plan { jobs, kills, seed, policy, .. } = *plan;
     eprintln!("chaos: GJOB_CHAOS_SEED={seed} {jobs} jobs, {kills} kills, {policy:?}");
     let place = Place::new();
-    let (slow_ms, policy_args) = match policy {
-        Policy::Patience => (0, &["--lost-after", "10m"][..]),
-        Policy::Lease { slow_ms } => (slow_ms, &["--on-lost", "lease", "--lost-after", "60s"][..]),
+    let (slow_ms, lost_after, policy_args) = match policy {
+        Policy::Patience => (0, 600, &[][..]),
+        Policy::Lease { slow_ms } => (slow_ms, 60, &["--on-lost", "lease"][..]),
     };
     let ledger = Ledger::new(place.path("ledger"), plan.longest_job_ms)
         .with_slow_jobs(slow_ms)
-        .with_held_jobs();
-    place.file("jobs.txt", &ledger.jobs(plan.jobs));
-    let hosts = field.host_list(4);
+        .with_held_jobs(plan.jobs);
+    place.file("jobs.jsonl", &ledger.jobs(plan.jobs));
+    let hosts = field.host_list(SLOTS);
     let config = field.ssh_config().to_str().unwrap();
-    let args = ["run", "-F", config, "-r", "results", "-H", &hosts, "--show", "none", "jobs.txt"];
+    let lost_after_arg = format!("{lost_after}s");
+    let args = [
+        ["run", "-F", config, "-r", "results", "-H", &hosts],
+        ["--show", "none", "--into", "out", "--lost-after", &lost_after_arg, "jobs.jsonl"],
+    ];
     let began = Instant::now();
-    let reign = Reign::begin(&place, &[&args[..], policy_args].concat());
+    let reign = Reign::begin(&place, &[args.as_flattened(), policy_args].concat());
     let mut storm = Storm {
         field,
         plan,
         reign,
         cures: Vec::new(),
         away: BTreeSet::new(),
-        injuries: Injuries::default(),
+        injuries: Injuries {
+            lost_after: Some(Duration::from_secs(lost_after)),
+            ..Injuries::default()
+        },
         dealt: BTreeMap::new(),
     };
     storm.blow_over(&ledger);
@@ -90,7 +100,8 @@ pub(crate) fn rage(field: &Field, plan: &Plan) {
     let mut faults = left_behind(field);
     let status = place.status();
     let (injuries, results) = (&storm.injuries, &field.results());
-    let judge = Judge { jobs: plan.jobs, ledger: &ledger, status: &status, injuries, results };
+    let (ledger, status, outputs) = (&ledger, &status, &place.path("here/out"));
+    let judge = Judge { jobs, ledger, status, injuries, results, outputs, slots: SLOTS };
     faults.extend(judge.faults());
     let verdict = if faults.is_empty() { "all is well" } else { "FAULTS" };
     eprintln!(
@@ -205,6 +216,7 @@ impl Storm<'_> {
         if !self.away.insert(at) {
             return false;
         }
+        self.injuries.cuts.push((host.alias().to_owned(), now()));
         host.cut_off();
         self.later(self.plan.longest_cut.mul_f64(0.05 + 0.95 * step.extent), Cure::Heal(at));
         true

@@ -1,36 +1,50 @@
-//! Four jobs on this machine, two at a time, one of which fails; and what must
+//! A few jobs on this machine, two at a time, one of which fails; and what must
 //! have become of them.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use gjob_core::Timestamp;
 use gjob_testbed::Process;
 
+use crate::duty::SEAL;
 use crate::judge::{Injuries, Judge};
 use crate::ledger::Ledger;
 use crate::support::{Answer, Place};
 
-const JOBS: u32 = 4;
+const JOBS: u32 = 6;
+
+const SLOTS: u32 = 2;
 
 pub(crate) struct Scene {
     place: Place,
     ledger: Ledger,
+    /// Only calls that are about these count, if there are any.
+    watched: Vec<PathBuf>,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
         let place = Place::new();
-        let ledger = Ledger::new(place.path("ledger"), 40);
-        place.file("jobs.txt", &ledger.jobs(JOBS));
-        Scene { place, ledger }
+        let ledger = Ledger::new(place.path("ledger"), 40).with_seals();
+        place.file("jobs.jsonl", &ledger.jobs(JOBS));
+        Scene { place, ledger, watched: Vec::new() }
+    }
+
+    /// One in which only calls count by which outputs are written down.
+    pub(crate) fn watching_outputs() -> Self {
+        let mut scene = Scene::new();
+        scene.watched = scene.outputs_to_be();
+        scene
     }
 
     /// `gjob run` below `tracer`; true if it was killed.
     pub(crate) fn run_under(&self, tracer: Command) -> bool {
-        self.under(tracer, &["run", "-j", "2", "jobs.txt"])
+        let slots = SLOTS.to_string();
+        self.under(tracer, &["run", "-j", &slots, "-o", SEAL, "--into", "out", "jobs.jsonl"])
     }
 
     /// `gjob attach` below `tracer`; true if it was killed.
@@ -40,6 +54,7 @@ impl Scene {
 
     fn under(&self, mut tracer: Command, args: &[&str]) -> bool {
         let status = tracer
+            .args(self.watched.iter().flat_map(|path| [Path::new("-P"), path]))
             .arg(env!("CARGO_BIN_EXE_gjob"))
             .args(args)
             .current_dir(self.place.path("here"))
@@ -67,7 +82,10 @@ impl Scene {
             let linked = Command::new("cp").arg("-al").arg(program).arg(bin).status().unwrap();
             assert!(linked.success());
         }
-        let args = ["run", "-H", "2/h1", "--show", "none", "jobs.txt"];
+        let host = format!("{SLOTS}/h1");
+        let outputs = ["-o", SEAL, "--into", "out"];
+        let args =
+            [&["run", "-H", &host, "--show", "none"], &outputs[..], &["jobs.jsonl"]].concat();
         self.place.gjob(&args).env("GJOB_SSH", script).run()
     }
 
@@ -109,7 +127,30 @@ impl Scene {
 
     fn of_run(&self, injuries: &Injuries) -> Vec<String> {
         let (status, results) = (&self.place.status(), &BTreeMap::new());
-        Judge { jobs: JOBS, ledger: &self.ledger, status, injuries, results }.faults()
+        let (ledger, outputs) = (&self.ledger, &self.outputs());
+        Judge { jobs: JOBS, ledger, status, injuries, results, outputs, slots: SLOTS }.faults()
+    }
+
+    fn outputs(&self) -> PathBuf {
+        self.place.path("here/out")
+    }
+
+    /// All that is written while outputs are collected, whatever the order they
+    /// come in: a part is named after the run and its job, and numbered.
+    fn outputs_to_be(&self) -> Vec<PathBuf> {
+        let run = run_to_be();
+        let jobs = (0..JOBS).map(|index| self.ledger.duty(index));
+        let parts = jobs.flat_map(|duty| {
+            let run = run.clone();
+            let part = move |number| format!(".gjob-part.{run}.{}.1.{number}", duty.index);
+            let dirs = (0..JOBS).map(part).chain([duty.dir_name()]);
+            dirs.flat_map(move |dir| {
+                let files = duty.outputs(1).into_keys().map(|file| format!("{dir}/{file}"));
+                [dir.clone(), format!("{dir}/d")].into_iter().chain(files).collect::<Vec<_>>()
+            })
+        });
+        let out = self.outputs();
+        parts.map(|part| out.join(part)).chain([self.outputs()]).collect()
     }
 
     fn of_no_run(&self, said: &str) -> Vec<String> {
@@ -138,6 +179,12 @@ impl Scene {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// What the first run of today is called.
+fn run_to_be() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    format!("{}-1", Timestamp(now.as_millis() as u64).date_string())
 }
 
 fn marked(mark: &str) -> Vec<Process> {

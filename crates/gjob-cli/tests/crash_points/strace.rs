@@ -14,6 +14,9 @@ pub(crate) enum Scope {
     MainThread,
     /// Those of the links too; each thread counts for itself.
     AllThreads,
+    /// Where outputs are written down and put in their place, in whichever thread:
+    /// calls that are about the paths of outputs.
+    Outputs,
     /// An agent, with the shell that starts it.
     Agent,
     /// What slots do from the claim on, which their jobs don't do. Each slot is
@@ -28,6 +31,11 @@ impl Scope {
             Scope::MainThread => {
                 "?pwrite64,?write,?fsync,?fdatasync,?rename,?renameat,?renameat2,?unlink,\
                  ?unlinkat,?openat,?ftruncate,?mkdir,?mkdirat,?flock"
+            }
+            Scope::Outputs => {
+                "?write,?pwrite64,?openat,?openat2,?mkdir,?mkdirat,?fsync,?fdatasync,?syncfs,\
+                 ?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?fchmod,?fchmodat,\
+                 ?fchmodat2,?utimensat,?getdents64"
             }
             Scope::Agent => {
                 "?write,?writev,?openat,?symlink,?symlinkat,?mkdir,?mkdirat,?rename,?renameat,\
@@ -50,7 +58,7 @@ impl Scope {
             Scope::MainThread | Scope::Agent => &[],
             Scope::Slots => &["-f"],
             // Let go of whatever becomes another program.
-            Scope::AllThreads => &["-f", "-b", "execve"],
+            Scope::AllThreads | Scope::Outputs => &["-f", "-b", "execve"],
         }
     }
 }

@@ -204,8 +204,9 @@ impl Collector {
                         Scope::Host => CollectScope::Host,
                     };
                     let reason = plain_text(&one_line(&reason));
-                    self.fail(job.order.key, CollectError { scope, reason }).await;
+                    let key = job.order.key;
                     self.discard(job).await;
+                    self.fail(key, CollectError { scope, reason }).await;
                 }
             }
             // The link sends nothing else here.

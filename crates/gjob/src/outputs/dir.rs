@@ -36,6 +36,13 @@ impl Place {
         self.config.as_ref().map_or(0, |config| config.max_bytes)
     }
 
+    /// Removes what an earlier process of the same tag left unfinished, even if
+    /// no more outputs come. Makes nothing.
+    pub(super) fn sweep(&self) -> io::Result<()> {
+        let Some(config) = &self.config else { return Ok(()) };
+        if config.dir.try_exists()? { self.open().map(drop) } else { Ok(()) }
+    }
+
     /// The directory; made if it isn't there. What an earlier process of the
     /// same tag left unfinished is removed.
     pub(super) fn open(&self) -> io::Result<Arc<OutputsDir>> {
@@ -231,7 +238,14 @@ mod tests {
         for name in [".gjob-part.r.3.1.0/x", ".gjob-part.s.3.1.0", "3"] {
             std::fs::create_dir_all(dir.path().join("a/out").join(name)).unwrap();
         }
-        place(&dir).open().unwrap();
+        place(&dir).sweep().unwrap();
         assert_eq!(names(&dir), [".gjob-part.s.3.1.0", "3"]);
+    }
+
+    #[test]
+    fn no_directory_is_made_before_outputs_come() {
+        let dir = tempfile::tempdir().unwrap();
+        place(&dir).sweep().unwrap();
+        assert!(!dir.path().join("a").exists());
     }
 }

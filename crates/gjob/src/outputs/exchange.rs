@@ -69,6 +69,8 @@ impl Shared {
         let (complete, waiting) = mpsc::channel(COMPLETE);
         handle.spawn(commit_all(waiting, news.clone()));
         let place = Arc::new(Place::new(config.cloned(), tag));
+        // What can't be done now is said when outputs come.
+        let _ = place.sweep();
         let writers = Arc::new(Semaphore::new(WRITERS));
         Shared { place, writers, complete, news }
     }
