@@ -199,7 +199,7 @@ pub(crate) struct Simulation {
 
 impl Plan {
     fn cpus(&self, index: u32) -> u32 {
-        if self.big > 0 && index % self.big == 0 { self.slots } else { 1 }
+        if self.big > 0 && index.is_multiple_of(self.big) { self.slots } else { 1 }
     }
 
     /// The job that a job waits for.
@@ -693,7 +693,7 @@ impl Simulation {
             if let Some(before) = self.plan.dependency(key.index) {
                 assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
             }
-            if self.plan.big > 0 && key.index % self.plan.big == 0 {
+            if self.plan.big > 0 && key.index.is_multiple_of(self.plan.big) {
                 self.seen.big_gap = self.seen.big_gap.max(self.now - self.seen.last_big);
                 self.seen.last_big = self.now;
             }
