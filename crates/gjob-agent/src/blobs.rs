@@ -5,6 +5,7 @@
 //!
 //! How they come, and which of them go, is for `agent/blobs`.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use gjob_core::wire::BlobHash;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fchmod,
-    fstat, futimens, openat, renameat, statat, unlinkat, utimensat,
+    AtFlags, Dir, DirEntry, FileType, Mode, OFlags, Stat, Timespec, Timestamps, UTIME_NOW,
+    UTIME_OMIT, fchmod, fstat, futimens, openat, renameat, statat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -95,6 +96,13 @@ impl BlobDir {
             let _ = utimensat(&self.fd, &name, &used_now(), AtFlags::SYMLINK_NOFOLLOW);
         }
         Ok(true)
+    }
+
+    /// The blobs that the directory names, read from its disk or its server.
+    pub(crate) fn list(&self) -> io::Result<HashSet<BlobHash>> {
+        let names = Dir::read_from(&self.fd)?;
+        let hash = |entry: DirEntry| parse_file_name(entry.file_name().to_str().ok()?);
+        names.filter_map(|entry| entry.map(hash).transpose()).map(|hash| Ok(hash?)).collect()
     }
 
     /// Opens a blob, as it was stored; what else has its name is removed. Notes
@@ -188,5 +196,25 @@ fn used_now() -> Timestamps {
     Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
         last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_names_what_is_stored_whoever_has_opened_the_directory_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().to_owned());
+        std::fs::create_dir_all(layout.blobs()).unwrap();
+        let blobs = BlobDir::open(&layout).unwrap();
+        let hash = BlobHash([7; 32]);
+        assert_eq!(blobs.list().unwrap(), HashSet::new());
+        let part = layout.blobs().join("x.part");
+        std::fs::write(&part, "x").unwrap();
+        blobs.store(&File::open(&part).unwrap(), "x.part", &hash, Variant::Plain).unwrap();
+        assert_eq!(blobs.list().unwrap(), HashSet::from([hash]));
+        assert!(blobs.has(&hash).unwrap());
     }
 }

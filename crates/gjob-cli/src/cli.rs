@@ -52,11 +52,11 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
 
-    /// Copy FILE into every job's directory; may be given several times
-    #[arg(short, long = "file", value_name = "FILE")]
+    /// Copy this file or directory into every job's directory; may be given several times
+    #[arg(short, long = "file", value_name = "PATH")]
     pub(crate) files: Vec<String>,
 
-    /// Place files as read-only links to one copy on the host, not as copies
+    /// Place files, and those in directories, as read-only links to one copy on the host
     #[arg(long)]
     pub(crate) link_files: bool,
 

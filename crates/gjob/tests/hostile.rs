@@ -242,6 +242,30 @@ fn outputs_cut_off_by_a_broken_link_go_on_where_they_were() {
 }
 
 #[test]
+fn an_output_that_has_grown_while_its_link_was_broken_is_asked_for_anew() {
+    let mut scene = Scene::new("grown");
+    let results: Vec<_> = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap().collect();
+    let [(ROGUE, OutputNews::Collected { result: Ok(collected), .. })] = &results[..] else {
+        panic!("{results:?}")
+    };
+    assert_eq!((collected.files.len(), collected.bytes), (1, agent::BIG as u64));
+    assert_eq!(std::fs::read(scene.out().join("0/d/big")).unwrap(), agent::big());
+    assert_eq!(scene.bed.host(1).logins(), 2);
+}
+
+#[test]
+fn outputs_that_have_come_up_while_their_link_was_broken_are_fetched_as_well() {
+    let mut scene = Scene::new("added");
+    let results: Vec<_> = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap().collect();
+    assert!(
+        matches!(&results[..], [(ROGUE, OutputNews::Collected { result: Ok(_), .. })]),
+        "{results:?}"
+    );
+    assert_eq!(names(&scene.out().join("0")), ["a", "b", "c"]);
+    assert_eq!(names(&scene.out()), ["0"]);
+}
+
+#[test]
 fn an_order_taken_back_leaves_nothing_and_the_next_is_served() {
     let mut scene = Scene::new("stalling");
     let run = RunId::new("2026-11-22", 1).unwrap();

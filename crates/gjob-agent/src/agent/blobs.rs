@@ -75,9 +75,8 @@ impl Blobs {
     pub(crate) fn missing(&mut self, hashes: Vec<BlobHash>) -> FromAgent {
         self.uses.add(&hashes);
         let blobs = match BlobDir::open(&self.layout) {
-            Ok(dir) => hashes
+            Ok(dir) => lacking(&dir, hashes)
                 .into_iter()
-                .filter(|hash| !dir.has(hash).unwrap_or(false))
                 .map(|hash| (hash, bytes_here(&dir, &hash, &self.hostname)))
                 .collect(),
             Err(_) => hashes.into_iter().map(|hash| (hash, 0)).collect(),
@@ -199,6 +198,20 @@ impl Drop for Blobs {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// Those that are not there. A client of a network file system remembers for a
+/// while that a name was not there; only reading the directory shows that a peer
+/// has stored it since.
+fn lacking(dir: &BlobDir, mut hashes: Vec<BlobHash>) -> Vec<BlobHash> {
+    let lacks = |hash: &BlobHash| !dir.has(hash).unwrap_or(false);
+    hashes.retain(lacks);
+    if !hashes.is_empty()
+        && let Ok(listed) = dir.list()
+    {
+        hashes.retain(|hash| !listed.contains(hash) || lacks(hash));
+    }
+    hashes
 }
 
 fn remove_stale(layout: &Layout) -> io::Result<()> {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::exchange::{News, Order, Shared};
 use super::incoming::Progress;
-use super::job::{Job, Written};
+use super::job::{Finished, Job, Written};
 use super::refusal::Refusal;
 use super::{CollectError, CollectOrder, CollectScope};
 use crate::link::{Arrival, LinkEvent, LinkSender, plain_text};
@@ -239,9 +239,13 @@ impl Collector {
     async fn finish(&mut self, job: Job, files: u64) {
         let (key, host) = (job.order.key, self.host);
         let finished = self.shared.write(move |place| job.finish(place, host, files)).await;
-        match finished.and_then(|finished| finished) {
-            Ok(waiting) => self.shared.commit(waiting).await,
-            Err(refusal) => self.refuse(key, refusal).await,
+        match finished {
+            Ok(Finished::Complete(waiting)) => self.shared.commit(waiting).await,
+            Ok(Finished::Again(job)) => {
+                self.put_job(*job);
+                self.waiting.push_front(key);
+            }
+            Ok(Finished::Refused(refusal)) | Err(refusal) => self.refuse(key, refusal).await,
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Incoming {
     max_bytes: u64,
     /// The last entry that is here in whole.
     last: Option<Entry>,
+    /// True when entries are relied on to be as an earlier session has sent them.
+    relies: bool,
     /// The directory of the latest entry, from the job's on: since entries come
     /// in the order of their paths' components, none below another is there.
     below: String,
@@ -65,6 +67,7 @@ impl Incoming {
             part,
             max_bytes,
             last: None,
+            relies: false,
             below: String::new(),
             file: None,
             listing: Listing::default(),
@@ -76,7 +79,8 @@ impl Incoming {
     }
 
     /// Takes what follows on what came before. After a refusal other than
-    /// [`Refusal::Changed`] nothing more is to come.
+    /// [`Refusal::Changed`] nothing more is to come; after that one, what follows
+    /// on [`Incoming::interrupt`].
     pub(super) fn take(&mut self, parts: Vec<OutputPart>) -> Result<(), Refusal> {
         parts.into_iter().try_for_each(|part| match part {
             OutputPart::Dir { path, mode } => self.take_dir(path, mode),
@@ -98,6 +102,7 @@ impl Incoming {
             (file.announced.path.clone(), file.got)
         });
         let after = self.last.as_ref().map(|entry| entry.path.clone());
+        self.relies |= after.is_some();
         Resume { after, partial: partial.filter(|(_, got)| *got > 0) }
     }
 
@@ -106,6 +111,9 @@ impl Incoming {
         self.drop_interrupted()?.map_or(Ok(()), |_| Err(Violation::Cut))?;
         let sent = self.listing.files();
         if files != sent {
+            if self.relies {
+                return Err(Refusal::Altered);
+            }
             return Err(Violation::Count { said: files, sent }.into());
         }
         Ok(Complete { part: self.part, listing: self.listing, bytes: self.bytes })
@@ -130,8 +138,14 @@ impl Incoming {
 
     fn take_file(&mut self, announced: Announced, offset: u64) -> Result<(), Refusal> {
         if let Some(file) = &mut self.file
-            && file.continues(&announced, offset)
+            && file.goes_on(&announced, offset)
         {
+            if announced != file.announced {
+                // It has grown, or was written anew: what is here may be none of it.
+                let path = announced.path;
+                self.drop_interrupted()?;
+                return Err(Refusal::Changed { path: shown(&path) });
+            }
             file.go_on();
             return Ok(());
         }

@@ -16,6 +16,8 @@ use super::refusal::Refusal;
 pub(super) struct Job {
     pub(super) order: CollectOrder,
     incoming: Option<Incoming>,
+    /// All of it was asked for anew once.
+    is_anew: bool,
 }
 
 /// How the writing of some parts went.
@@ -29,9 +31,20 @@ pub(super) enum Written {
     Refused(Refusal),
 }
 
+/// What all that has come of an order amounts to.
+#[derive(Debug)]
+pub(super) enum Finished {
+    /// What was wanted.
+    Complete(Waiting),
+    /// Nothing: it is to be asked for again from its beginning.
+    Again(Box<Job>),
+    /// Nothing, and it won't be taken; what had come is removed.
+    Refused(Refusal),
+}
+
 impl Job {
     pub(super) fn new(order: CollectOrder) -> Self {
-        Job { order, incoming: None }
+        Job { order, incoming: None, is_anew: false }
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -63,15 +76,18 @@ impl Job {
     }
 
     /// All has come, of that many files.
-    pub(super) fn finish(
-        mut self,
-        place: &Place,
-        host: HostIx,
-        files: u64,
-    ) -> Result<Waiting, Refusal> {
-        let complete = self.take_incoming(place)?.finish(files)?;
-        let CollectOrder { key, dir_name, .. } = self.order;
-        Ok(Waiting { host, key, dir_name, complete })
+    pub(super) fn finish(mut self, place: &Place, host: HostIx, files: u64) -> Finished {
+        let finished = self.take_incoming(place).and_then(|incoming| incoming.finish(files));
+        match finished {
+            Ok(complete) => {
+                let CollectOrder { key, dir_name, .. } = self.order;
+                Finished::Complete(Waiting { host, key, dir_name, complete })
+            }
+            Err(Refusal::Altered) if !self.is_anew => {
+                Finished::Again(Box::new(Job { order: self.order, incoming: None, is_anew: true }))
+            }
+            Err(refusal) => Finished::Refused(refusal),
+        }
     }
 
     /// What has come, or the beginning of it.

@@ -49,9 +49,11 @@ impl OpenFile {
         })
     }
 
-    /// True when content from `offset` on continues what is here.
-    pub(super) fn continues(&self, announced: &Announced, offset: u64) -> bool {
-        self.interrupted && offset > 0 && offset == self.got && *announced == self.announced
+    /// True when this is what was asked to go on from `offset`; it may not be
+    /// the same file any more.
+    pub(super) fn goes_on(&self, announced: &Announced, offset: u64) -> bool {
+        let is_it = announced.path == self.announced.path;
+        self.interrupted && offset > 0 && offset == self.got && is_it
     }
 
     pub(super) fn go_on(&mut self) {

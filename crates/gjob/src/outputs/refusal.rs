@@ -22,10 +22,14 @@ pub(super) enum Refusal {
     /// A name that this side's file system does not take.
     #[error("its output {path:?} can't be kept here: {source}")]
     Name { path: String, source: io::Error },
-    /// A file was changed between two connections: its first part is not the
-    /// one that is here. It is to be asked for anew.
+    /// A file was changed between two connections: what is here may be no part
+    /// of it. It is to be asked for anew.
     #[error("{path:?} was changed while it was fetched")]
     Changed { path: String },
+    /// Files came or went between two connections, among those that are here.
+    /// All is to be asked for anew.
+    #[error("files were added or removed while they were fetched")]
+    Altered,
     /// This side's disk.
     #[error("can't write {what}: {source}")]
     Here { what: String, source: io::Error },
@@ -82,7 +86,9 @@ impl Refusal {
 
     pub(super) fn into_error(self) -> CollectError {
         let scope = match &self {
-            Refusal::Violation(_) | Refusal::Changed { .. } => CollectScope::Host,
+            Refusal::Violation(_) | Refusal::Changed { .. } | Refusal::Altered => {
+                CollectScope::Host
+            }
             Refusal::TooLarge { .. } | Refusal::TooMuchPath { .. } | Refusal::Name { .. } => {
                 CollectScope::Job
             }

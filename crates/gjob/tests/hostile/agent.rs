@@ -86,6 +86,8 @@ fn play(role: &str, request: u32, resume: Option<Resume>) {
             collected(2);
         }
         "torn" => torn(request, resume),
+        "grown" => grown(request, resume),
+        "added" => added(request, resume),
         "large" => {
             let content = vec![0; LARGE];
             parts(vec![head("large\u{202e}", LARGE as u64, 0)]);
@@ -191,4 +193,37 @@ fn say_bytes(bytes: &[u8]) {
     if stdout.write_all(bytes).and_then(|()| stdout.flush()).is_err() {
         std::process::exit(0);
     }
+}
+
+/// Its file grows while the link is broken.
+fn grown(request: u32, resume: Option<Resume>) {
+    let big = big();
+    let parts = |parts: Vec<OutputPart>| say(&FromAgent::Outputs { request, parts });
+    let Some(Resume { partial, .. }) = resume else {
+        parts(vec![dir("d"), head("d/big", 100, 0), OutputPart::Bytes(big[..60].to_vec())]);
+        std::process::exit(1);
+    };
+    let from = partial.map_or(0, |(_, got)| got);
+    parts(vec![head("d/big", BIG as u64, from)]);
+    for piece in big[from as usize..].chunks(200_000) {
+        parts(vec![OutputPart::Bytes(piece.to_vec())]);
+    }
+    parts(vec![end(&big)]);
+    say(&FromAgent::Collected { request, files: 1 });
+}
+
+/// A file comes up, while the link is broken, before one that was sent.
+fn added(request: u32, resume: Option<Resume>) {
+    let parts = |parts: Vec<OutputPart>| say(&FromAgent::Outputs { request, parts });
+    let first = std::env::var("HOME").unwrap() + "/broken";
+    if !std::fs::exists(&first).unwrap() {
+        std::fs::write(&first, "").unwrap();
+        parts(vec![head("b", 0, 0), end(b""), head("c", 9, 0)]);
+        std::process::exit(1);
+    }
+    if resume.is_none() {
+        parts(vec![head("a", 0, 0), end(b""), head("b", 0, 0), end(b"")]);
+    }
+    parts(vec![head("c", 0, 0), end(b"")]);
+    say(&FromAgent::Collected { request, files: 3 });
 }

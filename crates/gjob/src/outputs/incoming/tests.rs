@@ -123,6 +123,33 @@ fn a_file_that_was_changed_between_two_sessions_is_asked_for_anew() {
     scene.take(file("b", b"ABCdef")).unwrap();
 }
 
+#[test]
+fn a_file_that_has_grown_between_two_sessions_is_asked_for_anew() {
+    let mut scene = Scene::new();
+    scene.take(file("a", b"1")).unwrap();
+    scene.take([head("b", 6, 0), bytes(b"abc")]).unwrap();
+    scene.incoming.interrupt();
+    let refused = scene.incoming.take(vec![head("b", 9, 3), bytes(b"defghi")]);
+    assert!(matches!(refused, Err(Refusal::Changed { .. })));
+    assert_eq!(scene.incoming.interrupt(), Resume { after: Some("a".into()), partial: None });
+    scene.take(file("b", b"abcdefghi")).unwrap();
+    assert_eq!(std::fs::read(scene.part().join("b")).unwrap(), b"abcdefghi");
+    // From where nobody asked for, it is a violation still.
+    scene.take([head("c", 6, 0), bytes(b"abc")]).unwrap();
+    scene.incoming.interrupt();
+    let offset = Violation::Offset { path: "c".to_owned(), offset: 2 };
+    assert_eq!(scene.take([head("c", 9, 2)]).unwrap_err(), offset.in_full());
+}
+
+#[test]
+fn a_file_that_has_appeared_behind_what_was_sent_has_all_asked_for_anew() {
+    let mut scene = Scene::new();
+    scene.take(file("b", b"1")).unwrap();
+    scene.incoming.interrupt();
+    scene.take(file("c", b"2")).unwrap();
+    assert!(matches!(scene.incoming.finish(3), Err(Refusal::Altered)));
+}
+
 impl Violation {
     fn in_full(self) -> String {
         Refusal::from(self).to_string()
