@@ -173,7 +173,7 @@ pub(super) struct Job {
     /// It is done only once its outputs are here.
     pub(super) collects: bool,
     /// Its kind, by what it asks for.
-    pub(super) class: u16,
+    pub(super) class: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +199,7 @@ pub(super) enum JobState {
 }
 
 impl Job {
-    pub(super) fn new(init: &JobInit, class: u16) -> Self {
+    pub(super) fn new(init: &JobInit, class: u32) -> Self {
         let state = match init.start {
             JobStart::Waiting if init.paused => JobState::Held,
             JobStart::Waiting => JobState::Waiting,
@@ -221,6 +221,13 @@ impl Job {
             collects: init.collects,
             class,
         }
+    }
+}
+
+impl Job {
+    /// True for one that has failed before any attempt was made.
+    pub(super) fn has_failed_untried(&self) -> bool {
+        self.attempt == 0 && self.state == JobState::Ended(State::Error)
     }
 }
 
