@@ -95,7 +95,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retries: u32,
 
-    /// Start no more jobs once N have failed
+    /// Start no more jobs once N have failed, without those that waited for them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_fails: Option<u32>,
 

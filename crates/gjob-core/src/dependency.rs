@@ -7,6 +7,14 @@ use std::sync::Arc;
 pub use crate::after::After;
 use crate::spec::JobSpec;
 
+/// The most jobs that the groups which are waited for may come to in all, a job
+/// counted in each of its groups, and as many that wait for groups. It bounds
+/// the memory.
+const MAX_LINKS: usize = 20_000_000;
+
+/// Jobs of a cycle that are named, at most.
+const MAX_NAMED: usize = 20;
+
 /// Dependencies that can't be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -29,10 +37,19 @@ pub enum DependencyError {
         /// The last job's.
         last: u32,
     },
+    /// More than a manager can keep in mind.
+    #[error(
+        "{job}: jobs wait for too many others in all, {MAX_LINKS} at most: a job that waits for \
+         many, and does nothing, can be waited for in their place"
+    )]
+    TooMany {
+        /// The job at which it is too many.
+        job: String,
+    },
     /// Jobs that wait for each other.
     #[error("jobs wait for each other: {}", cycle.join(" after "))]
     Cycle {
-        /// Each after the next, the first one again at the end.
+        /// Each after the next, the first one again at the end; of many, some.
         cycle: Vec<String>,
     },
 }
@@ -74,12 +91,19 @@ impl Dependencies {
             }
         }
         let mut groups: HashMap<&After, u32> = HashMap::new();
+        let (mut members_left, mut waits_left) = (MAX_LINKS, MAX_LINKS);
+        let less = |left: usize, links: usize, index: u32| {
+            let job = || DependencyError::TooMany { job: say(specs, index) };
+            left.checked_sub(links).ok_or_else(job)
+        };
         for (index, spec) in (0..).zip(specs) {
             for after in &spec.after {
+                waits_left = less(waits_left, 1, index)?;
                 let group = match groups.get(after) {
                     Some(group) => *group,
                     None => {
                         let members = members(after, &by_name, specs, index)?;
+                        members_left = less(members_left, members.len(), index)?;
                         let group = found.add_group(members);
                         groups.insert(after, group);
                         group
@@ -91,10 +115,7 @@ impl Dependencies {
         }
         match found.find_cycle() {
             None => Ok(found),
-            Some(cycle) => {
-                let cycle = cycle.into_iter().map(|index| say(specs, index)).collect();
-                Err(DependencyError::Cycle { cycle })
-            }
+            Some(cycle) => Err(DependencyError::Cycle { cycle: say_cycle(specs, &cycle) }),
         }
     }
 
@@ -191,6 +212,17 @@ fn members(
     }
 }
 
+/// The jobs of a cycle as errors call them.
+fn say_cycle(specs: &[Arc<JobSpec>], cycle: &[u32]) -> Vec<String> {
+    let say = |index: &u32| say(specs, *index);
+    let Some((last, others)) = cycle.split_last().filter(|_| cycle.len() > MAX_NAMED) else {
+        return cycle.iter().map(say).collect();
+    };
+    let (named, left) = others.split_at(MAX_NAMED - 1);
+    let left = format!("{} more jobs", left.len());
+    named.iter().map(say).chain([left, say(last)]).collect()
+}
+
 /// A job as errors call it.
 fn say(specs: &[Arc<JobSpec>], index: u32) -> String {
     match specs.get(index as usize).and_then(|spec| spec.name.as_deref()) {
@@ -238,6 +270,26 @@ mod tests {
         );
         let alone = [job("a", &[name("a")])];
         assert!(matches!(Dependencies::resolve(&alone), Err(DependencyError::Cycle { .. })));
+    }
+
+    #[test]
+    fn of_a_long_cycle_some_jobs_are_said() {
+        let next = |at: u32| job("", &[After::Job((at + 1) % 100_000)]);
+        let jobs: Vec<_> = (0..100_000).map(next).collect();
+        let error = Dependencies::resolve(&jobs).unwrap_err().to_string();
+        assert!(error.ends_with("after job 18 () after 99981 more jobs after job 0 ()"), "{error}");
+        assert!(error.len() < 1000, "{error}");
+    }
+
+    #[test]
+    fn more_than_fits_into_memory_is_refused() {
+        let barrier = |at: u32| match at.checked_sub(1) {
+            Some(last) => job("", &[After::Jobs(0, last)]),
+            None => job("", &[]),
+        };
+        let jobs: Vec<_> = (0..100_000).map(barrier).collect();
+        let error = Dependencies::resolve(&jobs).unwrap_err().to_string();
+        assert!(error.starts_with("job 6325 (): jobs wait for too many others"), "{error}");
     }
 
     #[test]

@@ -61,7 +61,8 @@ use waiting::Waiting;
 pub struct Config {
     /// Seeds the choice among equally loaded hosts.
     pub seed: u64,
-    /// Start no more jobs once this many are in state `error`.
+    /// Start no more jobs once this many have failed, not counting those that
+    /// failed with what they waited for.
     pub max_fails: Option<u32>,
     /// How long to wait for a first host before the run is given up.
     pub connect_patience: Duration,
@@ -133,6 +134,9 @@ pub struct Scheduler {
     packing: Packing,
     waiting: Waiting,
     tally: Tally,
+    /// Jobs in state `error` of which no attempt was ever made: they have not
+    /// failed by themselves.
+    untried: u32,
     mode: Mode,
     held: bool,
     /// When hosts that can't be asked will be lost.
@@ -166,6 +170,7 @@ impl Scheduler {
             packing: Packing::default(),
             waiting: Waiting::default(),
             tally: Tally::default(),
+            untried: 0,
             mode: Mode::Running,
             held: false,
             losses: BTreeSet::new(),
@@ -182,7 +187,7 @@ impl Scheduler {
 
     fn add_job(&mut self, init: &JobInit) {
         let index = self.jobs.len() as u32;
-        let class = self.packing.class(init.ask);
+        let class = self.packing.class(init.ask, index);
         let job = Job::new(init, class);
         match job.state {
             JobState::Waiting | JobState::Delayed => self.waiting.push(index, class),
@@ -202,6 +207,7 @@ impl Scheduler {
             JobState::Blocked | JobState::Held | JobState::Ended(_) => {}
         }
         *self.tally.slot(job.state.public()) += 1;
+        self.untried += u32::from(job.has_failed_untried());
         self.jobs.push(job);
     }
 
@@ -258,7 +264,9 @@ impl Scheduler {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
-        self.waiting.release(now);
+        for index in self.waiting.release(now) {
+            self.requeue(index);
+        }
         while let Some(host) = self.room.end_pause(now) {
             self.readmit(host);
         }
@@ -375,7 +383,9 @@ impl Scheduler {
         let job = &mut self.jobs[index as usize];
         let (before, after) = (job.state.public(), state.public());
         let (old_host, new_host) = (job.state.host(), state.host());
+        self.untried -= u32::from(job.has_failed_untried());
         let before_that = std::mem::replace(&mut job.state, state);
+        self.untried += u32::from(job.has_failed_untried());
         let was_asked_back = matches!(before_that, JobState::Withdrawing { .. });
         let is_asked_back = matches!(state, JobState::Withdrawing { .. });
         if let Some(host) = old_host.or(new_host)
@@ -407,8 +417,17 @@ impl Scheduler {
 
     /// A job does not wait any more, if it did.
     fn forget_waiting(&mut self, index: u32) {
-        if matches!(self.jobs[index as usize].state, JobState::Waiting | JobState::Delayed) {
-            self.waiting.forget(index);
+        let job = &self.jobs[index as usize];
+        match job.state {
+            JobState::Waiting => self.waiting.remove(index, job.class),
+            JobState::Delayed => self.waiting.remove_delayed(index),
+            JobState::Blocked
+            | JobState::Held
+            | JobState::Assigned { .. }
+            | JobState::Withdrawing { .. }
+            | JobState::Running { .. }
+            | JobState::Collecting { .. }
+            | JobState::Ended(_) => {}
         }
     }
 

@@ -74,7 +74,7 @@ impl Agent {
         let Some((process, number)) = alive else { return false };
         let dir = JobDir::open_below(self.layout.results(), id);
         let job = dir.and_then(|dir| dir.read::<JobFile>(".job")).unwrap_or(None);
-        self.room.keep(key, job.map(|job| job.asked).unwrap_or_default());
+        self.room.keep(key, job.map(|job| job.asked));
         self.adopted.push(AdoptedSlot { key, process, number });
         true
     }

@@ -30,13 +30,15 @@ impl Room {
         if self.held.values().any(|held| held.cpus.is_none()) {
             return false;
         }
-        let used: u32 = self.held.values().filter_map(|held| held.cpus).sum();
+        // What an earlier agent's jobs are said to have may be anything: it is
+        // read in their own directories.
+        let used: u64 = self.held.values().filter_map(|held| held.cpus).map(u64::from).sum();
         let cpus = match launch.cpus {
-            Some(cpus) => used.saturating_add(cpus) <= self.cpus,
+            Some(cpus) => used + u64::from(cpus) <= self.cpus.into(),
             None => self.held.is_empty(),
         };
-        let mem: u64 = self.held.values().map(|held| held.mem).sum();
-        cpus && (launch.mem == 0 || mem.saturating_add(launch.mem) <= self.mem)
+        let mem: u128 = self.held.values().map(|held| u128::from(held.mem)).sum();
+        cpus && (launch.mem == 0 || mem + u128::from(launch.mem) <= self.mem.into())
             && self.free_devices().count() >= launch.gpus as usize
     }
 
@@ -59,12 +61,59 @@ impl Room {
         devices
     }
 
-    /// A job that an earlier agent has begun has this.
-    pub(crate) fn keep(&mut self, key: Key, asked: Asked) {
+    /// A job that an earlier agent has begun has this. If it is not known any
+    /// more, since the job has removed its record, it may have any GPU.
+    pub(crate) fn keep(&mut self, key: Key, asked: Option<Asked>) {
+        let any = || Asked { devices: self.devices.clone(), ..Asked::default() };
+        let asked = asked.unwrap_or_else(any);
         self.held.insert(key, asked);
     }
 
     pub(crate) fn release(&mut self, key: Key) {
         self.held.remove(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(index: u32, gpus: u32) -> Launch {
+        Launch {
+            key: Key::new(index, 1),
+            name: None,
+            repeat_index: 0,
+            script: String::new(),
+            env: Vec::new(),
+            timeout_ms: None,
+            cpus: Some(1),
+            mem: 1,
+            gpus,
+            files: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn no_gpu_is_free_beside_a_job_that_may_have_any() {
+        let devices = ["0", "1"].map(str::to_owned).to_vec();
+        let mut room = Room { cpus: 4, mem: 1 << 30, devices, held: HashMap::new() };
+        room.keep(Key::new(0, 1), None);
+        assert!(room.fits(&launch(1, 0)) && !room.fits(&launch(1, 1)));
+        room.release(Key::new(0, 1));
+        assert_eq!(room.take(&launch(1, 2)), ["0", "1"]);
+    }
+
+    #[test]
+    fn what_spoiled_records_say_of_jobs_leaves_no_room_and_does_no_harm() {
+        let mut room = Room { cpus: 4, mem: 1 << 30, devices: Vec::new(), held: HashMap::new() };
+        let most = |cpus| Asked { cpus, mem: u64::MAX, devices: Vec::new() };
+        room.keep(Key::new(0, 1), Some(most(Some(u32::MAX))));
+        room.keep(Key::new(1, 1), Some(most(Some(u32::MAX))));
+        let launch = launch(2, 0);
+        assert!(!room.fits(&launch));
+        room.release(Key::new(0, 1));
+        assert!(!room.fits(&launch));
+        room.release(Key::new(1, 1));
+        assert!(room.fits(&launch));
     }
 }

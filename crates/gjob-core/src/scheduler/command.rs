@@ -79,7 +79,7 @@ impl Scheduler {
         self.emit(EventKind::JobPaused { key });
         match self.jobs[index as usize].state {
             JobState::Waiting | JobState::Delayed => {
-                self.waiting.forget(index);
+                self.forget_waiting(index);
                 self.set_job_state(index, JobState::Held);
             }
             JobState::Running { host } if self.hosts[host.at()].status.answers() => {

@@ -26,6 +26,8 @@ struct Progress {
     open: u32,
     /// Those of them that have ended otherwise.
     failed: u32,
+    /// One of those, or one that was.
+    culprit: u32,
 }
 
 impl Dependants {
@@ -47,14 +49,19 @@ impl Scheduler {
             for member in members {
                 let state = self.jobs[*member as usize].state;
                 progress.open += u32::from(state != JobState::Ended(State::Done));
-                progress.failed += u32::from(has_failed(state));
+                if has_failed(state) {
+                    progress.failed += 1;
+                    progress.culprit = *member;
+                }
             }
             progress
         };
         let groups = dependencies.groups().iter().map(|group| progress(&group.members)).collect();
         self.dependants = Dependants { dependencies, groups, ..Dependants::default() };
         for index in 0..self.jobs.len() as u32 {
-            if self.jobs[index as usize].state == JobState::Waiting && self.is_blocked(index) {
+            let waits =
+                matches!(self.jobs[index as usize].state, JobState::Waiting | JobState::Held);
+            if waits && self.is_blocked(index) {
                 self.forget_waiting(index);
                 self.set_job_state(index, JobState::Blocked);
                 self.dependants.doubtful.push_back(index);
@@ -74,7 +81,10 @@ impl Scheduler {
             let members = &self.dependants.dependencies.groups()[group as usize];
             if state != State::Done {
                 progress.failed += 1;
-                self.dependants.doubtful.extend(&members.dependants);
+                if progress.failed == 1 {
+                    progress.culprit = index;
+                    self.dependants.doubtful.extend(&members.dependants);
+                }
                 continue;
             }
             progress.open -= 1;
@@ -104,15 +114,24 @@ impl Scheduler {
             }
             let failed = self.dependants.waits(index).find(|(_, progress)| progress.failed > 0);
             let Some((group, _)) = failed else { continue };
-            let members = &self.dependants.dependencies.groups()[group as usize].members;
-            let culprit =
-                members.iter().find(|member| has_failed(self.jobs[**member as usize].state));
-            let reason = match culprit {
-                Some(culprit) => format!("dependency: job {culprit} is not done"),
-                None => "dependency".to_owned(),
-            };
+            let culprit = self.culprit(group);
+            let reason = format!("dependency: job {culprit} is not done");
             self.end_job(index, State::Error, Some(reason));
         }
+    }
+
+    /// A member of a group that has failed.
+    fn culprit(&mut self, group: u32) -> u32 {
+        let last = self.dependants.groups[group as usize].culprit;
+        let failed = |member: u32| has_failed(self.jobs[member as usize].state);
+        if failed(last) {
+            return last;
+        }
+        // That one is to be done again.
+        let members = &self.dependants.dependencies.groups()[group as usize].members;
+        let culprit = members.iter().copied().find(|member| failed(*member)).unwrap_or(last);
+        self.dependants.groups[group as usize].culprit = culprit;
+        culprit
     }
 }
 

@@ -54,12 +54,13 @@ pub(super) struct Host {
     mean_length: Option<f64>,
 }
 
-/// What jobs have of a host.
+/// What jobs have of a host. What they had when it offered more may be more than
+/// it could ever offer.
 #[derive(Debug, Default)]
 struct Used {
-    cpus: u32,
-    mem: u64,
-    gpus: u32,
+    cpus: u64,
+    mem: u128,
+    gpus: u64,
     /// Jobs that have all of it.
     whole: u32,
 }
@@ -67,20 +68,20 @@ struct Used {
 impl Used {
     fn add(&mut self, ask: &Ask) {
         match ask.cpus {
-            Cpus::Count(count) => self.cpus += count,
+            Cpus::Count(count) => self.cpus += u64::from(count),
             Cpus::All => self.whole += 1,
         }
-        self.mem += ask.mem;
-        self.gpus += ask.gpus;
+        self.mem += u128::from(ask.mem);
+        self.gpus += u64::from(ask.gpus);
     }
 
     fn remove(&mut self, ask: &Ask) {
         match ask.cpus {
-            Cpus::Count(count) => self.cpus -= count,
+            Cpus::Count(count) => self.cpus -= u64::from(count),
             Cpus::All => self.whole -= 1,
         }
-        self.mem -= ask.mem;
-        self.gpus -= ask.gpus;
+        self.mem -= u128::from(ask.mem);
+        self.gpus -= u64::from(ask.gpus);
     }
 }
 
@@ -142,11 +143,10 @@ impl Host {
             Cpus::All => return false,
             Cpus::Count(count) => count,
         };
-        let fits = |offered: u64, used: u64, asked: u64| asked <= offered.saturating_sub(used);
         !self.on_probation
-            && fits(self.slots.into(), self.load().into(), cpus.into())
-            && fits(self.offer.mem, self.used.mem, ask.mem)
-            && fits(self.offer.gpus.into(), self.used.gpus.into(), ask.gpus.into())
+            && u64::from(self.load()) + u64::from(cpus) <= self.slots.into()
+            && self.used.mem + u128::from(ask.mem) <= self.offer.mem.into()
+            && self.used.gpus + u64::from(ask.gpus) <= self.offer.gpus.into()
     }
 
     pub(super) fn in_flight(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
@@ -172,9 +172,10 @@ impl Host {
 
     /// Processors in use, or promised.
     pub(super) fn load(&self) -> u32 {
+        let cpus = u32::try_from(self.used.cpus).unwrap_or(u32::MAX);
         match self.used.whole {
-            0 => self.used.cpus,
-            1.. => self.slots.max(self.used.cpus),
+            0 => cpus,
+            1.. => self.slots.max(cpus),
         }
     }
 
@@ -197,7 +198,8 @@ impl Host {
             return self.slots;
         };
         let ahead = f64::from(self.slots) * TURNAROUND.as_secs_f64() / mean.max(0.001);
-        self.slots + (ahead.round() as u32).min(MAX_AHEAD * self.slots)
+        let ahead = (ahead.round() as u32).min(self.slots.saturating_mul(MAX_AHEAD));
+        self.slots.saturating_add(ahead)
     }
 
     /// True while it rests after failing to begin job after job.
@@ -225,6 +227,7 @@ impl Host {
 
     /// How full it is; hosts of any size compare.
     pub(super) fn fullness(&self) -> u32 {
-        (u64::from(self.load()) * 1024 / u64::from(self.slots)) as u32
+        let fullness = u64::from(self.load()) * 1024 / u64::from(self.slots);
+        u32::try_from(fullness).unwrap_or(u32::MAX)
     }
 }

@@ -224,6 +224,13 @@ impl Job {
     }
 }
 
+impl Job {
+    /// True for one that has failed before any attempt was made.
+    pub(super) fn has_failed_untried(&self) -> bool {
+        self.attempt == 0 && self.state == JobState::Ended(State::Error)
+    }
+}
+
 impl JobState {
     /// True when no attempt changes it any more.
     pub(super) fn is_settled(self) -> bool {

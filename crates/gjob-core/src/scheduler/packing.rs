@@ -4,19 +4,21 @@
 //! and the other hosts go on with these.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Scheduler;
 use super::action::HostIx;
 use super::host::Status;
 use super::job::JobState;
-use crate::id::HostLabel;
+use crate::id::{HostLabel, Key};
 use crate::resources::{Ask, Cpus, Offer};
 use crate::state::State;
 
 /// Kinds of jobs, by what they ask for, and hosts that are kept for some.
 #[derive(Debug, Default)]
 pub(super) struct Packing {
-    classes: Vec<Ask>,
+    /// By kind what its jobs ask for, and the first of them.
+    classes: Vec<(Ask, u32)>,
     by_ask: BTreeMap<Ask, u32>,
     /// For which job a host is kept.
     reserved: BTreeMap<HostIx, u32>,
@@ -44,16 +46,16 @@ impl std::fmt::Display for Unfit {
 }
 
 impl Packing {
-    /// The kind of jobs that ask for this.
-    pub(super) fn class(&mut self, ask: Ask) -> u32 {
+    /// The kind of a job that asks for this. Jobs are to be added in their order.
+    pub(super) fn class(&mut self, ask: Ask, index: u32) -> u32 {
         *self.by_ask.entry(ask).or_insert_with(|| {
-            self.classes.push(ask);
-            self.classes.len() as u32 - 1
+            self.classes.push((ask, index));
+            (self.classes.len() - 1) as u32
         })
     }
 
     pub(super) fn ask(&self, class: u32) -> Ask {
-        self.classes[class as usize]
+        self.classes[class as usize].0
     }
 
     /// True when the host is kept for a job.
@@ -82,16 +84,27 @@ impl Scheduler {
         } else {
             self.room.pick(&mut self.rng, fits)
         };
-        // A host that is kept for a job takes that one, and those before it.
+        // A host that is kept for a job takes those before it, too.
         found.or_else(|| {
             let mut kept = self.packing.reserved.iter();
-            kept.find(|(host, kept)| index <= **kept && fits(**host)).map(|(host, _)| *host)
+            kept.find(|(host, kept)| index < **kept && fits(**host)).map(|(host, _)| *host)
         })
     }
 
-    /// Keeps a host for the first job of a kind that none has room for; ends
+    /// Places a job on the host that is kept for it, once it fits there.
+    pub(super) fn give_out_kept(&mut self, now: Duration) -> Option<Key> {
+        let mut reserved = self.packing.reserved.iter();
+        let fits = |host: HostIx, index| self.hosts[host.at()].has_free(&self.ask_of(index));
+        let (host, index) = reserved.find(|(host, index)| fits(**host, **index))?;
+        let (host, index) = (*host, *index);
+        self.packing.reserved.remove(&host);
+        self.forget_waiting(index);
+        Some(self.assign(now, index, host))
+    }
+
+    /// Keeps a host, but not `avoid`, for a job that none has room for; ends
     /// the job, and says so, if none ever will.
-    pub(super) fn reserve_or_end(&mut self, index: u32) -> bool {
+    pub(super) fn reserve_or_end(&mut self, index: u32, avoid: Option<HostIx>) -> bool {
         let ask = self.ask_of(index);
         let kept = self.packing.reserved.values().any(|kept| *kept == index);
         if is_plain(&ask) || kept {
@@ -99,7 +112,8 @@ impl Scheduler {
         }
         let free = |host: &super::Host| host.slots.saturating_sub(host.load());
         let fitting = (0..).map(HostIx).zip(&self.hosts).filter(|(ix, host)| {
-            host.status == Status::Up && host.offer.fits(&ask) && !self.packing.is_reserved(*ix)
+            let may = Some(*ix) != avoid && !self.packing.is_reserved(*ix);
+            may && host.status == Status::Up && host.offer.fits(&ask)
         });
         let freest = fitting.max_by_key(|(ix, host)| (free(host), std::cmp::Reverse(*ix)));
         if let Some((host, _)) = freest {
@@ -120,7 +134,8 @@ impl Scheduler {
             .reserved
             .iter()
             .filter(|(host, index)| {
-                let waits = self.jobs[**index as usize].state == JobState::Waiting;
+                let state = self.jobs[**index as usize].state;
+                let waits = matches!(state, JobState::Waiting | JobState::Delayed);
                 let host = &self.hosts[host.at()];
                 let ask = self.ask_of(**index);
                 !waits || host.status != Status::Up || !host.offer.fits(&ask)
@@ -152,7 +167,7 @@ impl Scheduler {
     /// The first job of each kind that no host can take.
     #[must_use]
     pub fn unfit_jobs(&self) -> Vec<Unfit> {
-        self.waiting.firsts().into_iter().filter_map(|(index, _)| self.unfit(index)).collect()
+        self.packing.classes.iter().filter_map(|(_, index)| self.unfit(*index)).collect()
     }
 
     /// True when every host has said what it offers, or can't be reached.

@@ -15,6 +15,9 @@ use crate::id::Key;
 /// How long a job may lie unstarted at a host before an idle one gets it.
 const TAKE_BACK_AFTER: Duration = Duration::from_millis(100);
 
+/// Kinds of jobs that are looked at, at most, to find one that fits somewhere.
+const MAX_KINDS: usize = 4096;
+
 /// Hosts with room, by how full they are, so that the choice costs the same
 /// with ten hosts and with ten thousand.
 #[derive(Debug, Default)]
@@ -122,23 +125,31 @@ impl Scheduler {
     }
 
     fn give_out_next(&mut self, now: Duration) -> Option<Key> {
-        if let Some(key) = self.give_out_picky(now) {
-            return Some(key);
-        }
         self.drop_stale_reservations();
-        loop {
-            let mut unfit = false;
-            for (index, class) in self.waiting.firsts() {
-                if let Some(host) = self.find_host(index, None) {
-                    self.waiting.remove(index, class);
-                    return Some(self.assign(now, index, host));
-                }
-                unfit |= self.reserve_or_end(index);
+        self.give_out_kept(now)
+            .or_else(|| self.give_out_picky(now))
+            .or_else(|| self.give_out_ready(now))
+    }
+
+    /// Places the first job, of those that no host is kept for, that fits somewhere.
+    fn give_out_ready(&mut self, now: Duration) -> Option<Key> {
+        let mut last = None;
+        for _ in 0..MAX_KINDS {
+            let (index, class) = self.waiting.next_first(last)?;
+            if let Some(host) = self.find_host(index, None) {
+                self.waiting.remove(index, class);
+                return Some(self.assign(now, index, host));
             }
-            if !unfit {
+            if self.reserve_or_end(index, None) {
+                // Another one is the first of its kind now.
+                continue;
+            }
+            if !self.room.is_any() {
                 return None;
             }
+            last = Some((index, class));
         }
+        None
     }
 
     /// Gives nothing out until [`Scheduler::release`].
@@ -166,19 +177,20 @@ impl Scheduler {
 
     /// Places one of the jobs that had better go to another host than before.
     fn give_out_picky(&mut self, now: Duration) -> Option<Key> {
-        self.waiting.picky().next()?;
         let alone = self.census.up < 2;
         let picky: Vec<_> = self.waiting.picky().collect();
-        let found = picky.into_iter().find_map(|(place, (index, until))| {
+        for (index, until) in picky {
             let avoid = self.jobs[index as usize].avoid.filter(|_| !alone && now < until);
-            self.find_host(index, avoid).map(|host| (place, index, host))
-        });
-        let (place, index, host) = found?;
-        self.waiting.remove_picky(place);
-        Some(self.assign(now, index, host))
+            if let Some(host) = self.find_host(index, avoid) {
+                self.forget_waiting(index);
+                return Some(self.assign(now, index, host));
+            }
+            self.reserve_or_end(index, avoid);
+        }
+        None
     }
 
-    fn assign(&mut self, now: Duration, index: u32, host: HostIx) -> Key {
+    pub(super) fn assign(&mut self, now: Duration, index: u32, host: HostIx) -> Key {
         let job = &mut self.jobs[index as usize];
         let reused = self.unbegun.get(&index).is_some_and(|hosts| !hosts.contains(&host));
         if !reused {

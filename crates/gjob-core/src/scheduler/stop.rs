@@ -89,7 +89,8 @@ impl Scheduler {
 
     /// Starts no more jobs once as many have failed as may.
     pub(super) fn heed_failures(&mut self) {
-        let too_many = self.config.max_fails.is_some_and(|most| self.tally.error >= most);
+        let failed = self.tally.error - self.untried;
+        let too_many = self.config.max_fails.is_some_and(|most| failed >= most);
         if too_many && self.mode == Mode::Running {
             self.mode = Mode::Draining;
             self.withdraw_unstarted();

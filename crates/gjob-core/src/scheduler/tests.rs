@@ -1,3 +1,6 @@
+mod dependants;
+mod packing;
+
 use super::*;
 use crate::outcome::{Ending, Finish};
 use crate::record::{Record, Scope};

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 /// How long a job waits for another host than the one it failed on.
@@ -12,6 +13,8 @@ const PICKY_FOR: Duration = Duration::from_secs(30);
 pub(super) struct Waiting {
     /// By kind.
     ready: Vec<BTreeSet<u32>>,
+    /// The first of each kind, with the kind.
+    firsts: BTreeSet<(u32, u32)>,
     /// Ready, and until then better placed on another host than the last one.
     picky: VecDeque<(u32, Duration)>,
     delayed: BinaryHeap<Reverse<(Duration, u32)>>,
@@ -19,43 +22,48 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn push(&mut self, index: u32, class: u32) {
-        let class = class as usize;
-        if self.ready.len() <= class {
-            self.ready.resize_with(class + 1, BTreeSet::new);
+        if self.ready.len() <= class as usize {
+            self.ready.resize_with(class as usize + 1, BTreeSet::new);
         }
-        self.ready[class].insert(index);
+        self.change(class, |ready| _ = ready.insert(index));
+    }
+
+    /// Keeps the first of a kind known.
+    fn change(&mut self, class: u32, change: impl FnOnce(&mut BTreeSet<u32>)) {
+        let Some(ready) = self.ready.get_mut(class as usize) else { return };
+        let before = ready.first().copied();
+        change(ready);
+        let after = ready.first().copied();
+        if before != after {
+            before.map(|first| self.firsts.remove(&(first, class)));
+            after.map(|first| self.firsts.insert((first, class)));
+        }
     }
 
     pub(super) fn push_delayed(&mut self, index: u32, until: Duration) {
         self.delayed.push(Reverse((until, index)));
     }
 
-    /// The first of each kind, in the order of the jobs.
-    pub(super) fn firsts(&self) -> Vec<(u32, u32)> {
-        let first = |(class, ready): (u32, &BTreeSet<u32>)| Some((*ready.first()?, class));
-        let mut firsts: Vec<_> = (0..).zip(&self.ready).filter_map(first).collect();
-        firsts.sort_unstable();
-        firsts
+    /// The first of the next kind, in the order of these jobs.
+    pub(super) fn next_first(&self, last: Option<(u32, u32)>) -> Option<(u32, u32)> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.firsts.range((from, Bound::Unbounded)).next().copied()
     }
 
+    /// A job that was ready does not wait any more.
     pub(super) fn remove(&mut self, index: u32, class: u32) {
-        if let Some(ready) = self.ready.get_mut(class as usize) {
-            ready.remove(&index);
-        }
+        self.change(class, |ready| _ = ready.remove(&index));
     }
 
-    /// A job does not wait any more, wherever it stood.
-    pub(super) fn forget(&mut self, index: u32) {
-        for ready in &mut self.ready {
-            ready.remove(&index);
-        }
+    /// A job that was to be tried again does not wait any more.
+    pub(super) fn remove_delayed(&mut self, index: u32) {
         self.picky.retain(|(waiting, _)| *waiting != index);
         self.delayed.retain(|Reverse((_, waiting))| *waiting != index);
     }
 
-    /// The first few of those to be tried elsewhere, with their places.
-    pub(super) fn picky(&self) -> impl Iterator<Item = (usize, (u32, Duration))> + '_ {
-        self.picky.iter().copied().enumerate().take(32)
+    /// The first few of those to be tried elsewhere.
+    pub(super) fn picky(&self) -> impl Iterator<Item = (u32, Duration)> + '_ {
+        self.picky.iter().copied().take(32)
     }
 
     /// When the first of them takes any host.
@@ -63,24 +71,23 @@ impl Waiting {
         self.picky.front().map(|(_, until)| *until)
     }
 
-    pub(super) fn remove_picky(&mut self, place: usize) {
-        self.picky.remove(place);
-    }
-
     pub(super) fn any_ready(&self) -> bool {
-        self.ready.iter().any(|ready| !ready.is_empty()) || !self.picky.is_empty()
+        !self.firsts.is_empty() || !self.picky.is_empty()
     }
 
     pub(super) fn next_ready(&self) -> Option<Duration> {
         self.delayed.peek().map(|Reverse((until, _))| *until)
     }
 
-    /// Makes those ready whose time has come.
-    pub(super) fn release(&mut self, now: Duration) {
+    /// Makes those ready whose time has come, and gives those that take any host
+    /// by now.
+    pub(super) fn release(&mut self, now: Duration) -> Vec<u32> {
         while self.next_ready().is_some_and(|until| until <= now) {
             if let Some(Reverse((_, index))) = self.delayed.pop() {
                 self.picky.push_back((index, now + PICKY_FOR));
             }
         }
+        let unpicky = self.picky.partition_point(|(_, until)| *until <= now);
+        self.picky.drain(..unpicky).map(|(index, _)| index).collect()
     }
 }

@@ -71,10 +71,16 @@ pub enum ManagerError {
     Settings(#[from] serde_json::Error),
 }
 
+/// Kinds of jobs that no host can take, of which a line is said, at most.
+const MAX_SAID: usize = 20;
+
 /// A line for each kind of job.
 fn all_unfit(unfit: &[Unfit]) -> String {
-    let lines: Vec<String> =
-        unfit.iter().map(|unfit| format!("job {} {unfit}", unfit.index)).collect();
+    let line = |unfit: &Unfit| format!("job {} {unfit}", unfit.index);
+    let mut lines: Vec<String> = unfit.iter().take(MAX_SAID).map(line).collect();
+    if unfit.len() > MAX_SAID {
+        lines.push(format!("and {} more kinds of jobs", unfit.len() - MAX_SAID));
+    }
     lines.join("\n")
 }
 

@@ -1,0 +1,305 @@
+//! What jobs have of their hosts, end to end.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use gjob_testbed::Bed;
+use serde_json::{Value, json};
+use support::{Answer, Place, eventually, lines};
+
+/// A job that notes when it begins and ends, with what it is given to see.
+fn job(place: &Place, name: &str, seconds: f64, asks: &Value) -> String {
+    let file = place.path("here/noted");
+    let file = file.display();
+    let note = |what: &str| {
+        format!(
+            "echo {what} {name} $(date +%s%N) ${{GJOB_CPUS}} ${{CUDA_VISIBLE_DEVICES:-none}} >> {file}"
+        )
+    };
+    let script = json!([note("begin"), format!("sleep {seconds}"), note("end")]);
+    let mut job = json!({ "cmds": script, "name": name });
+    for (field, value) in asks.as_object().unwrap() {
+        job[field] = value.clone();
+    }
+    format!("{job}\n")
+}
+
+/// What a job noted of itself.
+#[derive(Debug, Default)]
+struct Noted {
+    begin: u64,
+    end: u64,
+    cpus: String,
+    gpus: String,
+}
+
+fn noted(place: &Place) -> BTreeMap<String, Noted> {
+    let mut jobs: BTreeMap<String, Noted> = BTreeMap::new();
+    for line in lines(&place.path("here/noted")) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let job = jobs.entry(words[1].to_owned()).or_default();
+        let time = words[2].parse().unwrap();
+        if words[0] == "begin" {
+            job.begin = time;
+        } else {
+            job.end = time;
+        }
+        (job.cpus, job.gpus) = (words[3].to_owned(), words[4].to_owned());
+    }
+    jobs
+}
+
+/// Pairs of jobs that ran at the same time.
+fn at_once(jobs: &BTreeMap<String, Noted>) -> Vec<(&str, &str)> {
+    let all: Vec<(&str, &Noted)> = jobs.iter().map(|(name, job)| (name.as_str(), job)).collect();
+    let mut pairs = Vec::new();
+    for (at, (name, job)) in all.iter().enumerate() {
+        for (other_name, other) in &all[..at] {
+            if job.begin < other.end && other.begin < job.end {
+                pairs.push((*other_name, *name));
+            }
+        }
+    }
+    pairs
+}
+
+fn run(place: &Place, args: &[&str]) -> Answer {
+    let mut all = vec!["run", "--show", "none", "jobs.jsonl"];
+    all.extend(args);
+    place.gjob(&all).run()
+}
+
+#[test]
+fn two_jobs_of_two_processors_are_never_at_once_on_two_slots() {
+    let place = Place::new();
+    let two = |name: &str| job(&place, name, 0.1, &json!({ "cpus": 2 }));
+    let one = |name: &str| job(&place, name, 0.1, &json!({}));
+    let jobs = [two("a2"), one("b1"), two("c2"), one("d1"), one("e1"), two("f2")];
+    place.file("jobs.jsonl", &jobs.concat());
+    let answer = run(&place, &["-H", "2/:"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let jobs = noted(&place);
+    assert!(jobs.iter().all(|(name, job)| name.ends_with(&job.cpus)), "{jobs:?}");
+    let pairs = at_once(&jobs);
+    assert!(pairs.iter().all(|(a, b)| a.ends_with('1') && b.ends_with('1')), "{pairs:?}");
+}
+
+#[test]
+fn a_job_that_wants_all_of_its_host_is_alone_there() {
+    let place = Place::new();
+    let mut jobs = String::new();
+    for at in 0..12 {
+        let all = at % 4 == 2;
+        let asks = if all { json!({ "cpus": "all" }) } else { json!({}) };
+        let name = format!("{at}{}", if all { "-all" } else { "" });
+        jobs.push_str(&job(&place, &name, 0.05, &asks));
+    }
+    place.file("jobs.jsonl", &jobs);
+    let answer = run(&place, &["-H", "3/:"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let jobs = noted(&place);
+    assert_eq!(jobs.len(), 12);
+    let pairs = at_once(&jobs);
+    assert!(pairs.iter().all(|(a, b)| !a.ends_with("all") && !b.ends_with("all")), "{pairs:?}");
+}
+
+/// Names of the GPUs of jobs that ran at once overlap nowhere.
+fn gpus_are_disjoint(jobs: &BTreeMap<String, Noted>) {
+    let split = |name: &str| jobs[name].gpus.split(',').map(str::to_owned).collect::<Vec<_>>();
+    for (a, b) in at_once(jobs) {
+        let (of_a, of_b) = (split(a), split(b));
+        assert!(of_a.iter().all(|gpu| !of_b.contains(gpu)), "{a} and {b}: {jobs:?}");
+    }
+}
+
+#[test]
+fn no_two_jobs_have_a_gpu_at_once() {
+    let place = Place::new();
+    let jobs: String = (0..12)
+        .map(|at| job(&place, &at.to_string(), 0.05, &json!({ "gpus": 1 + at % 3 })))
+        .collect();
+    place.file("jobs.jsonl", &jobs);
+    let args = ["run", "--show", "none", "jobs.jsonl", "-H", "8/:"];
+    let answer = place.gjob(&args).env("GJOB_GPUS", "0,1,2").run();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let jobs = noted(&place);
+    for (name, job) in &jobs {
+        let many = 1 + name.parse::<usize>().unwrap() % 3;
+        assert_eq!(job.gpus.split(',').count(), many, "{name}: {job:?}");
+    }
+    gpus_are_disjoint(&jobs);
+}
+
+/// The agent that a manager has begun on its own machine.
+fn agent_of(manager: u32) -> Option<rustix::process::Pid> {
+    let mut pids: Vec<u32> = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{manager}/task")).ok()?.flatten() {
+        let of_task = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        pids.extend(of_task.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
+    }
+    pids.sort_unstable();
+    pids.first().and_then(|pid| rustix::process::Pid::from_raw(*pid as i32))
+}
+
+#[test]
+fn gpus_stay_with_their_jobs_when_the_agent_is_killed() {
+    let place = Place::new();
+    let jobs: String =
+        (0..7).map(|at| job(&place, &at.to_string(), 0.7, &json!({ "gpus": 1 }))).collect();
+    place.file("jobs.jsonl", &jobs);
+    let args = ["run", "--show", "none", "-v", "jobs.jsonl", "-H", "8/:"];
+    let manager = place.gjob(&args).env("GJOB_GPUS", "0,1,2").start();
+    for begun in [3, 4] {
+        eventually("jobs have begun", || noted(&place).len() >= begun);
+        let agent = agent_of(manager.pid()).unwrap();
+        rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
+    }
+    let answer = manager.wait();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("host :: "), "its agent was killed: {}", answer.stderr);
+    let jobs = noted(&place);
+    assert_eq!(jobs.len(), 7);
+    assert_eq!(place.of_jobs("attempt"), [1; 7]);
+    gpus_are_disjoint(&jobs);
+}
+
+#[test]
+fn memory_is_shared_out() {
+    let place = Place::new();
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
+    let kib: u64 = kib.trim().trim_end_matches(" kB").parse().unwrap();
+    let share = kib * 1024 * 2 / 5;
+    let jobs: String = (0..6)
+        .map(|at| {
+            let asks = if at % 2 == 0 { json!({ "mem": share }) } else { json!({ "mem": 1 }) };
+            job(&place, &format!("{at}"), 0.1, &asks)
+        })
+        .collect();
+    place.file("jobs.jsonl", &(jobs + &job(&place, "8", 0.1, &json!({ "mem": share }))));
+    let answer = run(&place, &["-H", "8/:"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let mut jobs = noted(&place);
+    jobs.retain(|name, _| name.parse::<u32>().unwrap() % 2 == 0);
+    // Of four that need two fifths each, no three are ever at once.
+    let pairs = at_once(&jobs);
+    let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
+    let both = |a: &str, b: &str| pairs.contains(&(a, b)) || pairs.contains(&(b, a));
+    for (a, b) in &pairs {
+        let third = names.iter().find(|c| *c != a && *c != b && both(a, c) && both(b, c));
+        assert_eq!(third, None, "{jobs:?}");
+    }
+}
+
+#[test]
+fn what_fits_no_host_is_refused_before_anything_begins() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let config = bed.ssh_config().to_str().unwrap();
+    let hosts = ["-F", config, "-r", "results", "-H", "2/h1,3/h2"];
+    let refused = |jobs: &[Value]| {
+        let jobs: String = jobs.iter().map(|job| format!("{job}\n")).collect();
+        place.file("jobs.jsonl", &jobs);
+        let answer = run(&place, &hosts);
+        assert_eq!(answer.code, 2, "{}", answer.stderr);
+        assert!(!place.has_run());
+        assert_eq!(place.gjob(&["status"]).run().code, 2, "there is no run");
+        answer.stderr
+    };
+    let told = refused(&[json!({ "cmds": "true" }), json!({ "cmds": "true", "cpus": 4 })]);
+    assert!(
+        told.starts_with(
+            "gjob: job 1 asks for 4 cpus: no host offers that; the closest is h2 with 3 cpus, "
+        ),
+        "{told}"
+    );
+    assert!(told.ends_with("\ngjob: nothing was started\n"), "{told}");
+    // One that waits for another is as hopeless.
+    let told = refused(&[
+        json!({ "cmds": "true", "name": "first" }),
+        json!({ "cmds": "true", "cpus": 4_294_967_295_u32, "after": "first" }),
+        json!({ "cmds": "true", "mem": u64::MAX }),
+        json!({ "cmds": "true", "mem": u64::MAX, "after": 2 }),
+        json!({ "cmds": "true", "gpus": 4_294_967_295_u32 }),
+    ]);
+    for line in [
+        "gjob: job 1 asks for 4294967295 cpus: no",
+        "\ngjob: job 2 asks for 1 cpus, 17592186044416 MiB of memory: no",
+        "\ngjob: job 4 asks for 1 cpus, 4294967295 gpus: no",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    assert!(!told.contains("job 3"), "of each kind one is said: {told}");
+    let told = refused(&[json!({ "cmds": "true", "mem": "16777216T" })]);
+    assert!(told.contains("field \"mem\": size \"16777216T\""), "{told}");
+    // The next run has nothing to do with those that were none.
+    place.file("jobs.jsonl", "{\"cmds\": \"true\", \"cpus\": 3}\n");
+    let answer = run(&place, &hosts);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_yet_may_take_what_no_other_can() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    bed.host(2).stop();
+    let config = bed.ssh_config().to_str().unwrap();
+    place.file("jobs.jsonl", "{\"cmds\": \"true\", \"cpus\": 4}\n{\"cmds\": \"true\"}\n");
+    let args = ["run", "-F", config, "-r", "results", "-H", "2/h1,4/h2", "jobs.jsonl"];
+    let manager = place.gjob(&args).start();
+    eventually("the small job is done", || {
+        place.has_run() && place.of_jobs("state") == ["free", "done"]
+    });
+    bed.host(2).start();
+    let answer = manager.wait();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(place.of_jobs("host"), ["h2", "h1"]);
+}
+
+/// On two hosts of four slots: jobs of one processor, and every fifth wants four.
+#[test]
+fn big_jobs_are_not_starved_and_hosts_are_kept_busy() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let mut jobs = String::new();
+    for at in 0..150 {
+        let big = at % 5 == 4;
+        let (size, asks) = if big { (4, json!({ "cpus": 4 })) } else { (1, json!({})) };
+        let seconds = 0.2 + f64::from(at * 7 % 10) * 0.03;
+        jobs.push_str(&job(&place, &format!("{at}-{size}"), seconds, &asks));
+    }
+    place.file("jobs.jsonl", &jobs);
+    let config = bed.ssh_config().to_str().unwrap();
+    let answer = run(&place, &["-F", config, "-r", "results", "-H", "4/h1,4/h2"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let jobs = noted(&place);
+    let size = |name: &str| name.rsplit('-').next().unwrap().parse::<u64>().unwrap();
+    let begin = jobs.values().map(|job| job.begin).min().unwrap();
+    let end = jobs.values().map(|job| job.end).max().unwrap();
+    let used = |from: u64, to: u64| {
+        let of_job = |(name, job): (&String, &Noted)| {
+            job.end.min(to).saturating_sub(job.begin.max(from)) * size(name)
+        };
+        jobs.iter().map(of_job).sum::<u64>() * 100 / ((to - from) * 8)
+    };
+    // Without the end, when there is no more to begin.
+    let last_begin = jobs.values().map(|job| job.begin).max().unwrap();
+    let tenth = (last_begin - begin) / 10;
+    let over_time: Vec<u64> =
+        (0..10).map(|at| used(begin + at * tenth, begin + (at + 1) * tenth)).collect();
+    let mut bigs: Vec<u64> =
+        jobs.iter().filter(|(name, _)| size(name) == 4).map(|(_, job)| job.begin).collect();
+    bigs.sort_unstable();
+    let gap = bigs.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000_000).max().unwrap();
+    let all = used(begin, last_begin);
+    println!(
+        "{all} % of the slots used, {over_time:?} over time; {} ms in all; at most {gap} ms \
+         between the beginnings of big jobs",
+        (end - begin) / 1_000_000
+    );
+    assert!(all >= 50, "{all} %: {over_time:?}");
+    assert!(gap < (end - begin) / 1_000_000 / 4, "{gap} ms");
+}
