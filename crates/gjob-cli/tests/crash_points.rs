@@ -65,6 +65,17 @@ fn a_manager_killed_while_it_collects_again_leaves_whole_outputs_or_none() {
 }
 
 #[test]
+fn jobs_that_are_killed_when_their_manager_was_have_no_outputs() {
+    let Some(strace) = Strace::find() else { return };
+    // Before the names of outputs are made durable, and thus told.
+    let point = Point { call: "fsync".to_owned(), nth: 1 };
+    let scene = scene(Scope::Outputs);
+    assert!(scene.run_under(strace.kill(Scope::Outputs, &point)));
+    assert_ne!(scene.outputs_there(), 0);
+    assert_eq!(scene.faults_after_killing_all_jobs(), [""; 0]);
+}
+
+#[test]
 fn an_agent_killed_at_any_call_changes_nothing_for_its_jobs() {
     let Some(strace) = Strace::find() else { return };
     on_a_host(&strace, Scope::Agent, &Injuries::default());

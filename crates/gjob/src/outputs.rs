@@ -25,11 +25,13 @@ mod names;
 mod open_file;
 mod refusal;
 
+use std::io;
 use std::path::PathBuf;
 
 use gjob_core::wire::BlobHash;
-use gjob_core::{JobId, Key};
+use gjob_core::{JobId, Key, RunId};
 
+use self::dir::Place;
 pub(crate) use collector::{Collector, PARTS};
 pub(crate) use exchange::{News, Order, Shared};
 pub use names::{job_dir_name, used_names};
@@ -54,6 +56,13 @@ impl OutputsConfig {
     pub fn new(dir: impl Into<PathBuf>, max_bytes: Option<u64>) -> Self {
         OutputsConfig { dir: dir.into(), max_bytes: max_bytes.unwrap_or(DEFAULT_MAX_BYTES) }
     }
+}
+
+/// Takes back what may be in its place already of a job of `run` that is not
+/// done after all.
+pub(crate) fn retract(config: &OutputsConfig, run: &RunId, dir_name: &str) -> io::Result<()> {
+    // Behind the run's own tag, so that what a crash leaves of it is found.
+    Place::new(Some(config.clone()), format!("{run}.gone")).retract(dir_name)
 }
 
 /// One job's outputs, to be brought here.

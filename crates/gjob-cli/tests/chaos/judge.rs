@@ -195,7 +195,7 @@ impl Judge<'_> {
 
     /// Of each job that is done there is what its attempt wrote, and nothing else
     /// is there.
-    fn of_outputs(&self, jobs: &[Value]) -> Vec<String> {
+    pub(crate) fn of_outputs(&self, jobs: &[Value]) -> Vec<String> {
         let mut faults = Vec::new();
         let mut expected = BTreeMap::new();
         for (index, job) in (0..).zip(jobs) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gjob_core::Timestamp;
 use gjob_testbed::Process;
+use serde_json::Value;
 
 use crate::duty::SEAL;
 use crate::judge::{Injuries, Judge};
@@ -125,10 +126,39 @@ impl Scene {
         faults
     }
 
+    /// How many jobs have a directory.
+    pub(crate) fn outputs_there(&self) -> usize {
+        std::fs::read_dir(self.outputs()).map_or(0, Iterator::count)
+    }
+
+    /// Ends what has no outcome yet, and finds what is amiss with the outputs.
+    pub(crate) fn faults_after_killing_all_jobs(&self) -> Vec<String> {
+        let jobs: Vec<String> = (0..JOBS).map(|index| index.to_string()).collect();
+        let kill = ["kill"].into_iter().chain(jobs.iter().map(String::as_str));
+        // Those that have their outcome are not ended, which it says.
+        self.place.gjob(&kill.collect::<Vec<_>>()).run();
+        let answer = self.place.gjob(&["attach"]).run();
+        assert_eq!(answer.code, 1, "{answer:?}");
+        let status = self.place.status();
+        let mut faults = self.with_judge(&status, &Injuries::default(), |judge| {
+            judge.of_outputs(status["jobs"].as_array().unwrap())
+        });
+        faults.extend(self.left_behind());
+        faults
+    }
+
     fn of_run(&self, injuries: &Injuries) -> Vec<String> {
-        let (status, results) = (&self.place.status(), &BTreeMap::new());
-        let (ledger, outputs) = (&self.ledger, &self.outputs());
-        Judge { jobs: JOBS, ledger, status, injuries, results, outputs, slots: SLOTS }.faults()
+        self.with_judge(&self.place.status(), injuries, |judge| judge.faults())
+    }
+
+    fn with_judge(
+        &self,
+        status: &Value,
+        injuries: &Injuries,
+        ask: impl FnOnce(&Judge<'_>) -> Vec<String>,
+    ) -> Vec<String> {
+        let (ledger, results, outputs) = (&self.ledger, &BTreeMap::new(), &self.outputs());
+        ask(&Judge { jobs: JOBS, ledger, status, injuries, results, outputs, slots: SLOTS })
     }
 
     fn outputs(&self) -> PathBuf {

@@ -451,7 +451,7 @@ impl Engine {
             Action::Kill { host, key, cause } => self.network.kill(host, key, cause, GRACE),
             Action::Collect { .. } if self.acts_alone => {}
             Action::Collect { host, key } => self.collect(host, key),
-            Action::ForgetOutputs { host, key } => self.network.forget_collect(host, key),
+            Action::ForgetOutputs { host, key } => self.forget_outputs(host, key),
             Action::Stop(end) => self.stopped = Some((end, Instant::now())),
         }
     }

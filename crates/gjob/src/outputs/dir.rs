@@ -43,6 +43,22 @@ impl Place {
         if config.dir.try_exists()? { self.open().map(drop) } else { Ok(()) }
     }
 
+    /// Removes a job's directory, if there is one: at once, whatever crashes.
+    pub(super) fn retract(&self, name: &str) -> io::Result<()> {
+        let Some(config) = &self.config else { return Ok(()) };
+        if !config.dir.try_exists()? {
+            return Ok(());
+        }
+        let dir = self.open()?;
+        let number = dir.parts.fetch_add(1, Ordering::Relaxed);
+        let part = Part { name: format!("{}{number}", dir.prefix), parent: Arc::clone(&dir) };
+        match dir.rename(name, &part.name, RenameFlags::empty()) {
+            Ok(()) => dir.sync_names(),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The directory; made if it isn't there. What an earlier process of the
     /// same tag left unfinished is removed.
     pub(super) fn open(&self) -> io::Result<Arc<OutputsDir>> {
@@ -240,6 +256,20 @@ mod tests {
         }
         place(&dir).sweep().unwrap();
         assert_eq!(names(&dir), [".gjob-part.s.3.1.0", "3"]);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_gone_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        place(&dir).retract("3").unwrap();
+        for name in [".gjob-part.r.3.1.0", "3/d", "4"] {
+            std::fs::create_dir_all(dir.path().join("a/out").join(name)).unwrap();
+        }
+        let config = OutputsConfig::new(dir.path().join("a/out"), None);
+        let place = Place::new(Some(config), "r.gone".to_owned());
+        place.retract("3").unwrap();
+        place.retract("5").unwrap();
+        assert_eq!(names(&dir), [".gjob-part.r.3.1.0", "4"]);
     }
 
     #[test]

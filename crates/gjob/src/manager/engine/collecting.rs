@@ -14,7 +14,7 @@ use super::Engine;
 use crate::manager::{ManagerError, event_at};
 use crate::network::Network;
 use crate::outputs::{
-    CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, job_dir_name,
+    self, CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, job_dir_name,
     used_names,
 };
 use crate::settings::OutputSettings;
@@ -67,8 +67,11 @@ impl Collecting {
 
     /// A network that brings outputs of `run` to where they are wanted.
     pub(super) fn prepare(&self, network: Network, run: &RunId) -> Network {
-        let config = OutputsConfig::new(self.settings.dir(run), self.settings.max_bytes);
-        network.outputs(Some(config))
+        network.outputs(Some(self.config(run)))
+    }
+
+    fn config(&self, run: &RunId) -> OutputsConfig {
+        OutputsConfig::new(self.settings.dir(run), self.settings.max_bytes)
     }
 
     /// True when nothing is on its way that no job waits for.
@@ -134,6 +137,8 @@ impl Engine {
         self.collecting.last_came = Some(Instant::now());
         let kept = self.collecting.streams.remove(&key);
         let result = match result {
+            // It was taken back when they were complete already.
+            Ok(_) if !kept && self.is_not_done(key.index) => return self.retract(key.index),
             Ok(CollectedOutputs { files, bytes }) => {
                 let count = files.len() as u64;
                 self.collecting.here.push(JobOutputs { key, files });
@@ -147,8 +152,32 @@ impl Engine {
             Err(CollectError { scope: CollectScope::Host, reason }) => Err((Scope::Host, reason)),
         };
         if !kept {
+            let job = &self.jobs[key.index];
+            if result.is_err() && (job.state, job.attempt) == (State::Busy, key.attempt) {
+                self.retract(key.index);
+            }
             self.scheduler.handle_outputs(self.now(), host, key, result);
         }
+    }
+
+    /// Outputs are not waited for any more: there are to be none of them.
+    pub(super) fn forget_outputs(&mut self, host: HostIx, key: Key) {
+        self.network.forget_collect(host, key);
+        self.retract(key.index);
+    }
+
+    /// True for a job that does not get the outputs of any attempt now.
+    fn is_not_done(&self, index: u32) -> bool {
+        matches!(self.jobs[index].state, State::Free | State::Error | State::Unknown)
+    }
+
+    /// Removes what is in its place of a job that is not done, as when a manager
+    /// was killed before it could say that the outputs are here.
+    fn retract(&mut self, index: u32) {
+        let dir_name = job_dir_name(self.jobs[index].spec.name.as_deref(), index);
+        let run = self.dir.run();
+        // What can't be removed is in nobody's way: another attempt replaces it.
+        let _ = outputs::retract(&self.collecting.config(run), run, &dir_name);
     }
 
     /// How far a large file has come.
