@@ -33,6 +33,25 @@ chaos: deps build ## Kill, freeze and cut off all parts of long runs; GJOB_CHAOS
 	$(CARGO) test -p gjob-cli --test chaos --test crash_points --test lost_hosts $(CARGO_FLAGS) -- \
 	    --include-ignored --nocapture --test-threads 1
 
+.PHONY: bulk
+bulk: deps ## Test with gigabytes and ten thousands of outputs, optimized
+	$(CARGO) test --release -p gjob-cli --test bulk $(CARGO_FLAGS) -- \
+	    --include-ignored --nocapture --test-threads 1
+
+# cargo-fuzz builds with flags that only a nightly compiler admits to; no
+# sanitizer is used, since nothing that is fuzzed is unsafe.
+fuzzed := frames messages trees paths records
+.PHONY: fuzz
+fuzz: export RUSTC_BOOTSTRAP = 1
+fuzz: SECONDS_EACH ?= 60
+fuzz: ## Feed what reads foreign bytes with any; SECONDS_EACH (needs cargo-fuzz)
+	@$(CARGO) fuzz --version >/dev/null || { echo 'cargo install cargo-fuzz --locked' >&2; exit 1; }
+	for target in $(fuzzed); do \
+	    mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target && \
+	    $(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(SECONDS_EACH) -max_len=8192 -print_final_stats=1 || exit; \
+	done
+
 .PHONY: demo
 demo: deps ## Build gjob and run a first example on this machine
 	$(CARGO) run --release $(CARGO_FLAGS) -- run examples/pi.txt -n 12 --show all
@@ -75,11 +94,16 @@ install: ## Install gjob; with the agents in it, if `make agents` came before
 agents: $(agents:%=target/agents/%) ## Build the slim static agents that are sent to hosts
 	@ls -l target/agents
 
+# Relative relocations packed take a tenth of their room (static programs apply
+# them themselves), and functions that are the same are there once.
+agent_flags := -C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all
+
 # rustc's own linker serves both platforms; nothing in the agent is C.
+target/agents/gjob-agent-linux-%: musl = CARGO_TARGET_$(shell echo $* | tr a-z A-Z)_UNKNOWN_LINUX_MUSL
 target/agents/gjob-agent-linux-%: FORCE
 	@[ -d "$$(rustc --print target-libdir --target $*-unknown-linux-musl)" ] || \
 	    rustup target add $*-unknown-linux-musl
-	CARGO_TARGET_$(shell echo $* | tr a-z A-Z)_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
+	$(musl)_LINKER=rust-lld $(musl)_RUSTFLAGS='$(agent_flags)' \
 	    $(CARGO) build -p gjob-agent --profile agent --target $*-unknown-linux-musl $(CARGO_FLAGS)
 	@mkdir -p $(@D)
 	@cmp -s $(target)/$*-unknown-linux-musl/agent/gjob-agent $@ || \

@@ -78,6 +78,10 @@ impl OutputPattern {
         if RESERVED_NAMES.contains(&path) && !ONLY_BY_NAME.contains(&path) {
             return Err(PatternError::Reserved);
         }
+        // Whatever matches is looked for component by component: no [a-z] spans two.
+        if path.split('/').any(|part| glob::Pattern::new(part).is_err()) {
+            return Err(PatternError::Malformed);
+        }
         let pattern = glob::Pattern::new(path).map_err(|_| PatternError::Malformed)?;
         let literal = !path.contains(['*', '?', '[', ']']);
         Ok(OutputPattern { text: path.to_owned(), pattern, literal })
@@ -166,6 +170,14 @@ mod tests {
 
     fn matches(pattern: &str, path: &str) -> bool {
         OutputPattern::new(pattern).unwrap().matches(path)
+    }
+
+    #[test]
+    fn no_class_holds_a_slash() {
+        for pattern in ["*[p*/]/*/**/c", "[a/b]", "a[/]b", "x/[!/]"] {
+            assert_eq!(OutputPattern::new(pattern).unwrap_err(), PatternError::Malformed);
+        }
+        assert!(matches("[]a]/[!b]", "a/c"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Outbox {
 
     /// Queues a message.
     pub(crate) fn send(&mut self, message: &FromAgent) {
-        self.bytes.extend(self.encoder.encode(message));
+        self.encoder.encode_into(message, &mut self.bytes);
     }
 
     /// True when what makes more of it has to wait.

@@ -150,16 +150,21 @@ impl Running {
         child.wait().unwrap();
     }
 
-    pub(crate) fn wait(mut self) -> Answer {
+    pub(crate) fn wait(self) -> Answer {
+        self.wait_for(LIMIT)
+    }
+
+    /// Waits for its end, and fails if that takes longer than `limit`.
+    pub(crate) fn wait_for(mut self, limit: Duration) -> Answer {
         let heard = std::mem::take(&mut self.heard);
         let child = self.child.take().unwrap();
         let pid = child.id();
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(child.wait_with_output()));
-        let Ok(output) = receiver.recv_timeout(LIMIT) else {
+        let Ok(output) = receiver.recv_timeout(limit) else {
             let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            panic!("gjob did not end within {LIMIT:?}");
+            panic!("gjob did not end within {limit:?}");
         };
         let output = output.unwrap();
         Answer {

@@ -46,15 +46,23 @@ pub enum DecodeError {
 /// Encodes `message` as one frame.
 #[must_use]
 pub fn encode<M: Serialize>(message: &M) -> Vec<u8> {
+    let mut frame = Vec::new();
+    encode_into(message, &mut frame);
+    frame
+}
+
+fn encode_into<M: Serialize>(message: &M, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend([0; HEADER]);
     // Every message is made of sized and counted parts, and bounded where it
     // is made: writing it into a growing vector can't fail.
-    let mut frame = postcard::to_extend(message, vec![0; HEADER]).unwrap_or_default();
-    debug_assert!((HEADER..=HEADER + MAX_FRAME).contains(&frame.len()));
-    let length = frame.len().saturating_sub(HEADER) as u32;
-    if let Some(header) = frame.first_chunk_mut::<HEADER>() {
-        *header = length.to_le_bytes();
+    let mut frame = postcard::to_extend(message, std::mem::take(out)).unwrap_or_default();
+    let length = frame.len().saturating_sub(start + HEADER);
+    debug_assert!(frame.len() >= start + HEADER && length <= MAX_FRAME);
+    if let Some(header) = frame.get_mut(start..).and_then(<[u8]>::first_chunk_mut::<HEADER>) {
+        *header = (length as u32).to_le_bytes();
     }
-    frame
+    *out = frame;
 }
 
 /// Encodes messages, compressed where that makes them smaller. Of data that
@@ -71,23 +79,31 @@ impl Encoder {
     /// Encodes `message` as one frame.
     #[must_use]
     pub fn encode<M: Serialize>(&mut self, message: &M) -> Vec<u8> {
-        let frame = encode(message);
-        if frame.len() < HEADER + WORTH_IT {
-            return frame;
+        let mut frame = Vec::new();
+        self.encode_into(message, &mut frame);
+        frame
+    }
+
+    /// Encodes `message` as one frame behind what is in `out`.
+    pub fn encode_into<M: Serialize>(&mut self, message: &M, out: &mut Vec<u8>) {
+        let start = out.len();
+        encode_into(message, out);
+        if out.len() - start < HEADER + WORTH_IT {
+            return;
         }
         if self.rest > 0 {
             self.rest -= 1;
-            return frame;
+            return;
         }
-        match compress(&frame[HEADER..]) {
+        match compress(&out[start + HEADER..]) {
             Some(compressed) => {
                 self.misses = 0;
-                compressed
+                out.truncate(start);
+                out.extend_from_slice(&compressed);
             }
             None => {
                 self.misses = (self.misses + 1).min(16);
                 self.rest = (1 << self.misses).min(MAX_REST);
-                frame
             }
         }
     }

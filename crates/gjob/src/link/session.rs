@@ -179,7 +179,7 @@ impl Queues {
     }
 
     fn push(&mut self, message: &ToAgent) {
-        self.out.extend_from_slice(&self.encoder.encode(message));
+        self.encoder.encode_into(message, &mut self.out);
     }
 
     fn has_output(&self) -> bool {

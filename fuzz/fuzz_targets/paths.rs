@@ -1,0 +1,29 @@
+//! Patterns of outputs and the paths that hosts send: nothing panics or takes
+//! long, and no path that is accepted leads out.
+
+#![no_main]
+
+use std::path::{Component, Path};
+
+use gjob_core::output::{OutputPattern, check_path};
+use libfuzzer_sys::fuzz_target;
+
+// A pattern, a line feed, a path.
+fuzz_target!(|text: &str| {
+    let (pattern, path) = text.split_once('\n').unwrap_or((text, text));
+    let is_path = check_path(path).is_ok();
+    if is_path {
+        let parts: Vec<_> = Path::new(path).components().collect();
+        assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "{path:?}");
+        assert!(!path.contains(|c: char| c == '\0' || c == '\u{1b}'), "{path:?}");
+    }
+    let Ok(pattern) = OutputPattern::new(pattern) else { return };
+    let matches = pattern.matches(path);
+    if let Some(literal) = pattern.literal().filter(|_| is_path) {
+        assert_eq!(matches, literal == path, "{literal:?} {path:?}");
+    }
+    let parent = path.rsplit_once('/').map(|(parent, _)| parent).filter(|_| is_path && matches);
+    if let Some(parent) = parent {
+        assert!(pattern.may_match_below(parent), "{path:?} matches, and is not looked for");
+    }
+});
