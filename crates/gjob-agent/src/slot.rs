@@ -238,7 +238,7 @@ impl Slot {
     fn variables(&self, job: &Prepared, launch: &Launch, devices: &[String]) -> Variables {
         let cpus = launch.cpus.map_or(self.host_cpus, |cpus| cpus.saturating_mul(self.cpus));
         let mut variables: Variables = vec![
-            ("GJOB_RUN", self.run.as_str().into()),
+            ("GJOB_RUN", self.run.plain().into()),
             ("GJOB_INDEX", launch.key.index.to_string().into()),
             ("GJOB_ATTEMPT", launch.key.attempt.to_string().into()),
             ("GJOB_REPEAT", launch.repeat_index.to_string().into()),

@@ -200,12 +200,27 @@ fn a_run_that_is_managed_is_not_cleaned() {
     assert!(answer.stderr.contains("is managed"), "{answer:?}");
     manager.kill_9();
     let answer = place.gjob(&["clean", &run]).run();
-    assert_eq!(answer.code, 1, "{answer:?}");
-    assert!(answer.stderr.contains("still runs"), "{answer:?}");
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("has 1 jobs left: `gjob attach"), "{answer:?}");
     assert_eq!(place.gjob(&["kill", "--all"]).run().code, 0);
     let answer = place.gjob(&["clean", &run]).run();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(job_dirs(&place).is_empty());
+}
+
+#[test]
+fn a_job_is_done_again_after_its_run_was_cleaned() {
+    let place = Place::new();
+    let go = place.file("go", "no");
+    place.file("jobs.txt", &format!("grep yes {}\n", go.display()));
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 1);
+    let run = place.status()["run"].as_str().unwrap().to_owned();
+    assert_eq!(place.gjob(&["clean", &run]).run().code, 0);
+    std::fs::write(go, "yes").unwrap();
+    assert_eq!(place.gjob(&["retry"]).run().code, 0);
+    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(place.of_jobs("attempt"), [2]);
 }
 
 #[test]

@@ -255,3 +255,25 @@ fn a_run_that_no_host_can_begin_a_job_of_ends_with_status_3_and_keeps_its_jobs()
     let answer = place.gjob(&["attach"]).run();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
 }
+
+#[test]
+fn runs_of_one_id_from_two_state_directories_know_nothing_of_each_other() {
+    let places = [Place::new(), Place::new()];
+    let results = places[0].path("results");
+    for (name, place) in ["a", "b"].iter().zip(&places) {
+        let ledger = place.path("ledger");
+        place.file("jobs.txt", &format!("echo {name} >> {}\n", ledger.display()));
+        let answer = place.gjob(&["run", "jobs.txt"]).env("GJOB_REMOTE_PATH", &results).run();
+        assert_eq!(answer.code, 0, "{answer:?}");
+        assert_eq!(lines(&ledger), [*name]);
+    }
+    let ids = places.each_ref().map(|place| place.of_jobs("id")[0].clone());
+    assert_ne!(ids[0], ids[1]);
+    let runs = places.each_ref().map(|place| place.status()["run"].clone());
+    assert_eq!(runs[0], runs[1]);
+    let run = runs[0].as_str().unwrap();
+    let answer = places[1].gjob(&["clean", run]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(!results.join(ids[1].as_str().unwrap()).exists());
+    assert!(results.join(ids[0].as_str().unwrap()).exists());
+}

@@ -81,7 +81,12 @@ fn split_dated(text: &str) -> Option<(&str, u64)> {
     (is_date(date) && number > 0).then_some((date, number))
 }
 
-/// Names a run: `DATE-N`, such as `2026-11-22-1`.
+/// What stands between a run's id and its identity.
+const IDENTITY: char = '+';
+
+/// Names a run: `DATE-N`, such as `2026-11-22-1`. Hosts know it with its identity
+/// behind that, `2026-11-22-1+0123456789abcdef`, since others may have a run of
+/// the same id there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(String);
 
@@ -100,10 +105,22 @@ impl RunId {
         &self.0
     }
 
+    /// The run as hosts know it.
+    #[must_use]
+    pub fn identified(&self, identity: u64) -> Self {
+        RunId(format!("{}{IDENTITY}{identity:016x}", self.plain()))
+    }
+
+    /// The id without an identity.
+    #[must_use]
+    pub fn plain(&self) -> &str {
+        self.0.split_once(IDENTITY).map_or(self.0.as_str(), |(plain, _)| plain)
+    }
+
     /// The date and the number, by which runs sort in the order they were made.
     #[must_use]
     pub fn order(&self) -> (&str, u64) {
-        split_dated(&self.0).unwrap_or(("", 0))
+        split_dated(self.plain()).unwrap_or(("", 0))
     }
 }
 
@@ -111,9 +128,15 @@ impl FromStr for RunId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match split_dated(text) {
-            Some(_) => Ok(RunId(text.to_owned())),
-            None => Err(ParseIdError::new("run id", text, "DATE-N, such as 2026-11-22-1")),
+        let (plain, identity) = match text.split_once(IDENTITY) {
+            Some((plain, identity)) => (plain, Some(identity)),
+            None => (text, None),
+        };
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let fits = |identity: &str| identity.len() == 16 && identity.bytes().all(is_digit);
+        match split_dated(plain) {
+            Some(_) if identity.is_none_or(fits) => Ok(RunId(text.to_owned())),
+            _ => Err(ParseIdError::new("run id", text, "DATE-N, such as 2026-11-22-1")),
         }
     }
 }
@@ -257,6 +280,19 @@ display_inner!(RunId, JobId, HostLabel);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_has_an_identity_on_hosts() {
+        let run: RunId = "2026-11-22-3".parse().unwrap();
+        let there = run.identified(0xab);
+        assert_eq!(there.as_str(), "2026-11-22-3+00000000000000ab");
+        assert_eq!(there.as_str().parse::<RunId>().unwrap(), there);
+        assert_eq!((there.plain(), there.order()), (run.as_str(), run.order()));
+        assert_eq!(there.identified(1).plain(), run.as_str());
+        for bad in ["2026-11-22-3+", "2026-11-22-3+../../x", "2026-11-22-3+00000000000000AB"] {
+            assert!(bad.parse::<RunId>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn keys_have_one_canonical_form() {

@@ -13,6 +13,7 @@ mod run_dir;
 
 use std::path::{Path, PathBuf};
 
+use gjob_core::scheduler::HostIx;
 use gjob_core::{Epoch, Event, HostLabel, JobSpec, Key, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags, ffi, params};
 
@@ -197,6 +198,17 @@ impl Store {
         apply::commit(&mut self.db, events, offsets, outputs).map_err(|e| self.error(e))
     }
 
+    /// Notes that hosts have no run log of this run any more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn forget_logs(&self, hosts: &[HostIx]) -> Result<(), StoreError> {
+        hosts.iter().try_for_each(|host| {
+            let sql = "UPDATE hosts SET offset = 0 WHERE ix = ?1";
+            self.db.execute(sql, [host.0]).map(drop).map_err(|e| self.error(e))
+        })
+    }
+
     /// Notes why the manager stops.
     ///
     /// # Errors
@@ -239,8 +251,8 @@ impl Store {
         tx.execute_batch(include_str!("store/schema.sql"))?;
         let created = now().0 as i64;
         tx.execute(
-            "INSERT INTO run (id, created, epoch, settings) VALUES (?1, ?2, 1, ?3)",
-            params![run.as_str(), created, settings],
+            "INSERT INTO run (id, identity, created, epoch, settings) VALUES (?1, ?2, ?3, 1, ?4)",
+            params![run.as_str(), fastrand::i64(..), created, settings],
         )?;
         {
             let mut insert =

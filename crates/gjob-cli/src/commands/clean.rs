@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use gjob::settings::RunSettings;
 use gjob::store::{HostRow, RunDir, Store};
 use gjob_core::scheduler::HostIx;
+use gjob_core::{RunId, State};
 
 use super::{find_run, hosts};
 use crate::cli::CleanArgs;
@@ -29,8 +30,29 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     Ok(if clean { ALL_DONE } else { NOT_ALL_DONE })
 }
 
+/// Jobs that are left would never hear of what is removed.
+fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
+    let counts = store.counts().map_err(Failure::machinery)?;
+    let is_left = |state: &State| matches!(state, State::Free | State::Busy);
+    let left: u32 = counts.iter().filter(|(state, _)| is_left(state)).map(|(_, n)| n).sum();
+    if left == 0 {
+        return Ok(());
+    }
+    let run = dir.run();
+    Err(Failure::input(anyhow!(
+        "run {run} has {left} jobs left: `gjob attach {run}` does them, `gjob kill --all -R {run}` \
+         ends them; then it can be cleaned"
+    )))
+}
+
 struct Cleaning {
     dir: RunDir,
+    /// The run as its hosts know it.
+    run: RunId,
+    /// Held, so that no manager takes the run up meanwhile.
+    store: Store,
+    /// Why its last manager stopped.
+    ended: Option<String>,
     settings: RunSettings,
     hosts: Vec<HostRow>,
     jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
@@ -40,20 +62,32 @@ struct Cleaning {
 impl Cleaning {
     fn new(dir: RunDir) -> Result<Self, Failure> {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
-        let settings = store.run().map_err(Failure::machinery)?.settings;
-        let settings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
+        refuse_unfinished(&dir, &store)?;
+        let row = store.run().map_err(Failure::machinery)?;
+        let settings = serde_json::from_str(&row.settings).map_err(Failure::machinery)?;
         let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
             jobs.entry(host).or_default().push((key, id));
         }
         let hosts = store.hosts().map_err(Failure::machinery)?;
-        Ok(Cleaning { dir, settings, hosts, jobs, problems: Vec::new() })
+        drop(store);
+        let store = Store::take_up(&dir).map_err(Failure::input)?;
+        Ok(Cleaning {
+            dir,
+            run: row.on_hosts,
+            store,
+            ended: row.ended,
+            settings,
+            hosts,
+            jobs,
+            problems: Vec::new(),
+        })
     }
 
     /// Cleans the hosts; false when something is left on one.
     fn hosts(&mut self) -> Result<bool, Failure> {
         let mut network = hosts::network(&self.settings).map_err(Failure::machinery)?;
-        let run = self.dir.run();
+        let run = &self.run;
         let removed = network.remove_jobs(run, &self.jobs).map_err(Failure::machinery)?;
         let (mut dirs, mut left) = (0, Vec::new());
         for (host, answer) in &removed {
@@ -76,18 +110,28 @@ impl Cleaning {
         let hosts: Vec<HostIx> =
             reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
         let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
-        let (mut blobs, mut bytes) = (0, 0);
+        let (mut blobs, mut bytes, mut forgot) = (0, 0, Vec::new());
         for (host, answer) in forgotten {
             match answer {
-                Ok((count, size)) => (blobs, bytes) = (blobs + count, bytes + size),
+                Ok((count, size)) => {
+                    (blobs, bytes) = (blobs + count, bytes + size);
+                    forgot.push(host);
+                }
                 Err(why) => {
                     self.problems.push(format!("{}: {why}", self.hosts[host.at()].label));
                 }
             }
         }
+        self.note(&forgot).map_err(Failure::machinery)?;
         let text = format!("removed {dirs} job directories, {blobs} staged files ({bytes} bytes)");
         writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
         Ok(self.say_problems())
+    }
+
+    /// What is done again of the run later begins with new logs.
+    fn note(&self, forgot: &[HostIx]) -> Result<(), gjob::store::StoreError> {
+        self.store.forget_logs(forgot)?;
+        self.ended.as_deref().map_or(Ok(()), |ended| self.store.set_ended(ended))
     }
 
     fn say_problems(&self) -> bool {

@@ -14,7 +14,7 @@ use gjob_core::event::{Direction, EventKind, RunEnd};
 use gjob_core::resources::{Ask, Offer};
 use gjob_core::scheduler::{Action, HostIx, JobInit, Scheduler};
 use gjob_core::wire::Welcome;
-use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, State};
+use gjob_core::{Event, HostLabel, Job, JobSpec, Key, Record, RunId, State};
 
 use self::collecting::Collecting;
 use self::requests::Waiter;
@@ -42,6 +42,8 @@ const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Engine {
     dir: RunDir,
+    /// The run as its hosts know it.
+    run: RunId,
     /// Before the store, whose lock its socket needs.
     control: Control,
     waiters: Vec<Waiter>,
@@ -95,7 +97,7 @@ impl Engine {
         let inits = jobs.all().iter().map(|job| collecting.mark(JobInit::of(&job.spec)));
         let mut scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
         scheduler.set_dependencies(dependencies);
-        let mut engine = Engine::begin(dir, store, scheduler, network, jobs, collecting, false);
+        let mut engine = Engine::begin(dir, store, scheduler, network, jobs, collecting, false)?;
         engine.open(inputs)?;
         engine.listen();
         Ok(engine)
@@ -123,7 +125,7 @@ impl Engine {
         let hosts: BTreeSet<HostIx> = concerned.collect();
         if !hosts.is_empty() {
             let epoch = engine.store.epoch()?;
-            engine.network.open_only(engine.dir.run(), epoch, &engine.offsets()?, &hosts)?;
+            engine.network.open_only(&engine.run, epoch, &engine.offsets()?, &hosts)?;
         }
         Ok(engine)
     }
@@ -148,7 +150,7 @@ impl Engine {
         for (host, key) in store.strays()? {
             scheduler.add_abandoned(host, key);
         }
-        Ok(Engine::begin(dir.clone(), store, scheduler, network, jobs, collecting, true))
+        Engine::begin(dir.clone(), store, scheduler, network, jobs, collecting, true)
     }
 
     /// Nothing is given out before somebody says so.
@@ -160,8 +162,9 @@ impl Engine {
         jobs: JobTable,
         collecting: Collecting,
         attached: bool,
-    ) -> Self {
+    ) -> Result<Self, ManagerError> {
         scheduler.hold();
+        let run = store.run()?.on_hosts;
         let network = collecting.prepare(network, dir.run());
         let labels = network.get_hosts();
         let began = EventKind::RunBegan {
@@ -170,8 +173,9 @@ impl Engine {
             hosts: labels.len() as u32,
             attached,
         };
-        Engine {
+        Ok(Engine {
             dir,
+            run,
             control: Control::default(),
             waiters: Vec::new(),
             echoes: BTreeMap::new(),
@@ -191,12 +195,12 @@ impl Engine {
             events: vec![event_at(began)],
             offsets: Vec::new(),
             orders: Vec::new(),
-        }
+        })
     }
 
     /// Opens the links.
     fn open(&mut self, inputs: Inputs) -> Result<(), ManagerError> {
-        self.network.open(self.dir.run(), self.store.epoch()?, &self.offsets()?, inputs)?;
+        self.network.open(&self.run, self.store.epoch()?, &self.offsets()?, inputs)?;
         self.controller = Controller::new(self.network.waker());
         Ok(())
     }

@@ -224,8 +224,8 @@ impl Network {
             Purpose::Look => Open::to_look(self),
             Purpose::Launch => {
                 let dir = StateDir::from_env()?.create_run(now())?;
-                let run = Some(dir.run());
-                Open::new(self, Use::Direct, run, Epoch(1), &[], Inputs::default(), None)
+                let run = dir.run().identified(fastrand::u64(..));
+                Open::new(self, Use::Direct, Some(&run), Epoch(1), &[], Inputs::default(), None)
             }
         }
     }

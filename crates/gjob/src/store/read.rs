@@ -14,6 +14,8 @@ use super::{Store, StoreError};
 pub struct RunRow {
     /// Its id.
     pub id: RunId,
+    /// The same as its hosts know it.
+    pub on_hosts: RunId,
     /// When it was made.
     pub created: Timestamp,
     /// Why its last manager stopped, if one did so in order.
@@ -109,14 +111,16 @@ impl Store {
     /// When the database fails or holds nonsense.
     pub fn run(&self) -> Result<RunRow, StoreError> {
         let row = |row: &Row<'_>| {
+            let id: RunId = parsed(row, "id")?;
             Ok(RunRow {
-                id: parsed(row, "id")?,
+                on_hosts: id.identified(row.get::<_, i64>("identity")? as u64),
+                id,
                 created: timestamp(row.get("created")?),
                 ended: row.get("ended")?,
                 settings: row.get("settings")?,
             })
         };
-        let sql = "SELECT id, created, ended, settings FROM run";
+        let sql = "SELECT id, identity, created, ended, settings FROM run";
         self.db.query_row(sql, [], row).map_err(|e| self.error(e))
     }
 

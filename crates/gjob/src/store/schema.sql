@@ -3,6 +3,7 @@
 
 CREATE TABLE run (
     id          TEXT NOT NULL,     -- DATE-N
+    identity    INTEGER NOT NULL,  -- tells it from others' runs of that id, on hosts
     created     INTEGER NOT NULL,
     epoch       INTEGER NOT NULL,  -- grows with every manager that takes the run up
     ended       TEXT,              -- why the last manager stopped; NULL while one works or after a crash

@@ -175,9 +175,9 @@ impl Engine {
     /// was killed before it could say that the outputs are here.
     fn retract(&mut self, index: u32) {
         let dir_name = job_dir_name(self.jobs[index].spec.name.as_deref(), index);
-        let run = self.dir.run();
+        let config = self.collecting.config(self.dir.run());
         // What can't be removed is in nobody's way: another attempt replaces it.
-        let _ = outputs::retract(&self.collecting.config(run), run, &dir_name);
+        let _ = outputs::retract(&config, &self.run, &dir_name);
     }
 
     /// How far a large file has come.
@@ -202,7 +202,7 @@ impl Engine {
         if let (Some(host), Some(id)) = (host, &job.id) {
             let attempt = (Key::new(index, job.attempt), id.clone());
             // With the link broken it stays, for `gjob clean`.
-            self.network.remove(host, self.dir.run(), &[attempt]);
+            self.network.remove(host, &self.run, &[attempt]);
         }
     }
 }
