@@ -47,6 +47,13 @@ impl Process {
         self.started
     }
 
+    /// The number of the process that it is a child of, unless it has ended.
+    #[must_use]
+    pub fn parent(&self) -> Option<u32> {
+        let stat = Stat::read(self.pid)?;
+        (stat.started == self.started).then_some(stat.parent)
+    }
+
     /// Its program and arguments.
     #[must_use]
     pub fn argv(&self) -> &[String] {
@@ -164,6 +171,7 @@ mod tests {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let process = Process::find(child.id()).unwrap();
         assert!(process.is_alive());
+        assert_eq!(process.parent(), Some(std::process::id()));
         assert!(process.signal(Signal::KILL));
         child.wait().unwrap();
         assert!(!process.is_alive());

@@ -1,6 +1,6 @@
 //! The hosts of a chaotic run, on loopback or in namespaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use gjob_testbed::{Bed, NetBed, NetHost, Process, Site};
@@ -41,10 +41,14 @@ impl Field {
         }
     }
 
-    /// Processes of the program in one of its roles, `agent` or `slot`.
+    /// Processes of the program in one of its roles, `agent` or `slot`. What one
+    /// of them has just forked looks like it, and is about to be another: a slot's
+    /// is its job.
     pub(crate) fn role(&self, at: usize, role: &str) -> Vec<Process> {
         let mut found = self.sites()[at].processes();
         found.retain(|process| process.argv().get(1).is_some_and(|arg| arg == role));
+        let all: BTreeSet<u32> = found.iter().map(Process::pid).collect();
+        found.retain(|process| process.parent().is_some_and(|parent| !all.contains(&parent)));
         found
     }
 
