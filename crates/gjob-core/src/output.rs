@@ -1,6 +1,7 @@
 //! Which files of a job directory are its outputs, and which paths a host may
 //! name at all. Both ends go by these rules; neither trusts the other to.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The longest path of an output, bytes.
@@ -34,6 +35,13 @@ pub const RESERVED_NAMES: [&str; 12] = [
 /// Names that are outputs only when a pattern names them as they are.
 const ONLY_BY_NAME: [&str; 2] = ["log", "err"];
 
+/// How names are matched.
+const AS_IN_SHELLS: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
 /// One of a job's output patterns: a path below the job directory in which
 /// `*`, `?` and `[a-z]` stand for parts of a name, and `**` for any number of
 /// directories. As in a shell, a name's leading dot has to be given. What
@@ -41,8 +49,27 @@ const ONLY_BY_NAME: [&str; 2] = ["log", "err"];
 #[derive(Clone, Debug)]
 pub struct OutputPattern {
     text: String,
-    pattern: glob::Pattern,
+    parts: Vec<Part>,
     literal: bool,
+}
+
+/// One component of a pattern.
+#[derive(Clone, Debug)]
+enum Part {
+    /// `**`.
+    AnyDirs,
+    /// A name, or one with wildcards in it.
+    Name(glob::Pattern),
+}
+
+impl Part {
+    fn new(text: &str) -> Result<Self, PatternError> {
+        match text {
+            "**" => Ok(Part::AnyDirs),
+            text if text.contains("**") => Err(PatternError::Malformed),
+            text => glob::Pattern::new(text).map(Part::Name).map_err(|_| PatternError::Malformed),
+        }
+    }
 }
 
 /// What is wrong with a pattern. Reads on from the pattern itself.
@@ -78,13 +105,9 @@ impl OutputPattern {
         if RESERVED_NAMES.contains(&path) && !ONLY_BY_NAME.contains(&path) {
             return Err(PatternError::Reserved);
         }
-        // Whatever matches is looked for component by component: no [a-z] spans two.
-        if path.split('/').any(|part| glob::Pattern::new(part).is_err()) {
-            return Err(PatternError::Malformed);
-        }
-        let pattern = glob::Pattern::new(path).map_err(|_| PatternError::Malformed)?;
+        let parts = path.split('/').map(Part::new).collect::<Result<_, _>>()?;
         let literal = !path.contains(['*', '?', '[', ']']);
-        Ok(OutputPattern { text: path.to_owned(), pattern, literal })
+        Ok(OutputPattern { text: path.to_owned(), parts, literal })
     }
 
     /// True when `path`, below the job directory, is matched itself.
@@ -93,12 +116,7 @@ impl OutputPattern {
         if self.literal {
             return self.text == path;
         }
-        let options = glob::MatchOptions {
-            case_sensitive: true,
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-        };
-        !RESERVED_NAMES.contains(&path) && self.pattern.matches_with(path, options)
+        !RESERVED_NAMES.contains(&path) && self.reached_by(path).contains(&self.parts.len())
     }
 
     /// The path it names, if it has no wildcard.
@@ -111,20 +129,43 @@ impl OutputPattern {
     /// be looked through else.
     #[must_use]
     pub fn may_match_below(&self, path: &str) -> bool {
-        let mut wanted = self.text.split('/');
+        self.reached_by(path).iter().any(|at| *at < self.parts.len())
+    }
+
+    /// How many parts of the pattern can stand for all of a path's components: in
+    /// one pass over these, however many wildcards there are.
+    fn reached_by(&self, path: &str) -> BTreeSet<usize> {
+        let mut reached = BTreeSet::from([0]);
+        self.pass_dirs(&mut reached);
         for name in path.split('/') {
-            match wanted.next() {
-                None => return false,
-                Some("**") => return true,
-                Some(part) => {
-                    let fits = glob::Pattern::new(part).is_ok_and(|part| part.matches(name));
-                    if !fits {
-                        return false;
+            let mut next = BTreeSet::new();
+            for at in reached {
+                match self.parts.get(at) {
+                    Some(Part::AnyDirs) if !name.starts_with('.') => {
+                        next.insert(at);
+                        if at + 1 == self.parts.len() {
+                            next.insert(at + 1);
+                        }
                     }
+                    Some(Part::Name(part)) if part.matches_with(name, AS_IN_SHELLS) => {
+                        next.insert(at + 1);
+                    }
+                    Some(Part::AnyDirs | Part::Name(_)) | None => {}
                 }
             }
+            self.pass_dirs(&mut next);
+            reached = next;
         }
-        wanted.next().is_some()
+        reached
+    }
+
+    /// `**` stands for no directory, too, unless it is the last part.
+    fn pass_dirs(&self, reached: &mut BTreeSet<usize>) {
+        for at in 0..self.parts.len().saturating_sub(1) {
+            if matches!(self.parts[at], Part::AnyDirs) && reached.contains(&at) {
+                reached.insert(at + 1);
+            }
+        }
     }
 }
 
@@ -191,6 +232,27 @@ mod tests {
         assert!(!matches("*", ".hidden"));
         assert!(matches(".h*", ".hidden"));
         assert!(matches("p[0-9]", "p7"));
+    }
+
+    #[test]
+    fn any_number_of_directories_is_none_or_some_and_no_hidden_one() {
+        assert!(matches("a/**/b", "a/b"));
+        assert!(matches("a/**/b", "a/x/y/b"));
+        assert!(!matches("a/**/b", "a/.x/b"));
+        assert!(matches("**", "a/b"));
+        assert!(matches("a/**", "a/b/c"));
+        assert!(!matches("a/**", "a"));
+        assert!(matches("**/**/x", "x"));
+    }
+
+    #[test]
+    fn no_pattern_takes_long() {
+        let parts = "**/*a*a*a*a*a*a*a*a*b/".repeat(20);
+        let pattern = OutputPattern::new(&format!("{parts}x")).unwrap();
+        let name = "a".repeat(250);
+        let path = format!("{}/x", [name.as_str(); 15].join("/"));
+        assert!(!pattern.matches(&path));
+        assert!(pattern.may_match_below(&path));
     }
 
     #[test]

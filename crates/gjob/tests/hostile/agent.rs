@@ -87,7 +87,7 @@ fn play(role: &str, request: u32, resume: Option<Resume>) {
         }
         "torn" => torn(request, resume),
         "grown" => grown(request, resume),
-        "added" => added(request, resume),
+        "added" => added(request, resume.is_none()),
         "large" => {
             let content = vec![0; LARGE];
             parts(vec![head("large\u{202e}", LARGE as u64, 0)]);
@@ -213,7 +213,7 @@ fn grown(request: u32, resume: Option<Resume>) {
 }
 
 /// A file comes up, while the link is broken, before one that was sent.
-fn added(request: u32, resume: Option<Resume>) {
+fn added(request: u32, anew: bool) {
     let parts = |parts: Vec<OutputPart>| say(&FromAgent::Outputs { request, parts });
     let first = std::env::var("HOME").unwrap() + "/broken";
     if !std::fs::exists(&first).unwrap() {
@@ -221,7 +221,7 @@ fn added(request: u32, resume: Option<Resume>) {
         parts(vec![head("b", 0, 0), end(b""), head("c", 9, 0)]);
         std::process::exit(1);
     }
-    if resume.is_none() {
+    if anew {
         parts(vec![head("a", 0, 0), end(b""), head("b", 0, 0), end(b"")]);
     }
     parts(vec![head("c", 0, 0), end(b"")]);
