@@ -20,6 +20,9 @@ fn files(dir: &Path) -> Vec<(String, String)> {
             if path.is_dir() {
                 dirs.push(path);
             } else {
+                if entry.file_name().to_string_lossy().starts_with(".gjob-run.") {
+                    continue;
+                }
                 let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
                 found.push((name, std::fs::read_to_string(&path).unwrap()));
             }
@@ -61,7 +64,8 @@ fn outputs_are_here_below_their_jobs_names() {
         [("1/log", ""), ("1/y.csv", "4\n"), ("a_b-0/r/s/x", "1\n"), ("a_b-0/y.csv", "2\n")];
     assert_eq!(files(&out), some(&expected));
     assert!(out.join("1/r").is_dir(), "an empty directory comes, too");
-    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2, "nothing else is left there");
+    let count = std::fs::read_dir(&out).unwrap().count();
+    assert_eq!(count, 3, "nothing else is left there but a note of whose they are");
 }
 
 #[test]

@@ -71,7 +71,9 @@ impl Collecting {
     }
 
     fn config(&self, run: &RunId) -> OutputsConfig {
-        OutputsConfig::new(self.settings.dir(run), self.settings.max_bytes)
+        let OutputSettings { max_bytes, .. } = self.settings;
+        let tag = Some(run.to_string());
+        OutputsConfig { tag, ..OutputsConfig::new(self.settings.dir(run), max_bytes) }
     }
 
     /// True when nothing is on its way that no job waits for.
