@@ -97,7 +97,8 @@ impl Refusal {
             }
             Refusal::TooLarge { .. }
             | Refusal::TooMuchPath { .. }
-            | Refusal::Name { .. } | Refusal::Nothing => CollectScope::Job,
+            | Refusal::Name { .. }
+            | Refusal::Nothing => CollectScope::Job,
             Refusal::InTheWay { .. } | Refusal::Here { .. } => CollectScope::Here,
         };
         CollectError { scope, reason: self.to_string() }
