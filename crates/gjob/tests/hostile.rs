@@ -146,11 +146,12 @@ fn is_jobs(refused: Option<&CollectError>) -> bool {
     refused.is_some_and(|error| error.scope == CollectScope::Job)
 }
 
+/// What is in a directory, but for the note of whose outputs they are.
 fn names(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let names: BTreeSet<String> =
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.into_iter().collect()
+    names.into_iter().filter(|name| !name.starts_with(".gjob-run.")).collect()
 }
 
 /// The most memory that this process ever had, KiB.
