@@ -20,6 +20,9 @@ fn files(dir: &Path) -> Vec<(String, String)> {
             if path.is_dir() {
                 dirs.push(path);
             } else {
+                if entry.file_name().to_string_lossy().starts_with(".gjob-run.") {
+                    continue;
+                }
                 let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
                 found.push((name, std::fs::read_to_string(&path).unwrap()));
             }
@@ -61,7 +64,8 @@ fn outputs_are_here_below_their_jobs_names() {
         [("1/log", ""), ("1/y.csv", "4\n"), ("a_b-0/r/s/x", "1\n"), ("a_b-0/y.csv", "2\n")];
     assert_eq!(files(&out), some(&expected));
     assert!(out.join("1/r").is_dir(), "an empty directory comes, too");
-    assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2, "nothing else is left there");
+    let count = std::fs::read_dir(&out).unwrap().count();
+    assert_eq!(count, 3, "nothing else is left there but a note of whose they are");
 }
 
 #[test]
@@ -138,16 +142,102 @@ fn outputs_that_cannot_be_written_stop_the_manager_and_wait() {
     let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).run();
     assert_eq!(answer.code, 2, "a file is no directory: {answer:?}");
     std::fs::remove_file(&in_the_way).unwrap();
-    let blocker = format!("ln -s /proc/none {}; echo x > out\n", in_the_way.display());
+    let path = in_the_way.display();
+    let blocker = format!("rm -r {path}; ln -s /proc/none {path}; echo x > out\n");
     place.file("jobs.txt", &blocker);
     let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).run();
     assert_eq!(answer.code, 3, "{answer:?}");
     assert!(answer.stderr.contains("once outputs can be written, `gjob attach "), "{answer:?}");
+    let reason = format!("can't write to {path}/deep: ");
+    assert!(answer.stderr.contains(&reason), "{answer:?}");
     std::fs::remove_file(&in_the_way).unwrap();
     let answer = place.gjob(&["attach"]).run();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(place.of_jobs("attempt"), [1]);
     assert_eq!(files(&place.path("here/o/deep")), some(&[("0/out", "x\n")]));
+}
+
+#[test]
+fn a_place_that_outputs_cannot_go_to_is_refused_before_anything_starts() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo x > out\n");
+    let link = place.path("here/gjob-out");
+    std::os::unix::fs::symlink("/proc/none", &link).unwrap();
+    for (into, path) in [("gjob-out", "/here/gjob-out: "), ("/proc/none", "/proc/none: ")] {
+        let args = ["run", "jobs.txt", "--results", "--into", into];
+        let answer = place.gjob(&args).run();
+        assert_eq!(answer.code, 2, "{answer:?}");
+        assert!(answer.stderr.contains(path), "{answer:?}");
+    }
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out"]).run();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("/here/gjob-out: outputs can't be written: "), "{answer:?}");
+    assert!(!place.has_run());
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 0, "none are wanted");
+}
+
+#[test]
+fn two_runs_with_one_directory_never_overwrite_each_other() {
+    let place = Place::new();
+    let go = place.path("go");
+    let wait = |what: &str| {
+        format!("until [ -e {} ]; do sleep 0.05; done; echo {what} > out\n", go.display())
+    };
+    place.file("first.txt", &wait("first"));
+    place.file("second.txt", "echo second > out\n");
+    let first = place.gjob(&["run", "first.txt", "-o", "out", "--into", "o"]).start();
+    eventually("it runs", || place.has_run() && !place.of_jobs("id")[0].is_null());
+    let run = place.status()["run"].as_str().unwrap().to_owned();
+    let answer = place.gjob(&["run", "second.txt", "-o", "out", "--into", "o"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    std::fs::write(go, "").unwrap();
+    let answer = first.wait();
+    assert_eq!(answer.code, 3, "{answer:?}");
+    let reason = "/here/o/0 is there already and not of this run: move it away";
+    assert!(answer.stderr.contains(reason), "{answer:?}");
+    assert_eq!(files(&place.path("here/o")), some(&[("0/out", "second\n")]));
+    assert_eq!(place.gjob(&["attach", &run]).run().code, 3, "it is there still");
+    std::fs::rename(place.path("here/o/0"), place.path("here/o/away")).unwrap();
+    let answer = place.gjob(&["attach", &run]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let expected = [("0/out", "first\n"), ("away/out", "second\n")];
+    assert_eq!(files(&place.path("here/o")), some(&expected));
+}
+
+#[test]
+fn fetch_adds_to_what_is_there_and_never_deletes() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo x > out; echo y > more\necho no; exit 1\n");
+    let args = ["run", "jobs.txt", "-o", "out", "--results", "--into", "o"];
+    assert_eq!(place.gjob(&args).run().code, 1);
+    let answer = place.gjob(&["fetch", "0", "-o", "more"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let answer = place.gjob(&["fetch", "1", "-o", "none*"]).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("gjob: job 1: nothing matches"), "{answer:?}");
+    let expected = [
+        ("0/err", ""),
+        ("0/log", ""),
+        ("0/more", "y\n"),
+        ("0/out", "x\n"),
+        ("1/err", ""),
+        ("1/log", "no\n"),
+    ];
+    assert_eq!(files(&place.path("here/o")), some(&expected));
+}
+
+#[test]
+fn fetch_leaves_a_directory_of_somebody_else_alone() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo x > out\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 0);
+    std::fs::create_dir_all(place.path("here/p/0")).unwrap();
+    place.file("p/0/out", "mine");
+    let answer = place.gjob(&["fetch", "0", "-o", "out", "--into", "p"]).run();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    let reason = "/here/p/0 is there already and not of this run: move it away";
+    assert!(answer.stderr.contains(reason), "{answer:?}");
+    assert_eq!(files(&place.path("here/p")), some(&[("0/out", "mine")]));
 }
 
 #[test]

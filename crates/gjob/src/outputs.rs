@@ -13,6 +13,8 @@
 //!    with one `syncfs` for all jobs that are complete, then each directory
 //!    renamed to its name, then the names made durable. Only then is it
 //!    reported. Whatever crashes, a job's outputs are there whole or not at all.
+//! 4. What a run puts there is noted before in a file next to it. Nothing is
+//!    replaced or removed that isn't noted there.
 
 mod collector;
 mod commit;
@@ -20,13 +22,15 @@ mod dir;
 mod exchange;
 mod incoming;
 mod job;
+mod ledger;
 mod listing;
+mod merge;
 mod names;
 mod open_file;
 mod refusal;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gjob_core::wire::BlobHash;
 use gjob_core::{JobId, Key, RunId};
@@ -47,6 +51,12 @@ pub struct OutputsConfig {
     pub dir: PathBuf,
     /// The most that one job's outputs may come to, bytes.
     pub max_bytes: u64,
+    /// Put files into the directory of a job that has some already, instead of
+    /// replacing it; an order that matches nothing fails.
+    pub merge: bool,
+    /// The run whose outputs they are: what it has put there may be replaced.
+    /// None for the one that the network is opened for.
+    pub tag: Option<String>,
 }
 
 impl OutputsConfig {
@@ -54,7 +64,8 @@ impl OutputsConfig {
     /// [`DEFAULT_MAX_BYTES`].
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, max_bytes: Option<u64>) -> Self {
-        OutputsConfig { dir: dir.into(), max_bytes: max_bytes.unwrap_or(DEFAULT_MAX_BYTES) }
+        let max_bytes = max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
+        OutputsConfig { dir: dir.into(), max_bytes, merge: false, tag: None }
     }
 }
 
@@ -62,7 +73,14 @@ impl OutputsConfig {
 /// done after all.
 pub(crate) fn retract(config: &OutputsConfig, run: &RunId, dir_name: &str) -> io::Result<()> {
     // Behind the run's own tag, so that what a crash leaves of it is found.
-    Place::new(Some(config.clone()), format!("{run}.gone")).retract(dir_name)
+    let config = OutputsConfig { tag: Some(run.to_string()), ..config.clone() };
+    Place::new(Some(config), format!("{run}.gone")).retract(dir_name)
+}
+
+/// Makes the directory, if it isn't there, and finds out whether files can be.
+pub(crate) fn check_writable(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    tempfile::Builder::new().prefix(".gjob-try").tempfile_in(dir)?.close()
 }
 
 /// One job's outputs, to be brought here.
@@ -72,8 +90,8 @@ pub struct CollectOrder {
     pub key: Key,
     /// The job as its host knows it.
     pub id: JobId,
-    /// What its directory is called here, see [`job_dir_name`]; one that is
-    /// there already is replaced.
+    /// What its directory is called here, see [`job_dir_name`]; one that the
+    /// same run has put there is replaced, or added to.
     pub dir_name: String,
     /// What is wanted, see [`OutputPattern`](gjob_core::output::OutputPattern).
     pub patterns: Vec<String>,

@@ -139,7 +139,7 @@ fn what_a_job_wrote_is_here_as_it_was_there() {
     assert_eq!(scene.collect(HostIx(0), other, |_, _| {}).unwrap().bytes, 2);
     assert!(!at.join("tool").exists() && at.join("r-t/c.csv").exists());
     scene.network.close();
-    assert_eq!(std::fs::read_dir(scene.out()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(scene.out()).unwrap().count(), 2, "it, and whose it is");
 }
 
 #[test]

@@ -31,7 +31,11 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
         None => settings.outputs.dir(dir.run()),
     };
     let orders = orders(args, &rows, |row| &specs[row.index as usize]).map_err(Failure::input)?;
-    let config = OutputsConfig::new(into.clone(), settings.outputs.max_bytes);
+    let config = OutputsConfig {
+        merge: true,
+        tag: Some(dir.run().to_string()),
+        ..OutputsConfig::new(into.clone(), settings.outputs.max_bytes)
+    };
     let network = hosts::network(&settings).map_err(Failure::machinery)?;
     fetch(network.outputs(Some(config)), orders, &into)
 }

@@ -284,6 +284,10 @@ fn files_below(dir: &Path, prefix: &str) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let path = format!("{prefix}{}", entry.file_name().display());
+        // A note of whose outputs they are.
+        if path.starts_with(".gjob-run.") {
+            continue;
+        }
         if !entry.file_type().unwrap().is_dir() {
             found.insert(path, std::fs::read(entry.path()).unwrap());
             continue;

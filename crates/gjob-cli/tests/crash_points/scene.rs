@@ -2,6 +2,7 @@
 //! have become of them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -128,7 +129,9 @@ impl Scene {
 
     /// How many jobs have a directory.
     pub(crate) fn outputs_there(&self) -> usize {
-        std::fs::read_dir(self.outputs()).map_or(0, Iterator::count)
+        let entries = std::fs::read_dir(self.outputs()).into_iter().flatten().flatten();
+        let is_note = |name: OsString| name.to_string_lossy().starts_with(".gjob-run.");
+        entries.filter(|entry| !is_note(entry.file_name())).count()
     }
 
     /// Ends what has no outcome yet, and finds what is amiss with the outputs.
@@ -180,7 +183,8 @@ impl Scene {
             })
         });
         let out = self.outputs();
-        parts.map(|part| out.join(part)).chain([self.outputs()]).collect()
+        let note = out.join(format!(".gjob-run.{run}"));
+        parts.map(|part| out.join(part)).chain([note, self.outputs()]).collect()
     }
 
     fn of_no_run(&self, said: &str) -> Vec<String> {

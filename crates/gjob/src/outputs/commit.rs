@@ -8,9 +8,10 @@ use gjob_core::Key;
 use gjob_core::scheduler::HostIx;
 use tokio::sync::mpsc;
 
+use super::dir::OutputsDir;
 use super::incoming::Complete;
 use super::listing::Listing;
-use super::refusal::{Refusal, shown};
+use super::refusal::Refusal;
 use super::{CollectError, CollectedOutputs, News};
 
 /// Jobs put in their place together, at most.
@@ -22,6 +23,8 @@ pub(super) struct Waiting {
     pub(super) host: HostIx,
     pub(super) key: Key,
     pub(super) dir_name: String,
+    /// Put it into what is there already, instead of replacing that.
+    pub(super) merge: bool,
     pub(super) complete: Complete,
 }
 
@@ -66,31 +69,36 @@ pub(super) async fn commit_all(
 
 type Done = (HostIx, Key, Result<Committed, CollectError>);
 
-/// Content first, then names: after a crash no name leads to what is not there.
-fn commit(batch: Vec<Waiting>) -> Vec<Done> {
+/// Content first, then names: after a crash no name leads to what is not there,
+/// or is not known to be of this run.
+fn commit(mut batch: Vec<Waiting>) -> Vec<Done> {
     // All are in one directory as long as the network is open.
     let Some(dir) = batch.first().map(|first| first.complete.part.parent().clone()) else {
         return Vec::new();
     };
-    let synced = dir.sync_content();
-    let publish = |waiting: &Waiting| match &synced {
-        Ok(()) => waiting.complete.part.publish(&waiting.dir_name).map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
+    let synced = claim(&dir, &batch).and_then(|()| dir.sync_content());
+    let synced = synced.map_err(|error| error.to_string());
+    let publish = |waiting: &mut Waiting| match &synced {
+        Ok(()) => waiting.complete.part.publish(&waiting.dir_name, waiting.merge),
+        Err(error) => Err(dir.here(&waiting.dir_name, io::Error::other(error.clone()))),
     };
-    let published: Vec<_> = batch.iter().map(publish).collect();
-    let named = dir.sync_names().map_err(|error| error.to_string());
-    let settle = |(waiting, published): (Waiting, Result<(), String>)| {
-        let Waiting { host, key, dir_name, complete: Complete { part, listing, bytes } } = waiting;
+    let published: Vec<_> = batch.iter_mut().map(publish).collect();
+    let merges = batch.iter().any(|waiting| waiting.merge);
+    let named = if merges { dir.sync_content() } else { dir.sync_names() };
+    let named = named.map_err(|error| error.to_string());
+    let settle = |(waiting, published): (Waiting, Result<(), Refusal>)| {
+        let Waiting { host, key, dir_name, complete, .. } = waiting;
+        let Complete { part, listing, bytes, .. } = complete;
         // With it goes what was there before: only now, behind the names.
         drop(part);
-        let result = match published.and(named.clone()) {
-            Ok(()) => Ok(Committed { listing, bytes }),
-            Err(reason) => {
-                let what = format!("outputs {:?}", shown(&dir_name));
-                Err(Refusal::Here { what, source: io::Error::other(reason) }.into_error())
-            }
-        };
-        (host, key, result)
+        let named = named.clone().map_err(|error| dir.here(&dir_name, io::Error::other(error)));
+        let result = published.and(named).map(|()| Committed { listing, bytes });
+        (host, key, result.map_err(Refusal::into_error))
     };
     batch.into_iter().zip(published).map(settle).collect()
+}
+
+/// Notes whose these directories are, whatever comes of them.
+fn claim(dir: &OutputsDir, batch: &[Waiting]) -> io::Result<()> {
+    dir.claim(batch.iter().map(|waiting| (waiting.dir_name.as_str(), &waiting.complete.part)))
 }

@@ -3,8 +3,9 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, File};
@@ -13,9 +14,16 @@ use rustix::fs::{RenameFlags, fsync, renameat_with, syncfs};
 use rustix::io::Errno;
 
 use super::OutputsConfig;
+use super::ledger::{Identity, Ledger};
+use super::merge::{self, open_below};
+use super::refusal::{Refusal, shown};
 
 /// What the names of unfinished directories begin with.
 const PART: &str = ".gjob-part";
+
+fn shown_path(path: &Path) -> String {
+    shown(&path.to_string_lossy())
+}
 
 /// Where outputs go, opened when the first come.
 #[derive(Debug)]
@@ -36,6 +44,16 @@ impl Place {
         self.config.as_ref().map_or(0, |config| config.max_bytes)
     }
 
+    /// True when files are put into what is there already.
+    pub(super) fn merges(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.merge)
+    }
+
+    /// The directory's path, for a message.
+    pub(super) fn shown(&self) -> String {
+        self.config.as_ref().map_or_else(String::new, |config| shown_path(&config.dir))
+    }
+
     /// Removes what an earlier process of the same tag left unfinished, even if
     /// no more outputs come. Makes nothing.
     pub(super) fn sweep(&self) -> io::Result<()> {
@@ -43,7 +61,8 @@ impl Place {
         if config.dir.try_exists()? { self.open().map(drop) } else { Ok(()) }
     }
 
-    /// Removes a job's directory, if there is one: at once, whatever crashes.
+    /// Removes a job's directory, if there is one of this run: at once, whatever
+    /// crashes.
     pub(super) fn retract(&self, name: &str) -> io::Result<()> {
         let Some(config) = &self.config else { return Ok(()) };
         if !config.dir.try_exists()? {
@@ -51,9 +70,13 @@ impl Place {
         }
         let dir = self.open()?;
         let number = dir.parts.fetch_add(1, Ordering::Relaxed);
-        let part = Part { name: format!("{}{number}", dir.prefix), parent: Arc::clone(&dir) };
+        if !dir.owns(name, name)? {
+            return Ok(());
+        }
+        let mut part = Part::new(format!("{}{number}", dir.prefix), &dir);
         match dir.rename(name, &part.name, RenameFlags::empty()) {
-            Ok(()) => dir.sync_names(),
+            Ok(()) if dir.owns(&part.name, name).unwrap_or(false) => dir.sync_names(),
+            Ok(()) => part.give_back(name, RenameFlags::NOREPLACE),
             Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -67,14 +90,16 @@ impl Place {
         if let Some(dir) = &*opened {
             return Ok(Arc::clone(dir));
         }
-        let OutputsConfig { dir: path, .. } =
+        let OutputsConfig { dir: path, tag: run, .. } =
             self.config.as_ref().ok_or_else(|| io::Error::other("none was named"))?;
         std::fs::create_dir_all(path)?;
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
         // A handle for paths only can't be synced.
         let sync = dir.open(".")?;
         let prefix = format!("{PART}.{}.", self.tag);
-        let dir = Arc::new(OutputsDir { dir, sync, prefix, parts: AtomicU64::new(0) });
+        let ledger = Mutex::new(Ledger::new(run.as_ref().unwrap_or(&self.tag)));
+        let (path, parts) = (path.clone(), AtomicU64::new(0));
+        let dir = Arc::new(OutputsDir { path, dir, sync, prefix, parts, ledger });
         dir.remove_stale()?;
         *opened = Some(Arc::clone(&dir));
         Ok(dir)
@@ -84,12 +109,15 @@ impl Place {
 /// The directory of a run's outputs.
 #[derive(Debug)]
 pub(super) struct OutputsDir {
+    path: PathBuf,
     dir: Dir,
     /// The same.
     sync: File,
     /// Of the names of unfinished directories.
     prefix: String,
     parts: AtomicU64,
+    /// What this run has put here.
+    ledger: Mutex<Ledger>,
 }
 
 impl OutputsDir {
@@ -103,12 +131,57 @@ impl OutputsDir {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    let part = Part { name, parent: Arc::clone(self) };
+                    let part = Part::new(name, self);
                     let dir = self.dir.open_dir(&part.name)?;
                     return Ok((part, dir));
                 }
             }
         }
+    }
+
+    /// Notes what is to get these names.
+    pub(super) fn claim<'a>(
+        &self,
+        parts: impl Iterator<Item = (&'a str, &'a Part)>,
+    ) -> io::Result<()> {
+        let entry = |(name, part): (&'a str, &Part)| {
+            Ok((name, Identity::of(&self.dir.symlink_metadata(&part.name)?)))
+        };
+        let entries = parts.map(entry).collect::<io::Result<Vec<_>>>()?;
+        self.ledger().add(&self.dir, entries)
+    }
+
+    /// Makes sure that there is nothing of that name but what this run has put
+    /// there.
+    pub(super) fn check_name(&self, name: &str) -> Result<(), Refusal> {
+        match self.dir.symlink_metadata(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(self.here(name, error)),
+            Ok(_) if self.owns(name, name).map_err(|error| self.here(name, error))? => Ok(()),
+            Ok(_) => Err(self.in_the_way(name)),
+        }
+    }
+
+    /// True when what is `at` a name is what this run has put there as `name`.
+    fn owns(&self, at: &str, name: &str) -> io::Result<bool> {
+        match self.dir.symlink_metadata(at) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+            Ok(found) => self.ledger().has(&self.dir, name, Identity::of(&found)),
+        }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_the_way(&self, name: &str) -> Refusal {
+        Refusal::InTheWay { path: shown_path(&self.path.join(name)) }
+    }
+
+    /// Why a name's directory can't be written.
+    pub(super) fn here(&self, name: &str, source: io::Error) -> Refusal {
+        Refusal::Here { what: format!("to {}", shown_path(&self.path.join(name))), source }
     }
 
     /// Makes all content below it durable.
@@ -152,42 +225,90 @@ impl OutputsDir {
 pub(super) struct Part {
     name: String,
     parent: Arc<OutputsDir>,
+    /// What has that name is not to be removed.
+    is_anothers: bool,
 }
 
 impl Part {
+    fn new(name: String, parent: &Arc<OutputsDir>) -> Self {
+        Part { name, parent: Arc::clone(parent), is_anothers: false }
+    }
+
     pub(super) fn parent(&self) -> &Arc<OutputsDir> {
         &self.parent
     }
 
-    /// Gives it its name. What has that name takes the temporary one, and is
-    /// removed with it.
-    pub(super) fn publish(&self, name: &str) -> io::Result<()> {
+    /// Gives it its name, which has to be noted. What this run has put there
+    /// takes the temporary one, and is removed with it; or it is `merge`d with.
+    pub(super) fn publish(&mut self, name: &str, merge: bool) -> Result<(), Refusal> {
+        let parent = Arc::clone(&self.parent);
+        let here = |error| parent.here(name, error);
+        if self.take_free_name(name).map_err(here)? {
+            return Ok(());
+        }
+        if !parent.owns(name, name).map_err(here)? {
+            return Err(parent.in_the_way(name));
+        }
+        if merge {
+            let open = |name: &str| open_below(&parent.dir, Path::new(name)).map_err(here);
+            return merge::merge(&open(&self.name)?, &open(name)?);
+        }
+        if self.replace(name).map_err(here)? { Ok(()) } else { Err(parent.in_the_way(name)) }
+    }
+
+    /// False when something has that name.
+    fn take_free_name(&self, name: &str) -> io::Result<bool> {
         let OutputsDir { dir, .. } = &*self.parent;
         match self.parent.rename(&self.name, name, RenameFlags::NOREPLACE) {
-            Ok(()) => return Ok(()),
-            Err(Errno::EXIST) => {}
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
             // A file system without such flags.
             Err(Errno::INVAL) if dir.symlink_metadata(name).is_err() => {
-                return dir.rename(&self.name, dir, name);
+                dir.rename(&self.name, dir, name).map(|()| true)
             }
-            Err(Errno::INVAL) => {}
-            Err(error) => return Err(error.into()),
-        }
-        match self.parent.rename(&self.name, name, RenameFlags::EXCHANGE) {
-            Ok(()) => Ok(()),
-            Err(Errno::INVAL) => {
-                let aside = format!("{}.old", self.name);
-                dir.rename(name, dir, &aside)?;
-                dir.rename(&self.name, dir, name)?;
-                self.parent.remove(&aside)
-            }
+            Err(Errno::INVAL) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// False when what has that name is another's after all: it keeps it.
+    fn replace(&mut self, name: &str) -> io::Result<bool> {
+        match self.parent.rename(&self.name, name, RenameFlags::EXCHANGE) {
+            Ok(()) if self.parent.owns(&self.name, name).unwrap_or(false) => Ok(true),
+            Ok(()) => self.give_back(name, RenameFlags::EXCHANGE).map(|()| false),
+            Err(Errno::INVAL) => self.replace_in_steps(name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same on a file system without such flags.
+    fn replace_in_steps(&self, name: &str) -> io::Result<bool> {
+        let OutputsDir { dir, .. } = &*self.parent;
+        let aside = format!("{}.old", self.name);
+        dir.rename(name, dir, &aside)?;
+        if !self.parent.owns(&aside, name).unwrap_or(false) {
+            dir.rename(&aside, dir, name)?;
+            return Ok(false);
+        }
+        dir.rename(&self.name, dir, name)?;
+        self.parent.remove(&aside)?;
+        Ok(true)
+    }
+
+    /// What has the temporary name gets back its own. It is not removed if that
+    /// can't be done.
+    fn give_back(&mut self, name: &str, flags: RenameFlags) -> io::Result<()> {
+        let given = self.parent.rename(&self.name, name, flags);
+        self.is_anothers = given.is_err();
+        Ok(given?)
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
+        if self.is_anothers {
+            return;
+        }
         // What can't be removed is named as what it is, and in nobody's way.
         let _ = self.parent.remove(&self.name);
     }
@@ -200,8 +321,20 @@ mod tests {
     use super::*;
 
     fn place(dir: &tempfile::TempDir) -> Place {
+        place_of(dir, "r")
+    }
+
+    fn place_of(dir: &tempfile::TempDir, run: &str) -> Place {
         let config = OutputsConfig::new(dir.path().join("a/out"), None);
-        Place::new(Some(config), "r".to_owned())
+        Place::new(Some(config), run.to_owned())
+    }
+
+    fn put(outputs: &Arc<OutputsDir>, file: &str, name: &str, merge: bool) -> Result<(), String> {
+        let (mut part, below) = outputs.begin(Key::new(0, 1)).unwrap();
+        below.write(file, file).unwrap();
+        outputs.claim([(name, &part)].into_iter()).unwrap();
+        outputs.sync_content().unwrap();
+        part.publish(name, merge).map_err(|refusal| refusal.to_string())
     }
 
     fn names(dir: &tempfile::TempDir) -> Vec<String> {
@@ -216,19 +349,54 @@ mod tests {
     fn a_directory_takes_the_place_of_an_older_one_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let outputs = place(&dir).open().unwrap();
-        for content in ["old", "new"] {
-            let (part, below) = outputs.begin(Key::new(0, 1)).unwrap();
-            below.write("f", content).unwrap();
-            outputs.sync_content().unwrap();
-            part.publish("0").unwrap();
-            outputs.sync_names().unwrap();
-        }
-        assert_eq!(names(&dir), ["0"]);
-        assert_eq!(std::fs::read(dir.path().join("a/out/0/f")).unwrap(), b"new");
+        put(&outputs, "old", "0", false).unwrap();
+        put(&outputs, "new", "0", false).unwrap();
+        assert_eq!(names(&dir), [".gjob-run.r", "0"]);
+        assert!(dir.path().join("a/out/0/new").exists());
+        assert!(!dir.path().join("a/out/0/old").exists());
     }
 
     #[test]
-    fn a_link_planted_in_the_way_is_replaced_not_followed() {
+    fn what_another_run_or_the_user_put_there_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("a/out");
+        let (r, s) = (place_of(&dir, "r").open().unwrap(), place_of(&dir, "s").open().unwrap());
+        put(&r, "x", "0", false).unwrap();
+        for merge in [false, true] {
+            let path = out.join("0").display().to_string();
+            let reason = format!("{path} is there already and not of this run: move it away");
+            assert_eq!(put(&s, "y", "0", merge), Err(reason.clone()));
+            assert_eq!(s.check_name("0").unwrap_err().to_string(), reason);
+        }
+        place_of(&dir, "s").retract("0").unwrap();
+        assert_eq!(names(&dir), [".gjob-run.r", ".gjob-run.s", "0"]);
+        assert!(out.join("0/x").exists() && !out.join("0/y").exists());
+        // What was moved away was the run's; what is there now is not.
+        std::fs::rename(out.join("0"), out.join("mine")).unwrap();
+        std::fs::write(out.join("0"), "precious").unwrap();
+        assert!(put(&r, "y", "0", false).is_err());
+        std::fs::remove_file(out.join("0")).unwrap();
+        put(&s, "y", "0", false).unwrap();
+        assert!(put(&r, "x", "0", false).is_err());
+        assert!(out.join("0/y").exists() && out.join("mine/x").exists());
+    }
+
+    #[test]
+    fn another_process_of_the_run_adds_to_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        put(&place(&dir).open().unwrap(), "x", "0", false).unwrap();
+        let config = OutputsConfig::new(dir.path().join("a/out"), None);
+        let config = OutputsConfig { tag: Some("r".to_owned()), ..config };
+        let looking = Place::new(Some(config), "look-1".to_owned()).open().unwrap();
+        put(&looking, "y", "0", true).unwrap();
+        assert!(["x", "y"].iter().all(|name| dir.path().join("a/out/0").join(name).exists()));
+        put(&place(&dir).open().unwrap(), "z", "0", false).unwrap();
+        assert_eq!(names(&dir), [".gjob-run.r", "0"]);
+        assert_eq!(std::fs::read_dir(dir.path().join("a/out/0")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_planted_in_the_way_is_neither_followed_nor_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         std::fs::write(elsewhere.path().join("precious"), "x").unwrap();
@@ -238,11 +406,8 @@ mod tests {
         symlink(elsewhere.path(), out.join(".gjob-part.r.0.1.0")).unwrap();
         let outputs = place(&dir).open().unwrap();
         symlink(elsewhere.path(), out.join(".gjob-part.r.0.1.0")).unwrap();
-        let (part, below) = outputs.begin(Key::new(0, 1)).unwrap();
-        below.write("f", "mine").unwrap();
-        part.publish("0").unwrap();
-        drop(part);
-        assert!(out.join("0").symlink_metadata().unwrap().is_dir());
+        assert!(put(&outputs, "f", "0", false).is_err());
+        assert!(out.join("0").symlink_metadata().unwrap().is_symlink());
         let left: Vec<_> = std::fs::read_dir(elsewhere.path()).unwrap().collect();
         assert_eq!(left.len(), 1);
         assert!(elsewhere.path().join("precious").exists());
@@ -262,14 +427,15 @@ mod tests {
     fn what_is_taken_back_is_gone_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         place(&dir).retract("3").unwrap();
-        for name in [".gjob-part.r.3.1.0", "3/d", "4"] {
+        put(&place(&dir).open().unwrap(), "x", "3", false).unwrap();
+        for name in [".gjob-part.r.3.1.0", "4"] {
             std::fs::create_dir_all(dir.path().join("a/out").join(name)).unwrap();
         }
         let config = OutputsConfig::new(dir.path().join("a/out"), None);
+        let config = OutputsConfig { tag: Some("r".to_owned()), ..config };
         let place = Place::new(Some(config), "r.gone".to_owned());
-        place.retract("3").unwrap();
-        place.retract("5").unwrap();
-        assert_eq!(names(&dir), [".gjob-part.r.3.1.0", "4"]);
+        ["3", "4", "5"].iter().for_each(|name| place.retract(name).unwrap());
+        assert_eq!(names(&dir), [".gjob-part.r.3.1.0", ".gjob-run.r", "4"]);
     }
 
     #[test]

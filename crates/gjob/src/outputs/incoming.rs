@@ -50,6 +50,8 @@ pub(super) struct Complete {
     pub(super) part: Part,
     pub(super) listing: Listing,
     pub(super) bytes: u64,
+    /// Neither a file nor a directory has come.
+    pub(super) is_empty: bool,
 }
 
 /// How far a large file has come.
@@ -116,7 +118,8 @@ impl Incoming {
             }
             return Err(Violation::Count { said: files, sent }.into());
         }
-        Ok(Complete { part: self.part, listing: self.listing, bytes: self.bytes })
+        let Incoming { part, listing, bytes, entries, .. } = self;
+        Ok(Complete { part, listing, bytes, is_empty: entries == 0 })
     }
 
     pub(super) fn progress(&self) -> Option<Progress> {

@@ -77,11 +77,18 @@ impl Job {
 
     /// All has come, of that many files.
     pub(super) fn finish(mut self, place: &Place, host: HostIx, files: u64) -> Finished {
+        if files == 0 && self.incoming.is_none() && place.merges() {
+            return Finished::Refused(Refusal::Nothing);
+        }
         let finished = self.take_incoming(place).and_then(|incoming| incoming.finish(files));
         match finished {
+            Ok(complete) if complete.is_empty && place.merges() => {
+                Finished::Refused(Refusal::Nothing)
+            }
             Ok(complete) => {
                 let CollectOrder { key, dir_name, .. } = self.order;
-                Finished::Complete(Waiting { host, key, dir_name, complete })
+                let merge = place.merges();
+                Finished::Complete(Waiting { host, key, dir_name, merge, complete })
             }
             Err(Refusal::Altered) if !self.is_anew => {
                 Finished::Again(Box::new(Job { order: self.order, incoming: None, is_anew: true }))
@@ -95,13 +102,15 @@ impl Job {
         if let Some(incoming) = self.incoming.take() {
             return Ok(incoming);
         }
-        let here = |source| Refusal::Here { what: "to the outputs' directory".to_owned(), source };
+        let here = |source| Refusal::Here { what: format!("to {}", place.shown()), source };
         let CollectOrder { key, dir_name, .. } = &self.order;
         if check_path(dir_name).is_err() || dir_name.contains('/') {
             let error = format!("{dir_name:?} can't be a directory's name");
             return Err(here(io::Error::other(error)));
         }
-        let (part, dir) = place.open().and_then(|dir| dir.begin(*key)).map_err(here)?;
+        let dir = place.open().map_err(here)?;
+        dir.check_name(dir_name)?;
+        let (part, dir) = dir.begin(*key).map_err(here)?;
         Ok(Incoming::new(part, dir, place.max_bytes()))
     }
 }

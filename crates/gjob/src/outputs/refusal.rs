@@ -30,6 +30,12 @@ pub(super) enum Refusal {
     /// All is to be asked for anew.
     #[error("files were added or removed while they were fetched")]
     Altered,
+    /// Nothing is there that was asked for.
+    #[error("nothing matches")]
+    Nothing,
+    /// Somebody else has put something there.
+    #[error("{path} is there already and not of this run: move it away")]
+    InTheWay { path: String },
     /// This side's disk.
     #[error("can't write {what}: {source}")]
     Here { what: String, source: io::Error },
@@ -89,10 +95,11 @@ impl Refusal {
             Refusal::Violation(_) | Refusal::Changed { .. } | Refusal::Altered => {
                 CollectScope::Host
             }
-            Refusal::TooLarge { .. } | Refusal::TooMuchPath { .. } | Refusal::Name { .. } => {
-                CollectScope::Job
-            }
-            Refusal::Here { .. } => CollectScope::Here,
+            Refusal::TooLarge { .. }
+            | Refusal::TooMuchPath { .. }
+            | Refusal::Name { .. }
+            | Refusal::Nothing => CollectScope::Job,
+            Refusal::InTheWay { .. } | Refusal::Here { .. } => CollectScope::Here,
         };
         CollectError { scope, reason: self.to_string() }
     }

@@ -2,6 +2,8 @@
 //! on the hosts then.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -41,17 +43,23 @@ impl Collecting {
         Collecting { settings, ..Collecting::default() }
     }
 
-    /// Makes sure that no job's directory is where something is already.
+    /// Makes sure that outputs can be written, and that no job's directory is
+    /// where something is already.
     pub(super) fn check_names(&self, specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
-        let Some(dir) = &self.settings.into else { return Ok(()) };
         let has_outputs = |spec: &JobSpec| self.settings.results || !spec.outputs.is_empty();
         let jobs = (0..).zip(specs).filter(|(_, spec)| has_outputs(spec));
         let names: Vec<String> =
             jobs.map(|(index, spec)| job_dir_name(spec.name.as_deref(), index)).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let Some(dir) = &self.settings.into else {
+            return check_writable(&self.settings.here.join("gjob-out"));
+        };
         let used = used_names(dir, names.iter().map(String::as_str))
             .map_err(|source| ManagerError::OutputsDir { dir: dir.clone(), source })?;
         match used.first() {
-            None => Ok(()),
+            None => check_writable(dir),
             Some(name) => {
                 let (dir, name) = (dir.clone(), (*name).to_owned());
                 Err(ManagerError::OutputsInTheWay { dir, name })
@@ -71,7 +79,9 @@ impl Collecting {
     }
 
     fn config(&self, run: &RunId) -> OutputsConfig {
-        OutputsConfig::new(self.settings.dir(run), self.settings.max_bytes)
+        let OutputSettings { max_bytes, .. } = self.settings;
+        let tag = Some(run.to_string());
+        OutputsConfig { tag, ..OutputsConfig::new(self.settings.dir(run), max_bytes) }
     }
 
     /// True when nothing is on its way that no job waits for.
@@ -96,6 +106,13 @@ impl Collecting {
         let dir_name = job_dir_name(job.spec.name.as_deref(), job.index);
         Some(CollectOrder { key, id: job.id.clone()?, dir_name, patterns, all })
     }
+}
+
+fn check_writable(dir: &Path) -> Result<(), ManagerError> {
+    outputs::check_writable(dir).map_err(|error| {
+        let source = io::Error::new(error.kind(), format!("outputs can't be written: {error}"));
+        ManagerError::OutputsDir { dir: dir.to_owned(), source }
+    })
 }
 
 impl Engine {
