@@ -59,7 +59,7 @@ impl OutputSettings {
     pub fn dir(&self, run: &RunId) -> PathBuf {
         match &self.into {
             Some(dir) => dir.clone(),
-            None => self.here.join("gjob-out").join(run.as_str()),
+            None => self.here.join("gjob-out").join(run.plain()),
         }
     }
 }

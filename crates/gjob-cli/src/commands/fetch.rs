@@ -23,9 +23,9 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let rows = store.jobs().map_err(Failure::machinery)?;
     let specs = store.specs().map_err(Failure::machinery)?;
-    let settings = store.run().map_err(Failure::machinery)?.settings;
+    let row = store.run().map_err(Failure::machinery)?;
     drop(store);
-    let settings: RunSettings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
+    let settings: RunSettings = serde_json::from_str(&row.settings).map_err(Failure::machinery)?;
     let into = match &args.into {
         Some(into) => std::path::absolute(into).map_err(Failure::input)?,
         None => settings.outputs.dir(dir.run()),
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     let orders = orders(args, &rows, |row| &specs[row.index as usize]).map_err(Failure::input)?;
     let config = OutputsConfig {
         merge: true,
-        tag: Some(dir.run().to_string()),
+        tag: Some(row.on_hosts.to_string()),
         ..OutputsConfig::new(into.clone(), settings.outputs.max_bytes)
     };
     let network = hosts::network(&settings).map_err(Failure::machinery)?;

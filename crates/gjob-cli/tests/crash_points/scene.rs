@@ -62,6 +62,7 @@ impl Scene {
             .current_dir(self.place.path("here"))
             .env("GJOB_STATE_DIR", self.place.path("state"))
             .env("GJOB_REMOTE_PATH", self.place.path("results"))
+            .env("GJOB_RUN_IDENTITY", IDENTITY.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -215,10 +216,14 @@ impl Scene {
     }
 }
 
-/// What the first run of today is called.
+/// The identity of the runs.
+pub(crate) const IDENTITY: i64 = 7;
+
+/// What the first run of today is called on hosts.
 fn run_to_be() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    format!("{}-1", Timestamp(now.as_millis() as u64).date_string())
+    let date = Timestamp(now.as_millis() as u64).date_string();
+    format!("{date}-1+{IDENTITY:016x}")
 }
 
 fn marked(mark: &str) -> Vec<Process> {

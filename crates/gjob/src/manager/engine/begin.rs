@@ -113,7 +113,7 @@ impl Engine {
     ) -> Result<Self, ManagerError> {
         scheduler.hold();
         let run = store.run()?.on_hosts;
-        let network = collecting.prepare(network, dir.run());
+        let network = collecting.prepare(network, &run);
         let labels = network.get_hosts();
         let began = EventKind::RunBegan {
             run: dir.run().clone(),

@@ -192,7 +192,7 @@ impl Engine {
     /// was killed before it could say that the outputs are here.
     fn retract(&mut self, index: u32) {
         let dir_name = job_dir_name(self.jobs[index].spec.name.as_deref(), index);
-        let config = self.collecting.config(self.dir.run());
+        let config = self.collecting.config(&self.run);
         // What can't be removed is in nobody's way: another attempt replaces it.
         let _ = outputs::retract(&config, &self.run, &dir_name);
     }
