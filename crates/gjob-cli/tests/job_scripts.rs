@@ -239,3 +239,27 @@ fn an_interrupt_ends_the_script_and_starts_nothing() {
     });
     assert!(!place.has_run());
 }
+
+#[test]
+fn jobs_of_threads_and_of_the_very_end_count_too() {
+    let place = Place::new();
+    place.file(
+        "jobs.py",
+        "import atexit, threading, time\n\
+         def late(n):\n    time.sleep(0.2)\n    Job('echo thread %d' % n)\n\
+         for n in range(4):\n    threading.Thread(target=late, args=(n,)).start()\n\
+         atexit.register(lambda: Job('echo end'))\n\
+         Job('echo first')\n",
+    );
+    let answer = place.gjob(&["run", "jobs.py", "--show", "all"]).run();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.stdout.lines().count(), 6, "{answer:?}");
+}
+
+#[test]
+fn a_mistake_in_a_thread_starts_nothing() {
+    let script = "import threading\n\
+         threading.Thread(target=lambda: Job('x', fles='y')).start()\nJob('true')\n";
+    let said = mistake(script);
+    assert!(said.contains("jobs.py:2: unknown keyword 'fles'"), "{said}");
+}

@@ -144,3 +144,14 @@ fn files_and_jobs_that_are_not_there_are_shown() {
          gjob:     |         ^^^^^^^^^^^^^^^^^^^^^^\n"
     );
 }
+
+#[test]
+fn a_matrix_beyond_all_bounds_is_refused_at_once() {
+    let place = Place::new();
+    let range = "\"1..1000\"";
+    let matrix = format!("{{ p = {range}, q = {range}, r = {range}, s = {range} }}");
+    place.file("jobs.toml", &format!("[[job]]\ncommands = \"true\"\nmatrix = {matrix}\n"));
+    let answer = place.gjob(&["run", "jobs.toml", "--dry-run"]).run();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains("jobs.toml:1:1: more jobs than a run may have"), "{answer:?}");
+}

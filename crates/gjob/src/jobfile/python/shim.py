@@ -3,6 +3,7 @@
 # call of Job, and at last "end", or what went wrong with the script itself. Jobs
 # are checked by the program that reads this; here, only what JSON can't say.
 # Python 3.6 and newer.
+import _thread
 import atexit
 import builtins
 import json
@@ -44,6 +45,13 @@ class _Specs(object):
         self.size = 0
         self.repeat = None
         self.count = 0
+        self.ended = False
+        self.thread = _thread.get_ident()
+        # What was wrong with a call that the script's own end does not show.
+        self.fault = None
+        # Jobs may come from several threads.
+        self.lock = _thread.allocate_lock()
+        self.winding_up = False
 
     def write(self, word, content):
         line = self.encode({word: content})
@@ -51,6 +59,21 @@ class _Specs(object):
         self.size += len(line)
         if self.size > _KEPT:
             self.flush()
+
+    def add(self, line, times, spec):
+        """A job; gives back its number."""
+        with self.lock:
+            if self.ended:
+                raise JobError("the script has ended: jobs are added before that")
+            self.write("job", {"line": line, "repeat": times, "spec": spec})
+            self.count += 1
+            return self.count - 1
+
+    def end(self):
+        """Nothing is added any more; gives back how many jobs there are."""
+        with self.lock:
+            self.ended = True
+            return self.count
 
     def flush(self):
         data = ("\n".join(self.lines) + "\n").encode("utf-8")
@@ -209,6 +232,14 @@ def _functions(specs):
 
     def Job(commands=(), files=(), name=None, repeat=None, **more):
         """Adds a job: a bash script of `commands`, run with `-e`, with `files` in its directory."""
+        try:
+            return add(commands, files, name, repeat, more)
+        except JobError as error:
+            if specs.winding_up or _thread.get_ident() != specs.thread:
+                specs.fault = {"file": specs.script, "line": specs.line(), "message": str(error)}
+            raise
+
+    def add(commands, files, name, repeat, more):
         if specs.is_forked():
             raise JobError("Job was called in a process that the script has forked: calls in its own are expected")
         spec = {"cmds": _texts("commands", commands)}
@@ -224,9 +255,7 @@ def _functions(specs):
         if isinstance(name, str):
             spec["name"] = name
         times = specs.repeat if repeat is None else _count("repeat", repeat)
-        specs.write("job", {"line": specs.line(), "repeat": times, "spec": spec})
-        specs.count += 1
-        return JobHandle(specs.count - 1, spec.get("name"))
+        return JobHandle(specs.add(specs.line(), times, spec), spec.get("name"))
 
     def Repeat(repeat):
         """Sets how often the jobs that follow are run, if they don't say it."""
@@ -297,7 +326,21 @@ def _run(specs, namespace):
         if specs.is_forked():
             raise
         return "raised", _without_own(error)
-    return "end", {"jobs": specs.count}
+    return "end", None
+
+
+def _wind_up():
+    """What Python does at a script's end: it waits for threads that are no
+    daemons, and calls what `atexit` was given. These may add jobs still."""
+    try:
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
+        atexit._run_exitfuncs()
+    except KeyboardInterrupt:
+        os._exit(130)
+    except BaseException:
+        # It has been shown; Python leaves it at that, too.
+        pass
 
 
 def _main():
@@ -317,15 +360,16 @@ def _main():
     word, content = _run(specs, main.__dict__)
     if specs.is_forked():
         return
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        pass
+    if word == "end":
+        specs.winding_up = True
+        _wind_up()
+        content = {"jobs": specs.end()}
+        if specs.fault is not None:
+            word, content = "call", specs.fault
     specs.write(word, content)
     specs.flush()
-    # As at every end, but for threads that the script has left behind: they
-    # would hold this up.
-    atexit._run_exitfuncs()
+    if word != "end":
+        atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
