@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use gjob_core::{Ending, Job};
+use gjob_core::{Ending, Job, State};
 
 #[derive(Debug)]
 pub(crate) struct JobLogFile(BufWriter<File>);
@@ -39,7 +39,9 @@ fn line(job: &Job) -> String {
     let runtime = finish.ended.as_secs_f64() - start;
     let receive = finish.stdout_bytes + finish.stderr_bytes;
     let (exit, signal) = match finish.ending {
-        Ending::Exit(code) => (code, 0),
+        // Who reads these columns takes 0 and 0 for a job that is done.
+        Ending::Exit(0) if job.state != State::Done => (-1, 0),
+        Ending::Exit(code) => (i32::from(code), 0),
         Ending::Signal(number) => (0, number),
     };
     format!(
@@ -73,6 +75,10 @@ mod tests {
             survivors: Vec::new(),
         }));
         assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t7\t0\techo 'a b'; true\n");
+        if let Some(finish) = &mut job.finish {
+            finish.ending = Ending::Exit(0);
+        }
+        assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t-1\t0\techo 'a b'; true\n");
         assert_eq!(HEADER.matches('\t').count(), line(&job).matches('\t').count());
     }
 }
