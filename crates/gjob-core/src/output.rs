@@ -1,7 +1,6 @@
 //! Which files of a job directory are its outputs, and which paths a host may
 //! name at all. Both ends go by these rules; neither trusts the other to.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 /// The longest path of an output, bytes.
@@ -116,7 +115,7 @@ impl OutputPattern {
         if self.literal {
             return self.text == path;
         }
-        !RESERVED_NAMES.contains(&path) && self.reached_by(path).contains(&self.parts.len())
+        !RESERVED_NAMES.contains(&path) && self.reached_by(path) >> self.parts.len() == 1
     }
 
     /// The path it names, if it has no wildcard.
@@ -129,43 +128,42 @@ impl OutputPattern {
     /// be looked through else.
     #[must_use]
     pub fn may_match_below(&self, path: &str) -> bool {
-        self.reached_by(path).iter().any(|at| *at < self.parts.len())
+        self.reached_by(path) & ((1 << self.parts.len()) - 1) != 0
     }
 
-    /// How many parts of the pattern can stand for all of a path's components: in
-    /// one pass over these, however many wildcards there are.
-    fn reached_by(&self, path: &str) -> BTreeSet<usize> {
-        let mut reached = BTreeSet::from([0]);
-        self.pass_dirs(&mut reached);
+    /// How many parts of the pattern can stand for all of a path's components, a
+    /// bit for each number: in one pass over these, however many wildcards there
+    /// are. There are at most [`MAX_DEPTH`] parts.
+    fn reached_by(&self, path: &str) -> u128 {
+        let mut reached = self.pass_dirs(1);
         for name in path.split('/') {
-            let mut next = BTreeSet::new();
-            for at in reached {
-                match self.parts.get(at) {
-                    Some(Part::AnyDirs) if !name.starts_with('.') => {
-                        next.insert(at);
-                        if at + 1 == self.parts.len() {
-                            next.insert(at + 1);
-                        }
-                    }
-                    Some(Part::Name(part)) if part.matches_with(name, AS_IN_SHELLS) => {
-                        next.insert(at + 1);
-                    }
-                    Some(Part::AnyDirs | Part::Name(_)) | None => {}
+            let mut next = 0;
+            for (at, part) in self.parts.iter().enumerate() {
+                if reached & (1 << at) == 0 {
+                    continue;
                 }
+                let is_last = at + 1 == self.parts.len();
+                next |= match part {
+                    Part::AnyDirs if name.starts_with('.') => 0,
+                    Part::AnyDirs if is_last => 0b11 << at,
+                    Part::AnyDirs => 1 << at,
+                    Part::Name(part) if part.matches_with(name, AS_IN_SHELLS) => 0b10 << at,
+                    Part::Name(_) => 0,
+                };
             }
-            self.pass_dirs(&mut next);
-            reached = next;
+            reached = self.pass_dirs(next);
         }
         reached
     }
 
     /// `**` stands for no directory, too, unless it is the last part.
-    fn pass_dirs(&self, reached: &mut BTreeSet<usize>) {
+    fn pass_dirs(&self, mut reached: u128) -> u128 {
         for at in 0..self.parts.len().saturating_sub(1) {
-            if matches!(self.parts[at], Part::AnyDirs) && reached.contains(&at) {
-                reached.insert(at + 1);
+            if matches!(self.parts[at], Part::AnyDirs) && reached & (1 << at) != 0 {
+                reached |= 0b10 << at;
             }
         }
+        reached
     }
 }
 
