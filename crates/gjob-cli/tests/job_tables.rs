@@ -104,6 +104,48 @@ fn parameters_that_there_are_not_are_shown() {
 }
 
 #[test]
+fn a_matrix_that_loses_all_combinations_is_said() {
+    assert_eq!(
+        mistake(
+            "[[job]]\ncommands = 'true'\nmatrix.p = '1..2'\nexclude = [{ p = 1 }, { p = 2 }]\n"
+        ),
+        "gjob: no jobs: `exclude` drops every combination of the matrix\n"
+    );
+}
+
+#[test]
+fn what_is_excluded_of_no_matrix_is_said() {
+    assert_eq!(
+        mistake("[[job]]\ncommands = 'true'\nexclude = [{ p = 1 }]\n"),
+        "gjob: jobs.toml:3:14: \"p\" is no parameter: there are no parameters in `matrix`\n\
+         gjob:   3 | exclude = [{ p = 1 }]\n\
+         gjob:     |              ^\n"
+    );
+}
+
+#[test]
+fn a_name_that_is_too_long_is_cut_and_marked_so() {
+    let said = mistake(&format!("[[job]]\ncommands = 'true'\nname = '{}'\n", "n".repeat(300)));
+    assert!(said.contains(&format!("name \"{}...\" is not accepted", "n".repeat(80))), "{said}");
+    let place = Place::new();
+    let answer = place.gjob(&["run", "--name", &"n".repeat(300), "--", "true", ":::", "1"]).run();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains(&format!("name \"{}...\"", "n".repeat(80))), "{answer:?}");
+}
+
+#[test]
+fn a_command_without_values_is_said() {
+    let place = Place::new();
+    let answer = place.gjob(&["run", "--", "echo {}"]).run();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert_eq!(
+        answer.stderr,
+        "gjob: no values: a job is made for each value behind :::, or line of standard input \
+         without it, and there is none\ngjob: nothing was started\n"
+    );
+}
+
+#[test]
 fn a_matrix_that_has_no_combinations_is_shown() {
     assert_eq!(
         mistake(

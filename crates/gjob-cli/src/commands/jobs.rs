@@ -25,9 +25,7 @@ pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Ar
             return Vec::new();
         }
     };
-    if jobs.specs.is_empty() {
-        errors.push(anyhow!("no jobs: the job source has no command in it"));
-    }
+    errors.extend(jobs.why_none().map(anyhow::Error::msg));
     for index in 0..jobs.specs.len() {
         let said = jobs.said(index);
         defaults.apply(&mut jobs.specs[index], said);
@@ -132,7 +130,7 @@ impl<'a> Defaults<'a> {
     fn check(&self, errors: &mut Vec<anyhow::Error>) {
         let Ok(mut spec) = JobSpec::new(["true"]) else { return };
         self.apply(&mut spec, Said::default());
-        errors.extend(spec.check().into_iter().map(|error| anyhow!("options: {error}")));
+        errors.extend(jobfile::check(&spec).into_iter().map(|error| anyhow!("options: {error}")));
     }
 
     fn apply(&self, spec: &mut JobSpec, said: Said) {

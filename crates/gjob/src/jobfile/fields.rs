@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::draft::Draft;
-use super::error::Problem;
+use super::error::{Problem, shortened};
 use super::nearest::nearest;
 
 /// What gjob itself writes for another gjob to read.
@@ -35,7 +35,7 @@ pub(super) fn unknown(name: &str) -> Problem {
 /// What is wrong with a name that is none of those `known`.
 pub(super) fn unknown_among(name: &str, known: &[&str]) -> Problem {
     Problem::UnknownField {
-        found: name.chars().take(80).collect(),
+        found: shortened(name),
         nearest: nearest(name, known.iter().copied()).map(str::to_owned),
         known: known.join(", "),
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 
-use super::error::{Collector, JobFileErrors, Place, Problem};
+use super::error::{Collector, JobFileErrors, Place, Problem, shortened};
 use super::excerpt::Spot;
 use super::nearest::nearest;
 use super::staged::check_spotted;
@@ -55,6 +55,25 @@ impl Jobs {
     #[must_use]
     pub fn said(&self, index: usize) -> Said {
         self.said.get(index).copied().unwrap_or_default()
+    }
+
+    /// Why there is no job, if there is none.
+    #[must_use]
+    pub fn why_none(&self) -> Option<&'static str> {
+        let why = match &self.origin {
+            _ if !self.specs.is_empty() => return None,
+            Origin::Arguments => {
+                "no values: a job is made for each value behind :::, or line of standard input \
+                 without it, and there is none"
+            }
+            Origin::Tables(places) if places.has_tables() => {
+                "no jobs: `exclude` drops every combination of the matrix"
+            }
+            Origin::Tables(_) | Origin::Lines { .. } => {
+                "no jobs: the job source has no command in it"
+            }
+        };
+        Some(why)
     }
 
     /// The place of a job, or of one of its fields if that is known.
@@ -114,7 +133,7 @@ impl Jobs {
             After::Name(name) if names.contains(name.as_str()) => return None,
             After::Name(name) => {
                 return Some(Problem::UnknownJob {
-                    found: name.chars().take(80).collect(),
+                    found: shortened(name),
                     nearest: nearest(name, names.iter().copied()).map(str::to_owned),
                 });
             }

@@ -38,7 +38,7 @@ use gjob_core::spec::SpecError;
 
 pub use error::TableProblem;
 
-use super::error::{Collector, JobFileErrors, Place, Problem};
+use super::error::{Collector, JobFileErrors, Place, Problem, check};
 use super::excerpt::{Spot, Text};
 use super::jobs::{Jobs, Origin, Said};
 use table::Table;
@@ -63,6 +63,10 @@ struct Spans {
 }
 
 impl Places {
+    pub(super) fn has_tables(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
     /// The place of a job, or of one of its fields if it has that.
     pub(super) fn spot(&self, index: usize, field: Option<&str>) -> Spot {
         let table = self.table_of.get(index).and_then(|table| self.tables.get(*table as usize));
@@ -135,7 +139,7 @@ impl Filled {
             for file in &mut spec.files {
                 *file = from(base, file);
             }
-            let wrong = spec.check();
+            let wrong = check(&spec);
             if self.specs.len() == MAX_JOBS as usize {
                 errors.push(text.spot(&table.header), Problem::TooManyJobs);
                 return ControlFlow::Break(());

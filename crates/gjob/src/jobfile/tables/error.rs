@@ -40,7 +40,7 @@ pub enum TableProblem {
     )]
     Misplaced(String),
     /// `{name}` where nothing else than a parameter can be meant.
-    #[error("{found:?} is no parameter{}: the parameters are {known}", suggestion(nearest.as_deref()))]
+    #[error("{found:?} is no parameter{}: {}", suggestion(nearest.as_deref()), parameters(known))]
     UnknownParameter {
         /// The name.
         found: String,
@@ -59,4 +59,11 @@ pub enum TableProblem {
         /// The values that there are.
         combination: String,
     },
+}
+
+fn parameters(known: &str) -> String {
+    match known {
+        "" => "there are no parameters in `matrix`".to_owned(),
+        known => format!("the parameters are {known}"),
+    }
 }

@@ -1,11 +1,12 @@
 //! Reads tables of jobs: their fields, their matrices, and what is wrong with
 //! them before anything is filled in.
 
+use gjob_core::job::MAX_JOBS;
 use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::error::{Collector, Problem};
+use super::super::error::{Collector, Problem, shortened};
 use super::super::excerpt::Text;
 use super::super::{fields, nearest};
 use super::fill::{is_name, names_in};
@@ -59,9 +60,11 @@ impl Reader<'_> {
         fields
             .entry("cmds".to_owned())
             .or_insert_with(|| Field { value: Value::Array(Vec::new()), span: job.span() });
-        let table = Table { header: job.span(), matrix: self.matrix(entries), fields };
+        let fits = self.fits(entries, &fields);
+        let matrix = self.matrix(entries, if fits { usize::MAX } else { 1 });
+        let table = Table { header: job.span(), matrix, fields };
         self.check_names(&table);
-        Some(table)
+        fits.then_some(table)
     }
 
     /// The fields of a job, and of no other name than those and `own`.
@@ -89,7 +92,22 @@ impl Reader<'_> {
         found
     }
 
-    fn matrix(&mut self, table: &DeTable<'_>) -> Matrix {
+    /// True unless the matrix alone makes too many jobs; counted before any value
+    /// is made.
+    fn fits(&mut self, table: &DeTable<'_>, fields: &Fields) -> bool {
+        let Some(matrix) = table.get("matrix") else { return true };
+        let DeValue::Table(parameters) = matrix.get_ref() else { return true };
+        let repeat = fields.get("repeat").and_then(|field| field.value.as_u64()).unwrap_or(1);
+        let lengths = parameters.iter().map(|(_, value)| length(value.get_ref()));
+        let count = lengths.fold(repeat.max(1), u64::saturating_mul);
+        if count > u64::from(MAX_JOBS) {
+            self.push(&matrix.span(), Problem::TooManyJobs);
+        }
+        count <= u64::from(MAX_JOBS)
+    }
+
+    /// The matrix of a table, with at most so many values of each parameter.
+    fn matrix(&mut self, table: &DeTable<'_>, most: usize) -> Matrix {
         let mut matrix = Matrix::default();
         match table.get("matrix").map(|value| (value.span(), value.get_ref())) {
             None => {}
@@ -99,7 +117,7 @@ impl Reader<'_> {
                 for (key, value) in parameters {
                     let name = key.get_ref().as_ref();
                     if self.parameter_name(name, &key.span()) {
-                        let mut values = self.values(name, value);
+                        let mut values = self.values(name, value, most);
                         if values.is_empty() {
                             // Wrong; what else is wrong is found with any value.
                             values.push(Parameter::counted(0));
@@ -127,19 +145,22 @@ impl Reader<'_> {
         false
     }
 
-    /// The values of a parameter: a list of them, or a range.
-    fn values(&mut self, name: &str, value: &Spanned<DeValue<'_>>) -> Vec<Parameter> {
+    /// The first values of a parameter: of a list of them, or a range.
+    fn values(&mut self, name: &str, value: &Spanned<DeValue<'_>>, most: usize) -> Vec<Parameter> {
         let expected = "a list of values, or a range such as \"1..10\",";
         match value.get_ref() {
             DeValue::Array(items) if !items.is_empty() => {
-                items.iter().filter_map(|item| self.scalar(name, item)).collect()
+                items.iter().take(most).filter_map(|item| self.scalar(name, item)).collect()
             }
-            DeValue::String(text) => range(text).unwrap_or_else(|why| {
-                let found = text.chars().take(80).collect();
-                let problem = TableProblem::Range { name: name.to_owned(), found, why };
-                self.push(&value.span(), problem.into());
-                Vec::new()
-            }),
+            DeValue::String(text) => match range(text) {
+                Ok(range) => range.values().take(most).collect(),
+                Err(why) => {
+                    let found = shortened(text);
+                    let problem = TableProblem::Range { name: name.to_owned(), found, why };
+                    self.push(&value.span(), problem.into());
+                    Vec::new()
+                }
+            },
             DeValue::Array(_) => {
                 let found = "an empty list";
                 let problem = TableProblem::Type { name: name.to_owned(), found, expected };
@@ -226,6 +247,16 @@ impl Reader<'_> {
     fn push(&mut self, span: &Span, problem: Problem) {
         self.errors.push(self.text.spot(span), problem);
     }
+}
+
+/// How many values a parameter has; 1 if there is something wrong with it.
+fn length(value: &DeValue<'_>) -> u64 {
+    let length = match value {
+        DeValue::Array(items) => items.len() as u64,
+        DeValue::String(text) => range(text).map_or(1, |range| u64::from(range.count)),
+        _ => 1,
+    };
+    length.max(1)
 }
 
 fn unknown(name: &str, known: &[&str]) -> TableProblem {

@@ -63,6 +63,27 @@ fn a_matrix_is_a_product_in_the_order_written() {
 }
 
 #[test]
+fn a_matrix_of_too_many_jobs_is_refused_before_it_is_expanded() {
+    let job = |rest: &str| format!("[[job]]\ncommands = '{{a}}'\n{rest}\n");
+    let said = |line: &str| {
+        let marks = "^".repeat(line.len() - "matrix = ".len());
+        format!(
+            "sweep.toml:3:10: more jobs than a run may have: at most 10000000 are accepted\n  3 | \
+             {line}\n    |          {marks}"
+        )
+    };
+    let ranges = ["a", "b", "c", "d"].map(|name| format!("{name} = '1..10000000'"));
+    let matrix = format!("matrix = {{ {} }}", ranges.join(", "));
+    assert_eq!(errors(&job(&matrix)), said(&matrix));
+    let matrix = "matrix = { a = '1..5000000' }";
+    assert_eq!(errors(&job(&format!("{matrix}\nrepeat = 3"))), said(matrix));
+    let list = "matrix = { a = ['x', 'y'], b = '1..5000001' }";
+    assert_eq!(errors(&job(list)), said(list));
+    let range = errors(&job("matrix.a = '1..1000000000'"));
+    assert!(range.contains("no more values than a run may have jobs are"), "{range}");
+}
+
+#[test]
 fn ranges_include_both_ends() {
     let values = |range: &str| {
         let text = format!("[[job]]\ncommands = 'x{{a}}'\nmatrix.a = '{range}'\n");

@@ -108,8 +108,22 @@ pub(super) fn wrong_type(name: &str, value: &DeValue<'_>, expected: &'static str
     TableProblem::Type { name: name.to_owned(), found, expected }.into()
 }
 
+/// The numbers of a range, which are made only when they are asked for.
+pub(super) struct Range {
+    first: i64,
+    step: i64,
+    pub(super) count: u32,
+}
+
+impl Range {
+    pub(super) fn values(&self) -> impl Iterator<Item = Parameter> + use<> {
+        let (first, step) = (i128::from(self.first), i128::from(self.step));
+        (0..self.count).map(move |at| Parameter::counted((first + i128::from(at) * step) as i64))
+    }
+}
+
 /// The numbers of `a..b` or `a..b..step`, both ends included.
-pub(super) fn range(text: &str) -> Result<Vec<Parameter>, &'static str> {
+pub(super) fn range(text: &str) -> Result<Range, &'static str> {
     let malformed = "whole numbers such as 1..10 or 0..100..20 are";
     let numbers: Option<Vec<i64>> = text.split("..").map(|part| part.trim().parse().ok()).collect();
     let (first, last, step) = match numbers.as_deref() {
@@ -125,9 +139,8 @@ pub(super) fn range(text: &str) -> Result<Vec<Parameter>, &'static str> {
         return Err("one that its step leads through, such as 1..10 or 10..1..-1, is");
     }
     let count = distance / step_wide + 1;
-    if count > i128::from(MAX_JOBS) {
-        return Err("no more values than a run may have jobs are");
+    match u32::try_from(count) {
+        Ok(count) if count <= MAX_JOBS => Ok(Range { first, step, count }),
+        _ => Err("no more values than a run may have jobs are"),
     }
-    let number = |at| (i128::from(first) + at * step_wide) as i64;
-    Ok((0..count).map(|at| Parameter::counted(number(at))).collect())
 }
