@@ -195,5 +195,5 @@ fn a_matrix_beyond_all_bounds_is_refused_at_once() {
     place.file("jobs.toml", &format!("[[job]]\ncommands = \"true\"\nmatrix = {matrix}\n"));
     let answer = place.gjob(&["run", "jobs.toml", "--dry-run"]).run();
     assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("jobs.toml:1:1: more jobs than a run may have"), "{answer:?}");
+    assert!(answer.stderr.contains("jobs.toml:3:10: more jobs than a run may have"), "{answer:?}");
 }

@@ -122,10 +122,6 @@ impl Filled {
     fn add(&mut self, table: &Table, base: &Path, text: &Text, errors: &mut Collector) {
         let number = self.firsts.len() as u32;
         self.firsts.push(self.specs.len() as u32);
-        if table.matrix.size() > u64::from(MAX_JOBS) {
-            errors.push(text.spot(&table.header), Problem::TooManyJobs);
-            return;
-        }
         table.matrix.each(|combination| {
             let (mut spec, said) = match table.fill(combination) {
                 Ok(filled) => filled,

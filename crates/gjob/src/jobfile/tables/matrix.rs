@@ -38,12 +38,6 @@ impl Matrix {
         names
     }
 
-    /// The combinations that there are of all values, before any is left out.
-    pub(super) fn size(&self) -> u64 {
-        let lengths = self.parameters.iter().map(|(_, values)| values.len() as u64);
-        lengths.fold(1, u64::saturating_mul)
-    }
-
     /// Calls `visit` for each combination in order, until it breaks off. Without
     /// parameters there is one combination, of nothing.
     pub(super) fn each(&self, mut visit: impl FnMut(&Combination<'_>) -> ControlFlow<()>) {
