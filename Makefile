@@ -12,7 +12,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: deps
-deps: ## Install what the tests need, where it is missing (OpenSSH, iproute2, strace, a C compiler)
+deps: ## Install what the tests need, where it is missing (OpenSSH, Python, iproute2, strace, a C compiler)
 	@.ci/deps
 
 .PHONY: build
