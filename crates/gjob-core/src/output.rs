@@ -31,8 +31,9 @@ pub const RESERVED_NAMES: [&str; 12] = [
     "err",
 ];
 
-/// Names that are outputs only when a pattern names them as they are.
-const ONLY_BY_NAME: [&str; 2] = ["log", "err"];
+/// What a job writes to its standard output and error. They are outputs only when
+/// a pattern names them as they are.
+pub const STREAMS: [&str; 2] = ["log", "err"];
 
 /// How names are matched.
 const AS_IN_SHELLS: glob::MatchOptions = glob::MatchOptions {
@@ -101,7 +102,7 @@ impl OutputPattern {
             PathError::Outside => PatternError::Outside,
             PathError::Malformed => PatternError::NoPath,
         })?;
-        if RESERVED_NAMES.contains(&path) && !ONLY_BY_NAME.contains(&path) {
+        if RESERVED_NAMES.contains(&path) && !STREAMS.contains(&path) {
             return Err(PatternError::Reserved);
         }
         let parts = path.split('/').map(Part::new).collect::<Result<_, _>>()?;

@@ -308,7 +308,7 @@ impl JobSpec {
         let Some(name) = &self.name else { return };
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
         if !fits || name.chars().any(char::is_control) {
-            errors.push(SpecError::Name { found: name.chars().take(80).collect() });
+            errors.push(SpecError::Name { found: shortened(name) });
         }
     }
 
@@ -349,6 +349,15 @@ impl JobSpec {
             }
             seen.insert((name, path));
         }
+    }
+}
+
+/// A text as an error shows it: what is too long is cut, and marked so.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! A directory as an input: a list of what is in it, kept as a blob of its own.
 //! One JSON object a line, the first of them naming the format's version.
 
+mod links;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::links::Links;
 use crate::output::{PathError, check_path};
 use crate::wire::BlobHash;
 
@@ -137,6 +140,15 @@ impl Tree {
         add(serde_json::to_vec(&Header { tree: TREE_VERSION }));
         self.entries.iter().for_each(|entry| add(serde_json::to_vec(entry)));
         text
+    }
+
+    /// Its links.
+    #[must_use]
+    pub fn links(&self) -> Links<'_> {
+        Links::new(self.entries.iter().filter_map(|entry| match entry {
+            TreeEntry::Link { path, target } => Some((path.as_str(), target.as_str())),
+            TreeEntry::Dir { .. } | TreeEntry::File { .. } => None,
+        }))
     }
 
     /// The contents that its files need.

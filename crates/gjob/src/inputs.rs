@@ -5,7 +5,6 @@ mod directory;
 mod error;
 mod file;
 mod hashing;
-mod links;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -27,7 +27,7 @@ use gjob_core::JobSpec;
 use gjob_core::job::MAX_JOBS;
 
 pub use arguments::Arguments;
-pub use error::{JobFileError, JobFileErrors, Place, Problem, check};
+pub use error::{JobFileError, JobFileErrors, Place, Problem};
 pub use excerpt::Excerpt;
 pub use jobs::{Jobs, Said};
 pub use python::{Script, ScriptProblem, Stopper};
@@ -180,7 +180,7 @@ impl Gathered {
         place: impl Fn() -> Place,
         errors: &mut Collector,
     ) -> bool {
-        for error in check(&spec) {
+        for error in spec.check() {
             errors.push(place(), error.into());
         }
         if self.specs.len() == MAX_JOBS as usize {

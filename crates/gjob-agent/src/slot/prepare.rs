@@ -16,9 +16,6 @@ use crate::jobdir::{
     Allocator, Asked, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json,
 };
 
-/// Names in a job directory that only this crate knows of.
-const OWN_NAMES: [&str; 4] = [".controlling", ".controlled", ".done.new", ".done.again"];
-
 /// A job that only has to be started.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -267,7 +264,6 @@ fn is_input_name(name: &str) -> bool {
         && !name.contains(['/', '\0'])
         && !matches!(name, "." | "..")
         && !RESERVED_NAMES.contains(&name)
-        && !OWN_NAMES.contains(&name)
         && !name.starts_with(".control.")
 }
 

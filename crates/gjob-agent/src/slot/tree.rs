@@ -2,18 +2,14 @@
 //! reached from the job directory's own descriptor and through no symbolic link,
 //! and no link is made that leads out of the directory.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use gjob_core::tree::{Tree, TreeEntry};
+use gjob_core::tree::{Links, Tree, TreeEntry};
 use gjob_core::wire::Input;
 use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 
 use super::inputs::{Content, InputError, Placer, finish};
-
-/// Links that a kernel follows before it gives up.
-const MAX_LINKS: u32 = 40;
 
 /// How directories are opened.
 const DIRECTORY: OFlags =
@@ -27,7 +23,7 @@ pub(super) fn place(
     list: &[u8],
 ) -> Result<(), InputError> {
     let tree = Tree::parse(list)?;
-    let links = Links::of(&tree);
+    let links = tree.links();
     mkdirat(dir, &input.name, Mode::RWXU)?;
     let mut descent = Descent::new(openat(dir, &input.name, DIRECTORY, Mode::empty())?);
     for entry in &tree.entries {
@@ -58,7 +54,7 @@ fn place_entry(
             let content = Content { hash: *hash, mode: *mode, mtime_ns: *mtime_ns, link };
             placer.place_file(dir, name, &content)
         }
-        TreeEntry::Link { path, .. } if links.leads_out(path) => Err(InputError::Entry {
+        TreeEntry::Link { path, .. } if !links.stays_inside(path) => Err(InputError::Entry {
             path: path.clone(),
             problem: "is a symbolic link that leads out of the directory",
         }),
@@ -75,47 +71,6 @@ fn blame(error: InputError, path: &str) -> InputError {
         _ => return InputError::Io(error),
     };
     InputError::Entry { path: path.to_owned(), problem }
-}
-
-/// The links of a directory, by their paths below it.
-#[derive(Debug)]
-struct Links<'a>(HashMap<&'a str, &'a str>);
-
-impl<'a> Links<'a> {
-    fn of(tree: &'a Tree) -> Self {
-        let links = tree.entries.iter().filter_map(|entry| match entry {
-            TreeEntry::Link { path, target } => Some((path.as_str(), target.as_str())),
-            TreeEntry::Dir { .. } | TreeEntry::File { .. } => None,
-        });
-        Links(links.collect())
-    }
-
-    /// True when whoever follows the link leaves the directory: name by name, as
-    /// a kernel does it, and by the rule that the manager has.
-    fn leads_out(&self, link: &str) -> bool {
-        let mut at: Vec<&str> = Vec::new();
-        let mut ahead: Vec<&str> = link.rsplit('/').collect();
-        let mut followed = 0;
-        while let Some(name) = ahead.pop() {
-            match name {
-                "" | "." => continue,
-                ".." if at.pop().is_some() => continue,
-                ".." => return true,
-                name => at.push(name),
-            }
-            let Some(target) = self.0.get(at.join("/").as_str()) else { continue };
-            followed += 1;
-            if target.starts_with('/') {
-                return true;
-            }
-            if followed > MAX_LINKS {
-                return false;
-            }
-            at.pop();
-            ahead.extend(target.rsplit('/'));
-        }
-        false
-    }
 }
 
 /// The directories that lead to where the last entry was placed.
@@ -164,7 +119,7 @@ mod tests {
                 target: target.to_owned(),
             };
             let entries = vec![link("a/up", ".."), link("deep", "a/b"), link("a/l", target)];
-            Links::of(&Tree { entries }).leads_out("a/l")
+            !Tree { entries }.links().stays_inside("a/l")
         };
         for inside in ["x", "..", "../c", "./b//../x", "up/c", "../deep/..", "no/such", "l"] {
             assert!(!leads_out(inside), "{inside}");

@@ -130,7 +130,7 @@ impl<'a> Defaults<'a> {
     fn check(&self, errors: &mut Vec<anyhow::Error>) {
         let Ok(mut spec) = JobSpec::new(["true"]) else { return };
         self.apply(&mut spec, Said::default());
-        errors.extend(jobfile::check(&spec).into_iter().map(|error| anyhow!("options: {error}")));
+        errors.extend(spec.check().into_iter().map(|error| anyhow!("options: {error}")));
     }
 
     fn apply(&self, spec: &mut JobSpec, said: Said) {

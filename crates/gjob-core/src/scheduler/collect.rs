@@ -53,25 +53,28 @@ impl Scheduler {
         if self.jobs.get(key.index as usize).is_none_or(|job| job.state != awaited) {
             return;
         }
-        let label = self.label(host);
         match result {
             Ok(Collected { files, bytes }) => {
+                let label = self.label(host);
                 self.emit(EventKind::JobCollected { key, host: label, files, bytes });
                 self.note_success(host);
                 self.end_job_by(key, State::Done, None);
             }
-            Err((scope, reason)) => {
-                let event = EventKind::JobNotCollected { key, host: label, reason, scope };
-                self.not_collected(now, host, key, event);
-            }
+            Err((scope, reason)) => self.not_collected(now, host, key, scope, reason),
         }
         self.settle(now);
     }
 
-    fn not_collected(&mut self, now: Duration, host: HostIx, key: Key, event: EventKind) {
-        let EventKind::JobNotCollected { reason, scope, .. } = &event else { return };
-        let (reason, scope) = (reason.clone(), *scope);
-        self.emit(event);
+    fn not_collected(
+        &mut self,
+        now: Duration,
+        host: HostIx,
+        key: Key,
+        scope: Scope,
+        reason: String,
+    ) {
+        let label = self.label(host);
+        self.emit(EventKind::JobNotCollected { key, host: label, reason: reason.clone(), scope });
         match scope {
             Scope::Job => {
                 self.failed(now, host, key, Some(reason));
@@ -81,32 +84,30 @@ impl Scheduler {
         }
     }
 
+    /// The attempts whose outputs are to come from a host.
+    fn collecting(&self, host: HostIx) -> Vec<Key> {
+        let key = |index: u32| {
+            let state = self.jobs[index as usize].state;
+            let JobState::Collecting { attempt, .. } = state else { return None };
+            Some(Key::new(index, attempt))
+        };
+        self.hosts[host.at()].collecting().filter_map(key).collect()
+    }
+
     /// A host answers again: what is to come from it is asked for again.
     pub(super) fn collect_again(&mut self, host: HostIx) {
-        let jobs: Vec<u32> = self.hosts[host.at()].collecting().collect();
-        for index in jobs {
-            if let JobState::Collecting { attempt, .. } = self.jobs[index as usize].state {
-                let key = Key::new(index, attempt);
-                self.out.push_back(Action::Collect { host, key });
-            }
+        for key in self.collecting(host) {
+            self.out.push_back(Action::Collect { host, key });
         }
     }
 
     /// A host is lost with outputs on it: their jobs are done elsewhere.
     pub(super) fn give_up_outputs(&mut self, now: Duration, host: HostIx) {
-        let reason = format!("its outputs are on a host that was not heard of for {} s", {
-            self.config.lost_after.as_secs()
-        });
-        let jobs: Vec<u32> = self.hosts[host.at()].collecting().collect();
-        for index in jobs {
-            let JobState::Collecting { attempt, .. } = self.jobs[index as usize].state else {
-                continue;
-            };
-            let key = Key::new(index, attempt);
+        let seconds = self.config.lost_after.as_secs();
+        let reason = format!("its outputs are on a host that was not heard of for {seconds} s");
+        for key in self.collecting(host) {
             self.out.push_back(Action::ForgetOutputs { host, key });
-            let (label, reason, scope) = (self.label(host), reason.clone(), Scope::Host);
-            let event = EventKind::JobNotCollected { key, host: label, reason, scope };
-            self.not_collected(now, host, key, event);
+            self.not_collected(now, host, key, Scope::Host, reason.clone());
         }
     }
 }

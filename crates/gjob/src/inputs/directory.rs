@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gjob_core::output::check_path;
-use gjob_core::tree::{MAX_TREE_ENTRIES, Tree, TreeEntry};
+use gjob_core::tree::{Links, MAX_TREE_ENTRIES, Tree, TreeEntry};
 use gjob_core::wire::BlobHash;
 
 use super::file::{describe, mode, mtime_ns};
-use super::links::Links;
 use super::{InputError, InputFile};
 
 /// One directory as it is to be sent.

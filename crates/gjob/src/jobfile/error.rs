@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 
-use gjob_core::JobSpec;
 use gjob_core::job::MAX_JOBS;
 use gjob_core::spec::SpecError;
 
@@ -276,26 +275,6 @@ pub enum Problem {
         /// Why.
         source: io::Error,
     },
-}
-
-/// A text as an error shows it: what is too long is cut, and marked so.
-pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// What is wrong with a job by itself, a name that is too long shortened.
-#[must_use]
-pub fn check(spec: &JobSpec) -> Vec<SpecError> {
-    let mut errors = spec.check();
-    for error in &mut errors {
-        if let (SpecError::Name { found }, Some(name)) = (error, &spec.name) {
-            *found = shortened(name);
-        }
-    }
-    errors
 }
 
 pub(super) fn suggestion(nearest: Option<&str>) -> String {

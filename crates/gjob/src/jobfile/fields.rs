@@ -7,8 +7,10 @@ use serde::de::value::Error as Stopped;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
+use gjob_core::spec::shortened;
+
 use super::draft::Draft;
-use super::error::{Problem, shortened};
+use super::error::Problem;
 use super::nearest::nearest;
 
 /// What gjob itself writes for another gjob to read.

@@ -6,7 +6,9 @@ use std::collections::HashSet;
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 
-use super::error::{Collector, JobFileErrors, Place, Problem, shortened};
+use gjob_core::spec::shortened;
+
+use super::error::{Collector, JobFileErrors, Place, Problem};
 use super::excerpt::Spot;
 use super::nearest::nearest;
 use super::staged::check_spotted;

@@ -38,7 +38,7 @@ use gjob_core::spec::SpecError;
 
 pub use error::TableProblem;
 
-use super::error::{Collector, JobFileErrors, Place, Problem, check};
+use super::error::{Collector, JobFileErrors, Place, Problem};
 use super::excerpt::{Spot, Text};
 use super::jobs::{Jobs, Origin, Said};
 use table::Table;
@@ -135,7 +135,7 @@ impl Filled {
             for file in &mut spec.files {
                 *file = from(base, file);
             }
-            let wrong = check(&spec);
+            let wrong = spec.check();
             if self.specs.len() == MAX_JOBS as usize {
                 errors.push(text.spot(&table.header), Problem::TooManyJobs);
                 return ControlFlow::Break(());

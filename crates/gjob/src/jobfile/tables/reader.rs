@@ -6,7 +6,9 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::error::{Collector, Problem, shortened};
+use gjob_core::spec::shortened;
+
+use super::super::error::{Collector, Problem};
 use super::super::excerpt::Text;
 use super::super::{fields, nearest};
 use super::fill::{is_name, names_in};

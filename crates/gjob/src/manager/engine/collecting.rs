@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gjob_core::event::Direction;
+use gjob_core::output::STREAMS;
 use gjob_core::record::Scope;
 use gjob_core::scheduler::{Collected, HostIx, JobInit};
 use gjob_core::{EventKind, Job, JobSpec, Key, RunId, State};
@@ -21,9 +22,6 @@ use crate::outputs::{
 };
 use crate::settings::OutputSettings;
 use crate::store::JobOutputs;
-
-/// What a job has written to its standard output and error.
-const STREAMS: [&str; 2] = ["log", "err"];
 
 /// What is on its way.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Where symbolic links in a directory lead: followed name by name, as a kernel
-//! does, but in the directory's list, which is what a host will have of it.
+//! does, but in the directory's list, which is what a host has of it. The manager
+//! and the agent judge by it alike.
 
 use std::collections::HashMap;
 
@@ -8,16 +9,18 @@ const MOST: usize = 40;
 
 /// The links of a directory, by their paths below it.
 #[derive(Debug, Default)]
-pub(super) struct Links<'a>(HashMap<&'a str, &'a str>);
+pub struct Links<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Links<'a> {
-    pub(super) fn new(links: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    /// Links with what they hold.
+    pub fn new(links: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Links(links.into_iter().collect())
     }
 
     /// True when following `link` never leaves the directory, whether there is
     /// something in the end or not.
-    pub(super) fn stays_inside(&self, link: &str) -> bool {
+    #[must_use]
+    pub fn stays_inside(&self, link: &str) -> bool {
         let mut at: Vec<&str> = Vec::new();
         let mut ahead: Vec<&str> = link.rsplit('/').collect();
         let mut followed = 0;
