@@ -28,6 +28,7 @@ use crate::inputs::Inputs;
 use crate::link::{Arrival, LinkCommand, Transport};
 use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
 use crate::program::Programs;
+use crate::settings::RunSettings;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
 pub use looking::{Answers, Fetching, OutputNews, Removal};
@@ -185,6 +186,25 @@ impl Network {
             next_index: 0,
             next_request: 0,
         })
+    }
+
+    /// The network of a run's settings.
+    ///
+    /// # Errors
+    /// As [`Network::new`], or when a program is for no known kind of host.
+    pub fn from_settings(settings: &RunSettings) -> Result<Self, NetworkError> {
+        let mut programs = Programs::new();
+        for (platform, path) in &settings.agents {
+            programs = programs.with_agent(platform.parse()?, path);
+        }
+        let hosts = settings.hosts.iter().cloned().map(HostEntry::from).collect();
+        let network = Network::new(settings.results_dir.clone(), [Cluster::of_hosts(hosts)])?;
+        Ok(network
+            .ssh_config(settings.ssh_config.clone())
+            .slots(settings.slots)
+            .lease(settings.lease())
+            .blob_budget(settings.blob_budget)
+            .programs(programs))
     }
 
     /// Uses another ssh configuration than the user's (`ssh -F`).

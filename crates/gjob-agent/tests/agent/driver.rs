@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use gjob_core::wire::{Attach, FrameBuffer, FromAgent, Launch, ToAgent, Welcome, encode};
 use gjob_core::{Cause, Epoch, Finish, JobRequest, Key, Order, Record};
+pub(crate) use gjob_testbed::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// No wait in a test is longer.
@@ -130,7 +131,7 @@ impl Bed {
         wrapper.args(["-m", "sh", "-c", MOUNT]).arg(self.results());
         let tried = wrapper.arg("true").output();
         if !tried.is_ok_and(|tried| tried.status.success()) {
-            println!("passed over: only root can mount a small file system");
+            gjob_testbed::skip("only root can mount a small file system");
             return None;
         }
         let mut wrapper = Command::new("unshare");
@@ -243,15 +244,6 @@ pub(crate) fn kill_9(pid: u32) {
 pub(crate) fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap().starts_with('Z'))
-}
-
-/// Waits for what is bound to happen.
-pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !happened() {
-        assert!(Instant::now() < deadline, "in vain waited for: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A pid that a job writes into a file of its directory.

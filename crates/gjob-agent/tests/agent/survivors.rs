@@ -207,19 +207,10 @@ fn what_was_started_before_an_agent_is_not_its_to_end() {
     anything_in(&bed, &id).into_iter().for_each(kill_9);
 }
 
-/// None where nothing can be made unkillable.
-fn freezer() -> Option<Freezer> {
-    let freezer = Freezer::new();
-    if freezer.is_none() {
-        println!("passed over: nothing can be made unkillable here");
-    }
-    freezer
-}
-
 #[test]
 fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
     let bed = Bed::new();
-    let Some(freezer) = freezer() else { return };
+    let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
     let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
     agent.send(&kill(0, 100));
@@ -238,7 +229,7 @@ fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
 #[test]
 fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
     let bed = Bed::new();
-    let Some(freezer) = freezer() else { return };
+    let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
     let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
     kill_9(slot_of(&bed, &id));
@@ -254,7 +245,7 @@ fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
 #[test]
 fn what_could_not_be_ended_is_named_once() {
     let bed = Bed::new();
-    let Some(freezer) = freezer() else { return };
+    let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
     let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
     kill_9(slot_of(&bed, &id));

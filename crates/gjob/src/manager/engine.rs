@@ -149,7 +149,7 @@ impl Engine {
     pub(super) fn close(&mut self, end: RunEnd) -> Result<(), ManagerError> {
         self.control.close();
         self.network.close();
-        let word = serde_json::to_value(end)?;
+        let word = serde_json::to_value(end).map_err(crate::settings::SettingsError::from)?;
         Ok(self.store.set_ended(word.as_str().unwrap_or_default())?)
     }
 
