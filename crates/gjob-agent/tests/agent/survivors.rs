@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use gjob_core::wire::ToAgent;
-use gjob_core::{Cause, Key, Record};
+use gjob_core::{Cause, Record};
 use gjob_testbed::Freezer;
 
-use crate::driver::{Agent, Bed, eventually, is_alive, kill_9, launch, pid_in};
+use crate::driver::{Agent, Bed, eventually, is_alive, kill, kill_9, launch, pid_in};
 
 /// Ways to get out of sight. Each leaves a process whose pid is in `escaped`.
 const ESCAPES: [(&str, &str); 7] = [
@@ -57,10 +56,6 @@ fn start(bed: &Bed, agent: &mut Agent, index: u32, escape: &str) -> (String, u32
     let id = agent.started(index);
     let escaped = pid_in(&bed.results().join(&id).join("escaped"));
     (id, escaped)
-}
-
-fn kill(index: u32, grace_ms: u32) -> ToAgent {
-    ToAgent::Kill { key: Key::new(index, 1), cause: Cause::Killed, grace_ms }
 }
 
 /// True while a process of the job is there, found as the job's directory
