@@ -3,6 +3,7 @@
 //! comes as [`Foreign`], which cannot be printed; [`Shown`] can.
 
 use std::fmt;
+use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,12 @@ impl Foreign {
     pub fn shown(&self) -> Shown {
         Shown::new(&self.0)
     }
+
+    /// How much memory it takes, bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl From<String> for Foreign {
@@ -37,6 +44,12 @@ impl From<String> for Foreign {
 impl From<&str> for Foreign {
     fn from(text: &str) -> Self {
         Foreign(text.to_owned())
+    }
+}
+
+impl PartialEq<&str> for Foreign {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
     }
 }
 
@@ -60,10 +73,12 @@ impl Shown {
         shown.truncate(shown.trim_end().len());
         Shown(shown)
     }
+}
 
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
+impl Deref for Shown {
+    type Target = str;
+
+    fn deref(&self) -> &str {
         &self.0
     }
 }
@@ -168,7 +183,7 @@ mod tests {
         let text = "no bash\u{1b}";
         let bytes = postcard::to_allocvec(&Foreign::from(text)).unwrap();
         assert_eq!(bytes, postcard::to_allocvec(text).unwrap());
-        assert_eq!(postcard::from_bytes::<Foreign>(&bytes).unwrap(), text.into());
+        assert_eq!(postcard::from_bytes::<Foreign>(&bytes).unwrap(), text);
         let json = serde_json::to_string(&Shown::new("no \u{1b}bash")).unwrap();
         assert_eq!(json, "\"no  bash\"");
     }

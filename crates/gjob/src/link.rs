@@ -51,7 +51,6 @@ pub use handshakes::Handshakes;
 use inbox::Inbox;
 pub use inbox::{Arrival, Budget, Lane, Outlets};
 pub(crate) use text::last_lines;
-pub use text::plain_text;
 pub use transport::Transport;
 pub(crate) use transport::{ssh_options, ssh_program};
 
@@ -90,8 +89,7 @@ pub struct LinkConfig {
     pub offset: Arc<AtomicU64>,
 }
 
-/// What a link tells its owner. Texts from the host in it are not fit to be
-/// shown as they are, reasons excepted; see [`plain_text`].
+/// What a link tells its owner.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LinkEvent {

@@ -1,6 +1,7 @@
 //! The command that values are filled into. Its own text is shell text; the
 //! values are data, and are quoted so that the shell takes them as such.
 
+use gjob_core::text::excerpt;
 use std::borrow::Cow;
 
 use super::error::Problem;
@@ -124,7 +125,7 @@ fn refuse(braces: &str, inside: &str, problems: &mut Vec<Problem>) {
         && let Some(end) = braces.find("=}")
         && end > 1
     {
-        problems.push(Problem::Perl { found: braces[..end + 2].chars().take(80).collect() });
+        problems.push(Problem::Perl { found: excerpt(&braces[..end + 2]) });
     }
 }
 

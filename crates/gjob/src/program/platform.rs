@@ -1,5 +1,6 @@
 //! An operating system and an architecture, by Rust's names for them.
 
+use gjob_core::text::excerpt;
 use std::fmt;
 use std::str::FromStr;
 
@@ -64,7 +65,7 @@ impl FromStr for Platform {
             Some((os, arch)) if is_name(os) && is_name(arch) => {
                 Ok(Platform { os: os.to_owned(), arch: arch.to_owned() })
             }
-            _ => Err(ParsePlatformError { found: text.chars().take(100).collect() }),
+            _ => Err(ParsePlatformError { found: excerpt(text) }),
         }
     }
 }
