@@ -13,6 +13,7 @@ pub mod event;
 pub mod hosts;
 pub mod id;
 pub mod job;
+pub mod jobdir;
 pub mod order;
 pub mod outcome;
 pub mod output;
