@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gjob_core::State;
+use gjob_core::jobdir::OwnFile;
 use gjob_core::wire::{FrameBuffer, encode};
+use gjob_core::{JobRequest, State};
 
 use super::wait::is_readable;
 use super::{job_id, state_of};
@@ -83,7 +84,7 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<u32, StartError> {
         return Err(StartError::NotAJobDirectory { path: path() });
     }
     let open = JobDir::open(&absolute).map_err(io_error)?;
-    if open.open_file(".cmds").map_err(io_error)?.is_none() {
+    if open.open_file(OwnFile::Script.name()).map_err(io_error)?.is_none() {
         return Err(StartError::NoScript { path: path() });
     }
     match state_of(&open).map_err(io_error)? {
@@ -94,8 +95,11 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<u32, StartError> {
     }
     let job = LocalJob {
         dir: PathBytes::from(absolute.as_path()),
-        name: options.name.clone(),
-        timeout_ms: options.timeout.map(|timeout| timeout.as_millis() as u64),
+        job: JobRequest {
+            name: options.name.clone(),
+            timeout_ms: options.timeout.map(|timeout| timeout.as_millis() as u64),
+            ..JobRequest::default()
+        },
     };
     match run_slot(&options.program, job).map_err(io_error)? {
         FromSlot::Started { pid } => Ok(pid),

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 
-use gjob_core::output::RESERVED_NAMES;
+use gjob_core::jobdir::{OwnFile, is_reserved};
 use gjob_core::record::Scope;
 use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
@@ -12,9 +12,7 @@ use gjob_core::{JobId, RunId};
 use super::inputs::{InputError, Placer};
 use crate::claims::{Claim, Claims};
 use crate::host;
-use crate::jobdir::{
-    Allocator, Asked, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json,
-};
+use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
 
 /// A job that only has to be started.
 #[derive(Debug)]
@@ -154,12 +152,9 @@ impl Places {
         JobFile {
             key: Some(launch.key),
             run: Some(self.run.clone()),
-            name: launch.name.clone(),
-            repeat_index: launch.repeat_index,
-            env: launch.env.clone(),
-            timeout_ms: launch.timeout_ms,
+            request: launch.request.clone(),
+            devices: devices.to_vec(),
             files: files.collect(),
-            asked: Asked { cpus: launch.cpus, mem: launch.mem, devices: devices.to_vec() },
             at: host::now(),
         }
     }
@@ -204,13 +199,13 @@ fn lock(dir: &JobDir, slot: &LockFile) -> Result<File, Refusal> {
 }
 
 fn fill(dir: &JobDir, script: &[u8], job: &JobFile) -> io::Result<OutputFiles> {
-    dir.create(".cmds")?.write_all(script)?;
+    dir.create(OwnFile::Script.name())?.write_all(script)?;
     write_job_file(dir, job)?;
     OutputFiles::make(dir)
 }
 
 fn write_job_file(dir: &JobDir, job: &JobFile) -> io::Result<()> {
-    dir.create(".job")?.write_all(&to_json(job)?)
+    dir.create(OwnFile::Job.name())?.write_all(&to_json(job)?)
 }
 
 struct OutputFiles {
@@ -223,10 +218,10 @@ struct OutputFiles {
 impl OutputFiles {
     fn make(dir: &JobDir) -> io::Result<Self> {
         Ok(OutputFiles {
-            log: dir.create_output("log")?,
-            err: dir.create_output("err")?,
-            pid: dir.reserve(".pid")?,
-            done: dir.reserve(".done.new")?,
+            log: dir.create_output(OwnFile::Stdout.name())?,
+            err: dir.create_output(OwnFile::Stderr.name())?,
+            pid: dir.reserve(OwnFile::Pid.name())?,
+            done: dir.reserve(OwnFile::DoneReserved.name())?,
         })
     }
 
@@ -245,7 +240,7 @@ fn check(launch: &Launch) -> Result<(), Refusal> {
             ));
         }
     }
-    for (name, value) in &launch.env {
+    for (name, value) in &launch.request.env {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return Err(Refusal::job(
                 format!("environment variable {name:?}"),
@@ -253,7 +248,7 @@ fn check(launch: &Launch) -> Result<(), Refusal> {
             ));
         }
     }
-    if launch.name.as_ref().is_some_and(|name| name.contains('\0')) {
+    if launch.request.name.as_ref().is_some_and(|name| name.contains('\0')) {
         return Err(Refusal::job("job name", "text without NUL is expected"));
     }
     Ok(())
@@ -263,8 +258,7 @@ fn is_input_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && !name.contains(['/', '\0'])
         && !matches!(name, "." | "..")
-        && !RESERVED_NAMES.contains(&name)
-        && !name.starts_with(".control.")
+        && !is_reserved(name)
 }
 
 #[cfg(test)]
@@ -273,7 +267,7 @@ mod tests {
 
     #[test]
     fn an_input_name_cannot_leave_the_job_directory() {
-        for bad in ["", ".", "..", "a/b", "/etc/passwd", "log", ".cmds", ".done.new", "a\0"] {
+        for bad in ["", ".", "..", "a/b", "/etc/passwd", "log", ".cmds", ".control.7", "a\0"] {
             assert!(!is_input_name(bad), "{bad:?}");
         }
         for good in ["a", ".bashrc", "a b\n", "-rf"] {

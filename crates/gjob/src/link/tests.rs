@@ -113,6 +113,8 @@ pub(super) fn write_program(path: &Path, text: &str) {
 fn welcome() -> FromAgent {
     FromAgent::Welcome(Box::new(Welcome {
         version: "0.1.0".to_owned(),
+        platform: "linux-x86_64".to_owned(),
+        clock_ms: 0,
         hostname: "node1".to_owned(),
         boot_id: "b".to_owned(),
         results_dir: "/r".to_owned(),
@@ -228,13 +230,14 @@ async fn failure(mut fake: Fake, connect: Option<&[&str]>) -> String {
 async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let other = Fake::new("gjob-agent protocol 999\n", &[], LISTENS);
     let reason = failure(other, None).await;
-    assert!(reason.contains("\"999\"") && reason.contains("this program 3"), "{reason}");
+    assert!(reason.contains("\"999\"") && reason.contains("this program 4"), "{reason}");
 
     let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".to_owned(), permanent: true };
     let fenced = Fake::new(&magic_line(), &[fault], LISTENS);
     assert_eq!(failure(fenced, None).await, "a newer [2J manager");
 
-    let rude = Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1, at_ms: 1 }], LISTENS);
+    let rude =
+        Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1, at_ms: 1, clock_ms: 1 }], LISTENS);
     let reason = failure(rude, None).await;
     assert!(reason.contains("something else than a welcome"), "{reason}");
 
