@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
 use gjob_core::resources::Cpus;
 use gjob_core::text::Shown;
@@ -341,7 +342,12 @@ fn start_here(
 /// Leaves a directory as it was before a start that came to nothing.
 fn forget_start(path: &Path) {
     let Ok(dir) = JobDir::open(path) else { return };
-    for name in [".job", ".pid", ".done.new", ".lock"] {
+    for name in [
+        OwnFile::Job.name(),
+        OwnFile::Pid.name(),
+        OwnFile::DoneReserved.name(),
+        OwnFile::Lock.name(),
+    ] {
         // What can't be removed makes the next start say why.
         let _ = dir.remove(name);
     }

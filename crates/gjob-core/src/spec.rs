@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::after::After;
-use crate::output::{OutputPattern, PatternError, RESERVED_NAMES};
+use crate::jobdir::is_reserved;
+use crate::output::{OutputPattern, PatternError};
 use crate::resources::{Ask, Cpus};
 use crate::text::{excerpt, is_printable};
 
@@ -339,7 +340,7 @@ impl JobSpec {
                 errors.push(SpecError::FileName { found: path.clone() });
                 continue;
             };
-            if RESERVED_NAMES.contains(&name) {
+            if is_reserved(name) {
                 errors.push(SpecError::FileReserved { found: path.clone() });
             }
             if let Some((_, first)) = seen.range((name, "")..).next().filter(|(n, _)| *n == name) {
@@ -420,6 +421,17 @@ mod tests {
         assert_eq!(errors.len(), 10, "{errors:#?}");
         assert!(errors[0].starts_with("cmds[1] holds a NUL"));
         assert!(errors.iter().any(|e| e.contains("\"a/x\" and \"b/x\"")));
+    }
+
+    #[test]
+    fn file_with_a_name_of_gjobs_own_is_refused() {
+        for name in [".control.x", ".cmds", "log", ".done.new"] {
+            let path = format!("dir/{name}");
+            let spec = JobSpec::new(["true"]).unwrap().files([path.clone()]);
+            assert_eq!(spec.check(), [SpecError::FileReserved { found: path }]);
+        }
+        let spec = JobSpec::new(["true"]).unwrap().files(["log/x", ".controls"]);
+        assert_eq!(spec.check(), []);
     }
 
     #[test]

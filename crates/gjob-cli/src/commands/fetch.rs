@@ -10,7 +10,8 @@ use gjob::network::OutputNews;
 use gjob::outputs::{CollectOrder, OutputsConfig, job_dir_name};
 use gjob::settings::RunSettings;
 use gjob::store::{JobRow, Store};
-use gjob_core::output::{OutputPattern, STREAMS};
+use gjob_core::jobdir::OwnFile;
+use gjob_core::output::OutputPattern;
 use gjob_core::scheduler::HostIx;
 use gjob_core::text::printable;
 use gjob_core::{JobSpec, Key, State};
@@ -96,7 +97,7 @@ fn patterns(args: &FetchArgs, spec: &JobSpec) -> Vec<String> {
     let mut patterns =
         if args.output.is_empty() { spec.outputs.clone() } else { args.output.clone() };
     if args.results {
-        patterns.extend(STREAMS.map(str::to_owned));
+        patterns.extend(OwnFile::STREAMS.map(|file| file.name().to_owned()));
     }
     patterns
 }

@@ -94,18 +94,12 @@ impl Open {
         let collecting = outputs::Shared::start(runtime.handle(), config, tag, news_sender);
         let output_room = Budget::new(OUTPUT_BYTES);
         let limits = Arc::new(Handshakes::new());
-        let mut members = Vec::with_capacity(network.members.len());
-        for (at, member) in network.members.iter().enumerate() {
+        let mut members = Vec::with_capacity(network.hosts.len());
+        for (at, plan) in network.hosts.iter().enumerate() {
             let offset = Arc::new(AtomicU64::new(offsets.get(at).copied().unwrap_or(0)));
             let config = LinkConfig {
-                entry: member.entry.clone(),
-                label: member.label.clone(),
-                transport: network.transport(&member.entry),
-                results_dir: network.results_dir.clone(),
+                plan: Arc::clone(plan),
                 run: run.cloned(),
-                slots: member.entry.slots.or(network.default_slots),
-                lease: network.lease,
-                blob_budget: network.blob_budget,
                 programs: Arc::clone(&network.programs),
                 epoch_base: epoch.0.saturating_mul(EPOCH_STEP),
                 offset: Arc::clone(&offset),

@@ -4,14 +4,17 @@ use gjob_core::text::excerpt;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// What a program is built for; written `OS-ARCH`, such as `linux-x86_64`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Platform {
     os: String,
     arch: String,
 }
 
-/// A text that names no platform.
+/// A text that is no platform's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid platform {found:?}: expected OS-ARCH, such as linux-x86_64 or linux-aarch64")]
 pub struct ParsePlatformError {
@@ -25,10 +28,10 @@ impl Platform {
         Platform { os: std::env::consts::OS.to_owned(), arch: std::env::consts::ARCH.to_owned() }
     }
 
-    /// From what `uname -s -m` prints there, such as `Linux aarch64`.
+    /// From the output of `uname -s -m`, such as `Linux aarch64`.
     ///
     /// # Errors
-    /// When it is not two words of a name's characters.
+    /// When it is not two words of letters, digits and underscores.
     pub fn from_uname(printed: &str) -> Result<Self, ParsePlatformError> {
         let words = printed.to_ascii_lowercase();
         let (system, machine) = words.split_once(' ').unwrap_or((&words, ""));
@@ -70,12 +73,26 @@ impl FromStr for Platform {
     }
 }
 
+impl TryFrom<String> for Platform {
+    type Error = ParsePlatformError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Platform> for String {
+    fn from(platform: Platform) -> Self {
+        platform.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_uname_prints_is_named_as_rust_names_it() {
+    fn uname_output_maps_to_rusts_names() {
         for (printed, name) in [
             ("Linux x86_64", "linux-x86_64"),
             ("Linux aarch64", "linux-aarch64"),
@@ -87,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn malformed_names_are_refused() {
         for bad in ["", "linux", "linux-", "-x86_64", "a/b-c", "linux-x86-64", "a b-c"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad:?}");
         }
