@@ -1,10 +1,11 @@
 //! An operating system and an architecture, by Rust's names for them.
 
-use gjob_core::text::excerpt;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::text::excerpt;
 
 /// What a program is built for; written `OS-ARCH`, such as `linux-x86_64`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -222,6 +222,6 @@ mod tests {
         assert_eq!(said(0, "can't load libx\ngjob slot 8: b\n").unwrap(), "can't load libx");
         assert_eq!(said(2, "a\n"), None);
         assert_eq!(said(2, "a\nb\x1b[31m\x07c").unwrap(), "b [31m c");
-        assert_eq!(said(0, &"x".repeat(3 * MAX_WORDS)).unwrap().len(), 2048);
+        assert_eq!(said(0, &"x".repeat(3 * MAX_WORDS)).unwrap().len(), gjob_core::text::MAX_SHOWN);
     }
 }

@@ -1,8 +1,9 @@
 //! The command that values are filled into. Its own text is shell text; the
 //! values are data, and are quoted so that the shell takes them as such.
 
-use gjob_core::text::excerpt;
 use std::borrow::Cow;
+
+use gjob_core::text::excerpt;
 
 use super::error::Problem;
 use super::replace::{Part, Placeholder};
