@@ -1,5 +1,5 @@
-//! `gjob fetch`: brings outputs of jobs here later, or again, or others than
-//! were asked for.
+//! `gjob fetch`: fetches output files of jobs later, or again, or other files than
+//! the declared ones.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,12 +13,14 @@ use gjob::store::{JobRow, Store};
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
 use gjob_core::scheduler::HostIx;
-use gjob_core::text::printable;
+use gjob_core::text::{counted, printable};
 use gjob_core::{JobSpec, Key, State};
 
 use super::{find_run, selection};
 use crate::cli::FetchArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
+
+const NAME_OUTPUTS: &str = "help: say what to fetch with -o GLOB";
 
 pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     check_patterns(&args.output)?;
@@ -52,8 +54,8 @@ fn check_patterns(patterns: &[String]) -> Result<(), Failure> {
     if errors.is_empty() { Ok(()) } else { Err(Failure::input(anyhow!(errors.join("\n")))) }
 }
 
-/// What is to be brought of which jobs: of those that were named, or of all that
-/// have ended and declare outputs.
+/// What to fetch from which jobs: the named ones, or all ended jobs that declare
+/// outputs.
 fn orders<'a>(
     args: &FetchArgs,
     rows: &[JobRow],
@@ -68,14 +70,14 @@ fn orders<'a>(
         let ended = matches!(row.state, State::Done | State::Error | State::Unknown);
         let (Some(host), Some(id), true) = (row.host, &row.id, ended) else {
             if named {
-                return Err(anyhow!("job {} has not ended: there is nothing to fetch", row.index));
+                return Err(anyhow!("job {} has not ended", row.index));
             }
             continue;
         };
         if patterns.is_empty() {
             if named {
                 let index = row.index;
-                return Err(anyhow!("job {index} declares no outputs: -o GLOB says what to fetch"));
+                return Err(anyhow!("job {index} declares no outputs\n{NAME_OUTPUTS}"));
             }
             continue;
         }
@@ -110,7 +112,7 @@ fn fetch(
     let jobs = orders.len();
     if jobs == 0 {
         return Err(Failure::input(anyhow!(
-            "nothing to fetch: no job that has ended declares outputs; -o GLOB says what to fetch"
+            "nothing to fetch: no ended job declares outputs\n{NAME_OUTPUTS}"
         )));
     }
     let (mut fetched, mut files, mut bytes) = (0, 0, 0);
@@ -126,7 +128,10 @@ fn fetch(
         }
     }
     let summary = format!(
-        "fetched {fetched} of {jobs} jobs: {files} files, {bytes} bytes in {}",
+        "fetched {fetched} of {}: {}, {} in {}",
+        counted(jobs as u64, "job"),
+        counted(files as u64, "file"),
+        counted(bytes, "byte"),
         into.display()
     );
     writeln!(std::io::stdout(), "{}", printable(&summary)).map_err(Failure::machinery)?;

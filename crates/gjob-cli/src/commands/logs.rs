@@ -1,4 +1,4 @@
-//! `gjob logs`: what jobs have written so far, read from their hosts.
+//! `gjob logs`: the output of jobs so far, read from their hosts.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::TerminalFilter;
 
-/// Between two looks at a job that has not begun.
-const LOOK: Duration = Duration::from_millis(300);
+/// How often to look for the start of a job.
+const START_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.as_deref())?;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let settings = store.run().map_err(Failure::machinery)?.settings;
     let settings = RunSettings::from_json(&settings).map_err(Failure::machinery)?;
     while args.follow && await_begin(&dir, &rows, &args.jobs).map_err(Failure::input)? {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(START_INTERVAL);
         rows = store.jobs().map_err(Failure::machinery)?;
     }
     let chosen = selection::select(&rows, &args.jobs).map_err(Failure::input)?;
@@ -40,18 +40,18 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     Ok(ALL_DONE)
 }
 
-/// True while a chosen job has not begun but may, there being a manager.
+/// True while a chosen job waits for its start, and a manager may start it.
 fn await_begin(dir: &RunDir, rows: &[JobRow], words: &[String]) -> anyhow::Result<bool> {
     let waits = |row: &&JobRow| row.id.is_none() && matches!(row.state, State::Free | State::Busy);
     let waiting = selection::select(rows, words)?.iter().any(waits);
     Ok(waiting && dir.is_managed()?)
 }
 
-/// The row as a job that a network can be asked about.
+/// The row as a job whose output a network can read.
 fn launched(row: &JobRow, labels: &[HostLabel]) -> anyhow::Result<Job> {
     let host = row.host.and_then(|at| labels.get(at as usize));
     let (Some(id), Some(host)) = (&row.id, host) else {
-        return Err(anyhow!("job {} has not begun: it has written nothing", row.index));
+        return Err(anyhow!("job {} has not started", row.index));
     };
     let mut job = Job::new(JobSpec::default());
     job.index = row.index;

@@ -1,4 +1,4 @@
-//! Managing a run to its end, for `run` and `attach` alike.
+//! Manages a run to its end, for `run` and `attach`.
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,18 @@ use crate::exit::{self, Failure};
 use crate::report::Reporter;
 use crate::signals;
 
-/// How long nothing has to happen for a dot to be shown.
+/// A dot is shown after this time without events.
 pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
 
-/// Runs a manager that is set up, and says at the end how it went.
+/// Runs a manager that is set up, and prints the summary at the end.
 pub(super) fn to_the_end(mut manager: Manager<Reporter>) -> Result<u8, Failure> {
     let began = Instant::now();
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
     signals::listen(controller).map_err(Failure::machinery)?;
     if let Some(problem) = manager.control_problem() {
-        let text = format!("no other gjob can act on this run: control socket: {problem}");
+        let text =
+            format!("other gjob processes cannot act on this run: no control socket: {problem}");
         manager.handler_mut().say(&text);
     }
     let result = manager.process_jobs();
@@ -39,14 +40,14 @@ pub(super) fn to_the_end(mut manager: Manager<Reporter>) -> Result<u8, Failure> 
     Ok(exit::of_run(end, complete))
 }
 
-/// What has stopped a manager; after a failure of its store, how to go on.
+/// Why a manager stopped; after a failure of its store, how to resume the run.
 pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     let until = match &error {
         ManagerError::Store(store) if store.is_full() => {
-            format!("make room in {}, then", dir.path().display())
+            format!("free space in {}, then", dir.path().display())
         }
-        ManagerError::Store(_) => "once its store can be used,".to_owned(),
-        ManagerError::Outputs(_) => "once outputs can be written,".to_owned(),
+        ManagerError::Store(_) => "when its store is usable again,".to_owned(),
+        ManagerError::Outputs(_) => "when outputs can be written again,".to_owned(),
         ManagerError::Unfit(_) => {
             return Failure::input(anyhow::anyhow!("{error}\nnothing was started"));
         }
@@ -54,7 +55,7 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     };
     let run = dir.run();
     Failure::machinery(anyhow::anyhow!(
-        "run {run}: {error}\njobs that run go on; {until} `gjob attach {run}` takes the run up"
+        "run {run}: {error}\nrunning jobs continue\nhelp: {until} resume with `gjob attach {run}`"
     ))
 }
 
@@ -75,12 +76,12 @@ pub(super) fn summary(run: &RunId, jobs: &[Job], end: RunEnd, took: Duration) ->
         .collect();
     let why = match end {
         RunEnd::Complete => String::new(),
-        RunEnd::MaxFails => " (stopped: too many have failed)".into(),
+        RunEnd::MaxFails => " (stopped after too many failures)".into(),
         RunEnd::NoHosts => {
-            format!(" (stopped: no host can be used; `gjob attach {run}` goes on)")
+            format!(" (stopped: no usable host; resume with `gjob attach {run}`)")
         }
-        RunEnd::Interrupted => format!(" (interrupted; `gjob attach {run}` goes on)"),
-        RunEnd::Left => format!(" (left; `gjob attach {run}` goes on)"),
+        RunEnd::Interrupted => format!(" (interrupted; resume with `gjob attach {run}`)"),
+        RunEnd::Left => format!(" (exited; jobs keep running, resume with `gjob attach {run}`)"),
     };
     let took = gjob::units::format_duration(took);
     format!("run {run}: {} in {took}{why}", counts.join(", "))

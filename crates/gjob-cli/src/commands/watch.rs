@@ -1,5 +1,5 @@
-//! Watching a run that another gjob manages, for `attach`. Ctrl-C ends the
-//! watching, and nothing else.
+//! Follows a run that another gjob process manages, for `attach`. Ctrl-C ends
+//! this process, and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use crate::exit::{self, Failure};
 use crate::report::Reporter;
 use crate::signals;
 
-/// How long the manager's end is waited for once its connection has ended.
-const LOOK: Duration = Duration::from_millis(200);
+/// How long to wait for the manager's end after its connection has ended.
+const END_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Watches until the run's manager stops, and says how it went.
+/// Follows the run until its manager stops, and prints the summary.
 pub(super) fn to_the_end(
     dir: &RunDir,
     mut watcher: Watcher,
@@ -25,13 +25,13 @@ pub(super) fn to_the_end(
 ) -> Result<u8, Failure> {
     let began = Instant::now();
     signals::end_at_interrupt().map_err(Failure::machinery)?;
-    reporter.say(&format!("run {}: watching; another gjob manages it", dir.run()));
+    reporter.say(&format!("following run {}, which another gjob process manages", dir.run()));
     let end = loop {
         match watcher.run(SLEEP_TIME, &mut reporter).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),
             Watched::CutOff => {}
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(END_TIMEOUT);
         match Watcher::connect(dir).map_err(Failure::machinery)? {
             Some(again) => {
                 reporter.say("some events were missed");
@@ -43,7 +43,7 @@ pub(super) fn to_the_end(
     reporter.finish();
     let Some(end) = end else {
         return Err(Failure::machinery(anyhow!(
-            "the manager of run {run} is gone; `gjob attach {run}` takes the run up",
+            "the manager of run {run} has ended\nhelp: resume the run with `gjob attach {run}`",
             run = dir.run()
         )));
     };
