@@ -3,39 +3,38 @@
 //! specifications, checked, or all of its errors at once, each with its place.
 //!
 //! What the jobs mean is `gjob-core`'s business; nothing is started here.
+//!
+//! The room from the ground up: [`place`] knows texts and places in them;
+//! [`problem`] is all that can be wrong, and [`errors`] gathers it; [`draft`] is a
+//! job as it is written; [`jobs`] takes drafts one by one; and on top of that
+//! there is a reader for each kind of source.
 
 mod arguments;
+mod checks;
 mod draft;
-mod error;
-mod excerpt;
+mod errors;
 mod fields;
-mod inputs;
 mod jobs;
 mod jsonl;
+mod lenient;
 mod lines;
 mod nearest;
+mod origin;
+mod place;
+mod problem;
 mod python;
-mod replace;
-mod staged;
 mod tables;
-mod template;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
-use gjob_core::JobSpec;
-use gjob_core::job::MAX_JOBS;
-
 pub use arguments::Arguments;
-pub use error::{JobFileError, JobFileErrors, Place, Problem};
-pub use excerpt::Excerpt;
-pub use jobs::{Jobs, Said};
-pub use python::{Script, ScriptProblem, Stopper};
-pub use staged::check_files;
-pub use tables::TableProblem;
-
-use error::Collector;
-use jobs::Origin;
+pub use draft::JobDraft;
+pub use errors::{JobFileError, JobFileErrors};
+pub use jobs::Jobs;
+pub use place::{Excerpt, Place};
+pub use problem::{NoJobs, Problem, ScriptProblem, TableProblem};
+pub use python::{Script, Stopper};
 
 /// Where jobs come from.
 #[derive(Clone, Debug)]
@@ -107,102 +106,60 @@ impl Format {
     }
 }
 
-/// Reads and checks the jobs of a source. `stdin` is read only when the source
-/// says so. There may be no job in it.
+/// Reads and checks the jobs of a source, with `defaults` for what they leave
+/// out. `stdin` is read only if the source is, or uses, standard input. There may
+/// be no job in it.
 ///
 /// # Errors
 /// Everything that is wrong with the source.
-pub fn read(source: &Source, stdin: &mut dyn Read) -> Result<Jobs, JobFileErrors> {
-    let mut bytes = Vec::new();
+pub fn read(
+    source: &Source,
+    defaults: &JobDraft,
+    stdin: &mut dyn Read,
+) -> Result<Jobs, JobFileErrors> {
     match source {
-        Source::Arguments(arguments) => arguments.read(stdin),
-        Source::Script(script) => script.read(),
-        Source::Stdin => match stdin.read_to_end(&mut bytes) {
-            Ok(_) => parse("standard input", &bytes, Format::of_text(&bytes)),
-            Err(error) => Err(unreadable("standard input", error)),
-        },
+        Source::Arguments(arguments) => arguments.read(defaults, stdin),
+        Source::Script(script) => script.read(defaults),
+        Source::Stdin => {
+            let mut bytes = Vec::new();
+            let read = stdin.read_to_end(&mut bytes).map(|_| bytes);
+            let format = |bytes: &[u8]| Format::of_text(bytes);
+            parse_read("standard input", read, format, defaults)
+        }
         Source::File(path) => {
             let name = path.to_string_lossy();
-            let bytes = std::fs::read(path).map_err(|error| unreadable(&name, error))?;
-            parse(&name, &bytes, Format::of_name(&name))
+            parse_read(&name, std::fs::read(path), |_| Format::of_name(&name), defaults)
         }
     }
+}
+
+fn parse_read(
+    name: &str,
+    bytes: io::Result<Vec<u8>>,
+    format: impl Fn(&[u8]) -> Format,
+    defaults: &JobDraft,
+) -> Result<Jobs, JobFileErrors> {
+    let bytes = bytes.map_err(|error| {
+        JobFileErrors::one(Place::File(name.to_owned()), Problem::Unreadable(error))
+    })?;
+    parse(name, &bytes, format(&bytes), defaults)
 }
 
 /// Reads and checks the jobs of a text. Errors call it `name`.
 ///
 /// # Errors
 /// Everything that is wrong with the text.
-pub fn parse(name: &str, text: &[u8], format: Format) -> Result<Jobs, JobFileErrors> {
-    match format {
-        Format::Lines => parse_lines(name, text, |_, line, _| {
-            lines::parse_line(line).map(|spec| (spec, Said::default()))
-        }),
-        Format::JsonLines => parse_lines(name, text, |number, line, errors| {
-            jsonl::parse_line(name, number, line, errors)
-        }),
-        Format::Toml => tables::parse(name, text),
-    }
-}
-
-fn parse_lines(
+pub fn parse(
     name: &str,
     text: &[u8],
-    mut parse_line: impl FnMut(usize, &str, &mut Collector) -> Option<(JobSpec, Said)>,
+    format: Format,
+    defaults: &JobDraft,
 ) -> Result<Jobs, JobFileErrors> {
-    let mut errors = Collector::default();
-    let mut jobs = Gathered::default();
-    for (number, line) in lines::lines(name, text, &mut errors) {
-        let Some((spec, said)) = parse_line(number, line, &mut errors) else { continue };
-        if !jobs.add(spec, said, number, || Place::line(name, number), &mut errors) {
-            break;
-        }
+    match format {
+        Format::Lines => lines::read(name, text, defaults, lines::parse_command),
+        Format::JsonLines => lines::read(name, text, defaults, jsonl::parse_line),
+        Format::Toml => tables::read(name, text, defaults),
     }
-    errors.finish()?;
-    Ok(jobs.of_file(name))
-}
-
-/// Jobs of lines, as they are read.
-#[derive(Default)]
-struct Gathered {
-    specs: Vec<JobSpec>,
-    said: Vec<Said>,
-    lines: Vec<u32>,
-}
-
-impl Gathered {
-    /// Adds and checks a job; false when there is no room for more.
-    fn add(
-        &mut self,
-        spec: JobSpec,
-        said: Said,
-        line: usize,
-        place: impl Fn() -> Place,
-        errors: &mut Collector,
-    ) -> bool {
-        for error in spec.check() {
-            errors.push(place(), error.into());
-        }
-        if self.specs.len() == MAX_JOBS as usize {
-            errors.push(place(), Problem::TooManyJobs);
-            return false;
-        }
-        self.specs.push(spec);
-        self.said.push(said);
-        self.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
-        true
-    }
-
-    fn of_file(self, name: &str) -> Jobs {
-        let origin = Origin::Lines { file: name.to_owned(), lines: self.lines };
-        Jobs { specs: self.specs, said: self.said, origin }
-    }
-}
-
-fn unreadable(name: &str, error: std::io::Error) -> JobFileErrors {
-    let mut errors = Collector::default();
-    errors.push(Place::File(name.to_owned()), Problem::Unreadable(error));
-    errors.into_errors()
 }
 
 #[cfg(test)]

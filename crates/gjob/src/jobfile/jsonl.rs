@@ -3,116 +3,78 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use gjob_core::JobSpec;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::draft::Draft;
-use super::error::{Collector, Place, Problem};
-use super::{Said, fields};
+use super::draft::JobDraft;
+use super::errors::Collector;
+use super::fields::{self, message};
+use super::lines::Line;
+use super::problem::Problem;
 
-/// The job of a line; none when it is blank or wrong, which goes to `errors`.
-pub(super) fn parse_line(
-    file: &str,
-    number: usize,
-    line: &str,
-    errors: &mut Collector,
-) -> Option<(JobSpec, Said)> {
-    if line.trim().is_empty() {
+/// The job of a line; none if it is blank or wrong, which goes to `errors`.
+pub(super) fn parse_line(line: Line<'_>, errors: &mut Collector) -> Option<JobDraft> {
+    if line.text.trim().is_empty() {
         return None;
     }
-    // Most lines are right; the others are taken apart to say what is wrong.
+    // Most lines are right; the others are taken apart to find what is wrong.
     // serde would take an array for a job too.
-    if line.trim_start().starts_with('{')
-        && let Ok(draft) = serde_json::from_str::<Draft>(line)
+    if line.text.trim_start().starts_with('{')
+        && let Ok(draft) = serde_json::from_str(line.text)
     {
-        return Some(draft.into_spec());
+        return Some(draft);
     }
-    Line { file, number, line }.say(errors);
+    explain(line, errors);
     None
 }
 
-/// A line that is no job.
-struct Line<'a> {
-    file: &'a str,
-    number: usize,
-    line: &'a str,
-}
-
-impl Line<'_> {
-    /// Says why not: at least one thing is wrong.
-    fn say(&self, errors: &mut Collector) {
-        let members: Members<'_> = match serde_json::from_str(self.line) {
-            Ok(members) => members,
-            Err(error) => {
-                let place = self.column(error.column().max(1));
-                errors.push(place, Problem::Json(message(&error)));
-                return;
-            }
+/// Finds what is wrong with a line that is not a job: at least one thing.
+fn explain(line: Line<'_>, errors: &mut Collector) {
+    let members: Members<'_> = match serde_json::from_str(line.text) {
+        Ok(members) => members,
+        Err(error) => {
+            let place = line.column(error.column().max(1));
+            errors.push(place, Problem::Json(message(&error)));
+            return;
+        }
+    };
+    let mut seen = HashSet::new();
+    let mut is_right = true;
+    let mut end = 0;
+    for (name, raw) in members.0 {
+        let start = offset(raw, line.text);
+        let name_column = name_column(line.text, end);
+        end = start + raw.get().len();
+        let wrong = if !seen.insert(fields::canonical(&name).to_owned()) {
+            Some((name_column, Problem::DuplicateField(name)))
+        } else {
+            let value = serde_json::from_str(raw.get()).unwrap_or_default();
+            fields::problem(&name, value).map(|problem| match problem {
+                Problem::UnknownField { .. } => (name_column, problem),
+                of_value => (start + 1, of_value),
+            })
         };
-        let mut seen = HashSet::new();
-        let mut is_right = true;
-        let mut end = 0;
-        for (name, raw) in members.0 {
-            let start = self.offset(raw);
-            let name_column = self.name_column(end);
-            end = start + raw.get().len();
-            let wrong = if !seen.insert(fields::canonical(&name).to_owned()) {
-                Some((name_column, Problem::DuplicateField(name)))
-            } else if !fields::is_known(&name) {
-                Some((name_column, fields::unknown(&name)))
-            } else {
-                let value = serde_json::from_str(raw.get());
-                let problem = value.map_or(None, |value| wrong_field(&name, value));
-                problem.map(|problem| (start + 1, problem))
-            };
-            if let Some((column, problem)) = wrong {
-                is_right = false;
-                errors.push(self.column(column), problem);
-            }
-        }
-        // What is left is wrong with the object as a whole.
-        if is_right && let Err(error) = serde_json::from_str::<Draft>(self.line) {
-            errors.push(Place::line(self.file, self.number), Problem::Json(message(&error)));
+        if let Some((column, problem)) = wrong {
+            is_right = false;
+            errors.push(line.column(column), problem);
         }
     }
-
-    fn column(&self, column: usize) -> Place {
-        Place::column(self.file, self.number, column)
-    }
-
-    /// Where in the line a value of it begins, from 0.
-    fn offset(&self, raw: &RawValue) -> usize {
-        let begin = raw.get().as_ptr().addr();
-        begin.saturating_sub(self.line.as_ptr().addr())
-    }
-
-    /// The column of the first quote behind `end`, the end of the member before.
-    fn name_column(&self, end: usize) -> usize {
-        let behind = self.line.get(end..).unwrap_or_default();
-        end + behind.find('"').unwrap_or(0) + 1
+    // What is left is wrong with the object as a whole.
+    if is_right && let Err(error) = serde_json::from_str::<JobDraft>(line.text) {
+        errors.push(line.place(), Problem::Json(message(&error)));
     }
 }
 
-/// What is wrong with the value of one field, if anything is.
-pub(super) fn wrong_field(name: &str, value: Value) -> Option<Problem> {
-    // A job with this field alone: whatever is wrong with it is the field's.
-    let mut alone = Map::new();
-    alone.insert("cmds".to_owned(), Value::Array(Vec::new()));
-    alone.insert(fields::canonical(name).to_owned(), value);
-    let error = serde_json::from_value::<Draft>(Value::Object(alone)).err()?;
-    Some(Problem::Field { name: name.to_owned(), message: message(&error) })
+/// Where in a line one of its values starts, from 0.
+fn offset(raw: &RawValue, line: &str) -> usize {
+    raw.get().as_ptr().addr().saturating_sub(line.as_ptr().addr())
 }
 
-/// What serde_json says, without the position in its own words.
-pub(super) fn message(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((message, _)) if error.line() > 0 => message.to_owned(),
-        _ => text,
-    }
+/// The column of the first quote after `end`, the end of the previous member.
+fn name_column(line: &str, end: usize) -> usize {
+    let rest = line.get(end..).unwrap_or_default();
+    end + rest.find('"').unwrap_or(0) + 1
 }
 
 /// The members of a JSON object, in order, also those that are there twice.

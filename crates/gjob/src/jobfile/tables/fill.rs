@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::TableProblem;
 use super::matrix::Combination;
+use crate::jobfile::problem::TableProblem;
 
 /// True for what can be a parameter's name.
 pub(super) fn is_name(text: &str) -> bool {

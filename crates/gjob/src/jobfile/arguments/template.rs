@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::error::Problem;
-use super::replace::{Part, Placeholder};
+use super::placeholder::{Part, Placeholder};
+use crate::jobfile::problem::Problem;
 
 /// A command with placeholders.
 #[derive(Clone, Debug)]
