@@ -51,7 +51,7 @@ use self::tail::{Tail, TailError};
 use crate::claims::Claims;
 use crate::control;
 use crate::host;
-use crate::jobdir::{Action, Layout, RunDir};
+use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
 use crate::runlog::RunLog;
 
@@ -314,9 +314,7 @@ impl Agent {
             }
             ToAgent::Launch(launch) => self.launch(launch),
             ToAgent::Withdraw { key } => self.withdraw(key),
-            ToAgent::Kill { key, cause, grace_ms } => self.kill(key, cause, grace_ms),
-            ToAgent::Pause { key } => self.pause_or_resume(key, Action::Pause),
-            ToAgent::Resume { key } => self.pause_or_resume(key, Action::Resume),
+            ToAgent::Order { key, order } => self.order(key, order),
             ToAgent::AskBlobs { hashes } => {
                 check_asked(hashes.len())?;
                 out.send(&self.blobs.missing(hashes));
@@ -336,7 +334,7 @@ impl Agent {
             ToAgent::Forget { .. } => {
                 return Err(AgentError::Protocol("it has taken up a run, and forgets one"));
             }
-            ToAgent::Read { .. } | ToAgent::Status { .. } => {
+            ToAgent::Read { .. } | ToAgent::Status { .. } | ToAgent::Echo { .. } => {
                 out.send(&reads::answer(&self.layout, message)?);
             }
             ToAgent::Detach => return Ok(Stay::No),

@@ -8,12 +8,12 @@
 
 use std::io;
 
-use gjob_core::Cause;
+use gjob_core::Order;
 use gjob_core::record::RECORD_VERSION;
 use rustix::process::Signal;
 
 use crate::identity::Process;
-use crate::jobdir::{Action, ControlFile, JobDir, LockFile};
+use crate::jobdir::{JobDir, LockFile, OrderFile};
 
 /// What became of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) enum Delivery {
 }
 
 /// Gives the slot of the job in `dir` an order, by hand.
-pub(crate) fn request(dir: &JobDir, order: ControlFile) -> io::Result<Delivery> {
+pub(crate) fn request(dir: &JobDir, order: Order) -> io::Result<Delivery> {
     let Some(slot) = slot_of(dir)? else {
         return Ok(Delivery::SlotGone);
     };
@@ -35,28 +35,30 @@ pub(crate) fn request(dir: &JobDir, order: ControlFile) -> io::Result<Delivery> 
 }
 
 /// Puts an order into a file of `dir`.
-pub(crate) fn write(dir: &JobDir, name: &str, order: ControlFile) -> io::Result<()> {
+pub(crate) fn write(dir: &JobDir, name: &str, order: Order) -> io::Result<()> {
     let temp = format!(".control.{}", std::process::id());
-    if dir.replace(name, &temp, order).is_ok()
-        || dir.mend() && dir.replace(name, &temp, order).is_ok()
+    let file = OrderFile { order };
+    if dir.replace(name, &temp, file).is_ok()
+        || dir.mend() && dir.replace(name, &temp, file).is_ok()
     {
         return Ok(());
     }
     dir.remove(&temp)?;
-    // Short enough to be kept without a block of its own.
-    let ControlFile { action, cause, grace_ms } = order;
-    let target = serde_json::to_string(&(RECORD_VERSION, action, cause, grace_ms))?;
-    dir.link(name, &temp, &target)
+    dir.link(name, &temp, &link_target(order)?)
+}
+
+/// An order as a symbolic link's target: short enough to be kept in an inode.
+fn link_target(order: Order) -> io::Result<String> {
+    Ok(serde_json::to_string(&(RECORD_VERSION, order))?)
 }
 
 /// Reads an order, or from `.controlled` the last one.
-pub(crate) fn read(dir: &JobDir, name: &str) -> io::Result<Option<ControlFile>> {
+pub(crate) fn read(dir: &JobDir, name: &str) -> io::Result<Option<Order>> {
     let Some(target) = dir.link_target(name)? else {
-        return dir.read(name);
+        return Ok(dir.read::<OrderFile>(name)?.map(|file| file.order));
     };
-    let (version, action, cause, grace_ms): (u32, Action, Option<Cause>, u32) =
-        serde_json::from_slice(&target)?;
-    Ok((version == RECORD_VERSION).then_some(ControlFile { action, cause, grace_ms }))
+    let (version, order): (u32, Order) = serde_json::from_slice(&target)?;
+    Ok((version == RECORD_VERSION).then_some(order))
 }
 
 /// Has a slot look for an order, and at its run's lease.
@@ -72,21 +74,30 @@ pub(crate) fn slot_of(dir: &JobDir) -> io::Result<Option<Process>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use gjob_core::Cause;
+
     use super::*;
 
+    /// What ext4 keeps in an inode, bytes.
+    const INLINE_TARGET: usize = 59;
+
     #[test]
-    fn an_order_that_was_written_as_a_link_reads_back() {
+    fn order_written_as_a_symlink_reads_back() {
         let temp = tempfile::tempdir().unwrap();
         let dir = JobDir::open(temp.path()).unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), None);
-        let cause = Some(Cause::Superseded);
-        let order = ControlFile { action: Action::Kill, cause, grace_ms: u32::MAX };
-        dir.link(".control", ".control.y", "[3,\"kill\",\"superseded\",4294967295]").unwrap();
-        assert_eq!(read(&dir, ".control").unwrap(), Some(order));
-        let pause = ControlFile { action: Action::Pause, cause: None, grace_ms: 0 };
-        write(&dir, ".control", pause).unwrap();
-        assert_eq!(read(&dir, ".control").unwrap(), Some(pause));
-        dir.link(".control", ".control.y", "[9,\"pause\",null,0]").unwrap();
+        let grace = Duration::from_millis(u32::MAX.into());
+        let kill = Order::Kill { cause: Cause::Interrupted, grace };
+        let target = link_target(kill).unwrap();
+        assert_eq!(target, "[4,{\"kill\":{\"cause\":\"interrupted\",\"grace_ms\":4294967295}}]");
+        assert!(target.len() <= INLINE_TARGET, "the longest order has {} bytes", target.len());
+        dir.link(".control", ".control.y", &target).unwrap();
+        assert_eq!(read(&dir, ".control").unwrap(), Some(kill));
+        write(&dir, ".control", Order::Pause).unwrap();
+        assert_eq!(read(&dir, ".control").unwrap(), Some(Order::Pause));
+        dir.link(".control", ".control.y", "[9,\"pause\"]").unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), None);
     }
 }

@@ -7,7 +7,5 @@ mod layout;
 
 pub(crate) use allocate::Allocator;
 pub(crate) use dir::{JobDir, LockState, Reserved, mend_dir, open_dir_at};
-pub(crate) use files::{
-    Action, Asked, ControlFile, InputFile, JobFile, LockFile, PidFile, read_json, to_json,
-};
+pub(crate) use files::{InputFile, JobFile, LockFile, OrderFile, PidFile, read_json, to_json};
 pub(crate) use layout::{Layout, RunDir, create_private_dir};

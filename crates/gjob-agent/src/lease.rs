@@ -186,7 +186,7 @@ mod tests {
         let lease = Lease::new(path.clone());
         assert!(!lease.is_over());
         let text = std::fs::read_to_string(&path).unwrap();
-        for other in [text.replace(host::boot_id(), "x"), text.replace(":3,", ":9,"), "{".into()] {
+        for other in [text.replace(host::boot_id(), "x"), text.replace(":4,", ":9,"), "{".into()] {
             assert_ne!(other, text);
             std::fs::write(&path, other).unwrap();
             assert!(lease.is_over());
@@ -198,6 +198,6 @@ mod tests {
     fn the_format_of_a_lease_is_pinned() {
         let lease = LeaseFile { boot_id: "b".into(), until_ms: 7 };
         let json = String::from_utf8(to_json(lease).unwrap()).unwrap();
-        assert_eq!(json, "{\"version\":3,\"boot_id\":\"b\",\"until_ms\":7}\n");
+        assert_eq!(json, "{\"version\":4,\"boot_id\":\"b\",\"until_ms\":7}\n");
     }
 }

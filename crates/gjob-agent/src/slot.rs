@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gjob_core::record::one_line;
+use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch, encode};
 use gjob_core::{Record, RunId};
 use rustix::fs::Mode;
@@ -32,7 +33,7 @@ use self::signals::Signals;
 use crate::claims::Claims;
 use crate::host;
 use crate::identity::ProcessIdentity;
-use crate::jobdir::{Allocator, Asked, JobDir, JobFile, Layout, LockFile};
+use crate::jobdir::{Allocator, JobDir, JobFile, Layout, LockFile};
 use crate::lease::Lease;
 use crate::runlog::RunLog;
 
@@ -195,7 +196,8 @@ impl Slot {
         let variables = self.variables(&job, launch, devices);
         // Again: preparing may have taken a while.
         let allowed = self.within_lease();
-        let started = allowed.and_then(|()| self.starter.start(job, &launch.env, variables));
+        let started =
+            allowed.and_then(|()| self.starter.start(job, &launch.request.env, variables));
         let started = match started {
             Ok(started) => started,
             Err(refusal) => {
@@ -210,7 +212,7 @@ impl Slot {
             at: started.at,
         });
         let log = &mut self.log;
-        let timeout = launch.timeout_ms.map(Duration::from_millis);
+        let timeout = launch.request.timeout();
         let limits = Limits { timeout, lease: Some(&self.lease) };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
         let Finished { finish, lock } = started
@@ -236,13 +238,17 @@ impl Slot {
     }
 
     fn variables(&self, job: &Prepared, launch: &Launch, devices: &[String]) -> Variables {
-        let cpus = launch.cpus.map_or(self.host_cpus, |cpus| cpus.saturating_mul(self.cpus));
+        let request = &launch.request;
+        let cpus = match request.cpus {
+            Cpus::Count(count) => count.saturating_mul(self.cpus),
+            Cpus::All => self.host_cpus,
+        };
         let mut variables: Variables = vec![
             ("GJOB_RUN", self.run.plain().into()),
             ("GJOB_INDEX", launch.key.index.to_string().into()),
             ("GJOB_ATTEMPT", launch.key.attempt.to_string().into()),
-            ("GJOB_REPEAT", launch.repeat_index.to_string().into()),
-            ("GJOB_NAME", launch.name.clone().unwrap_or_default().into()),
+            ("GJOB_REPEAT", request.repeat_index.to_string().into()),
+            ("GJOB_NAME", request.name.clone().unwrap_or_default().into()),
             ("GJOB_ID", job.id.as_str().into()),
             ("GJOB_HOST", OsString::from(&self.hostname)),
             ("GJOB_SLOT", self.places.slot.number.to_string().into()),
@@ -280,7 +286,7 @@ fn run_here(
     umask: Mode,
     signals: &Signals,
 ) -> Result<(), SlotError> {
-    let timeout = request.timeout_ms.map(Duration::from_millis);
+    let timeout = request.job.timeout();
     match start_here(request, identity, umask) {
         Ok(started) => {
             answer(&FromSlot::Started { pid: started.pid })?;
@@ -309,25 +315,22 @@ fn start_here(
     let job = JobFile {
         key: None,
         run: None,
-        name: request.name.clone(),
-        repeat_index: 0,
-        env: Vec::new(),
-        timeout_ms: request.timeout_ms,
+        request: request.job,
+        devices: Vec::new(),
         files: Vec::new(),
-        asked: Asked::default(),
         at: host::now(),
     };
     let slot = LockFile { slot: identity.clone(), number: 1 };
     let variables = vec![
         ("GJOB_ID", id.as_str().into()),
-        ("GJOB_NAME", request.name.unwrap_or_default().into()),
+        ("GJOB_NAME", job.request.name.clone().unwrap_or_default().into()),
         ("GJOB_HOST", host::hostname().into()),
         ("GJOB_SLOT", "1".into()),
         ("GJOB_CPUS", host::cpus().to_string().into()),
     ];
     let prepared = prepare_here(id, dir, &slot, &job)?;
     Starter::new(identity, umask)
-        .start(prepared, &[], variables)
+        .start(prepared, &job.request.env, variables)
         .inspect_err(|_| forget_start(&path))
 }
 

@@ -18,6 +18,9 @@ fn main() -> ExitCode {
     if let Some(code) = gjob_agent::dispatch(std::env::args_os()) {
         return code;
     }
+    if let Ok(executable) = std::env::current_exe() {
+        gjob::program::declare_worker(executable);
+    }
     let result = match Cli::parse().command {
         Command::Run(args) => commands::run::run(*args),
         Command::Attach(args) => commands::attach::run(&args),

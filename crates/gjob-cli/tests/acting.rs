@@ -83,16 +83,16 @@ fn running_and_waiting_jobs_of_a_living_run_are_killed_by_index_and_by_name() {
     );
     let manager = place.gjob(&["run", "-j", "2", "jobs.jsonl"]).start();
     eventually("two jobs run", || runs(&place, 0) && runs(&place, 1));
-    says(&place.gjob(&["kill", "2"]).run(), 0, "killed 1 job\n", "");
+    says(&place.gjob(&["kill", "2"]).output(), 0, "killed 1 job\n", "");
     assert_eq!(place.of_jobs("state")[2], "error");
     assert_eq!(place.of_jobs("started")[2], serde_json::Value::Null, "it never began");
-    says(&place.gjob(&["kill", "0", "long"]).run(), 0, "killed 2 jobs\n", "");
+    says(&place.gjob(&["kill", "0", "long"]).output(), 0, "killed 2 jobs\n", "");
     assert_eq!(states(&place)[..3], ["error", "error", "error"], "they are gone on return");
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     assert_eq!(states(&place), ["error", "error", "error", "done"]);
     assert_eq!(place.of_jobs("reason")[..3], ["killed", "killed", "killed"]);
-    let late = place.gjob(&["kill", "0", "3"]).run();
+    let late = place.gjob(&["kill", "0", "3"]).output();
     says(
         &late,
         1,
@@ -115,18 +115,15 @@ fn a_job_that_left_its_session_and_ignores_term_is_gone_when_kill_returns() {
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("both processes run", || lines(&pids).len() == 2);
     assert!(lines(&pids).iter().all(|pid| lives(pid)));
-    says(&place.gjob(&["kill", "--all"]).run(), 0, "killed 1 job\n", "");
+    says(&place.gjob(&["kill", "--all"]).output(), 0, "killed 1 job\n", "");
     assert_eq!(lines(&pids).iter().filter(|pid| lives(pid)).count(), 0);
-    assert_eq!(manager.wait().code, 1);
+    assert_eq!(manager.output().code, 1);
 }
 
 #[test]
 fn what_a_kill_could_not_end_is_named_wherever_one_looks() {
     let place = Place::new();
-    let Some(freezer) = Freezer::new() else {
-        println!("passed over: nothing can be made unkillable here");
-        return;
-    };
+    let Some(freezer) = Freezer::new() else { return };
     let pid = place.path("pid");
     let script = freezer.script().replace("escaped", &pid.display().to_string());
     place
@@ -134,9 +131,9 @@ fn what_a_kill_could_not_end_is_named_wherever_one_looks() {
     let manager = place.gjob(&["run", "jobs.jsonl"]).start();
     eventually("the job has frozen a process of its own", || lines(&pid).len() == 1);
     let left = format!("process {} could not be ended", lines(&pid)[0]);
-    let answer = place.gjob(&["kill", "0"]).run();
+    let answer = place.gjob(&["kill", "0"]).output();
     says(&answer, 1, "killed 0 jobs\n", &format!("gjob: job 0: {left}\n"));
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     for line in [format!("job 0.1 on :: signal 15; {left}\n"), format!(": killed; {left}\n")] {
         assert!(answer.stderr.contains(&line), "{line} in {}", answer.stderr);
@@ -154,13 +151,13 @@ fn jobs_are_killed_on_their_hosts_when_the_manager_is_gone() {
     let manager = place.gjob(&args).start();
     eventually("two jobs run", || runs(&place, 0) && runs(&place, 1));
     manager.kill_9();
-    says(&place.gjob(&["kill", "0", "2"]).run(), 0, "killed 2 jobs\n", "");
+    says(&place.gjob(&["kill", "0", "2"]).output(), 0, "killed 2 jobs\n", "");
     assert_eq!(states(&place), ["error", "unknown", "error", "free"], "job 1 runs on");
     assert!(!bed.processes().is_empty());
-    says(&place.gjob(&["kill", "1"]).run(), 0, "killed 1 job\n", "");
+    says(&place.gjob(&["kill", "1"]).output(), 0, "killed 1 job\n", "");
     eventually("no process is left", || bed.processes().is_empty());
     assert_eq!(place.of_jobs("started")[3], serde_json::Value::Null, "nothing was started");
-    assert_eq!(place.gjob(&["attach"]).run().code, 1);
+    assert_eq!(place.gjob(&["attach"]).output().code, 1);
     assert_eq!(states(&place), ["error", "error", "error", "done"]);
 }
 
@@ -175,14 +172,14 @@ fn a_job_whose_host_is_away_is_named_and_ended_when_the_run_is_taken_up() {
     eventually("a job runs", || runs(&place, 0));
     manager.kill_9();
     bed.host(1).stop();
-    let answer = place.gjob(&["kill", "--all"]).run();
+    let answer = place.gjob(&["kill", "--all"]).output();
     let why =
         "gjob: job 0: host h1 can't be reached: it is ended as soon as a manager reaches it\n";
     says(&answer, 1, "killed 1 job\n", why);
     assert_eq!(states(&place), ["unknown", "error"]);
     assert!(!bed.processes().is_empty());
     bed.host(1).start();
-    let attached = place.gjob(&["attach"]).run();
+    let attached = place.gjob(&["attach"]).output();
     assert_eq!(attached.code, 1, "{}", attached.stderr);
     assert_eq!(place.of_jobs("reason"), ["killed", "killed"]);
     eventually("no process is left", || bed.processes().is_empty());
@@ -208,7 +205,7 @@ fn no_host_is_reached_but_those_of_the_jobs_acted_on() {
     let host = place.of_jobs("host")[1].as_str().unwrap().to_owned();
     let logins = || bed.hosts().iter().map(|host| host.logins()).collect::<Vec<_>>();
     let before = logins();
-    says(&place.gjob(&["kill", "1"]).run(), 0, "killed 1 job\n", "");
+    says(&place.gjob(&["kill", "1"]).output(), 0, "killed 1 job\n", "");
     let more = logins().iter().zip(&before).map(|(now, before)| now - before).collect::<Vec<_>>();
     let expected =
         bed.hosts().iter().map(|other| usize::from(other.alias() == host)).collect::<Vec<_>>();
@@ -229,7 +226,7 @@ fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
     bed.host(1).kill_connections();
     // Makes room for it.
     let other = (lost + 1) % 3;
-    says(&place.gjob(&["kill", &other.to_string()]).run(), 0, "killed 1 job\n", "");
+    says(&place.gjob(&["kill", &other.to_string()]).output(), 0, "killed 1 job\n", "");
     eventually("its second attempt runs", || {
         place.of_jobs("attempt")[lost] == 2 && runs(&place, lost)
     });
@@ -237,15 +234,15 @@ fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
     let why = format!(
         "gjob: job {lost}: host h1 can't be asked now: attempt {lost}.1 is ended as soon as it can\n"
     );
-    says(&place.gjob(&["kill", &index]).run(), 1, "killed 0 jobs\n", &why);
+    says(&place.gjob(&["kill", &index]).output(), 1, "killed 0 jobs\n", &why);
     assert_eq!(states(&place)[lost], "error", "its second attempt is ended");
     assert_eq!((scripts(bed.host(1)), scripts(bed.host(2))), (1, 1));
     manager.kill_9();
     bed.host(1).start();
-    says(&place.gjob(&["kill", "--all"]).run(), 0, "killed 2 jobs\n", "");
+    says(&place.gjob(&["kill", "--all"]).output(), 0, "killed 2 jobs\n", "");
     assert_eq!((scripts(bed.host(1)), scripts(bed.host(2))), (0, 0));
     let late = format!("gjob: job {lost}: it has its outcome already: error\n");
-    says(&place.gjob(&["kill", &index]).run(), 1, "killed 0 jobs\n", &late);
+    says(&place.gjob(&["kill", &index]).output(), 1, "killed 0 jobs\n", &late);
 }
 
 #[test]
@@ -264,7 +261,7 @@ fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
         let why = format!(
             "gjob: job 0: host h1 can't be reached: {what} as soon as a manager reaches it\n"
         );
-        says(&place.gjob(&[act, "0"]).run(), 1, &format!("{done} 0 jobs\n"), &why);
+        says(&place.gjob(&[act, "0"]).output(), 1, &format!("{done} 0 jobs\n"), &why);
         bed.host(1).start();
     };
     away("pause", "paused", "it is stopped");
@@ -277,7 +274,7 @@ fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
     let manager = place.gjob(&["attach"]).start();
     counter.goes_on();
     std::fs::write(place.path("go"), "").unwrap();
-    assert_eq!(manager.wait().code, 0);
+    assert_eq!(manager.output().code, 0);
 }
 
 #[test]
@@ -287,19 +284,19 @@ fn pause_stops_running_jobs_and_holds_waiting_ones_until_resume() {
     place.file("jobs.txt", &format!("{}\n{}\n", first.job(&place), second.job(&place)));
     let manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
     eventually("a job runs", || first.count() > 3 && runs(&place, 0));
-    says(&place.gjob(&["pause"]).run(), 0, "paused 2 jobs\n", "");
+    says(&place.gjob(&["pause"]).output(), 0, "paused 2 jobs\n", "");
     assert_eq!(place.of_jobs("paused"), [true, true]);
     assert_eq!(states(&place), ["busy", "free"]);
     first.stands_still();
-    let again = place.gjob(&["pause", "0"]).run();
+    let again = place.gjob(&["pause", "0"]).output();
     says(&again, 1, "paused 0 jobs\n", "gjob: job 0: it is paused already\n");
-    says(&place.gjob(&["resume", "0"]).run(), 0, "resumed 1 job\n", "");
+    says(&place.gjob(&["resume", "0"]).output(), 0, "resumed 1 job\n", "");
     first.goes_on();
     std::fs::write(place.path("go"), "").unwrap();
     eventually("the first job is done", || states(&place)[0] == "done");
     assert_eq!((second.count(), states(&place)[1].as_str()), (0, "free"), "it is held");
-    says(&place.gjob(&["resume"]).run(), 0, "resumed 1 job\n", "");
-    let answer = manager.wait();
+    says(&place.gjob(&["resume"]).output(), 0, "resumed 1 job\n", "");
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(answer.stderr.contains("job 0 is paused\njob 1 is paused\n"), "{}", answer.stderr);
     assert!(answer.stderr.contains("job 1 goes on\n"), "{}", answer.stderr);
@@ -313,15 +310,15 @@ fn what_is_paused_stays_so_when_the_manager_is_killed_and_the_run_taken_up() {
     place.file("jobs.txt", &format!("{}\n{}\n", first.job(&place), second.job(&place)));
     let manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
     eventually("a job runs", || first.count() > 3 && runs(&place, 0));
-    says(&place.gjob(&["pause", "0-1"]).run(), 0, "paused 2 jobs\n", "");
+    says(&place.gjob(&["pause", "0-1"]).output(), 0, "paused 2 jobs\n", "");
     first.stands_still();
     manager.kill_9();
     let manager = place.gjob(&["attach"]).start();
     eventually("the run is managed", || place.status()["state"] == "busy");
     first.stands_still();
     std::fs::write(place.path("go"), "").unwrap();
-    says(&place.gjob(&["resume"]).run(), 0, "resumed 2 jobs\n", "");
-    assert_eq!(manager.wait().code, 0);
+    says(&place.gjob(&["resume"]).output(), 0, "resumed 2 jobs\n", "");
+    assert_eq!(manager.output().code, 0);
 }
 
 #[test]
@@ -332,14 +329,14 @@ fn jobs_are_paused_and_resumed_on_their_hosts_without_a_manager() {
     let manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
     eventually("a job runs", || counter.count() > 3 && runs(&place, 0));
     manager.kill_9();
-    says(&place.gjob(&["pause"]).run(), 0, "paused 2 jobs\n", "");
+    says(&place.gjob(&["pause"]).output(), 0, "paused 2 jobs\n", "");
     counter.stands_still();
     assert_eq!(place.of_jobs("paused"), [true, true]);
-    says(&place.gjob(&["resume", "0"]).run(), 0, "resumed 1 job\n", "");
+    says(&place.gjob(&["resume", "0"]).output(), 0, "resumed 1 job\n", "");
     counter.goes_on();
-    says(&place.gjob(&["resume"]).run(), 0, "resumed 1 job\n", "");
+    says(&place.gjob(&["resume"]).output(), 0, "resumed 1 job\n", "");
     std::fs::write(place.path("go"), "").unwrap();
-    assert_eq!(place.gjob(&["attach"]).run().code, 0);
+    assert_eq!(place.gjob(&["attach"]).output().code, 0);
     assert_eq!(states(&place), ["done", "done"]);
 }
 
@@ -355,13 +352,13 @@ fn a_failed_job_is_done_again_in_a_living_run() {
     place.file("jobs.txt", &jobs);
     let manager = place.gjob(&["run", "-j", "2", "jobs.txt"]).start();
     eventually("a job has failed", || place.has_run() && states(&place)[0] == "error");
-    let refused = place.gjob(&["retry", "1"]).run();
+    let refused = place.gjob(&["retry", "1"]).output();
     says(&refused, 1, "reopened 0 jobs\n", "gjob: job 1: it has no outcome yet\n");
     std::fs::write(&ok, "").unwrap();
-    says(&place.gjob(&["retry"]).run(), 0, "reopened 1 job\n", "");
+    says(&place.gjob(&["retry"]).output(), 0, "reopened 1 job\n", "");
     eventually("the job is done", || states(&place)[0] == "done");
     std::fs::write(&go, "").unwrap();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(answer.stderr.contains("job 0 is to be done again\n"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("attempt"), [2, 1]);
@@ -374,18 +371,18 @@ fn a_failed_job_of_a_finished_run_is_reopened_and_attach_does_it() {
     place.file("data", "needed\n");
     let job = format!("grep -q needed data && test -e {}\n", ok.display());
     place.file("jobs.txt", &format!("{job}true\n"));
-    assert_eq!(place.gjob(&["run", "-f", "data", "jobs.txt"]).run().code, 1);
-    let refused = place.gjob(&["retry", "1"]).run();
+    assert_eq!(place.gjob(&["run", "-f", "data", "jobs.txt"]).output().code, 1);
+    let refused = place.gjob(&["retry", "1"]).output();
     says(&refused, 1, "reopened 0 jobs\n", "gjob: job 1: it is done\n");
     assert_eq!(place.status()["ended"], "complete", "nothing has changed");
     std::fs::write(&ok, "").unwrap();
     let run = place.status()["run"].as_str().unwrap().to_owned();
     let told = format!("reopened 1 job; `gjob attach {run}` goes on with the run\n");
-    says(&place.gjob(&["retry", "-R", &run]).run(), 0, &told, "");
+    says(&place.gjob(&["retry", "-R", &run]).output(), 0, &told, "");
     assert_eq!(states(&place), ["free", "done"]);
-    assert_eq!(place.gjob(&["attach"]).run().code, 0);
+    assert_eq!(place.gjob(&["attach"]).output().code, 0);
     assert_eq!(states(&place), ["done", "done"]);
-    says(&place.gjob(&["retry"]).run(), 0, "reopened 0 jobs\n", "");
+    says(&place.gjob(&["retry"]).output(), 0, "reopened 0 jobs\n", "");
 }
 
 #[test]
@@ -407,10 +404,10 @@ fn a_retry_in_a_run_that_was_taken_up_finds_the_jobs_files() {
     let manager = place.gjob(&["attach"]).start();
     eventually("the run is managed", || place.status()["state"] == "busy");
     std::fs::write(&ok, "").unwrap();
-    says(&place.gjob(&["retry"]).run(), 0, "reopened 1 job\n", "");
+    says(&place.gjob(&["retry"]).output(), 0, "reopened 1 job\n", "");
     eventually("the job is done", || states(&place)[0] == "done");
     std::fs::write(&go, "").unwrap();
-    assert_eq!(manager.wait().code, 0);
+    assert_eq!(manager.output().code, 0);
 }
 
 #[test]
@@ -429,16 +426,16 @@ fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
     let watcher = place.gjob(&["attach", "--events", events.to_str().unwrap()]).start();
     eventually("the watcher watches", || {
         // A pause shows in its events as soon as it does.
-        place.gjob(&["pause", "1"]).run();
-        place.gjob(&["resume", "1"]).run();
+        place.gjob(&["pause", "1"]).output();
+        place.gjob(&["resume", "1"]).output();
         lines(&events).iter().any(|line| line.contains("job-paused"))
     });
     signal(&idle, rustix::process::Signal::INT);
-    assert_eq!(idle.wait().code, 130);
+    assert_eq!(idle.output().code, 130);
     assert_eq!(place.status()["state"], "busy", "the run goes on");
     std::fs::write(&go, "").unwrap();
-    let seen = watcher.wait();
-    let answer = manager.wait();
+    let seen = watcher.output();
+    let answer = manager.output();
     assert_eq!((seen.code, answer.code), (1, 1), "{}\n{}", seen.stderr, answer.stderr);
     assert_eq!(seen.stdout, "", "outputs are shown where the run is managed");
     assert_eq!(answer.stdout, "secret\n");
@@ -459,20 +456,20 @@ fn a_watcher_sees_that_the_run_is_left_and_that_its_manager_is_gone() {
         let events = place.path("events");
         let watcher = place.gjob(&["attach", "--events", events.to_str().unwrap()]).start();
         eventually("the watcher watches", || {
-            place.gjob(&["pause", "0"]).run();
-            place.gjob(&["resume", "0"]).run();
+            place.gjob(&["pause", "0"]).output();
+            place.gjob(&["resume", "0"]).output();
             !lines(&events).is_empty()
         });
         if kill {
             manager.kill_9();
         } else {
             signal(&manager, rustix::process::Signal::TERM);
-            manager.wait();
+            manager.output();
         }
-        let seen = watcher.wait();
+        let seen = watcher.output();
         assert_eq!(seen.code, code, "{}", seen.stderr);
         assert!(seen.stderr.contains(text), "{}", seen.stderr);
-        assert_eq!(place.gjob(&["attach"]).run().code, 0);
+        assert_eq!(place.gjob(&["attach"]).output().code, 0);
     }
 }
 
@@ -485,12 +482,12 @@ fn requests_that_meet_the_end_of_a_run_are_not_lost() {
         let manager = place.gjob(&["run", "jobs.txt"]).start();
         eventually("the job has failed", || place.has_run() && states(&place)[0] == "error");
         std::fs::write(&ok, "").unwrap();
-        let answer = place.gjob(&["retry", "0"]).run();
+        let answer = place.gjob(&["retry", "0"]).output();
         assert_eq!(answer.code, 0, "{}", answer.stderr);
         assert!(answer.stdout.starts_with("reopened 1 job"), "{}", answer.stdout);
-        manager.wait();
+        manager.output();
         if states(&place)[0] != "done" {
-            assert_eq!(place.gjob(&["attach"]).run().code, 0);
+            assert_eq!(place.gjob(&["attach"]).output().code, 0);
         }
         assert_eq!(states(&place), ["done"]);
     }
@@ -500,25 +497,25 @@ fn requests_that_meet_the_end_of_a_run_are_not_lost() {
 fn bad_input_is_refused_with_status_2() {
     let place = Place::new();
     for act in ["kill", "pause", "resume", "retry"] {
-        let answer = place.gjob(&[act, "0"]).run();
+        let answer = place.gjob(&[act, "0"]).output();
         assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{act}: {}", answer.stderr);
         assert!(answer.stderr.contains("no runs in "), "{}", answer.stderr);
     }
     place.file("jobs.txt", "true\n");
-    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 0);
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0);
     for act in ["kill", "pause", "resume", "retry"] {
         for (word, text) in [("1", "job 1: the run has jobs 0 to 0"), ("x", "no job has this name")]
         {
-            let answer = place.gjob(&[act, "0", word]).run();
+            let answer = place.gjob(&[act, "0", word]).output();
             assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{}", answer.stderr);
             assert!(answer.stderr.contains(text), "{}", answer.stderr);
         }
-        let answer = place.gjob(&[act, "-R", "2020-01-01-1", "0"]).run();
+        let answer = place.gjob(&[act, "-R", "2020-01-01-1", "0"]).output();
         assert_eq!(answer.code, 2, "{}", answer.stderr);
         assert!(answer.stderr.contains("no run 2020-01-01-1"), "{}", answer.stderr);
     }
     for args in [&["kill"][..], &["kill", "--all", "0"]] {
-        assert_eq!(place.gjob(args).run().code, 2, "{args:?}");
+        assert_eq!(place.gjob(args).output().code, 2, "{args:?}");
     }
     assert_eq!(states(&place), ["done"]);
 }
@@ -529,7 +526,7 @@ fn a_run_deep_below_long_directories_can_be_acted_on_by_its_user_alone() {
     let state = place.path(&"d".repeat(150));
     place.file("jobs.txt", "sleep 300\n");
     let manager = place.gjob(&["run", "jobs.txt"]).env("GJOB_STATE_DIR", &state).start();
-    let gjob = |args: &[&str]| place.gjob(args).env("GJOB_STATE_DIR", &state).run();
+    let gjob = |args: &[&str]| place.gjob(args).env("GJOB_STATE_DIR", &state).output();
     eventually("the job runs", || gjob(&["status", "--jobs"]).stdout.contains("  busy "));
     let runs = std::fs::read_dir(state.join("runs")).unwrap();
     let run = runs.map(|run| run.unwrap().path()).next().unwrap();
@@ -538,6 +535,6 @@ fn a_run_deep_below_long_directories_can_be_acted_on_by_its_user_alone() {
     assert!(socket.as_os_str().len() > 108);
     assert_eq!((mode(&run), mode(&socket)), (0o700, 0o600));
     says(&gjob(&["kill", "0"]), 0, "killed 1 job\n", "");
-    assert_eq!(manager.wait().code, 1);
+    assert_eq!(manager.output().code, 1);
     assert!(!socket.exists());
 }

@@ -5,7 +5,7 @@ mod support;
 use support::{Answer, Place};
 
 fn refused(place: &Place, args: &[&str]) -> Answer {
-    let answer = place.gjob(args).run();
+    let answer = place.gjob(args).output();
     assert_eq!(answer.code, 2, "{args:?}: {answer:?}");
     assert_eq!(answer.stdout, "", "{args:?}");
     assert!(!place.has_run(), "{args:?} left a run");

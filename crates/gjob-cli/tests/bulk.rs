@@ -95,7 +95,7 @@ fn a_gigabyte_goes_on_where_its_ssh_was_killed() {
         // Its ssh is gone when the run has ended.
         second.is_some() && now.is_none()
     });
-    let answer = manager.wait_for(PATIENCE);
+    let answer = manager.output_within(PATIENCE);
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(&answer.stdout[..64], sha256(&[big])[0]);
     assert_eq!(bed.host(1).logins(), 2);
@@ -117,7 +117,7 @@ fn every_output_of_ten_thousand_jobs_is_here_as_its_job_wrote_it() {
     let outputs = ["--show", "all", "-o", "*.out", "--into", into, "--", script];
     let began = Instant::now();
     let gjob = place.gjob(&[&args[..], &outputs[..]].concat()).stdin(&numbers);
-    let answer = gjob.start().wait_for(PATIENCE);
+    let answer = gjob.start().output_within(PATIENCE);
     let took = began.elapsed();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let there: Vec<&str> = answer.stdout.lines().map(|line| &line[..64]).collect();

@@ -75,7 +75,7 @@ fn jobs_begin_when_all_they_wait_for_is_done_wherever_they_run() {
     place.file("jobs.jsonl", &jobs);
     let config = bed.ssh_config().to_str().unwrap();
     let args = ["run", "-F", config, "-r", "results", "-H", "2/h1,2/h2", "jobs.jsonl"];
-    let answer = place.gjob(&args).run();
+    let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let said = said(&place);
     assert_eq!((said.len(), said[40].as_str()), (41, "last"));
@@ -92,7 +92,7 @@ fn what_waits_for_a_failed_job_fails_with_it_and_can_be_tried_again() {
     let place = Place::new();
     place.file("jobs.jsonl", &(diamond(&place) + &job(&place, "alone", &json!([]))));
     place.file("b.fails", "");
-    let answer = place.gjob(&["run", "--show", "none", "jobs.jsonl"]).run();
+    let answer = place.gjob(&["run", "--show", "none", "jobs.jsonl"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     assert_eq!(states(&place), ["done", "error", "done", "error", "done"]);
     let reason = "dependency: job 1 is not done";
@@ -103,16 +103,16 @@ fn what_waits_for_a_failed_job_fails_with_it_and_can_be_tried_again() {
     );
     // The dependant alone fails again, with what it waits for.
     let reopened = |jobs: &[&str]| {
-        let answer = place.gjob(&[&["retry"], jobs].concat()).run();
+        let answer = place.gjob(&[&["retry"], jobs].concat()).output();
         let (code, out) = (answer.code, answer.stdout.as_str());
         assert!(code == 0 && out.starts_with("reopened "), "{answer:?}");
     };
     reopened(&["d"]);
-    assert_eq!(place.gjob(&["attach", "--show", "none"]).run().code, 1);
+    assert_eq!(place.gjob(&["attach", "--show", "none"]).output().code, 1);
     assert_eq!(place.of_jobs("reason")[3], reason);
     remove(&place, "b.fails");
     reopened(&["d", "b"]);
-    assert_eq!(place.gjob(&["attach", "--show", "none"]).run().code, 0);
+    assert_eq!(place.gjob(&["attach", "--show", "none"]).output().code, 0);
     assert_eq!(said(&place)[4..].join(" "), "b d", "{:?}", said(&place));
 }
 
@@ -132,10 +132,10 @@ fn a_failure_spreads_to_the_last_dependant_and_a_retry_beside_the_manager_undoes
     });
     assert_eq!(place.of_jobs("reason")[199], "dependency: job 198 is not done");
     remove(&place, "0.fails");
-    let answer = place.gjob(&["retry"]).run();
+    let answer = place.gjob(&["retry"]).output();
     says(&answer, 0, "reopened 199 jobs\n", "");
     remove(&place, "other.waits");
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let numbers: Vec<String> = said(&place).into_iter().filter(|name| name != "other").collect();
     let expected = ["0".to_owned(), "0".to_owned()].into_iter();
@@ -153,7 +153,7 @@ fn a_cycle_is_refused_with_its_jobs() {
     place.file("jobs.jsonl", &jobs.concat());
     let told = "gjob: jobs wait for each other: job 0 (a) after job 2 (c) after job 1 (b) after \
                 job 0 (a)\ngjob: nothing was started\n";
-    says(&place.gjob(&["run", "jobs.jsonl"]).run(), 2, "", told);
+    says(&place.gjob(&["run", "jobs.jsonl"]).output(), 2, "", told);
     assert!(!place.has_run());
 }
 
@@ -163,10 +163,10 @@ fn a_job_that_waits_can_be_killed_and_its_dependants_fail() {
     place.file("jobs.jsonl", &diamond(&place));
     place.file("a.waits", "");
     let manager = start(&place, &[]);
-    says(&place.gjob(&["kill", "b"]).run(), 0, "killed 1 job\n", "");
+    says(&place.gjob(&["kill", "b"]).output(), 0, "killed 1 job\n", "");
     assert_eq!(states(&place), ["busy", "error", "free", "error"]);
     remove(&place, "a.waits");
-    assert_eq!(manager.wait().code, 1);
+    assert_eq!(manager.output().code, 1);
     assert_eq!(states(&place), ["done", "error", "done", "error"]);
     let reasons = place.of_jobs("reason");
     assert_eq!(
@@ -183,7 +183,7 @@ fn a_held_job_that_waits_stays_held_when_it_waits_no_more() {
         place.file("jobs.jsonl", &diamond(&place));
         place.file("a.waits", "");
         let mut manager = start(&place, &[]);
-        says(&place.gjob(&["pause", "b", "d"]).run(), 0, "paused 2 jobs\n", "");
+        says(&place.gjob(&["pause", "b", "d"]).output(), 0, "paused 2 jobs\n", "");
         if managers == 2 {
             manager.kill_9();
             manager = place.gjob(&["attach", "--show", "none"]).start();
@@ -191,10 +191,10 @@ fn a_held_job_that_waits_stays_held_when_it_waits_no_more() {
         remove(&place, "a.waits");
         eventually("c is done", || states(&place)[2] == "done");
         assert_eq!(states(&place), ["done", "free", "done", "free"]);
-        says(&place.gjob(&["resume", "d"]).run(), 0, "resumed 1 job\n", "");
+        says(&place.gjob(&["resume", "d"]).output(), 0, "resumed 1 job\n", "");
         assert_eq!(states(&place)[3], "free", "it waits for b");
-        says(&place.gjob(&["resume", "b"]).run(), 0, "resumed 1 job\n", "");
-        let answer = manager.wait();
+        says(&place.gjob(&["resume", "b"]).output(), 0, "resumed 1 job\n", "");
+        let answer = manager.output();
         assert_eq!(answer.code, 0, "{}", answer.stderr);
         assert_eq!(said(&place), ["a", "c", "b", "d"]);
     }
@@ -207,11 +207,11 @@ fn a_held_job_fails_with_what_it_waits_for_under_the_next_manager_too() {
     place.file("a.waits", "");
     place.file("a.fails", "");
     let manager = start(&place, &[]);
-    says(&place.gjob(&["pause", "b", "d"]).run(), 0, "paused 2 jobs\n", "");
+    says(&place.gjob(&["pause", "b", "d"]).output(), 0, "paused 2 jobs\n", "");
     manager.kill_9();
     let manager = place.gjob(&["attach", "--show", "none"]).start();
     remove(&place, "a.waits");
-    assert_eq!(manager.wait().code, 1);
+    assert_eq!(manager.output().code, 1);
     assert_eq!(states(&place), ["error"; 4]);
     assert_eq!(place.of_jobs("reason")[3], "dependency: job 1 is not done");
 }
@@ -231,7 +231,7 @@ fn a_manager_killed_in_the_middle_leaves_the_order_as_it_was() {
         manager.kill_9();
         manager = place.gjob(&["attach", "--show", "none"]).start();
     }
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(said(&place), (0..40).map(|at| at.to_string()).collect::<Vec<_>>());
 }
@@ -245,7 +245,7 @@ fn dependants_of_a_failure_do_not_use_up_the_failures_that_are_allowed() {
     place.file("jobs.jsonl", &jobs);
     place.file("a.fails", "");
     let args = ["run", "--show", "none", "-j", "1", "--max-fails", "2", "jobs.jsonl"];
-    let answer = place.gjob(&args).run();
+    let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     assert!(!answer.stderr.contains("stopped"), "{}", answer.stderr);
     assert_eq!(said(&place), ["a", "free-0", "free-1", "free-2"]);
@@ -257,7 +257,7 @@ fn who_waits_for_a_repeated_job_waits_for_all_its_copies() {
     let copies = job(&place, "copy", &json!([])).replace("\"name\"", "\"repeat\": 3, \"name\"");
     let last = job(&place, "last", &json!([0])).replace("\"name\"", "\"repeat\": 2, \"name\"");
     place.file("jobs.jsonl", &format!("{last}{copies}").replace("\"after\":[0]", "\"after\":[1]"));
-    let answer = place.gjob(&["run", "--show", "none", "jobs.jsonl"]).run();
+    let answer = place.gjob(&["run", "--show", "none", "jobs.jsonl"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(said(&place), ["copy", "copy", "copy", "last", "last"]);
 }

@@ -8,7 +8,7 @@ use support::Place;
 fn dry(place: &Place, args: &[&str]) -> String {
     let mut all = vec!["run", "--dry-run"];
     all.extend(args);
-    let answer = place.gjob(&all).run();
+    let answer = place.gjob(&all).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(!place.has_run() && !place.path("results").exists());
     answer.stdout
@@ -118,7 +118,7 @@ fn options_are_for_the_jobs_that_do_not_say_it_themselves() {
 fn wrong_amounts_are_refused() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");
-    let answer = place.gjob(&["run", "jobs.txt", "--cpus", "few", "--mem", "much"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "--cpus", "few", "--mem", "much"]).output();
     assert_eq!(answer.code, 2);
     assert_eq!(
         answer.stderr,

@@ -21,7 +21,7 @@ fn done(answer: &Answer) -> Vec<&str> {
 #[test]
 fn pi_is_estimated() {
     let place = Place::new();
-    let answer = example(&place, &["pi.txt", "-n", "3", "--show", "all"]).run();
+    let answer = example(&place, &["pi.txt", "-n", "3", "--show", "all"]).output();
     let estimates = done(&answer);
     assert_eq!(estimates.len(), 3);
     assert!(estimates.iter().all(|pi| pi.starts_with("3.1")), "{estimates:?}");
@@ -30,29 +30,29 @@ fn pi_is_estimated() {
 #[test]
 fn the_sweep_in_toml_is_that_in_python() {
     let place = Place::new();
-    let answer = example(&place, &["sweep.py", "--show", "all"]).run();
+    let answer = example(&place, &["sweep.py", "--show", "all"]).output();
     let python = done(&answer);
     let parameters: Vec<String> =
         python.iter().map(|line| line.split('\t').take(2).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(parameters, ["0.1 1", "0.1 2", "0.1 3", "0.01 1", "0.01 2", "0.01 3"]);
     assert_eq!(place.of_jobs("name")[5], "fit-0.01-3");
-    let answer = example(&place, &["sweep.toml", "--show", "all"]).run();
+    let answer = example(&place, &["sweep.toml", "--show", "all"]).output();
     assert_eq!(done(&answer), python);
-    let json = |name| example(&place, &[name, "--dry-run", "--json"]).run().stdout;
+    let json = |name| example(&place, &[name, "--dry-run", "--json"]).output().stdout;
     assert_eq!(json("sweep.toml"), json("sweep.py"));
 }
 
 #[test]
 fn the_sweep_in_python_takes_rates() {
     let place = Place::new();
-    let answer = example(&place, &["sweep.py", "--show", "all", "--", "0.3"]).run();
+    let answer = example(&place, &["sweep.py", "--show", "all", "--", "0.3"]).output();
     assert!(done(&answer).iter().all(|line| line.starts_with("0.3\t")), "{answer:?}");
 }
 
 #[test]
 fn the_gpu_sweep_has_the_combinations_that_it_says() {
     let place = Place::new();
-    let answer = example(&place, &["gpu-sweep.toml", "--dry-run"]).run();
+    let answer = example(&place, &["gpu-sweep.toml", "--dry-run"]).output();
     let lines = done(&answer);
     let jobs: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("job ")).collect();
     assert_eq!(
@@ -81,14 +81,14 @@ fn the_pipelines_second_stage_comes_after_the_first() {
     let shared = place.path("shared");
     std::fs::create_dir(&shared).unwrap();
     let variable = format!("SHARED={}", shared.display());
-    let answer = example(&place, &["pipeline.toml", "--show", "all", "--env", &variable]).run();
+    let answer = example(&place, &["pipeline.toml", "--show", "all", "--env", &variable]).output();
     assert_eq!(done(&answer), ["10000"]);
 }
 
 #[test]
 fn a_job_file_in_the_originals_words_runs_as_it_is() {
     let place = Place::new();
-    let answer = example(&place, &["classic.py", "--show", "all"]).run();
+    let answer = example(&place, &["classic.py", "--show", "all"]).output();
     let lines = done(&answer);
     assert_eq!(lines.len(), 9);
     assert!(lines[2].starts_with("0.20\t0\t") && lines[7].starts_with("0.10\t1\t"), "{lines:?}");

@@ -62,7 +62,7 @@ impl<'a> Tap<'a> {
         let tap = Tap { place, bed };
         fs::create_dir(place.path("sent")).unwrap();
         let args = ["run", "-r", results, "-H", "h1", "--", "true", ":::", "1"];
-        let answer = tap.gjob(&args).run();
+        let answer = tap.gjob(&args).output();
         assert_eq!(answer.code, 0, "{}", answer.stderr);
         fs::remove_dir_all(place.path("sent")).unwrap();
         fs::create_dir(place.path("sent")).unwrap();
@@ -89,7 +89,7 @@ fn a_directory_is_there_as_it_is_here() {
     let place = Place::new();
     data(&place);
     place.file("jobs.txt", "cd data; find . | sort; ./link; stat -c %a sub/run; readlink link\n");
-    let answer = place.gjob(&["run", "--show", "all", "-f", "data/", "jobs.txt"]).run();
+    let answer = place.gjob(&["run", "--show", "all", "-f", "data/", "jobs.txt"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let expected = ".\n./link\n./sub\n./sub/hollow\n./sub/run\nran\n750\nsub/run\n";
     assert_eq!(answer.stdout, expected);
@@ -102,7 +102,7 @@ fn a_directory_that_cannot_be_sent_starts_nothing() {
     symlink("../../secret", data.join("sub/out")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(data.join("socket")).unwrap();
     place.file("jobs.txt", "true\n");
-    let answer = place.gjob(&["run", "-f", "data", "jobs.txt"]).run();
+    let answer = place.gjob(&["run", "-f", "data", "jobs.txt"]).output();
     assert_eq!((answer.code, answer.stdout.as_str()), (2, ""));
     assert_eq!(
         answer.stderr,
@@ -132,7 +132,7 @@ fn the_next_manager_sends_the_directory_that_the_run_began_with() {
     begin_and_die(&place, &bed);
     // Not there when the run began: not sent.
     fs::write(data.join("later"), "").unwrap();
-    let answer = place.gjob(&["attach"]).current_dir(Path::new("/")).run();
+    let answer = place.gjob(&["attach"]).current_dir(Path::new("/")).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let id = place.of_jobs("id")[0].as_str().unwrap().to_owned();
     let there = bed.host(1).home().join("results").join(id).join("data");
@@ -146,7 +146,7 @@ fn a_directory_in_which_a_file_has_changed_fails_the_jobs_that_need_it() {
     let data = data(&place);
     begin_and_die(&place, &bed);
     fs::write(data.join("sub/run"), "other").unwrap();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
     assert!(reason.contains("data/sub/run has changed"), "{reason}");
@@ -160,7 +160,7 @@ fn hosts_that_share_a_results_directory_are_sent_one_copy() {
     noise(&place.path("here/big"), 24 * MIB);
     place.file("jobs.txt", &"cksum < big\n".repeat(16));
     let args = ["run", "-r", &shared, "-H", "h[1-4]", "-j", "1", "-f", "big", "jobs.txt"];
-    let answer = tap.gjob(&args).run();
+    let answer = tap.gjob(&args).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let sent = tap.sent();
     assert!((24 * MIB..30 * MIB).contains(&sent), "{sent} bytes");
@@ -173,7 +173,7 @@ fn a_file_goes_on_where_its_link_broke() {
     noise(&place.path("here/big"), 40 * MIB);
     place.file("jobs.txt", "cksum < big\n");
     let args = ["run", "-r", "results", "-H", "h1", "-f", "big", "jobs.txt"];
-    let answer = tap.gjob(&args).env("FIRST", (24 * MIB).to_string()).run();
+    let answer = tap.gjob(&args).env("FIRST", (24 * MIB).to_string()).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(bed.host(1).logins(), 3, "one of them to go on");
     let sent = tap.sent();
@@ -188,7 +188,7 @@ fn a_file_that_a_host_has_lost_is_sent_again() {
     let jobs = format!("rm -f {}/*\ncat input\ncat input\n", blobs.display());
     place.file("jobs.txt", &jobs);
     let args = ["run", "-H", "1/:", "--show", "all", "-f", "input", "jobs.txt"];
-    let answer = place.gjob(&args).run();
+    let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(answer.stdout, "content\ncontent\n");
 }

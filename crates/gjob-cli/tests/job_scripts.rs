@@ -11,7 +11,7 @@ use support::{Answer, Place, eventually};
 fn mistake(script: &str) -> String {
     let place = Place::new();
     place.file("jobs.py", script);
-    refused(&place, place.gjob(&["run", "jobs.py"]).run())
+    refused(&place, place.gjob(&["run", "jobs.py"]).output())
 }
 
 fn refused(place: &Place, answer: Answer) -> String {
@@ -32,7 +32,7 @@ fn a_script_makes_the_jobs_and_sees_its_arguments() {
          Job(['echo $A', 'cat jobs.py | head -n 1'], files='jobs.py', env={'A': 3})\n",
     );
     let args = ["run", "jobs.py", "-k", "-j", "1", "--show", "all", "--", "a", "--b"];
-    let answer = place.gjob(&args).run();
+    let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.stdout, "model a\nmodel --b\n3\nimport sys, models\n");
     assert!(answer.stderr.starts_with("making jobs\n"), "{}", answer.stderr);
@@ -150,7 +150,7 @@ fn a_script_that_ends_itself_starts_nothing() {
     );
     let place = Place::new();
     place.file("jobs.py", "import sys\nJob('echo x')\nsys.exit()\nJob('echo y')\n");
-    let answer = place.gjob(&["run", "jobs.py", "--show", "all"]).run();
+    let answer = place.gjob(&["run", "jobs.py", "--show", "all"]).output();
     assert_eq!((answer.code, answer.stdout.as_str()), (0, "x\n"), "{answer:?}");
 }
 
@@ -172,7 +172,8 @@ fn a_script_that_dies_starts_nothing() {
 fn without_python_the_other_formats_are_named() {
     let place = Place::new();
     place.file("jobs.py", "Job('x')\n");
-    let said = refused(&place, place.gjob(&["run", "jobs.py"]).env("GJOB_PYTHON", "no-py").run());
+    let said =
+        refused(&place, place.gjob(&["run", "jobs.py"]).env("GJOB_PYTHON", "no-py").output());
     assert_eq!(
         said,
         "gjob: jobs.py: job scripts need Python 3.6 or newer, and \"no-py\" can't be started: No \
@@ -190,7 +191,7 @@ fn a_python_that_is_too_old_is_said() {
     let old = place.file("python2", "#!/bin/sh\neval \"echo '{\\\"old\\\":\\\"2.7\\\"}' >&$4\"\n");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&old, mode).unwrap();
-    let said = refused(&place, place.gjob(&["run", "jobs.py"]).env("GJOB_PYTHON", &old).run());
+    let said = refused(&place, place.gjob(&["run", "jobs.py"]).env("GJOB_PYTHON", &old).output());
     assert_eq!(
         said,
         format!(
@@ -204,7 +205,7 @@ fn a_python_that_is_too_old_is_said() {
 fn only_scripts_take_arguments() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");
-    let said = refused(&place, place.gjob(&["run", "jobs.txt", "--", "x"]).run());
+    let said = refused(&place, place.gjob(&["run", "jobs.txt", "--", "x"]).output());
     assert_eq!(
         said,
         "gjob: -- x: a job file takes no arguments: those of a Python script (.py) are accepted, \
@@ -230,7 +231,7 @@ fn an_interrupt_ends_the_script_and_starts_nothing() {
     std::fs::File::open(&started).unwrap().read_to_string(&mut script).unwrap();
     let pid = rustix::process::Pid::from_raw(running.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let answer = running.wait();
+    let answer = running.output();
     assert_eq!(answer.code, 130, "{answer:?}");
     assert_eq!(answer.stderr, "gjob: interrupted; nothing was started\n");
     let process = std::path::PathBuf::from(format!("/proc/{script}/stat"));
@@ -251,7 +252,7 @@ fn jobs_of_threads_and_of_the_very_end_count_too() {
          atexit.register(lambda: Job('echo end'))\n\
          Job('echo first')\n",
     );
-    let answer = place.gjob(&["run", "jobs.py", "--show", "all"]).run();
+    let answer = place.gjob(&["run", "jobs.py", "--show", "all"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.stdout.lines().count(), 6, "{answer:?}");
 }

@@ -8,7 +8,7 @@ use support::Place;
 fn mistake(text: &str) -> String {
     let place = Place::new();
     place.file("jobs.toml", text);
-    let answer = place.gjob(&["run", "jobs.toml"]).run();
+    let answer = place.gjob(&["run", "jobs.toml"]).output();
     assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{answer:?}");
     assert!(!place.has_run() && !place.path("results").exists(), "something was started");
     let last = "gjob: nothing was started\n";
@@ -30,7 +30,7 @@ fn a_matrix_runs_a_job_for_each_combination() {
     let answer = place
         .gjob(&["run", "here/jobs.toml", "-k", "--show", "all"])
         .current_dir(&place.path(""))
-        .run();
+        .output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.stdout, "x-p-2 0 7\nx-p-2 1 7\nx-q-1 0 7\nx-q-1 1 7\nx-q-2 0 7\nx-q-2 1 7\n");
 }
@@ -128,7 +128,8 @@ fn a_name_that_is_too_long_is_cut_and_marked_so() {
     let said = mistake(&format!("[[job]]\ncommands = 'true'\nname = '{}'\n", "n".repeat(300)));
     assert!(said.contains(&format!("name \"{}...\" is not accepted", "n".repeat(80))), "{said}");
     let place = Place::new();
-    let answer = place.gjob(&["run", "--name", &"n".repeat(300), "--", "true", ":::", "1"]).run();
+    let answer =
+        place.gjob(&["run", "--name", &"n".repeat(300), "--", "true", ":::", "1"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains(&format!("name \"{}...\"", "n".repeat(80))), "{answer:?}");
 }
@@ -136,7 +137,7 @@ fn a_name_that_is_too_long_is_cut_and_marked_so() {
 #[test]
 fn a_command_without_values_is_said() {
     let place = Place::new();
-    let answer = place.gjob(&["run", "--", "echo {}"]).run();
+    let answer = place.gjob(&["run", "--", "echo {}"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert_eq!(
         answer.stderr,
@@ -193,7 +194,7 @@ fn a_matrix_beyond_all_bounds_is_refused_at_once() {
     let range = "\"1..1000\"";
     let matrix = format!("{{ p = {range}, q = {range}, r = {range}, s = {range} }}");
     place.file("jobs.toml", &format!("[[job]]\ncommands = \"true\"\nmatrix = {matrix}\n"));
-    let answer = place.gjob(&["run", "jobs.toml", "--dry-run"]).run();
+    let answer = place.gjob(&["run", "jobs.toml", "--dry-run"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("jobs.toml:3:10: more jobs than a run may have"), "{answer:?}");
 }

@@ -9,7 +9,7 @@ use support::{Answer, Place, eventually};
 fn local(place: &Place, args: &[&str]) -> Answer {
     let mut all = vec!["local"];
     all.extend(args);
-    place.gjob(&all).run()
+    place.gjob(&all).output()
 }
 
 /// A new job directory with this script in it.

@@ -1,5 +1,5 @@
 //! Hosts that are cut off for longer than they are waited for, or restarted.
-//! They need namespaces of their own, and so root; elsewhere they are passed over.
+//! They need namespaces of their own, and so root; elsewhere they are skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 
@@ -74,7 +74,7 @@ fn a_lost_hosts_job_is_done_elsewhere_and_its_late_attempt_is_ended() {
     // The other host is still full: the job waits for it.
     eventually("its job is given up there", || place.of_jobs("state")[lost] == "free");
     std::fs::write(place.path("go"), "").unwrap();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("host")[lost], json!("h2"));
     assert_eq!(place.of_jobs("attempt")[lost], json!(2));
@@ -98,7 +98,7 @@ fn an_attempt_that_comes_back_too_late_is_ended_while_the_run_goes_on() {
     host.heal();
     eventually("the late attempt is ended", || !has_job(host));
     std::fs::write(place.path("go"), "").unwrap();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["done", "done"]);
     let ends = lines(&place.path("ledger")).into_iter().filter(|line| line.starts_with("end 0"));
@@ -121,7 +121,7 @@ fn a_host_that_is_waited_for_keeps_its_job() {
     std::fs::write(place.path("go"), "").unwrap();
     eventually("the other job is done", || place.of_jobs("state")[1 - kept] == "done");
     bed.host(1).heal();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("attempt"), [1, 1]);
     assert_eq!(begins(&place, kept).len(), 1);
@@ -166,7 +166,7 @@ fn a_host_that_is_cut_off_ends_its_job_before_it_is_begun_elsewhere() {
         begins(&place, 0).len() == 2
     });
     assert!(cut.elapsed() > Duration::from_secs(60), "it was waited for");
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(
         (place.of_jobs("state"), place.of_jobs("attempt")),
@@ -212,7 +212,7 @@ fn nothing_happens_to_a_leased_job_whose_host_is_cut_off_for_a_moment() {
     eventually("the end of the lease as it was", || since_boot_ms() > before + 1_000);
     assert!(until_ms() > before && has_job(host));
     std::fs::write(place.path("go"), "").unwrap();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("attempt"), [1, 1]);
     assert_eq!(begins(&place, 0).len(), 1);
@@ -231,7 +231,7 @@ fn a_restarted_hosts_job_is_done_again() {
     bed.host(1).boot();
     eventually("the job is begun again", || begins(&place, crashed).len() == 2);
     std::fs::write(place.path("go"), "").unwrap();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["done", "done"]);
     assert_eq!(place.of_jobs("attempt")[crashed], json!(2));

@@ -66,7 +66,7 @@ fn a_killed_managers_run_is_taken_up_and_each_job_is_done_once() {
     eventually("a third of the jobs has ended", || ledger.count("end") >= 20);
     manager.kill_9();
     assert_eq!(place.status()["state"], "unknown");
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_all_done(&place, &answer, 60);
     ledger.assert_each_once(60);
 }
@@ -79,7 +79,7 @@ fn a_killed_managers_run_on_this_machine_is_taken_up_too() {
     let manager = place.gjob(&["run", "-j", "3", "jobs.txt"]).start();
     eventually("some jobs have ended", || ledger.count("end") >= 6);
     manager.kill_9();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_all_done(&place, &answer, 30);
     ledger.assert_each_once(30);
 }
@@ -97,7 +97,7 @@ fn jobs_go_on_while_connections_are_killed_and_none_is_run_again() {
         let killed: usize = bed.hosts().iter().map(|host| host.kill_connections()).sum();
         assert!(killed > 0);
     }
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_all_done(&place, &answer, 40);
     ledger.assert_each_once(40);
     assert!(bed.hosts().iter().all(|host| host.logins() > 1));
@@ -121,7 +121,7 @@ fn killing_an_agent_touches_no_job() {
         assert!(!agents.is_empty());
         agents.iter().for_each(gjob_testbed::Process::kill);
     }
-    assert_all_done(&place, &manager.wait(), 20);
+    assert_all_done(&place, &manager.output(), 20);
     ledger.assert_each_once(20);
 }
 
@@ -132,11 +132,11 @@ fn a_second_manager_of_a_living_run_only_watches() {
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
     let mut second = place.gjob(&["attach"]).start();
-    second.hear("another gjob manages it");
+    second.wait_until_printed("another gjob manages it");
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(manager.wait().code, 130);
-    let answer = second.wait();
+    assert_eq!(manager.output().code, 130);
+    let answer = second.output();
     assert_eq!(answer.code, 130, "{answer:?}");
     assert!(answer.stderr.contains("another gjob manages it"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("attempt"), [1]);
@@ -157,13 +157,13 @@ fn ctrl_c_ends_the_jobs_and_attach_goes_on_with_them() {
     eventually("two jobs run", running);
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 130, "{}", answer.stderr);
     assert!(answer.stderr.contains("interrupted"), "{}", answer.stderr);
     eventually("no process is left", || bed.processes().is_empty());
     assert_eq!(place.status()["state"], "free");
     std::fs::write(&go, "").unwrap();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["done", "done", "done"]);
 }
@@ -177,9 +177,9 @@ fn sigterm_leaves_the_jobs_running() {
     eventually("both jobs run", || ledger.count("begin") == 2);
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(manager.wait().code, 1);
+    assert_eq!(manager.output().code, 1);
     eventually("both jobs end without a manager", || ledger.count("end") == 2);
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_all_done(&place, &answer, 2);
     ledger.assert_each_once(2);
 }
@@ -196,7 +196,7 @@ fn a_host_cut_off_for_a_while_loses_nothing() {
     bed.host(1).cut_off();
     eventually("the others go on", || ledger.count("end") >= 14);
     bed.host(1).heal();
-    assert_all_done(&place, &manager.wait(), 30);
+    assert_all_done(&place, &manager.output(), 30);
     ledger.assert_each_once(30);
 }
 
@@ -223,7 +223,7 @@ fn a_run_is_taken_up_from_any_directory_with_its_own_files_and_its_joblog_is_add
     std::fs::write(elsewhere.join("input"), "another file\n").unwrap();
     let log = place.path("here/log");
     let args = ["attach", "--show", "all", "-k", "--joblog", log.to_str().unwrap()];
-    let answer = place.gjob(&args).current_dir(&elsewhere).run();
+    let answer = place.gjob(&args).current_dir(&elsewhere).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(answer.stdout, "as it was\n".repeat(3));
     let log = lines(&log);
@@ -243,7 +243,7 @@ fn a_file_that_has_changed_since_its_run_began_fails_only_the_jobs_that_need_it_
     manager.kill_9();
     bed.host(1).start();
     place.file("input", "now it is\n");
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
     assert!(reason.contains("input has changed"), "{reason}");
@@ -261,12 +261,12 @@ fn a_host_that_could_not_be_used_by_one_manager_gives_its_jobs_outcomes_to_the_n
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
     manager.kill_9();
     bed.host(1).refuse_key();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 3, "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["unknown"]);
     std::fs::write(go, "").unwrap();
     bed.host(1).accept_key();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     assert_eq!(place.of_jobs("exit"), [5]);
     assert_eq!(place.of_jobs("state"), ["error"]);

@@ -69,7 +69,7 @@ fn at_once(jobs: &BTreeMap<String, Noted>) -> Vec<(&str, &str)> {
 fn run(place: &Place, args: &[&str]) -> Answer {
     let mut all = vec!["run", "--show", "none", "jobs.jsonl"];
     all.extend(args);
-    place.gjob(&all).run()
+    place.gjob(&all).output()
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn no_two_jobs_have_a_gpu_at_once() {
         .collect();
     place.file("jobs.jsonl", &jobs);
     let args = ["run", "--show", "none", "jobs.jsonl", "-H", "8/:"];
-    let answer = place.gjob(&args).env("GJOB_GPUS", "0,1,2").run();
+    let answer = place.gjob(&args).env("GJOB_GPUS", "0,1,2").output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let jobs = noted(&place);
     for (name, job) in &jobs {
@@ -157,7 +157,7 @@ fn gpus_stay_with_their_jobs_when_the_agent_is_killed() {
         let agent = agent_of(manager.pid()).unwrap();
         rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
     }
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(answer.stderr.contains("host :: "), "its agent was killed: {}", answer.stderr);
     let jobs = noted(&place);
@@ -206,7 +206,7 @@ fn what_fits_no_host_is_refused_before_anything_begins() {
         let answer = run(&place, &hosts);
         assert_eq!(answer.code, 2, "{}", answer.stderr);
         assert!(!place.has_run());
-        assert_eq!(place.gjob(&["status"]).run().code, 2, "there is no run");
+        assert_eq!(place.gjob(&["status"]).output().code, 2, "there is no run");
         answer.stderr
     };
     let told = refused(&[json!({ "cmds": "true" }), json!({ "cmds": "true", "cpus": 4 })]);
@@ -254,7 +254,7 @@ fn a_host_that_cannot_be_reached_yet_may_take_what_no_other_can() {
         place.has_run() && place.of_jobs("state") == ["free", "done"]
     });
     bed.host(2).start();
-    let answer = manager.wait();
+    let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("host"), ["h2", "h1"]);
 }

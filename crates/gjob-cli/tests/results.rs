@@ -56,7 +56,7 @@ fn outputs_are_here_below_their_jobs_names() {
         json!({"cmds": ["mkdir r", "echo 4 > y.csv"], "outputs": ["log"]}),
     ];
     place.file("jobs.jsonl", &jobs.map(|job| job.to_string()).join("\n"));
-    let answer = place.gjob(&["run", "jobs.jsonl", "-o", "r", "-o", "*.csv"]).run();
+    let answer = place.gjob(&["run", "jobs.jsonl", "-o", "r", "-o", "*.csv"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     let run = place.status()["run"].as_str().unwrap().to_owned();
     let out = place.path("here/gjob-out").join(run);
@@ -74,7 +74,7 @@ fn a_job_without_its_output_has_failed_and_is_tried_again() {
     let jobs = "true\ntest $GJOB_ATTEMPT = 1 || echo x > out\nexit 3\n";
     place.file("jobs.txt", jobs);
     let answer =
-        place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o", "--retries", "1"]).run();
+        place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o", "--retries", "1"]).output();
     assert_eq!(answer.code, 1, "{answer:?}");
     assert_eq!(place.of_jobs("state"), ["error", "done", "error"]);
     assert_eq!(place.of_jobs("attempt"), [2, 2, 2]);
@@ -87,7 +87,7 @@ fn a_job_without_its_output_has_failed_and_is_tried_again() {
 fn what_jobs_have_said_is_kept_however_they_end() {
     let place = Place::new();
     place.file("jobs.txt", "echo out; echo err >&2\necho no; exit 5\n");
-    let answer = place.gjob(&["run", "jobs.txt", "--results", "--into", "o"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "--results", "--into", "o"]).output();
     assert_eq!(answer.code, 1, "{answer:?}");
     let expected = [("0/err", "err\n"), ("0/log", "out\n"), ("1/err", ""), ("1/log", "no\n")];
     assert_eq!(files(&place.path("here/o")), some(&expected));
@@ -98,7 +98,7 @@ fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     std::fs::create_dir_all(place.path("here/o/0")).unwrap();
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("/here/o has \"0\" already"), "{}", answer.stderr);
     assert!(!place.has_run());
@@ -108,7 +108,7 @@ fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
 fn patterns_that_lead_out_are_refused() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "../x", "--max-output", "lots"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "../x", "--max-output", "lots"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("output \"../x\" is no path below the job directory"));
     assert!(answer.stderr.contains("--max-output"), "{}", answer.stderr);
@@ -129,7 +129,7 @@ fn the_next_manager_brings_what_the_last_one_has_left() {
     });
     manager.kill_9();
     std::fs::write(go, "").unwrap();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "0\n"), ("1/out", "1\n")]));
 }
@@ -139,19 +139,19 @@ fn outputs_that_cannot_be_written_stop_the_manager_and_wait() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     let in_the_way = place.file("o", "");
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).output();
     assert_eq!(answer.code, 2, "a file is no directory: {answer:?}");
     std::fs::remove_file(&in_the_way).unwrap();
     let path = in_the_way.display();
     let blocker = format!("rm -r {path}; ln -s /proc/none {path}; echo x > out\n");
     place.file("jobs.txt", &blocker);
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).output();
     assert_eq!(answer.code, 3, "{answer:?}");
     assert!(answer.stderr.contains("once outputs can be written, `gjob attach "), "{answer:?}");
     let reason = format!("can't write to {path}/deep: ");
     assert!(answer.stderr.contains(&reason), "{answer:?}");
     std::fs::remove_file(&in_the_way).unwrap();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(place.of_jobs("attempt"), [1]);
     assert_eq!(files(&place.path("here/o/deep")), some(&[("0/out", "x\n")]));
@@ -165,15 +165,15 @@ fn a_place_that_outputs_cannot_go_to_is_refused_before_anything_starts() {
     std::os::unix::fs::symlink("/proc/none", &link).unwrap();
     for (into, path) in [("gjob-out", "/here/gjob-out: "), ("/proc/none", "/proc/none: ")] {
         let args = ["run", "jobs.txt", "--results", "--into", into];
-        let answer = place.gjob(&args).run();
+        let answer = place.gjob(&args).output();
         assert_eq!(answer.code, 2, "{answer:?}");
         assert!(answer.stderr.contains(path), "{answer:?}");
     }
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "-o", "out"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("/here/gjob-out: outputs can't be written: "), "{answer:?}");
     assert!(!place.has_run());
-    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 0, "none are wanted");
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0, "none are wanted");
 }
 
 #[test]
@@ -188,17 +188,17 @@ fn two_runs_with_one_directory_never_overwrite_each_other() {
     let first = place.gjob(&["run", "first.txt", "-o", "out", "--into", "o"]).start();
     eventually("it runs", || place.has_run() && !place.of_jobs("id")[0].is_null());
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    let answer = place.gjob(&["run", "second.txt", "-o", "out", "--into", "o"]).run();
+    let answer = place.gjob(&["run", "second.txt", "-o", "out", "--into", "o"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     std::fs::write(go, "").unwrap();
-    let answer = first.wait();
+    let answer = first.output();
     assert_eq!(answer.code, 3, "{answer:?}");
     let reason = "/here/o/0 is there already and not of this run: move it away";
     assert!(answer.stderr.contains(reason), "{answer:?}");
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "second\n")]));
-    assert_eq!(place.gjob(&["attach", &run]).run().code, 3, "it is there still");
+    assert_eq!(place.gjob(&["attach", &run]).output().code, 3, "it is there still");
     std::fs::rename(place.path("here/o/0"), place.path("here/o/away")).unwrap();
-    let answer = place.gjob(&["attach", &run]).run();
+    let answer = place.gjob(&["attach", &run]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     let expected = [("0/out", "first\n"), ("away/out", "second\n")];
     assert_eq!(files(&place.path("here/o")), some(&expected));
@@ -209,10 +209,10 @@ fn fetch_adds_to_what_is_there_and_never_deletes() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out; echo y > more\necho no; exit 1\n");
     let args = ["run", "jobs.txt", "-o", "out", "--results", "--into", "o"];
-    assert_eq!(place.gjob(&args).run().code, 1);
-    let answer = place.gjob(&["fetch", "0", "-o", "more"]).run();
+    assert_eq!(place.gjob(&args).output().code, 1);
+    let answer = place.gjob(&["fetch", "0", "-o", "more"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
-    let answer = place.gjob(&["fetch", "1", "-o", "none*"]).run();
+    let answer = place.gjob(&["fetch", "1", "-o", "none*"]).output();
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("gjob: job 1: nothing matches"), "{answer:?}");
     let expected = [
@@ -230,10 +230,10 @@ fn fetch_adds_to_what_is_there_and_never_deletes() {
 fn fetch_leaves_a_directory_of_somebody_else_alone() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
-    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 0);
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0);
     std::fs::create_dir_all(place.path("here/p/0")).unwrap();
     place.file("p/0/out", "mine");
-    let answer = place.gjob(&["fetch", "0", "-o", "out", "--into", "p"]).run();
+    let answer = place.gjob(&["fetch", "0", "-o", "out", "--into", "p"]).output();
     assert_eq!(answer.code, 1, "{answer:?}");
     let reason = "/here/p/0 is there already and not of this run: move it away";
     assert!(answer.stderr.contains(reason), "{answer:?}");
@@ -244,17 +244,17 @@ fn fetch_leaves_a_directory_of_somebody_else_alone() {
 fn fetch_brings_outputs_later_and_again_and_of_failed_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\necho y > core.1; exit 1\n");
-    assert_eq!(place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).run().code, 1);
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).output().code, 1);
     std::fs::write(place.path("here/o/0/out"), "spoilt").unwrap();
-    let answer = place.gjob(&["fetch", "0"]).run();
+    let answer = place.gjob(&["fetch", "0"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
-    let answer = place.gjob(&["fetch", "1", "-o", "core.*", "--results", "--into", "p"]).run();
+    let answer = place.gjob(&["fetch", "1", "-o", "core.*", "--results", "--into", "p"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(answer.stdout.starts_with("fetched 1 of 1 jobs: 3 files, 2 bytes in "), "{answer:?}");
     let expected = [("1/core.1", "y\n"), ("1/err", ""), ("1/log", "")];
     assert_eq!(files(&place.path("here/p")), some(&expected));
-    let answer = place.gjob(&["fetch", "7"]).run();
+    let answer = place.gjob(&["fetch", "7"]).output();
     assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{answer:?}");
 }
 
@@ -264,18 +264,18 @@ fn a_cleaned_run_leaves_nothing_and_other_runs_keep_what_they_use() {
     place.file("both", "both");
     place.file("one", "one");
     place.file("jobs.txt", "true\nfalse\n");
-    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both", "-f", "one"]).run().code, 1);
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both", "-f", "one"]).output().code, 1);
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both"]).run().code, 1);
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both"]).output().code, 1);
     assert_eq!((job_dirs(&place).len(), blobs(&place)), (4, 2));
-    let answer = place.gjob(&["clean", &run]).run();
+    let answer = place.gjob(&["clean", &run]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.stdout, "removed 2 job directories, 1 staged files (3 bytes)\n");
     assert_eq!((job_dirs(&place).len(), blobs(&place)), (2, 1));
-    let answer = place.gjob(&["clean", &run, "--record"]).run();
+    let answer = place.gjob(&["clean", &run, "--record"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(!place.path("state/runs").join(&run).exists());
-    assert_eq!(place.gjob(&["clean", &run]).run().code, 2);
+    assert_eq!(place.gjob(&["clean", &run]).output().code, 2);
 }
 
 #[test]
@@ -285,15 +285,15 @@ fn a_run_that_is_managed_is_not_cleaned() {
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("it runs", || place.has_run() && !place.of_jobs("id")[0].is_null());
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    let answer = place.gjob(&["clean", &run]).run();
+    let answer = place.gjob(&["clean", &run]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("is managed"), "{answer:?}");
     manager.kill_9();
-    let answer = place.gjob(&["clean", &run]).run();
+    let answer = place.gjob(&["clean", &run]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
     assert!(answer.stderr.contains("has 1 jobs left: `gjob attach"), "{answer:?}");
-    assert_eq!(place.gjob(&["kill", "--all"]).run().code, 0);
-    let answer = place.gjob(&["clean", &run]).run();
+    assert_eq!(place.gjob(&["kill", "--all"]).output().code, 0);
+    let answer = place.gjob(&["clean", &run]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(job_dirs(&place).is_empty());
 }
@@ -303,12 +303,12 @@ fn a_job_is_done_again_after_its_run_was_cleaned() {
     let place = Place::new();
     let go = place.file("go", "no");
     place.file("jobs.txt", &format!("grep yes {}\n", go.display()));
-    assert_eq!(place.gjob(&["run", "jobs.txt"]).run().code, 1);
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 1);
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    assert_eq!(place.gjob(&["clean", &run]).run().code, 0);
+    assert_eq!(place.gjob(&["clean", &run]).output().code, 0);
     std::fs::write(go, "yes").unwrap();
-    assert_eq!(place.gjob(&["retry"]).run().code, 0);
-    let answer = place.gjob(&["attach"]).run();
+    assert_eq!(place.gjob(&["retry"]).output().code, 0);
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(place.of_jobs("attempt"), [2]);
 }
@@ -318,7 +318,7 @@ fn directories_of_done_jobs_are_removed_when_that_is_wanted() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\nexit 1\n");
     let args = ["run", "jobs.txt", "-o", "out", "--into", "o", "--cleanup", "--show", "all"];
-    assert_eq!(place.gjob(&args).run().code, 1);
+    assert_eq!(place.gjob(&args).output().code, 1);
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
     eventually("only the failed job's is left", || job_dirs(&place).len() == 1);
     assert!(job_dirs(&place)[0].join(".done").exists());

@@ -3,17 +3,26 @@
 mod support;
 
 use serde_json::json;
+use snapbox::str;
 use support::{Place, lines};
 
 #[test]
 fn lines_of_a_file_are_jobs_and_a_failure_is_told_with_its_output() {
     let place = Place::new();
     place.file("jobs.txt", "# a comment\n\necho one\necho two >&2; exit 7\n");
-    let answer = place.gjob(&["run", "jobs.txt"]).run();
-    assert_eq!(answer.code, 1, "{answer:?}");
-    assert_eq!(answer.stdout, "", "only failed jobs are shown");
-    assert!(answer.stderr.contains("two\n"), "{}", answer.stderr);
-    assert!(answer.stderr.contains(": 1 done, 1 error in "), "{}", answer.stderr);
+    place
+        .gjob(&["run", "-j", "1", "jobs.txt"])
+        .code(1)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+DONE [HOST]/[DATE]-1 w/name -
+LAUNCH [HOST]/[DATE]-2 w/name - as job #1
+ERROR [HOST]/[DATE]-2 w/name -: exit 7
+two
+run [DATE]-1: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["done", "error"]);
     assert_eq!(place.of_jobs("exit"), [json!(0), json!(7)]);
     assert_eq!(place.of_jobs("reason"), [json!(null), json!("exit 7")]);
@@ -37,7 +46,7 @@ fn a_command_is_run_for_each_value_and_shown_in_order() {
         "a b",
         "c;d",
     ];
-    let answer = place.gjob(&args).run();
+    let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.stdout, "2-a b\n2-c;d\n1-a b\n1-c;d\n");
 }
@@ -45,17 +54,17 @@ fn a_command_is_run_for_each_value_and_shown_in_order() {
 #[test]
 fn values_come_from_stdin() {
     let place = Place::new();
-    let answer = place.gjob(&["run", "-k", "--", "echo", "got"]).stdin("x\ny z\n").run();
+    let answer = place.gjob(&["run", "-k", "--", "echo", "got"]).stdin("x\ny z\n").output();
     assert_eq!((answer.code, answer.stdout.as_str()), (0, "got x\ngot y z\n"), "{}", answer.stderr);
 }
 
 #[test]
 fn jobs_come_from_stdin_as_lines_and_as_json() {
     let place = Place::new();
-    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin("echo line\n").run();
+    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin("echo line\n").output();
     assert_eq!((answer.code, answer.stdout.as_str()), (0, "line\n"), "{}", answer.stderr);
     let json = r#"{"cmds": ["echo $WHO", "echo $GJOB_NAME"], "name": "n", "env": {"WHO": "me"}}"#;
-    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin(json).run();
+    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin(json).output();
     assert_eq!((answer.code, answer.stdout.as_str()), (0, "me\nn\n"), "{}", answer.stderr);
 }
 
@@ -71,7 +80,7 @@ fn each_kind_of_end_is_told_apart() {
         "false; echo not reached",
     ];
     place.file("jobs.txt", &jobs.join("\n"));
-    let answer = place.gjob(&["run", "jobs.txt", "--timeout", "1s"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "--timeout", "1s"]).output();
     assert_eq!(answer.code, 1);
     assert_eq!(place.of_jobs("state"), ["error", "error", "error", "error", "done", "error"]);
     let null = json!(null);
@@ -116,7 +125,7 @@ fn a_job_sees_its_variables_and_files() {
         "--show",
         "all",
     ];
-    let answer = place.gjob(&args).run();
+    let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     let host = rustix::system::uname();
     let host = host.nodename().to_str().unwrap();
@@ -132,7 +141,7 @@ fn a_job_sees_its_variables_and_files() {
 fn a_failed_job_is_tried_again_as_often_as_it_may() {
     let place = Place::new();
     place.file("jobs.txt", "test $GJOB_ATTEMPT = 3\nfalse\n");
-    let answer = place.gjob(&["run", "jobs.txt", "--retries", "2"]).run();
+    let answer = place.gjob(&["run", "jobs.txt", "--retries", "2"]).output();
     assert_eq!(answer.code, 1, "{answer:?}");
     assert_eq!(place.of_jobs("state"), ["done", "error"]);
     assert_eq!(place.of_jobs("attempt"), [3, 3]);
@@ -148,7 +157,7 @@ fn no_job_is_started_behind_as_many_failures_as_are_allowed() {
             .repeat(50),
     );
     let args = ["run", "jobs.txt", "-j", "1", "--max-fails", "2", "--show", "none"];
-    let answer = place.gjob(&args).run();
+    let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 1);
     assert!(answer.stderr.contains("stopped: too many have failed"), "{}", answer.stderr);
     assert_eq!(lines(&place.path("ledger")), ["0", "1"]);
@@ -161,7 +170,7 @@ fn no_job_is_started_behind_as_many_failures_as_are_allowed() {
 fn output_that_cannot_be_written_is_no_success() {
     let place = Place::new();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let answer = place.gjob(&["run", "--", "echo", ":::", "a"]).stdout(full).run();
+    let answer = place.gjob(&["run", "--", "echo", ":::", "a"]).stdout_to(full).output();
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("can't be written"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["done"]);
@@ -171,7 +180,7 @@ fn output_that_cannot_be_written_is_no_success() {
 fn the_joblog_has_gnu_parallels_columns() {
     let place = Place::new();
     place.file("jobs.txt", "echo abc\nexit 3\n");
-    place.gjob(&["run", "jobs.txt", "-j", "1", "--joblog", "log", "--show", "none"]).run();
+    place.gjob(&["run", "jobs.txt", "-j", "1", "--joblog", "log", "--show", "none"]).output();
     let log = lines(&place.path("here/log"));
     assert_eq!(log[0], "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand");
     let fields: Vec<&str> = log[2].split('\t').collect();
@@ -185,7 +194,7 @@ fn the_joblog_has_gnu_parallels_columns() {
 #[test]
 fn the_event_file_tells_every_step() {
     let place = Place::new();
-    let answer = place.gjob(&["run", "--events", "ev", "--", "true", ":::", "x"]).run();
+    let answer = place.gjob(&["run", "--events", "ev", "--", "true", ":::", "x"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     let events: Vec<serde_json::Value> = lines(&place.path("here/ev"))
         .iter()
@@ -208,7 +217,7 @@ fn the_event_file_tells_every_step() {
 fn output_can_carry_its_jobs_name() {
     let place = Place::new();
     place.file("jobs.jsonl", "{\"cmds\":[\"echo a\",\"printf b\"],\"name\":\"j\"}\n");
-    let answer = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]).run();
+    let answer = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]).output();
     assert_eq!(answer.stdout, "j\ta\nj\tb\n", "{}", answer.stderr);
 }
 
@@ -216,7 +225,7 @@ fn output_can_carry_its_jobs_name() {
 fn a_dry_run_starts_nothing() {
     let place = Place::new();
     let answer =
-        place.gjob(&["run", "--dry-run", "-H", "2/a,b", "--", "touch", ":::", "x", "y"]).run();
+        place.gjob(&["run", "--dry-run", "-H", "2/a,b", "--", "touch", ":::", "x", "y"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(
         answer.stdout,
@@ -230,29 +239,37 @@ fn runs_are_listed_and_logs_are_read() {
     let place = Place::new();
     place
         .gjob(&["run", "--show", "none", "--", "echo out; echo err >&2; echo", ":::", "1", "2"])
+        .output();
+    place
+        .gjob(&["runs"])
+        .stdout(str![[r#"
+[DATE]-1     done     [TIME]  1 hosts  0 free, 0 busy, 2 done, 0 unknown, 0 error
+
+"#]])
         .run();
-    let listed = place.gjob(&["runs"]).run();
-    assert!(listed.stdout.contains(" done "), "{}", listed.stdout);
-    assert!(listed.stdout.contains("2 done"), "{}", listed.stdout);
-    let logs = place.gjob(&["logs", "0-1"]).run();
-    assert_eq!((logs.code, logs.stdout.as_str()), (0, "out\n1\nout\n2\n"), "{}", logs.stderr);
-    let logs = place.gjob(&["logs", "1", "--err", "-f"]).run();
-    assert_eq!((logs.code, logs.stdout.as_str()), (0, "err\n"), "{}", logs.stderr);
-    let none = place.gjob(&["logs", "7"]).run();
-    assert_eq!((none.code, none.stderr.as_str()), (2, "gjob: job 7: the run has jobs 0 to 1\n"));
+    place.gjob(&["logs", "0-1"]).stdout("out\n1\nout\n2\n").run();
+    place.gjob(&["logs", "1", "--err", "-f"]).stdout("err\n").run();
+    place
+        .gjob(&["logs", "7"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: job 7: the run has jobs 0 to 1
+
+"#]])
+        .run();
 }
 
 #[test]
 fn a_run_that_no_host_can_begin_a_job_of_ends_with_status_3_and_keeps_its_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "true\ntrue\n");
-    let answer = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent").run();
+    let answer = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent").output();
     assert_eq!(answer.code, 3, "{}", answer.stderr);
     for text in ["no bash on the PATH", "2 left in ", "(stopped: no host can be used; `gjob attach"]
     {
         assert!(answer.stderr.contains(text), "no {text:?} in {}", answer.stderr);
     }
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
 }
 
@@ -263,7 +280,7 @@ fn runs_of_one_id_from_two_state_directories_know_nothing_of_each_other() {
     for (name, place) in ["a", "b"].iter().zip(&places) {
         let ledger = place.path("ledger");
         place.file("jobs.txt", &format!("echo {name} >> {}\n", ledger.display()));
-        let answer = place.gjob(&["run", "jobs.txt"]).env("GJOB_REMOTE_PATH", &results).run();
+        let answer = place.gjob(&["run", "jobs.txt"]).env("GJOB_REMOTE_PATH", &results).output();
         assert_eq!(answer.code, 0, "{answer:?}");
         assert_eq!(lines(&ledger), [*name]);
     }
@@ -272,7 +289,7 @@ fn runs_of_one_id_from_two_state_directories_know_nothing_of_each_other() {
     let runs = places.each_ref().map(|place| place.status()["run"].clone());
     assert_eq!(runs[0], runs[1]);
     let run = runs[0].as_str().unwrap();
-    let answer = places[1].gjob(&["clean", run]).run();
+    let answer = places[1].gjob(&["clean", run]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(!results.join(ids[1].as_str().unwrap()).exists());
     assert!(results.join(ids[0].as_str().unwrap()).exists());

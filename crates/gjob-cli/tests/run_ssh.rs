@@ -37,7 +37,7 @@ fn four_hundred_jobs_on_four_hosts_take_one_login_each_and_leave_nothing_behind(
     place.file("jobs.txt", &jobs);
     let answer =
         gjob(&place, &bed, &["run", "-H", "h[1-4]", "-j", "2", "-f", "input.txt", "jobs.txt"])
-            .run();
+            .output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
 
     let status = place.status();
@@ -61,7 +61,7 @@ fn twenty_slots_on_one_host_lose_no_job_to_a_default_sshd() {
     let place = Place::new();
     let bed = Bed::builder().max_startups("10:30:100").start();
     place.file("jobs.txt", &"true\n".repeat(400));
-    let answer = gjob(&place, &bed, &["run", "-H", "h1", "-j", "20", "jobs.txt"]).run();
+    let answer = gjob(&place, &bed, &["run", "-H", "h1", "-j", "20", "jobs.txt"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.status()["counts"]["done"], 400);
     assert_eq!(bed.host(1).logins(), 1);
@@ -75,7 +75,7 @@ fn hosts_that_cannot_be_used_are_told_apart_and_the_others_do_the_work() {
     bed.host(3).stop();
     place.file("jobs.txt", &"true\n".repeat(20));
     let hosts = format!("h1,h2,h3,{NOWHERE}");
-    let answer = gjob(&place, &bed, &["run", "-H", &hosts, "-j", "2", "jobs.txt"]).run();
+    let answer = gjob(&place, &bed, &["run", "-H", &hosts, "-j", "2", "jobs.txt"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let status = place.status();
     let host = |name: &str| {
@@ -98,12 +98,12 @@ fn a_run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
     bed.host(1).refuse_key();
     place.file("jobs.txt", "true\n");
     let hosts = format!("h1,{NOWHERE}");
-    let answer = gjob(&place, &bed, &["run", "-H", &hosts, "jobs.txt"]).run();
+    let answer = gjob(&place, &bed, &["run", "-H", &hosts, "jobs.txt"]).output();
     assert_eq!(answer.code, 3, "{}", answer.stderr);
     assert!(answer.stderr.contains("no host can be used"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["free"]);
     bed.host(1).accept_key();
-    let answer = place.gjob(&["attach"]).run();
+    let answer = place.gjob(&["attach"]).output();
     // The host that does not resolve is still out; the other one does the work.
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["done"]);
@@ -115,7 +115,8 @@ fn each_kind_of_end_is_told_apart_over_ssh() {
     let bed = Bed::start(2);
     let jobs = ["exit 7", "exit 255", "kill -SEGV $$", "sleep 60", "echo words >&2"];
     place.file("jobs.txt", &jobs.join("\n"));
-    let answer = gjob(&place, &bed, &["run", "-H", "h1,h2", "--timeout", "1s", "jobs.txt"]).run();
+    let answer =
+        gjob(&place, &bed, &["run", "-H", "h1,h2", "--timeout", "1s", "jobs.txt"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["error", "error", "error", "error", "done"]);
     let reasons = place.of_jobs("reason");
@@ -135,7 +136,7 @@ fn hosts_with_other_login_shells_and_noisy_start_up_files_work_the_same() {
     let values = ["$HOME", "a'b", "`x`", "{1,2}"];
     let mut args = vec!["run", "-k", "-H", "h1,h2", "--", "printf '%s\\n'", ":::"];
     args.extend(values);
-    let answer = gjob(&place, &bed, &args).run();
+    let answer = gjob(&place, &bed, &args).output();
     assert_eq!((answer.code, answer.stdout), (0, values.join("\n") + "\n"), "{}", answer.stderr);
 }
 
@@ -156,10 +157,10 @@ fn output_is_brought_back_from_every_host() {
         "3",
         "4",
     ];
-    let answer = gjob(&place, &bed, &args).run();
+    let answer = gjob(&place, &bed, &args).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let expected: String = (1..=4).map(|i| "x".repeat(300_000) + &format!("{i}\n")).collect();
     assert!(answer.stdout == expected, "{} bytes came", answer.stdout.len());
-    let logs = place.gjob(&["logs", "2"]).run();
+    let logs = place.gjob(&["logs", "2"]).output();
     assert!(logs.stdout.ends_with("x3\n"), "{}", logs.stderr);
 }

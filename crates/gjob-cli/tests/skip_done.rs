@@ -11,7 +11,7 @@ use support::{Answer, Place, lines};
 fn run(place: &Place, args: &[&str]) -> Answer {
     let mut all = vec!["run", "--show", "none", "-j", "1"];
     all.extend(args);
-    place.gjob(&all).run()
+    place.gjob(&all).output()
 }
 
 /// A job that says its word, and fails if the file `fail-WORD` is there.
@@ -37,7 +37,7 @@ fn line(answer: &Answer) -> String {
 }
 
 fn run_ids(place: &Place) -> Vec<String> {
-    let runs = place.gjob(&["runs"]).run();
+    let runs = place.gjob(&["runs"]).output();
     runs.stdout.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
 }
 
@@ -70,8 +70,9 @@ fn what_is_done_is_skipped_and_the_rest_is_told_apart() {
         "2 of 7 jobs are done in run {first} and skipped; 1 is new, 1 has failed there, \
          1 is one copy more than are there, 1 has other files, 1 has other outputs"
     );
-    let answer =
-        place.gjob(&["run", "more.jsonl", "--skip-done", first, "--dry-run", "--json", "-v"]).run();
+    let answer = place
+        .gjob(&["run", "more.jsonl", "--skip-done", first, "--dry-run", "--json", "-v"])
+        .output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(answer.stdout.lines().count(), 5);
     assert_eq!(
@@ -158,7 +159,7 @@ fn who_waits_for_what_is_skipped_waits_for_the_rest() {
     assert_eq!(said(&place), ["a", "b", "c"]);
     assert!(std::fs::remove_file(place.path("here/fail-c")).is_ok());
     let args = ["run", "jobs.jsonl", "--skip-done", "latest", "--dry-run"];
-    let shown = place.gjob(&args).run().stdout;
+    let shown = place.gjob(&args).output().stdout;
     let afters: Vec<&str> = shown.lines().filter(|line| line.contains("after:")).collect();
     assert_eq!(afters, ["    after:    job 0"], "{shown}");
     assert!(shown.ends_with("after:    job 0\n              two\n"), "{shown}");

@@ -13,7 +13,7 @@ use crate::outcome::Finish;
 use crate::time::Timestamp;
 
 /// The version of the run log and of the job directory's JSON files.
-pub const RECORD_VERSION: u32 = 3;
+pub const RECORD_VERSION: u32 = 4;
 
 /// The longest line a reader accepts, bytes; writers stay far below it.
 pub const MAX_LINE: usize = 16 * 1024;
@@ -209,7 +209,7 @@ mod tests {
              \"user_us\":3,\"system_us\":4,\"max_rss_kib\":5,\"stdout_bytes\":6,\
              \"stderr_bytes\":7,\"survivors\":[8,9]}\n"
         );
-        assert_eq!(RECORD_VERSION, 3);
+        assert_eq!(RECORD_VERSION, 4);
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
     fn another_versions_log_names_both_versions() {
         let line = br#"{"event":"log","version":9,"run":"2026-11-22-1","host":"a"}"#;
         let error = Record::parse(line).unwrap_err().to_string();
-        assert_eq!(error, "run log has version 9, this gjob reads version 3");
+        assert_eq!(error, "run log has version 9, this gjob reads version 4");
     }
 
     #[test]

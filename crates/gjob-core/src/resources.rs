@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How many processors a job has for itself. In JSON a number or `"all"`.
+/// How many processors a job has for itself. In JSON a number or `"all"`; on the
+/// wire, which has no such choice of types, an optional number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cpus {
     /// This number, at least 1.
@@ -19,6 +20,15 @@ impl Cpus {
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Cpus::default()
+    }
+
+    /// The number; none for the whole host.
+    #[must_use]
+    pub fn count(self) -> Option<u32> {
+        match self {
+            Cpus::Count(count) => Some(count),
+            Cpus::All => None,
+        }
     }
 }
 
@@ -57,6 +67,7 @@ impl std::str::FromStr for Cpus {
 impl Serialize for Cpus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
+            _ if !serializer.is_human_readable() => self.count().serialize(serializer),
             Cpus::Count(count) => serializer.serialize_u32(*count),
             Cpus::All => serializer.serialize_str("all"),
         }
@@ -65,6 +76,9 @@ impl Serialize for Cpus {
 
 impl<'de> Deserialize<'de> for Cpus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Ok(Option::deserialize(deserializer)?.map_or(Cpus::All, Cpus::Count));
+        }
         deserializer.deserialize_any(CpusVisitor)
     }
 }

@@ -18,7 +18,7 @@ pub use message::{
 };
 
 /// The version of the protocol: changes with any change to a message.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// What the agent's first line begins with; the version follows in decimal.
 pub const MAGIC: &str = "gjob-agent protocol ";

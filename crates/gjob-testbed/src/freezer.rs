@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::skip::skip;
 use crate::tools::PATIENCE;
 
 /// Where control groups of the first version are frozen.
@@ -19,8 +20,10 @@ pub struct Freezer {
 }
 
 impl Freezer {
-    /// None where there is no such thing, or it is not ours to use.
+    /// None where there is no such thing, or it is not ours to use; the test
+    /// counts as skipped.
     #[must_use]
+    #[track_caller]
     pub fn new() -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -28,6 +31,7 @@ impl Freezer {
         if fs::create_dir(&dir).is_ok() && Path::new(&dir).join("freezer.state").exists() {
             return Some(Freezer { dir: dir.into() });
         }
+        skip("no process can be made unkillable: no freezer control group");
         None
     }
 

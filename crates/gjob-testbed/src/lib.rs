@@ -4,7 +4,7 @@
 //! directory and a log of its own. It needs no root and no configuration. A
 //! [`NetBed`] is the same in namespaces, so that a host can lose its network,
 //! crash and boot again; that takes root, and [`NetBed::start`] gives `None`
-//! where it can't be had.
+//! without it. What cannot run is [skipped](skip), never in silence.
 //!
 //! ```no_run
 //! let bed = gjob_testbed::Bed::start(2);
@@ -42,6 +42,7 @@ mod host;
 mod net;
 mod process;
 mod site;
+mod skip;
 mod sshd;
 mod tools;
 
@@ -51,7 +52,8 @@ pub use host::Host;
 pub use net::{NetBed, NetHost};
 pub use process::Process;
 pub use site::Site;
-pub use tools::{find_program, wait_within};
+pub use skip::{is_installed, skip};
+pub use tools::{eventually, find_program, wait_within};
 
 /// An alias in every bed's `ssh_config` whose name does not resolve.
 pub const NOWHERE: &str = "nowhere";

@@ -13,6 +13,7 @@ use rustix::process::geteuid;
 use crate::ground::Ground;
 use crate::process::Process;
 use crate::site::{Site, make_sites, ssh, write_ssh_config};
+use crate::skip::skip;
 use crate::sshd::Sshd;
 use crate::tools::{find_program, run_line};
 use range::Range;
@@ -30,26 +31,27 @@ pub struct NetBed {
 }
 
 impl NetBed {
-    /// Raises `n` hosts with the aliases `h1` to `h<n>`, or prints why it can't
+    /// Raises `n` hosts with the aliases `h1` to `h<n>`, or notes why it cannot
     /// and gives `None`: it takes root, Linux namespaces and iproute2.
     ///
-    /// Where tests must not be passed over, set `GJOB_TESTBED_NET=required`.
+    /// Where tests must not be skipped, set `GJOB_TESTBED_NET=required`.
     ///
     /// # Panics
     ///
     /// When openssh-server is not installed, when a host that should boot does
     /// not, and instead of giving `None` when told so.
     #[must_use]
+    #[track_caller]
     pub fn start(n: usize) -> Option<Self> {
         assert!(n < 254, "a bed in namespaces has at most 253 hosts");
         let sshd = Sshd::find();
         if let Err(reason) = namespaces_work() {
-            return pass_over(&reason);
+            return skip_bed(&reason);
         }
         let ground = Ground::new();
         match Range::claim(ground.dir(), n) {
             Ok(range) => Some(Self::raise(n, &sshd, ground, range)),
-            Err(reason) => pass_over(&reason),
+            Err(reason) => skip_bed(&reason),
         }
     }
 
@@ -127,10 +129,10 @@ fn namespaces_work() -> Result<(), String> {
         .map(drop)
 }
 
-#[expect(clippy::print_stderr, reason = "a test that is passed over says so, and why")]
-fn pass_over(reason: &str) -> Option<NetBed> {
+#[track_caller]
+fn skip_bed(reason: &str) -> Option<NetBed> {
     let required = env::var("GJOB_TESTBED_NET").is_ok_and(|value| value == "required");
     assert!(!required, "no bed in namespaces: {reason}");
-    eprintln!("passed over: no bed in namespaces: {reason}");
+    skip(&format!("no bed in namespaces: {reason}"));
     None
 }

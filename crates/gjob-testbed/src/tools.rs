@@ -6,6 +6,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// What a test waits for has to happen within this; nothing takes a tenth of it.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// How long a bed waits for anything it started itself.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -30,6 +33,16 @@ pub fn wait_within(limit: Duration, what: &str, mut condition: impl FnMut() -> b
         assert!(Instant::now() < end, "waited {limit:?} in vain for {what}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until `condition` holds, for a minute at most.
+///
+/// # Panics
+///
+/// When it does not hold within that; the message names `what` was awaited.
+#[track_caller]
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    wait_within(LIMIT, what, condition);
 }
 
 /// Runs a command to its end: what it printed, or what it complained of.

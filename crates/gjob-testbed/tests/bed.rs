@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use gjob_testbed::{Bed, NOWHERE, Process, STRANGER, find_program, wait_within};
+use gjob_testbed::{Bed, NOWHERE, Process, STRANGER, is_installed, wait_within};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -81,7 +81,7 @@ fn start_up_files_print_under_the_rules_of_the_login_shell() {
     bed.host(1).set_login_shell("dash");
     assert_eq!(on(&bed, "h1", "echo here"), "here\n");
     for shell in ["tcsh", "csh", "fish", "zsh"] {
-        if find_program(shell).is_some() {
+        if is_installed(shell) {
             bed.host(1).set_login_shell(shell);
             assert_eq!(on(&bed, "h1", "echo here"), "Welcome to the lab\nhere\n", "{shell}");
         }

@@ -74,10 +74,13 @@ impl<H: Handler> Manager<H> {
         network: Network,
     ) -> Result<(), ManagerError> {
         let specs = job_specs.into_iter().map(Arc::new).collect();
-        self.setup_with(&StateDir::from_env()?, specs, network, &RunSettings::default())
+        let (state, settings) = (StateDir::from_env()?, RunSettings::default());
+        self.engine = Some(Engine::create(&state, specs, None, network, &settings)?);
+        Ok(())
     }
 
-    /// The same, recorded in `state`, with the settings of a whole run.
+    /// The same from the settings of a whole run, recorded in `state`. `hashed`
+    /// are files that were hashed before: all that the jobs need, or more.
     ///
     /// # Errors
     /// As [`Manager::setup`].
@@ -85,36 +88,21 @@ impl<H: Handler> Manager<H> {
         &mut self,
         state: &StateDir,
         specs: Vec<Arc<JobSpec>>,
-        network: Network,
+        hashed: Option<Inputs>,
         settings: &RunSettings,
     ) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::create(state, specs, None, network, settings)?);
+        let network = Network::from_settings(settings)?;
+        self.engine = Some(Engine::create(state, specs, hashed, network, settings)?);
         Ok(())
     }
 
-    /// The same, with files that were hashed before: all that the jobs need, or more.
-    ///
-    /// # Errors
-    /// As [`Manager::setup`].
-    pub fn setup_hashed(
-        &mut self,
-        state: &StateDir,
-        specs: Vec<Arc<JobSpec>>,
-        inputs: Inputs,
-        network: Network,
-        settings: &RunSettings,
-    ) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::create(state, specs, Some(inputs), network, settings)?);
-        Ok(())
-    }
-
-    /// Takes up a run that another manager has left (`gjob attach`). `network`
-    /// has the run's hosts in their order.
+    /// Takes up a run that another manager has left (`gjob attach`), with the
+    /// settings it was begun with.
     ///
     /// # Errors
     /// When another process manages the run, or its store can't be read.
-    pub fn attach(&mut self, dir: &RunDir, network: Network) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::attach(dir, network)?);
+    pub fn attach(&mut self, dir: &RunDir) -> Result<(), ManagerError> {
+        self.engine = Some(Engine::attach(dir)?);
         Ok(())
     }
 

@@ -22,12 +22,13 @@ use std::time::Duration;
 use gjob_core::hosts::Cluster;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Stream, Welcome};
-use gjob_core::{Epoch, HostEntry, HostLabel, JobId, JobSpec, Key, Record, RunId, State};
+use gjob_core::{Epoch, HostEntry, HostLabel, JobId, JobSpec, Key, Order, Record, RunId, State};
 
 use crate::inputs::Inputs;
 use crate::link::{Arrival, LinkCommand, Transport};
 use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
 use crate::program::Programs;
+use crate::settings::RunSettings;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
 pub use looking::{Answers, Fetching, OutputNews, Removal};
@@ -70,6 +71,11 @@ pub enum Report {
         request: u32,
         /// A state each, in the order asked.
         states: Vec<State>,
+    },
+    /// The host has handled all that was sent before [`Network::ask_echo`].
+    Echo {
+        /// The question's number.
+        request: u32,
     },
     /// A larger file is on its way to the host: about once a second, and when
     /// all of it has come.
@@ -180,6 +186,25 @@ impl Network {
             next_index: 0,
             next_request: 0,
         })
+    }
+
+    /// The network of a run's settings.
+    ///
+    /// # Errors
+    /// As [`Network::new`], or when a program is for no known kind of host.
+    pub fn from_settings(settings: &RunSettings) -> Result<Self, NetworkError> {
+        let mut programs = Programs::new();
+        for (platform, path) in &settings.agents {
+            programs = programs.with_agent(platform.parse()?, path);
+        }
+        let hosts = settings.hosts.iter().cloned().map(HostEntry::from).collect();
+        let network = Network::new(settings.results_dir.clone(), [Cluster::of_hosts(hosts)])?;
+        Ok(network
+            .ssh_config(settings.ssh_config.clone())
+            .slots(settings.slots)
+            .lease(settings.lease())
+            .blob_budget(settings.blob_budget)
+            .programs(programs))
     }
 
     /// Uses another ssh configuration than the user's (`ssh -F`).
@@ -301,29 +326,22 @@ impl Network {
         self.send(host, gjob_core::wire::ToAgent::Withdraw { key });
     }
 
-    /// Stops an attempt's processes for a while.
-    pub fn pause(&mut self, host: HostIx, key: Key) {
-        self.send(host, gjob_core::wire::ToAgent::Pause { key });
+    /// Orders a host to end, pause or resume an attempt. One that is to be killed
+    /// and was not sent yet is not sent any more.
+    pub fn order(&mut self, host: HostIx, key: Key, order: Order) {
+        match order {
+            Order::Kill { .. } => self.forget_launch(host, key),
+            Order::Pause | Order::Resume => {}
+        }
+        self.send(host, gjob_core::wire::ToAgent::Order { key, order });
     }
 
-    /// Asks a host for an answer, [`Report::Statuses`] with this number: when it
-    /// comes, the host has done what it was told before.
+    /// Asks a host for an acknowledgement, [`Report::Echo`] with this number: when
+    /// it comes, the host has handled all that was sent to it before.
     pub fn ask_echo(&mut self, host: HostIx) -> u32 {
         let request = self.number_request();
-        self.send(host, gjob_core::wire::ToAgent::Status { request, ids: Vec::new() });
+        self.send(host, gjob_core::wire::ToAgent::Echo { request });
         request
-    }
-
-    /// Lets a paused attempt go on.
-    pub fn resume(&mut self, host: HostIx, key: Key) {
-        self.send(host, gjob_core::wire::ToAgent::Resume { key });
-    }
-
-    /// Ends an attempt's processes: TERM, and KILL after `grace`.
-    pub fn kill(&mut self, host: HostIx, key: Key, cause: gjob_core::Cause, grace: Duration) {
-        self.forget_launch(host, key);
-        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
-        self.send(host, gjob_core::wire::ToAgent::Kill { key, cause, grace_ms });
     }
 
     fn forget_launch(&mut self, host: HostIx, key: Key) {

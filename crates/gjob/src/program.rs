@@ -21,6 +21,18 @@ pub struct Programs {
     read: Mutex<HashMap<Platform, Arc<Program>>>,
 }
 
+/// The worker program that the running process has declared itself to be.
+static RUNNING: OnceLock<PathBuf> = OnceLock::new();
+
+/// Declares that `executable`, the running one, can be started as an agent
+/// (`EXECUTABLE agent`): it then serves this machine and the hosts like it,
+/// unless [`Programs::with_own`] names another. `gjob` calls this when it
+/// starts; a program that only uses this library does not, and its agents are
+/// looked for (see [`Programs::local`]). The first declaration counts.
+pub fn declare_worker(executable: PathBuf) {
+    RUNNING.get_or_init(|| executable);
+}
+
 /// A worker program as it is sent: read and hashed once.
 #[derive(Debug)]
 pub struct Program {
@@ -87,13 +99,14 @@ impl Programs {
     }
 
     /// The program that is run as the agent of this machine: the one named by
-    /// [`with_own`](Self::with_own), else a `gjob-agent` or a `gjob` beside the
+    /// [`with_own`](Self::with_own), else the one that
+    /// [`declare_worker`] names, else a `gjob-agent` or a `gjob` beside the
     /// running executable or one directory up, else on the PATH.
     ///
     /// # Errors
     /// When there is none.
     pub fn local(&self) -> Result<PathBuf, ProgramError> {
-        if let Some(own) = &self.own {
+        if let Some(own) = self.own.as_ref().or_else(|| RUNNING.get()) {
             return Ok(own.clone());
         }
         let beside = executable_dir();

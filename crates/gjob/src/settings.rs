@@ -36,6 +36,11 @@ pub struct RunSettings {
     pub seed: u64,
 }
 
+/// Settings that cannot be kept, or that another version kept in another way.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid run settings: {0}")]
+pub struct SettingsError(#[from] serde_json::Error);
+
 /// Where a run's outputs go, and which.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -92,6 +97,22 @@ impl From<SavedHost> for HostEntry {
 }
 
 impl RunSettings {
+    /// Reads settings as a run's store has them ([`RunRow`](crate::store::RunRow)).
+    ///
+    /// # Errors
+    /// When another version of gjob wrote them.
+    pub fn from_json(json: &str) -> Result<Self, SettingsError> {
+        serde_json::from_str(json).map_err(SettingsError)
+    }
+
+    /// Settings as a run's store keeps them.
+    ///
+    /// # Errors
+    /// When a path is not UTF-8.
+    pub fn to_json(&self) -> Result<String, SettingsError> {
+        serde_json::to_string(self).map_err(SettingsError)
+    }
+
     /// After how long without word from here a host ends the run's jobs: well
     /// before they are started elsewhere, so that it is done by then.
     #[must_use]

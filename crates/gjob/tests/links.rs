@@ -15,7 +15,7 @@ use gjob::link::{
 use gjob::program::Programs;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use gjob_core::{HostEntry, RunId};
-use gjob_testbed::{Bed, NOWHERE, NetBed, STRANGER, find_program, wait_within};
+use gjob_testbed::{Bed, NOWHERE, NetBed, STRANGER, is_installed, wait_within};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
 
@@ -144,7 +144,7 @@ async fn any_login_shell_and_noisy_start_up_files_will_do() {
     let bed = Bed::builder().noise("Welcome to the \u{1b}[1mmachine").start();
     let mut links = Links::new();
     for shell in ["sh", "bash", "dash", "csh", "tcsh", "fish", "zsh", "ksh"] {
-        if find_program(shell).is_none() {
+        if !is_installed(shell) {
             continue;
         }
         bed.host(1).set_login_shell(shell);

@@ -3,7 +3,7 @@
 use gjob::remote::{
     RemoteOptions, check_remote_commands, copy_local_files_to_remote_host, write_remote_file,
 };
-use gjob_testbed::{Bed, find_program};
+use gjob_testbed::{Bed, is_installed};
 
 fn options(bed: &Bed) -> RemoteOptions {
     RemoteOptions { ssh_config: Some(bed.ssh_config().to_owned()), ..RemoteOptions::default() }
@@ -12,7 +12,7 @@ fn options(bed: &Bed) -> RemoteOptions {
 /// The login shells of this machine.
 fn each_login_shell(bed: &Bed, mut test: impl FnMut(&Bed)) {
     for shell in ["bash", "dash", "csh", "fish", "zsh"] {
-        if find_program(shell).is_some() {
+        if is_installed(shell) {
             bed.host(1).set_login_shell(shell);
             test(bed);
         }

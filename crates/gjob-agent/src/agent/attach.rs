@@ -143,6 +143,8 @@ pub(crate) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> Fro
     let cpus = host::cpus();
     FromAgent::Welcome(Box::new(Welcome {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
+        clock_ms: host::now().0,
         hostname: host::hostname(),
         boot_id: host::boot_id().to_owned(),
         results_dir: layout.results().display().to_string(),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use gjob_core::record::{Scope, one_line};
 use gjob_core::wire::Launch;
-use gjob_core::{Cause, Key, Record};
+use gjob_core::{Key, Order, Record};
 
 use super::Agent;
 use super::slots::OwnSlot;
@@ -13,7 +13,7 @@ use crate::claims::Claim;
 use crate::control;
 use crate::host;
 use crate::identity::Process;
-use crate::jobdir::{Action, ControlFile, JobDir};
+use crate::jobdir::JobDir;
 use crate::lease::KeptLease;
 use crate::slot::{PathBytes, ServeConfig};
 
@@ -104,18 +104,13 @@ impl Agent {
         }
     }
 
-    /// Ends an attempt's processes; one that was not started is withdrawn.
-    pub(super) fn kill(&mut self, key: Key, cause: Cause, grace_ms: u32) {
-        self.withdraw(key);
-        self.order(key, ControlFile { action: Action::Kill, cause: Some(cause), grace_ms });
-    }
-
-    /// Has a running attempt's slot stop it, or let it go on.
-    pub(super) fn pause_or_resume(&mut self, key: Key, action: Action) {
-        self.order(key, ControlFile { action, cause: None, grace_ms: 0 });
-    }
-
-    fn order(&mut self, key: Key, order: ControlFile) {
+    /// Hands an order to the slot of a running attempt. One that is to be killed
+    /// and was not started is withdrawn.
+    pub(super) fn order(&mut self, key: Key, order: Order) {
+        match order {
+            Order::Kill { .. } => self.withdraw(key),
+            Order::Pause | Order::Resume => {}
+        }
         if self.fates.is_over(key) {
             return;
         }

@@ -43,9 +43,7 @@ fn answer(layout: &Layout, question: ToAgent) -> Result<gjob_core::wire::FromAge
         ToAgent::Attach(_)
         | ToAgent::Launch(_)
         | ToAgent::Withdraw { .. }
-        | ToAgent::Kill { .. }
-        | ToAgent::Pause { .. }
-        | ToAgent::Resume { .. }
+        | ToAgent::Order { .. }
         | ToAgent::AskBlobs { .. }
         | ToAgent::Blob { .. }
         | ToAgent::BlobData { .. }

@@ -23,8 +23,10 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
             Ok(statuses(layout, request, &ids))
         }
         ToAgent::Ping { nonce, echo_ms: _ } => {
-            Ok(FromAgent::Pong { nonce, at_ms: host::since_boot_ms() })
+            let (at_ms, clock_ms) = (host::since_boot_ms(), host::now().0);
+            Ok(FromAgent::Pong { nonce, at_ms, clock_ms })
         }
+        ToAgent::Echo { request } => Ok(FromAgent::Echo { request }),
         _ => Err(AgentError::Protocol("it asks what can't be asked now")),
     }
 }

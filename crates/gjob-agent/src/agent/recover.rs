@@ -8,6 +8,7 @@ use gjob_core::record::{Loss, one_line};
 use gjob_core::{Finish, JobId, Key, Record};
 
 use super::Agent;
+use super::room::Allocation;
 use super::slots::{AdoptedSlot, OwnSlot};
 use crate::claims::Claim;
 use crate::host;
@@ -74,7 +75,7 @@ impl Agent {
         let Some((process, number)) = alive else { return false };
         let dir = JobDir::open_below(self.layout.results(), id);
         let job = dir.and_then(|dir| dir.read::<JobFile>(".job")).unwrap_or(None);
-        self.room.keep(key, job.map(|job| job.asked));
+        self.room.keep(key, job.map(|job| Allocation::new(&job.request, job.devices)));
         self.adopted.push(AdoptedSlot { key, process, number });
         true
     }

@@ -3,11 +3,27 @@
 
 use std::collections::HashMap;
 
-use gjob_core::Key;
+use gjob_core::resources::Cpus;
 use gjob_core::wire::Launch;
+use gjob_core::{JobRequest, Key};
 
 use crate::host;
-use crate::jobdir::Asked;
+
+/// What a job has of its host while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Allocation {
+    cpus: Cpus,
+    mem: u64,
+    /// GPUs, as `CUDA_VISIBLE_DEVICES` names them.
+    devices: Vec<String>,
+}
+
+impl Allocation {
+    /// What was requested, with these GPUs.
+    pub(crate) fn new(request: &JobRequest, devices: Vec<String>) -> Self {
+        Allocation { cpus: request.cpus, mem: request.mem, devices }
+    }
+}
 
 /// The host's processors, memory and GPUs, as far as this run is concerned.
 #[derive(Debug)]
@@ -16,7 +32,7 @@ pub(crate) struct Room {
     cpus: u32,
     mem: u64,
     devices: Vec<String>,
-    held: HashMap<Key, Asked>,
+    held: HashMap<Key, Allocation>,
 }
 
 impl Room {
@@ -27,19 +43,21 @@ impl Room {
 
     /// True when all that a launch asks for is free.
     pub(crate) fn fits(&self, launch: &Launch) -> bool {
-        if self.held.values().any(|held| held.cpus.is_none()) {
+        if self.held.values().any(|held| held.cpus == Cpus::All) {
             return false;
         }
         // What an earlier agent's jobs are said to have may be anything: it is
         // read in their own directories.
-        let used: u64 = self.held.values().filter_map(|held| held.cpus).map(u64::from).sum();
-        let cpus = match launch.cpus {
-            Some(cpus) => used + u64::from(cpus) <= self.cpus.into(),
-            None => self.held.is_empty(),
+        let used: u64 =
+            self.held.values().filter_map(|held| held.cpus.count()).map(u64::from).sum();
+        let request = &launch.request;
+        let cpus = match request.cpus {
+            Cpus::Count(count) => used + u64::from(count) <= self.cpus.into(),
+            Cpus::All => self.held.is_empty(),
         };
         let mem: u128 = self.held.values().map(|held| u128::from(held.mem)).sum();
-        cpus && (launch.mem == 0 || mem + u128::from(launch.mem) <= self.mem.into())
-            && self.free_devices().count() >= launch.gpus as usize
+        cpus && (request.mem == 0 || mem + u128::from(request.mem) <= self.mem.into())
+            && self.free_devices().count() >= request.gpus as usize
     }
 
     /// True when nothing is held.
@@ -55,18 +73,17 @@ impl Room {
     /// Gives a launch what it asks for; the devices are named.
     pub(crate) fn take(&mut self, launch: &Launch) -> Vec<String> {
         let devices: Vec<String> =
-            self.free_devices().take(launch.gpus as usize).cloned().collect();
-        let held = Asked { cpus: launch.cpus, mem: launch.mem, devices: devices.clone() };
-        self.held.insert(launch.key, held);
+            self.free_devices().take(launch.request.gpus as usize).cloned().collect();
+        self.held.insert(launch.key, Allocation::new(&launch.request, devices.clone()));
         devices
     }
 
     /// A job that an earlier agent has begun has this. If it is not known any
     /// more, since the job has removed its record, it may have any GPU.
-    pub(crate) fn keep(&mut self, key: Key, asked: Option<Asked>) {
-        let any = || Asked { devices: self.devices.clone(), ..Asked::default() };
-        let asked = asked.unwrap_or_else(any);
-        self.held.insert(key, asked);
+    pub(crate) fn keep(&mut self, key: Key, allocation: Option<Allocation>) {
+        let any = || Allocation::new(&JobRequest::default(), self.devices.clone());
+        let allocation = allocation.unwrap_or_else(any);
+        self.held.insert(key, allocation);
     }
 
     pub(crate) fn release(&mut self, key: Key) {
@@ -81,14 +98,8 @@ mod tests {
     fn launch(index: u32, gpus: u32) -> Launch {
         Launch {
             key: Key::new(index, 1),
-            name: None,
-            repeat_index: 0,
+            request: JobRequest { mem: 1, gpus, ..JobRequest::default() },
             script: String::new(),
-            env: Vec::new(),
-            timeout_ms: None,
-            cpus: Some(1),
-            mem: 1,
-            gpus,
             files: Vec::new(),
         }
     }
@@ -106,9 +117,10 @@ mod tests {
     #[test]
     fn what_spoiled_records_say_of_jobs_leaves_no_room_and_does_no_harm() {
         let mut room = Room { cpus: 4, mem: 1 << 30, devices: Vec::new(), held: HashMap::new() };
-        let most = |cpus| Asked { cpus, mem: u64::MAX, devices: Vec::new() };
-        room.keep(Key::new(0, 1), Some(most(Some(u32::MAX))));
-        room.keep(Key::new(1, 1), Some(most(Some(u32::MAX))));
+        let cpus = Cpus::Count(u32::MAX);
+        let most = || Allocation { cpus, mem: u64::MAX, devices: Vec::new() };
+        room.keep(Key::new(0, 1), Some(most()));
+        room.keep(Key::new(1, 1), Some(most()));
         let launch = launch(2, 0);
         assert!(!room.fits(&launch));
         room.release(Key::new(0, 1));

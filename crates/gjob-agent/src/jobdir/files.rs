@@ -3,7 +3,7 @@
 use std::io;
 
 use gjob_core::record::RECORD_VERSION;
-use gjob_core::{Cause, Key, RunId, Timestamp};
+use gjob_core::{JobRequest, Key, Order, RunId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -47,39 +47,15 @@ pub(crate) struct JobFile {
     /// Of which run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<RunId>,
-    /// The job's name.
-    pub(crate) name: Option<String>,
-    /// Which of its copies.
-    pub(crate) repeat_index: u32,
-    /// Variables added to its environment.
-    pub(crate) env: Vec<(String, String)>,
-    /// The longest it may run, milliseconds.
-    pub(crate) timeout_ms: Option<u64>,
+    /// What its host has to know of it.
+    #[serde(flatten)]
+    pub(crate) request: JobRequest,
+    /// The GPUs it has, as `CUDA_VISIBLE_DEVICES` names them.
+    pub(crate) devices: Vec<String>,
     /// Files placed before it started.
     pub(crate) files: Vec<InputFile>,
-    /// What it has of its host.
-    #[serde(flatten)]
-    pub(crate) asked: Asked,
     /// When the directory was made.
     pub(crate) at: Timestamp,
-}
-
-/// What a job has of its host while it runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Asked {
-    /// Processors; none for the whole host.
-    pub(crate) cpus: Option<u32>,
-    /// Memory, bytes.
-    pub(crate) mem: u64,
-    /// GPUs, as `CUDA_VISIBLE_DEVICES` names them.
-    #[serde(rename = "gpus")]
-    pub(crate) devices: Vec<String>,
-}
-
-impl Default for Asked {
-    fn default() -> Self {
-        Asked { cpus: Some(1), mem: 0, devices: Vec::new() }
-    }
 }
 
 /// One of a job's input files.
@@ -114,34 +90,19 @@ pub(crate) struct PidFile {
     pub(crate) started: Timestamp,
 }
 
-/// `.control`, and `.controlled` once the slot has done it.
+/// An order in a file: `.control`, or `.controlled` once the slot has carried it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ControlFile {
+pub(crate) struct OrderFile {
     /// What to do.
-    pub(crate) action: Action,
-    /// For a kill: what the exit record is to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) cause: Option<Cause>,
-    /// For a kill: milliseconds between TERM and KILL.
-    #[serde(default)]
-    pub(crate) grace_ms: u32,
-}
-
-/// What can be done to a running job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Action {
-    /// TERM, grace, KILL.
-    Kill,
-    /// STOP.
-    Pause,
-    /// CONT.
-    Resume,
+    pub(crate) order: Order,
 }
 
 #[cfg(test)]
 mod tests {
-    use gjob_core::{Ending, Finish};
+    use std::time::Duration;
+
+    use gjob_core::resources::Cpus;
+    use gjob_core::{Cause, Ending, Finish};
 
     use super::*;
 
@@ -153,15 +114,30 @@ mod tests {
         let pid = PidFile { job: process(7), slot: process(6), started: Timestamp(5) };
         assert_eq!(
             text(to_json(pid)),
-            "{\"version\":3,\"boot_id\":\"b\",\"pid\":7,\"start\":9,\
+            "{\"version\":4,\"boot_id\":\"b\",\"pid\":7,\"start\":9,\
              \"slot\":{\"boot_id\":\"b\",\"pid\":6,\"start\":9},\"started\":5}\n"
         );
-        let control = ControlFile { action: Action::Kill, cause: Some(Cause::Killed), grace_ms: 3 };
+        let grace = Duration::from_millis(3);
+        let order = OrderFile { order: Order::Kill { cause: Cause::Killed, grace } };
         assert_eq!(
-            text(to_json(control)),
-            "{\"version\":3,\"action\":\"kill\",\"cause\":\"killed\",\"grace_ms\":3}\n"
+            text(to_json(order)),
+            "{\"version\":4,\"order\":{\"kill\":{\"cause\":\"killed\",\"grace_ms\":3}}}\n"
         );
-        assert_eq!(RECORD_VERSION, 3);
+        let job = JobFile {
+            key: Some(Key::new(1, 2)),
+            run: None,
+            request: JobRequest { cpus: Cpus::All, gpus: 1, ..JobRequest::default() },
+            devices: vec!["0".into()],
+            files: vec![InputFile { name: "f".into(), hash: "07".into(), mode: 0o644 }],
+            at: Timestamp(5),
+        };
+        assert_eq!(
+            text(to_json(job)),
+            "{\"version\":4,\"key\":\"1.2\",\"name\":null,\"repeat_index\":0,\"env\":{},\
+             \"timeout_ms\":null,\"cpus\":\"all\",\"mem\":0,\"gpus\":1,\"devices\":[\"0\"],\
+             \"files\":[{\"name\":\"f\",\"hash\":\"07\",\"mode\":420}],\"at\":5}\n"
+        );
+        assert_eq!(RECORD_VERSION, 4);
     }
 
     #[test]
@@ -182,8 +158,8 @@ mod tests {
         };
         let json = to_json(&finish).unwrap();
         assert_eq!(read_json::<Finish>(&json).unwrap(), finish);
-        let other = String::from_utf8(json).unwrap().replace("\"version\":3", "\"version\":8");
+        let other = String::from_utf8(json).unwrap().replace("\"version\":4", "\"version\":8");
         let error = read_json::<Finish>(other.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, "it has version 8, this gjob reads version 3");
+        assert_eq!(error, "it has version 8, this gjob reads version 4");
     }
 }

@@ -5,14 +5,14 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gjob_core::{Cause, State};
+use gjob_core::{Cause, Order, State};
 use rustix::fs::inotify;
 
 use super::directory::open;
 use super::state_of;
 use super::wait::is_readable;
 use crate::control::{self, Delivery};
-use crate::jobdir::{Action, ControlFile, JobDir};
+use crate::jobdir::JobDir;
 use crate::orphan::{self, Traces};
 
 /// How long a slot may take over an order, beyond the grace it was given.
@@ -65,17 +65,12 @@ pub enum ControlError {
 /// # Errors
 /// When it does not run, or what is left of it can't be ended.
 pub fn kill(dir: &Path, grace: Duration) -> Result<(), ControlError> {
-    let order = ControlFile {
-        action: Action::Kill,
-        cause: Some(Cause::Killed),
-        grace_ms: u32::try_from(grace.as_millis()).unwrap_or(u32::MAX),
-    };
     let job = Job::open(dir)?;
     let state = job.state()?;
     if !matches!(state, State::Busy | State::Unknown) {
         return Err(job.not_running(state));
     }
-    match job.tell(order)? {
+    match job.tell(Order::Kill { cause: Cause::Killed, grace })? {
         Delivery::Told => {
             job.wait_until(grace + ORDER_LIMIT, || Ok(job.state()? != State::Busy))?;
             // Nothing, if the slot has done it; else it has died over it, or
@@ -91,7 +86,7 @@ pub fn kill(dir: &Path, grace: Duration) -> Result<(), ControlError> {
 /// # Errors
 /// When it does not run.
 pub fn pause(dir: &Path) -> Result<(), ControlError> {
-    pause_or_resume(dir, Action::Pause)
+    pause_or_resume(dir, Order::Pause)
 }
 
 /// Lets a paused job go on.
@@ -99,11 +94,10 @@ pub fn pause(dir: &Path) -> Result<(), ControlError> {
 /// # Errors
 /// When it does not run.
 pub fn unpause(dir: &Path) -> Result<(), ControlError> {
-    pause_or_resume(dir, Action::Resume)
+    pause_or_resume(dir, Order::Resume)
 }
 
-fn pause_or_resume(dir: &Path, action: Action) -> Result<(), ControlError> {
-    let order = ControlFile { action, cause: None, grace_ms: 0 };
+fn pause_or_resume(dir: &Path, order: Order) -> Result<(), ControlError> {
     let job = Job::open(dir)?;
     let state = job.state()?;
     if state != State::Busy {
@@ -144,7 +138,7 @@ impl Job {
         state_of(&self.dir).map_err(|source| self.io(source))
     }
 
-    fn tell(&self, order: ControlFile) -> Result<Delivery, ControlError> {
+    fn tell(&self, order: Order) -> Result<Delivery, ControlError> {
         control::request(&self.dir, order).map_err(|source| self.io(source))
     }
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gjob_core::State;
 use gjob_core::wire::{FrameBuffer, encode};
+use gjob_core::{JobRequest, State};
 
 use super::wait::is_readable;
 use super::{job_id, state_of};
@@ -94,8 +94,11 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<u32, StartError> {
     }
     let job = LocalJob {
         dir: PathBytes::from(absolute.as_path()),
-        name: options.name.clone(),
-        timeout_ms: options.timeout.map(|timeout| timeout.as_millis() as u64),
+        job: JobRequest {
+            name: options.name.clone(),
+            timeout_ms: options.timeout.map(|timeout| timeout.as_millis() as u64),
+            ..JobRequest::default()
+        },
     };
     match run_slot(&options.program, job).map_err(io_error)? {
         FromSlot::Started { pid } => Ok(pid),

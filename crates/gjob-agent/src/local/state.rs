@@ -3,12 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gjob_core::{Finish, State};
+use gjob_core::{Finish, Order, State};
 use rustix::io::Errno;
 
 use super::directory::open;
 use crate::control;
-use crate::jobdir::{Action, JobDir, LockFile, PidFile};
+use crate::jobdir::{JobDir, LockFile, PidFile};
 
 /// A job's state could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub fn is_paused(dir: &Path) -> Result<bool, StatusError> {
     let read = || {
         let dir = open(dir)?;
         let last = control::read(&dir, ".controlled")?;
-        Ok(state_of(&dir)? == State::Busy && last.is_some_and(|last| last.action == Action::Pause))
+        Ok(state_of(&dir)? == State::Busy && last == Some(Order::Pause))
     };
     read().map_err(|source| StatusError { path: dir.to_owned(), source })
 }

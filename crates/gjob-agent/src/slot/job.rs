@@ -1,5 +1,6 @@
 //! One job from its start to its exit record: the one `fork`+`exec` that it costs.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -70,7 +71,7 @@ impl Starter {
     pub(crate) fn start(
         &self,
         job: Prepared,
-        env: &[(String, String)],
+        env: &BTreeMap<String, String>,
         variables: Variables,
     ) -> Result<Started, Refusal> {
         let mut command = self.command(&job.dir, env, variables)?;
@@ -88,7 +89,7 @@ impl Starter {
     fn command(
         &self,
         dir: &JobDir,
-        env: &[(String, String)],
+        env: &BTreeMap<String, String>,
         variables: Variables,
     ) -> Result<Command, Refusal> {
         let bash = self
@@ -105,7 +106,7 @@ impl Starter {
             .stdin(Stdio::null())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .envs(env.iter().map(|(name, value)| (name, value)))
+            .envs(env)
             .envs(variables)
             .env("GJOB_DIR", dir.path());
         Ok(command)

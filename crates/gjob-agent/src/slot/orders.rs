@@ -1,10 +1,10 @@
 //! Where a running job's orders come from: from its run's directory, which is
 //! out of the job's reach, and, given by hand, from its own.
 
-use gjob_core::Key;
+use gjob_core::{Key, Order};
 
 use crate::control;
-use crate::jobdir::{ControlFile, JobDir};
+use crate::jobdir::JobDir;
 
 /// The places where a job's orders are put.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct RunOrders<'a> {
 impl Orders<'_> {
     /// Carries out what is there. An order is taken away first: one that comes
     /// meanwhile is another one, with a signal of its own.
-    pub(crate) fn obey(&self, mut carry_out: impl FnMut(ControlFile)) {
+    pub(crate) fn obey(&self, mut carry_out: impl FnMut(Order)) {
         if let Some(order) = self.run.and_then(|run| run.take()) {
             carry_out(order);
             // For who looks at the job's directory; the job may have seen to it
@@ -37,7 +37,7 @@ impl Orders<'_> {
         self.obey_by_hand(carry_out);
     }
 
-    fn obey_by_hand(&self, mut carry_out: impl FnMut(ControlFile)) {
+    fn obey_by_hand(&self, mut carry_out: impl FnMut(Order)) {
         // In a directory that can't be changed it is carried out where it lies.
         let taken = self.job.rename(".control", ".controlling").is_ok();
         let name = if taken { ".controlling" } else { ".control" };
@@ -60,7 +60,7 @@ impl Orders<'_> {
 }
 
 impl RunOrders<'_> {
-    fn take(self) -> Option<ControlFile> {
+    fn take(self) -> Option<Order> {
         let name = self.key.to_string();
         let taken = format!("{name}.taken");
         self.dir.rename(&name, &taken).ok()?;

@@ -12,9 +12,7 @@ use gjob_core::{JobId, RunId};
 use super::inputs::{InputError, Placer};
 use crate::claims::{Claim, Claims};
 use crate::host;
-use crate::jobdir::{
-    Allocator, Asked, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json,
-};
+use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
 
 /// A job that only has to be started.
 #[derive(Debug)]
@@ -154,12 +152,9 @@ impl Places {
         JobFile {
             key: Some(launch.key),
             run: Some(self.run.clone()),
-            name: launch.name.clone(),
-            repeat_index: launch.repeat_index,
-            env: launch.env.clone(),
-            timeout_ms: launch.timeout_ms,
+            request: launch.request.clone(),
+            devices: devices.to_vec(),
             files: files.collect(),
-            asked: Asked { cpus: launch.cpus, mem: launch.mem, devices: devices.to_vec() },
             at: host::now(),
         }
     }
@@ -245,7 +240,7 @@ fn check(launch: &Launch) -> Result<(), Refusal> {
             ));
         }
     }
-    for (name, value) in &launch.env {
+    for (name, value) in &launch.request.env {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return Err(Refusal::job(
                 format!("environment variable {name:?}"),
@@ -253,7 +248,7 @@ fn check(launch: &Launch) -> Result<(), Refusal> {
             ));
         }
     }
-    if launch.name.as_ref().is_some_and(|name| name.contains('\0')) {
+    if launch.request.name.as_ref().is_some_and(|name| name.contains('\0')) {
         return Err(Refusal::job("job name", "text without NUL is expected"));
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use gjob_core::wire::Launch;
-use gjob_core::{HostLabel, RunId};
+use gjob_core::{HostLabel, JobRequest, RunId};
 use serde::{Deserialize, Serialize};
 
 /// One message to a slot. The first is [`ToSlot::Serve`] or [`ToSlot::RunHere`].
@@ -51,10 +51,8 @@ pub(crate) struct ServeConfig {
 pub(crate) struct LocalJob {
     /// Its directory, absolute, with the script in it.
     pub(crate) dir: PathBytes,
-    /// Its name.
-    pub(crate) name: Option<String>,
-    /// The longest it may run, milliseconds.
-    pub(crate) timeout_ms: Option<u64>,
+    /// What is requested for it.
+    pub(crate) job: JobRequest,
 }
 
 /// The answer to [`ToSlot::RunHere`].

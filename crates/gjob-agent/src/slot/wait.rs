@@ -6,14 +6,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use gjob_core::Cause;
+use gjob_core::{Cause, Order};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
 use super::term::Term;
-use crate::jobdir::{Action, ControlFile};
 use crate::lease::Lease;
 use crate::processes;
 
@@ -200,16 +199,11 @@ impl<'a> Running<'a> {
 
     fn obey(&mut self) {
         let orders = self.orders;
-        orders.obey(|order| match order.action {
-            Action::Kill => self.kill(order),
-            Action::Pause => self.pause(),
-            Action::Resume => self.resume(),
+        orders.obey(|order| match order {
+            Order::Kill { cause, grace } => self.end_for(cause, grace),
+            Order::Pause => self.pause(),
+            Order::Resume => self.resume(),
         });
-    }
-
-    fn kill(&mut self, order: ControlFile) {
-        let grace = Duration::from_millis(order.grace_ms.into());
-        self.end_for(order.cause.unwrap_or(Cause::Killed), grace);
     }
 
     /// Begins to end it for a reason of gjob's, or hurries its end.

@@ -4,13 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gjob_core::wire::ToAgent;
-use gjob_core::{Cause, Ending, Key, Record};
+use gjob_core::{Cause, Ending, Record};
 
-use crate::driver::{Agent, Bed, eventually, is_alive, launch, pid_in};
-
-fn kill(index: u32, grace_ms: u32) -> ToAgent {
-    ToAgent::Kill { key: Key::new(index, 1), cause: Cause::Killed, grace_ms }
-}
+use crate::driver::{Agent, Bed, eventually, is_alive, kill, launch, pause, pid_in, resume};
 
 #[test]
 fn a_kill_reaches_a_grandchild_in_a_session_of_its_own() {
@@ -83,7 +79,7 @@ impl Counter {
 
     fn start(bed: &Bed, agent: &mut Agent, timeout_ms: Option<u64>) -> Self {
         let mut job = launch(0, Counter::SCRIPT);
-        job.timeout_ms = timeout_ms;
+        job.request.timeout_ms = timeout_ms;
         agent.launch(job);
         let counter = Counter { dir: bed.results().join(agent.started(0)) };
         counter.wait_for_progress();
@@ -106,14 +102,14 @@ impl Counter {
     }
 
     fn pause(&self, agent: &mut Agent) {
-        self.order(agent, &ToAgent::Pause { key: Key::new(0, 1) });
+        self.order(agent, &pause(0));
         let at = self.count();
         std::thread::sleep(Duration::from_millis(100));
         assert_eq!(self.count(), at, "it has stopped");
     }
 
     fn resume(&self, agent: &mut Agent) {
-        self.order(agent, &ToAgent::Resume { key: Key::new(0, 1) });
+        self.order(agent, &resume(0));
         self.wait_for_progress();
     }
 }
@@ -135,8 +131,8 @@ fn a_job_is_paused_and_resumed_by_whichever_agent_there_is() {
     counter.resume(&mut next);
     std::fs::write(counter.dir.join("end"), "").unwrap();
     assert!(next.finished(0).is_success());
-    next.send(&ToAgent::Pause { key: Key::new(0, 1) });
-    next.send(&ToAgent::Resume { key: Key::new(7, 1) });
+    next.send(&pause(0));
+    next.send(&resume(7));
     next.expect_no_record();
 }
 

@@ -10,7 +10,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use gjob_core::wire::{Attach, FrameBuffer, FromAgent, Launch, ToAgent, Welcome, encode};
-use gjob_core::{Epoch, Finish, Key, Record};
+use gjob_core::{Cause, Epoch, Finish, JobRequest, Key, Order, Record};
+pub(crate) use gjob_testbed::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// No wait in a test is longer.
@@ -130,7 +131,7 @@ impl Bed {
         wrapper.args(["-m", "sh", "-c", MOUNT]).arg(self.results());
         let tried = wrapper.arg("true").output();
         if !tried.is_ok_and(|tried| tried.status.success()) {
-            println!("passed over: only root can mount a small file system");
+            gjob_testbed::skip("only root can mount a small file system");
             return None;
         }
         let mut wrapper = Command::new("unshare");
@@ -245,15 +246,6 @@ pub(crate) fn is_alive(pid: u32) -> bool {
         .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap().starts_with('Z'))
 }
 
-/// Waits for what is bound to happen.
-pub(crate) fn eventually(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !happened() {
-        assert!(Instant::now() < deadline, "in vain waited for: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// A pid that a job writes into a file of its directory.
 pub(crate) fn pid_in(path: &Path) -> u32 {
     let mut pid = None;
@@ -268,16 +260,31 @@ pub(crate) fn pid_in(path: &Path) -> u32 {
 pub(crate) fn launch(index: u32, script: &str) -> Launch {
     Launch {
         key: Key::new(index, 1),
-        name: None,
-        repeat_index: 0,
+        request: JobRequest::default(),
         script: format!("{script}\n"),
-        env: Vec::new(),
-        timeout_ms: None,
-        cpus: Some(1),
-        mem: 0,
-        gpus: 0,
         files: Vec::new(),
     }
+}
+
+/// The order to end the first attempt of job `index`.
+pub(crate) fn kill(index: u32, grace_ms: u32) -> ToAgent {
+    kill_for(Cause::Killed, index, grace_ms)
+}
+
+/// The same for another cause.
+pub(crate) fn kill_for(cause: Cause, index: u32, grace_ms: u32) -> ToAgent {
+    let grace = Duration::from_millis(grace_ms.into());
+    ToAgent::Order { key: Key::new(index, 1), order: Order::Kill { cause, grace } }
+}
+
+/// The order to pause the first attempt of job `index`.
+pub(crate) fn pause(index: u32) -> ToAgent {
+    ToAgent::Order { key: Key::new(index, 1), order: Order::Pause }
+}
+
+/// The order to resume the first attempt of job `index`.
+pub(crate) fn resume(index: u32) -> ToAgent {
+    ToAgent::Order { key: Key::new(index, 1), order: Order::Resume }
 }
 
 pub(crate) struct Agent {
@@ -426,7 +433,7 @@ impl Agent {
     pub(crate) fn ping(&mut self, echo_ms: u64) -> u64 {
         self.send(&ToAgent::Ping { nonce: 1, echo_ms });
         match self.answer() {
-            FromAgent::Pong { nonce: 1, at_ms } => at_ms,
+            FromAgent::Pong { nonce: 1, at_ms, .. } => at_ms,
             other => panic!("expected a pong, not {other:?}"),
         }
     }

@@ -6,7 +6,7 @@ use gjob_core::record::Scope;
 use gjob_core::wire::ToAgent;
 use gjob_core::{Cause, Ending, Finish, Key, Record};
 
-use crate::driver::{Agent, Bed, eventually, launch, pid_in};
+use crate::driver::{Agent, Bed, eventually, kill, kill_for, launch, pause, pid_in};
 
 /// Takes all the room there is.
 const FILL: &str = "cat /dev/zero > hog 2> /dev/null || true; : > full";
@@ -76,9 +76,9 @@ fn a_full_host_refuses_and_can_be_relieved_of_the_job_that_has_filled_it() {
     eventually("a full disk", || dir.join("full").exists());
     agent.launch(launch(1, "true"));
     assert_refused_by_host(&agent.record(), 1);
-    agent.send(&ToAgent::Pause { key: Key::new(0, 1) });
+    agent.send(&pause(0));
     eventually("the pause", || dir.join(".controlled").symlink_metadata().is_ok());
-    agent.send(&ToAgent::Kill { key: Key::new(0, 1), cause: Cause::Superseded, grace_ms: 5000 });
+    agent.send(&kill_for(Cause::Superseded, 0, 5000));
     let finish = agent.finished(0);
     assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Superseded)));
     assert!(dir.join(".done").exists());
@@ -104,7 +104,7 @@ fn a_manager_that_comes_back_to_a_full_host_is_told_everything() {
     let mut next = bed.attach_beside(slot, 2, offset);
     let heard = next.ping(0);
     next.ping(heard);
-    next.send(&ToAgent::Kill { key: Key::new(0, 1), cause: Cause::Killed, grace_ms: 5000 });
+    next.send(&kill(0, 5000));
     assert_eq!(next.finished(0).cause, Some(Cause::Killed));
     assert_eq!(next.leave(), Some(0));
     bed.wait_until_empty();

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use gjob_agent::local;
 use gjob_core::record::Loss;
-use gjob_core::wire::ToAgent;
-use gjob_core::{Cause, Key, Record, State};
+use gjob_core::{Key, Record, State};
 use serde_json::{Value, json};
 
-use crate::driver::{Agent, Bed, kill_9, launch, pid_in};
+use crate::driver::{Agent, Bed, kill, kill_9, launch, pause, pid_in, resume};
 
 /// Nobody's job, with a pid that a job's files name. Any signal would end it.
 struct Bystander {
@@ -160,9 +159,9 @@ fn an_order_is_not_given_to_a_process_that_has_the_slots_pid_now() {
         let key = Key::new(0, 1);
         forge(&dir, &identity);
         forge_claim(&bed, key, &identity);
-        agent.send(&ToAgent::Pause { key });
-        agent.send(&ToAgent::Resume { key });
-        agent.send(&ToAgent::Kill { key, cause: Cause::Killed, grace_ms: 0 });
+        agent.send(&pause(0));
+        agent.send(&resume(0));
+        agent.send(&kill(0, 0));
         agent.expect_no_record();
     }
     bystander.assert_untouched();

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::process::Stdio;
+use std::time::SystemTime;
 
 use gjob_core::record::Scope;
 use gjob_core::wire::{FromAgent, PROTOCOL, Stream, ToAgent};
 use gjob_core::{Cause, Ending, Key, Record, State};
 
-use crate::driver::{Agent, Bed, kill_9, launch};
+use crate::driver::{Agent, Bed, eventually, kill_9, launch, pause};
 
 fn output(agent: &mut Agent, id: &str, stream: Stream) -> String {
     agent.send(&ToAgent::Read {
@@ -68,9 +69,9 @@ fn a_job_sees_its_variables_and_only_its_own() {
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(3, "env | grep -E '^(GJOB|MINE)' | sort; umask; pwd");
     job.key.attempt = 2;
-    job.name = Some("a name".into());
-    job.repeat_index = 4;
-    job.env = vec![("MINE".into(), "x y".into())];
+    job.request.name = Some("a name".into());
+    job.request.repeat_index = 4;
+    job.request.env = [("MINE".into(), "x y".into())].into();
     agent.launch(job);
     let Record::Started { id, .. } = agent.record() else {
         panic!("expected the start");
@@ -146,7 +147,7 @@ fn a_job_that_runs_too_long_is_ended_with_all_its_processes() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(0, "sleep 300 & setsid sleep 300 & sleep 300");
-    job.timeout_ms = Some(200);
+    job.request.timeout_ms = Some(200);
     let finish = agent.run(job);
     assert_eq!(finish.ending, Ending::Signal(15));
     assert_eq!(finish.cause, Some(Cause::Timeout));
@@ -169,7 +170,7 @@ fn an_input_with_a_bad_name_is_the_jobs_fault() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(0, "true");
-    job.env = vec![("A=B".into(), String::new())];
+    job.request.env = [("A=B".into(), String::new())].into();
     agent.launch(job);
     match agent.record() {
         Record::Refused { scope, reason, .. } => {
@@ -220,15 +221,43 @@ fn the_directories_answer_for_their_jobs() {
 }
 
 #[test]
+fn echo_follows_what_was_sent_before_it() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    agent.launch(launch(0, "sleep 300"));
+    let dir = bed.results().join(agent.started(0));
+    agent.launch(launch(1, "true"));
+    agent.send(&pause(0));
+    agent.send(&ToAgent::Withdraw { key: Key::new(1, 1) });
+    agent.send(&ToAgent::Echo { request: 9 });
+    assert_eq!(agent.answer(), FromAgent::Echo { request: 9 });
+    // The order is in its place, unless the slot has carried it out already.
+    let order = bed.run_dir().join("orders/0.1");
+    eventually("the order to be carried out", || dir.join(".controlled").exists());
+    assert!(!order.exists());
+    assert!(bed.run_dir().join("keys/1.1").is_symlink(), "the withdrawal was carried out");
+}
+
+#[test]
 fn an_agent_that_only_looks_makes_nothing() {
     let bed = Bed::new();
+    let before = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
     let mut agent = Agent::start(&bed);
     let ToAgent::Attach(mut attach) = bed.attach_message(1, 0, 1) else { unreachable!() };
     attach.run = None;
     agent.send(&ToAgent::Attach(attach));
-    assert!(matches!(agent.next(), FromAgent::Welcome(_)));
+    let FromAgent::Welcome(welcome) = agent.next() else { panic!("no welcome") };
+    let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    assert_eq!(welcome.platform, platform);
     agent.send(&ToAgent::Ping { nonce: 8, echo_ms: 0 });
-    assert!(matches!(agent.next(), FromAgent::Pong { nonce: 8, at_ms: 1.. }));
+    let FromAgent::Pong { nonce: 8, at_ms: 1.., clock_ms } = agent.next() else {
+        panic!("no pong")
+    };
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let clocks = [before, welcome.clock_ms, clock_ms, now];
+    assert!(clocks.is_sorted(), "{clocks:?}");
+    agent.send(&ToAgent::Echo { request: 3 });
+    assert_eq!(agent.next(), FromAgent::Echo { request: 3 });
     assert!(!bed.results().exists());
     agent.launch(launch(0, "true"));
     let (reason, permanent) = agent.fault();

@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use gjob_core::record::Scope;
-use gjob_core::wire::ToAgent;
-use gjob_core::{Cause, Ending, Key, Record};
+use gjob_core::{Cause, Ending, Record};
 
-use crate::driver::{Bed, eventually, is_alive, launch, pid_in};
+use crate::driver::{Bed, eventually, is_alive, launch, pause, pid_in};
 
 /// Several processes, one of them in a session of its own.
 const SEVERAL: &str = "setsid sleep 300 & sleep 300 & sleep 300";
@@ -35,7 +34,7 @@ fn a_lease_ends_a_paused_job_whose_agent_is_frozen() {
     let mut agent = bed.attach_leased(1, 0, 1500);
     agent.launch(launch(0, SEVERAL));
     let id = agent.started(0);
-    agent.send(&ToAgent::Pause { key: Key::new(0, 1) });
+    agent.send(&pause(0));
     let controlled = bed.results().join(id).join(".controlled");
     eventually("the pause", || controlled.exists());
     agent.stop();

@@ -1,7 +1,6 @@
 //! The worker's side as a whole: real agents, slots and bash, no mocks.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, reason = "a test that is passed over says so")]
 
 mod blobs;
 mod by_hand;

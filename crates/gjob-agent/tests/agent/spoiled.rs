@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use gjob_core::wire::ToAgent;
 use gjob_core::{Cause, Ending, Finish, Key, Record};
 
-use crate::driver::{Agent, Bed, eventually, is_alive, kill_9, launch, pid_in};
+use crate::driver::{
+    Agent, Bed, eventually, is_alive, kill, kill_9, kill_for, launch, pause, pid_in, resume,
+};
 
 /// An outcome that takes longer hangs on something.
 const PROMPTLY: Duration = Duration::from_secs(10);
@@ -70,8 +71,7 @@ fn a_job_that_has_closed_its_directory_can_be_killed() {
         agent.launch(launch(index as u32, &script));
         agent.started(index as u32);
         eventually("a closed directory", || gate.exists());
-        let key = Key::new(index as u32, 1);
-        agent.send(&ToAgent::Kill { key, cause: Cause::Killed, grace_ms: 5000 });
+        agent.send(&kill(index as u32, 5000));
         let finish = agent.finished(index as u32);
         assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Killed)));
     }
@@ -104,9 +104,8 @@ fn a_job_that_has_removed_its_directory_is_paused_resumed_and_killed() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     for (index, spoil) in (0..).zip(REMOVALS) {
-        let key = Key::new(index, 1);
         let count = start_spoilt(&bed, &mut agent, index, spoil);
-        agent.send(&ToAgent::Pause { key });
+        agent.send(&pause(index));
         let (mut last, mut since) = (length(&count), Instant::now());
         eventually("it to stand still", || {
             if length(&count) != last {
@@ -114,9 +113,9 @@ fn a_job_that_has_removed_its_directory_is_paused_resumed_and_killed() {
             }
             since.elapsed() > Duration::from_millis(200)
         });
-        agent.send(&ToAgent::Resume { key });
+        agent.send(&resume(index));
         eventually("it to go on", || length(&count) > last);
-        agent.send(&ToAgent::Kill { key, cause: Cause::Killed, grace_ms: 5000 });
+        agent.send(&kill(index, 5000));
         let finish = agent.finished(index);
         assert_eq!(
             (finish.ending, finish.cause),
@@ -136,7 +135,7 @@ fn a_job_that_has_removed_its_directory_is_killed_by_a_later_agent() {
     let offset = agent.offset;
     agent.kill_9();
     let mut next = bed.attach(2, offset, 1);
-    next.send(&ToAgent::Kill { key: Key::new(0, 1), cause: Cause::Superseded, grace_ms: 0 });
+    next.send(&kill_for(Cause::Superseded, 0, 0));
     assert_eq!(next.finished(0).cause, Some(Cause::Superseded));
     next.leave();
     bed.wait_until_empty();
@@ -147,7 +146,7 @@ fn a_job_that_has_removed_its_directory_runs_out_of_time() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(0, &format!("{REMOVE}; sleep 300"));
-    job.timeout_ms = Some(100);
+    job.request.timeout_ms = Some(100);
     let finish = agent.run(job);
     assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Timeout)));
 }

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use gjob_core::wire::ToAgent;
-use gjob_core::{Cause, Key, Record};
+use gjob_core::{Cause, Record};
 use gjob_testbed::Freezer;
 
-use crate::driver::{Agent, Bed, eventually, is_alive, kill_9, launch, pid_in};
+use crate::driver::{Agent, Bed, eventually, is_alive, kill, kill_9, launch, pid_in};
 
 /// Ways to get out of sight. Each leaves a process whose pid is in `escaped`.
 const ESCAPES: [(&str, &str); 7] = [
@@ -57,10 +56,6 @@ fn start(bed: &Bed, agent: &mut Agent, index: u32, escape: &str) -> (String, u32
     let id = agent.started(index);
     let escaped = pid_in(&bed.results().join(&id).join("escaped"));
     (id, escaped)
-}
-
-fn kill(index: u32, grace_ms: u32) -> ToAgent {
-    ToAgent::Kill { key: Key::new(index, 1), cause: Cause::Killed, grace_ms }
 }
 
 /// True while a process of the job is there, found as the job's directory
@@ -212,19 +207,10 @@ fn what_was_started_before_an_agent_is_not_its_to_end() {
     anything_in(&bed, &id).into_iter().for_each(kill_9);
 }
 
-/// None where nothing can be made unkillable.
-fn freezer() -> Option<Freezer> {
-    let freezer = Freezer::new();
-    if freezer.is_none() {
-        println!("passed over: nothing can be made unkillable here");
-    }
-    freezer
-}
-
 #[test]
 fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
     let bed = Bed::new();
-    let Some(freezer) = freezer() else { return };
+    let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
     let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
     agent.send(&kill(0, 100));
@@ -243,7 +229,7 @@ fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
 #[test]
 fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
     let bed = Bed::new();
-    let Some(freezer) = freezer() else { return };
+    let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
     let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
     kill_9(slot_of(&bed, &id));
@@ -259,7 +245,7 @@ fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
 #[test]
 fn what_could_not_be_ended_is_named_once() {
     let bed = Bed::new();
-    let Some(freezer) = freezer() else { return };
+    let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
     let (id, escaped) = start(&bed, &mut agent, 0, &freezer.script());
     kill_9(slot_of(&bed, &id));

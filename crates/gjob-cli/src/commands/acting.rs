@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use gjob::manager::{Act, Answer, Through, act};
-use gjob::settings::RunSettings;
 use gjob::store::{JobRow, RunDir, Store};
 use gjob_core::State;
 
-use super::{find_run, hosts, selection};
+use super::{find_run, selection};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 
 /// Which jobs are meant when none is named.
@@ -37,9 +36,7 @@ pub(super) fn on_jobs(
         Act::Kill => store.strays().map_err(Failure::machinery)?,
         Act::Pause | Act::Resume | Act::Retry => Vec::new(),
     };
-    let settings = store.run().map_err(Failure::machinery)?.settings;
     drop(store);
-    let settings: RunSettings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
     let chosen: BTreeSet<u32> = if words.is_empty() {
         let open = rows.iter().filter(|row| applies(row)).map(|row| row.index);
         open.chain(strays.iter().map(|(_, key)| key.index)).collect()
@@ -51,8 +48,7 @@ pub(super) fn on_jobs(
     if chosen.is_empty() {
         return Ok(Acted { dir, answer: Answer::default(), through: Through::Manager });
     }
-    let (answer, through) =
-        act(&dir, what, &chosen, || hosts::network(&settings)).map_err(Failure::machinery)?;
+    let (answer, through) = act(&dir, what, &chosen).map_err(Failure::machinery)?;
     Ok(Acted { dir, answer, through })
 }
 

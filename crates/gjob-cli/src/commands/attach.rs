@@ -4,11 +4,10 @@
 use std::time::{Duration, Instant};
 
 use gjob::manager::Watcher;
-use gjob::settings::RunSettings;
 use gjob::store::Store;
 use gjob::{Manager, ManagerError};
 
-use super::{find_run, hosts, manage, watch};
+use super::{find_run, manage, watch};
 use crate::cli::{AttachArgs, Show};
 use crate::exit::Failure;
 use crate::report::Reporter;
@@ -23,8 +22,6 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.as_deref())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let row = store.run().map_err(Failure::machinery)?;
-    let settings: RunSettings = serde_json::from_str(&row.settings).map_err(Failure::machinery)?;
     let counts = store.counts().map_err(Failure::machinery)?;
     drop(store);
     let jobs = counts.iter().map(|(_, count)| u64::from(*count)).sum();
@@ -34,9 +31,8 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
         if let Some(watcher) = Watcher::connect(&dir).map_err(Failure::machinery)? {
             return watch::to_the_end(&dir, watcher, reporter()?);
         }
-        let network = hosts::network(&settings).map_err(Failure::machinery)?;
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter()?);
-        match manager.attach(&dir, network) {
+        match manager.attach(&dir) {
             Ok(()) => return manage::to_the_end(manager),
             Err(error) if error.is_managed_already() && began.elapsed() < PATIENCE => {
                 std::thread::sleep(LOOK);

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::anyhow;
+use gjob::Network;
 use gjob::settings::RunSettings;
 use gjob::store::{HostRow, RunDir, Store};
 use gjob_core::scheduler::HostIx;
 use gjob_core::{RunId, State};
 
-use super::{find_run, hosts};
+use super::find_run;
 use crate::cli::CleanArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 
@@ -64,7 +65,7 @@ impl Cleaning {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
         refuse_unfinished(&dir, &store)?;
         let row = store.run().map_err(Failure::machinery)?;
-        let settings = serde_json::from_str(&row.settings).map_err(Failure::machinery)?;
+        let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
         let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
             jobs.entry(host).or_default().push((key, id));
@@ -86,7 +87,7 @@ impl Cleaning {
 
     /// Cleans the hosts; false when something is left on one.
     fn hosts(&mut self) -> Result<bool, Failure> {
-        let mut network = hosts::network(&self.settings).map_err(Failure::machinery)?;
+        let mut network = Network::from_settings(&self.settings).map_err(Failure::machinery)?;
         let run = &self.run;
         let removed = network.remove_jobs(run, &self.jobs).map_err(Failure::machinery)?;
         let (mut dirs, mut left) = (0, Vec::new());

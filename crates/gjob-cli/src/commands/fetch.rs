@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::anyhow;
+use gjob::Network;
 use gjob::network::OutputNews;
 use gjob::outputs::{CollectOrder, OutputsConfig, job_dir_name};
 use gjob::settings::RunSettings;
@@ -13,7 +14,7 @@ use gjob_core::output::{OutputPattern, STREAMS};
 use gjob_core::scheduler::HostIx;
 use gjob_core::{JobSpec, Key, State};
 
-use super::{find_run, hosts, selection};
+use super::{find_run, selection};
 use crate::cli::FetchArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 
@@ -25,7 +26,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     let specs = store.specs().map_err(Failure::machinery)?;
     let row = store.run().map_err(Failure::machinery)?;
     drop(store);
-    let settings: RunSettings = serde_json::from_str(&row.settings).map_err(Failure::machinery)?;
+    let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
     let into = match &args.into {
         Some(into) => std::path::absolute(into).map_err(Failure::input)?,
         None => settings.outputs.dir(dir.run()),
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
         tag: Some(row.on_hosts.to_string()),
         ..OutputsConfig::new(into.clone(), settings.outputs.max_bytes)
     };
-    let network = hosts::network(&settings).map_err(Failure::machinery)?;
+    let network = Network::from_settings(&settings).map_err(Failure::machinery)?;
     fetch(network.outputs(Some(config)), orders, &into)
 }
 
@@ -100,7 +101,7 @@ fn patterns(args: &FetchArgs, spec: &JobSpec) -> Vec<String> {
 }
 
 fn fetch(
-    mut network: gjob::Network,
+    mut network: Network,
     orders: Vec<(HostIx, CollectOrder)>,
     into: &Path,
 ) -> Result<u8, Failure> {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use gjob::program::{Platform, Programs};
+use gjob::NetworkError;
+use gjob::program::Platform;
 use gjob::settings::{RunSettings, SavedHost};
-use gjob::{Network, NetworkError};
 use gjob_core::HostEntry;
-use gjob_core::hosts::{Cluster, HostReader};
+use gjob_core::hosts::HostReader;
 
 use crate::cli::HostArgs;
 
@@ -88,22 +88,4 @@ fn parse_agent(text: &str) -> anyhow::Result<(String, std::path::PathBuf)> {
     let platform: Platform = platform.parse().context("--agent")?;
     let path = std::fs::canonicalize(path).with_context(|| format!("--agent {path}"))?;
     Ok((platform.to_string(), path))
-}
-
-/// The network of a run's settings. This program serves this machine, and the
-/// hosts like it.
-pub(super) fn network(settings: &RunSettings) -> anyhow::Result<Network> {
-    let own = std::env::current_exe().context("can't find this program's own file")?;
-    let mut programs = Programs::new().with_own(own);
-    for (platform, path) in &settings.agents {
-        programs = programs.with_agent(platform.parse()?, path);
-    }
-    let hosts = settings.hosts.iter().cloned().map(HostEntry::from).collect();
-    let network = Network::new(settings.results_dir.clone(), [Cluster::of_hosts(hosts)])?;
-    Ok(network
-        .ssh_config(settings.ssh_config.clone())
-        .slots(settings.slots)
-        .lease(settings.lease())
-        .blob_budget(settings.blob_budget)
-        .programs(programs))
 }

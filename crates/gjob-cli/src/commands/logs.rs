@@ -10,7 +10,7 @@ use gjob::store::{JobRow, RunDir, Store};
 use gjob_core::wire::Stream;
 use gjob_core::{HostLabel, Job, JobSpec, State};
 
-use super::{find_run, hosts, selection};
+use super::{find_run, selection};
 use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::Harmless;
@@ -25,13 +25,13 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let labels: Vec<HostLabel> =
         store.hosts().map_err(Failure::machinery)?.into_iter().map(|host| host.label).collect();
     let settings = store.run().map_err(Failure::machinery)?.settings;
-    let settings: RunSettings = serde_json::from_str(&settings).map_err(Failure::machinery)?;
+    let settings = RunSettings::from_json(&settings).map_err(Failure::machinery)?;
     while args.follow && await_begin(&dir, &rows, &args.jobs).map_err(Failure::input)? {
         std::thread::sleep(LOOK);
         rows = store.jobs().map_err(Failure::machinery)?;
     }
     let chosen = selection::select(&rows, &args.jobs).map_err(Failure::input)?;
-    let mut network = hosts::network(&settings).map_err(Failure::machinery)?;
+    let mut network = Network::from_settings(&settings).map_err(Failure::machinery)?;
     let stream = if args.err { Stream::Stderr } else { Stream::Stdout };
     for row in chosen {
         let job = launched(row, &labels).map_err(Failure::input)?;

@@ -61,14 +61,9 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let default_show = if is_template { Show::All } else { Show::Failed };
     let reporter = Reporter::new(&args.report, default_show, specs.len() as u64, false)
         .map_err(Failure::input)?;
-    let network = hosts::network(&settings).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
     let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
-    let set_up = match hashed {
-        None => manager.setup_with(&state, specs, network, &settings),
-        Some(hashed) => manager.setup_hashed(&state, specs, hashed, network, &settings),
-    };
-    set_up.map_err(|error| match error {
+    manager.setup_with(&state, specs, hashed, &settings).map_err(|error| match error {
         gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
             Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))
         }

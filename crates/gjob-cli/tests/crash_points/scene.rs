@@ -89,7 +89,7 @@ impl Scene {
         let outputs = ["-o", SEAL, "--into", "out"];
         let args =
             [&["run", "-H", &host, "--show", "none"], &outputs[..], &["jobs.jsonl"]].concat();
-        self.place.gjob(&args).env("GJOB_SSH", script).run()
+        self.place.gjob(&args).env("GJOB_SSH", script).output()
     }
 
     /// Where a host keeps the program.
@@ -114,7 +114,7 @@ impl Scene {
 
     /// Takes the run up, and finds all that is not as it should be.
     pub(crate) fn faults(&self) -> Vec<String> {
-        let answer = self.place.gjob(&["attach"]).run();
+        let answer = self.place.gjob(&["attach"]).output();
         let mut faults = if self.has_run() {
             self.of_run(&Injuries::default())
         } else {
@@ -140,8 +140,8 @@ impl Scene {
         let jobs: Vec<String> = (0..JOBS).map(|index| index.to_string()).collect();
         let kill = ["kill"].into_iter().chain(jobs.iter().map(String::as_str));
         // Those that have their outcome are not ended, which it says.
-        self.place.gjob(&kill.collect::<Vec<_>>()).run();
-        let answer = self.place.gjob(&["attach"]).run();
+        self.place.gjob(&kill.collect::<Vec<_>>()).output();
+        let answer = self.place.gjob(&["attach"]).output();
         assert_eq!(answer.code, 1, "{answer:?}");
         let status = self.place.status();
         let mut faults = self.with_judge(&status, &Injuries::default(), |judge| {

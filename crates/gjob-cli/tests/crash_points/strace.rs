@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use gjob_testbed::find_program;
+use gjob_testbed::{find_program, skip};
 
 /// Whose calls count.
 #[derive(Clone, Copy, Debug)]
@@ -84,13 +84,13 @@ pub(crate) struct Strace {
 impl Strace {
     pub(crate) fn find() -> Option<Self> {
         let Some(program) = find_program("strace") else {
-            eprintln!("passed over: strace is not installed");
+            skip("strace is not installed");
             return None;
         };
         let tried = Command::new(&program).args(["-o", "/dev/null", "true"]).output().unwrap();
         if !tried.status.success() {
             let why = String::from_utf8_lossy(&tried.stderr).into_owned();
-            eprintln!("passed over: strace may not trace: {}", why.trim());
+            skip(&format!("strace may not trace: {}", why.trim()));
             return None;
         }
         Some(Strace { program })

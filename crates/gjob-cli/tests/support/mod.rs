@@ -1,15 +1,21 @@
 //! Running the real program: its arguments, state and results directory in one
-//! builder, everything it printed and left behind in one answer.
+//! builder, which compares all that it prints with what is expected.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+mod expected;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use snapbox::IntoData;
+
+use expected::Expected;
+pub(crate) use gjob_testbed::eventually;
 
 /// How long any one run may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -40,21 +46,26 @@ impl Place {
     /// `gjob` with these arguments, in this place.
     pub(crate) fn gjob<S: AsRef<str>>(&self, args: &[S]) -> Gjob {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gjob"));
+        command.args(args.iter().map(AsRef::as_ref)).current_dir(self.path("here"));
+        self.invoke(command)
+    }
+
+    /// A command that ends up in `gjob`.
+    pub(crate) fn invoke(&self, mut command: Command) -> Gjob {
         command
-            .args(args.iter().map(AsRef::as_ref))
-            .current_dir(self.path("here"))
             .env("GJOB_STATE_DIR", self.path("state"))
             .env("GJOB_REMOTE_PATH", self.path("results"))
             .env_remove("GJOB_SSH")
+            .env_remove("COLUMNS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Gjob { command, stdin: None }
+        Gjob { command, stdin: None, expected: Expected::in_place(self.dir.path()) }
     }
 
     /// `gjob status --jobs --json`.
     pub(crate) fn status(&self) -> Value {
-        let answer = self.gjob(&["status", "--jobs", "--json"]).run();
+        let answer = self.gjob(&["status", "--jobs", "--json"]).output();
         assert_eq!(answer.code, 0, "{}", answer.stderr);
         serde_json::from_str(&answer.stdout).unwrap()
     }
@@ -73,13 +84,15 @@ impl Place {
     }
 }
 
-/// One invocation.
+/// One invocation: what it is given, and what is expected of it.
+#[must_use]
 pub(crate) struct Gjob {
     command: Command,
     stdin: Option<String>,
+    expected: Expected,
 }
 
-/// What an invocation has said.
+/// What an invocation has printed, and its exit status.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: i32,
@@ -94,7 +107,8 @@ impl Gjob {
         self
     }
 
-    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+    /// Sends standard output to a file instead.
+    pub(crate) fn stdout_to(mut self, to: impl Into<Stdio>) -> Self {
         self.command.stdout(to);
         self
     }
@@ -110,24 +124,59 @@ impl Gjob {
         self
     }
 
+    /// The exit status that is expected; 0 unless said.
+    pub(crate) fn code(mut self, code: i32) -> Self {
+        self.expected.code(code);
+        self
+    }
+
+    /// All of the standard output that is expected; none unless said. With
+    /// `.unordered()`, its lines may come in any order.
+    pub(crate) fn stdout(mut self, text: impl IntoData) -> Self {
+        self.expected.stdout(text);
+        self
+    }
+
+    /// All of the standard error that is expected; none unless said.
+    pub(crate) fn stderr(mut self, text: impl IntoData) -> Self {
+        self.expected.stderr(text);
+        self
+    }
+
+    /// In expected texts this stands for that value.
+    pub(crate) fn redact(mut self, placeholder: &'static str, value: &str) -> Self {
+        self.expected.redact(placeholder, value);
+        self
+    }
+
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         if let Some(text) = self.stdin {
             child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         }
-        Running { child: Some(child), heard: Vec::new() }
+        let command = format!("{:?}", self.command);
+        Running { child: Some(child), printed: Vec::new(), command, expected: self.expected }
     }
 
-    pub(crate) fn run(self) -> Answer {
-        self.start().wait()
+    /// Runs to the end, and compares everything with what is expected.
+    #[track_caller]
+    pub(crate) fn run(self) {
+        self.start().wait();
+    }
+
+    /// Runs to the end, and compares nothing.
+    pub(crate) fn output(self) -> Answer {
+        self.start().output()
     }
 }
 
-/// An invocation under way; it is ended with its test.
+/// An invocation under way; it is killed at the end of its test.
 pub(crate) struct Running {
     child: Option<Child>,
-    /// What it has said on stderr and was listened to.
-    heard: Vec<u8>,
+    /// What was read of its stderr before its end.
+    printed: Vec<u8>,
+    command: String,
+    expected: Expected,
 }
 
 impl Running {
@@ -135,12 +184,12 @@ impl Running {
         self.child.as_ref().unwrap().id()
     }
 
-    /// Waits until it has said this on stderr, or says nothing any more.
-    pub(crate) fn hear(&mut self, text: &str) {
+    /// Waits until it has printed this on stderr, or prints nothing any more.
+    pub(crate) fn wait_until_printed(&mut self, text: &str) {
         let stderr = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
         let mut byte = [0];
-        while !self.heard.ends_with(text.as_bytes()) && stderr.read(&mut byte).unwrap() == 1 {
-            self.heard.push(byte[0]);
+        while !self.printed.ends_with(text.as_bytes()) && stderr.read(&mut byte).unwrap() == 1 {
+            self.printed.push(byte[0]);
         }
     }
 
@@ -150,13 +199,26 @@ impl Running {
         child.wait().unwrap();
     }
 
-    pub(crate) fn wait(self) -> Answer {
-        self.wait_for(LIMIT)
+    /// Waits for its end, and compares everything with what is expected.
+    #[track_caller]
+    pub(crate) fn wait(mut self) {
+        let answer = self.end(LIMIT);
+        let expected = std::mem::replace(&mut self.expected, Expected::in_place(Path::new("")));
+        expected.compare(&self.command, &answer);
+    }
+
+    /// Waits for its end, and compares nothing.
+    pub(crate) fn output(mut self) -> Answer {
+        self.end(LIMIT)
     }
 
     /// Waits for its end, and fails if that takes longer than `limit`.
-    pub(crate) fn wait_for(mut self, limit: Duration) -> Answer {
-        let heard = std::mem::take(&mut self.heard);
+    pub(crate) fn output_within(mut self, limit: Duration) -> Answer {
+        self.end(limit)
+    }
+
+    fn end(&mut self, limit: Duration) -> Answer {
+        let printed = std::mem::take(&mut self.printed);
         let child = self.child.take().unwrap();
         let pid = child.id();
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -164,13 +226,13 @@ impl Running {
         let Ok(output) = receiver.recv_timeout(limit) else {
             let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            panic!("gjob did not end within {limit:?}");
+            panic!("{}: no end within {limit:?}", self.command);
         };
         let output = output.unwrap();
         Answer {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&[heard, output.stderr].concat()).into_owned(),
+            stderr: String::from_utf8_lossy(&[printed, output.stderr].concat()).into_owned(),
         }
     }
 }
@@ -181,15 +243,6 @@ impl Drop for Running {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// Waits until something is so, and fails if that takes too long.
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within a minute");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

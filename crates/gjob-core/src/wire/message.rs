@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, HostLabel, JobId, Key, RunId};
-use crate::outcome::Cause;
+use crate::order::Order;
 use crate::record::Scope;
+use crate::request::JobRequest;
 use crate::state::State;
 
 /// The most bytes of file content in one message.
@@ -61,15 +62,12 @@ pub enum ToAgent {
         /// The attempt.
         key: Key,
     },
-    /// End an attempt's processes: TERM, then KILL after the grace. An
-    /// attempt that was not started is withdrawn instead.
-    Kill {
+    /// End, pause or resume a running attempt. Sending it again changes nothing.
+    Order {
         /// The attempt.
         key: Key,
-        /// What the exit record is to say.
-        cause: Cause,
-        /// Milliseconds between TERM and KILL.
-        grace_ms: u32,
+        /// What to do.
+        order: Order,
     },
     /// Which of these blobs are not here? Answered by [`FromAgent::MissingBlobs`].
     AskBlobs {
@@ -158,15 +156,11 @@ pub enum ToAgent {
         /// What the run's manager calls this host.
         host: HostLabel,
     },
-    /// Stop an attempt's processes for a while; nothing if it doesn't run.
-    Pause {
-        /// The attempt.
-        key: Key,
-    },
-    /// Let an attempt that was paused go on.
-    Resume {
-        /// The attempt.
-        key: Key,
+    /// Answered by [`FromAgent::Echo`] once every launch, withdrawal and order
+    /// sent before it has been carried out or handed to its slot.
+    Echo {
+        /// Comes back in the answer.
+        request: u32,
     },
     /// Answered by [`FromAgent::Pong`].
     Ping {
@@ -219,22 +213,10 @@ pub struct Resume {
 pub struct Launch {
     /// Which attempt.
     pub key: Key,
-    /// The job's name.
-    pub name: Option<String>,
-    /// Which of its copies it is, from 0.
-    pub repeat_index: u32,
+    /// What is requested for the job.
+    pub request: JobRequest,
     /// The script, run as `bash -e .cmds`.
     pub script: String,
-    /// Variables added to its environment.
-    pub env: Vec<(String, String)>,
-    /// The longest it may run, milliseconds.
-    pub timeout_ms: Option<u64>,
-    /// Processors it has for itself; none for the whole host.
-    pub cpus: Option<u32>,
-    /// Memory it needs, bytes.
-    pub mem: u64,
-    /// GPUs it has for itself.
-    pub gpus: u32,
     /// Files placed in its directory before it starts; their blobs are here.
     pub files: Vec<Input>,
 }
@@ -370,12 +352,19 @@ pub enum FromAgent {
         /// Blobs removed, and their bytes; or why nothing was.
         result: Result<(u64, u64), String>,
     },
+    /// The answer to [`ToAgent::Echo`].
+    Echo {
+        /// From the request.
+        request: u32,
+    },
     /// The answer to [`ToAgent::Ping`].
     Pong {
         /// From the request.
         nonce: u64,
         /// When it was sent: milliseconds since the host was booted, sleep included.
         at_ms: u64,
+        /// When it was sent, by the host's wall clock: milliseconds since 1970.
+        clock_ms: u64,
     },
     /// The agent can't go on and exits.
     Fault {
@@ -424,6 +413,10 @@ pub enum OutputPart {
 pub struct Welcome {
     /// The program's version, for people.
     pub version: String,
+    /// What the program was built for, as `OS-ARCH`: `linux-x86_64`.
+    pub platform: String,
+    /// When this was sent, by the host's wall clock: milliseconds since 1970.
+    pub clock_ms: u64,
     /// What the host calls itself.
     pub hostname: String,
     /// The kernel's boot id: another one means that the host was restarted.
@@ -446,22 +439,29 @@ pub struct Welcome {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::wire::{PROTOCOL, encode};
+    use crate::outcome::Cause;
+    use crate::resources::Cpus;
+    use crate::wire::{PROTOCOL, decode, encode};
 
     /// The bytes of the wire: a difference here needs a new PROTOCOL.
     #[test]
     fn the_wire_format_is_pinned() {
-        let launch = ToAgent::Launch(Box::new(Launch {
-            key: Key::new(3, 1),
+        let request = JobRequest {
             name: Some("n".into()),
             repeat_index: 2,
-            script: "true\n".into(),
-            env: vec![("A".into(), "b".into())],
+            env: [("A".into(), "b".into())].into(),
             timeout_ms: Some(300),
-            cpus: Some(1),
+            cpus: Cpus::Count(1),
             mem: 0,
             gpus: 0,
+        };
+        let launch = ToAgent::Launch(Box::new(Launch {
+            key: Key::new(3, 1),
+            request,
+            script: "true\n".into(),
             files: vec![Input {
                 name: "f".into(),
                 hash: BlobHash([7; 32]),
@@ -474,8 +474,20 @@ mod tests {
         let frame = encode(&launch);
         assert_eq!(frame.len(), 71, "{frame:02x?}");
         assert_eq!(frame[..10], [67, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
-        let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6 });
-        assert_eq!(pong, [3, 0, 0, 0, 13, 5, 6]);
-        assert_eq!(PROTOCOL, 3);
+        assert_eq!(frame[10..26], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 0, 0, 5]);
+        let kill = Order::Kill { cause: Cause::Killed, grace: Duration::from_millis(5) };
+        let order = encode(&ToAgent::Order { key: Key::new(3, 1), order: kill });
+        assert_eq!(order, [8, 0, 0, 0, 3, 3, b'3', b'.', b'1', 0, 1, 5]);
+        let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6, clock_ms: 7 });
+        assert_eq!(pong, [4, 0, 0, 0, 14, 5, 6, 7]);
+        assert_eq!(PROTOCOL, 4);
+    }
+
+    #[test]
+    fn whole_host_travels_as_no_number_of_processors() {
+        let request = JobRequest { cpus: Cpus::All, ..JobRequest::default() };
+        let bytes = encode(&request);
+        assert_eq!(bytes[4..], [0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(decode::<JobRequest>(&bytes[4..]).unwrap(), request);
     }
 }

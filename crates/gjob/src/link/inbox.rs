@@ -174,6 +174,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         | FromAgent::Collected { .. }
         | FromAgent::CollectFailed { .. }
         | FromAgent::Forgotten { .. }
+        | FromAgent::Echo { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => UNIT,
     };

@@ -271,7 +271,7 @@ impl Queues {
         while self.arrived.is_empty() {
             match frames.next()? {
                 None => return Ok(()),
-                Some(FromAgent::Pong { nonce, at_ms }) if nonce & OURS != 0 => {
+                Some(FromAgent::Pong { nonce, at_ms, .. }) if nonce & OURS != 0 => {
                     self.heard_at_ms = at_ms;
                     self.handle_answer(nonce, Instant::now());
                 }

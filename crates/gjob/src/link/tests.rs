@@ -100,6 +100,8 @@ pub(super) fn write_program(path: &Path, text: &str) {
 fn welcome() -> FromAgent {
     FromAgent::Welcome(Box::new(Welcome {
         version: "0.1.0".to_owned(),
+        platform: "linux-x86_64".to_owned(),
+        clock_ms: 0,
         hostname: "node1".to_owned(),
         boot_id: "b".to_owned(),
         results_dir: "/r".to_owned(),
@@ -215,13 +217,14 @@ async fn failure(mut fake: Fake, transport: Transport) -> String {
 async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let other = Fake::new("gjob-agent protocol 999\n", &[], LISTENS);
     let reason = failure(other, Transport::Local).await;
-    assert!(reason.contains("\"999\"") && reason.contains("this program 3"), "{reason}");
+    assert!(reason.contains("\"999\"") && reason.contains("this program 4"), "{reason}");
 
     let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".to_owned(), permanent: true };
     let fenced = Fake::new(&magic_line(), &[fault], LISTENS);
     assert_eq!(failure(fenced, Transport::Local).await, "a newer [2J manager");
 
-    let rude = Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1, at_ms: 1 }], LISTENS);
+    let rude =
+        Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1, at_ms: 1, clock_ms: 1 }], LISTENS);
     let reason = failure(rude, Transport::Local).await;
     assert!(reason.contains("something else than a welcome"), "{reason}");
 

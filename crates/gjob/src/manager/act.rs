@@ -8,7 +8,6 @@ use gjob_core::Cause;
 use super::control::{Act, Answer, ControlClient, ControlError};
 use super::engine::Engine;
 use super::{ManagerError, NoHandler};
-use crate::network::Network;
 use crate::store::RunDir;
 
 /// How long hosts may take to answer.
@@ -43,22 +42,13 @@ pub enum ActError {
     /// The run can't be taken up.
     #[error(transparent)]
     Manager(#[from] ManagerError),
-    /// The hosts' network can't be made.
-    #[error(transparent)]
-    Network(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Does something to jobs of a run, and waits until it has come about.
-/// `network` makes a network of the run's hosts, if there is no manager.
 ///
 /// # Errors
 /// When neither the manager nor this process can do it.
-pub fn act<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
-    dir: &RunDir,
-    act: Act,
-    jobs: &[u32],
-    mut network: impl FnMut() -> Result<Network, E>,
-) -> Result<(Answer, Through), ActError> {
+pub fn act(dir: &RunDir, act: Act, jobs: &[u32]) -> Result<(Answer, Through), ActError> {
     let began = Instant::now();
     let mut cut_off = false;
     loop {
@@ -68,8 +58,7 @@ pub fn act<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
                 None => cut_off = true,
             }
         }
-        let network = network().map_err(|error| ActError::Network(error.into()))?;
-        match Engine::act_alone(dir, network, act, jobs) {
+        match Engine::act_alone(dir, act, jobs) {
             Ok(engine) => return Ok((alone(engine, act, jobs, cut_off)?, Through::Itself)),
             Err(error) if error.is_managed_already() && began.elapsed() < PATIENCE => {
                 std::thread::sleep(LOOK);

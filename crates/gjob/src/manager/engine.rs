@@ -13,7 +13,7 @@ use gjob_core::event::{Direction, EventKind, RunEnd};
 use gjob_core::resources::{Ask, Offer};
 use gjob_core::scheduler::{Action, HostIx, Scheduler};
 use gjob_core::wire::Welcome;
-use gjob_core::{Event, HostLabel, Job, Key, Record, RunId, State};
+use gjob_core::{Event, HostLabel, Job, Key, Order, Record, RunId, State};
 
 use self::collecting::Collecting;
 use self::requests::Waiter;
@@ -149,7 +149,7 @@ impl Engine {
     pub(super) fn close(&mut self, end: RunEnd) -> Result<(), ManagerError> {
         self.control.close();
         self.network.close();
-        let word = serde_json::to_value(end)?;
+        let word = serde_json::to_value(end).map_err(crate::settings::SettingsError::from)?;
         Ok(self.store.set_ended(word.as_str().unwrap_or_default())?)
     }
 
@@ -220,7 +220,7 @@ impl Engine {
                     self.clean_up(index);
                 }
             }
-            Report::Statuses { request, .. } => {
+            Report::Echo { request } => {
                 if let Some(sent) = self.echoes.get_mut(&(host, request)) {
                     *sent = true;
                 }
@@ -233,7 +233,7 @@ impl Engine {
             Report::Collecting { path, bytes, size, .. } => {
                 self.note_transfer(host, Direction::Out, path, (bytes, size));
             }
-            Report::Removed { .. } | Report::Forgotten { .. } => {}
+            Report::Statuses { .. } | Report::Removed { .. } | Report::Forgotten { .. } => {}
             Report::Uploading { bytes } => handler.handle_upload(&self.labels[host.at()], bytes),
         }
     }
@@ -304,9 +304,11 @@ impl Engine {
                 self.network.launch(host, key, &job.spec);
             }
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
-            Action::Pause { host, key } => self.network.pause(host, key),
-            Action::Resume { host, key } => self.network.resume(host, key),
-            Action::Kill { host, key, cause } => self.network.kill(host, key, cause, GRACE),
+            Action::Pause { host, key } => self.network.order(host, key, Order::Pause),
+            Action::Resume { host, key } => self.network.order(host, key, Order::Resume),
+            Action::Kill { host, key, cause } => {
+                self.network.order(host, key, Order::Kill { cause, grace: GRACE });
+            }
             Action::Collect { .. } if self.acts_alone => {}
             Action::Collect { host, key } => self.collect(host, key),
             Action::ForgetOutputs { host, key } => self.forget_outputs(host, key),

@@ -3,6 +3,7 @@
 use gjob_core::scheduler::Unfit;
 
 use crate::network::NetworkError;
+use crate::settings::SettingsError;
 use crate::store::{RunDirError, StoreError};
 
 /// The manager can't begin or can't go on.
@@ -35,9 +36,6 @@ pub enum ManagerError {
     /// The run's directory.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
-    /// The run's hosts in the store are not those of the network.
-    #[error("the network's hosts are not those of run {0}")]
-    OtherHosts(gjob_core::RunId),
     /// Outputs can't be written here; jobs that run on hosts go on.
     #[error("{0}")]
     Outputs(String),
@@ -67,8 +65,8 @@ pub enum ManagerError {
     #[error("{}", all_unfit(.0))]
     Unfit(Vec<Unfit>),
     /// Settings that another version wrote.
-    #[error("run settings can't be read: {0}")]
-    Settings(#[from] serde_json::Error),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
 }
 
 /// Kinds of jobs that no host can take, of which a line is said, at most.

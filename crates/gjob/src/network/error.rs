@@ -6,6 +6,7 @@ use gjob_core::id::ParseIdError;
 use gjob_core::{HostLabel, JobId};
 
 use crate::inputs::InputError;
+use crate::program::ParsePlatformError;
 use crate::store::RunDirError;
 
 /// A network can't be made, opened, or asked.
@@ -18,6 +19,9 @@ pub enum NetworkError {
     /// A name that is no host's.
     #[error(transparent)]
     HostName(#[from] ParseIdError),
+    /// A program for no kind of host.
+    #[error(transparent)]
+    Platform(#[from] ParsePlatformError),
     /// One host twice.
     #[error("host {0} is named twice: each host may be named once")]
     SameHost(HostLabel),

@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gjob_core::record::{ParseRecordError, one_line};
-use gjob_core::resources::Cpus;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
-use gjob_core::{Epoch, JobId, JobSpec, Key, Record, RunId};
+use gjob_core::{Epoch, JobId, JobRequest, JobSpec, Key, Record, RunId};
 use tokio::sync::mpsc::Receiver;
 
 use super::fetch::Fetches;
@@ -299,6 +298,7 @@ impl Open {
             FromAgent::Statuses { request, states } => {
                 self.ready.push_back((host, Report::Statuses { request, states }));
             }
+            FromAgent::Echo { request } => self.ready.push_back((host, Report::Echo { request })),
             FromAgent::Removed { request, gone, kept } => {
                 self.ready.push_back((host, removed(request, gone, kept)));
             }
@@ -368,17 +368,8 @@ impl Open {
     pub(super) fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec) {
         let launch = Launch {
             key,
-            name: spec.name.clone(),
-            repeat_index: spec.repeat_index,
+            request: JobRequest::from(spec),
             script: spec.script(),
-            env: spec.env.clone().into_iter().collect(),
-            timeout_ms: spec.timeout.map(|timeout| timeout.as_millis().max(1) as u64),
-            cpus: match spec.cpus {
-                Cpus::Count(count) => Some(count),
-                Cpus::All => None,
-            },
-            mem: spec.mem.unwrap_or(0),
-            gpus: spec.gpus,
             files: self.staging.inputs_of(spec),
         };
         self.staging.launch(host, launch);

@@ -42,6 +42,8 @@ fn answer(role: &str, message: ToAgent) {
         ToAgent::Attach(attach) => {
             say(&FromAgent::Welcome(Box::new(Welcome {
                 version: "0".to_owned(),
+                platform: "linux-x86_64".to_owned(),
+                clock_ms: 0,
                 hostname: "node".to_owned(),
                 boot_id: "b".to_owned(),
                 results_dir: attach.results_dir,
@@ -56,7 +58,7 @@ fn answer(role: &str, message: ToAgent) {
                 flood();
             }
         }
-        ToAgent::Ping { nonce, .. } => say(&FromAgent::Pong { nonce, at_ms: 1 }),
+        ToAgent::Ping { nonce, .. } => say(&FromAgent::Pong { nonce, at_ms: 1, clock_ms: 1 }),
         ToAgent::Collect { request, resume, .. } => play(role, request, resume),
         ToAgent::Remove { request, jobs, .. } => {
             let kept = vec![(jobs[0].1.clone(), "it\u{1b}[1m runs".to_owned())];

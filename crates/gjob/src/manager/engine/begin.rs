@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use gjob_core::dependency::Dependencies;
 use gjob_core::scheduler::{HostIx, JobInit, Scheduler};
-use gjob_core::{EventKind, HostLabel, JobSpec};
+use gjob_core::{EventKind, JobSpec};
 
 use super::Engine;
 use super::collecting::Collecting;
@@ -39,7 +39,7 @@ impl Engine {
             None => Inputs::hash(needed).map_err(NetworkError::Inputs)?,
         };
         let dir = state.create_run(now())?;
-        let json = serde_json::to_string(settings)?;
+        let json = settings.to_json()?;
         let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
         let jobs = JobTable::new(specs);
         let inits = jobs.all().iter().map(|job| collecting.mark(JobInit::of(&job.spec)));
@@ -51,8 +51,8 @@ impl Engine {
         Ok(engine)
     }
 
-    pub(in crate::manager) fn attach(dir: &RunDir, network: Network) -> Result<Self, ManagerError> {
-        let mut engine = Engine::restore(dir, network)?;
+    pub(in crate::manager) fn attach(dir: &RunDir) -> Result<Self, ManagerError> {
+        let mut engine = Engine::restore(dir)?;
         engine.open(engine.store.inputs()?)?;
         engine.listen();
         Ok(engine)
@@ -62,11 +62,10 @@ impl Engine {
     /// those that have some of these jobs.
     pub(in crate::manager) fn act_alone(
         dir: &RunDir,
-        network: Network,
         act: Act,
         jobs: &[u32],
     ) -> Result<Self, ManagerError> {
-        let mut engine = Engine::restore(dir, network)?;
+        let mut engine = Engine::restore(dir)?;
         engine.acts_alone = true;
         engine.scheduler.act_only();
         let concerned = jobs.iter().flat_map(|index| engine.hosts_concerned(act, *index));
@@ -78,14 +77,11 @@ impl Engine {
         Ok(engine)
     }
 
-    fn restore(dir: &RunDir, network: Network) -> Result<Self, ManagerError> {
+    fn restore(dir: &RunDir) -> Result<Self, ManagerError> {
         let store = Store::take_up(dir)?;
+        let settings = RunSettings::from_json(&store.run()?.settings)?;
+        let network = Network::from_settings(&settings)?;
         let labels = network.get_hosts();
-        let saved: Vec<HostLabel> = store.hosts()?.into_iter().map(|host| host.label).collect();
-        if labels != saved {
-            return Err(ManagerError::OtherHosts(dir.run().clone()));
-        }
-        let settings: RunSettings = serde_json::from_str(&store.run()?.settings)?;
         let collecting = Collecting::new(settings.outputs.clone());
         let rows = store.jobs()?;
         let specs = store.specs()?;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gjob_core::JobRequest;
 use gjob_core::wire::{Input, InputKind};
 
 use super::*;
@@ -51,14 +52,8 @@ fn launch(index: u32, numbers: &[u8]) -> Launch {
     };
     Launch {
         key: Key::new(index, 1),
-        name: None,
-        repeat_index: 0,
+        request: JobRequest::default(),
         script: "true\n".into(),
-        env: vec![],
-        timeout_ms: None,
-        cpus: Some(1),
-        mem: 0,
-        gpus: 0,
         files: numbers.iter().map(input).collect(),
     }
 }

@@ -1,0 +1,85 @@
+//! What an invocation has to print and how it has to end. Nothing printed and
+//! exit status 0 unless a test says otherwise: unexpected output fails.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex::Regex;
+use snapbox::{Assert, Data, IntoData, Redactions};
+
+use super::Answer;
+
+/// `SNAPSHOTS=overwrite` writes what was printed over what was expected.
+const ACTION: &str = "SNAPSHOTS";
+
+pub(crate) struct Expected {
+    code: i32,
+    stdout: Data,
+    stderr: Data,
+    redactions: Redactions,
+}
+
+impl Expected {
+    /// For a program in this directory, of which texts name `[PLACE]` instead.
+    pub(super) fn in_place(dir: &Path) -> Self {
+        let mut redactions = Redactions::new();
+        redactions.insert("[PLACE]", dir.to_owned()).unwrap();
+        for (placeholder, pattern) in &*PATTERNS {
+            redactions.insert(placeholder, pattern).unwrap();
+        }
+        Expected { code: 0, stdout: "".into_data(), stderr: "".into_data(), redactions }
+    }
+
+    pub(super) fn code(&mut self, code: i32) {
+        self.code = code;
+    }
+
+    pub(super) fn stdout(&mut self, text: impl IntoData) {
+        self.stdout = text.into_data();
+    }
+
+    pub(super) fn stderr(&mut self, text: impl IntoData) {
+        self.stderr = text.into_data();
+    }
+
+    pub(super) fn redact(&mut self, placeholder: &'static str, value: &str) {
+        self.redactions.insert(placeholder, value.to_owned()).unwrap();
+    }
+
+    /// Fails with all that differs.
+    #[track_caller]
+    pub(super) fn compare(self, command: &str, answer: &Answer) {
+        let assert = Assert::new()
+            .action_env(ACTION)
+            .normalize_paths(false)
+            .redact_with(self.redactions.clone());
+        let texts =
+            [("stdout", &answer.stdout, self.stdout), ("stderr", &answer.stderr, self.stderr)];
+        let mut differences = Vec::new();
+        if answer.code != self.code {
+            differences.push(format!("exit status {}, expected {}", answer.code, self.code));
+        }
+        for (name, actual, expected) in texts {
+            let compared = assert.try_eq(Some(&name), actual.as_str().into_data(), expected);
+            differences.extend(compared.err().map(|error| error.to_string()));
+        }
+        assert!(differences.is_empty(), "{command}\n{}", differences.join("\n"));
+    }
+}
+
+/// What differs from run to run, and what stands for it in expected texts.
+static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
+    let host = rustix::system::uname();
+    let host = regex::escape(&host.nodename().to_string_lossy());
+    // snapbox applies the longest pattern first.
+    let patterns = [
+        ("[HOST]", format!("(?<redacted>{host})/20[0-9]{{2}}-[0-9]{{2}}-[0-9]{{2}}-[0-9]+")),
+        ("[HOST]", format!("\"hostname\": \"(?<redacted>{host})\"")),
+        ("[TIME]", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z".to_owned()),
+        ("[ELAPSED]", r" in (?<redacted>(\d+(\.\d+)?(ms|[dhms]))+)\b".to_owned()),
+        ("[DATE]", r"\b20\d\d-\d\d-\d\d\b".to_owned()),
+        ("[PORT]", r"\bport (?<redacted>\d+)\b".to_owned()),
+        ("[PID]", r"\bpid (?<redacted>\d+)\b".to_owned()),
+    ];
+    patterns.map(|(placeholder, pattern)| (placeholder, Regex::new(&pattern).unwrap())).into()
+});

@@ -1,0 +1,100 @@
+//! What both ends know of a job: its manager sends it with each launch, its
+//! host carries it out and records it in `.job`. A new field of a job that its
+//! host has to know belongs here, and the compiler shows the places that use it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::resources::{Ask, Cpus};
+use crate::spec::JobSpec;
+
+/// What is requested of the host that runs a job.
+///
+/// One format for the wire and for `.job`: a change to it is a new
+/// [`PROTOCOL`](crate::wire::PROTOCOL) and a new
+/// [`RECORD_VERSION`](crate::record::RECORD_VERSION).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct JobRequest {
+    /// The job's name.
+    pub name: Option<String>,
+    /// Which of its copies it is, from 0.
+    pub repeat_index: u32,
+    /// Variables added to its environment.
+    pub env: BTreeMap<String, String>,
+    /// The longest it may run, milliseconds, at least 1.
+    pub timeout_ms: Option<u64>,
+    /// Processors it has for itself.
+    pub cpus: Cpus,
+    /// Memory it needs, bytes; 0 for any amount.
+    pub mem: u64,
+    /// GPUs it has for itself.
+    pub gpus: u32,
+}
+
+impl JobRequest {
+    /// The longest it may run.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout_ms.map(Duration::from_millis)
+    }
+
+    /// Its share of the host.
+    #[must_use]
+    pub fn ask(&self) -> Ask {
+        Ask { cpus: self.cpus, mem: self.mem, gpus: self.gpus }
+    }
+}
+
+impl From<&JobSpec> for JobRequest {
+    fn from(spec: &JobSpec) -> Self {
+        // Without `..`: a new field is either sent to the host or listed here as
+        // one that the host need not know.
+        let JobSpec {
+            name,
+            repeat_index,
+            env,
+            timeout,
+            cpus,
+            mem,
+            gpus,
+            // The host gets the script and the inputs made of these.
+            cmds: _,
+            files: _,
+            link: _,
+            // The manager's.
+            outputs: _,
+            retries: _,
+            after: _,
+        } = spec;
+        JobRequest {
+            name: name.clone(),
+            repeat_index: *repeat_index,
+            env: env.clone(),
+            timeout_ms: timeout.map(|timeout| (timeout.as_millis() as u64).max(1)),
+            cpus: *cpus,
+            mem: mem.unwrap_or(0),
+            gpus: *gpus,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_holds_what_the_host_has_to_know_of_a_job() {
+        let spec = JobSpec::new(["true"]).unwrap().name("n").env("A", "b").gpus(2).mem(3);
+        let request = JobRequest::from(&spec.timeout(Duration::from_micros(1)).cpus(Cpus::All));
+        assert_eq!(request.timeout(), Some(Duration::from_millis(1)));
+        assert_eq!(request.ask(), Ask { cpus: Cpus::All, mem: 3, gpus: 2 });
+        let json = serde_json::to_string(&request).unwrap();
+        assert_eq!(
+            json,
+            r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":"all","mem":3,"gpus":2}"#
+        );
+        assert_eq!(serde_json::from_str::<JobRequest>(&json).unwrap(), request);
+    }
+}
