@@ -294,7 +294,10 @@ mod tests {
         };
         let jobs: Vec<_> = (0..100_000).map(barrier).collect();
         let error = Dependencies::resolve(&jobs).unwrap_err().to_string();
-        assert!(error.starts_with("job 6325 (): too many dependencies: expected at most 20000000 "), "{error}");
+        assert!(
+            error.starts_with("job 6325 (): too many dependencies: expected at most 20000000 "),
+            "{error}"
+        );
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod job;
 pub mod order;
 pub mod outcome;
 pub mod output;
+pub mod plural;
 pub mod queue;
 pub mod record;
 pub mod request;

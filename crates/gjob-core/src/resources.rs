@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::plural::counted;
+
 /// How many processors a job has for itself. In JSON a number or `"all"`; on the
 /// wire, which has no such choice of types, an optional number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -120,12 +122,15 @@ pub struct Ask {
 
 impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cpus", self.cpus)?;
+        match self.cpus {
+            Cpus::Count(count) => f.write_str(&counted(count.into(), "CPU"))?,
+            Cpus::All => f.write_str("all CPUs")?,
+        }
         if self.mem > 0 {
             write!(f, ", {} MiB of memory", self.mem.div_ceil(1 << 20))?;
         }
         if self.gpus > 0 {
-            write!(f, ", {} gpus", self.gpus)?;
+            write!(f, ", {}", counted(self.gpus.into(), "GPU"))?;
         }
         Ok(())
     }
@@ -162,8 +167,8 @@ impl Offer {
 
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = self.mem / (1 << 20);
-        write!(f, "{} cpus, {mib} MiB of memory, {} gpus", self.cpus, self.gpus)
+        let (cpus, gpus) = (counted(self.cpus.into(), "CPU"), counted(self.gpus.into(), "GPU"));
+        write!(f, "{cpus}, {} MiB of memory, {gpus}", self.mem / (1 << 20))
     }
 }
 

@@ -78,7 +78,7 @@ pub enum SpecError {
     Nul {
         /// The field.
         field: &'static str,
-        /// The part of the field, such as `cmds[2]`.
+        /// The part of the field, such as `command 2`.
         place: String,
     },
     /// A name that would break the lines it is printed in.
@@ -322,7 +322,7 @@ impl JobSpec {
             errors.push(SpecError::NoCommand);
         }
         for (i, _) in self.cmds.iter().enumerate().filter(|(_, cmd)| cmd.contains('\0')) {
-            errors.push(SpecError::Nul { field: "cmds", place: format!("cmds[{i}]") });
+            errors.push(SpecError::Nul { field: "cmds", place: format!("command {}", i + 1) });
         }
     }
 
@@ -344,7 +344,7 @@ impl JobSpec {
                 errors.push(SpecError::EnvReserved { found: name.clone() });
             }
             if value.contains('\0') {
-                errors.push(SpecError::Nul { field: "env", place: format!("env.{name}") });
+                errors.push(SpecError::Nul { field: "env", place: format!("variable {name}") });
             }
         }
     }
@@ -448,7 +448,7 @@ mod tests {
             .timeout(Duration::ZERO);
         let errors = errors(&spec);
         assert_eq!(errors.len(), 10, "{errors:#?}");
-        assert!(errors[0].starts_with("cmds[1] contains a NUL"));
+        assert!(errors[0].starts_with("command 2 contains a NUL"));
         assert!(errors.iter().any(|e| e.contains("\"a/x\" and \"b/x\"")));
     }
 

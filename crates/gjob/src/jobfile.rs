@@ -31,6 +31,7 @@ use std::path::PathBuf;
 pub use arguments::Arguments;
 pub use draft::JobDraft;
 pub use errors::{JobFileError, JobFileErrors};
+pub use fields::field_names;
 pub use jobs::Jobs;
 pub use place::{Excerpt, Place};
 pub use problem::{NoJobs, Problem, ScriptProblem, TableProblem};
@@ -166,49 +167,65 @@ pub fn parse(
 mod tests {
     use super::*;
 
+    fn jobs(text: &[u8], format: Format) -> Result<Jobs, JobFileErrors> {
+        parse("jobs", text, format, &JobDraft::default())
+    }
+
     fn scripts(jobs: &Jobs) -> Vec<String> {
-        jobs.specs.iter().map(JobSpec::script).collect()
+        jobs.specs().iter().map(gjob_core::JobSpec::script).collect()
     }
 
     fn errors(text: &[u8], format: Format) -> String {
-        parse("jobs", text, format).unwrap_err().to_string()
+        jobs(text, format).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_file_of_lines_has_a_command_a_line_comments_and_blank_lines() {
+    fn line_is_a_command_a_comment_or_blank() {
         let text =
             b"\xef\xbb\xbf#!/usr/bin/gjob\r\n\r\necho a\r\n  # no\n\techo 'b # c' # d\necho z";
-        let jobs = parse("jobs", text, Format::Lines).unwrap();
+        let jobs = jobs(text, Format::Lines).unwrap();
         assert_eq!(scripts(&jobs), ["echo a\n", "\techo 'b # c' # d\n", "echo z\n"]);
         assert_eq!(jobs.place(1).to_string(), "jobs:5");
     }
 
     #[test]
-    fn an_empty_file_has_no_jobs() {
-        assert_eq!(parse("jobs", b"", Format::Lines).unwrap().specs, []);
-        assert_eq!(parse("jobs", b"\n# x\n", Format::Lines).unwrap().specs, []);
-        assert_eq!(parse("jobs", b"\n\n", Format::JsonLines).unwrap().specs, []);
+    fn file_without_jobs_is_read_and_then_refused() {
+        for (text, format) in [
+            ("", Format::Lines),
+            ("\n# x\n", Format::Lines),
+            ("\n\n", Format::JsonLines),
+            ("", Format::Toml),
+        ] {
+            let jobs = jobs(text.as_bytes(), format).unwrap();
+            assert_eq!(jobs.specs(), []);
+            let error = jobs.into_specs().unwrap_err();
+            assert_eq!(error.to_string(), "jobs: no jobs: expected at least one command");
+        }
     }
 
     #[test]
-    fn errors_name_their_line_and_come_all_at_once() {
+    fn all_errors_are_found_at_once() {
         assert_eq!(
-            errors(b"echo a\necho \xff\necho b\0\n", Format::Lines),
-            "jobs:2:6: bytes that are not UTF-8: UTF-8 text is accepted\n\
-             jobs:3: cmds[0] holds a NUL byte: text without NUL is accepted"
+            errors(b"echo a\necho \xff\necho b\0\n\xff", Format::Lines),
+            "jobs:2:6: invalid text: expected UTF-8\n\
+             jobs:3: command 1 contains a NUL byte: expected text without it\n\
+             jobs:4:1: invalid text: expected UTF-8"
         );
+        assert_eq!(errors(b"a\n\n \xff", Format::Toml), "jobs:3:2: invalid text: expected UTF-8");
     }
 
     #[test]
-    fn more_than_twenty_errors_are_counted() {
+    fn twenty_errors_are_printed_and_the_others_counted() {
         let text = "a\0\n".repeat(5000);
         let shown = errors(text.as_bytes(), Format::Lines);
         assert_eq!(shown.lines().count(), 21);
         assert!(shown.ends_with("\nand 4980 more errors"), "{shown}");
+        let shown = errors("a\0\n".repeat(21).as_bytes(), Format::Lines);
+        assert!(shown.ends_with("\nand 1 more error"), "{shown}");
     }
 
     #[test]
-    fn the_format_follows_from_the_name_or_without_one_from_the_text() {
+    fn format_follows_from_the_name_or_the_text() {
         assert_eq!(Format::of_name("a/b.jsonl"), Format::JsonLines);
         assert_eq!(Format::of_name("b.ndjson"), Format::JsonLines);
         assert_eq!(Format::of_name("b.toml"), Format::Toml);
@@ -220,16 +237,17 @@ mod tests {
     }
 
     #[test]
-    fn standard_input_is_a_source_under_the_name_of_a_dash() {
+    fn dash_means_standard_input() {
         let mut stdin: &[u8] = b"{\"cmds\":\"echo a\"}\n";
-        let jobs = read(&Source::named("-"), &mut stdin).unwrap();
+        let jobs = read(&Source::named("-"), &JobDraft::default(), &mut stdin).unwrap();
         assert_eq!(scripts(&jobs), ["echo a\n"]);
         assert_eq!(jobs.place(0).to_string(), "standard input:1");
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_named() {
-        let error = read(&Source::named("no/such"), &mut std::io::empty()).unwrap_err();
+    fn missing_file_is_named() {
+        let source = Source::named("no/such");
+        let error = read(&source, &JobDraft::default(), &mut io::empty()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no/such: cannot be read: No such file or directory (os error 2)"

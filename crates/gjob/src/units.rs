@@ -119,12 +119,26 @@ pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
     u64::try_from(bytes).map_err(|_| too_large())
 }
 
+/// Formats a size exactly, in the largest unit that divides it: `8G`, `1536M`, `1000`.
+#[must_use]
+pub fn format_size(bytes: u64) -> String {
+    let power = (1..=5).rev().find(|power| bytes > 0 && bytes % 1024u64.pow(*power) == 0);
+    match power {
+        Some(power) => format!("{}{}", bytes / 1024u64.pow(power), UNITS[power as usize - 1]),
+        None => bytes.to_string(),
+    }
+}
+
+/// The units of a size, each 1024 times the one before.
+const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
+
 fn unit_bytes(unit: &str) -> Option<u64> {
     if matches!(unit, "" | "B") {
         return Some(1);
     }
     let mut letters = unit.chars();
-    let power = 1 + "KMGTP".find(letters.next()?.to_ascii_uppercase())? as u32;
+    let letter = letters.next()?.to_ascii_uppercase();
+    let power = 1 + UNITS.iter().position(|unit| *unit == letter)? as u32;
     match letters.as_str() {
         "" | "i" | "iB" => Some(1024u64.pow(power)),
         "B" => Some(1000u64.pow(power)),
@@ -227,6 +241,16 @@ mod tests {
         for (text, bytes) in cases {
             assert_eq!(parse_size(text), Ok(bytes), "{text:?}");
         }
+    }
+
+    #[test]
+    fn size_is_formatted_exactly() {
+        let cases = [(0, "0"), (1000, "1000"), (2048, "2K"), (3 << 29, "1536M"), (8 << 30, "8G")];
+        for (bytes, text) in cases {
+            assert_eq!(format_size(bytes), text);
+            assert_eq!(parse_size(text), Ok(bytes));
+        }
+        assert_eq!(parse_size(&format_size(u64::MAX)), Ok(u64::MAX));
     }
 
     #[test]

@@ -121,13 +121,20 @@ mod tests {
             shown(check_files(&jobs)),
             [
                 format!("0: file {missing:?} does not exist"),
-                format!("1: file {:?} is a FIFO: expected a regular file or a directory", path("fifo")),
-                format!("2: file {:?} cannot be read: Not a directory (os error 20)", path("good/x")),
+                format!(
+                    "1: file {:?} is a FIFO: expected a regular file or a directory",
+                    path("fifo")
+                ),
+                format!(
+                    "2: file {:?} cannot be read: Not a directory (os error 20)",
+                    path("good/x")
+                ),
                 format!(
                     "3: file {:?} is a socket: expected a regular file or a directory",
                     path("socket")
                 ),
-                "3: file \"/dev/null\" is a device: expected a regular file or a directory".to_owned(),
+                "3: file \"/dev/null\" is a device: expected a regular file or a directory"
+                    .to_owned(),
             ]
         );
     }

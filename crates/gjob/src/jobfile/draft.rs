@@ -8,7 +8,9 @@ use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 use gjob_core::resources::Cpus;
 
+use super::checks::check_files;
 use super::lenient::{after, count, duration, list, size, variables};
+use super::problem::Problem;
 
 /// A job of a job file before its defaults are filled in, or these defaults. Its
 /// field names are the words of job files.
@@ -64,6 +66,16 @@ impl JobDraft {
     /// A job that runs one command.
     pub(super) fn of_command(command: String) -> Self {
         JobDraft { cmds: vec![command], ..JobDraft::default() }
+    }
+
+    /// Everything that is wrong with these defaults for any job, each with its field.
+    #[must_use]
+    pub fn check_defaults(&self) -> Vec<(&'static str, Problem)> {
+        let (spec, _) = JobDraft::of_command("true".to_owned()).complete(self);
+        let errors = spec.check().into_iter();
+        let errors = errors.map(|error| (error.field().unwrap_or_default(), error.into()));
+        let missing = check_files(std::slice::from_ref(&spec));
+        errors.chain(missing.map(|(_, problem)| ("files", problem))).collect()
     }
 
     /// The job's specification and how many copies of it to run, with `defaults`

@@ -22,7 +22,7 @@ const COMMANDS: (&str, &str) = ("cmds", "commands");
 /// True for the name of a field.
 pub(super) fn is_known(name: &str) -> bool {
     let (short, long) = COMMANDS;
-    name == short || name == NOT_FOR_PEOPLE || name == long || known().contains(&name)
+    name == short || name == NOT_FOR_PEOPLE || name == long || field_names().contains(&name)
 }
 
 /// The one name of a field that has two.
@@ -34,7 +34,7 @@ pub(super) fn canonical(name: &str) -> &str {
 /// What is wrong with a field, if anything is.
 pub(super) fn problem(name: &str, value: Value) -> Option<Problem> {
     if !is_known(name) {
-        return Some(unknown(name, known()));
+        return Some(unknown(name, field_names()));
     }
     // A job with this field alone: whatever is wrong with it is the field's.
     let mut alone = Map::new();
@@ -71,10 +71,11 @@ pub(super) fn message(error: &serde_json::Error) -> String {
     }
 }
 
-/// The fields that people write, in their order.
-pub(super) fn known() -> &'static [&'static str] {
-    static KNOWN: OnceLock<Vec<&'static str>> = OnceLock::new();
-    KNOWN.get_or_init(|| {
+/// The names of a job's fields in job files, in their order.
+#[must_use]
+pub fn field_names() -> &'static [&'static str] {
+    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
+    NAMES.get_or_init(|| {
         let mut names: &'static [&'static str] = &[];
         // Stops as soon as the names are known.
         let stopped = JobDraft::deserialize(FieldNames(&mut names));
@@ -125,7 +126,7 @@ mod tests {
         expected.extend(["commands", "repeat"]);
         expected.retain(|name| !["cmds", NOT_FOR_PEOPLE].contains(name));
         expected.sort_unstable();
-        let mut found = known().to_vec();
+        let mut found = field_names().to_vec();
         found.sort_unstable();
         assert_eq!(found, expected);
     }
@@ -136,7 +137,10 @@ mod tests {
         assert_eq!(problem("commands", "a".into()), None);
         assert_eq!(problem("repeat_index", 1.into()), None);
         let message = problem("cmd", "a".into()).unwrap();
-        assert!(message.starts_with("unknown field \"cmd\": expected one of commands, "), "{message}");
+        assert!(
+            message.starts_with("unknown field \"cmd\": expected one of commands, "),
+            "{message}"
+        );
         assert!(!message.contains("repeat_index"), "{message}");
         assert_eq!(
             problem("gpus", (-1).into()).unwrap(),

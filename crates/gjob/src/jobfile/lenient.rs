@@ -41,7 +41,9 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(
         let seconds = match scalar {
             Scalar::Text(text) => return parse_duration(&text),
             Scalar::Natural(number) => number as f64,
-            Scalar::Negative(number) => return Err(ParseDurationError::Negative(number.to_string())),
+            Scalar::Negative(number) => {
+                return Err(ParseDurationError::Negative(number.to_string()));
+            }
             Scalar::Real(number) => number,
         };
         let malformed = |_| ParseDurationError::Malformed(seconds.to_string());
@@ -58,7 +60,9 @@ pub(super) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
         Scalar::Natural(number) => Ok(number),
         // As 8e9 is written.
         Scalar::Real(number) if (0.0..1e18).contains(&number) => Ok(number as u64),
-        Scalar::Real(_) | Scalar::Negative(_) => Err(scalar.unexpected("bytes, or a size such as \"8G\"")),
+        Scalar::Real(_) | Scalar::Negative(_) => {
+            Err(scalar.unexpected("bytes, or a size such as \"8G\""))
+        }
     };
     Option::<Scalar>::deserialize(deserializer)?.map(size).transpose()
 }

@@ -36,7 +36,7 @@ pub enum Problem {
     #[error("too many jobs: expected at most {MAX_JOBS}")]
     TooManyJobs,
     /// A line that is not a JSON object, or not the one of a job.
-    #[error("invalid job: {0}: expected a JSON object such as {{\"cmds\": [\"echo hello\"]}}")]
+    #[error("invalid job: {0}")]
     Json(String),
     /// A field that no job has.
     #[error("unknown field {found:?}: expected one of {known}")]
@@ -60,7 +60,9 @@ pub enum Problem {
         message: String,
     },
     /// A placeholder for a source of values that does not exist.
-    #[error("no values for {found}: expected a position from 1 to {sources}, or from -1 to -{sources}")]
+    #[error(
+        "no values for {found}: expected a position from 1 to {sources}, or from -1 to -{sources}"
+    )]
     Position {
         /// The placeholder.
         found: String,
@@ -71,7 +73,9 @@ pub enum Problem {
     #[error("{{%}} is not supported")]
     Slot,
     /// GNU parallel's Perl expressions.
-    #[error("{found} is not supported: expected {{}}, {{.}}, {{/}}, {{//}}, {{/.}}, {{#}}, {{1}} or {{1.}}")]
+    #[error(
+        "{found} is not supported: expected {{}}, {{.}}, {{/}}, {{//}}, {{/.}}, {{#}}, {{1}} or {{1.}}"
+    )]
     Perl {
         /// The expression.
         found: String,
@@ -161,6 +165,9 @@ impl Problem {
             | Problem::UnknownJob { nearest, .. }
             | Problem::Table(TableProblem::UnknownParameter { nearest, .. }) => {
                 nearest.as_ref().map(|name| format!("did you mean {name:?}?"))
+            }
+            Problem::Json(_) => {
+                Some("a job is a JSON object such as {\"cmds\": [\"echo hello\"]}".to_owned())
             }
             Problem::Slot => Some("a job's slot is in its variable GJOB_SLOT".to_owned()),
             Problem::Script(problem) => problem.help().map(str::to_owned),

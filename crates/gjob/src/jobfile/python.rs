@@ -111,7 +111,7 @@ impl Script {
                     process.wait();
                     return self.end(last, calls, &process, &mut jobs.errors);
                 }
-                Err(error) => break Some(ScriptProblem::Garbled(error.to_string())),
+                Err(error) => break Some(ScriptProblem::Garbled(fields::message(&error))),
             }
         };
         drop(out);

@@ -8,7 +8,7 @@ pub enum TableProblem {
     #[error("{0}")]
     Whole(String),
     /// A value of another type.
-    #[error("invalid {name:?}: expected {expected}, found {found}")]
+    #[error("invalid value of {name:?}: expected {expected}, found {found}")]
     Type {
         /// What it is the value of.
         name: String,

@@ -79,7 +79,7 @@ impl Reader<'_> {
                 continue;
             }
             if !fields::is_known(name) {
-                let known = [fields::known(), own].concat();
+                let known = [fields::field_names(), own].concat();
                 self.push(&key.span(), fields::unknown(name, &known));
                 continue;
             }

@@ -123,7 +123,7 @@ impl Range {
 
 /// The numbers of `a..b` or `a..b..step`, both ends included.
 pub(super) fn range(text: &str) -> Result<Range, &'static str> {
-    let malformed = "whole numbers (1..10) or with a step (0..100..20)";
+    let malformed = "FIRST..LAST (1..10) or FIRST..LAST..STEP (0..100..20)";
     let numbers: Option<Vec<i64>> = text.split("..").map(|part| part.trim().parse().ok()).collect();
     let (first, last, step) = match numbers.as_deref() {
         Some([first, last]) => (*first, *last, 1),
@@ -135,7 +135,7 @@ pub(super) fn range(text: &str) -> Result<Range, &'static str> {
     }
     let (distance, step_wide) = (i128::from(last) - i128::from(first), i128::from(step));
     if distance.signum() * step_wide.signum() < 0 {
-        return Err("a step towards the end (1..10, 10..1..-1)");
+        return Err("a step that leads to its end (1..10, 10..1..-1)");
     }
     let count = distance / step_wide + 1;
     match u32::try_from(count) {
