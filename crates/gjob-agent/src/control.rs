@@ -9,6 +9,7 @@
 use std::io;
 
 use gjob_core::Order;
+use gjob_core::jobdir::{OwnFile, order_part_name};
 use gjob_core::record::RECORD_VERSION;
 use rustix::process::Signal;
 
@@ -29,14 +30,14 @@ pub(crate) fn request(dir: &JobDir, order: Order) -> io::Result<Delivery> {
     let Some(slot) = slot_of(dir)? else {
         return Ok(Delivery::SlotGone);
     };
-    write(dir, ".control", order)?;
+    write(dir, OwnFile::Order.name(), order)?;
     wake(&slot)?;
     Ok(Delivery::Told)
 }
 
 /// Puts an order into a file of `dir`.
 pub(crate) fn write(dir: &JobDir, name: &str, order: Order) -> io::Result<()> {
-    let temp = format!(".control.{}", std::process::id());
+    let temp = order_part_name(std::process::id());
     let file = OrderFile { order };
     if dir.replace(name, &temp, file).is_ok()
         || dir.mend() && dir.replace(name, &temp, file).is_ok()
@@ -68,7 +69,7 @@ pub(crate) fn wake(slot: &Process) -> io::Result<()> {
 
 /// The living slot of a job.
 pub(crate) fn slot_of(dir: &JobDir) -> io::Result<Option<Process>> {
-    let lock: Option<LockFile> = dir.read(".lock")?;
+    let lock: Option<LockFile> = dir.read(OwnFile::Lock.name())?;
     Ok(lock.and_then(|lock| Process::open(&lock.slot)))
 }
 

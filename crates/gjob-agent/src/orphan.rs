@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use gjob_core::jobdir::OwnFile;
 use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 
@@ -187,7 +188,7 @@ struct Marks {
 
 impl Marks {
     fn of(job: Traces<'_>) -> Self {
-        let slot = job.read::<LockFile>(".lock");
+        let slot = job.read::<LockFile>(OwnFile::Lock.name());
         let slot = slot.filter(|lock| lock.slot.is_alive());
         Marks {
             variable: [b"GJOB_DIR=", job.path.as_os_str().as_bytes()].concat(),
@@ -232,7 +233,7 @@ impl Marks {
 
 /// The process group of the job's shell, if that very shell still lives.
 fn shell_group(job: Traces<'_>, table: &HashMap<u32, Stat>) -> Vec<u32> {
-    let shell = job.read::<PidFile>(".pid").map(|file| file.job);
+    let shell = job.read::<PidFile>(OwnFile::Pid.name()).map(|file| file.job);
     let Some(shell) = shell.filter(ProcessIdentity::is_alive) else {
         return Vec::new();
     };
@@ -243,7 +244,7 @@ fn shell_group(job: Traces<'_>, table: &HashMap<u32, Stat>) -> Vec<u32> {
 /// What the kernel calls the lock of a job directory once it was removed.
 fn removed_lock(dir: &Path) -> Option<PathBuf> {
     let above = dir.parent()?.canonicalize().ok()?;
-    let mut name = above.join(dir.file_name()?).join(".lock").into_os_string();
+    let mut name = above.join(dir.file_name()?).join(OwnFile::Lock.name()).into_os_string();
     name.push(" (deleted)");
     Some(name.into())
 }

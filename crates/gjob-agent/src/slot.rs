@@ -19,8 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
 use gjob_core::resources::Cpus;
+use gjob_core::text::Shown;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch, encode};
 use gjob_core::{Record, RunId};
 use rustix::fs::Mode;
@@ -294,7 +296,10 @@ fn run_here(
             let finished = started.finish(None, limits, signals, || false);
             finished.map(drop).map_err(SlotError::Wait)
         }
-        Err(refusal) => answer(&FromSlot::Refused { reason: one_line(&refusal.to_string()) }),
+        Err(refusal) => {
+            let reason = Shown::new(&refusal.to_string()).into();
+            answer(&FromSlot::Refused { reason })
+        }
     }
 }
 
@@ -337,7 +342,12 @@ fn start_here(
 /// Leaves a directory as it was before a start that came to nothing.
 fn forget_start(path: &Path) {
     let Ok(dir) = JobDir::open(path) else { return };
-    for name in [".job", ".pid", ".done.new", ".lock"] {
+    for name in [
+        OwnFile::Job.name(),
+        OwnFile::Pid.name(),
+        OwnFile::DoneReserved.name(),
+        OwnFile::Lock.name(),
+    ] {
         // What can't be removed makes the next start say why.
         let _ = dir.remove(name);
     }

@@ -18,6 +18,7 @@ fn refused(args: &[&str], stderr: impl IntoData) {
     place.file("unknown.jsonl", "{\"cmds\": [\"true\"], \"fles\": [\"x\"]}\n{\"cmds\": []}\n");
     place.file("name.jsonl", "{\"cmds\": [\"true\"], \"name\": \"a\\nb\"}\n");
     place.file("none.jsonl", "{\"cmds\": [\"true\"], \"repeat\": 0}\n");
+    place.file("turned.jsonl", "{\"cmds\": [\"true\"], \"name\": \"a\u{202e}b\"}\n");
     place.file(
         "many.jsonl",
         "{\"cmds\": [\"true\"]}\n{\"cmds\": [\"true\"], \"repeat\": 10000000}\n",
@@ -173,11 +174,12 @@ gjob: nothing was started
     refused(
         &["run", "name.jsonl"],
         str![[r#"
-gjob: name.jsonl:1: invalid job name "a\nb": expected one line of 1 to 255 bytes without control characters
+gjob: name.jsonl:1: invalid job name "a\nb": expected 1 to 255 bytes of printable characters
 gjob: nothing was started
 
 "#]],
     );
+    refused(&["run", "turned.jsonl"], str![]);
     refused(
         &["run", "unknown.jsonl"],
         str![[r#"
@@ -236,7 +238,7 @@ gjob: nothing was started
     refused(
         &["run", "ok.txt", "--name", &"n".repeat(300), "-o", "../x"],
         str![[r#"
-gjob: --name: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...": expected one line of 1 to 255 bytes without control characters
+gjob: --name: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...": expected 1 to 255 bytes of printable characters
 gjob: --output: output "../x" is no path below the job directory: one without a leading /, . and .. is accepted
 gjob: nothing was started
 

@@ -174,7 +174,7 @@ fn all_invalid_jobs_are_refused_at_once() {
         script,
         str![[r#"
 gjob: jobs.py:1: no command: expected at least one that is not blank
-gjob: jobs.py:2: invalid job name "a\nb": expected one line of 1 to 255 bytes without control characters
+gjob: jobs.py:2: invalid job name "a\nb": expected 1 to 255 bytes of printable characters
 gjob: jobs.py:2: invalid environment variable name "1": expected letters, digits and _, not starting with a digit
 gjob: jobs.py:3: unknown field "mum": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat
 gjob: help: did you mean "mem"?

@@ -118,7 +118,7 @@ gjob: jobs.toml:2:12: no command: expected at least one that is not blank
 gjob:   |
 gjob: 2 | commands = ['', ' ']
 gjob:   |            ^^^^^^^^^
-gjob: jobs.toml:3:8: invalid job name "": expected one line of 1 to 255 bytes without control characters
+gjob: jobs.toml:3:8: invalid job name "": expected 1 to 255 bytes of printable characters
 gjob:   |
 gjob: 3 | name = ''
 gjob:   |        ^^
@@ -210,7 +210,7 @@ fn long_name_is_cut() {
     refused(
         &format!("[[job]]\ncommands = 'true'\nname = '{}'\n", "n".repeat(300)),
         str![[r#"
-gjob: jobs.toml:3:8: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...": expected one line of 1 to 255 bytes without control characters
+gjob: jobs.toml:3:8: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...": expected 1 to 255 bytes of printable characters
 gjob:   |
 gjob: 3 | ... = 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn
 gjob:   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^...^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^

@@ -227,9 +227,9 @@ mod tests {
         let error = builder.add_job(bad, None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "job 2: invalid job name \"\": expected one line of 1 to 255 bytes without control \
-             characters; invalid environment variable name \"1\": expected letters, digits and \
-             _, not starting with a digit"
+            "job 2: invalid job name \"\": expected 1 to 255 bytes of printable characters; \
+             invalid environment variable name \"1\": expected letters, digits and _, not \
+             starting with a digit"
         );
         assert_eq!(builder.make_job_specs().len(), 1);
     }

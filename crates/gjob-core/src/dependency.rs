@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub use crate::after::After;
 use crate::spec::JobSpec;
+use crate::text::excerpt;
 
 /// The most edges from groups to their members, and as many from groups to the
 /// jobs that wait for them. It bounds the memory.
@@ -199,10 +200,8 @@ fn members(
 ) -> Result<Vec<u32>, DependencyError> {
     let (from, to) = match after {
         After::Name(name) => {
-            let unknown = || DependencyError::UnknownName {
-                job: title(specs, index),
-                name: name.chars().take(80).collect(),
-            };
+            let unknown =
+                || DependencyError::UnknownName { job: title(specs, index), name: excerpt(name) };
             return by_name.get(name.as_str()).cloned().ok_or_else(unknown);
         }
         After::Job(number) => (*number, *number),

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::jobdir::{is_reserved, is_stream};
+
 /// The longest path of an output, bytes.
 pub const MAX_PATH: usize = 4096;
 
@@ -14,26 +16,6 @@ pub const MAX_DEPTH: usize = 64;
 
 /// The most files and directories that are brought back of one job.
 pub const MAX_ENTRIES: u64 = 100_000;
-
-/// Names in a job directory that belong to gjob.
-pub const RESERVED_NAMES: [&str; 12] = [
-    ".cmds",
-    ".job",
-    ".pid",
-    ".done",
-    ".done.new",
-    ".done.again",
-    ".lock",
-    ".control",
-    ".controlled",
-    ".controlling",
-    "log",
-    "err",
-];
-
-/// What a job writes to its standard output and error. They are outputs only when
-/// a pattern names them as they are.
-pub const STREAMS: [&str; 2] = ["log", "err"];
 
 /// How names are matched.
 const AS_IN_SHELLS: glob::MatchOptions = glob::MatchOptions {
@@ -102,7 +84,7 @@ impl OutputPattern {
             PathError::Outside => PatternError::Outside,
             PathError::Malformed => PatternError::NoPath,
         })?;
-        if RESERVED_NAMES.contains(&path) && !STREAMS.contains(&path) {
+        if is_reserved(path) && !is_stream(path) {
             return Err(PatternError::Reserved);
         }
         let parts = path.split('/').map(Part::new).collect::<Result<_, _>>()?;
@@ -116,7 +98,7 @@ impl OutputPattern {
         if self.literal {
             return self.text == path;
         }
-        !RESERVED_NAMES.contains(&path) && self.reached_by(path) >> self.parts.len() == 1
+        !is_reserved(path) && self.reached_by(path) >> self.parts.len() == 1
     }
 
     /// The path it names, if it has no wildcard.
@@ -260,7 +242,10 @@ mod tests {
         assert!(!matches(".*", ".cmds"));
         assert!(matches("log", "log"));
         assert!(matches("d/*", "d/log"));
-        assert_eq!(OutputPattern::new(".done").unwrap_err(), PatternError::Reserved);
+        assert!(!matches(".*", ".control.7"));
+        for own in [".done", ".control.7"] {
+            assert_eq!(OutputPattern::new(own).unwrap_err(), PatternError::Reserved);
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::after::After;
-use crate::output::{OutputPattern, PatternError, RESERVED_NAMES};
+use crate::jobdir::is_reserved;
+use crate::output::{OutputPattern, PatternError};
 use crate::resources::{Ask, Cpus};
+use crate::text::{excerpt, is_printable};
 
 /// The most bytes of a job's commands, environment and name together.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
@@ -83,7 +85,7 @@ pub enum SpecError {
     },
     /// A name that would break the lines it is printed in.
     #[error(
-        "invalid job name {found:?}: expected one line of 1 to {MAX_NAME_BYTES} bytes without control characters"
+        "invalid job name {found:?}: expected 1 to {MAX_NAME_BYTES} bytes of printable characters"
     )]
     Name {
         /// The name.
@@ -329,8 +331,8 @@ impl JobSpec {
     fn check_name(&self, errors: &mut Vec<SpecError>) {
         let Some(name) = &self.name else { return };
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
-        if !fits || name.chars().any(char::is_control) {
-            errors.push(SpecError::Name { found: shortened(name) });
+        if !fits || !name.chars().all(is_printable) {
+            errors.push(SpecError::Name { found: excerpt(name) });
         }
     }
 
@@ -360,7 +362,7 @@ impl JobSpec {
                 errors.push(SpecError::FileName { found: path.clone() });
                 continue;
             };
-            if RESERVED_NAMES.contains(&name) {
+            if is_reserved(name) {
                 errors.push(SpecError::FileReserved { found: path.clone() });
             }
             if let Some((_, first)) = seen.range((name, "")..).next().filter(|(n, _)| *n == name) {
@@ -371,15 +373,6 @@ impl JobSpec {
             }
             seen.insert((name, path));
         }
-    }
-}
-
-/// A text as errors show it: cut, and marked so, if it is long.
-#[must_use]
-pub fn shortened(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
     }
 }
 
@@ -450,6 +443,17 @@ mod tests {
         assert_eq!(errors.len(), 10, "{errors:#?}");
         assert!(errors[0].starts_with("command 2 contains a NUL"));
         assert!(errors.iter().any(|e| e.contains("\"a/x\" and \"b/x\"")));
+    }
+
+    #[test]
+    fn file_with_a_name_of_gjobs_own_is_refused() {
+        for name in [".control.x", ".cmds", "log", ".done.new"] {
+            let path = format!("dir/{name}");
+            let spec = JobSpec::new(["true"]).unwrap().files([path.clone()]);
+            assert_eq!(spec.check(), [SpecError::FileReserved { found: path }]);
+        }
+        let spec = JobSpec::new(["true"]).unwrap().files(["log/x", ".controls"]);
+        assert_eq!(spec.check(), []);
     }
 
     #[test]

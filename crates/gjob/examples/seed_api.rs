@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use gjob::manager::NoHandler;
 use gjob::{
-    Builder, Cluster, Handler, HostLabel, Job, JobSpec, LoggingManager, Manager, Network, Queue,
-    RemoteOptions, STATES, State, check_local_command, check_remote_commands,
+    Builder, Cluster, Handler, HostLabel, HostOptions, Job, JobSpec, LoggingManager, Manager,
+    Network, Queue, RemoteOptions, STATES, State, check_local_command, check_remote_commands,
     copy_local_files_to_remote_host, hosts, write_remote_file,
 };
 
@@ -140,8 +140,10 @@ fn functions(place: &Place) -> Result {
 
 fn new_network(place: &Place) -> Result<Network> {
     let workers = hosts::parse_list(&place.host)?;
-    let network = Network::new(place.results.clone(), [Cluster::of_hosts(workers)])?;
-    Ok(network.ssh_config(place.options.ssh_config.clone()).slots(Some(2)))
+    let ssh_config = place.options.ssh_config.clone();
+    let options = HostOptions { ssh_config, slots: Some(2), ..HostOptions::default() };
+    let cluster = Cluster::of_hosts(workers).with_options(options);
+    Ok(Network::new(place.results.clone(), [cluster])?)
 }
 
 fn network(place: &Place) -> Result {

@@ -38,8 +38,8 @@ pub mod store;
 pub mod units;
 
 pub use gjob_core::{
-    Builder, Cluster, Event, EventKind, HostEntry, HostLabel, Job, JobId, JobSpec, Queue, STATES,
-    State, hosts,
+    Builder, Cluster, Event, EventKind, HostEntry, HostLabel, HostOptions, Job, JobId, JobSpec,
+    Queue, STATES, State, hosts,
 };
 pub use manager::{Handler, LoggingManager, Manager, ManagerError};
 pub use network::{Network, NetworkError};

@@ -1,6 +1,7 @@
 //! What a job was asked to be, by its `.job`: as much of it as cleaning up and
 //! collecting need.
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::{Key, RunId};
 use serde::Deserialize;
 
@@ -28,6 +29,6 @@ pub(super) struct AskedFile {
 impl Asked {
     /// Reads it; there is nothing in one that the job has removed or spoiled.
     pub(super) fn read(dir: &JobDir) -> Self {
-        dir.read(".job").ok().flatten().unwrap_or_default()
+        dir.read(OwnFile::Job.name()).ok().flatten().unwrap_or_default()
     }
 }

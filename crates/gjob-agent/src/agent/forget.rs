@@ -170,7 +170,7 @@ impl Forget {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
         let begun = rustix::fs::open(parent, flags, Mode::empty())
             .map_err(io::Error::from)
-            .and_then(|parent| Removal::begin(parent, &name, c"lock"));
+            .and_then(|parent| Removal::begin(parent, &name, "lock"));
         match begun {
             Ok(removal) => Ok(Stage::Directory(removal)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(lists(layout)),

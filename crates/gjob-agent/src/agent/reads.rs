@@ -3,6 +3,7 @@
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
 use gjob_core::wire::{CHUNK, FromAgent, Stream, ToAgent};
 use gjob_core::{JobId, State};
@@ -57,8 +58,8 @@ fn read_output(
     max: u32,
 ) -> io::Result<(Vec<u8>, u64)> {
     let name = match stream {
-        Stream::Stdout => "log",
-        Stream::Stderr => "err",
+        Stream::Stdout => OwnFile::Stdout.name(),
+        Stream::Stderr => OwnFile::Stderr.name(),
     };
     let file = JobDir::open_below(layout.results(), id)?
         .open_file(name)?

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::record::{Loss, one_line};
 use gjob_core::{Finish, JobId, Key, Record};
@@ -56,7 +57,7 @@ impl Agent {
             return;
         }
         let dir = JobDir::reopen_below(self.layout.results(), id);
-        let lock = dir.as_ref().map_or(None, |dir| dir.read(".lock").unwrap_or(None));
+        let lock = dir.as_ref().map_or(None, |dir| dir.read(OwnFile::Lock.name()).unwrap_or(None));
         if self.adopt(key, id, lock.as_ref()) {
             return;
         }
@@ -74,7 +75,7 @@ impl Agent {
         let alive = slot.and_then(|slot| Some((Process::open(&slot.slot)?, slot.number)));
         let Some((process, number)) = alive else { return false };
         let dir = JobDir::open_below(self.layout.results(), id);
-        let job = dir.and_then(|dir| dir.read::<JobFile>(".job")).unwrap_or(None);
+        let job = dir.and_then(|dir| dir.read::<JobFile>(OwnFile::Job.name())).unwrap_or(None);
         self.room.keep(key, job.map(|job| Allocation::new(&job.request, job.devices)));
         self.adopted.push(AdoptedSlot { key, process, number });
         true
@@ -90,7 +91,7 @@ impl Agent {
                 end_orphans(Traces::new(&path, dir.as_ref().ok()).with_children(others.as_ref()))
             }
         };
-        match dir.as_ref().map(|dir| dir.read::<Finish>(".done")) {
+        match dir.as_ref().map(|dir| dir.read::<Finish>(OwnFile::Done.name())) {
             Ok(Ok(Some(mut finish))) if finish.key == Some(key) => {
                 finish.survivors.extend(left.survivors);
                 finish.survivors.sort_unstable();

@@ -22,7 +22,7 @@ pub(super) struct Removal {
     parent: OwnedFd,
     levels: Vec<Level>,
     /// The entry of it that goes last.
-    last: &'static CStr,
+    last: &'static str,
     /// Directories moved up.
     moved: u32,
 }
@@ -41,7 +41,7 @@ struct Level {
 impl Removal {
     /// Begins to remove the directory `name` of `parent`. Its entry `last` goes
     /// last: while it is there, the directory can be told for what it was.
-    pub(super) fn begin(parent: OwnedFd, name: &CStr, last: &'static CStr) -> io::Result<Self> {
+    pub(super) fn begin(parent: OwnedFd, name: &CStr, last: &'static str) -> io::Result<Self> {
         let mut removal = Removal { parent, levels: Vec::new(), last, moved: 0 };
         removal.enter(name)?;
         Ok(removal)
@@ -57,7 +57,7 @@ impl Removal {
                 continue;
             };
             let name = entry.file_name();
-            let waits = is_top && name == self.last && !level.is_read;
+            let waits = is_top && name.to_bytes() == self.last.as_bytes() && !level.is_read;
             if !waits && !matches!(name.to_bytes(), b"." | b"..") {
                 self.remove(name)?;
             }

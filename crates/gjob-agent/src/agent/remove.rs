@@ -5,7 +5,9 @@ use std::ffi::CString;
 use std::io;
 use std::time::{Duration, Instant};
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
+use gjob_core::text::Foreign;
 use gjob_core::wire::FromAgent;
 use gjob_core::{JobId, Key, RunId};
 
@@ -32,7 +34,7 @@ pub(super) struct Remove {
     patience: Instant,
     current: Option<(JobId, Removal)>,
     gone: u32,
-    kept: Vec<(JobId, String)>,
+    kept: Vec<(JobId, Foreign)>,
 }
 
 /// What is to be done about a job.
@@ -109,7 +111,7 @@ impl Remove {
             _ => return Ok(Verdict::Keep("it is not a job of this run".to_owned())),
         };
         let (host, name) = id.as_str().split_once('/').unwrap_or_default();
-        let has_ended = dir.has(".done")?;
+        let has_ended = dir.has(OwnFile::Done.name())?;
         if host != self.hostname && !has_ended {
             return Ok(Verdict::Keep(format!("only {host} can tell whether it still runs")));
         }
@@ -125,7 +127,7 @@ impl Remove {
             rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
             rustix::fs::Mode::empty(),
         )?;
-        Ok(Verdict::Remove(Removal::begin(top, &CString::new(name)?, c".done")?))
+        Ok(Verdict::Remove(Removal::begin(top, &CString::new(name)?, OwnFile::Done.name())?))
     }
 
     fn is_named_in(&self, dir: &JobDir, key: Key) -> bool {

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use gjob_core::JobId;
+use gjob_core::jobdir::OwnFile;
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, chmod, fchmod, flock, fstat, openat,
     readlinkat, renameat, statat, symlinkat, unlinkat,
@@ -111,14 +112,14 @@ impl JobDir {
     pub(crate) fn take_lock(&self) -> io::Result<File> {
         // No CLOEXEC, on this one descriptor.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let fd = openat(&self.fd, ".lock", flags, Mode::from_raw_mode(0o600))?;
+        let fd = openat(&self.fd, OwnFile::Lock.name(), flags, Mode::from_raw_mode(0o600))?;
         flock(&fd, FlockOperation::LockExclusive)?;
         Ok(fd.into())
     }
 
     /// Whether anything of the job is alive.
     pub(crate) fn lock_state(&self) -> io::Result<LockState> {
-        let Some(file) = self.open_file(".lock")? else {
+        let Some(file) = self.open_file(OwnFile::Lock.name())? else {
             return Ok(LockState::Absent);
         };
         match flock(&file, FlockOperation::NonBlockingLockShared) {
@@ -228,13 +229,13 @@ impl JobDir {
 
     /// Which file `.lock` is: device and inode.
     pub(crate) fn lock_inode(&self) -> io::Result<(u64, u64)> {
-        let stat = statat(&self.fd, ".lock", AtFlags::SYMLINK_NOFOLLOW)?;
+        let stat = statat(&self.fd, OwnFile::Lock.name(), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok((stat.st_dev, stat.st_ino))
     }
 
     /// Removes a directory in which nothing was begun.
     pub(crate) fn discard(self) -> io::Result<()> {
-        self.remove(".lock")?;
+        self.remove(OwnFile::Lock.name())?;
         std::fs::remove_dir(&self.path)
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::{Cause, Order, State};
 use rustix::fs::inotify;
 
@@ -144,8 +145,9 @@ impl Job {
 
     /// True when the slot has carried the order out.
     fn has_obeyed(&self) -> Result<bool, ControlError> {
-        let waits = self.dir.has(".control");
-        let under_way = waits.and_then(|waits| Ok(waits || self.dir.has(".controlling")?));
+        let waits = self.dir.has(OwnFile::Order.name());
+        let under_way =
+            waits.and_then(|waits| Ok(waits || self.dir.has(OwnFile::OrderTaken.name())?));
         under_way.map(|under_way| !under_way).map_err(|source| self.io(source))
     }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::wire::{FrameBuffer, encode};
 use gjob_core::{JobRequest, State};
 
@@ -83,7 +84,7 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<u32, StartError> {
         return Err(StartError::NotAJobDirectory { path: path() });
     }
     let open = JobDir::open(&absolute).map_err(io_error)?;
-    if open.open_file(".cmds").map_err(io_error)?.is_none() {
+    if open.open_file(OwnFile::Script.name()).map_err(io_error)?.is_none() {
         return Err(StartError::NoScript { path: path() });
     }
     match state_of(&open).map_err(io_error)? {

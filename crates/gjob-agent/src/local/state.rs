@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::{Finish, Order, State};
 use rustix::io::Errno;
 
@@ -36,9 +37,9 @@ pub(crate) fn state_of(dir: &JobDir) -> io::Result<State> {
     if let Some(state) = end_of(dir)? {
         return Ok(state);
     }
-    let Some(lock) = dir.read::<LockFile>(".lock")? else {
+    let Some(lock) = dir.read::<LockFile>(OwnFile::Lock.name())? else {
         // Without a lock nothing was begun, or the lock is just being written.
-        return Ok(match dir.read::<PidFile>(".pid")? {
+        return Ok(match dir.read::<PidFile>(OwnFile::Pid.name())? {
             None => State::Free,
             Some(_) => State::Unknown,
         });
@@ -51,7 +52,7 @@ pub(crate) fn state_of(dir: &JobDir) -> io::Result<State> {
 }
 
 fn end_of(dir: &JobDir) -> io::Result<Option<State>> {
-    let finish: Option<Finish> = match dir.read(".done") {
+    let finish: Option<Finish> = match dir.read(OwnFile::Done.name()) {
         // Where the job has put something else, no record was written.
         Err(error) if is_no_file(&error) => None,
         read => read?,
@@ -70,7 +71,7 @@ fn is_no_file(error: &io::Error) -> bool {
 pub fn is_paused(dir: &Path) -> Result<bool, StatusError> {
     let read = || {
         let dir = open(dir)?;
-        let last = control::read(&dir, ".controlled")?;
+        let last = control::read(&dir, OwnFile::OrderDone.name())?;
         Ok(state_of(&dir)? == State::Busy && last == Some(Order::Pause))
     };
     read().map_err(|source| StatusError { path: dir.to_owned(), source })

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::{Finish, JobId, Timestamp};
 use rustix::fs::Mode;
@@ -100,7 +101,7 @@ impl Starter {
         // No pre_exec: with it, posix_spawn becomes a fork of the whole slot.
         command
             .arg0("bash")
-            .args(["-e", ".cmds"])
+            .args(["-e", OwnFile::Script.name()])
             .current_dir(dir.path())
             .process_group(0)
             .stdin(Stdio::null())
@@ -147,7 +148,7 @@ impl Started {
         let Outcome { exit, cause, mut survivors } =
             Running::new(orders, self.pid, limits).wait(signals, retry)?;
         survivors.truncate(MAX_SURVIVORS);
-        if self.dir.has("log").is_err() {
+        if self.dir.has(OwnFile::Stdout.name()).is_err() {
             self.dir.mend();
         }
         let finish = Finish {
@@ -160,8 +161,8 @@ impl Started {
             user_us: exit.user_us,
             system_us: exit.system_us,
             max_rss_kib: exit.max_rss_kib,
-            stdout_bytes: self.dir.length("log"),
-            stderr_bytes: self.dir.length("err"),
+            stdout_bytes: self.dir.length(OwnFile::Stdout.name()),
+            stderr_bytes: self.dir.length(OwnFile::Stderr.name()),
             survivors,
         };
         let mut written = self.write_done(&finish);
@@ -190,14 +191,14 @@ impl Started {
     /// Only through the directory that the job was started in: what has its
     /// name by now may be the job's work.
     fn place_done(&self, finish: &Finish) -> io::Result<()> {
-        let reserved = self.dir.names(".done.new", &self.done)?;
+        let reserved = self.dir.names(OwnFile::DoneReserved.name(), &self.done)?;
         if reserved && self.done.fill(finish).is_ok() {
-            return self.dir.rename(".done.new", ".done");
+            return self.dir.rename(OwnFile::DoneReserved.name(), OwnFile::Done.name());
         }
-        self.dir.replace(".done", ".done.again", finish)?;
+        self.dir.replace(OwnFile::Done.name(), OwnFile::DoneRewritten.name(), finish)?;
         if reserved {
             // Spaces, and in nobody's way.
-            let _ = self.dir.remove(".done.new");
+            let _ = self.dir.remove(OwnFile::DoneReserved.name());
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Where a running job's orders come from: from its run's directory, which is
 //! out of the job's reach, and, given by hand, from its own.
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::{Key, Order};
 
 use crate::control;
@@ -32,27 +33,27 @@ impl Orders<'_> {
             carry_out(order);
             // For who looks at the job's directory; the job may have seen to it
             // that there is none.
-            let _ = control::write(self.job, ".controlled", order);
+            let _ = control::write(self.job, OwnFile::OrderDone.name(), order);
         }
         self.obey_by_hand(carry_out);
     }
 
     fn obey_by_hand(&self, mut carry_out: impl FnMut(Order)) {
         // In a directory that can't be changed it is carried out where it lies.
-        let taken = self.job.rename(".control", ".controlling").is_ok();
-        let name = if taken { ".controlling" } else { ".control" };
+        let taken = self.job.rename(OwnFile::Order.name(), OwnFile::OrderTaken.name()).is_ok();
+        let name = if taken { OwnFile::OrderTaken.name() } else { OwnFile::Order.name() };
         // One that can't be read is no order.
         if let Ok(Some(order)) = control::read(self.job, name) {
             carry_out(order);
             // Where this fails, whoever waits for the order to be done gives up waiting.
-            let _ = self.job.rename(name, ".controlled");
+            let _ = self.job.rename(name, OwnFile::OrderDone.name());
         }
     }
 
     /// Takes away orders that came too late.
     pub(crate) fn clear(&self) {
         // What stays is read by nobody.
-        let _ = self.job.remove(".control");
+        let _ = self.job.remove(OwnFile::Order.name());
         if let Some(run) = self.run {
             let _ = run.dir.remove(&run.key.to_string());
         }

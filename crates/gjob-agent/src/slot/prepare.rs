@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 
-use gjob_core::output::RESERVED_NAMES;
+use gjob_core::jobdir::{OwnFile, is_reserved};
 use gjob_core::record::Scope;
 use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
@@ -199,13 +199,13 @@ fn lock(dir: &JobDir, slot: &LockFile) -> Result<File, Refusal> {
 }
 
 fn fill(dir: &JobDir, script: &[u8], job: &JobFile) -> io::Result<OutputFiles> {
-    dir.create(".cmds")?.write_all(script)?;
+    dir.create(OwnFile::Script.name())?.write_all(script)?;
     write_job_file(dir, job)?;
     OutputFiles::make(dir)
 }
 
 fn write_job_file(dir: &JobDir, job: &JobFile) -> io::Result<()> {
-    dir.create(".job")?.write_all(&to_json(job)?)
+    dir.create(OwnFile::Job.name())?.write_all(&to_json(job)?)
 }
 
 struct OutputFiles {
@@ -218,10 +218,10 @@ struct OutputFiles {
 impl OutputFiles {
     fn make(dir: &JobDir) -> io::Result<Self> {
         Ok(OutputFiles {
-            log: dir.create_output("log")?,
-            err: dir.create_output("err")?,
-            pid: dir.reserve(".pid")?,
-            done: dir.reserve(".done.new")?,
+            log: dir.create_output(OwnFile::Stdout.name())?,
+            err: dir.create_output(OwnFile::Stderr.name())?,
+            pid: dir.reserve(OwnFile::Pid.name())?,
+            done: dir.reserve(OwnFile::DoneReserved.name())?,
         })
     }
 
@@ -258,8 +258,7 @@ fn is_input_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && !name.contains(['/', '\0'])
         && !matches!(name, "." | "..")
-        && !RESERVED_NAMES.contains(&name)
-        && !name.starts_with(".control.")
+        && !is_reserved(name)
 }
 
 #[cfg(test)]
@@ -268,7 +267,7 @@ mod tests {
 
     #[test]
     fn an_input_name_cannot_leave_the_job_directory() {
-        for bad in ["", ".", "..", "a/b", "/etc/passwd", "log", ".cmds", ".done.new", "a\0"] {
+        for bad in ["", ".", "..", "a/b", "/etc/passwd", "log", ".cmds", ".control.7", "a\0"] {
             assert!(!is_input_name(bad), "{bad:?}");
         }
         for good in ["a", ".bashrc", "a b\n", "-rf"] {

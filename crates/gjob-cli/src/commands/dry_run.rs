@@ -4,9 +4,10 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use gjob::jobfile::field_names;
+use gjob::link::HostPlan;
 use gjob::units::{format_duration, format_size};
+use gjob_core::JobSpec;
 use gjob_core::dependency::After;
-use gjob_core::{HostEntry, JobSpec};
 use serde_json::Value;
 
 /// The jobs as JSON Lines, which `gjob run` reads back as the same jobs.
@@ -20,12 +21,11 @@ pub(super) fn json(specs: &[Arc<JobSpec>]) -> io::Result<()> {
 }
 
 /// The hosts, and the jobs with all that is said of them.
-pub(super) fn text(hosts: &[HostEntry], specs: &[Arc<JobSpec>]) -> io::Result<()> {
+pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for host in hosts {
-        let label = host.label().map_or_else(|_| host.name.clone(), |label| label.to_string());
-        let slots = host.slots.map(|slots| format!(", {slots} slots")).unwrap_or_default();
-        writeln!(out, "host {label}{slots}")?;
+        let slots = host.slots().map(|slots| format!(", {slots} slots")).unwrap_or_default();
+        writeln!(out, "host {}{slots}", host.label())?;
     }
     for (index, spec) in specs.iter().enumerate() {
         let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();

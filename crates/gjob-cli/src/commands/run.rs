@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use gjob::Manager;
-use gjob::settings::OutputSettings;
+use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
+use gjob::{Manager, Network, NetworkError};
 use gjob_core::scheduler::OnLost;
 
 use super::{dry_run, hosts, jobs, manage, skip_done};
@@ -21,8 +21,8 @@ const SHORTEST_LEASED: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut errors = Vec::new();
-    let entries = hosts::collect(&args.hosts, &mut errors);
-    let mut settings = hosts::settings(&args.hosts, &entries, &mut errors);
+    let network = hosts::settings(&args.hosts, &mut errors);
+    let mut settings = RunSettings { network, ..RunSettings::default() };
     settings.max_fails = args.max_fails;
     settings.on_lost = args.on_lost.into();
     match gjob::units::parse_duration_above_zero(&args.lost_after) {
@@ -39,9 +39,15 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     settings.outputs = outputs(&args.outputs, &mut errors);
     let past = skip_done::read(&args.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
-    if !errors.is_empty() {
+    let network = Network::from_settings(&settings).map_err(|error| {
+        // Why there are no hosts is among the errors already.
+        if errors.is_empty() || !matches!(error, NetworkError::NoHosts) {
+            errors.push(error.into());
+        }
+    });
+    let (Ok(network), true) = (network, errors.is_empty()) else {
         return Err(all_at_once(&errors));
-    }
+    };
     let (specs, hashed) = match past {
         None => (specs, None),
         Some(past) => {
@@ -54,7 +60,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     }
     if args.dry_run {
         let result =
-            if args.json { dry_run::json(&specs) } else { dry_run::text(&entries, &specs) };
+            if args.json { dry_run::json(&specs) } else { dry_run::text(network.hosts(), &specs) };
         return result.context("can't write").map(|()| ALL_DONE).map_err(Failure::machinery);
     }
     let is_template = args.jobs.is_none() && !args.command.is_empty();

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::Path;
 
 use super::error::{HostError, HostErrors, HostProblem, Place};
 use super::item::Item;
-use super::{Cluster, HostEntry, MAX_HOSTS};
+use super::{Cluster, HostEntry, HostOptions, MAX_HOSTS};
 
 /// User, name and port: what makes two entries the same host.
 type Identity = (Option<String>, String, Option<u16>);
@@ -58,7 +59,13 @@ impl HostReader {
         }
         let management = self.management(first, place);
         let workers = lines.flat_map(|(place, line)| self.hosts(line, &place)).collect();
-        Some(Cluster { management: Some(management?), workers })
+        let file_name = Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Some(Cluster {
+            name: file_name,
+            management: Some(management?),
+            workers,
+            options: HostOptions::default(),
+        })
     }
 
     /// Ends the reading.

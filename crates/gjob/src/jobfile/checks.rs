@@ -9,7 +9,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
-use gjob_core::spec::shortened;
+use gjob_core::text::excerpt;
 
 use super::nearest::nearest;
 use super::problem::Problem;
@@ -48,7 +48,7 @@ fn unknown(after: &After, names: &HashSet<&str>, last: u32) -> Option<Problem> {
         After::Name(name) if names.contains(name.as_str()) => return None,
         After::Name(name) => {
             return Some(Problem::UnknownJob {
-                found: shortened(name),
+                found: excerpt(name),
                 nearest: nearest(name, names.iter().copied()).map(str::to_owned),
             });
         }

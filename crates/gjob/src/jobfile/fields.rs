@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use gjob_core::spec::shortened;
+use gjob_core::text::excerpt;
 use serde::de::value::Error as Stopped;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
@@ -56,7 +56,7 @@ pub(super) fn problems(object: Value) -> impl Iterator<Item = (String, Problem)>
 /// What is wrong with a name that is none of those `known`.
 pub(super) fn unknown(name: &str, known: &[&str]) -> Problem {
     Problem::UnknownField {
-        found: shortened(name),
+        found: excerpt(name),
         nearest: nearest(name, known.iter().copied()).map(str::to_owned),
         known: known.join(", "),
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use gjob_core::text::is_printable;
 
 /// Bytes of a text.
 pub(super) type Span = Range<usize>;
@@ -127,19 +128,18 @@ impl Excerpt {
     /// excerpts of a line that is the whole file.
     fn new(line: usize, before: &str, marked: &str, after: &str) -> Self {
         let skipped = before.char_indices().rev().nth(KEPT - 1).map_or(0, |(at, _)| at);
-        let mut text: String = before[skipped..].chars().map(harmless).collect();
+        let mut text: String = before[skipped..].chars().map(shown).collect();
         let start = text.len();
-        text.extend(marked.chars().take(KEPT).map(harmless));
+        text.extend(marked.chars().take(KEPT).map(shown));
         let end = text.len();
-        text.extend(after.chars().take(KEPT).map(harmless));
+        text.extend(after.chars().take(KEPT).map(shown));
         Excerpt { line, text, marked: start..end }
     }
 }
 
-/// The renderer replaces what could change a terminal's state or the order of
-/// the text, but for the controls above ASCII.
-fn harmless(c: char) -> char {
-    if c.is_control() && !c.is_ascii() { char::REPLACEMENT_CHARACTER } else { c }
+/// A character as an excerpt shows it. Tabs are left to the renderer.
+fn shown(c: char) -> char {
+    if c == '\t' || is_printable(c) { c } else { char::REPLACEMENT_CHARACTER }
 }
 
 impl fmt::Display for Excerpt {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use gjob_core::output::RESERVED_NAMES;
+use gjob_core::jobdir::is_reserved;
 use gjob_core::output::{OutputPattern, PatternError};
 
 use super::super::asked::Asked;
@@ -73,7 +73,7 @@ impl Wanted {
 
     fn is_there_before(&self, path: &str) -> bool {
         let top = path.split('/').next().unwrap_or_default();
-        RESERVED_NAMES.contains(&top) || top.starts_with(".control.") || self.inputs.contains(top)
+        is_reserved(top) || self.inputs.contains(top)
     }
 }
 

@@ -230,7 +230,7 @@ sweep.toml:6:1: no command: expected at least one that is not blank
   |
 6 | [[job]]
   | ^^^^^^^
-sweep.toml:10:8: invalid job name "": expected one line of 1 to 255 bytes without control characters
+sweep.toml:10:8: invalid job name "": expected 1 to 255 bytes of printable characters
    |
 10 | name = ''
    |        ^^"#

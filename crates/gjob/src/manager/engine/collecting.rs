@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gjob_core::event::Direction;
-use gjob_core::output::STREAMS;
+use gjob_core::jobdir::OwnFile;
 use gjob_core::record::Scope;
 use gjob_core::scheduler::{Collected, HostIx, JobInit};
 use gjob_core::{EventKind, Job, JobSpec, Key, RunId, State};
@@ -119,7 +119,7 @@ impl Engine {
         let job = &self.jobs[key.index];
         let mut patterns = job.spec.outputs.clone();
         if self.collecting.settings.results {
-            patterns.extend(STREAMS.map(str::to_owned));
+            patterns.extend(OwnFile::STREAMS.map(|file| file.name().to_owned()));
         }
         if let Some(order) = self.collecting.order(job, key, patterns, true) {
             self.network.collect(host, order);
@@ -135,7 +135,12 @@ impl Engine {
         }
         let job = &self.jobs[key.index];
         let host = job.host.as_ref().and_then(|label| self.network.position(label));
-        let order = self.collecting.order(job, key, STREAMS.map(str::to_owned).to_vec(), false);
+        let order = self.collecting.order(
+            job,
+            key,
+            OwnFile::STREAMS.map(|file| file.name().to_owned()).to_vec(),
+            false,
+        );
         if let (Some(host), Some(order)) = (host, order) {
             self.collecting.streams.insert(key);
             self.network.collect(host, order);

@@ -3,14 +3,19 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
+use crate::text::excerpt;
+
 /// What a program is built for; written `OS-ARCH`, such as `linux-x86_64`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Platform {
     os: String,
     arch: String,
 }
 
-/// A text that names no platform.
+/// A text that is no platform's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid platform {found:?}: expected OS-ARCH, such as linux-x86_64 or linux-aarch64")]
 pub struct ParsePlatformError {
@@ -24,10 +29,10 @@ impl Platform {
         Platform { os: std::env::consts::OS.to_owned(), arch: std::env::consts::ARCH.to_owned() }
     }
 
-    /// From what `uname -s -m` prints there, such as `Linux aarch64`.
+    /// From the output of `uname -s -m`, such as `Linux aarch64`.
     ///
     /// # Errors
-    /// When it is not two words of a name's characters.
+    /// When it is not two words of letters, digits and underscores.
     pub fn from_uname(printed: &str) -> Result<Self, ParsePlatformError> {
         let words = printed.to_ascii_lowercase();
         let (system, machine) = words.split_once(' ').unwrap_or((&words, ""));
@@ -64,8 +69,22 @@ impl FromStr for Platform {
             Some((os, arch)) if is_name(os) && is_name(arch) => {
                 Ok(Platform { os: os.to_owned(), arch: arch.to_owned() })
             }
-            _ => Err(ParsePlatformError { found: text.chars().take(100).collect() }),
+            _ => Err(ParsePlatformError { found: excerpt(text) }),
         }
+    }
+}
+
+impl TryFrom<String> for Platform {
+    type Error = ParsePlatformError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Platform> for String {
+    fn from(platform: Platform) -> Self {
+        platform.to_string()
     }
 }
 
@@ -74,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_uname_prints_is_named_as_rust_names_it() {
+    fn uname_output_maps_to_rusts_names() {
         for (printed, name) in [
             ("Linux x86_64", "linux-x86_64"),
             ("Linux aarch64", "linux-aarch64"),
@@ -86,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn malformed_names_are_refused() {
         for bad in ["", "linux", "linux-", "-x86_64", "a/b-c", "linux-x86-64", "a b-c"] {
             assert!(bad.parse::<Platform>().is_err(), "{bad:?}");
         }
