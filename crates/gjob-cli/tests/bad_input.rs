@@ -94,6 +94,7 @@ gjob: nothing was started
         &["run", "-H", "n1,n1", "ok.txt"],
         str![[r#"
 gjob: host list, item 2: host "n1" was named before, at host list, item 1: each is named once
+gjob: host n1 is named twice
 gjob: nothing was started
 
 "#]],
@@ -179,7 +180,14 @@ gjob: nothing was started
 
 "#]],
     );
-    refused(&["run", "turned.jsonl"], str![]);
+    refused(
+        &["run", "turned.jsonl"],
+        str![[r#"
+gjob: turned.jsonl:1: invalid job name "a\u{202e}b": expected 1 to 255 bytes of printable characters
+gjob: nothing was started
+
+"#]],
+    );
     refused(
         &["run", "unknown.jsonl"],
         str![[r#"
@@ -238,7 +246,7 @@ gjob: nothing was started
     refused(
         &["run", "ok.txt", "--name", &"n".repeat(300), "-o", "../x"],
         str![[r#"
-gjob: --name: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...": expected 1 to 255 bytes of printable characters
+gjob: --name: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn…": expected 1 to 255 bytes of printable characters
 gjob: --output: output "../x" is no path below the job directory: one without a leading /, . and .. is accepted
 gjob: nothing was started
 

@@ -1,8 +1,6 @@
 //! Job files that are Python scripts: what they may do, and what is printed about
 //! mistakes in them before anything is started.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 mod support;
 
 use std::io::Read;

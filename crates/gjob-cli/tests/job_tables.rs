@@ -210,7 +210,7 @@ fn long_name_is_cut() {
     refused(
         &format!("[[job]]\ncommands = 'true'\nname = '{}'\n", "n".repeat(300)),
         str![[r#"
-gjob: jobs.toml:3:8: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...": expected 1 to 255 bytes of printable characters
+gjob: jobs.toml:3:8: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn…": expected 1 to 255 bytes of printable characters
 gjob:   |
 gjob: 3 | ... = 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn
 gjob:   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^...^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -227,7 +227,7 @@ fn invalid_matrix_is_shown() {
     refused(
         text,
         str![[r#"
-gjob: jobs.toml:3:19: invalid range "1-10" of "seed": expected whole numbers (1..10) or with a step (0..100..20)
+gjob: jobs.toml:3:19: invalid range "1-10" of "seed": expected FIRST..LAST (1..10) or FIRST..LAST..STEP (0..100..20)
 gjob:   |
 gjob: 3 | matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }
 gjob:   |                   ^^^^^^

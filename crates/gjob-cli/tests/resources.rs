@@ -207,11 +207,14 @@ fn job_that_fits_no_host_is_refused() {
         place.gjob(&[&["run", "--show", "none"][..], &args].concat())
     };
     let jobs = [json!({ "cmds": "true" }), json!({ "cmds": "true", "cpus": 4 })];
-    gjob(&jobs).code(2).stderr(str![[r#"
+    gjob(&jobs)
+        .code(2)
+        .stderr(str![[r#"
 gjob: job 1 asks for 4 CPUs: no host offers that; the closest is h2 with 3 CPUs, [..]
 gjob: nothing was started
 
-"#]]).run();
+"#]])
+        .run();
     // One that waits for another is as hopeless. Of each kind, one is named.
     let jobs = [
         json!({ "cmds": "true", "name": "first" }),
@@ -228,16 +231,23 @@ gjob: nothing was started
 
 "#]]).run();
     let jobs = [json!({ "cmds": "true", "mem": "16777216T" })];
-    gjob(&jobs).code(2).stderr(str![[r#"
+    gjob(&jobs)
+        .code(2)
+        .stderr(str![[r#"
 gjob: jobs.jsonl:1:22: field "mem": invalid size "16777216T": expected less than 16384P
 gjob: nothing was started
 
-"#]]).run();
+"#]])
+        .run();
     assert!(!place.has_run());
-    place.gjob(&["status"]).code(2).stderr(str![[r#"
+    place
+        .gjob(&["status"])
+        .code(2)
+        .stderr(str![[r#"
 gjob: no runs in [PLACE]/state/runs
 
-"#]]).run();
+"#]])
+        .run();
     // The next run has nothing to do with these.
     let answer = gjob(&[json!({ "cmds": "true", "cpus": 3 })]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);

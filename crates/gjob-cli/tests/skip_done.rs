@@ -1,7 +1,5 @@
 //! `gjob run --skip-done`: jobs that are done in a past run do not run again.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
-
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
@@ -71,7 +69,7 @@ fn done_jobs_are_skipped_and_the_others_have_a_reason() {
     place.file("more.jsonl", &format!("{d}{g}{c}{b}{a}{e}{f}"));
     let dry_run = ["more.jsonl", "--skip-done", &first, "--dry-run"];
     run(&place, &[&dry_run[..], &["-v"]].concat()).stdout(str![[r#"
-host :
+host :, 1 slot
 job 0
     commands: echo c >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-c
     files:    data
@@ -232,7 +230,7 @@ fn dependents_of_skipped_jobs_wait_for_the_rest() {
     let dry_run = run(&place, &[&args[..], &["--dry-run"]].concat());
     dry_run
         .stdout(str![[r#"
-host :
+host :, 1 slot
 job 0 two
     commands: echo c >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-c
 job 1 last

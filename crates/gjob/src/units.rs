@@ -123,7 +123,7 @@ pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
 /// Formats a size exactly, in the largest unit that divides it: `8G`, `1536M`, `1000`.
 #[must_use]
 pub fn format_size(bytes: u64) -> String {
-    let power = (1..=5).rev().find(|power| bytes > 0 && bytes % 1024u64.pow(*power) == 0);
+    let power = (1..=5).rev().find(|power| bytes > 0 && bytes.is_multiple_of(1024u64.pow(*power)));
     match power {
         Some(power) => format!("{}{}", bytes / 1024u64.pow(power), UNITS[power as usize - 1]),
         None => bytes.to_string(),

@@ -8,6 +8,7 @@ use gjob::link::HostPlan;
 use gjob::units::{format_duration, format_size};
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
+use gjob_core::plural::counted;
 use serde_json::Value;
 
 /// The jobs as JSON Lines, which `gjob run` reads back as the same jobs.
@@ -24,7 +25,8 @@ pub(super) fn json(specs: &[Arc<JobSpec>]) -> io::Result<()> {
 pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for host in hosts {
-        let slots = host.slots().map(|slots| format!(", {slots} slots")).unwrap_or_default();
+        let slots = host.slots().map(|slots| format!(", {}", counted(slots.into(), "slot")));
+        let slots = slots.unwrap_or_default();
         writeln!(out, "host {}{slots}", host.label())?;
     }
     for (index, spec) in specs.iter().enumerate() {
