@@ -3,8 +3,8 @@
 
 use std::io::{self, Write};
 
-use anstyle_parse::{Params, Parser, Perform, Utf8Parser};
 use gjob_core::text::is_printable;
+use vte::{Params, Parser, Perform};
 
 /// Passes text on; on a terminal, without control sequences other than those
 /// for colours (`ESC [ … m`), and without characters that are not printable.
@@ -18,7 +18,7 @@ pub(crate) struct TerminalFilter<W: Write> {
 
 impl<W: Write> TerminalFilter<W> {
     pub(crate) fn new(inner: W, is_terminal: bool) -> Self {
-        let parser = is_terminal.then(Parser::<Utf8Parser>::new);
+        let parser = is_terminal.then(Parser::new);
         TerminalFilter { inner, parser, coloured: false }
     }
 }
@@ -43,8 +43,8 @@ impl Perform for Kept {
         }
     }
 
-    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: u8) {
-        if action != b'm' || !intermediates.is_empty() || ignore {
+    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
+        if action != 'm' || !intermediates.is_empty() || ignore {
             return;
         }
         let param = |parts: &[u16]| parts.iter().map(u16::to_string).collect::<Vec<_>>().join(":");
@@ -58,7 +58,7 @@ impl<W: Write> Write for TerminalFilter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(parser) = &mut self.parser else { return self.inner.write(bytes) };
         let mut kept = Kept::default();
-        bytes.iter().for_each(|byte| parser.advance(&mut kept, *byte));
+        parser.advance(&mut kept, bytes);
         self.coloured |= kept.coloured;
         self.inner.write_all(kept.text.as_bytes())?;
         Ok(bytes.len())
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(filtered(b"a\x1b[?25mb\x1b[>4;2mc\x1b(0d\x1bce", true), "abcde");
         assert_eq!(filtered(b"A\xc2\x9b2JB\xc2\x9d0;t\x07C\xe2\x80\xaeD", true), "A2JB0;tCD");
         assert_eq!(filtered(b"x\x9b2Jy", true), "x2Jy");
-        assert_eq!(filtered(b"\xe9t\xe9", true), "\u{fffd}t");
+        assert_eq!(filtered(b"\xe9t\xe9\n", true), "\u{fffd}t\u{fffd}\n");
         assert_eq!(filtered("a\u{200b}b\u{2066}c\u{e0041}d".as_bytes(), true), "abcd");
     }
 
