@@ -46,7 +46,11 @@ pub(crate) enum Command {
 #[command(after_help = RUN_HELP)]
 pub(crate) struct RunArgs {
     /// Job file: one command per line, JSON Lines (.jsonl), TOML (.toml) or a Python
+<<<<<<< HEAD
     /// script (.py), which gets the arguments after --; - reads standard input
+=======
+    /// script (.py), which gets the arguments after --; - for standard input
+>>>>>>> main
     pub(crate) jobs: Option<String>,
 
     /// Copy this file or directory into the directory of every job; can be repeated
@@ -121,11 +125,88 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
 
+<<<<<<< HEAD
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+=======
+    /// Copy a file or directory into every job's directory (repeatable)
+    #[arg(short, long = "file", value_name = "PATH")]
+    pub(crate) files: Vec<String>,
+
+    /// Place files as read-only hard links to one copy per host
+    #[arg(long)]
+    pub(crate) link_files: bool,
+
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+
+    /// Default repeat count for jobs without `repeat`
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+
+    /// Default name for jobs without one
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// CPUs per job, or all for one job per host [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<String>,
+
+    /// GPUs per job [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) gpus: Option<u32>,
+
+    /// Memory per job (500M, 8G)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) mem: Option<String>,
+
+    /// Set an environment variable for the jobs (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) env: Vec<String>,
+
+    /// Kill an attempt that runs longer (90, 90s, 1h30m)
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+
+    /// Retry a failed job up to N times, on another host first [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
+
+    /// Start no more jobs once N have failed, without those that waited for them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_fails: Option<u32>,
+
+    /// What is done about the jobs of a host that can't be reached any more
+    #[arg(long, value_name = "WHAT", default_value = "rerun")]
+    pub(crate) on_lost: Lost,
+
+    /// How long a host can't be reached before it is lost, while another one can
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) lost_after: String,
+
+    /// Skip jobs that are done in RUN or in the latest run (repeatable)
+    #[arg(long, value_name = "RUN|latest")]
+    pub(crate) skip_done: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+
+    /// Show jobs and hosts, start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Print the jobs of --dry-run as a job file in JSON Lines
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
+
+    /// A command and its values: -- CMD {} ::: a b c; or the arguments of a Python
+    /// script
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<String>,
+>>>>>>> main
 }
 
 #[derive(Debug, Args)]
@@ -186,11 +267,19 @@ pub(crate) struct CleanArgs {
 }
 
 const RUN_HELP: &str = "\
+<<<<<<< HEAD
 A command after -- runs once per input value: `gjob run -- gzip {} ::: *.txt`. Values come
 from ::: lists (several lists give all combinations), from :::: FILE, or from standard
 input, one per line. {} is the value, {.} the value without extension, {/} its base name,
 {//} its directory, {/.} its base name without extension, {#} the job's number, {1} {2} the
 value from the first, second list.
+=======
+A command after -- runs once per value: `gjob run -- gzip {} ::: *.txt`. Values come from
+::: lists (several give all combinations), from :::: FILE or from standard input, one per
+line. {} is the value, {.} without extension, {/} its base name, {//} its directory, {/.} its
+base name without extension, {#} the job's number, {1} {2} the values of the first and second
+list.
+>>>>>>> main
 
 Exit status: 0 all jobs done; 1 some job not done; 2 invalid usage or input, nothing was
 started; 3 no usable host, or the run's store or outputs cannot be written; 130 interrupted.";

@@ -24,13 +24,13 @@
 //! A worker program serves the hosts; see [`program`] for how it is found and
 //! how it gets there.
 
-pub mod earlier;
 pub mod inputs;
 pub mod jobfile;
 pub mod link;
 pub mod manager;
 pub mod network;
 pub mod outputs;
+pub mod past_runs;
 pub mod program;
 pub mod remote;
 pub mod settings;

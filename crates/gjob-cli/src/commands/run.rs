@@ -37,7 +37,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     }
     settings.seed = u64::from(std::process::id());
     settings.outputs = outputs(&args.outputs, &mut errors);
-    let earlier = skip_done::read(&args.skip_done, &mut errors);
+    let past = skip_done::read(&args.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
     let network = Network::from_settings(&settings).map_err(|error| {
         // Why there are no hosts is among the errors already.
@@ -48,10 +48,10 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let (Ok(network), true) = (network, errors.is_empty()) else {
         return Err(all_at_once(&errors));
     };
-    let (specs, hashed) = match earlier {
+    let (specs, hashed) = match past {
         None => (specs, None),
-        Some(earlier) => {
-            let left = skip_done::leave_out(earlier, specs, args.report.verbose)?;
+        Some(past) => {
+            let left = skip_done::leave_out(past, specs, args.report.verbose)?;
             (left.specs, Some(left.inputs))
         }
     };
