@@ -46,102 +46,16 @@ pub(crate) enum Command {
 #[command(after_help = RUN_HELP)]
 pub(crate) struct RunArgs {
     /// Job file: one command per line, JSON Lines (.jsonl), TOML (.toml) or a Python
-<<<<<<< HEAD
-    /// script (.py), which gets the arguments after --; - reads standard input
-=======
     /// script (.py), which gets the arguments after --; - for standard input
->>>>>>> main
     pub(crate) jobs: Option<String>,
 
-    /// Copy this file or directory into the directory of every job; can be repeated
-    #[arg(short, long = "file", value_name = "PATH")]
-    pub(crate) files: Vec<String>,
-
-    /// Hard-link files, read-only, to one copy per host instead of copying them
-    #[arg(long)]
-    pub(crate) link_files: bool,
-
-    /// Default repeat count for jobs without `repeat`
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
-    pub(crate) repeat: u32,
-
-    /// Default name for jobs without `name`
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-
-    /// Processors reserved for each job; `all` reserves the whole host [default: 1]
-    #[arg(long, value_name = "N")]
-    pub(crate) cpus: Option<String>,
-
-    /// GPUs reserved for each job
-    #[arg(long, value_name = "N")]
-    pub(crate) gpus: Option<u32>,
-
-    /// Memory reserved for each job (500M, 8G)
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) mem: Option<String>,
-
-    /// Set an environment variable of the jobs; can be repeated
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub(crate) env: Vec<String>,
-
-    /// Kill an attempt that runs longer than this (90, 90s, 1h30m)
-    #[arg(long, value_name = "DURATION")]
-    pub(crate) timeout: Option<String>,
-
-    /// Retry a failed job up to N times, on another host if there is one
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) retries: u32,
-
-    /// Stop starting jobs after N failures (failed dependents don't count)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_fails: Option<u32>,
-
-    /// What to do with jobs on an unreachable host
-    #[arg(long, value_name = "WHAT", default_value = "rerun")]
-    pub(crate) on_lost: Lost,
-
-    /// Give a host up after this time without contact, if another host answers
-    #[arg(long, value_name = "DURATION", default_value = "5m")]
-    pub(crate) lost_after: String,
-
-    /// Skip jobs that are done in RUN, or in the latest run; can be repeated
-    #[arg(long, value_name = "RUN|latest")]
-    pub(crate) skip_done: Vec<String>,
-
-    /// Show the jobs and hosts; start nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Print the jobs of --dry-run as JSON Lines, which are a job file
-    #[arg(long, requires = "dry_run")]
-    pub(crate) json: bool,
-
-    /// A command and its input values: -- CMD {} ::: a b c; after a Python script, its
-    /// arguments
-    #[arg(last = true, value_name = "CMD")]
-    pub(crate) command: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) hosts: HostArgs,
-
-<<<<<<< HEAD
-    #[command(flatten)]
-    pub(crate) outputs: OutputArgs,
-
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
-=======
-    /// Copy a file or directory into every job's directory (repeatable)
+    /// Copy a file or directory into the directory of every job (repeatable)
     #[arg(short, long = "file", value_name = "PATH")]
     pub(crate) files: Vec<String>,
 
     /// Place files as read-only hard links to one copy per host
     #[arg(long)]
     pub(crate) link_files: bool,
-
-    #[command(flatten)]
-    pub(crate) outputs: OutputArgs,
 
     /// Default repeat count for jobs without `repeat`
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -151,7 +65,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) name: Option<String>,
 
-    /// CPUs per job, or all for one job per host [default: 1]
+    /// CPUs per job, or `all` for one job per host [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<String>,
 
@@ -175,24 +89,21 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
 
-    /// Start no more jobs once N have failed, without those that waited for them
+    /// Stop starting jobs after N failures (failed dependents don't count)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_fails: Option<u32>,
 
-    /// What is done about the jobs of a host that can't be reached any more
+    /// What to do with jobs on an unreachable host
     #[arg(long, value_name = "WHAT", default_value = "rerun")]
     pub(crate) on_lost: Lost,
 
-    /// How long a host can't be reached before it is lost, while another one can
+    /// Give a host up after this time without contact, if another host answers
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) lost_after: String,
 
     /// Skip jobs that are done in RUN or in the latest run (repeatable)
     #[arg(long, value_name = "RUN|latest")]
     pub(crate) skip_done: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
 
     /// Show jobs and hosts, start nothing
     #[arg(long)]
@@ -206,14 +117,22 @@ pub(crate) struct RunArgs {
     /// script
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
->>>>>>> main
+
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
+
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Outputs")]
 pub(crate) struct OutputArgs {
     /// Fetch the files that match GLOB (*, ?, [a-z], **) from the job's directory; a job
-    /// is done when they have arrived. Can be repeated
+    /// is done when they have arrived (repeatable)
     #[arg(short, long = "output", value_name = "GLOB")]
     pub(crate) output: Vec<String>,
 
@@ -243,7 +162,7 @@ pub(crate) struct FetchArgs {
     #[arg(short = 'R', long, value_name = "RUN")]
     pub(crate) run: Option<String>,
 
-    /// Fetch these files instead of the declared outputs; can be repeated
+    /// Fetch these files instead of the declared outputs (repeatable)
     #[arg(short, long = "output", value_name = "GLOB")]
     pub(crate) output: Vec<String>,
 
@@ -267,19 +186,11 @@ pub(crate) struct CleanArgs {
 }
 
 const RUN_HELP: &str = "\
-<<<<<<< HEAD
-A command after -- runs once per input value: `gjob run -- gzip {} ::: *.txt`. Values come
-from ::: lists (several lists give all combinations), from :::: FILE, or from standard
-input, one per line. {} is the value, {.} the value without extension, {/} its base name,
-{//} its directory, {/.} its base name without extension, {#} the job's number, {1} {2} the
-value from the first, second list.
-=======
 A command after -- runs once per value: `gjob run -- gzip {} ::: *.txt`. Values come from
 ::: lists (several give all combinations), from :::: FILE or from standard input, one per
 line. {} is the value, {.} without extension, {/} its base name, {//} its directory, {/.} its
 base name without extension, {#} the job's number, {1} {2} the values of the first and second
 list.
->>>>>>> main
 
 Exit status: 0 all jobs done; 1 some job not done; 2 invalid usage or input, nothing was
 started; 3 no usable host, or the run's store or outputs cannot be written; 130 interrupted.";
