@@ -87,8 +87,7 @@ fn running_and_waiting_jobs_of_a_living_run_are_killed_by_index_and_by_name() {
         .gjob(&["run", "-j", "2", "jobs.jsonl"])
         .code(1)
         .side_by_side()
-        .stderr(
-            str![[r#"
+        .stderr(str![[r#"
 ERROR - w/name -: killed
 job 0 is to be ended
 job 1 is to be ended
@@ -100,9 +99,7 @@ ERROR [JOB] w/name -: killed
 LAUNCH [JOB] w/name - as job #3
 DONE [JOB] w/name -
 
-"#]]
-            .unordered(),
-        )
+"#]])
         .start();
     eventually("two jobs run", || runs(&place, 0) && runs(&place, 1));
     place.gjob(&["kill", "2"]).stdout("killed 1 job\n").run();
@@ -338,7 +335,7 @@ fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
         let why = format!(
             "gjob: job 0: host h1 can't be reached: {what} as soon as a manager reaches it\n"
         );
-        place.gjob(&[act, "0"]).code(1).stdout(&format!("{done} 0 jobs\n")).stderr(&why).run();
+        place.gjob(&[act, "0"]).code(1).stdout(format!("{done} 0 jobs\n")).stderr(&why).run();
         bed.host(1).start();
     };
     away("pause", "paused", "it is stopped");
@@ -479,8 +476,7 @@ fn a_failed_job_is_done_again_in_a_living_run() {
     place.file("jobs.txt", &jobs);
     let run = place.gjob(&["run", "-j", "2", "--show", "none", "jobs.txt"]).side_by_side();
     let manager = run
-        .stderr(
-            str![[r#"
+        .stderr(str![[r#"
 job 0 is to be done again
 run [DATE]-1: 2 done in [ELAPSED]
 LAUNCH [JOB] w/name - as job #0
@@ -490,9 +486,7 @@ LAUNCH [JOB] w/name - as job #0
 DONE [JOB] w/name -
 DONE [JOB] w/name -
 
-"#]]
-            .unordered(),
-        )
+"#]])
         .start();
     eventually("a job has failed", || place.has_run() && states(&place)[0] == "error");
     let refused = place.gjob(&["retry", "1"]).code(1);
@@ -581,17 +575,14 @@ fn a_retry_in_a_run_that_was_taken_up_finds_the_jobs_files() {
     let manager = place
         .gjob(&["attach"])
         .side_by_side()
-        .stderr(
-            str![[r#"
+        .stderr(str![[r#"
 job 0 is to be done again
 run [DATE]-1: 2 done in [ELAPSED]
 LAUNCH [JOB] w/name - as job #0
 DONE [JOB] w/name -
 DONE [JOB] w/name -
 
-"#]]
-            .unordered(),
-        )
+"#]])
         .start();
     eventually("the run is managed", || place.status()["state"] == "busy");
     std::fs::write(&ok, "").unwrap();

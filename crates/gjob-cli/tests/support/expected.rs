@@ -16,6 +16,8 @@ pub(crate) struct Expected {
     code: i32,
     stdout: Data,
     stderr: Data,
+    /// Of lines on stderr.
+    unordered: bool,
     redactions: Redactions,
 }
 
@@ -27,7 +29,13 @@ impl Expected {
         for (placeholder, pattern) in &*PATTERNS {
             redactions.insert(placeholder, pattern).unwrap();
         }
-        Expected { code: 0, stdout: "".into_data(), stderr: "".into_data(), redactions }
+        Expected {
+            code: 0,
+            stdout: "".into_data(),
+            stderr: "".into_data(),
+            unordered: false,
+            redactions,
+        }
     }
 
     pub(super) fn code(&mut self, code: i32) {
@@ -46,8 +54,10 @@ impl Expected {
         self.redactions.insert(placeholder, value.to_owned()).unwrap();
     }
 
-    /// Job ids as a whole; the pattern is the longest, so it comes first.
-    pub(super) fn redact_job_ids(&mut self) {
+    /// Redacts job ids as a whole, and lets the lines on stderr come in any order.
+    pub(super) fn side_by_side(&mut self) {
+        self.unordered = true;
+        // The longest pattern is applied first.
         let job = format!("(?<redacted>{}/{DATE}-[0-9]+)(?:){{9}}", regex::escape(&host()));
         self.redactions.insert("[JOB]", Regex::new(&job).unwrap()).unwrap();
     }
@@ -60,7 +70,8 @@ impl Expected {
             .normalize_paths(false)
             .redact_with(self.redactions.clone());
         let stderr = without_dots(&answer.stderr);
-        let texts = [("stdout", &answer.stdout, self.stdout), ("stderr", &stderr, self.stderr)];
+        let expected = if self.unordered { self.stderr.unordered() } else { self.stderr };
+        let texts = [("stdout", &answer.stdout, self.stdout), ("stderr", &stderr, expected)];
         let mut differences = Vec::new();
         if answer.code != self.code {
             differences.push(format!("exit status {}, expected {}", answer.code, self.code));
