@@ -246,7 +246,7 @@ fn a_file_that_has_changed_since_its_run_began_fails_only_the_jobs_that_need_it_
     let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
-    assert!(reason.contains("input has changed"), "{reason}");
+    assert!(reason.contains("input\" changed: "), "{reason}");
 }
 
 #[test]

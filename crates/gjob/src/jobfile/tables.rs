@@ -1,9 +1,9 @@
-//! Job files in TOML: tables of jobs, each of which may stand for many by a
-//! matrix of parameters.
+//! Job files in TOML: tables of jobs, each of which may become many jobs by a matrix
+//! of parameters.
 //!
 //! ```toml
-//! [defaults]                  # what a job doesn't say itself; env is merged
-//! files = ["fit"]             # paths from the job file's directory
+//! [defaults]                  # fields that a job leaves out; env is merged
+//! files = ["fit"]             # relative to the job file
 //! timeout = "1h"
 //!
 //! [[job]]
@@ -66,8 +66,8 @@ pub(super) fn read(name: &str, bytes: &[u8], defaults: &JobDraft) -> Result<Jobs
     jobs.finish()
 }
 
-/// Adds a job for each of a table's combinations, up to the first that has
-/// something wrong with it: others are likely to have the same.
+/// Adds a job for each of a table's combinations, up to the first that has a
+/// problem: others are likely to have the same one.
 fn add(table: &Table, number: u32, base: &Path, jobs: &mut JobsBuilder<'_>) {
     table.matrix.each(|combination| {
         let mut draft = match table.fill(combination) {

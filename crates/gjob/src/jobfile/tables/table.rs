@@ -34,7 +34,7 @@ pub(super) struct Field {
 type Wrong = (Option<String>, Problem);
 
 impl Table {
-    /// The job of one combination, or everything that is wrong with it.
+    /// The job of one combination, or all of its problems.
     pub(super) fn fill(&self, combination: &Combination<'_>) -> Result<JobDraft, Vec<Wrong>> {
         let known = self.matrix.names();
         let mut object = Map::new();
@@ -54,7 +54,7 @@ impl Table {
         })
     }
 
-    /// Where it and its fields are.
+    /// The spans of the table and its fields.
     pub(super) fn spans(&self) -> TableSpans {
         let fields = self.fields.iter().map(|(name, field)| (name.clone(), field.span.clone()));
         TableSpans { header: self.header.clone(), fields: fields.collect() }
