@@ -36,7 +36,7 @@ fn a_host_that_could_be_an_option_is_refused() {
 
 #[test]
 fn malformed_host_lists_are_refused() {
-    says(&["run", "-H", "n[3-1]", "ok.txt"], &["item 1: range 3-1 is reversed"]);
+    says(&["run", "-H", "n[3-1]", "ok.txt"], &["item 1: reversed range 3-1: expected 1-3"]);
     says(&["run", "-H", "n[1-", "ok.txt"], &["item 1: "]);
     says(&["run", "-H", "0/n1", "ok.txt"], &["item 1: ", "slots"]);
     says(&["run", "-H", "n1,n1", "ok.txt"], &["item 2: ", "n1"]);

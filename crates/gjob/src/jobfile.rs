@@ -13,7 +13,7 @@ mod inputs;
 mod jobs;
 mod jsonl;
 mod lines;
-mod nearest;
+pub(crate) mod nearest;
 mod python;
 mod replace;
 mod staged;

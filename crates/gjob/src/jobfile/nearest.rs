@@ -1,7 +1,7 @@
 //! The word that a misspelt one may have meant.
 
 /// The nearest of some words, if it is near enough to have been meant.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distances = known.into_iter().map(|other| (distance(word, other), other));
     let near = distances.filter(|(distance, other)| *distance <= 2.min(other.len() / 2));
     near.min().map(|(_, other)| other)
