@@ -2,11 +2,11 @@
 //! event file. One [`Reporter`] hears all events and hands them round; none of
 //! its parts can fail the run.
 
-mod escape;
 mod events;
 mod joblog;
 mod output;
 mod progress;
+mod terminal;
 
 use std::fs::File;
 use std::io;
@@ -19,11 +19,11 @@ use gjob_core::outcome::name_survivors;
 use gjob_core::{Event, HostLabel, Job, State};
 
 use crate::cli::{ReportArgs, Show};
-pub(crate) use escape::Harmless;
 use events::EventFile;
 use joblog::JobLogFile;
 use output::Printer;
 use progress::Progress;
+pub(crate) use terminal::TerminalFilter;
 
 /// Everything that reports on a run.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ fn says(args: &[&str], expected: &[&str]) {
     place.file("nul.txt", "echo a\0b\n");
     place.file("unknown.jsonl", "{\"cmds\": [\"true\"], \"fles\": [\"x\"]}\n{\"cmds\": []}\n");
     place.file("name.jsonl", "{\"cmds\": [\"true\"], \"name\": \"a\\nb\"}\n");
+    place.file("turned.jsonl", "{\"cmds\": [\"true\"], \"name\": \"a\u{202e}b\"}\n");
     let answer = refused(&place, args);
     for text in expected {
         assert!(answer.stderr.contains(text), "{args:?}: no {text:?} in\n{}", answer.stderr);
@@ -50,6 +51,7 @@ fn job_files_with_nothing_or_nonsense_in_them_are_refused() {
     says(&["run", "no-such-file.txt"], &["no-such-file.txt"]);
     says(&["run", "nul.txt"], &["nul.txt:1", "NUL"]);
     says(&["run", "name.jsonl"], &["name.jsonl:1", "name"]);
+    says(&["run", "turned.jsonl"], &["turned.jsonl:1", "name \"a\\u{202e}b\""]);
     says(&["run", "unknown.jsonl"], &["unknown.jsonl:1", "fles", "files", "unknown.jsonl:2"]);
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 pub use crate::after::After;
 use crate::spec::JobSpec;
+use crate::text::excerpt;
 
 /// The most jobs that the groups which are waited for may come to in all, a job
 /// counted in each of its groups, and as many that wait for groups. It bounds
@@ -194,10 +195,8 @@ fn members(
 ) -> Result<Vec<u32>, DependencyError> {
     let (from, to) = match after {
         After::Name(name) => {
-            let unknown = || DependencyError::UnknownName {
-                job: say(specs, index),
-                name: name.chars().take(80).collect(),
-            };
+            let unknown =
+                || DependencyError::UnknownName { job: say(specs, index), name: excerpt(name) };
             return by_name.get(name.as_str()).cloned().ok_or_else(unknown);
         }
         After::Job(number) => (*number, *number),

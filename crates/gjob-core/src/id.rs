@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::excerpt;
+
 /// A text that is not the name it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {what} {found:?}: expected {expected}")]
@@ -17,7 +19,7 @@ pub struct ParseIdError {
 
 impl ParseIdError {
     fn new(what: &'static str, found: &str, expected: &'static str) -> Self {
-        ParseIdError { what, found: found.chars().take(200).collect(), expected }
+        ParseIdError { what, found: excerpt(found), expected }
     }
 }
 

@@ -26,6 +26,7 @@ pub mod scheduler;
 pub mod spec;
 pub mod state;
 pub mod subset;
+pub mod text;
 pub mod time;
 pub mod tree;
 pub mod wire;

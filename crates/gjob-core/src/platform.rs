@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::excerpt;
+
 /// What a program is built for; written `OS-ARCH`, such as `linux-x86_64`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -67,7 +69,7 @@ impl FromStr for Platform {
             Some((os, arch)) if is_name(os) && is_name(arch) => {
                 Ok(Platform { os: os.to_owned(), arch: arch.to_owned() })
             }
-            _ => Err(ParsePlatformError { found: text.chars().take(100).collect() }),
+            _ => Err(ParsePlatformError { found: excerpt(text) }),
         }
     }
 }

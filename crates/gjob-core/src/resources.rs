@@ -5,6 +5,8 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::text::excerpt;
+
 /// How many processors a job has for itself. As JSON a number, or `"all"`; on the
 /// wire, which has no such choice of types, an optional number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,7 +61,7 @@ impl std::str::FromStr for Cpus {
         if text == "all" {
             return Ok(Cpus::All);
         }
-        let count = text.parse().map_err(|_| ParseCpusError(text.chars().take(80).collect()))?;
+        let count = text.parse().map_err(|_| ParseCpusError(excerpt(text)))?;
         Ok(Cpus::Count(count))
     }
 }

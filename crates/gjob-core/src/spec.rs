@@ -10,6 +10,7 @@ use crate::after::After;
 use crate::jobdir::is_reserved;
 use crate::output::{OutputPattern, PatternError};
 use crate::resources::{Ask, Cpus};
+use crate::text::{excerpt, is_printable};
 
 /// The most bytes a job's commands, environment and name may come to.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
@@ -308,8 +309,8 @@ impl JobSpec {
     fn check_name(&self, errors: &mut Vec<SpecError>) {
         let Some(name) = &self.name else { return };
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
-        if !fits || name.chars().any(char::is_control) {
-            errors.push(SpecError::Name { found: shortened(name) });
+        if !fits || !name.chars().all(is_printable) {
+            errors.push(SpecError::Name { found: excerpt(name) });
         }
     }
 
@@ -350,15 +351,6 @@ impl JobSpec {
             }
             seen.insert((name, path));
         }
-    }
-}
-
-/// A text as an error shows it: what is too long is cut, and marked so.
-#[must_use]
-pub fn shortened(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

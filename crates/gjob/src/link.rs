@@ -53,7 +53,6 @@ use inbox::Inbox;
 pub use inbox::{Arrival, Budget, Lane, Outlets};
 pub use plan::{DEFAULT_BLOB_BUDGET, DEFAULT_RESULTS_DIR, HostPlan, HostPlanError};
 pub(crate) use text::last_lines;
-pub use text::plain_text;
 pub use transport::Transport;
 pub(crate) use transport::{ssh_options, ssh_program};
 
@@ -75,8 +74,7 @@ pub struct LinkConfig {
     pub offset: Arc<AtomicU64>,
 }
 
-/// What a link tells its owner. Texts from the host in it are not fit to be
-/// shown as they are, reasons excepted; see [`plain_text`].
+/// What a link tells its owner.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LinkEvent {

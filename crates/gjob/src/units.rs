@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gjob_core::text::excerpt;
 use jiff::fmt::friendly::SpanParser;
 use jiff::{SignedDuration, SpanRelativeTo};
 
@@ -42,7 +43,7 @@ pub enum ParseSizeError {
 /// # Errors
 /// When the text is not such a duration.
 pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
-    let found = || text.chars().take(80).collect();
+    let found = || excerpt(text);
     let malformed = || ParseDurationError::Malformed(found());
     let trimmed = text.trim();
     let is_bare = trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -67,7 +68,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
 pub fn parse_duration_above_zero(text: &str) -> Result<Duration, ParseDurationError> {
     let duration = parse_duration(text)?;
     if duration.is_zero() {
-        return Err(ParseDurationError::Zero(text.to_owned()));
+        return Err(ParseDurationError::Zero(excerpt(text)));
     }
     Ok(duration)
 }
@@ -103,7 +104,7 @@ fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
 /// # Errors
 /// When the text is not such a size, or it does not fit.
 pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
-    let found = || text.chars().take(80).collect();
+    let found = || excerpt(text);
     let malformed = || ParseSizeError::Malformed(found());
     let trimmed = text.trim();
     let unit_at = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
+use gjob_core::text::Foreign;
 use gjob_core::wire::FromAgent;
 use gjob_core::{JobId, Key, RunId};
 
@@ -33,7 +34,7 @@ pub(super) struct Remove {
     patience: Instant,
     current: Option<(JobId, Removal)>,
     gone: u32,
-    kept: Vec<(JobId, String)>,
+    kept: Vec<(JobId, Foreign)>,
 }
 
 /// What is to be done about a job.

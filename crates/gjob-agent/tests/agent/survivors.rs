@@ -235,7 +235,10 @@ fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
     kill_9(slot_of(&bed, &id));
     match agent.record() {
         Record::Lost { reason, survivors, .. } => {
-            assert_eq!((reason.as_str(), survivors), ("its slot died while it ran", vec![escaped]));
+            assert_eq!(
+                (&*reason.shown(), survivors),
+                ("its slot died while it ran", vec![escaped])
+            );
         }
         other => panic!("expected a loss, not {other:?}"),
     }

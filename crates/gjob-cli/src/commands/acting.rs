@@ -9,7 +9,7 @@ use gjob::store::{JobRow, RunDir, Store};
 use gjob_core::State;
 
 use super::{find_run, selection};
-use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 /// Which jobs are meant when none is named.
 pub(super) type Applies = fn(&JobRow) -> bool;
@@ -71,10 +71,8 @@ impl Acted {
     /// Says how many jobs it was done to, and of each other one why not.
     pub(super) fn say(mut self, done: &str, more: &str) -> Result<u8, Failure> {
         self.answer.refused.sort_by_key(|refusal| refusal.job);
-        let mut stderr = std::io::stderr().lock();
         for refusal in &self.answer.refused {
-            // With stderr gone there is nobody to tell.
-            let _ = writeln!(stderr, "gjob: job {}: {}", refusal.job, refusal.why);
+            print_error(&format!("job {}: {}", refusal.job, refusal.why));
         }
         let count = self.count();
         let jobs = if count == 1 { "job" } else { "jobs" };

@@ -13,7 +13,7 @@ use gjob_core::{RunId, State};
 
 use super::find_run;
 use crate::cli::CleanArgs;
-use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     let dir = find_run(Some(&args.run))?;
@@ -136,11 +136,7 @@ impl Cleaning {
     }
 
     fn say_problems(&self) -> bool {
-        let mut stderr = std::io::stderr().lock();
-        for problem in &self.problems {
-            // With stderr gone there is nobody to tell.
-            let _ = writeln!(stderr, "gjob: {problem}");
-        }
+        self.problems.iter().for_each(|problem| print_error(problem));
         self.problems.is_empty()
     }
 

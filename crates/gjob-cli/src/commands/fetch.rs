@@ -13,11 +13,12 @@ use gjob::store::{JobRow, Store};
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
 use gjob_core::scheduler::HostIx;
+use gjob_core::text::printable;
 use gjob_core::{JobSpec, Key, State};
 
 use super::{find_run, selection};
 use crate::cli::FetchArgs;
-use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     check_patterns(&args.output)?;
@@ -113,7 +114,6 @@ fn fetch(
         )));
     }
     let (mut fetched, mut files, mut bytes) = (0, 0, 0);
-    let mut stderr = std::io::stderr().lock();
     for (_, news) in network.fetch_outputs(orders).map_err(Failure::machinery)? {
         let OutputNews::Collected { key, result } = news else { continue };
         match result {
@@ -122,14 +122,13 @@ fn fetch(
                 files += outputs.files.len();
                 bytes += outputs.bytes;
             }
-            // With stderr gone there is nobody to tell.
-            Err(error) => drop(writeln!(stderr, "gjob: job {}: {}", key.index, error.reason)),
+            Err(error) => print_error(&format!("job {}: {}", key.index, error.reason)),
         }
     }
     let summary = format!(
         "fetched {fetched} of {jobs} jobs: {files} files, {bytes} bytes in {}",
         into.display()
     );
-    writeln!(std::io::stdout(), "{summary}").map_err(Failure::machinery)?;
+    writeln!(std::io::stdout(), "{}", printable(&summary)).map_err(Failure::machinery)?;
     Ok(if fetched == jobs { ALL_DONE } else { NOT_ALL_DONE })
 }

@@ -13,7 +13,7 @@ use gjob_core::{HostLabel, Job, JobSpec, State};
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::Harmless;
+use crate::report::TerminalFilter;
 
 /// Between two looks at a job that has not begun.
 const LOOK: Duration = Duration::from_millis(300);
@@ -63,7 +63,7 @@ fn launched(row: &JobRow, labels: &[HostLabel]) -> anyhow::Result<Job> {
 fn print(network: &mut Network, job: &Job, stream: Stream, follow: bool) -> anyhow::Result<()> {
     let stdout = std::io::stdout();
     let terminal = stdout.is_terminal();
-    let mut out = Harmless::new(stdout.lock(), terminal);
+    let mut out = TerminalFilter::new(stdout.lock(), terminal);
     if follow {
         network.follow_output(job, stream, &mut out)?;
     } else {

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use gjob::store::{HostRow, JobRow, RunDir, Store, StoreError};
 use gjob_core::State;
+use gjob_core::text::printable;
 use serde::Serialize;
 
 use super::find_run;
@@ -176,21 +177,30 @@ fn print_json(status: &Status) -> std::io::Result<()> {
 fn print(status: &Status) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let ended = status.ended.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
-    writeln!(out, "run {}: {}{ended}", status.run, status.state)?;
-    writeln!(out, "jobs: {}", status.counts)?;
+    line(&mut out, &format!("run {}: {}{ended}", status.run, status.state))?;
+    line(&mut out, &format!("jobs: {}", status.counts))?;
     for host in &status.hosts {
         let slots = host.slots.map(|slots| format!(", {slots} slots")).unwrap_or_default();
         let reason = host.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        writeln!(out, "host {}: {}{slots}{reason}", host.host, host.state)?;
+        line(&mut out, &format!("host {}: {}{slots}{reason}", host.host, host.state))?;
     }
     for job in status.jobs.iter().flatten() {
         let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
         let reason = job.reason.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
         let reason = if job.paused { format!("  paused{reason}") } else { reason };
         let (name, host, id) = (word(&job.name), word(&job.host), word(&job.id));
-        writeln!(out, "{:>6}  {:<7}  {host}  {id}  {name}{reason}", job.index, job.state)?;
+        line(
+            &mut out,
+            &format!("{:>6}  {:<7}  {host}  {id}  {name}{reason}", job.index, job.state),
+        )?;
     }
     Ok(())
+}
+
+/// Names and reasons were cleaned on their way into the store; this is where
+/// they meet the terminal.
+fn line(out: &mut impl Write, text: &str) -> std::io::Result<()> {
+    writeln!(out, "{}", printable(text))
 }
 
 #[cfg(test)]

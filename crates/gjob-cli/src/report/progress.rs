@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gjob::manager::{Handler, JobLog};
 use gjob_core::event::Direction;
+use gjob_core::text::printable;
 use gjob_core::{HostLabel, Job, State};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -95,8 +96,9 @@ impl Progress {
 
     /// A line of its own.
     pub(crate) fn line(&mut self, text: &str) {
+        let text = printable(text);
         match self {
-            Progress::Lines(log) => log.line(text),
+            Progress::Lines(log) => log.line(&text),
             Progress::Bar(bar) => bar.bar.println(text),
         }
     }
@@ -122,7 +124,7 @@ impl Progress {
 
 /// Which file goes where.
 fn transfer(host: &HostLabel, direction: Direction, file: &str) -> String {
-    let name = file.rsplit('/').next().unwrap_or(file);
+    let name = printable(file.rsplit('/').next().unwrap_or(file));
     match direction {
         Direction::In => format!("{name} > {host}"),
         Direction::Out => format!("{host} > {name}"),

@@ -178,8 +178,3 @@ fn others(more: &usize) -> String {
         more => format!("(and {more} more of this entry) "),
     }
 }
-
-/// The part of what was found that is worth showing.
-pub(super) fn shown(found: &str) -> String {
-    found.chars().take(200).collect()
-}

@@ -155,6 +155,7 @@ impl Scheduler {
             Record::Finished(finish) => self.stray_finished(host, key, finish),
             Record::Refused { reason, scope, .. } => {
                 self.remove_stray(host, key);
+                let reason = reason.shown().into();
                 self.emit(EventKind::JobRefused { key, host: label, reason, scope });
             }
             Record::Withdrawn { .. } => {
@@ -163,6 +164,7 @@ impl Scheduler {
             }
             Record::Lost { reason, id, survivors, .. } => {
                 self.remove_stray(host, key);
+                let reason = reason.shown().into();
                 self.emit(EventKind::JobLost { key, host: label, id, reason, survivors });
             }
         }

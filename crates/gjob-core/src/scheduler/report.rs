@@ -59,10 +59,13 @@ impl Scheduler {
             Record::Log { .. } => {}
             Record::Started { id, at, .. } => self.started(host, key, id, at),
             Record::Finished(finish) => self.finished(now, host, key, finish),
-            Record::Refused { reason, scope, .. } => self.refused(now, host, key, reason, scope),
+            Record::Refused { reason, scope, .. } => {
+                self.refused(now, host, key, reason.shown().into(), scope);
+            }
             Record::Withdrawn { .. } => self.withdrawn(host, key),
             Record::Lost { reason, how, id, survivors, .. } => {
                 let label = self.label(host);
+                let reason = String::from(reason.shown());
                 let known = name_survivors(Some(reason.clone()), &survivors).unwrap_or_default();
                 self.emit(EventKind::JobLost { key, host: label, id, reason, survivors });
                 self.lost(key, how, known);

@@ -118,6 +118,22 @@ fn an_interrupt_does_not_save_a_job_that_is_to_be_ended() {
     assert_eq!(scheduler.job_state(0), Some(State::Error));
 }
 
+#[test]
+fn a_hosts_reason_is_an_event_without_what_does_not_print() {
+    let mut scheduler = scheduler(Config::default(), 1, &[init(JobStart::Running(H0))]);
+    scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(1));
+    events(&mut scheduler);
+    let (key, at) = (Key::new(0, 1), crate::time::Timestamp(0));
+    let reason = "no\u{202e} bash\u{1b}[2J\u{e0041}".into();
+    scheduler.handle_record(NOW, H0, Record::Refused { key, reason, scope: Scope::Job, at });
+    let reasons = events(&mut scheduler).into_iter().filter_map(|event| match event {
+        EventKind::JobRefused { reason, .. } => Some(reason),
+        EventKind::JobEnded { reason, .. } => reason,
+        _ => None,
+    });
+    assert_eq!(reasons.collect::<Vec<_>>(), ["no  bash [2J"; 2]);
+}
+
 /// Runs on until nothing is due any more; hosts refuse all they are given.
 fn refuse_all(scheduler: &mut Scheduler) -> (Duration, Vec<EventKind>) {
     let (mut now, mut told) = (NOW, Vec::new());
@@ -126,7 +142,7 @@ fn refuse_all(scheduler: &mut Scheduler) -> (Duration, Vec<EventKind>) {
             match action {
                 Action::Emit(kind) => told.push(kind),
                 Action::Launch { host, key } => {
-                    let (reason, at) = ("slots die".to_owned(), crate::time::Timestamp(0));
+                    let (reason, at) = ("slots die".into(), crate::time::Timestamp(0));
                     let record = Record::Refused { key, reason, scope: Scope::Host, at };
                     scheduler.handle_record(now, host, record);
                 }

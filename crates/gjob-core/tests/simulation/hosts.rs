@@ -39,7 +39,7 @@ impl Simulation {
         self.hosts[host as usize].stopped.clear();
         let dead = std::mem::take(&mut self.hosts[host as usize].running);
         for key in dead.into_keys() {
-            let (reason, at) = ("restarted".to_owned(), Timestamp(self.now));
+            let (reason, at) = ("restarted".into(), Timestamp(self.now));
             let record = Record::Lost {
                 key,
                 how: Loss::Restart,

@@ -7,7 +7,7 @@ use serde::de::value::Error as Stopped;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
 
-use gjob_core::spec::shortened;
+use gjob_core::text::excerpt;
 
 use super::draft::Draft;
 use super::error::Problem;
@@ -37,7 +37,7 @@ pub(super) fn unknown(name: &str) -> Problem {
 /// What is wrong with a name that is none of those `known`.
 pub(super) fn unknown_among(name: &str, known: &[&str]) -> Problem {
     Problem::UnknownField {
-        found: shortened(name),
+        found: excerpt(name),
         nearest: nearest(name, known.iter().copied()).map(str::to_owned),
         known: known.join(", "),
     }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 
-use gjob_core::spec::shortened;
+use gjob_core::text::excerpt;
 
 use super::error::{Collector, JobFileErrors, Place, Problem};
 use super::excerpt::Spot;
@@ -135,7 +135,7 @@ impl Jobs {
             After::Name(name) if names.contains(name.as_str()) => return None,
             After::Name(name) => {
                 return Some(Problem::UnknownJob {
-                    found: shortened(name),
+                    found: excerpt(name),
                     nearest: nearest(name, names.iter().copied()).map(str::to_owned),
                 });
             }

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use gjob_core::text::excerpt;
+
 use super::error::Problem;
 use super::replace::{Part, Placeholder};
 
@@ -124,7 +126,7 @@ fn refuse(braces: &str, inside: &str, problems: &mut Vec<Problem>) {
         && let Some(end) = braces.find("=}")
         && end > 1
     {
-        problems.push(Problem::Perl { found: braces[..end + 2].chars().take(80).collect() });
+        problems.push(Problem::Perl { found: excerpt(&braces[..end + 2]) });
     }
 }
 

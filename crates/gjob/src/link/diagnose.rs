@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::text::plain_lines;
+use super::text::shown_lines;
 
 /// Why a host could not be reached, or was lost, by what ssh said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +155,7 @@ const CONSEQUENCES: &[(&str, Trouble)] = &[
 /// before may be a banner's text.
 #[must_use]
 pub fn diagnose(status: Option<i32>, stderr: &[u8]) -> Diagnosis {
-    let lines = plain_lines(stderr);
+    let lines = shown_lines(stderr);
     let last = lines.last().map(String::as_str).unwrap_or_default();
     if let Some(code @ (126 | 127)) = status {
         let said = if last.is_empty() { format!("exit status {code}") } else { last.to_owned() };

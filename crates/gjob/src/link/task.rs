@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gjob_core::id::Epoch;
+use gjob_core::text::Shown;
 use gjob_core::wire::{
     Attach, FrameBuffer, FromAgent, MAGIC, MAX_AGENT_FRAME, PROTOCOL, ToAgent, Welcome, encode,
 };
@@ -21,7 +22,7 @@ use super::handshakes::{Handshakes, Hop, Permit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
 use super::pipe::{Exit, Pipe};
 use super::session::{End, Session};
-use super::text::{last_lines, plain_text};
+use super::text::last_lines;
 use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, Transport, close_asked};
 
 /// How long an agent may take to take up a run.
@@ -176,7 +177,7 @@ impl Link {
             }
         };
         if theirs != PROTOCOL.to_string() {
-            let theirs = plain_text(&theirs);
+            let theirs = Shown::new(&theirs).into();
             return Err(ConnectError::Protocol { theirs }.into());
         }
         let mut frames = FrameBuffer::with_limit(MAX_AGENT_FRAME);
@@ -297,7 +298,7 @@ async fn welcome(
         match frames.next().map_err(ConnectError::from)? {
             Some(FromAgent::Welcome(welcome)) => return Ok(welcome),
             Some(FromAgent::Fault { reason, permanent }) => {
-                let reason = plain_text(&reason);
+                let reason = reason.shown().into();
                 return Err(ConnectError::Fault { reason, permanent }.into());
             }
             Some(_) => return Err(ConnectError::NoWelcome.into()),

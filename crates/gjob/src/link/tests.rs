@@ -112,10 +112,10 @@ pub(super) fn write_program(path: &Path, text: &str) {
 
 fn welcome() -> FromAgent {
     FromAgent::Welcome(Box::new(Welcome {
-        version: "0.1.0".to_owned(),
+        version: "0.1.0".into(),
         platform: "linux-x86_64".to_owned(),
         clock_ms: 0,
-        hostname: "node1".to_owned(),
+        hostname: "node1".into(),
         boot_id: "b".to_owned(),
         results_dir: "/r".to_owned(),
         cpus: 4,
@@ -232,7 +232,7 @@ async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let reason = failure(other, None).await;
     assert!(reason.contains("\"999\"") && reason.contains("this program 4"), "{reason}");
 
-    let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".to_owned(), permanent: true };
+    let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".into(), permanent: true };
     let fenced = Fake::new(&magic_line(), &[fault], LISTENS);
     assert_eq!(failure(fenced, None).await, "a newer [2J manager");
 

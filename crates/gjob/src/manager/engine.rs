@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use gjob_core::event::{Direction, EventKind, RunEnd};
 use gjob_core::resources::{Ask, Offer};
 use gjob_core::scheduler::{Action, HostIx, Scheduler};
+use gjob_core::text::Shown;
 use gjob_core::wire::Welcome;
-use gjob_core::{Event, HostLabel, Job, Key, Order, Record, RunId, State};
+use gjob_core::{Event, HostLabel, Job, Key, Order, RunId, State};
 
 use self::collecting::Collecting;
 use self::requests::Waiter;
@@ -22,7 +23,6 @@ use super::controller::{Controller, Wish};
 use super::job_table::JobTable;
 use super::outputs::Outputs;
 use super::{Handler, ManagerError, event_at};
-use crate::link::plain_text;
 use crate::network::{Network, Report};
 use crate::store::{LogOffset, RunDir, Store};
 
@@ -193,7 +193,7 @@ impl Engine {
         let now = self.now();
         match report {
             Report::Up(welcome) => {
-                let name = gjob_core::record::one_line(&welcome.hostname);
+                let name = welcome.hostname.shown();
                 self.scheduler.handle_host_up(now, host, &name, offer(&welcome));
             }
             Report::Down { reason } => {
@@ -206,7 +206,7 @@ impl Engine {
             }
             Report::Records { records, end } => {
                 for record in records {
-                    self.scheduler.handle_record(now, host, clean(record));
+                    self.scheduler.handle_record(now, host, record);
                 }
                 self.offsets.retain(|offset| offset.host != host.0);
                 self.offsets.push(LogOffset { host: host.0, offset: end });
@@ -226,7 +226,7 @@ impl Engine {
                 }
             }
             Report::Staging { path, bytes, size } => {
-                let file = plain_text(&path.to_string_lossy());
+                let file = Shown::new(&path.to_string_lossy()).into();
                 self.note_transfer(host, Direction::In, file, (bytes, size));
             }
             Report::Collected { key, result } => self.collected(host, key, result),
@@ -340,21 +340,4 @@ impl Engine {
 /// What a host offers to jobs.
 fn offer(welcome: &Welcome) -> Offer {
     Offer { cpus: welcome.slots, mem: welcome.memory_bytes, gpus: welcome.gpus }
-}
-
-/// What a host writes for people to read is made harmless here.
-fn clean(record: Record) -> Record {
-    use gjob_core::record::one_line;
-    match record {
-        Record::Refused { key, reason, scope, at } => {
-            Record::Refused { key, reason: one_line(&reason), scope, at }
-        }
-        Record::Lost { key, how, id, reason, survivors, at } => {
-            Record::Lost { key, how, id, reason: one_line(&reason), survivors, at }
-        }
-        Record::Log { .. }
-        | Record::Started { .. }
-        | Record::Finished(_)
-        | Record::Withdrawn { .. } => record,
-    }
 }

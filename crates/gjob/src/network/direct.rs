@@ -182,7 +182,7 @@ impl Network {
     ) -> Result<JobId, NetworkError> {
         let fate = |record: &Record| match record {
             Record::Started { key: k, id, .. } if *k == key => Some(Ok(id.clone())),
-            Record::Refused { key: k, reason, .. } if *k == key => Some(Err(reason.clone())),
+            Record::Refused { key: k, reason, .. } if *k == key => Some(Err(reason.shown().into())),
             _ => None,
         };
         let started = self.wait_for(at, host, |report| match report {

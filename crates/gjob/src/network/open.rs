@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gjob_core::record::{ParseRecordError, one_line};
+use gjob_core::record::ParseRecordError;
 use gjob_core::scheduler::HostIx;
+use gjob_core::text::Foreign;
 use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
 use gjob_core::{Epoch, JobId, JobRequest, JobSpec, Key, Record, RunId};
 use tokio::sync::mpsc::Receiver;
@@ -273,7 +274,7 @@ impl Open {
             FromAgent::MissingBlobs { blobs } => self.staging.handle_missing(host, &blobs),
             FromAgent::BlobStored { hash } => self.staging.handle_stored(host, hash),
             FromAgent::BlobFailed { hash, reason } => {
-                self.staging.handle_refused(host, hash, &reason);
+                self.staging.handle_refused(host, hash, &reason.shown());
             }
             FromAgent::Data { request, bytes, size } if bytes.len() <= CHUNK => {
                 match member.fetches.data(request, &bytes, size) {
@@ -284,8 +285,7 @@ impl Open {
             }
             FromAgent::Data { .. } => self.reject(host, "sent more output than asked for"),
             FromAgent::ReadFailed { request, reason } => {
-                let reason = one_line(&reason);
-                if let Some(fetched) = member.fetches.failed(request, &reason) {
+                if let Some(fetched) = member.fetches.failed(request, &reason.shown()) {
                     self.fetched(host, fetched);
                 }
             }
@@ -297,7 +297,7 @@ impl Open {
                 self.ready.push_back((host, removed(request, gone, kept)));
             }
             FromAgent::Forgotten { request, result } => {
-                let result = result.map_err(|reason| one_line(&reason));
+                let result = result.map_err(|reason| reason.shown().into());
                 self.ready.push_back((host, Report::Forgotten { request, result }));
             }
             // The collector's, by another way.
@@ -389,7 +389,7 @@ impl Open {
 }
 
 /// A host's answer, made fit to be shown.
-fn removed(request: u32, gone: u32, kept: Vec<(JobId, String)>) -> Report {
-    let plain = |(id, reason): (JobId, String)| (id, link::plain_text(&one_line(&reason)));
+fn removed(request: u32, gone: u32, kept: Vec<(JobId, Foreign)>) -> Report {
+    let plain = |(id, reason): (JobId, Foreign)| (id, reason.shown().into());
     Report::Removed { request, gone, kept: kept.into_iter().map(plain).collect() }
 }

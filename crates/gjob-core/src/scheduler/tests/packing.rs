@@ -143,7 +143,7 @@ fn a_host_whose_slots_have_shrunk_gives_back_what_it_can_not_begin() {
     scheduler.handle_host_unknown(NOW, H0, "cut");
     scheduler.handle_host_up(NOW, H0, "h", Offer::cpus(2));
     assert_eq!(launches(&mut scheduler), [0], "sent again");
-    let (reason, at) = ("too small".to_owned(), crate::time::Timestamp(0));
+    let (reason, at) = ("too small".into(), crate::time::Timestamp(0));
     let (key, scope) = (Key::new(0, 1), Scope::Host);
     scheduler.handle_record(NOW, H0, Record::Refused { key, reason, scope, at });
     assert_eq!(launches(&mut scheduler), [0; 0]);

@@ -6,7 +6,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use gjob_core::spec::shortened;
+use gjob_core::text::excerpt;
 
 use super::super::error::{Collector, Problem};
 use super::super::excerpt::Text;
@@ -157,7 +157,7 @@ impl Reader<'_> {
             DeValue::String(text) => match range(text) {
                 Ok(range) => range.values().take(most).collect(),
                 Err(why) => {
-                    let found = shortened(text);
+                    let found = excerpt(text);
                     let problem = TableProblem::Range { name: name.to_owned(), found, why };
                     self.push(&value.span(), problem.into());
                     Vec::new()
