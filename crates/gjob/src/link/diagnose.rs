@@ -174,7 +174,7 @@ pub fn diagnose(status: Option<i32>, stderr: &[u8]) -> Diagnosis {
 /// an error, else the last line, else the exit status.
 #[must_use]
 pub fn diagnose_command(status: Option<i32>, stderr: &[u8]) -> Diagnosis {
-    let lines = plain_lines(stderr);
+    let lines = shown_lines(stderr);
     let is_error = |line: &&String| {
         let lower = line.to_ascii_lowercase();
         lower.starts_with("error") || lower.contains(": error:")
