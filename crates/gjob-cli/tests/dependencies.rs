@@ -151,8 +151,8 @@ fn a_cycle_is_refused_with_its_jobs() {
         job(&place, "c", &json!(["b"])),
     ];
     place.file("jobs.jsonl", &jobs.concat());
-    let told = "gjob: jobs wait for each other: job 0 (a) after job 2 (c) after job 1 (b) after \
-                job 0 (a)\ngjob: nothing was started\n";
+    let told = "gjob: jobs.jsonl: dependency cycle: job 0 (a) after job 2 (c) after job 1 (b) \
+                after job 0 (a)\ngjob: nothing was started\n";
     says(&place.gjob(&["run", "jobs.jsonl"]).output(), 2, "", told);
     assert!(!place.has_run());
 }

@@ -18,6 +18,7 @@ pub mod order;
 pub mod outcome;
 pub mod output;
 pub mod platform;
+pub mod plural;
 pub mod queue;
 pub mod record;
 pub mod request;

@@ -25,13 +25,13 @@
 //! how it gets there.
 
 pub mod cluster_file;
-pub mod earlier;
 pub mod inputs;
 pub mod jobfile;
 pub mod link;
 pub mod manager;
 pub mod network;
 pub mod outputs;
+pub mod past_runs;
 pub mod program;
 pub mod remote;
 pub mod settings;

@@ -57,6 +57,7 @@ fn read(path: &Path, errors: &mut Vec<anyhow::Error>) -> Option<(String, String)
 /// The hosts that the options name, and how they are reached. Every error is
 /// put into `errors`.
 pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> NetworkSettings {
+    let before = errors.len();
     let clusters = clusters(args, errors);
     let ssh_config = args.ssh_config.as_deref().and_then(|path| {
         let absolute = std::fs::canonicalize(path);
@@ -77,7 +78,11 @@ pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Netw
             Err(error) => errors.push(error),
         }
     }
-    NetworkSettings { clusters, options, agents }
+    let settings = NetworkSettings { clusters, options, agents };
+    if errors.len() == before {
+        errors.extend(settings.plan_hosts().err().map(anyhow::Error::from));
+    }
+    settings
 }
 
 /// The command that --connect gives, if any host is reached with it.

@@ -16,7 +16,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::{Script, ScriptProblem};
+use crate::jobfile::problem::ScriptProblem;
 
 /// What Python runs first.
 const BOOT: &str = include_str!("boot.py");
@@ -39,8 +39,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts Python with a script.
-    pub(super) fn start(script: &Script) -> Result<Self, ScriptProblem> {
+    /// Starts Python with a script; `stopper` can end it from now on.
+    pub(super) fn start(
+        script: &str,
+        arguments: &[String],
+        stopper: &Stopper,
+    ) -> Result<Self, ScriptProblem> {
         let named = env::var(VARIABLE).ok().filter(|python| !python.is_empty());
         let python = named.unwrap_or_else(|| "python3".to_owned());
         let (pipe, far_end) =
@@ -48,7 +52,7 @@ impl Process {
         let stdout = io::stderr().as_fd().try_clone_to_owned().map_err(ScriptProblem::Io)?;
         let mut command = Command::new(&python);
         command.arg("-c").arg(BOOT).arg(SHIM).arg(far_end.as_raw_fd().to_string());
-        command.arg(&script.path).args(&script.arguments).stdout(Stdio::from(stdout));
+        command.arg(script).args(arguments).stdout(Stdio::from(stdout));
         // The script's process alone is to have it; whichever else is started
         // meanwhile does no harm, since nobody waits for the end of the file.
         fcntl_setfd(&far_end, FdFlags::empty()).map_err(|error| ScriptProblem::Io(error.into()))?;
@@ -56,9 +60,8 @@ impl Process {
         drop(far_end);
         let child =
             child.map_err(|source| ScriptProblem::NoPython { python: python.clone(), source })?;
-        let stopper = script.stopper();
         stopper.watch(&child);
-        Ok(Process { child, python, pipe: Some(pipe), stopper })
+        Ok(Process { child, python, pipe: Some(pipe), stopper: stopper.clone() })
     }
 
     /// What was started.

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::TableProblem;
 use super::matrix::Combination;
+use crate::jobfile::problem::TableProblem;
 
 /// True for what can be a parameter's name.
 pub(super) fn is_name(text: &str) -> bool {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_parameters_name_between_braces_is_replaced() {
+    fn only_parameters_between_braces_are_replaced() {
         assert_eq!(filled("a {lr} b{lr}"), "a 0.1 b0.1");
         assert_eq!(filled("{x}"), "{lr}", "once");
         for text in
@@ -133,11 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_missing_is_said() {
+    fn missing_value_is_named() {
         let error = fill_text("{lr} {y}", &vec![("lr", "1")], &["lr", "y"]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "{y} has no value in the combination lr = 1: one in `include` is expected"
+            "no value for {y} in the combination lr = 1: expected one in `include`"
         );
     }
 }

@@ -8,14 +8,15 @@ use toml::de::{DeTable, DeValue};
 
 use gjob_core::text::excerpt;
 
-use super::super::error::{Collector, Problem};
-use super::super::excerpt::Text;
-use super::super::{fields, nearest};
 use super::fill::{is_name, names_in};
 use super::matrix::{Entry, Matrix};
 use super::table::{Field, Fields, Table};
 use super::value::{Parameter, environment, json, range, wrong_type};
-use super::{Span, TableProblem};
+use crate::jobfile::errors::Collector;
+use crate::jobfile::fields;
+use crate::jobfile::nearest::nearest;
+use crate::jobfile::place::{Span, Text};
+use crate::jobfile::problem::{Problem, TableProblem};
 
 /// Words of a table that are no fields of a job.
 const OWN: [&str; 3] = ["matrix", "include", "exclude"];
@@ -38,7 +39,7 @@ impl Reader<'_> {
     /// A `[[job]]`.
     pub(super) fn job(&mut self, job: &Spanned<DeValue<'_>>, defaults: &Fields) -> Option<Table> {
         let DeValue::Table(entries) = job.get_ref() else {
-            self.push(&job.span(), wrong_type("job", job.get_ref(), "a table, [[job]],"));
+            self.push(&job.span(), wrong_type("job", job.get_ref(), "a table, [[job]]"));
             return None;
         };
         let mut fields = self.fields(entries, &OWN);
@@ -78,10 +79,8 @@ impl Reader<'_> {
                 continue;
             }
             if !fields::is_known(name) {
-                let mut known: Vec<&str> = vec!["commands"];
-                known.extend(fields::known().iter().filter(|known| **known != "cmds"));
-                known.extend(own);
-                self.push(&key.span(), fields::unknown_among(name, &known));
+                let known = [fields::field_names(), own].concat();
+                self.push(&key.span(), fields::unknown(name, &known));
                 continue;
             }
             let name = fields::canonical(name);
@@ -149,16 +148,16 @@ impl Reader<'_> {
 
     /// The first values of a parameter: of a list of them, or a range.
     fn values(&mut self, name: &str, value: &Spanned<DeValue<'_>>, most: usize) -> Vec<Parameter> {
-        let expected = "a list of values, or a range such as \"1..10\",";
+        let expected = "a list of values or a range such as \"1..10\"";
         match value.get_ref() {
             DeValue::Array(items) if !items.is_empty() => {
                 items.iter().take(most).filter_map(|item| self.scalar(name, item)).collect()
             }
             DeValue::String(text) => match range(text) {
                 Ok(range) => range.values().take(most).collect(),
-                Err(why) => {
+                Err(expected) => {
                     let found = excerpt(text);
-                    let problem = TableProblem::Range { name: name.to_owned(), found, why };
+                    let problem = TableProblem::Range { name: name.to_owned(), found, expected };
                     self.push(&value.span(), problem.into());
                     Vec::new()
                 }
@@ -264,7 +263,7 @@ fn length(value: &DeValue<'_>) -> u64 {
 fn unknown(name: &str, known: &[&str]) -> TableProblem {
     TableProblem::UnknownParameter {
         found: name.to_owned(),
-        nearest: nearest::nearest(name, known.iter().copied()).map(str::to_owned),
+        nearest: nearest(name, known.iter().copied()).map(str::to_owned),
         known: known.join(", "),
     }
 }

@@ -5,8 +5,7 @@ use gjob_core::job::MAX_JOBS;
 use serde_json::{Map, Value};
 use toml::de::{DeInteger, DeValue};
 
-use super::super::error::Problem;
-use super::TableProblem;
+use crate::jobfile::problem::{Problem, TableProblem};
 
 /// The value of a field.
 pub(super) fn json(value: &DeValue<'_>) -> Value {
@@ -124,7 +123,7 @@ impl Range {
 
 /// The numbers of `a..b` or `a..b..step`, both ends included.
 pub(super) fn range(text: &str) -> Result<Range, &'static str> {
-    let malformed = "whole numbers such as 1..10 or 0..100..20 are";
+    let malformed = "FIRST..LAST (1..10) or FIRST..LAST..STEP (0..100..20)";
     let numbers: Option<Vec<i64>> = text.split("..").map(|part| part.trim().parse().ok()).collect();
     let (first, last, step) = match numbers.as_deref() {
         Some([first, last]) => (*first, *last, 1),
@@ -132,15 +131,15 @@ pub(super) fn range(text: &str) -> Result<Range, &'static str> {
         _ => return Err(malformed),
     };
     if step == 0 {
-        return Err("a step that is not 0 is");
+        return Err("a step other than 0");
     }
     let (distance, step_wide) = (i128::from(last) - i128::from(first), i128::from(step));
     if distance.signum() * step_wide.signum() < 0 {
-        return Err("one that its step leads through, such as 1..10 or 10..1..-1, is");
+        return Err("a step that leads to its end (1..10, 10..1..-1)");
     }
     let count = distance / step_wide + 1;
     match u32::try_from(count) {
         Ok(count) if count <= MAX_JOBS => Ok(Range { first, step, count }),
-        _ => Err("no more values than a run may have jobs are"),
+        _ => Err("at most 10000000 values"),
     }
 }

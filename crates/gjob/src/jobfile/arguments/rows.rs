@@ -3,7 +3,7 @@
 
 use gjob_core::job::MAX_JOBS;
 
-use super::error::Problem;
+use crate::jobfile::problem::Problem;
 
 /// The values of one source.
 #[derive(Debug)]

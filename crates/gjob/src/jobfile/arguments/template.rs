@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use gjob_core::text::excerpt;
 
-use super::error::Problem;
-use super::replace::{Part, Placeholder};
+use super::placeholder::{Part, Placeholder};
+use crate::jobfile::problem::Problem;
 
 /// A command with placeholders.
 #[derive(Clone, Debug)]

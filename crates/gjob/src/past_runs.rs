@@ -1,43 +1,53 @@
-//! Which jobs of a new run are done in earlier ones, by what they run: their
-//! scripts, files, outputs and variables, and which copies they are. Neither
-//! names nor places in the list count.
+//! Which jobs of a new run are done in past runs. Jobs are compared by what they
+//! run: their scripts, files, outputs and variables, and by which copies they are.
+//! Their names and their order do not count.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use gjob_core::wire::InputKind;
+use gjob_core::subset::subset;
+use gjob_core::wire::{Input, InputKind};
 use gjob_core::{JobSpec, RunId, State};
 use serde::Serialize;
 
 use crate::inputs::Inputs;
 use crate::store::{RunDir, Store, StoreError};
 
-/// How a job of a new run stands in earlier ones.
+/// What past runs know of a job of a new run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum PastOutcome {
     /// It is done in one of them.
     Done,
     /// None of them has it.
     New,
-    /// It has failed.
+    /// It failed.
     Failed,
-    /// Its outcome is not known.
+    /// Its outcome is unknown.
     Unknown,
     /// It has no outcome yet.
-    NotEnded,
-    /// Fewer copies of it are there than are wanted now.
-    MoreCopies,
-    /// It is there with other files, or with files of other modes.
+    Unfinished,
+    /// They have fewer copies of it.
+    ExtraCopy,
+    /// They have it with other files, or with files of other modes.
     OtherFiles,
-    /// It is there with other outputs.
+    /// They have it with other outputs.
     OtherOutputs,
 }
 
-/// The jobs of earlier runs.
+/// The jobs of a new run, compared with those of past runs.
+#[derive(Debug)]
+pub struct Comparison {
+    /// For each job, what past runs know of it.
+    pub outcomes: Vec<PastOutcome>,
+    /// The jobs that are not done.
+    pub remaining: Vec<Arc<JobSpec>>,
+}
+
+/// The jobs of past runs.
 #[derive(Debug, Default)]
-pub struct Earlier {
+pub struct PastRuns {
     runs: Vec<RunId>,
-    /// How many there are of each kind, by their states.
+    /// The copies of each kind of job, by their states.
     known: HashMap<Identity, Copies>,
     /// The same kinds without their files.
     without_files: HashSet<Identity>,
@@ -45,13 +55,13 @@ pub struct Earlier {
     without_outputs: HashSet<Identity>,
 }
 
-/// Jobs of one kind that no new job has been set against.
+/// Jobs of one kind that are not matched with a new job yet.
 #[derive(Clone, Copy, Debug, Default)]
 struct Copies {
     done: u32,
     failed: u32,
     unknown: u32,
-    not_ended: u32,
+    unfinished: u32,
 }
 
 /// What a job does, each part by its hash.
@@ -68,13 +78,13 @@ impl Identity {
     fn of(spec: &JobSpec, inputs: &Inputs) -> Self {
         let mut files = inputs.of(spec);
         files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        let file = |input: &gjob_core::wire::Input| {
+        let file = |input: &Input| {
             let is_tree = input.kind == InputKind::Tree;
             (input.name.clone(), input.hash.0, input.mode, is_tree, input.link)
         };
-        // A file that is not known is like none that is.
-        let files: Vec<_> = files.iter().map(file).collect();
-        let files = (files, spec.files.len());
+        let known: Vec<_> = files.iter().map(file).collect();
+        // A job with files that are not known matches none whose files are.
+        let files = (known, spec.files.len());
         let outputs: BTreeSet<&str> = spec.outputs.iter().map(String::as_str).collect();
         Identity {
             script: blake3::hash(spec.script().as_bytes()),
@@ -95,15 +105,15 @@ impl Identity {
 }
 
 fn hash(part: &impl Serialize) -> blake3::Hash {
-    // Strings and numbers alone can always be written.
+    // Strings and numbers can always be serialized.
     blake3::hash(&serde_json::to_vec(part).unwrap_or_default())
 }
 
-impl Earlier {
-    /// Adds the jobs of a run, as they stand now.
+impl PastRuns {
+    /// Adds the jobs of a run in their present states.
     ///
     /// # Errors
-    /// When its store can't be read.
+    /// When its store cannot be read.
     pub fn add(&mut self, dir: &RunDir) -> Result<(), StoreError> {
         if self.runs.contains(dir.run()) {
             return Ok(());
@@ -118,7 +128,7 @@ impl Earlier {
                 State::Done => &mut copies.done,
                 State::Error => &mut copies.failed,
                 State::Unknown => &mut copies.unknown,
-                State::Free | State::Busy => &mut copies.not_ended,
+                State::Free | State::Busy => &mut copies.unfinished,
             } += 1;
             self.without_files.insert(identity.without_files());
             self.without_outputs.insert(identity.without_outputs());
@@ -132,42 +142,46 @@ impl Earlier {
         &self.runs
     }
 
-    /// How each of some jobs stands here. `inputs` has their files. Of jobs that
-    /// do the same, as many are done as are done here.
+    /// Compares new jobs with those of these runs, and leaves out those that are
+    /// done. Each job of a past run counts once: of several equal new jobs, as many
+    /// are done as were done. `inputs` has the new jobs' files.
     #[must_use]
-    pub fn compare(mut self, specs: &[Arc<JobSpec>], inputs: &Inputs) -> Vec<Standing> {
-        specs.iter().map(|spec| self.take(Identity::of(spec, inputs))).collect()
+    pub fn compare(mut self, specs: Vec<Arc<JobSpec>>, inputs: &Inputs) -> Comparison {
+        let take = |spec: &Arc<JobSpec>| self.take(Identity::of(spec, inputs));
+        let outcomes: Vec<PastOutcome> = specs.iter().map(take).collect();
+        let is_kept: Vec<bool> = outcomes.iter().map(|it| *it != PastOutcome::Done).collect();
+        Comparison { outcomes, remaining: subset(specs, &is_kept) }
     }
 
-    fn take(&mut self, identity: Identity) -> Standing {
+    fn take(&mut self, identity: Identity) -> PastOutcome {
         if let Some(copies) = self.known.get_mut(&identity) {
             return copies.take();
         }
         if self.without_files.contains(&identity.without_files()) {
-            Standing::OtherFiles
+            PastOutcome::OtherFiles
         } else if self.without_outputs.contains(&identity.without_outputs()) {
-            Standing::OtherOutputs
+            PastOutcome::OtherOutputs
         } else {
-            Standing::New
+            PastOutcome::New
         }
     }
 }
 
 impl Copies {
-    /// Sets a new job against one of these, a done one if there is one.
-    fn take(&mut self) -> Standing {
+    /// Matches a new job with one of these, with a done one if there is any left.
+    fn take(&mut self) -> PastOutcome {
         let kinds = [
-            (&mut self.done, Standing::Done),
-            (&mut self.failed, Standing::Failed),
-            (&mut self.unknown, Standing::Unknown),
-            (&mut self.not_ended, Standing::NotEnded),
+            (&mut self.done, PastOutcome::Done),
+            (&mut self.failed, PastOutcome::Failed),
+            (&mut self.unknown, PastOutcome::Unknown),
+            (&mut self.unfinished, PastOutcome::Unfinished),
         ];
-        for (left, standing) in kinds {
+        for (left, outcome) in kinds {
             if *left > 0 {
                 *left -= 1;
-                return standing;
+                return outcome;
             }
         }
-        Standing::MoreCopies
+        PastOutcome::ExtraCopy
     }
 }
