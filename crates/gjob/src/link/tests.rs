@@ -254,7 +254,7 @@ async fn a_command_that_gives_no_shell_is_tried_again_and_its_own_words_are_show
     for _ in 0..2 {
         match fake.event().await {
             LinkEvent::Down { reason, .. } => {
-                assert_eq!(reason, "the connect command ended: Error: no such container h")
+                assert_eq!(reason, "the connect command ended: Error: no such container h");
             }
             other => panic!("{other:?}"),
         }
