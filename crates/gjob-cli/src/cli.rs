@@ -203,15 +203,16 @@ pub(crate) struct HostArgs {
     #[arg(short = 'H', long, value_name = "LIST", help = HOSTS_HELP)]
     pub(crate) hosts: Vec<String>,
 
-    /// File of hosts, one a line
+    /// File of hosts, one per line
     #[arg(long, value_name = "FILE")]
     pub(crate) hosts_file: Vec<PathBuf>,
 
-    /// Cluster file: a management node in the first line, then its workers
+    /// Cluster file: TOML (.toml), or a management node on the first line and its
+    /// workers below
     #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
     pub(crate) cluster: Vec<PathBuf>,
 
-    /// Directory on the hosts below which job directories are made
+    /// Directory on the hosts for job directories [default: gjob-results]
     #[arg(
         short,
         long,
@@ -222,11 +223,16 @@ pub(crate) struct HostArgs {
     )]
     pub(crate) results_dir: String,
 
+    /// Command that opens a pipe to a host, instead of ssh: 'docker exec -i {host}';
+    /// {user} and {port} are replaced, too
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) connect: Option<String>,
+
     /// ssh configuration file to use instead of the user's
     #[arg(short = 'F', value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
 
-    /// Jobs at once on each host that is given no number [default: its processors]
+    /// Jobs at once on each host without SLOTS/ [default: its processors]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) slots: Option<u32>,
 
@@ -234,7 +240,7 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) blob_budget: Option<String>,
 
-    /// Program to send to hosts of a kind, such as linux-aarch64=PATH
+    /// Worker program for hosts of a platform, such as linux-aarch64=PATH
     #[arg(long, value_name = "OS-ARCH=PATH")]
     pub(crate) agent: Vec<String>,
 }

@@ -18,7 +18,7 @@ mod jobs;
 mod jsonl;
 mod lenient;
 mod lines;
-mod nearest;
+pub(crate) mod nearest;
 mod origin;
 mod place;
 mod problem;

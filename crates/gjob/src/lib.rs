@@ -24,6 +24,7 @@
 //! A worker program serves the hosts; see [`program`] for how it is found and
 //! how it gets there.
 
+pub mod cluster_file;
 pub mod inputs;
 pub mod jobfile;
 pub mod link;

@@ -74,7 +74,8 @@ impl<H: Handler> Manager<H> {
         network: Network,
     ) -> Result<(), ManagerError> {
         let specs = job_specs.into_iter().map(Arc::new).collect();
-        let settings = RunSettings { network: network.settings(), ..RunSettings::default() };
+        let settings =
+            RunSettings { network: network.settings().clone(), ..RunSettings::default() };
         let state = StateDir::from_env()?;
         self.engine = Some(Engine::create(&state, specs, None, network, &settings)?);
         Ok(())

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use gjob::Manager;
 use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
-use gjob::{Manager, Network, NetworkError};
 use gjob_core::scheduler::OnLost;
 
 use super::{dry_run, hosts, jobs, manage, skip_done};
@@ -39,15 +39,9 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     settings.outputs = outputs(&args.outputs, &mut errors);
     let past = skip_done::read(&args.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
-    let network = Network::from_settings(&settings).map_err(|error| {
-        // Why there are no hosts is among the errors already.
-        if errors.is_empty() || !matches!(error, NetworkError::NoHosts) {
-            errors.push(error.into());
-        }
-    });
-    let (Ok(network), true) = (network, errors.is_empty()) else {
+    if !errors.is_empty() {
         return Err(all_at_once(&errors));
-    };
+    }
     let (specs, hashed) = match past {
         None => (specs, None),
         Some(past) => {
@@ -59,8 +53,8 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
         return Ok(ALL_DONE);
     }
     if args.dry_run {
-        let result =
-            if args.json { dry_run::json(&specs) } else { dry_run::text(network.hosts(), &specs) };
+        let hosts = settings.network.plan_hosts().map_err(Failure::input)?;
+        let result = if args.json { dry_run::json(&specs) } else { dry_run::text(&hosts, &specs) };
         return result.context("can't write").map(|()| ALL_DONE).map_err(Failure::machinery);
     }
     let is_template = args.jobs.is_none() && !args.command.is_empty();
