@@ -18,7 +18,6 @@ mod jobs;
 mod jsonl;
 mod lenient;
 mod lines;
-pub(crate) mod nearest;
 mod origin;
 mod place;
 mod problem;

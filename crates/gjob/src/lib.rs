@@ -29,6 +29,7 @@ pub mod inputs;
 pub mod jobfile;
 pub mod link;
 pub mod manager;
+mod nearest;
 pub mod network;
 pub mod outputs;
 pub mod past_runs;

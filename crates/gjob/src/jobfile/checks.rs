@@ -9,9 +9,9 @@ use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 use gjob_core::text::excerpt;
 
-use super::nearest::nearest;
 use super::problem::Problem;
 use crate::inputs::check;
+use crate::nearest::nearest;
 
 /// Finds files that cannot be sent, each with the job's index. Directories are
 /// not looked into.

@@ -10,8 +10,8 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
 use super::draft::JobDraft;
-use super::nearest::nearest;
 use super::problem::Problem;
+use crate::nearest::nearest;
 
 /// A field that only gjob writes.
 const NOT_FOR_PEOPLE: &str = "repeat_index";

@@ -14,9 +14,9 @@ use super::table::{Field, Fields, Table};
 use super::value::{Parameter, environment, json, range, wrong_type};
 use crate::jobfile::errors::Collector;
 use crate::jobfile::fields;
-use crate::jobfile::nearest::nearest;
 use crate::jobfile::place::{Span, Text};
 use crate::jobfile::problem::{Problem, TableProblem};
+use crate::nearest::nearest;
 
 /// Keys of a table that are not fields of a job.
 const OWN: [&str; 3] = ["matrix", "include", "exclude"];
