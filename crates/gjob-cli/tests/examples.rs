@@ -53,7 +53,8 @@ fn sweep_in_python_takes_rates() {
 #[test]
 fn gpu_sweep_has_its_combinations() {
     let place = Place::new();
-    example(&place, &["gpu-sweep.toml", "--dry-run"]).stdout(str![[r#"
+    example(&place, &["gpu-sweep.toml", "--dry-run"])
+        .stdout(str![[r#"
 host :, 2 slots
 job 0 resnet50-fp32
     commands: nvidia-smi --query-gpu=name --format=csv,noheader
@@ -110,7 +111,8 @@ job 5 vit-h-bf16
     gpus:     1
     mem:      16G
 
-"#]]).run();
+"#]])
+        .run();
 }
 
 #[test]
