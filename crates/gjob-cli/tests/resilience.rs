@@ -132,13 +132,13 @@ fn a_second_manager_of_a_living_run_only_watches() {
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
     let mut second = place.gjob(&["attach"]).start();
-    second.wait_until_printed("another gjob manages it");
+    second.wait_until_printed("another gjob process manages it");
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(manager.output().code, 130);
     let answer = second.output();
     assert_eq!(answer.code, 130, "{answer:?}");
-    assert!(answer.stderr.contains("another gjob manages it"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("another gjob process manages it"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("attempt"), [1]);
 }
 

@@ -122,6 +122,13 @@ pub fn printable(text: &str) -> String {
     printable
 }
 
+/// A number of things: `1 job`, `2 jobs`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// As much of a text as an error quotes, as it came: to be shown with `{:?}`.
 #[must_use]
 pub fn excerpt(text: &str) -> String {

@@ -40,8 +40,8 @@ pub mod store;
 pub mod units;
 
 pub use gjob_core::{
-    Builder, Cluster, Event, EventKind, HostEntry, HostLabel, HostOptions, Job, JobId, JobSpec,
-    Queue, STATES, State, hosts,
+    Builder, Cluster, Event, HostEntry, HostLabel, HostOptions, Job, JobId, JobSpec, Queue, Run,
+    STATES, State, What, hosts,
 };
 pub use manager::{Handler, LoggingManager, Manager, ManagerError};
 pub use network::{Network, NetworkError};

@@ -13,7 +13,7 @@ use gjob_core::scheduler::OnLost;
 use super::{dry_run, hosts, jobs, manage, skip_done};
 use crate::cli::{OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::Reporter;
+use crate::report::reporters;
 
 /// A lease is half of this, must outlast the pauses between a link's pings, and
 /// leave time to end the jobs.
@@ -59,10 +59,9 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     }
     let is_template = args.jobs.is_none() && !args.command.is_empty();
     let default_show = if is_template { Show::All } else { Show::Failed };
-    let reporter = Reporter::new(&args.report, default_show, specs.len() as u64, false)
-        .map_err(Failure::input)?;
+    let reporters = reporters(&args.report, default_show, false).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
-    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
+    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters);
     manager.setup_with(&state, specs, hashed, &settings).map_err(|error| match error {
         gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
             Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))
