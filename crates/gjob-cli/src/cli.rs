@@ -208,11 +208,12 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) hosts_file: Vec<PathBuf>,
 
-    /// Cluster file: the management node in the first line, then its workers
+    /// Cluster file: TOML (.toml), or a management node on the first line and its
+    /// workers below
     #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
     pub(crate) cluster: Vec<PathBuf>,
 
-    /// Create job directories below DIR on the hosts
+    /// Create job directories below DIR on the hosts [default: gjob-results]
     #[arg(
         short,
         long,
@@ -223,11 +224,16 @@ pub(crate) struct HostArgs {
     )]
     pub(crate) results_dir: String,
 
+    /// Command that opens a pipe to a host, instead of ssh: 'docker exec -i {host}';
+    /// {user} and {port} are replaced, too
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) connect: Option<String>,
+
     /// ssh configuration file, instead of ~/.ssh/config
     #[arg(short = 'F', value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
 
-    /// Jobs that run at once on each host without a number of its own [default: its processors]
+    /// Jobs at once on each host without SLOTS/ [default: its processors]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) slots: Option<u32>,
 
@@ -235,7 +241,7 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) blob_budget: Option<String>,
 
-    /// Worker program for hosts of another platform, such as linux-aarch64=PATH
+    /// Worker program for hosts of a platform, such as linux-aarch64=PATH
     #[arg(long, value_name = "OS-ARCH=PATH")]
     pub(crate) agent: Vec<String>,
 }

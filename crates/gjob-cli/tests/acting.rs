@@ -89,8 +89,6 @@ fn running_and_waiting_jobs_of_a_living_run_are_killed_by_index_and_by_name() {
         .side_by_side()
         .stderr(str![[r#"
 ERROR - w/name -: killed
-job 0 is to be ended
-job 1 is to be ended
 run [DATE]-1: 1 done, 3 error in [ELAPSED]
 LAUNCH [JOB] w/name - as job #0
 LAUNCH [JOB] w/name long as job #1
@@ -98,6 +96,8 @@ ERROR [JOB] w/name long: killed
 ERROR [JOB] w/name -: killed
 LAUNCH [JOB] w/name - as job #3
 DONE [JOB] w/name -
+killing job 0
+killing job 1
 
 "#]])
         .start();
@@ -113,8 +113,8 @@ DONE [JOB] w/name -
     let late = place.gjob(&["kill", "0", "3"]).code(1);
     late.stdout("killed 0 jobs\n")
         .stderr(str![[r#"
-gjob: job 0: it has its outcome already: error
-gjob: job 3: it has its outcome already: done
+gjob: job 0: it has already ended: error
+gjob: job 3: it has already ended: done
 
 "#]])
         .run();
@@ -136,9 +136,9 @@ fn a_job_that_left_its_session_and_ignores_term_is_gone_when_kill_returns() {
         .stderr(
             str![[r#"
 LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-job 0 is to be ended
 ERROR [HOST]/[DATE]-1 w/name -: killed
 run [DATE]-1: 0 done, 1 error in [ELAPSED]
+killing job 0
 
 "#]]
             .unordered(),
@@ -165,10 +165,10 @@ fn what_a_kill_could_not_end_is_named_wherever_one_looks() {
         .stderr(
             str![[r#"
 LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-job 0 is to be ended
 job 0.1 on :: signal 15; process [LEFT] could not be ended
 ERROR [HOST]/[DATE]-1 w/name -: killed; process [LEFT] could not be ended
 run [DATE]-1: 0 done, 1 error in [ELAPSED]
+killing job 0
 
 "#]]
             .unordered(),
@@ -189,7 +189,7 @@ gjob: job 0: process [LEFT] could not be ended
         .stdout(str![[r#"
 run [DATE]-1: error, complete
 jobs: 0 free, 0 busy, 0 done, 0 unknown, 1 error
-host :: free, 1 slots
+host :: free, 1 slot
      0  error    :  [HOST]/[DATE]-1  -  killed; process [LEFT] could not be ended
 
 "#]])
@@ -239,7 +239,7 @@ fn a_job_whose_host_is_away_is_named_and_ended_when_the_run_is_taken_up() {
     let kill = place.gjob(&["kill", "--all"]).code(1);
     kill.stdout("killed 1 job\n")
         .stderr(str![[r#"
-gjob: job 0: host h1 can't be reached: it is ended as soon as a manager reaches it
+gjob: job 0: host h1 is unreachable: it will be killed once a manager reaches it
 
 "#]])
         .run();
@@ -306,7 +306,7 @@ fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
     });
     let index = lost.to_string();
     let why = format!(
-        "gjob: job {lost}: host h1 can't be asked now: attempt {lost}.1 is ended as soon as it can\n"
+        "gjob: job {lost}: host h1 is unreachable: attempt {lost}.1 will be killed once it is reached\n"
     );
     place.gjob(&["kill", &index]).code(1).stdout("killed 0 jobs\n").stderr(&why).run();
     assert_eq!(states(&place)[lost], "error", "its second attempt is ended");
@@ -315,7 +315,7 @@ fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
     bed.host(1).start();
     place.gjob(&["kill", "--all"]).stdout("killed 2 jobs\n").run();
     assert_eq!((scripts(bed.host(1)), scripts(bed.host(2))), (0, 0));
-    let late = format!("gjob: job {lost}: it has its outcome already: error\n");
+    let late = format!("gjob: job {lost}: it has already ended: error\n");
     place.gjob(&["kill", &index]).code(1).stdout("killed 0 jobs\n").stderr(&late).run();
 }
 
@@ -332,18 +332,17 @@ fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
     manager.kill_9();
     let away = |act: &str, done: &str, what: &str| {
         bed.host(1).stop();
-        let why = format!(
-            "gjob: job 0: host h1 can't be reached: {what} as soon as a manager reaches it\n"
-        );
+        let why =
+            format!("gjob: job 0: host h1 is unreachable: {what} once a manager reaches it\n");
         place.gjob(&[act, "0"]).code(1).stdout(format!("{done} 0 jobs\n")).stderr(&why).run();
         bed.host(1).start();
     };
-    away("pause", "paused", "it is stopped");
+    away("pause", "paused", "it will be paused");
     counter.goes_on();
     let manager = place.gjob(&["attach"]).start();
     counter.stands_still();
     manager.kill_9();
-    away("resume", "resumed", "it goes on");
+    away("resume", "resumed", "it will be resumed");
     counter.stands_still();
     let manager = place
         .gjob(&["attach"])
@@ -368,14 +367,14 @@ fn pause_stops_running_jobs_and_holds_waiting_ones_until_resume() {
         .stderr(
             str![[r#"
 LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-job 0 is paused
-job 1 is paused
-job 0 goes on
 DONE [HOST]/[DATE]-1 w/name -
-job 1 goes on
 LAUNCH [HOST]/[DATE]-2 w/name - as job #1
 DONE [HOST]/[DATE]-2 w/name -
 run [DATE]-1: 2 done in [ELAPSED]
+job 0 paused
+job 1 paused
+job 0 resumed
+job 1 resumed
 
 "#]]
             .unordered(),
@@ -390,7 +389,7 @@ run [DATE]-1: 2 done in [ELAPSED]
     again
         .stdout("paused 0 jobs\n")
         .stderr(str![[r#"
-gjob: job 0: it is paused already
+gjob: job 0: it is already paused
 
 "#]])
         .run();
@@ -418,12 +417,12 @@ fn what_is_paused_stays_so_when_the_manager_is_killed_and_the_run_taken_up() {
         .gjob(&["attach"])
         .stderr(
             str![[r#"
-job 0 goes on
-job 1 goes on
 DONE [HOST]/[DATE]-1 w/name -
 LAUNCH [HOST]/[DATE]-2 w/name - as job #1
 DONE [HOST]/[DATE]-2 w/name -
 run [DATE]-1: 2 done in [ELAPSED]
+job 0 resumed
+job 1 resumed
 
 "#]]
             .unordered(),
@@ -477,7 +476,6 @@ fn a_failed_job_is_done_again_in_a_living_run() {
     let run = place.gjob(&["run", "-j", "2", "--show", "none", "jobs.txt"]).side_by_side();
     let manager = run
         .stderr(str![[r#"
-job 0 is to be done again
 run [DATE]-1: 2 done in [ELAPSED]
 LAUNCH [JOB] w/name - as job #0
 ERROR [JOB] w/name -: exit 1
@@ -485,6 +483,7 @@ LAUNCH [JOB] w/name - as job #1
 LAUNCH [JOB] w/name - as job #0
 DONE [JOB] w/name -
 DONE [JOB] w/name -
+job 0 will be retried
 
 "#]])
         .start();
@@ -493,7 +492,7 @@ DONE [JOB] w/name -
     refused
         .stdout("reopened 0 jobs\n")
         .stderr(str![[r#"
-gjob: job 1: it has no outcome yet
+gjob: job 1: it has not ended yet
 
 "#]])
         .run();
@@ -576,11 +575,11 @@ fn a_retry_in_a_run_that_was_taken_up_finds_the_jobs_files() {
         .gjob(&["attach"])
         .side_by_side()
         .stderr(str![[r#"
-job 0 is to be done again
 run [DATE]-1: 2 done in [ELAPSED]
 LAUNCH [JOB] w/name - as job #0
 DONE [JOB] w/name -
 DONE [JOB] w/name -
+job 0 will be retried
 
 "#]])
         .start();
@@ -627,7 +626,7 @@ fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
     };
     let (seen, printed) = (lines_but_pauses(&seen.stderr), lines_but_pauses(&answer.stderr));
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    assert_eq!(seen[0], format!("following run {run}, which another gjob process manages"));
+    assert_eq!(seen[0], format!("following run {run}: another gjob process manages it"));
     let end = format!("run {run}: 1 done, 1 error in ");
     assert!(seen.last().unwrap().starts_with(&end), "{seen:?}");
     assert_eq!(seen[1..seen.len() - 1], printed[1..printed.len() - 1]);
@@ -638,7 +637,7 @@ fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
 #[test]
 fn a_watcher_sees_that_the_run_is_left_and_that_its_manager_is_gone() {
     for (kill, code, text) in [
-        (false, 1, "(exited; jobs keep running, resume with `gjob attach"),
+        (false, 1, "(jobs keep running; resume with `gjob attach"),
         (true, 3, "has ended\nhelp: resume the run with `gjob attach"),
     ] {
         let place = Place::new();

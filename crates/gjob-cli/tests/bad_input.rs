@@ -33,7 +33,7 @@ fn host_that_could_be_an_option_is_refused() {
     refused(
         &["run", "-H=-oProxyCommand=x", "ok.txt"],
         str![[r#"
-gjob: host list, item 1: host name "-oProxyCommand=x" is not accepted: letters, digits and -._ are, not beginning with a dash, up to 200 of them
+gjob: host list, item 1: invalid host name "-oProxyCommand=x": expected up to 200 letters, digits and -._, not starting with a dash
 gjob: nothing was started
 
 "#]],
@@ -41,7 +41,7 @@ gjob: nothing was started
     refused(
         &["run", "-H", "a;b", "ok.txt"],
         str![[r#"
-gjob: host list, item 1: host name "a;b" is not accepted: letters, digits and -._ are, not beginning with a dash, up to 200 of them
+gjob: host list, item 1: invalid host name "a;b": expected up to 200 letters, digits and -._, not starting with a dash
 gjob: nothing was started
 
 "#]],
@@ -49,7 +49,7 @@ gjob: nothing was started
     refused(
         &["run", "-H", "a$(b)", "ok.txt"],
         str![[r#"
-gjob: host list, item 1: host name "a$(b)" is not accepted: letters, digits and -._ are, not beginning with a dash, up to 200 of them
+gjob: host list, item 1: invalid host name "a$(b)": expected up to 200 letters, digits and -._, not starting with a dash
 gjob: nothing was started
 
 "#]],
@@ -57,7 +57,7 @@ gjob: nothing was started
     refused(
         &["run", "-H", "a\nb", "ok.txt"],
         str![[r#"
-gjob: host list, item 1: host name "a\nb" is not accepted: letters, digits and -._ are, not beginning with a dash, up to 200 of them
+gjob: host list, item 1: invalid host name "a\nb": expected up to 200 letters, digits and -._, not starting with a dash
 gjob: nothing was started
 
 "#]],
@@ -69,7 +69,7 @@ fn malformed_host_list_is_refused() {
     refused(
         &["run", "-H", "n[3-1]", "ok.txt"],
         str![[r#"
-gjob: host list, item 1: range 3-1 is reversed: 1-3 would be accepted
+gjob: host list, item 1: reversed range 3-1: expected 1-3
 gjob: nothing was started
 
 "#]],
@@ -77,7 +77,7 @@ gjob: nothing was started
     refused(
         &["run", "-H", "n[1-", "ok.txt"],
         str![[r#"
-gjob: host list, item 1: range "[1-" is not accepted: numbers and ascending pairs in brackets are, such as [01-32,40]
+gjob: host list, item 1: invalid range "[1-": expected numbers and ascending ranges in brackets, such as [01-32,40]
 gjob: nothing was started
 
 "#]],
@@ -85,7 +85,7 @@ gjob: nothing was started
     refused(
         &["run", "-H", "0/n1", "ok.txt"],
         str![[r#"
-gjob: host list, item 1: slots "0" are not accepted: a number from 1 to 10000 is
+gjob: host list, item 1: invalid slots "0": expected a number from 1 to 10000
 gjob: nothing was started
 
 "#]],
@@ -93,8 +93,7 @@ gjob: nothing was started
     refused(
         &["run", "-H", "n1,n1", "ok.txt"],
         str![[r#"
-gjob: host list, item 2: host "n1" was named before, at host list, item 1: each is named once
-gjob: host n1 is named twice
+gjob: host list, item 2: host "n1" is named twice, first at host list, item 1
 gjob: nothing was started
 
 "#]],
@@ -278,7 +277,7 @@ fn all_errors_of_a_command_line_are_shown_at_once() {
     refused(
         &[&["run"], &options[..], &["unknown.jsonl"]].concat(),
         str![[r#"
-gjob: host list, item 1: range 3-1 is reversed: 1-3 would be accepted
+gjob: host list, item 1: reversed range 3-1: expected 1-3
 gjob: --env: invalid variable "X": expected NAME=VALUE
 gjob: --timeout: invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
 gjob: --file: file "missing" does not exist

@@ -144,12 +144,12 @@ run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach
         .gjob(&["attach"])
         .code(130)
         .stderr(str![[r#"
-following run [DATE]-1, which another gjob process manages
+following run [DATE]-1: another gjob process manages it
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
 
 "#]])
         .start();
-    second.wait_until_printed("another gjob process manages\n");
+    second.wait_until_printed("another gjob process manages it\n");
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     manager.wait();
@@ -209,12 +209,15 @@ fn sigterm_leaves_the_jobs_running() {
     let ledger = Ledger::new(&place);
     place.file("jobs.txt", &ledger.jobs(2, "sleep 1"));
     let run = place.gjob(&["run", "-j", "2", "jobs.txt"]).code(1);
-    let manager = run.side_by_side().stderr(str![[r#"
+    let manager = run
+        .side_by_side()
+        .stderr(str![[r#"
 LAUNCH [JOB] w/name - as job #0
 LAUNCH [JOB] w/name - as job #1
-run [DATE]-1: 0 done, 2 left in [ELAPSED] (exited; jobs keep running, resume with `gjob attach [DATE]-1`)
+run [DATE]-1: 0 done, 2 left in [ELAPSED] (jobs keep running; resume with `gjob attach [DATE]-1`)
 
-"#]]).start();
+"#]])
+        .start();
     eventually("both jobs run", || {
         place.has_run() && place.of_jobs("started").iter().all(|at| !at.is_null())
     });
@@ -287,8 +290,8 @@ fn a_file_that_has_changed_since_its_run_began_fails_only_the_jobs_that_need_it_
     bed.host(1).start();
     place.file("input", "now it is\n");
     place.gjob(&["attach"]).code(1).stderr(str![[r#"
-host h1 can't start job 0.1: file [PLACE]/here/input has changed: it must stay as it is until the jobs are done
-ERROR - w/name -: file [PLACE]/here/input has changed: it must stay as it is until the jobs are done
+host h1 cannot start job 0.1: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
+ERROR - w/name -: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
 run [DATE]-1: 0 done, 1 error in [ELAPSED]
 
 "#]]).run();
@@ -307,7 +310,7 @@ fn a_host_that_could_not_be_used_by_one_manager_gives_its_jobs_outcomes_to_the_n
     manager.kill_9();
     bed.host(1).refuse_key();
     place.gjob(&["attach"]).code(3).stderr(str![[r#"
-host h1 is out: login was not permitted: root@127.0.0.1: Permission denied (publickey).
+host h1 failed: login was not permitted: root@127.0.0.1: Permission denied (publickey).
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
 
 "#]]).run();

@@ -543,11 +543,15 @@ help: wait for its end, or interrupt it, then clean the run
 "#]])
         .run();
     manager.kill_9();
-    place.gjob(&["clean", &run]).code(2).stderr(str![[r#"
+    place
+        .gjob(&["clean", &run])
+        .code(2)
+        .stderr(str![[r#"
 gjob: run [DATE]-1 has 1 job left
-help: run them with `gjob attach [DATE]-1` or kill them with `gjob kill --all -R [DATE]-1`, then clean the run
+help: finish them with `gjob attach [DATE]-1`, or kill them with `gjob kill --all -R [DATE]-1`
 
-"#]]).run();
+"#]])
+        .run();
     place
         .gjob(&["kill", "--all"])
         .stdout(str![[r#"

@@ -251,7 +251,7 @@ LAUNCH [HOST]/[DATE]-1 w/name - as job #0
 ERROR [HOST]/[DATE]-1 w/name -: exit 1
 LAUNCH [HOST]/[DATE]-2 w/name - as job #1
 ERROR [HOST]/[DATE]-2 w/name -: exit 1
-run [DATE]-1: 0 done, 2 error, 48 left in [ELAPSED] (stopped after too many failures)
+run [DATE]-1: 0 done, 2 error, 48 left in [ELAPSED] (stopped: too many failures)
 
 "#]])
         .run();
@@ -317,9 +317,9 @@ run [DATE]-1: 1 done in [ELAPSED]
     let expected = [
         "run-began",
         "host-up",
-        "job-assigned",
-        "job-started",
-        "job-finished",
+        "attempt-assigned",
+        "attempt-started",
+        "attempt-exited",
         "job-ended",
         "run-ended",
     ];
@@ -368,7 +368,7 @@ fn runs_are_listed_and_logs_are_read() {
     place
         .gjob(&["runs"])
         .stdout(str![[r#"
-[DATE]-1     done     [TIME]  1 hosts  0 free, 0 busy, 2 done, 0 unknown, 0 error
+[DATE]-1     done     [TIME]  1 host  0 free, 0 busy, 2 done, 0 unknown, 0 error
 
 "#]])
         .run();
@@ -390,16 +390,16 @@ fn a_run_that_no_host_can_begin_a_job_of_ends_with_status_3_and_keeps_its_jobs()
     place.file("jobs.txt", "true\ntrue\n");
     let run = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent");
     run.code(3).stderr(str![[r#"
-host : can't start job 0.1: no bash on the PATH: entity not found
-host : gets no jobs for 1 s: no bash on the PATH: entity not found
-host : can't start job 0.2: no bash on the PATH: entity not found
-host : gets no jobs for 2 s: no bash on the PATH: entity not found
-host : can't start job 0.3: no bash on the PATH: entity not found
-host : gets no jobs for 4 s: no bash on the PATH: entity not found
-host : can't start job 0.4: no bash on the PATH: entity not found
-host : gets no jobs for 8 s: no bash on the PATH: entity not found
-host : can't start job 0.5: no bash on the PATH: entity not found
-host : gets no jobs for 16 s: no bash on the PATH: entity not found
+host : cannot start job 0.1: no bash on the PATH: entity not found
+host : paused for 1 s: no bash on the PATH: entity not found
+host : cannot start job 0.2: no bash on the PATH: entity not found
+host : paused for 2 s: no bash on the PATH: entity not found
+host : cannot start job 0.3: no bash on the PATH: entity not found
+host : paused for 4 s: no bash on the PATH: entity not found
+host : cannot start job 0.4: no bash on the PATH: entity not found
+host : paused for 8 s: no bash on the PATH: entity not found
+host : cannot start job 0.5: no bash on the PATH: entity not found
+host : paused for 16 s: no bash on the PATH: entity not found
 run [DATE]-1: 0 done, 2 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
 
 "#]]).run();

@@ -100,9 +100,9 @@ fn a_run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
         .code(3)
         .side_by_side()
         .stderr(str![[r#"
-host nowhere is out: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
-host h1 is out: login was not permitted: root@127.0.0.1: Permission denied (publickey).
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
+host nowhere failed: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+host h1 failed: login was not permitted: root@127.0.0.1: Permission denied (publickey).
 
 "#]])
         .run();
@@ -110,10 +110,10 @@ run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with 
     bed.host(1).accept_key();
     // The host that does not resolve is still out; the other one does the work.
     place.gjob(&["attach"]).side_by_side().stderr(str![[r#"
-host nowhere is out: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
 LAUNCH [JOB] w/name - as job #0
 DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+host nowhere failed: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
 
 "#]]).run();
     assert_eq!(place.of_jobs("state"), ["done"]);

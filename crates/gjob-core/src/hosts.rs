@@ -1,5 +1,6 @@
 //! Hosts and clusters as a user names them: host lists, hosts files and the
-//! original's cluster files. From text to entries; files are read elsewhere.
+//! original's cluster files. From text to entries; files are read elsewhere,
+//! and cluster files in TOML are taken apart in `gjob`.
 //!
 //! An entry is `[SLOTS/][USER@]NAME[:PORT]`. A name may hold ranges,
 //! `node[01-32,40]`, also several; `:` is this machine; an IPv6 address is
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use connect::{ConnectCommand, ConnectCommandError};
 pub use entry::HostEntry;
 pub use error::{HostError, HostErrors, HostProblem, Place};
-pub use options::HostOptions;
+pub use options::{HostOptions, ResultsDirError, check_results_dir};
 pub use reader::HostReader;
 
 /// The most hosts that all lists and files of a run may name.

@@ -47,7 +47,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use diagnose::{Diagnosis, Trouble, diagnose};
+pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 pub use handshakes::Handshakes;
 use inbox::Inbox;
 pub use inbox::{Arrival, Budget, Lane, Outlets};

@@ -20,15 +20,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gjob_core::hosts::Cluster;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Stream, Welcome};
-use gjob_core::{Epoch, HostLabel, HostOptions, JobId, JobSpec, Key, Order, Record, RunId, State};
+use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId, State};
 
 use crate::inputs::Inputs;
 use crate::link::{Arrival, HostPlan, LinkCommand};
 use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
 use crate::program::Programs;
+use crate::settings::NetworkSettings;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
 pub use looking::{Answers, Fetching, OutputNews, Removal};
@@ -131,8 +131,7 @@ pub struct Network {
     hosts: Vec<Arc<HostPlan>>,
     positions: HashMap<HostLabel, HostIx>,
     /// What the plans were made of.
-    clusters: Vec<Cluster>,
-    options: HostOptions,
+    settings: NetworkSettings,
     programs: Arc<Programs>,
     outputs: Option<OutputsConfig>,
     open: Option<Open>,
@@ -142,13 +141,6 @@ pub struct Network {
 }
 
 impl Network {
-    /// Sets which programs may be sent to hosts.
-    #[must_use]
-    pub fn programs(mut self, programs: Programs) -> Self {
-        self.programs = Arc::new(programs);
-        self
-    }
-
     /// The plans of the hosts, in their order.
     #[must_use]
     pub fn hosts(&self) -> &[Arc<HostPlan>] {

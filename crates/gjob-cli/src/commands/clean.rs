@@ -7,10 +7,10 @@ use std::io::Write;
 use anyhow::anyhow;
 use gjob::Network;
 use gjob::settings::RunSettings;
-use gjob::store::{HostRow, RunDir, Store};
-use gjob_core::scheduler::HostIx;
+use gjob::store::{RunDir, Store};
+use gjob_core::RunId;
+use gjob_core::run::{Host, HostIx};
 use gjob_core::text::counted;
-use gjob_core::{RunId, State};
 
 use super::find_run;
 use crate::cli::CleanArgs;
@@ -34,17 +34,16 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
 
 /// Unfinished jobs would lose their directories while they run.
 fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
-    let counts = store.counts().map_err(Failure::machinery)?;
-    let is_left = |state: &State| matches!(state, State::Free | State::Busy);
-    let left: u32 = counts.iter().filter(|(state, _)| is_left(state)).map(|(_, n)| n).sum();
+    let (jobs, _) = store.tally(false).map_err(Failure::machinery)?;
+    let left = jobs.left();
     if left == 0 {
         return Ok(());
     }
     let run = dir.run();
     Err(Failure::input(anyhow!(
-        "run {run} has {} left\nhelp: run them with `gjob attach {run}` or kill them with `gjob \
-         kill --all -R {run}`, then clean the run",
-        counted(u64::from(left), "job")
+        "run {run} has {} left\nhelp: finish them with `gjob attach {run}`, or kill them with \
+         `gjob kill --all -R {run}`",
+        counted(left.into(), "job")
     )))
 }
 
@@ -57,7 +56,7 @@ struct Cleaning {
     /// Why its last manager stopped.
     ended: Option<String>,
     settings: RunSettings,
-    hosts: Vec<HostRow>,
+    hosts: Vec<Host>,
     jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
     problems: Vec<String>,
 }
@@ -66,7 +65,7 @@ impl Cleaning {
     fn new(dir: RunDir) -> Result<Self, Failure> {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
         refuse_unfinished(&dir, &store)?;
-        let row = store.run().map_err(Failure::machinery)?;
+        let row = store.row().map_err(Failure::machinery)?;
         let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
         let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
@@ -109,7 +108,7 @@ impl Cleaning {
             }
         }
         // A host that was never reached has no files of the run.
-        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, row)| row.hostname.is_some());
+        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| host.facts.is_some());
         let hosts: Vec<HostIx> =
             reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
         let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;

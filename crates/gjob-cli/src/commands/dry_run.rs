@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use gjob::jobfile::field_names;
-use gjob::link::HostPlan;
+use gjob::link::{HostPlan, Transport};
 use gjob::units::{format_duration, format_size};
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
@@ -27,7 +27,12 @@ pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Resul
     for host in hosts {
         let slots = host.slots().map(|slots| format!(", {}", counted(slots.into(), "slot")));
         let slots = slots.unwrap_or_default();
-        writeln!(out, "host {}{slots}", host.label())?;
+        let cluster = host.cluster().map(|name| format!(", cluster {name}")).unwrap_or_default();
+        let connect = match host.transport() {
+            Transport::Command(command) => format!(", by {command}"),
+            _ => String::new(),
+        };
+        writeln!(out, "host {}{slots}{cluster}{connect}", host.label())?;
     }
     for (index, spec) in specs.iter().enumerate() {
         let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();

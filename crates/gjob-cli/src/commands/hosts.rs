@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use gjob::cluster_file;
 use gjob::program::Platform;
 use gjob::settings::NetworkSettings;
 use gjob_core::HostEntry;
-use gjob_core::hosts::{Cluster, HostOptions, HostReader};
+use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader};
 
 use crate::cli::HostArgs;
 
@@ -24,7 +25,7 @@ fn clusters(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Cluster> {
     let mut clusters = Vec::new();
     for path in &args.cluster {
         if let Some((name, text)) = read(path, errors) {
-            clusters.extend(reader.cluster_file(&name, &text));
+            clusters.extend(cluster_file::read(&mut reader, &name, &text));
         }
     }
     match reader.finish() {
@@ -56,6 +57,7 @@ fn read(path: &Path, errors: &mut Vec<anyhow::Error>) -> Option<(String, String)
 /// The hosts that the options name, and how they are reached. Every error is
 /// put into `errors`.
 pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> NetworkSettings {
+    let before = errors.len();
     let clusters = clusters(args, errors);
     let ssh_config = args.ssh_config.as_deref().and_then(|path| {
         let absolute = std::fs::canonicalize(path);
@@ -63,7 +65,7 @@ pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Netw
     });
     let options = HostOptions {
         results_dir: Some(args.results_dir.clone()).filter(|dir| !dir.is_empty()),
-        connect: None,
+        connect: connect(args, &clusters, errors),
         ssh_config,
         slots: args.slots,
         lease: None,
@@ -76,13 +78,35 @@ pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Netw
             Err(error) => errors.push(error),
         }
     }
-    NetworkSettings { clusters, options, agents }
+    let settings = NetworkSettings { clusters, options, agents };
+    if errors.len() == before {
+        errors.extend(settings.plan_hosts().err().map(anyhow::Error::from));
+    }
+    settings
+}
+
+/// The command that --connect gives, if any host is reached with it.
+fn connect(
+    args: &HostArgs,
+    clusters: &[Cluster],
+    errors: &mut Vec<anyhow::Error>,
+) -> Option<ConnectCommand> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let parsed = args.connect.as_deref()?.parse::<ConnectCommand>().context("--connect");
+    let command = parsed.map_err(|error| errors.push(error)).ok()?.from_dir(&here);
+    let needs_it = |cluster: &Cluster| {
+        cluster.options.connect.is_none() && !cluster.workers.iter().all(HostEntry::is_local)
+    };
+    if !clusters.is_empty() && !clusters.iter().any(needs_it) {
+        errors.push(anyhow!("--connect is not used by any host: name hosts with -H"));
+    }
+    Some(command)
 }
 
 fn parse_agent(text: &str) -> anyhow::Result<(Platform, PathBuf)> {
     let (platform, path) = text
         .split_once('=')
-        .ok_or_else(|| anyhow!("--agent {text:?}: OS-ARCH=PATH is expected"))?;
+        .ok_or_else(|| anyhow!("invalid --agent {text:?}: expected OS-ARCH=PATH"))?;
     let platform: Platform = platform.parse().context("--agent")?;
     let path = std::fs::canonicalize(path).with_context(|| format!("--agent {path}"))?;
     Ok((platform, path))

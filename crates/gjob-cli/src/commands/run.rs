@@ -5,15 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use gjob::Manager;
 use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
-use gjob::{Manager, Network, NetworkError};
 use gjob_core::scheduler::OnLost;
 
 use super::{dry_run, hosts, jobs, manage, skip_done};
 use crate::cli::{OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::Reporter;
+use crate::report::reporters;
 
 /// A lease is half of this. It must outlast the pauses between a link's pings, and
 /// leave time to kill the jobs.
@@ -39,15 +39,9 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     settings.outputs = outputs(&args.outputs, &mut errors);
     let past = skip_done::read(&args.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
-    let network = Network::from_settings(&settings).map_err(|error| {
-        // Why there are no hosts is among the errors already.
-        if errors.is_empty() || !matches!(error, NetworkError::NoHosts) {
-            errors.push(error.into());
-        }
-    });
-    let (Ok(network), true) = (network, errors.is_empty()) else {
+    if !errors.is_empty() {
         return Err(all_at_once(&errors));
-    };
+    }
     let (specs, hashed) = match past {
         None => (specs, None),
         Some(past) => {
@@ -59,16 +53,15 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
         return Ok(ALL_DONE);
     }
     if args.dry_run {
-        let result =
-            if args.json { dry_run::json(&specs) } else { dry_run::text(network.hosts(), &specs) };
+        let hosts = settings.network.plan_hosts().map_err(Failure::input)?;
+        let result = if args.json { dry_run::json(&specs) } else { dry_run::text(&hosts, &specs) };
         return result.context("cannot write").map(|()| ALL_DONE).map_err(Failure::machinery);
     }
     let is_template = args.jobs.is_none() && !args.command.is_empty();
     let default_show = if is_template { Show::All } else { Show::Failed };
-    let reporter = Reporter::new(&args.report, default_show, specs.len() as u64, false)
-        .map_err(Failure::input)?;
+    let reporters = reporters(&args.report, default_show, false).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
-    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
+    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters);
     manager.setup_with(&state, specs, hashed, &settings).map_err(|error| match error {
         gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
             Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))

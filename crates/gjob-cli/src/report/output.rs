@@ -8,7 +8,7 @@ use gjob::network::Fetched;
 use gjob_core::Job;
 use gjob_core::wire::Stream;
 
-use super::terminal::TerminalFilter;
+use super::filter::TerminalFilter;
 
 /// A longer line is shown in pieces, bytes.
 const MAX_LINE: u64 = 1024 * 1024;

@@ -2,6 +2,7 @@
 //! `{host}`, `{user}` and `{port}` stand for the host's.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,17 @@ impl ConnectCommand {
             }
         }
         Ok(ConnectCommand(words))
+    }
+
+    /// The same command for use from anywhere: a program named by a relative
+    /// path, such as `./enter`, is one below `dir`.
+    #[must_use]
+    pub fn from_dir(mut self, dir: &Path) -> Self {
+        if let Some(program) = self.0.first_mut().filter(|program| program.contains('/')) {
+            // The path was UTF-8, and so is what it is put after in all but odd cases.
+            *program = dir.join(&*program).to_string_lossy().into_owned();
+        }
+        self
     }
 
     /// The words, placeholders and all.
@@ -197,6 +209,16 @@ mod tests {
             filled(text, &host("h")).unwrap(),
             ["sh", "-c", r#"cd "$HOME/${x}"; exec "$@""#, "{}", "{A}", "h", "a b", "$(x)", "{"]
         );
+    }
+
+    #[test]
+    fn a_relative_program_is_found_from_anywhere_and_one_of_the_path_stays() {
+        let from_dir = |text: &str| {
+            text.parse::<ConnectCommand>().unwrap().from_dir(Path::new("/lab")).to_string()
+        };
+        assert_eq!(from_dir("./enter ./x {host}"), "/lab/./enter ./x {host}");
+        assert_eq!(from_dir("/bin/enter {host}"), "/bin/enter {host}");
+        assert_eq!(from_dir("enter ./x"), "enter ./x");
     }
 
     #[test]

@@ -44,3 +44,16 @@ impl HostOptions {
         }
     }
 }
+
+/// A results directory whose name cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid results directory {0:?}: expected a path without newlines and NUL characters")]
+pub struct ResultsDirError(String);
+
+/// Checks the name of a results directory.
+///
+/// # Errors
+/// When it holds a newline or a NUL.
+pub fn check_results_dir(dir: &str) -> Result<(), ResultsDirError> {
+    if dir.contains(['\n', '\0']) { Err(ResultsDirError(dir.to_owned())) } else { Ok(()) }
+}

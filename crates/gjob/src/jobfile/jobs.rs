@@ -141,8 +141,8 @@ impl<'a> JobsBuilder<'a> {
         added
     }
 
-    /// Notes that something is wrong with a field of a part of the origin.
-    pub(super) fn wrong(&mut self, part: u32, field: Option<&str>, problem: impl Into<Problem>) {
+    /// Adds a problem of a part of the origin, or of one of its fields.
+    pub(super) fn refuse(&mut self, part: u32, field: Option<&str>, problem: impl Into<Problem>) {
         self.errors.push(self.jobs.origin.spot(part, field), problem);
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gjob_core::hosts::{ConnectCommandError, HostOptions};
+use gjob_core::hosts::{ConnectCommandError, HostOptions, ResultsDirError, check_results_dir};
 use gjob_core::id::ParseIdError;
 use gjob_core::{HostEntry, HostLabel};
 
@@ -35,8 +35,8 @@ pub enum HostPlanError {
     #[error(transparent)]
     Name(#[from] ParseIdError),
     /// A directory name that cannot be sent.
-    #[error("invalid results directory {0:?}: expected a path without newlines and NUL characters")]
-    ResultsDir(String),
+    #[error(transparent)]
+    ResultsDir(#[from] ResultsDirError),
     /// A connect command that does not fit the host.
     #[error(transparent)]
     Connect(#[from] ConnectCommandError),
@@ -54,9 +54,7 @@ impl HostPlan {
         options: Arc<HostOptions>,
     ) -> Result<Self, HostPlanError> {
         let label = entry.label()?;
-        if let Some(dir) = options.results_dir.as_deref().filter(|dir| dir.contains(['\0', '\n'])) {
-            return Err(HostPlanError::ResultsDir(dir.to_owned()));
-        }
+        options.results_dir.as_deref().map_or(Ok(()), check_results_dir)?;
         let transport = Transport::choose(&entry, &options)?;
         Ok(HostPlan { label, entry, cluster, transport, options })
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
 use super::bootstrap::{self, ANSWER, Wanted};
-use super::diagnose::{Diagnosis, Trouble, diagnose};
+use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 use super::error::ConnectError;
 use super::handshakes::{Handshakes, Hop, Permit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
@@ -228,7 +228,8 @@ impl Link {
     fn diagnose(&self, exit: &Exit) -> Diagnosis {
         match self.config.plan.transport() {
             Transport::Ssh { .. } => diagnose(exit.status, &exit.stderr),
-            Transport::Local | Transport::Command(_) => {
+            Transport::Command(_) => diagnose_command(exit.status, &exit.stderr),
+            Transport::Local => {
                 Diagnosis { trouble: Trouble::Ended, said: last_lines(&exit.stderr, 2) }
             }
         }

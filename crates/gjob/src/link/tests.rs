@@ -247,6 +247,23 @@ async fn what_cannot_be_mended_by_trying_again_is_said_once() {
 }
 
 #[tokio::test]
+async fn a_command_that_gives_no_shell_is_tried_again_and_its_own_words_are_shown() {
+    let mut fake = Fake::new("", &[], "");
+    let refuses = "echo starting >&2; echo Error: no such container {host} >&2; exit 1";
+    let link = fake.spawn_over(&["sh", "-c", refuses]);
+    for _ in 0..2 {
+        match fake.event().await {
+            LinkEvent::Down { reason, .. } => {
+                assert_eq!(reason, "the connect command ended: Error: no such container h");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    link.close();
+    link.ended().await;
+}
+
+#[tokio::test]
 async fn frames_that_make_no_sense_take_the_link_down() {
     let mut fake = Fake::new(&magic_line(), &[welcome()], r"printf '\377\377\377\377'; cat >heard");
     let link = fake.spawn();

@@ -68,6 +68,10 @@ impl Transport {
                 let mut words = connect.for_host(entry)?.into_iter();
                 let mut command = Command::new(words.next().unwrap_or_default());
                 command.args(words).arg("/bin/sh");
+                let names = std::env::vars_os().map(|(name, _)| name);
+                for name in names.filter(|name| is_of_a_step(&name.to_string_lossy())) {
+                    command.env_remove(name);
+                }
                 Ok(command)
             }
         }
@@ -80,9 +84,31 @@ impl Transport {
     }
 }
 
+/// True for variables that describe the batch job or step that gjob itself runs
+/// in. An `srun` that inherits them starts something else than it is told to:
+/// fewer processors (`SLURM_CPUS_PER_TASK`), labels in front of each line
+/// (`SLURM_LABELIO`), no environment at all (`SLURM_EXPORT_ENV`).
+fn is_of_a_step(variable: &str) -> bool {
+    let is_of_the_cluster = matches!(variable, "SLURM_CONF" | "SLURM_CLUSTERS" | "SLURM_JWT");
+    let prefixes = ["SLURM_", "SRUN_", "SBATCH_", "PMI"];
+    !is_of_the_cluster && prefixes.iter().any(|prefix| variable.starts_with(prefix))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_of_a_surrounding_slurm_step_are_dropped_and_those_of_the_cluster_kept() {
+        for name in
+            ["SLURM_LABELIO", "SLURM_CPUS_PER_TASK", "SRUN_DEBUG", "SBATCH_EXPORT", "PMIX_RANK"]
+        {
+            assert!(is_of_a_step(name), "{name}");
+        }
+        for name in ["SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS", "PATH", "MY_SLURM_X"] {
+            assert!(!is_of_a_step(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_shell_is_added_to_the_users_command() {

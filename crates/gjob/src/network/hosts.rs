@@ -38,20 +38,8 @@ impl Network {
         options: HostOptions,
         clusters: impl IntoIterator<Item = Cluster>,
     ) -> Result<Self, NetworkError> {
-        let clusters: Vec<Cluster> = clusters.into_iter().collect();
-        let hosts = plan_hosts(&clusters, &options)?;
-        let positions = (0..).zip(&hosts).map(|(at, plan)| (plan.label().clone(), HostIx(at)));
-        Ok(Network {
-            positions: positions.collect(),
-            hosts,
-            clusters,
-            options,
-            programs: Arc::new(Programs::new()),
-            outputs: None,
-            open: None,
-            next_index: 0,
-            next_request: 0,
-        })
+        let clusters = clusters.into_iter().collect();
+        Network::made_of(NetworkSettings { clusters, options, ..NetworkSettings::default() })
     }
 
     /// The network of a run's settings.
@@ -59,42 +47,63 @@ impl Network {
     /// # Errors
     /// As [`Network::new`].
     pub fn from_settings(settings: &RunSettings) -> Result<Self, NetworkError> {
-        let NetworkSettings { clusters, options, agents } = settings.network.clone();
-        let options = HostOptions { lease: settings.lease().or(options.lease), ..options };
-        let programs = Programs::new().with_agents(agents);
-        Ok(Network::with_options(options, clusters)?.programs(programs))
+        let mut network = settings.network.clone();
+        network.options.lease = settings.lease().or(network.options.lease);
+        Network::made_of(network)
     }
 
-    /// What the network was made of.
+    fn made_of(settings: NetworkSettings) -> Result<Self, NetworkError> {
+        let hosts = settings.plan_hosts()?;
+        let positions = (0..).zip(&hosts).map(|(at, plan)| (plan.label().clone(), HostIx(at)));
+        Ok(Network {
+            positions: positions.collect(),
+            hosts,
+            programs: Arc::new(Programs::new().with_agents(settings.agents.clone())),
+            settings,
+            outputs: None,
+            open: None,
+            next_index: 0,
+            next_request: 0,
+        })
+    }
+
+    /// What the network is made of.
     #[must_use]
-    pub fn settings(&self) -> NetworkSettings {
-        NetworkSettings {
-            clusters: self.clusters.clone(),
-            options: self.options.clone(),
-            agents: self.programs.agents().clone(),
-        }
+    pub fn settings(&self) -> &NetworkSettings {
+        &self.settings
+    }
+
+    /// Sets which programs may be sent to hosts.
+    #[must_use]
+    pub fn programs(mut self, programs: Programs) -> Self {
+        self.settings.agents.clone_from(programs.agents());
+        self.programs = Arc::new(programs);
+        self
     }
 }
 
-/// A plan for each worker: with its cluster's options, completed with `defaults`.
-fn plan_hosts(
-    clusters: &[Cluster],
-    defaults: &HostOptions,
-) -> Result<Vec<Arc<HostPlan>>, NetworkError> {
-    let mut plans = Vec::new();
-    for cluster in clusters {
-        let options = Arc::new(cluster.options.clone().or(defaults));
-        let name: Option<Arc<str>> = cluster.name.as_deref().map(Arc::from);
-        for entry in &cluster.workers {
-            let plan = HostPlan::new(entry.clone(), name.clone(), Arc::clone(&options))?;
-            plans.push(Arc::new(plan));
+impl NetworkSettings {
+    /// A plan for each worker, with its cluster's options, completed with those
+    /// of the network.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn plan_hosts(&self) -> Result<Vec<Arc<HostPlan>>, NetworkError> {
+        let mut plans = Vec::new();
+        for cluster in &self.clusters {
+            let options = Arc::new(cluster.options.clone().or(&self.options));
+            let name: Option<Arc<str>> = cluster.name.as_deref().map(Arc::from);
+            for entry in &cluster.workers {
+                let plan = HostPlan::new(entry.clone(), name.clone(), Arc::clone(&options))?;
+                plans.push(Arc::new(plan));
+            }
         }
+        if plans.is_empty() {
+            return Err(NetworkError::NoHosts);
+        }
+        check_distinct(&plans)?;
+        Ok(plans)
     }
-    if plans.is_empty() {
-        return Err(NetworkError::NoHosts);
-    }
-    check_distinct(&plans)?;
-    Ok(plans)
 }
 
 /// Two hosts of one name, or reached by one command, would be one host that
@@ -165,7 +174,8 @@ mod tests {
         let network = Network::with_options(options, [cluster("u@a:22,:", connect("x {host}"))])
             .unwrap()
             .programs(Programs::new().with_agent("linux-aarch64".parse().unwrap(), "/agent"));
-        let settings = RunSettings { network: network.settings(), ..RunSettings::default() };
+        let settings =
+            RunSettings { network: network.settings().clone(), ..RunSettings::default() };
         let saved = RunSettings::from_json(&settings.to_json().unwrap()).unwrap();
         assert_eq!(saved, settings);
         assert_eq!(Network::from_settings(&saved).unwrap().settings(), network.settings());
