@@ -40,7 +40,7 @@ pub(crate) fn write(dir: &JobDir, name: &str, order: Order) -> io::Result<()> {
     let temp = order_part_name(std::process::id());
     let file = OrderFile { order };
     if dir.replace(name, &temp, file).is_ok()
-        || dir.mend() && dir.replace(name, &temp, file).is_ok()
+        || dir.restore_permissions() && dir.replace(name, &temp, file).is_ok()
     {
         return Ok(());
     }

@@ -2,11 +2,13 @@
 
 use std::io;
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::record::RECORD_VERSION;
 use gjob_core::{JobRequest, Key, Order, RunId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::dir::JobDir;
 use crate::identity::ProcessIdentity;
 
 /// A file's content behind its version.
@@ -40,7 +42,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8]) -> io::Result<T> {
 
 /// `.job`: what was asked.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct JobFile {
+pub(crate) struct JobRecord {
     /// Which attempt; none for a job started by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Key>,
@@ -56,6 +58,33 @@ pub(crate) struct JobFile {
     pub(crate) files: Vec<InputFile>,
     /// When the directory was made.
     pub(crate) at: Timestamp,
+}
+
+/// A part of [`JobRecord`], enough for cleaning up and collecting: to read all of it
+/// takes a good deal of code.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct JobSummary {
+    /// Which attempt.
+    pub(crate) key: Option<Key>,
+    /// Of which run.
+    pub(crate) run: Option<RunId>,
+    /// Its inputs.
+    pub(crate) files: Vec<InputName>,
+}
+
+/// The name of an input.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InputName {
+    /// The name.
+    pub(crate) name: String,
+}
+
+impl JobSummary {
+    /// Reads it; one that the job has removed or changed beyond recognition is empty.
+    pub(crate) fn read(dir: &JobDir) -> Self {
+        dir.read(OwnFile::Job.name()).ok().flatten().unwrap_or_default()
+    }
 }
 
 /// One of a job's input files.
@@ -123,7 +152,7 @@ mod tests {
             text(to_json(order)),
             "{\"version\":4,\"order\":{\"kill\":{\"cause\":\"killed\",\"grace_ms\":3}}}\n"
         );
-        let job = JobFile {
+        let job = JobRecord {
             key: Some(Key::new(1, 2)),
             run: None,
             request: JobRequest { cpus: Cpus::All, gpus: 1, ..JobRequest::default() },

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use gjob_core::jobdir::is_reserved;
 use gjob_core::output::{OutputPattern, PatternError};
 
-use super::super::asked::Asked;
-use crate::jobdir::JobDir;
+use crate::jobdir::{JobDir, JobSummary};
 
 /// The patterns, and what they pass over.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ impl Wanted {
         };
         Ok(Wanted {
             patterns: patterns.into_iter().map(read).collect::<Result<_, _>>()?,
-            inputs: Asked::read(dir).files.into_iter().map(|file| file.name).collect(),
+            inputs: JobSummary::read(dir).files.into_iter().map(|file| file.name).collect(),
         })
     }
 
