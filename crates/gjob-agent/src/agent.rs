@@ -28,7 +28,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gjob_core::record::one_line;
+use gjob_core::record::{RecordSummary, one_line};
 use gjob_core::wire::{DecodeError, FromAgent, ToAgent};
 use gjob_core::{Key, Record};
 use rustix::event::{PollFd, PollFlags};
@@ -334,11 +334,9 @@ impl Agent {
         }
     }
 
-    fn handle_record(&mut self, record: &Record) {
-        let Some(key) = record.key() else { return };
-        if let Record::Finished(finish) = record {
-            self.slots.note_survivors(key, &finish.survivors);
-        }
+    fn handle_record(&mut self, record: &RecordSummary) {
+        let Some(key) = record.key else { return };
+        self.slots.note_survivors(key, &record.survivors);
         if self.journal.attempts().is_over(key) {
             self.release(key);
         } else if !self.slots.has(key) {

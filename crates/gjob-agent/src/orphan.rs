@@ -158,22 +158,22 @@ impl Search<'_> {
     fn find(self) -> Vec<Found> {
         let marks = Marks::of(self.jobs);
         let table = processes::table();
-        let mut roots: HashMap<u32, usize> = HashMap::new();
-        // Nothing says which job an unmarked child is of: it is named with the first.
-        roots.extend(self.children().into_iter().map(|child| (child, 0)));
-        roots.extend(table.iter().filter_map(|(pid, stat)| {
+        let marked = table.iter().filter_map(|(pid, stat)| {
             Some((*pid, marks.job_of_group(stat.group).or_else(|| marks.job_of(*pid))?))
-        }));
-        let mut pids: Vec<u32> = roots.keys().copied().collect();
-        pids.sort_unstable();
-        let descendants = processes::descendants(&table, &pids);
-        let found = pids.iter().filter_map(|pid| processes::identify(&table, *pid));
-        descendants
-            .into_iter()
-            .chain(found)
-            .filter(|process| !marks.is_exempt(process.pid))
-            .filter_map(|process| Some((owner_of(process.pid, &table, &roots)?, process)))
-            .collect()
+        });
+        let mut roots: Vec<(u32, usize)> = marked.collect();
+        for child in self.children() {
+            if roots.iter().all(|(pid, _)| *pid != child) {
+                // Nothing says which job it is of: it is named with the first.
+                roots.push((child, 0));
+            }
+        }
+        let pids: Vec<u32> = roots.iter().map(|(pid, _)| *pid).collect();
+        let mut found = processes::descendants(&table, &pids);
+        found.extend(pids.iter().filter_map(|pid| processes::identify(&table, *pid)));
+        found.retain(|process| !marks.is_exempt(process.pid));
+        let with_job = |process: ProcessIdentity| (owner_of(process.pid, &table, &roots), process);
+        found.into_iter().map(with_job).collect()
     }
 
     /// What this process has inherited of the jobs, dead or alive.
@@ -232,14 +232,14 @@ fn signal_all(found: &[Found], signal: Signal) {
 }
 
 /// The job of the nearest ancestor that is a root, or of the process itself.
-fn owner_of(pid: u32, table: &HashMap<u32, Stat>, roots: &HashMap<u32, usize>) -> Option<usize> {
-    // The table is no snapshot: parents may form a circle in it.
+fn owner_of(pid: u32, table: &HashMap<u32, Stat>, roots: &[(u32, usize)]) -> usize {
     let mut at = pid;
-    for _ in 0..=table.len() {
-        if let Some(job) = roots.get(&at) {
-            return Some(*job);
+    // The table is no snapshot: parents might form a circle in it.
+    for _ in 0..table.len() {
+        if let Some((_, job)) = roots.iter().find(|(root, _)| *root == at) {
+            return *job;
         }
-        at = table.get(&at)?.parent;
+        at = table.get(&at).map_or(0, |stat| stat.parent);
     }
-    None
+    0
 }

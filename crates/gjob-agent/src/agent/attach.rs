@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gjob_core::record::{ParseRecordError, RECORD_VERSION};
+use gjob_core::record::{ParseRecordError, RECORD_VERSION, RecordSummary};
 use gjob_core::wire::Attach;
 use gjob_core::{HostLabel, Record, RunId};
 
@@ -190,12 +190,12 @@ fn open_log(path: &Path, run: &RunId, host: &HostLabel) -> Result<RunLog, Attach
     Ok(log)
 }
 
-fn first_line(path: &Path) -> io::Result<Result<Record, ParseRecordError>> {
+fn first_line(path: &Path) -> io::Result<Result<RecordSummary, ParseRecordError>> {
     use std::io::BufRead as _;
     let mut line = Vec::new();
     let file = io::Read::take(std::fs::File::open(path)?, 16 * 1024);
     io::BufReader::new(file).read_until(b'\n', &mut line)?;
-    Ok(Record::parse(line.trim_ascii_end()))
+    Ok(RecordSummary::parse(line.trim_ascii_end()))
 }
 
 #[cfg(test)]

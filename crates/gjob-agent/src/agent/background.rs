@@ -8,10 +8,10 @@
 //! something that must not hold up another: outputs for the link to take them,
 //! the end of orphans for nothing at all.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use gjob_core::wire::FromAgent;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -68,9 +68,9 @@ pub(super) struct Background {
     outputs: Worker,
     cleanup: Worker,
     orphans: Worker,
-    reports: Reports,
+    reports: Reporter,
     /// Of their own: while the link has no room for outputs, other reports pass.
-    output_reports: Reports,
+    output_reports: Reporter,
 }
 
 impl Background {
@@ -81,8 +81,8 @@ impl Background {
             outputs: Worker::new("outputs"),
             cleanup: Worker::new("cleanup"),
             orphans: Worker::new("orphans"),
-            reports: Reports::new(WAITING_REPORTS)?,
-            output_reports: Reports::new(WAITING_OUTPUTS)?,
+            reports: Reporter::new(WAITING_REPORTS)?,
+            output_reports: Reporter::new(WAITING_OUTPUTS)?,
         })
     }
 
@@ -98,7 +98,7 @@ impl Background {
             Kind::Cleanup => (&mut self.cleanup, &self.reports),
             Kind::Orphans => (&mut self.orphans, &self.reports),
         };
-        let reporter = reports.reporter.clone();
+        let reporter = reports.clone();
         worker.submit(Box::new(move || task(&reporter)))
     }
 
@@ -111,14 +111,14 @@ impl Background {
     /// Waits for a report that is not about outputs.
     pub(super) fn wait(&mut self) -> Option<Report> {
         // Interrupted or not, the next look tells.
-        let _ = poll(&mut [PollFd::new(&*self.reports.reporter.count, PollFlags::IN)], None);
+        let _ = poll(&mut [PollFd::new(&*self.reports.count, PollFlags::IN)], None);
         self.reports.next()
     }
 
     /// What becomes readable when there is a report to be taken.
     pub(super) fn pollable(&self, has_room_for_outputs: bool) -> impl Iterator<Item = &OwnedFd> {
         let outputs = has_room_for_outputs.then_some(&self.output_reports);
-        [&self.reports].into_iter().chain(outputs).map(|reports| &*reports.reporter.count)
+        [&self.reports].into_iter().chain(outputs).map(|reports| &*reports.count)
     }
 }
 
@@ -129,7 +129,7 @@ type Task = Box<dyn FnOnce() + Send>;
 struct Worker {
     name: &'static str,
     /// None before the first task.
-    tasks: Option<Sender<Task>>,
+    tasks: Option<Arc<Queue<Task>>>,
 }
 
 impl Worker {
@@ -138,75 +138,115 @@ impl Worker {
     }
 
     fn submit(&mut self, task: Task) -> io::Result<()> {
-        let tasks = match self.tasks.take() {
+        let tasks = match &self.tasks {
             Some(tasks) => tasks,
-            None => self.start()?,
+            None => {
+                let tasks = Arc::new(Queue::new(usize::MAX));
+                let thread = std::thread::Builder::new().name(self.name.to_owned());
+                let todo = Arc::clone(&tasks);
+                // Never joined: it ends with the process, at whatever instant that is,
+                // as everything here may.
+                thread.spawn(move || do_all(&todo))?;
+                self.tasks.insert(tasks)
+            }
         };
-        tasks.send(task).map_err(|_| io::ErrorKind::BrokenPipe)?;
-        self.tasks = Some(tasks);
+        tasks.push(task);
         Ok(())
-    }
-
-    fn start(&self) -> io::Result<Sender<Task>> {
-        let (sender, tasks) = channel();
-        // Never joined: it ends with the process, at whatever instant that is, as
-        // everything here may.
-        std::thread::Builder::new().name(self.name.to_owned()).spawn(move || do_all(&tasks))?;
-        Ok(sender)
     }
 }
 
-fn do_all(tasks: &Receiver<Task>) {
+fn do_all(tasks: &Queue<Task>) -> ! {
     /// An agent in which a thread has failed must not be taken for a whole one.
     struct AbortOnPanic;
     impl Drop for AbortOnPanic {
         fn drop(&mut self) {
-            if std::thread::panicking() {
-                std::process::abort();
-            }
+            std::process::abort();
         }
     }
     let _guard = AbortOnPanic;
-    tasks.iter().for_each(|task| task());
+    loop {
+        tasks.pop()();
+    }
+}
+
+/// A bounded queue. The standard library's channels would do, but for their size:
+/// they come in three kinds at once, which is 20 KB of a program sent to every host.
+struct Queue<T> {
+    items: Mutex<VecDeque<T>>,
+    bound: usize,
+    changed: Condvar,
+}
+
+impl<T> std::fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+impl<T> Queue<T> {
+    fn new(bound: usize) -> Self {
+        Queue { items: Mutex::new(VecDeque::new()), bound, changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
+        // A thread that panics ends the process.
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, items: MutexGuard<'a, VecDeque<T>>) -> MutexGuard<'a, VecDeque<T>> {
+        self.changed.wait(items).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an item; waits while there is no room for it.
+    fn push(&self, item: T) {
+        let mut items = self.lock();
+        while items.len() >= self.bound {
+            items = self.wait(items);
+        }
+        items.push_back(item);
+        self.changed.notify_all();
+    }
+
+    /// Takes the next item; waits for one.
+    fn pop(&self) -> T {
+        let mut items = self.lock();
+        loop {
+            if let Some(item) = items.pop_front() {
+                self.changed.notify_all();
+                return item;
+            }
+            items = self.wait(items);
+        }
+    }
 }
 
 /// A bounded queue of reports, and a descriptor that can be waited for.
-#[derive(Debug)]
-struct Reports {
-    receiver: Receiver<Report>,
-    reporter: Reporter,
-}
-
-/// The workers' end of it.
 #[derive(Clone, Debug)]
 pub(super) struct Reporter {
-    sender: SyncSender<Report>,
+    reports: Arc<Queue<Report>>,
     /// Counts the reports that were queued and not taken.
     count: Arc<OwnedFd>,
 }
 
-impl Reports {
+impl Reporter {
     fn new(bound: usize) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(bound);
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE;
         let count = Arc::new(eventfd(0, flags)?);
-        Ok(Reports { receiver, reporter: Reporter { sender, count } })
+        Ok(Reporter { reports: Arc::new(Queue::new(bound)), count })
     }
 
-    fn next(&mut self) -> Option<Report> {
-        // As a semaphore it gives one at a time, each written after its report was queued.
-        rustix::io::read(&self.reporter.count, &mut [0; 8]).ok()?;
-        self.receiver.try_recv().ok()
-    }
-}
-
-impl Reporter {
     /// Queues a report; waits while the agent has not taken those before it.
     pub(super) fn send(&self, report: Report) {
-        // The receiver lives as long as the process.
-        if self.sender.send(report).is_ok() {
-            let _ = rustix::io::write(&self.count, &1u64.to_ne_bytes());
-        }
+        self.reports.push(report);
+        // Never full: it counts to 2^64.
+        let _ = rustix::io::write(&self.count, &1u64.to_ne_bytes());
+    }
+
+    /// The next report, if there is one.
+    fn next(&self) -> Option<Report> {
+        // As a semaphore it gives one at a time, each written after its report was queued.
+        rustix::io::read(&self.count, &mut [0; 8]).ok()?;
+        Some(self.reports.pop())
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::os::fd::BorrowedFd;
 
+use gjob_core::record::{RecordKind, RecordSummary};
 use gjob_core::wire::FromAgent;
 use gjob_core::{Key, Record};
 
@@ -33,10 +34,10 @@ impl Journal {
     }
 
     /// Reads more of what was appended; empty when all was read.
-    pub(super) fn read_more(&mut self) -> Vec<Record> {
+    pub(super) fn read_more(&mut self) -> Vec<RecordSummary> {
         match self.tail.next_records() {
             Ok(records) => {
-                records.iter().for_each(|record| self.attempts.note(record));
+                records.iter().for_each(|record| self.attempts.note(record.kind, record.key));
                 records
             }
             Err(error) => {
@@ -50,7 +51,7 @@ impl Journal {
     /// disk does not take at once is written later.
     pub(super) fn append(&mut self, record: &Record) {
         self.log.append(record);
-        self.attempts.note(record);
+        self.attempts.note(record.kind(), record.key());
     }
 
     /// Writes what the disk did not take before.
@@ -99,24 +100,14 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    fn note(&mut self, record: &Record) {
-        match record {
-            Record::Log { .. } => {}
-            Record::Started { key, .. } => {
-                if !self.over.contains(key) {
-                    self.running.insert(*key);
-                }
-            }
-            Record::Finished(finish) => finish.key.into_iter().for_each(|key| self.end(key)),
-            Record::Refused { key, .. }
-            | Record::Withdrawn { key, .. }
-            | Record::Lost { key, .. } => self.end(*key),
+    fn note(&mut self, kind: RecordKind, key: Option<Key>) {
+        let Some(key) = key else { return };
+        if kind.is_end() {
+            self.running.remove(&key);
+            self.over.insert(key);
+        } else if !self.is_over(key) {
+            self.running.insert(key);
         }
-    }
-
-    fn end(&mut self, key: Key) {
-        self.running.remove(&key);
-        self.over.insert(key);
     }
 
     /// True when nothing more will be said of the attempt.

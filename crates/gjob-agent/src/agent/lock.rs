@@ -64,7 +64,6 @@ pub(crate) enum LockError {
 #[derive(Debug, Serialize, Deserialize)]
 struct Holder {
     epoch: Epoch,
-    #[serde(flatten)]
     agent: ProcessIdentity,
 }
 

@@ -27,7 +27,7 @@ use super::{Agent, AgentError, log_error};
 use crate::claims::Claim;
 use crate::host;
 use crate::identity::Process;
-use crate::jobdir::{JobDir, JobRecord, Layout, LockFile};
+use crate::jobdir::{JobDir, JobSummary, Layout, LockFile};
 use crate::orphan::{self, Remains, Traces};
 use crate::processes;
 
@@ -196,8 +196,9 @@ impl Agent {
         let alive = slot.and_then(|slot| Some((Process::open(&slot.slot)?, slot.number)));
         let Some((process, number)) = alive else { return false };
         let dir = JobDir::open_below(self.layout.results(), id);
-        let job = dir.and_then(|dir| dir.read::<JobRecord>(OwnFile::Job.name())).unwrap_or(None);
-        let allocation = job.map(|job| Allocation::new(&job.request, job.devices));
+        let job = dir.ok().and_then(|dir| JobSummary::read(&dir));
+        let allocation =
+            job.map(|job| Allocation::new(job.request.cpus, job.request.mem, job.devices));
         self.slots.adopt(AdoptedSlot { key, process, number }, allocation);
         true
     }

@@ -117,7 +117,7 @@ impl Remover<'_> {
 
     fn is_named_in(&self, dir: &JobDir, key: Key) -> bool {
         let job = JobSummary::read(dir);
-        job.key == Some(key) && job.run.as_ref() == Some(&self.run)
+        job.is_some_and(|job| job.key == Some(key) && job.run.as_ref() == Some(&self.run))
     }
 
     fn remove(&self, id: &JobId) -> io::Result<()> {

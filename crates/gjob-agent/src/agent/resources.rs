@@ -3,9 +3,9 @@
 
 use std::collections::HashMap;
 
+use gjob_core::Key;
 use gjob_core::resources::Cpus;
 use gjob_core::wire::Launch;
-use gjob_core::{JobRequest, Key};
 
 use crate::host;
 
@@ -19,9 +19,9 @@ pub(crate) struct Allocation {
 }
 
 impl Allocation {
-    /// What was requested, with these GPUs.
-    pub(crate) fn new(request: &JobRequest, devices: Vec<String>) -> Self {
-        Allocation { cpus: request.cpus, mem: request.mem, devices }
+    /// Processors, memory in bytes, and GPUs.
+    pub(crate) fn new(cpus: Cpus, mem: u64, devices: Vec<String>) -> Self {
+        Allocation { cpus, mem, devices }
     }
 }
 
@@ -72,16 +72,17 @@ impl Resources {
 
     /// Gives a launch what it asks for; the devices are named.
     pub(crate) fn take(&mut self, launch: &Launch) -> Vec<String> {
+        let request = &launch.request;
         let devices: Vec<String> =
-            self.free_devices().take(launch.request.gpus as usize).cloned().collect();
-        self.held.insert(launch.key, Allocation::new(&launch.request, devices.clone()));
+            self.free_devices().take(request.gpus as usize).cloned().collect();
+        self.held.insert(launch.key, Allocation::new(request.cpus, request.mem, devices.clone()));
         devices
     }
 
     /// A job that an earlier agent has begun has this. If it is not known any
     /// more, since the job has removed its record, it may have any GPU.
     pub(crate) fn keep(&mut self, key: Key, allocation: Option<Allocation>) {
-        let any = || Allocation::new(&JobRequest::default(), self.devices.clone());
+        let any = || Allocation::new(Cpus::default(), 0, self.devices.clone());
         let allocation = allocation.unwrap_or_else(any);
         self.held.insert(key, allocation);
     }
@@ -93,6 +94,8 @@ impl Resources {
 
 #[cfg(test)]
 mod tests {
+    use gjob_core::JobRequest;
+
     use super::*;
 
     fn launch(index: u32, gpus: u32) -> Launch {

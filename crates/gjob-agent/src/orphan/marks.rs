@@ -1,6 +1,5 @@
 //! What the processes of jobs have inherited: the marks by which they are known.
 
-use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -14,39 +13,38 @@ use crate::jobdir::{LockFile, PidFile};
 /// The variable that names a job's directory.
 const DIR_VARIABLE: &[u8] = b"GJOB_DIR=";
 
-/// The marks of several jobs. Each leads to a job's position among them.
-#[derive(Debug, Default)]
+/// The marks of several jobs. A process that bears one leads to the job's position.
+#[derive(Debug)]
 pub(super) struct Marks {
-    /// By the directory named in the environment.
-    by_dir: HashMap<Vec<u8>, usize>,
-    /// By the lock's device and inode.
-    by_lock: HashMap<(u64, u64), usize>,
-    /// By what the kernel calls a lock that was removed.
-    by_removed_lock: HashMap<PathBuf, usize>,
-    /// By the process group of the job's shell, while that very shell lives.
-    by_group: HashMap<u32, usize>,
+    jobs: Vec<JobMarks>,
     /// Processes that bear marks and are no orphans: living slots, and this process.
-    exempt: HashSet<u32>,
+    exempt: Vec<u32>,
+}
+
+/// The marks of one job.
+#[derive(Debug)]
+struct JobMarks {
+    /// Its directory, as the environment names it.
+    dir: Vec<u8>,
+    /// The lock's device and inode.
+    lock: Option<(u64, u64)>,
+    /// What the kernel calls the lock where it was removed.
+    removed_lock: Option<PathBuf>,
+    /// The process group of the job's shell, while that very shell lives.
+    group: Option<u32>,
 }
 
 impl Marks {
     /// Those of `jobs` as they are now.
     pub(super) fn of(jobs: &[Traces<'_>]) -> Self {
-        let mut marks = Marks::default();
-        marks.exempt.insert(std::process::id());
-        for (at, job) in jobs.iter().enumerate() {
-            marks.by_dir.insert(job.path.as_os_str().as_bytes().to_vec(), at);
-            marks.by_removed_lock.extend(removed_lock(job.path).map(|name| (name, at)));
-            let lock = job.dir.and_then(|dir| dir.lock_inode().ok());
-            marks.by_lock.extend(lock.map(|inode| (inode, at)));
-            let shell = job.read::<PidFile>(OwnFile::Pid).map(|file| file.job);
-            let shell = shell.filter(ProcessIdentity::is_alive);
-            marks.by_group.extend(shell.map(|shell| (shell.pid, at)));
-            let slot = job.read::<LockFile>(OwnFile::Lock).map(|lock| lock.slot);
-            let slot = slot.filter(ProcessIdentity::is_alive);
-            marks.exempt.extend(slot.map(|slot| slot.pid));
+        let slots = jobs.iter().filter_map(|job| {
+            let slot = job.read::<LockFile>(OwnFile::Lock)?.slot;
+            slot.is_alive().then_some(slot.pid)
+        });
+        Marks {
+            exempt: slots.chain([std::process::id()]).collect(),
+            jobs: jobs.iter().map(|job| JobMarks::of(*job)).collect(),
         }
-        marks
     }
 
     /// True for a process that is no orphan whatever it bears.
@@ -56,7 +54,7 @@ impl Marks {
 
     /// The job whose shell leads this process group.
     pub(super) fn job_of_group(&self, group: u32) -> Option<usize> {
-        self.by_group.get(&group).copied()
+        self.jobs.iter().position(|job| job.group == Some(group))
     }
 
     /// The job that the process bears a mark of.
@@ -70,11 +68,10 @@ impl Marks {
             return None;
         }
         let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-        let mut dirs = environment.split(|byte| *byte == 0).filter_map(|entry| {
+        environment.split(|byte| *byte == 0).find_map(|entry| {
             let dir = entry.strip_prefix(DIR_VARIABLE)?;
-            self.by_dir.get(dir)
-        });
-        dirs.next().copied()
+            self.jobs.iter().position(|job| job.dir == dir)
+        })
     }
 
     /// The job whose lock the process has open as those do who inherited it: for
@@ -93,9 +90,24 @@ impl Marks {
     }
 
     fn job_of_lock(&self, fd: &Path) -> Option<usize> {
-        let meta = std::fs::metadata(fd).ok();
-        let job = meta.and_then(|meta| self.by_lock.get(&(meta.dev(), meta.ino())));
-        job.or_else(|| self.by_removed_lock.get(&std::fs::read_link(fd).ok()?)).copied()
+        let inode = std::fs::metadata(fd).ok().map(|meta| (meta.dev(), meta.ino()));
+        let is_lock = |job: &JobMarks| job.lock.is_some() && job.lock == inode;
+        self.jobs.iter().position(is_lock).or_else(|| {
+            let name = std::fs::read_link(fd).ok()?;
+            self.jobs.iter().position(|job| job.removed_lock.as_ref() == Some(&name))
+        })
+    }
+}
+
+impl JobMarks {
+    fn of(job: Traces<'_>) -> Self {
+        let shell = job.read::<PidFile>(OwnFile::Pid).map(|file| file.job);
+        JobMarks {
+            dir: job.path.as_os_str().as_bytes().to_vec(),
+            lock: job.dir.and_then(|dir| dir.lock_inode().ok()),
+            removed_lock: removed_lock(job.path),
+            group: shell.filter(ProcessIdentity::is_alive).map(|shell| shell.pid),
+        }
     }
 }
 

@@ -64,9 +64,7 @@ fn forge(dir: &Path, identity: &Value) {
     edit(".lock", &|lock| lock["slot"] = identity.clone());
     edit(".pid", &|pid| {
         pid["slot"] = identity.clone();
-        for (name, value) in identity.as_object().unwrap() {
-            pid[name] = value.clone();
-        }
+        pid["job"] = identity.clone();
     });
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gjob_core::Record;
 use gjob_testbed::Freezer;
 
-use crate::driver::{Agent, Bed, is_alive, kill_9, launch, pid_in};
+use crate::driver::{Agent, Bed, eventually, is_alive, kill_9, launch, pid_in};
 
 /// A manager that hears nothing for so long gives up the link.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,7 +35,9 @@ fn orphans(bed: &Bed, count: u32, script: &str) -> Orphans {
     for id in &ids {
         let lock = std::fs::read(bed.results().join(id).join(".lock")).unwrap();
         let lock: serde_json::Value = serde_json::from_slice(&lock).unwrap();
-        kill_9(lock["slot"]["pid"].as_u64().unwrap() as u32);
+        let slot = lock["slot"]["pid"].as_u64().unwrap() as u32;
+        kill_9(slot);
+        eventually("the end of its slot", || !is_alive(slot));
     }
     Orphans { ids, pids, offset }
 }

@@ -35,9 +35,10 @@ impl Wanted {
             }
             Err(error) => Err((text, error)),
         };
+        let job = JobSummary::read(dir).unwrap_or_default();
         Ok(Wanted {
             patterns: patterns.into_iter().map(read).collect::<Result<_, _>>()?,
-            inputs: JobSummary::read(dir).files.into_iter().map(|file| file.name).collect(),
+            inputs: job.files.into_iter().map(|file| file.name).collect(),
         })
     }
 
