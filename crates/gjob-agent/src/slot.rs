@@ -22,6 +22,7 @@ use std::time::Duration;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
 use gjob_core::resources::Cpus;
+use gjob_core::text::Shown;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch, encode};
 use gjob_core::{Record, RunId};
 use rustix::fs::Mode;
@@ -295,7 +296,10 @@ fn run_here(
             let finished = started.finish(None, limits, signals, || false);
             finished.map(drop).map_err(SlotError::Wait)
         }
-        Err(refusal) => answer(&FromSlot::Refused { reason: one_line(&refusal.to_string()) }),
+        Err(refusal) => {
+            let reason = Shown::new(&refusal.to_string()).into();
+            answer(&FromSlot::Refused { reason })
+        }
     }
 }
 

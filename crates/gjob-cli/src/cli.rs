@@ -45,55 +45,55 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_HELP)]
 pub(crate) struct RunArgs {
-    /// Job file: one command a line, JSON Lines (.jsonl), TOML (.toml), or a Python
-    /// script (.py), which gets what is behind --; - for stdin
+    /// Job file: one command per line, JSON Lines (.jsonl), TOML (.toml) or a Python
+    /// script (.py), which gets the arguments after --; - for standard input
     pub(crate) jobs: Option<String>,
 
     #[command(flatten)]
     pub(crate) hosts: HostArgs,
 
-    /// Copy this file or directory into every job's directory; may be given several times
+    /// Copy a file or directory into every job's directory (repeatable)
     #[arg(short, long = "file", value_name = "PATH")]
     pub(crate) files: Vec<String>,
 
-    /// Place files, and those in directories, as read-only links to one copy on the host
+    /// Place files as read-only hard links to one copy per host
     #[arg(long)]
     pub(crate) link_files: bool,
 
     #[command(flatten)]
     pub(crate) outputs: OutputArgs,
 
-    /// Run every job N times that doesn't say it itself
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1)]
+    /// Default repeat count for jobs without `repeat`
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) repeat: u32,
 
-    /// Name of the jobs that have none
+    /// Default name for jobs without one
     #[arg(long)]
     pub(crate) name: Option<String>,
 
-    /// Processors each job has for itself, or all: one job a host [default: 1]
+    /// CPUs per job, or all for one job per host [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<String>,
 
-    /// GPUs each job has for itself
+    /// GPUs per job [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) gpus: Option<u32>,
 
-    /// Memory each job needs (500M, 8G)
+    /// Memory per job (500M, 8G)
     #[arg(long, value_name = "SIZE")]
     pub(crate) mem: Option<String>,
 
-    /// Set a variable in the jobs' environment; may be given several times
+    /// Set an environment variable for the jobs (repeatable)
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
 
-    /// End an attempt that runs longer (90, 90s, 1h30m)
+    /// Kill an attempt that runs longer (90, 90s, 1h30m)
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
 
-    /// Try a failed job again up to N times, on another host first
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) retries: u32,
+    /// Retry a failed job up to N times, on another host first [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
 
     /// Start no more jobs once N have failed, without those that waited for them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -107,23 +107,23 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) lost_after: String,
 
-    /// Leave out jobs that are done in RUN, or in the latest run; may be given several times
+    /// Skip jobs that are done in RUN or in the latest run (repeatable)
     #[arg(long, value_name = "RUN|latest")]
     pub(crate) skip_done: Vec<String>,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 
-    /// Show the jobs and hosts, start nothing
+    /// Show jobs and hosts, start nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// The jobs of --dry-run as JSON Lines, a job file like any other
+    /// Print the jobs of --dry-run as a job file in JSON Lines
     #[arg(long, requires = "dry_run")]
     pub(crate) json: bool,
 
-    /// A command and the values it is run with: -- CMD {} ::: a b c; or, behind a
-    /// Python script, its arguments
+    /// A command and its values: -- CMD {} ::: a b c; or the arguments of a Python
+    /// script
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
 }
@@ -186,10 +186,11 @@ pub(crate) struct CleanArgs {
 }
 
 const RUN_HELP: &str = "\
-A command behind -- is run once per value: `gjob run -- gzip {} ::: *.txt`. Values come
-from ::: lists (several give all combinations), from :::: FILE, or from stdin, one a line.
-{} is the value, {.} without extension, {/} its base name, {//} its directory, {/.} both,
-{#} the job's number, {1} {2} the value of the first, second list.
+A command after -- runs once per value: `gjob run -- gzip {} ::: *.txt`. Values come from
+::: lists (several give all combinations), from :::: FILE or from standard input, one per
+line. {} is the value, {.} without extension, {/} its base name, {//} its directory, {/.} its
+base name without extension, {#} the job's number, {1} {2} the values of the first and second
+list.
 
 Exit status: 0 all jobs done; 1 some job is not done; 2 bad usage or input, nothing was
 started; 3 no host could be used, or the run's store failed; 130 interrupted.";
@@ -202,15 +203,16 @@ pub(crate) struct HostArgs {
     #[arg(short = 'H', long, value_name = "LIST", help = HOSTS_HELP)]
     pub(crate) hosts: Vec<String>,
 
-    /// File of hosts, one a line
+    /// File of hosts, one per line
     #[arg(long, value_name = "FILE")]
     pub(crate) hosts_file: Vec<PathBuf>,
 
-    /// Cluster file: a management node in the first line, then its workers
+    /// Cluster file: TOML (.toml), or a management node on the first line and its
+    /// workers below
     #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
     pub(crate) cluster: Vec<PathBuf>,
 
-    /// Directory on the hosts below which job directories are made
+    /// Directory on the hosts for job directories [default: gjob-results]
     #[arg(
         short,
         long,
@@ -221,11 +223,16 @@ pub(crate) struct HostArgs {
     )]
     pub(crate) results_dir: String,
 
+    /// Command that opens a pipe to a host, instead of ssh: 'docker exec -i {host}';
+    /// {user} and {port} are replaced, too
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) connect: Option<String>,
+
     /// ssh configuration file to use instead of the user's
     #[arg(short = 'F', value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
 
-    /// Jobs at once on each host that is given no number [default: its processors]
+    /// Jobs at once on each host without SLOTS/ [default: its processors]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) slots: Option<u32>,
 
@@ -233,7 +240,7 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) blob_budget: Option<String>,
 
-    /// Program to send to hosts of a kind, such as linux-aarch64=PATH
+    /// Worker program for hosts of a platform, such as linux-aarch64=PATH
     #[arg(long, value_name = "OS-ARCH=PATH")]
     pub(crate) agent: Vec<String>,
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use gjob_core::event::RunEnd;
+use gjob_core::text::printable;
 
 /// Every job is done.
 pub(crate) const ALL_DONE: u8 = 0;
@@ -72,12 +73,18 @@ pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
             // Whoever read has had enough.
             return ALL_DONE;
         }
-        let mut stderr = std::io::stderr().lock();
-        for line in message(&failure.error).lines() {
-            // With stderr gone there is nobody to tell.
-            let _ = writeln!(stderr, "gjob: {line}");
-        }
+        print_error(&message(&failure.error));
         failure.code
     });
     ExitCode::from(code)
+}
+
+/// Prints an error line by line: it may hold the names of files, and what hosts
+/// have said.
+pub(crate) fn print_error(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    for line in text.lines() {
+        // With stderr gone there is nobody to tell.
+        let _ = writeln!(stderr, "gjob: {}", printable(line));
+    }
 }

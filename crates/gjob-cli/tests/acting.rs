@@ -97,8 +97,8 @@ fn running_and_waiting_jobs_of_a_living_run_are_killed_by_index_and_by_name() {
         &late,
         1,
         "killed 0 jobs\n",
-        "gjob: job 0: it has its outcome already: error\n\
-         gjob: job 3: it has its outcome already: done\n",
+        "gjob: job 0: it has already ended: error\n\
+         gjob: job 3: it has already ended: done\n",
     );
 }
 
@@ -173,8 +173,7 @@ fn a_job_whose_host_is_away_is_named_and_ended_when_the_run_is_taken_up() {
     manager.kill_9();
     bed.host(1).stop();
     let answer = place.gjob(&["kill", "--all"]).output();
-    let why =
-        "gjob: job 0: host h1 can't be reached: it is ended as soon as a manager reaches it\n";
+    let why = "gjob: job 0: host h1 is unreachable: it will be killed once a manager reaches it\n";
     says(&answer, 1, "killed 1 job\n", why);
     assert_eq!(states(&place), ["unknown", "error"]);
     assert!(!bed.processes().is_empty());
@@ -232,7 +231,7 @@ fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
     });
     let index = lost.to_string();
     let why = format!(
-        "gjob: job {lost}: host h1 can't be asked now: attempt {lost}.1 is ended as soon as it can\n"
+        "gjob: job {lost}: host h1 is unreachable: attempt {lost}.1 will be killed once it is reached\n"
     );
     says(&place.gjob(&["kill", &index]).output(), 1, "killed 0 jobs\n", &why);
     assert_eq!(states(&place)[lost], "error", "its second attempt is ended");
@@ -241,7 +240,7 @@ fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
     bed.host(1).start();
     says(&place.gjob(&["kill", "--all"]).output(), 0, "killed 2 jobs\n", "");
     assert_eq!((scripts(bed.host(1)), scripts(bed.host(2))), (0, 0));
-    let late = format!("gjob: job {lost}: it has its outcome already: error\n");
+    let late = format!("gjob: job {lost}: it has already ended: error\n");
     says(&place.gjob(&["kill", &index]).output(), 1, "killed 0 jobs\n", &late);
 }
 
@@ -258,18 +257,17 @@ fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
     manager.kill_9();
     let away = |act: &str, done: &str, what: &str| {
         bed.host(1).stop();
-        let why = format!(
-            "gjob: job 0: host h1 can't be reached: {what} as soon as a manager reaches it\n"
-        );
+        let why =
+            format!("gjob: job 0: host h1 is unreachable: {what} once a manager reaches it\n");
         says(&place.gjob(&[act, "0"]).output(), 1, &format!("{done} 0 jobs\n"), &why);
         bed.host(1).start();
     };
-    away("pause", "paused", "it is stopped");
+    away("pause", "paused", "it will be paused");
     counter.goes_on();
     let manager = place.gjob(&["attach"]).start();
     counter.stands_still();
     manager.kill_9();
-    away("resume", "resumed", "it goes on");
+    away("resume", "resumed", "it will be resumed");
     counter.stands_still();
     let manager = place.gjob(&["attach"]).start();
     counter.goes_on();
@@ -289,7 +287,7 @@ fn pause_stops_running_jobs_and_holds_waiting_ones_until_resume() {
     assert_eq!(states(&place), ["busy", "free"]);
     first.stands_still();
     let again = place.gjob(&["pause", "0"]).output();
-    says(&again, 1, "paused 0 jobs\n", "gjob: job 0: it is paused already\n");
+    says(&again, 1, "paused 0 jobs\n", "gjob: job 0: it is already paused\n");
     says(&place.gjob(&["resume", "0"]).output(), 0, "resumed 1 job\n", "");
     first.goes_on();
     std::fs::write(place.path("go"), "").unwrap();
@@ -298,8 +296,8 @@ fn pause_stops_running_jobs_and_holds_waiting_ones_until_resume() {
     says(&place.gjob(&["resume"]).output(), 0, "resumed 1 job\n", "");
     let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("job 0 is paused\njob 1 is paused\n"), "{}", answer.stderr);
-    assert!(answer.stderr.contains("job 1 goes on\n"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("job 0 paused\njob 1 paused\n"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("job 1 resumed\n"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("paused"), [false, false]);
 }
 
@@ -353,14 +351,14 @@ fn a_failed_job_is_done_again_in_a_living_run() {
     let manager = place.gjob(&["run", "-j", "2", "jobs.txt"]).start();
     eventually("a job has failed", || place.has_run() && states(&place)[0] == "error");
     let refused = place.gjob(&["retry", "1"]).output();
-    says(&refused, 1, "reopened 0 jobs\n", "gjob: job 1: it has no outcome yet\n");
+    says(&refused, 1, "reopened 0 jobs\n", "gjob: job 1: it has not ended yet\n");
     std::fs::write(&ok, "").unwrap();
     says(&place.gjob(&["retry"]).output(), 0, "reopened 1 job\n", "");
     eventually("the job is done", || states(&place)[0] == "done");
     std::fs::write(&go, "").unwrap();
     let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("job 0 is to be done again\n"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("job 0 will be retried\n"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("attempt"), [2, 1]);
 }
 
@@ -439,7 +437,9 @@ fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
     assert_eq!((seen.code, answer.code), (1, 1), "{}\n{}", seen.stderr, answer.stderr);
     assert_eq!(seen.stdout, "", "outputs are shown where the run is managed");
     assert_eq!(answer.stdout, "secret\n");
-    for text in ["another gjob manages it", "as job #1", ": exit 7", ": 1 done, 1 error in "] {
+    for text in
+        ["another gjob process manages it", "as job #1", ": exit 7", ": 1 done, 1 error in "]
+    {
         assert!(seen.stderr.contains(text), "no {text:?} in {}", seen.stderr);
     }
     let told = lines(&events);
@@ -448,7 +448,9 @@ fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
 
 #[test]
 fn a_watcher_sees_that_the_run_is_left_and_that_its_manager_is_gone() {
-    for (kill, code, text) in [(false, 1, "(left; `gjob attach"), (true, 3, "is gone; `gjob")] {
+    for (kill, code, text) in
+        [(false, 1, "(left running; resume with `gjob attach"), (true, 3, "is gone; `gjob")]
+    {
         let place = Place::new();
         place.file("jobs.txt", "sleep 2\n");
         let manager = place.gjob(&["run", "jobs.txt"]).start();

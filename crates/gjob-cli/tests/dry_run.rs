@@ -3,19 +3,22 @@
 
 mod support;
 
-use support::Place;
+use snapbox::str;
+use support::{Gjob, Place};
 
-fn dry(place: &Place, args: &[&str]) -> String {
-    let mut all = vec!["run", "--dry-run"];
-    all.extend(args);
-    let answer = place.gjob(&all).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+fn dry_run(place: &Place, args: &[&str]) -> Gjob {
+    place.gjob(&[&["run", "--dry-run"], args].concat())
+}
+
+fn stdout(place: &Place, args: &[&str]) -> String {
+    let answer = dry_run(place, args).output();
+    assert_eq!((answer.code, answer.stderr.as_str()), (0, ""), "{answer:?}");
     assert!(!place.has_run() && !place.path("results").exists());
     answer.stdout
 }
 
 #[test]
-fn everything_that_is_said_of_a_job_is_shown() {
+fn all_fields_of_a_job_are_shown() {
     let place = Place::new();
     place.file("fit", "");
     place.file("data", "");
@@ -25,9 +28,8 @@ fn everything_that_is_said_of_a_job_is_shown() {
          \x20   outputs='*.csv', timeout='1h30m', retries=2, cpus=2, mem='1G', gpus=1)\n\
          Job('echo done', after=[first, 'fit'], link=True, files='fit')\n",
     );
-    assert_eq!(
-        dry(&place, &["jobs.py", "-H", "2/a,b"]),
-        "\
+    dry_run(&place, &["jobs.py", "-H", "2/a,b"])
+        .stdout(str![[r#"
 host a, 2 slots
 host b
 job 0 fit
@@ -37,10 +39,12 @@ job 0 fit
     files:    fit
               data
     outputs:  *.csv
-    env:      A=\"b c\"
-    asks for: 2 cpus, 1024 MiB of memory, 1 gpus
+    env:      A="b c"
     timeout:  1h30m
     retries:  2
+    cpus:     2
+    gpus:     1
+    mem:      1G
 job 1 fit, copy 1
     commands: ./fit
               ./plot
@@ -48,21 +52,26 @@ job 1 fit, copy 1
     files:    fit
               data
     outputs:  *.csv
-    env:      A=\"b c\"
-    asks for: 2 cpus, 1024 MiB of memory, 1 gpus
+    env:      A="b c"
     timeout:  1h30m
     retries:  2
+    cpus:     2
+    gpus:     1
+    mem:      1G
 job 2
     commands: echo done
-    links:    fit
+    files:    fit
+    link:     true
     after:    jobs 0 to 1
               fit
-"
-    );
+
+"#]])
+        .run();
+    assert!(!place.has_run() && !place.path("results").exists());
 }
 
 #[test]
-fn the_json_of_every_format_is_a_job_file_with_the_same_jobs() {
+fn json_is_a_job_file_with_the_same_jobs() {
     let place = Place::new();
     place.file("fit", "");
     place.file(
@@ -87,43 +96,32 @@ fn the_json_of_every_format_is_a_job_file_with_the_same_jobs() {
         .into_iter()
         .flat_map(|name| options.map(|options| (name, options)))
     {
-        let first = dry(&place, &[&["--json", name], options].concat());
+        let first = stdout(&place, &[&["--json", name], options].concat());
         place.file("again.jsonl", &first);
-        assert_eq!(dry(&place, &["--json", "again.jsonl"]), first, "{name} {options:?}");
+        assert_eq!(stdout(&place, &["--json", "again.jsonl"]), first, "{name} {options:?}");
         assert_eq!(
-            dry(&place, &["again.jsonl"]),
-            dry(&place, &[&[name], options].concat()),
+            stdout(&place, &["again.jsonl"]),
+            stdout(&place, &[&[name], options].concat()),
             "{name} {options:?}"
         );
     }
 }
 
 #[test]
-fn options_are_for_the_jobs_that_do_not_say_it_themselves() {
+fn options_are_defaults() {
     let place = Place::new();
     place.file(
         "jobs.jsonl",
-        "{\"cmds\":\"a\",\"cpus\":1,\"gpus\":0,\"mem\":7,\"repeat\":1}\n{\"cmds\":\"b\"}\n",
+        "{\"cmds\":\"a\",\"cpus\":1,\"gpus\":0,\"mem\":7,\"repeat\":1,\"retries\":0,\"timeout\":5,\
+         \"name\":\"own\",\"env\":{\"A\":\"own\"},\"outputs\":\"a\"}\n{\"cmds\":\"b\"}\n",
     );
     let args = ["--json", "jobs.jsonl", "-n", "2", "--cpus", "all", "--gpus", "3", "--mem", "1K"];
-    assert_eq!(
-        dry(&place, &args),
-        "{\"cmds\":[\"a\"],\"retries\":0,\"mem\":7}\n\
-         {\"cmds\":[\"b\"],\"retries\":0,\"cpus\":\"all\",\"gpus\":3,\"mem\":1024}\n\
-         {\"cmds\":[\"b\"],\"retries\":0,\"cpus\":\"all\",\"gpus\":3,\"mem\":1024,\"repeat_index\":1}\n"
-    );
-}
+    let more = ["--retries", "2", "--timeout", "1m", "--name", "default", "--link-files"];
+    let lists = ["--env", "A=default", "--env", "B=b", "-o", "b", "-f", "jobs.jsonl"];
+    dry_run(&place, &[&args[..], &more, &lists].concat()).stdout(str![[r#"
+{"cmds":["a"],"files":["jobs.jsonl"],"link":true,"outputs":["a","b"],"name":"own","env":{"A":"own","B":"b"},"timeout":5.0,"retries":0,"mem":7}
+{"cmds":["b"],"files":["jobs.jsonl"],"link":true,"outputs":["b"],"name":"default","env":{"A":"default","B":"b"},"timeout":60.0,"retries":2,"cpus":"all","gpus":3,"mem":1024}
+{"cmds":["b"],"files":["jobs.jsonl"],"link":true,"outputs":["b"],"name":"default","env":{"A":"default","B":"b"},"timeout":60.0,"retries":2,"cpus":"all","gpus":3,"mem":1024,"repeat_index":1}
 
-#[test]
-fn wrong_amounts_are_refused() {
-    let place = Place::new();
-    place.file("jobs.txt", "true\n");
-    let answer = place.gjob(&["run", "jobs.txt", "--cpus", "few", "--mem", "much"]).output();
-    assert_eq!(answer.code, 2);
-    assert_eq!(
-        answer.stderr,
-        "gjob: --cpus: \"few\" is not accepted: a number of processors or \"all\" is\n\
-         gjob: --mem: size \"much\" is not accepted: bytes such as 4096, or a number with a unit \
-         such as 500M, 1.5G or 2T is\ngjob: nothing was started\n"
-    );
+"#]]).run();
 }

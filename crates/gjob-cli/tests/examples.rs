@@ -1,9 +1,10 @@
-//! The examples do what they say.
+//! The examples run.
 
 mod support;
 
 use std::path::PathBuf;
 
+use snapbox::str;
 use support::{Answer, Gjob, Place};
 
 fn example(place: &Place, args: &[&str]) -> Gjob {
@@ -28,7 +29,7 @@ fn pi_is_estimated() {
 }
 
 #[test]
-fn the_sweep_in_toml_is_that_in_python() {
+fn sweeps_in_toml_and_python_are_equal() {
     let place = Place::new();
     let answer = example(&place, &["sweep.py", "--show", "all"]).output();
     let python = done(&answer);
@@ -43,40 +44,79 @@ fn the_sweep_in_toml_is_that_in_python() {
 }
 
 #[test]
-fn the_sweep_in_python_takes_rates() {
+fn sweep_in_python_takes_rates() {
     let place = Place::new();
     let answer = example(&place, &["sweep.py", "--show", "all", "--", "0.3"]).output();
     assert!(done(&answer).iter().all(|line| line.starts_with("0.3\t")), "{answer:?}");
 }
 
 #[test]
-fn the_gpu_sweep_has_the_combinations_that_it_says() {
+fn gpu_sweep_has_its_combinations() {
     let place = Place::new();
-    let answer = example(&place, &["gpu-sweep.toml", "--dry-run"]).output();
-    let lines = done(&answer);
-    let jobs: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("job ")).collect();
-    assert_eq!(
-        jobs,
-        [
-            "job 0 resnet50-fp32",
-            "job 1 resnet50-bf16",
-            "job 2 vit-b-fp32",
-            "job 3 vit-b-bf16",
-            "job 4 vit-l-bf16",
-            "job 5 vit-h-bf16",
-        ]
-    );
-    let batches: Vec<&str> = lines
-        .iter()
-        .filter_map(|line| line.split_once("--batch ")?.1.split_once(' '))
-        .map(|(batch, _)| batch)
-        .collect();
-    assert_eq!(batches, ["64", "64", "64", "64", "16", "8"]);
-    assert!(lines.contains(&"    asks for: 4 cpus, 16384 MiB of memory, 1 gpus"), "{answer:?}");
+    example(&place, &["gpu-sweep.toml", "--dry-run"])
+        .stdout(str![[r#"
+host :, 2 slots
+job 0 resnet50-fp32
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model resnet50 --precision fp32 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 1 resnet50-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model resnet50 --precision bf16 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 2 vit-b-fp32
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-b --precision fp32 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 3 vit-b-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-b --precision bf16 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 4 vit-l-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-l --precision bf16 --batch 16 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 5 vit-h-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-h --precision bf16 --batch 8 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+
+"#]])
+        .run();
 }
 
 #[test]
-fn the_pipelines_second_stage_comes_after_the_first() {
+fn second_stage_of_the_pipeline_follows_the_first() {
     let place = Place::new();
     let shared = place.path("shared");
     std::fs::create_dir(&shared).unwrap();
@@ -86,7 +126,7 @@ fn the_pipelines_second_stage_comes_after_the_first() {
 }
 
 #[test]
-fn a_job_file_in_the_originals_words_runs_as_it_is() {
+fn job_file_of_the_original_runs_unchanged() {
     let place = Place::new();
     let answer = example(&place, &["classic.py", "--show", "all"]).output();
     let lines = done(&answer);

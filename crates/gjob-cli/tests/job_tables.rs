@@ -3,21 +3,20 @@
 
 mod support;
 
+use snapbox::{IntoData, str};
 use support::Place;
 
-fn mistake(text: &str) -> String {
+/// Runs `jobs.toml` with this text, which has something wrong with it.
+#[track_caller]
+fn refused(text: &str, stderr: impl IntoData) {
     let place = Place::new();
     place.file("jobs.toml", text);
-    let answer = place.gjob(&["run", "jobs.toml"]).output();
-    assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{answer:?}");
+    place.gjob(&["run", "jobs.toml"]).code(2).stderr(stderr).run();
     assert!(!place.has_run() && !place.path("results").exists(), "something was started");
-    let last = "gjob: nothing was started\n";
-    assert!(answer.stderr.ends_with(last), "{answer:?}");
-    answer.stderr.replace(last, "")
 }
 
 #[test]
-fn a_matrix_runs_a_job_for_each_combination() {
+fn matrix_runs_a_job_for_each_combination() {
     let place = Place::new();
     place.file("data", "7\n");
     place.file(
@@ -26,175 +25,265 @@ fn a_matrix_runs_a_job_for_each_combination() {
          commands = 'echo $GJOB_NAME $GJOB_REPEAT $(cat data)'\nrepeat = 2\n\
          matrix = { a = ['p', 'q'], b = '1..2' }\nexclude = [{ a = 'p', b = 1 }]\n",
     );
-    // From elsewhere: paths are those beside the job file.
-    let answer = place
-        .gjob(&["run", "here/jobs.toml", "-k", "--show", "all"])
+    // In another directory: paths are relative to the job file.
+    place
+        .gjob(&["run", "here/jobs.toml", "-k", "-j", "1", "--show", "all"])
         .current_dir(&place.path(""))
-        .output();
-    assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(answer.stdout, "x-p-2 0 7\nx-p-2 1 7\nx-q-1 0 7\nx-q-1 1 7\nx-q-2 0 7\nx-q-2 1 7\n");
+        .stdout(str![[r#"
+x-p-2 0 7
+x-p-2 1 7
+x-q-1 0 7
+x-q-1 1 7
+x-q-2 0 7
+x-q-2 1 7
+
+"#]])
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name x-p-2 as job #0
+DONE [HOST]/[DATE]-1 w/name x-p-2
+LAUNCH [HOST]/[DATE]-2 w/name x-p-2 as job #1
+DONE [HOST]/[DATE]-2 w/name x-p-2
+LAUNCH [HOST]/[DATE]-3 w/name x-q-1 as job #2
+DONE [HOST]/[DATE]-3 w/name x-q-1
+LAUNCH [HOST]/[DATE]-4 w/name x-q-1 as job #3
+DONE [HOST]/[DATE]-4 w/name x-q-1
+LAUNCH [HOST]/[DATE]-5 w/name x-q-2 as job #4
+DONE [HOST]/[DATE]-5 w/name x-q-2
+LAUNCH [HOST]/[DATE]-6 w/name x-q-2 as job #5
+DONE [HOST]/[DATE]-6 w/name x-q-2
+run [DATE]-1: 6 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 #[test]
-fn what_is_no_toml_is_shown() {
-    assert_eq!(
-        mistake("[[job]]\ncommands = make\n"),
-        "gjob: jobs.toml:2:12: no TOML: string values must be quoted, expected literal string\n\
-         gjob:   2 | commands = make\n\
-         gjob:     |            ^^^^\n"
+fn invalid_toml_is_shown() {
+    refused(
+        "[[job]]\ncommands = make\n",
+        str![[r#"
+gjob: jobs.toml:2:12: invalid TOML: string values must be quoted, expected literal string
+gjob:   |
+gjob: 2 | commands = make
+gjob:   |            ^^^^
+gjob: nothing was started
+
+"#]],
     );
 }
 
 #[test]
-fn unknown_words_are_shown_with_the_nearest_known_ones() {
-    assert_eq!(
-        mistake("[default]\nenv = {}\n\n[[job]]\ncommands = 'true'\n\ttimout = 3\n"),
-        "gjob: jobs.toml:1:2: unknown field \"default\", perhaps \"defaults\" is meant: the \
-         fields are defaults, job\n\
-         gjob:   1 | [default]\n\
-         gjob:     |  ^^^^^^^\n\
-         gjob: jobs.toml:6:2: unknown field \"timout\", perhaps \"timeout\" is meant: the fields \
-         are commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, \
-         after, repeat, matrix, include, exclude\n\
-         gjob:   6 |  timout = 3\n\
-         gjob:     |  ^^^^^^\n"
+fn unknown_field_is_shown_with_the_nearest_one() {
+    let text = "[default]\nenv = {}\n\n[[job]]\ncommands = 'true'\n\ttimout = 3\n";
+    refused(
+        text,
+        str![[r#"
+gjob: jobs.toml:1:2: unknown field "default": expected one of defaults, job
+gjob:   |
+gjob: 1 | [default]
+gjob:   |  ^^^^^^^
+gjob: help: did you mean "defaults"?
+gjob: jobs.toml:6:2: unknown field "timout": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat, matrix, include, exclude
+gjob:   |
+gjob: 6 |     timout = 3
+gjob:   |     ^^^^^^
+gjob: help: did you mean "timeout"?
+gjob: nothing was started
+
+"#]],
     );
 }
 
 #[test]
-fn values_that_a_field_cannot_have_are_shown() {
-    assert_eq!(
-        mistake("[[job]]\ncommands = 'true'\nmem = 'much'\nfiles = [1]\nname = ''\n"),
-        "gjob: jobs.toml:3:7: field \"mem\": size \"much\" is not accepted: bytes such as 4096, \
-         or a number with a unit such as 500M, 1.5G or 2T is\n\
-         gjob:   3 | mem = 'much'\n\
-         gjob:     |       ^^^^^^\n\
-         gjob: jobs.toml:4:9: field \"files\": invalid type: integer `1`, expected a string\n\
-         gjob:   4 | files = [1]\n\
-         gjob:     |         ^^^\n"
-    );
-    assert_eq!(
-        mistake("[[job]]\ncommands = ['', ' ']\nname = ''\n"),
-        "gjob: jobs.toml:2:12: a job needs at least one command that is not blank\n\
-         gjob:   2 | commands = ['', ' ']\n\
-         gjob:     |            ^^^^^^^^^\n\
-         gjob: jobs.toml:3:8: name \"\" is not accepted: one line of 1 to 255 bytes without \
-         control characters is\n\
-         gjob:   3 | name = ''\n\
-         gjob:     |        ^^\n"
-    );
-}
+fn invalid_value_is_shown() {
+    refused(
+        "[[job]]\ncommands = 'true'\nmem = 'much'\nfiles = [1]\nname = ''\n",
+        str![[r#"
+gjob: jobs.toml:3:7: field "mem": invalid size "much": expected bytes (4096) or units (500M, 1.5G, 2T)
+gjob:   |
+gjob: 3 | mem = 'much'
+gjob:   |       ^^^^^^
+gjob: jobs.toml:4:9: field "files": invalid type: integer `1`, expected a string
+gjob:   |
+gjob: 4 | files = [1]
+gjob:   |         ^^^
+gjob: nothing was started
 
-#[test]
-fn parameters_that_there_are_not_are_shown() {
-    assert_eq!(
-        mistake(
-            "[[job]]\ncommands = './fit {rat}'\nname = 'fit-{rat}'\nmatrix.rate = [0.1]\n\
-             exclude = [{ rates = 0.1 }]\n"
-        ),
-        "gjob: jobs.toml:3:13: \"rat\" is no parameter, perhaps \"rate\" is meant: the \
-         parameters are rate\n\
-         gjob:   3 | name = 'fit-{rat}'\n\
-         gjob:     |             ^^^^^\n\
-         gjob: jobs.toml:5:14: \"rates\" is no parameter, perhaps \"rate\" is meant: the \
-         parameters are rate\n\
-         gjob:   5 | exclude = [{ rates = 0.1 }]\n\
-         gjob:     |              ^^^^^\n"
+"#]],
     );
-}
+    refused(
+        "[[job]]\ncommands = ['', ' ']\nname = ''\nenv = { 1 = 'x' }\n",
+        str![[r#"
+gjob: jobs.toml:2:12: no command: expected at least one that is not blank
+gjob:   |
+gjob: 2 | commands = ['', ' ']
+gjob:   |            ^^^^^^^^^
+gjob: jobs.toml:3:8: invalid job name "": expected 1 to 255 bytes of printable characters
+gjob:   |
+gjob: 3 | name = ''
+gjob:   |        ^^
+gjob: jobs.toml:4:7: invalid environment variable name "1": expected letters, digits and _, not starting with a digit
+gjob:   |
+gjob: 4 | env = { 1 = 'x' }
+gjob:   |       ^^^^^^^^^^^
+gjob: nothing was started
 
-#[test]
-fn a_matrix_that_loses_all_combinations_is_said() {
-    assert_eq!(
-        mistake(
-            "[[job]]\ncommands = 'true'\nmatrix.p = '1..2'\nexclude = [{ p = 1 }, { p = 2 }]\n"
-        ),
-        "gjob: no jobs: `exclude` drops every combination of the matrix\n"
+"#]],
     );
-}
+    refused(
+        "[defaults]\ncpus = 0\n[[job]]\ncommands = 'true'\n",
+        str![[r#"
+gjob: jobs.toml:2:8: invalid cpus 0: expected 1 or more, or "all"
+gjob:   |
+gjob: 2 | cpus = 0
+gjob:   |        ^
+gjob: nothing was started
 
-#[test]
-fn what_is_excluded_of_no_matrix_is_said() {
-    assert_eq!(
-        mistake("[[job]]\ncommands = 'true'\nexclude = [{ p = 1 }]\n"),
-        "gjob: jobs.toml:3:14: \"p\" is no parameter: there are no parameters in `matrix`\n\
-         gjob:   3 | exclude = [{ p = 1 }]\n\
-         gjob:     |              ^\n"
+"#]],
     );
-}
+    refused(
+        "defaults = 1\njob = 2\n",
+        str![[r#"
+gjob: jobs.toml:1:12: invalid value of "defaults": expected a table, [defaults], found an integer
+gjob:   |
+gjob: 1 | defaults = 1
+gjob:   |            ^
+gjob: jobs.toml:2:7: invalid value of "job": expected an array of tables, [[job]], found an integer
+gjob:   |
+gjob: 2 | job = 2
+gjob:   |       ^
+gjob: nothing was started
 
-#[test]
-fn a_name_that_is_too_long_is_cut_and_marked_so() {
-    let said = mistake(&format!("[[job]]\ncommands = 'true'\nname = '{}'\n", "n".repeat(300)));
-    assert!(said.contains(&format!("name \"{}...\" is not accepted", "n".repeat(80))), "{said}");
-    let place = Place::new();
-    let answer =
-        place.gjob(&["run", "--name", &"n".repeat(300), "--", "true", ":::", "1"]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains(&format!("name \"{}...\"", "n".repeat(80))), "{answer:?}");
-}
-
-#[test]
-fn a_command_without_values_is_said() {
-    let place = Place::new();
-    let answer = place.gjob(&["run", "--", "echo {}"]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert_eq!(
-        answer.stderr,
-        "gjob: no values: a job is made for each value behind :::, or line of standard input \
-         without it, and there is none\ngjob: nothing was started\n"
+"#]],
     );
 }
 
 #[test]
-fn a_matrix_that_has_no_combinations_is_shown() {
-    assert_eq!(
-        mistake(
-            "[[job]]\ncommands = 'true'\n\
-             matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }\n"
-        ),
-        "gjob: jobs.toml:3:19: range \"1-10\" of \"seed\" is not accepted: whole numbers such as \
-         1..10 or 0..100..20 are\n\
-         gjob:   3 | matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }\n\
-         gjob:     |                   ^^^^^^\n\
-         gjob: jobs.toml:3:32: \"lr\" is an empty list: a list of values, or a range such as \
-         \"1..10\", is expected\n\
-         gjob:   3 | matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }\n\
-         gjob:     |                                ^^\n\
-         gjob: jobs.toml:3:36: \"include\" stands beside the matrix, not in it: include = [{ … }] \
-         below `matrix` is expected\n\
-         gjob:   3 | matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }\n\
-         gjob:     |                                    ^^^^^^^\n"
+fn unknown_parameter_is_shown_with_the_nearest_one() {
+    let text = "[[job]]\ncommands = './fit {rat}'\nname = 'fit-{rat}'\nmatrix.rate = [0.1]\n\
+                exclude = [{ rates = 0.1 }]\n";
+    refused(
+        text,
+        str![[r#"
+gjob: jobs.toml:3:13: unknown parameter "rat": expected rate
+gjob:   |
+gjob: 3 | name = 'fit-{rat}'
+gjob:   |             ^^^^^
+gjob: help: did you mean "rate"?
+gjob: jobs.toml:5:14: unknown parameter "rates": expected rate
+gjob:   |
+gjob: 5 | exclude = [{ rates = 0.1 }]
+gjob:   |              ^^^^^
+gjob: help: did you mean "rate"?
+gjob: nothing was started
+
+"#]],
+    );
+    refused(
+        "[[job]]\ncommands = 'true'\nexclude = [{ p = 1 }]\n",
+        str![[r#"
+gjob: jobs.toml:3:14: unknown parameter "p": `matrix` has no parameters
+gjob:   |
+gjob: 3 | exclude = [{ p = 1 }]
+gjob:   |              ^
+gjob: nothing was started
+
+"#]],
     );
 }
 
 #[test]
-fn files_and_jobs_that_are_not_there_are_shown() {
-    assert_eq!(
-        mistake(
-            "[[job]]\nname = 'train-{a}'\ncommands = 'true'\nfiles = ['data-{a}']\n\
-             matrix.a = '1..2'\n\n[[job]]\ncommands = 'true'\nafter = ['train-2', 'train-3']\n"
-        ),
-        "gjob: jobs.toml:4:9: file \"data-1\" does not exist: a file or a directory is expected\n\
-         gjob:   4 | files = ['data-{a}']\n\
-         gjob:     |         ^^^^^^^^^^^^\n\
-         gjob: jobs.toml:4:9: file \"data-2\" does not exist: a file or a directory is expected\n\
-         gjob:   4 | files = ['data-{a}']\n\
-         gjob:     |         ^^^^^^^^^^^^\n\
-         gjob: jobs.toml:9:9: after \"train-3\" names no job, perhaps \"train-1\" is meant: the \
-         name of another job is expected\n\
-         gjob:   9 | after = ['train-2', 'train-3']\n\
-         gjob:     |         ^^^^^^^^^^^^^^^^^^^^^^\n"
+fn excluding_all_combinations_is_refused() {
+    let text = "[[job]]\ncommands = 'true'\nmatrix.p = '1..2'\nexclude = [{ p = 1 }, { p = 2 }]\n";
+    refused(
+        text,
+        str![[r#"
+gjob: jobs.toml: no jobs: `exclude` drops every combination of the matrix
+gjob: nothing was started
+
+"#]],
     );
 }
 
 #[test]
-fn a_matrix_beyond_all_bounds_is_refused_at_once() {
-    let place = Place::new();
+fn long_name_is_cut() {
+    refused(
+        &format!("[[job]]\ncommands = 'true'\nname = '{}'\n", "n".repeat(300)),
+        str![[r#"
+gjob: jobs.toml:3:8: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn…": expected 1 to 255 bytes of printable characters
+gjob:   |
+gjob: 3 | ... = 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn
+gjob:   |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^...^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+gjob: nothing was started
+
+"#]],
+    );
+}
+
+#[test]
+fn invalid_matrix_is_shown() {
+    let text = "[[job]]\ncommands = 'true'\n\
+                matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }\n";
+    refused(
+        text,
+        str![[r#"
+gjob: jobs.toml:3:19: invalid range "1-10" of "seed": expected FIRST..LAST (1..10) or FIRST..LAST..STEP (0..100..20)
+gjob:   |
+gjob: 3 | matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }
+gjob:   |                   ^^^^^^
+gjob: jobs.toml:3:32: invalid value of "lr": expected a list of values or a range such as "1..10", found an empty list
+gjob:   |
+gjob: 3 | matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }
+gjob:   |                                ^^
+gjob: jobs.toml:3:36: "include" inside `matrix`: expected include = [{ … }] beside `matrix`
+gjob:   |
+gjob: 3 | matrix = { seed = '1-10', lr = [], include = [{ lr = 1 }] }
+gjob:   |                                    ^^^^^^^
+gjob: nothing was started
+
+"#]],
+    );
+}
+
+#[test]
+fn missing_files_and_jobs_are_shown() {
+    let text = "[[job]]\nname = 'train-{a}'\ncommands = 'true'\nfiles = ['data-{a}']\n\
+                matrix.a = '1..2'\n\n[[job]]\ncommands = 'true'\nafter = ['train-2', 'train-3']\n";
+    refused(
+        text,
+        str![[r#"
+gjob: jobs.toml:4:9: file "data-1" does not exist
+gjob:   |
+gjob: 4 | files = ['data-{a}']
+gjob:   |         ^^^^^^^^^^^^
+gjob: jobs.toml:4:9: file "data-2" does not exist
+gjob:   |
+gjob: 4 | files = ['data-{a}']
+gjob:   |         ^^^^^^^^^^^^
+gjob: jobs.toml:9:9: unknown job "train-3": expected the name of another job
+gjob:   |
+gjob: 9 | after = ['train-2', 'train-3']
+gjob:   |         ^^^^^^^^^^^^^^^^^^^^^^
+gjob: help: did you mean "train-1"?
+gjob: nothing was started
+
+"#]],
+    );
+}
+
+#[test]
+fn matrix_that_is_too_large_is_refused() {
     let range = "\"1..1000\"";
     let matrix = format!("{{ p = {range}, q = {range}, r = {range}, s = {range} }}");
-    place.file("jobs.toml", &format!("[[job]]\ncommands = \"true\"\nmatrix = {matrix}\n"));
-    let answer = place.gjob(&["run", "jobs.toml", "--dry-run"]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("jobs.toml:3:10: more jobs than a run may have"), "{answer:?}");
+    refused(
+        &format!("[[job]]\ncommands = \"true\"\nmatrix = {matrix}\n"),
+        str![[r#"
+gjob: jobs.toml:3:10: too many jobs: expected at most 10000000
+gjob:   |
+gjob: 3 | matrix = { p = "1..1000", q = "1..1000", r = "1..1000", s = "1..1000" }
+gjob:   |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+gjob: nothing was started
+
+"#]],
+    );
 }

@@ -132,13 +132,13 @@ fn a_second_manager_of_a_living_run_only_watches() {
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
     let mut second = place.gjob(&["attach"]).start();
-    second.wait_until_printed("another gjob manages it");
+    second.wait_until_printed("another gjob process manages it");
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(manager.output().code, 130);
     let answer = second.output();
     assert_eq!(answer.code, 130, "{answer:?}");
-    assert!(answer.stderr.contains("another gjob manages it"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("another gjob process manages it"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("attempt"), [1]);
 }
 
@@ -246,7 +246,7 @@ fn a_file_that_has_changed_since_its_run_began_fails_only_the_jobs_that_need_it_
     let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
-    assert!(reason.contains("input has changed"), "{reason}");
+    assert!(reason.contains("input\" changed: "), "{reason}");
 }
 
 #[test]

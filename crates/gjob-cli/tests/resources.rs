@@ -1,6 +1,6 @@
-//! What jobs have of their hosts, end to end.
+//! The CPUs, memory and GPUs that jobs get on their hosts, end to end.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 
@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use gjob_testbed::Bed;
 use serde_json::{Value, json};
+use snapbox::str;
 use support::{Answer, Place, eventually, lines};
 
-/// A job that notes when it begins and ends, with what it is given to see.
+/// A job that notes when it starts and ends, and the resources that it sees.
 fn job(place: &Place, name: &str, seconds: f64, asks: &Value) -> String {
     let file = place.path("here/noted");
     let file = file.display();
@@ -27,7 +28,7 @@ fn job(place: &Place, name: &str, seconds: f64, asks: &Value) -> String {
     format!("{job}\n")
 }
 
-/// What a job noted of itself.
+/// What a job noted.
 #[derive(Debug, Default)]
 struct Noted {
     begin: u64,
@@ -73,7 +74,7 @@ fn run(place: &Place, args: &[&str]) -> Answer {
 }
 
 #[test]
-fn two_jobs_of_two_processors_are_never_at_once_on_two_slots() {
+fn jobs_of_two_cpus_run_one_by_one_on_two_slots() {
     let place = Place::new();
     let two = |name: &str| job(&place, name, 0.1, &json!({ "cpus": 2 }));
     let one = |name: &str| job(&place, name, 0.1, &json!({}));
@@ -88,7 +89,7 @@ fn two_jobs_of_two_processors_are_never_at_once_on_two_slots() {
 }
 
 #[test]
-fn a_job_that_wants_all_of_its_host_is_alone_there() {
+fn job_with_all_cpus_runs_alone() {
     let place = Place::new();
     let mut jobs = String::new();
     for at in 0..12 {
@@ -106,7 +107,7 @@ fn a_job_that_wants_all_of_its_host_is_alone_there() {
     assert!(pairs.iter().all(|(a, b)| !a.ends_with("all") && !b.ends_with("all")), "{pairs:?}");
 }
 
-/// Names of the GPUs of jobs that ran at once overlap nowhere.
+/// Verifies that jobs which ran at the same time had different GPUs.
 fn gpus_are_disjoint(jobs: &BTreeMap<String, Noted>) {
     let split = |name: &str| jobs[name].gpus.split(',').map(str::to_owned).collect::<Vec<_>>();
     for (a, b) in at_once(jobs) {
@@ -116,7 +117,7 @@ fn gpus_are_disjoint(jobs: &BTreeMap<String, Noted>) {
 }
 
 #[test]
-fn no_two_jobs_have_a_gpu_at_once() {
+fn running_jobs_share_no_gpu() {
     let place = Place::new();
     let jobs: String = (0..12)
         .map(|at| job(&place, &at.to_string(), 0.05, &json!({ "gpus": 1 + at % 3 })))
@@ -133,7 +134,7 @@ fn no_two_jobs_have_a_gpu_at_once() {
     gpus_are_disjoint(&jobs);
 }
 
-/// The agent that a manager has begun on its own machine.
+/// The agent that a manager started on its own machine.
 fn agent_of(manager: u32) -> Option<rustix::process::Pid> {
     let mut pids: Vec<u32> = Vec::new();
     for task in std::fs::read_dir(format!("/proc/{manager}/task")).ok()?.flatten() {
@@ -145,7 +146,7 @@ fn agent_of(manager: u32) -> Option<rustix::process::Pid> {
 }
 
 #[test]
-fn gpus_stay_with_their_jobs_when_the_agent_is_killed() {
+fn gpus_stay_with_their_jobs_after_the_agent_dies() {
     let place = Place::new();
     let jobs: String =
         (0..7).map(|at| job(&place, &at.to_string(), 0.7, &json!({ "gpus": 1 }))).collect();
@@ -159,7 +160,7 @@ fn gpus_stay_with_their_jobs_when_the_agent_is_killed() {
     }
     let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("host :: "), "its agent was killed: {}", answer.stderr);
+    assert!(answer.stderr.contains("host : unreachable: "), "{}", answer.stderr);
     let jobs = noted(&place);
     assert_eq!(jobs.len(), 7);
     assert_eq!(place.of_jobs("attempt"), [1; 7]);
@@ -167,7 +168,7 @@ fn gpus_stay_with_their_jobs_when_the_agent_is_killed() {
 }
 
 #[test]
-fn memory_is_shared_out() {
+fn running_jobs_fit_into_memory() {
     let place = Place::new();
     let text = std::fs::read_to_string("/proc/meminfo").unwrap();
     let kib = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
@@ -184,7 +185,7 @@ fn memory_is_shared_out() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let mut jobs = noted(&place);
     jobs.retain(|name, _| name.parse::<u32>().unwrap() % 2 == 0);
-    // Of four that need two fifths each, no three are ever at once.
+    // Of four that need two fifths each, no three ever run at the same time.
     let pairs = at_once(&jobs);
     let names: Vec<&str> = jobs.keys().map(String::as_str).collect();
     let both = |a: &str, b: &str| pairs.contains(&(a, b)) || pairs.contains(&(b, a));
@@ -195,54 +196,65 @@ fn memory_is_shared_out() {
 }
 
 #[test]
-fn what_fits_no_host_is_refused_before_anything_begins() {
+fn job_that_fits_no_host_is_refused() {
     let place = Place::new();
     let bed = Bed::start(2);
     let config = bed.ssh_config().to_str().unwrap();
-    let hosts = ["-F", config, "-r", "results", "-H", "2/h1,3/h2"];
-    let refused = |jobs: &[Value]| {
+    let gjob = |jobs: &[Value]| {
         let jobs: String = jobs.iter().map(|job| format!("{job}\n")).collect();
         place.file("jobs.jsonl", &jobs);
-        let answer = run(&place, &hosts);
-        assert_eq!(answer.code, 2, "{}", answer.stderr);
-        assert!(!place.has_run());
-        assert_eq!(place.gjob(&["status"]).output().code, 2, "there is no run");
-        answer.stderr
+        let args = ["jobs.jsonl", "-F", config, "-r", "results", "-H", "2/h1,3/h2"];
+        place.gjob(&[&["run", "--show", "none"][..], &args].concat())
     };
-    let told = refused(&[json!({ "cmds": "true" }), json!({ "cmds": "true", "cpus": 4 })]);
-    assert!(
-        told.starts_with(
-            "gjob: job 1 asks for 4 cpus: no host offers that; the closest is h2 with 3 cpus, "
-        ),
-        "{told}"
-    );
-    assert!(told.ends_with("\ngjob: nothing was started\n"), "{told}");
-    // One that waits for another is as hopeless.
-    let told = refused(&[
+    let jobs = [json!({ "cmds": "true" }), json!({ "cmds": "true", "cpus": 4 })];
+    gjob(&jobs)
+        .code(2)
+        .stderr(str![[r#"
+gjob: job 1 asks for 4 CPUs: no host offers that; the closest is h2 with 3 CPUs, [..]
+gjob: nothing was started
+
+"#]])
+        .run();
+    // One that waits for another is as hopeless. Of each kind, one is named.
+    let jobs = [
         json!({ "cmds": "true", "name": "first" }),
         json!({ "cmds": "true", "cpus": 4_294_967_295_u32, "after": "first" }),
         json!({ "cmds": "true", "mem": u64::MAX }),
         json!({ "cmds": "true", "mem": u64::MAX, "after": 2 }),
         json!({ "cmds": "true", "gpus": 4_294_967_295_u32 }),
-    ]);
-    for line in [
-        "gjob: job 1 asks for 4294967295 cpus: no",
-        "\ngjob: job 2 asks for 1 cpus, 17592186044416 MiB of memory: no",
-        "\ngjob: job 4 asks for 1 cpus, 4294967295 gpus: no",
-    ] {
-        assert!(told.contains(line), "{line} in {told}");
-    }
-    assert!(!told.contains("job 3"), "of each kind one is said: {told}");
-    let told = refused(&[json!({ "cmds": "true", "mem": "16777216T" })]);
-    assert!(told.contains("field \"mem\": size \"16777216T\""), "{told}");
-    // The next run has nothing to do with those that were none.
-    place.file("jobs.jsonl", "{\"cmds\": \"true\", \"cpus\": 3}\n");
-    let answer = run(&place, &hosts);
+    ];
+    gjob(&jobs).code(2).stderr(str![[r#"
+gjob: job 1 asks for 4294967295 CPUs: no host offers that; the closest is h1 with 2 CPUs, [..]
+gjob: job 2 asks for 1 CPU, 17592186044416 MiB of memory: no host offers that; the closest is h1 with 2 CPUs, [..]
+gjob: job 4 asks for 1 CPU, 4294967295 GPUs: no host offers that; the closest is h1 with 2 CPUs, [..]
+gjob: nothing was started
+
+"#]]).run();
+    let jobs = [json!({ "cmds": "true", "mem": "16777216T" })];
+    gjob(&jobs)
+        .code(2)
+        .stderr(str![[r#"
+gjob: jobs.jsonl:1:22: field "mem": invalid size "16777216T": expected less than 16384P
+gjob: nothing was started
+
+"#]])
+        .run();
+    assert!(!place.has_run());
+    place
+        .gjob(&["status"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: no runs in [PLACE]/state/runs
+
+"#]])
+        .run();
+    // The next run has nothing to do with these.
+    let answer = gjob(&[json!({ "cmds": "true", "cpus": 3 })]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
 }
 
 #[test]
-fn a_host_that_cannot_be_reached_yet_may_take_what_no_other_can() {
+fn unreachable_host_may_take_a_job_later() {
     let place = Place::new();
     let bed = Bed::start(2);
     bed.host(2).stop();
@@ -259,9 +271,9 @@ fn a_host_that_cannot_be_reached_yet_may_take_what_no_other_can() {
     assert_eq!(place.of_jobs("host"), ["h2", "h1"]);
 }
 
-/// On two hosts of four slots: jobs of one processor, and every fifth wants four.
+/// On two hosts with four slots each, every fifth job needs four CPUs.
 #[test]
-fn big_jobs_are_not_starved_and_hosts_are_kept_busy() {
+fn big_jobs_do_not_starve_and_hosts_stay_busy() {
     let place = Place::new();
     let bed = Bed::start(2);
     let mut jobs = String::new();
@@ -285,7 +297,7 @@ fn big_jobs_are_not_starved_and_hosts_are_kept_busy() {
         };
         jobs.iter().map(of_job).sum::<u64>() * 100 / ((to - from) * 8)
     };
-    // Without the end, when there is no more to begin.
+    // Without the end, when there is nothing left to start.
     let last_begin = jobs.values().map(|job| job.begin).max().unwrap();
     let tenth = (last_begin - begin) / 10;
     let over_time: Vec<u64> =

@@ -251,7 +251,7 @@ fn fetch_brings_outputs_later_and_again_and_of_failed_jobs() {
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
     let answer = place.gjob(&["fetch", "1", "-o", "core.*", "--results", "--into", "p"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
-    assert!(answer.stdout.starts_with("fetched 1 of 1 jobs: 3 files, 2 bytes in "), "{answer:?}");
+    assert!(answer.stdout.starts_with("fetched 1 of 1 job: 3 files, 2 bytes in "), "{answer:?}");
     let expected = [("1/core.1", "y\n"), ("1/err", ""), ("1/log", "")];
     assert_eq!(files(&place.path("here/p")), some(&expected));
     let answer = place.gjob(&["fetch", "7"]).output();
@@ -270,7 +270,7 @@ fn a_cleaned_run_leaves_nothing_and_other_runs_keep_what_they_use() {
     assert_eq!((job_dirs(&place).len(), blobs(&place)), (4, 2));
     let answer = place.gjob(&["clean", &run]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(answer.stdout, "removed 2 job directories, 1 staged files (3 bytes)\n");
+    assert_eq!(answer.stdout, "removed 2 job directories, 1 staged file (3 bytes)\n");
     assert_eq!((job_dirs(&place).len(), blobs(&place)), (2, 1));
     let answer = place.gjob(&["clean", &run, "--record"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
@@ -291,7 +291,10 @@ fn a_run_that_is_managed_is_not_cleaned() {
     manager.kill_9();
     let answer = place.gjob(&["clean", &run]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("has 1 jobs left: `gjob attach"), "{answer:?}");
+    assert!(
+        answer.stderr.contains("has 1 job left\ngjob: help: finish them with `gjob attach"),
+        "{answer:?}"
+    );
     assert_eq!(place.gjob(&["kill", "--all"]).output().code, 0);
     let answer = place.gjob(&["clean", &run]).output();
     assert_eq!(answer.code, 0, "{answer:?}");

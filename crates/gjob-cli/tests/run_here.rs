@@ -159,7 +159,7 @@ fn no_job_is_started_behind_as_many_failures_as_are_allowed() {
     let args = ["run", "jobs.txt", "-j", "1", "--max-fails", "2", "--show", "none"];
     let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 1);
-    assert!(answer.stderr.contains("stopped: too many have failed"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("stopped: too many failures"), "{}", answer.stderr);
     assert_eq!(lines(&place.path("ledger")), ["0", "1"]);
     let states = place.of_jobs("state");
     assert_eq!(states.iter().filter(|state| *state == "error").count(), 2);
@@ -204,9 +204,9 @@ fn the_event_file_tells_every_step() {
     let expected = [
         "run-began",
         "host-up",
-        "job-assigned",
-        "job-started",
-        "job-finished",
+        "attempt-assigned",
+        "attempt-started",
+        "attempt-exited",
         "job-ended",
         "run-ended",
     ];
@@ -243,7 +243,7 @@ fn runs_are_listed_and_logs_are_read() {
     place
         .gjob(&["runs"])
         .stdout(str![[r#"
-[DATE]-1     done     [TIME]  1 hosts  0 free, 0 busy, 2 done, 0 unknown, 0 error
+[DATE]-1     done     [TIME]  1 host  0 free, 0 busy, 2 done, 0 unknown, 0 error
 
 "#]])
         .run();
@@ -265,7 +265,8 @@ fn a_run_that_no_host_can_begin_a_job_of_ends_with_status_3_and_keeps_its_jobs()
     place.file("jobs.txt", "true\ntrue\n");
     let answer = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent").output();
     assert_eq!(answer.code, 3, "{}", answer.stderr);
-    for text in ["no bash on the PATH", "2 left in ", "(stopped: no host can be used; `gjob attach"]
+    for text in
+        ["no bash on the PATH", "2 left in ", "(stopped: no usable host; resume with `gjob attach"]
     {
         assert!(answer.stderr.contains(text), "no {text:?} in {}", answer.stderr);
     }

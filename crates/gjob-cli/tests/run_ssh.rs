@@ -100,7 +100,7 @@ fn a_run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
     let hosts = format!("h1,{NOWHERE}");
     let answer = gjob(&place, &bed, &["run", "-H", &hosts, "jobs.txt"]).output();
     assert_eq!(answer.code, 3, "{}", answer.stderr);
-    assert!(answer.stderr.contains("no host can be used"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("no usable host"), "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["free"]);
     bed.host(1).accept_key();
     let answer = place.gjob(&["attach"]).output();

@@ -1,39 +1,45 @@
-//! `gjob run --skip-done`: what is done in an earlier run is not done again.
+//! `gjob run --skip-done`: jobs that are done in a past run do not run again.
 
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
-use support::{Answer, Place, lines};
+use snapbox::{IntoData, str};
+use support::{Gjob, Place, lines};
 
-/// Runs jobs on this machine; each writes what it is to `ledger`.
-fn run(place: &Place, args: &[&str]) -> Answer {
-    let mut all = vec!["run", "--show", "none", "-j", "1"];
-    all.extend(args);
-    place.gjob(&all).output()
+/// Runs jobs on this machine, one at a time.
+fn run(place: &Place, args: &[&str]) -> Gjob {
+    place.gjob(&[&["run", "--show", "none", "-j", "1"], args].concat())
 }
 
-/// A job that says its word, and fails if the file `fail-WORD` is there.
-fn job(place: &Place, word: &str) -> String {
+/// Runs jobs for the first time; returns the run.
+fn first_run(place: &Place, args: &[&str], code: i32) -> String {
+    let answer = run(place, args).output();
+    assert_eq!(answer.code, code, "{answer:?}");
+    run_ids(place)[0].clone()
+}
+
+/// A command that writes its word to `ledger`, and fails while the file
+/// `fail-WORD` exists.
+fn command(place: &Place, word: &str) -> String {
     let dir = place.path("here");
     let dir = dir.display();
     format!("echo {word} >> {dir}/ledger; ! test -e {dir}/fail-{word}")
 }
 
-/// The words said since this was last asked, in alphabetical order.
-fn said(place: &Place) -> Vec<String> {
-    let path = place.path("here/ledger");
-    let mut said = lines(&path);
-    said.sort();
-    let _ = std::fs::remove_file(&path);
-    said
+/// A job in JSON with this command and more fields.
+fn job(place: &Place, word: &str, more: &str) -> String {
+    format!("{{\"cmds\": {}{more}}}\n", json!(command(place, word)))
 }
 
-/// The line that says what is skipped.
-fn line(answer: &Answer) -> String {
-    let line = answer.stderr.lines().find(|line| line.contains(" skipped")).unwrap_or_default();
-    line.to_owned()
+/// The words written since the last call, in alphabetical order.
+fn take_ledger(place: &Place) -> Vec<String> {
+    let path = place.path("here/ledger");
+    let mut words = lines(&path);
+    words.sort();
+    let _ = std::fs::remove_file(&path);
+    words
 }
 
 fn run_ids(place: &Place) -> Vec<String> {
@@ -42,111 +48,173 @@ fn run_ids(place: &Place) -> Vec<String> {
 }
 
 #[test]
-fn what_is_done_is_skipped_and_the_rest_is_told_apart() {
+fn done_jobs_are_skipped_and_the_others_have_a_reason() {
     let place = Place::new();
     place.file("data", "one\n");
     place.file("fail-b", "");
-    let lines = |word: &str, more: &str| {
-        let cmds = json!(job(&place, word));
-        format!("{{\"cmds\": {cmds}{more}}}\n")
-    };
-    let (a, b) = (lines("a", ""), lines("b", ""));
-    let c = lines("c", ", \"files\": \"data\"");
-    let d = lines("d", ", \"env\": {\"X\": \"1\"}, \"name\": \"old\"");
+    let (a, b) = (job(&place, "a", ""), job(&place, "b", ""));
+    let c = job(&place, "c", ", \"files\": \"data\"");
+    let d = job(&place, "d", ", \"env\": {\"X\": \"1\"}, \"name\": \"old\"");
     place.file("jobs.jsonl", &format!("{a}{b}{c}{d}"));
-    assert_eq!(run(&place, &["jobs.jsonl"]).code, 1);
-    assert_eq!(said(&place), ["a", "b", "c", "d"]);
-    let first = &run_ids(&place)[0];
+    let first = first_run(&place, &["jobs.jsonl"], 1);
+    assert_eq!(take_ledger(&place), ["a", "b", "c", "d"]);
 
-    // Names, amounts and places don't count; what the files hold does.
-    assert!(std::fs::remove_file(place.path("here/fail-b")).is_ok());
+    // Names, retries and order do not count; the content of files does.
+    std::fs::remove_file(place.path("here/fail-b")).unwrap();
     place.file("data", "two\n");
-    let d = lines("d", ", \"env\": {\"X\": \"1\"}, \"name\": \"new\", \"retries\": 3");
-    let e = lines("d", ", \"env\": {\"X\": \"2\"}");
-    let f = lines("a", ", \"outputs\": \"*.csv\"");
-    let g = lines("a", "");
+    let d = job(&place, "d", ", \"env\": {\"X\": \"1\"}, \"name\": \"new\", \"retries\": 3");
+    let e = job(&place, "d", ", \"env\": {\"X\": \"2\"}");
+    let f = job(&place, "a", ", \"outputs\": \"*.csv\"");
+    let g = job(&place, "a", "");
     place.file("more.jsonl", &format!("{d}{g}{c}{b}{a}{e}{f}"));
-    let told = format!(
-        "2 of 7 jobs are done in run {first} and skipped; 1 is new, 1 has failed there, \
-         1 is one copy more than are there, 1 has other files, 1 has other outputs"
-    );
-    let answer = place
-        .gjob(&["run", "more.jsonl", "--skip-done", first, "--dry-run", "--json", "-v"])
-        .output();
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert_eq!(answer.stdout.lines().count(), 5);
-    assert_eq!(
-        answer.stderr,
-        format!(
-            "job 0 (new): is done and skipped\njob 1: is done and skipped\n\
-             job 2: has other files\njob 3: has failed there\n\
-             job 4: is one copy more than are there\njob 5: is new\n\
-             job 6: has other outputs\n{told}\n"
-        )
-    );
-    assert_eq!(said(&place), [""; 0], "a dry run starts nothing");
-    let answer = run(&place, &["more.jsonl", "--skip-done", "latest"]);
-    assert_eq!(line(&answer), told);
-    assert_eq!(said(&place), ["a", "a", "b", "c", "d"], "{}", answer.stderr);
+    let dry_run = ["more.jsonl", "--skip-done", &first, "--dry-run"];
+    run(&place, &[&dry_run[..], &["-v"]].concat()).stdout(str![[r#"
+host :, 1 slot
+job 0
+    commands: echo c >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-c
+    files:    data
+job 1
+    commands: echo b >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-b
+job 2
+    commands: echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
+job 3
+    commands: echo d >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-d
+    env:      X="2"
+job 4
+    commands: echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
+    outputs:  *.csv
+
+"#]]).stderr(str![[r#"
+job 0 (new): done, skipped
+job 1: done, skipped
+job 2: other files
+job 3: failed
+job 4: extra copy
+job 5: new
+job 6: other outputs
+skipping jobs done in run [DATE]-1: 2 of 7; left: 1 new, 1 failed, 1 extra copy, 1 with other files, 1 with other outputs
+
+"#]]).run();
+    let answer = run(&place, &[&dry_run[..], &["--json"]].concat()).output();
+    assert_eq!((answer.code, answer.stdout.lines().count()), (0, 5), "{answer:?}");
+    assert_eq!(take_ledger(&place), [""; 0], "a dry run starts nothing");
+    let args = ["more.jsonl", "--skip-done", "latest"];
+    run(&place, &args).code(1).stderr(str![[r#"
+skipping jobs done in run [DATE]-1: 2 of 7; left: 1 new, 1 failed, 1 extra copy, 1 with other files, 1 with other outputs
+LAUNCH [HOST]/[DATE]-5 w/name - as job #0
+DONE [HOST]/[DATE]-5 w/name -
+LAUNCH [HOST]/[DATE]-6 w/name - as job #1
+DONE [HOST]/[DATE]-6 w/name -
+LAUNCH [HOST]/[DATE]-7 w/name - as job #2
+DONE [HOST]/[DATE]-7 w/name -
+LAUNCH [HOST]/[DATE]-8 w/name - as job #3
+DONE [HOST]/[DATE]-8 w/name -
+LAUNCH [HOST]/[DATE]-9 w/name - as job #4
+job 4.1 on :: output "*.csv" is missing
+ERROR [HOST]/[DATE]-9 w/name -: output "*.csv" is missing
+run [DATE]-2: 4 done, 1 error in [ELAPSED]
+
+"#]]).run();
+    assert_eq!(take_ledger(&place), ["a", "a", "b", "c", "d"]);
     assert_eq!(place.of_jobs("index"), [0, 1, 2, 3, 4]);
 }
 
 #[test]
-fn a_run_of_which_everything_is_done_is_none() {
+fn nothing_runs_when_everything_is_done() {
     let place = Place::new();
-    place.file("jobs.txt", &format!("{}\n", job(&place, "a")));
-    assert_eq!(run(&place, &["-n", "3", "jobs.txt"]).code, 0);
+    place.file("jobs.txt", &format!("{}\n", command(&place, "a")));
+    let first = first_run(&place, &["-n", "3", "jobs.txt"], 0);
     let runs = run_ids(&place);
-    for more in [&[][..], &["--dry-run"], &["--dry-run", "--json"]] {
-        let answer =
-            run(&place, &[&["-n", "3", "jobs.txt", "--skip-done", &runs[0]], more].concat());
-        let told = format!(
-            "3 of 3 jobs are done in run {} and skipped: nothing is left to be run\n",
-            runs[0]
-        );
-        assert_eq!((answer.code, answer.stdout.as_str(), answer.stderr), (0, "", told));
-    }
+    let three = ["-n", "3", "jobs.txt", "--skip-done", &first];
+    run(&place, &three)
+        .stderr(str![[r#"
+skipping jobs done in run [DATE]-1: 3 of 3; nothing left to run
+
+"#]])
+        .run();
+    run(&place, &[&three[..], &["--dry-run"]].concat())
+        .stderr(str![[r#"
+skipping jobs done in run [DATE]-1: 3 of 3; nothing left to run
+
+"#]])
+        .run();
+    run(&place, &[&three[..], &["--dry-run", "--json"]].concat())
+        .stderr(str![[r#"
+skipping jobs done in run [DATE]-1: 3 of 3; nothing left to run
+
+"#]])
+        .run();
     assert_eq!(run_ids(&place), runs);
     // A fourth copy is another job than the first three.
-    let answer = run(&place, &["-n", "4", "jobs.txt", "--skip-done", &runs[0]]);
-    let told = format!("3 of 4 jobs are done in run {} and skipped; 1 is new", runs[0]);
-    assert_eq!(line(&answer), told);
-    let both =
-        run(&place, &["-n", "4", "jobs.txt", "--skip-done", "latest", "--skip-done", &runs[0]]);
-    assert_eq!(both.code, 0);
-    assert!(both.stderr.contains("4 of 4 jobs are done in runs "), "{}", both.stderr);
+    let four = ["-n", "4", "jobs.txt", "--skip-done", &first];
+    run(&place, &four)
+        .stderr(str![[r#"
+skipping jobs done in run [DATE]-1: 3 of 4; left: 1 new
+LAUNCH [HOST]/[DATE]-4 w/name - as job #0
+DONE [HOST]/[DATE]-4 w/name -
+run [DATE]-2: 1 done in [ELAPSED]
+
+"#]])
+        .run();
+    run(&place, &[&four[..], &["--skip-done", "latest"]].concat())
+        .stderr(str![[r#"
+skipping jobs done in runs [DATE]-1, [DATE]-2: 4 of 4; nothing left to run
+
+"#]])
+        .run();
 }
 
 #[test]
-fn a_files_mode_counts_and_its_place_does_not() {
+fn mode_of_a_file_counts_and_its_directory_does_not() {
     let place = Place::new();
     let tool = place.file("tool", "true\n");
-    let mode = |mode| std::fs::set_permissions(&tool, PermissionsExt::from_mode(mode)).is_ok();
-    assert!(mode(0o644) && std::fs::create_dir(place.path("here/sub")).is_ok());
+    let set_mode = |mode| std::fs::set_permissions(&tool, PermissionsExt::from_mode(mode)).unwrap();
+    set_mode(0o644);
+    std::fs::create_dir(place.path("here/sub")).unwrap();
     place.file("jobs.txt", "bash tool\n");
-    assert_eq!(run(&place, &["jobs.txt", "-f", "tool"]).code, 0);
-    let first = &run_ids(&place)[0];
-    let again = |file: &str, more: &[&str]| {
-        let mut args = vec!["jobs.txt", "-f", file, "--skip-done", first, "--dry-run"];
-        args.extend(more);
-        line(&run(&place, &args))
+    let first = first_run(&place, &["jobs.txt", "-f", "tool"], 0);
+    let again = |file: &str, more: &[&str], stderr: snapbox::Data| {
+        let args = ["jobs.txt", "-f", file, "--skip-done", &first, "--dry-run", "--json"];
+        let answer = run(&place, &[&args[..], more].concat()).output();
+        snapbox::assert_data_eq!(answer.stderr.replace(&first, "[RUN]"), stderr);
     };
-    assert!(std::fs::copy(&tool, place.path("here/sub/tool")).is_ok());
-    let all = format!("1 of 1 jobs is done in run {first} and skipped: nothing is left to be run");
-    assert_eq!(again("sub/tool", &[]), all);
-    let other = format!("0 of 1 jobs are done in run {first} and skipped; 1 has other files");
-    assert_eq!(again("tool", &["--link-files"]), other);
-    assert!(mode(0o755));
-    assert_eq!(again("tool", &[]), other);
+    std::fs::copy(&tool, place.path("here/sub/tool")).unwrap();
+    again(
+        "sub/tool",
+        &[],
+        str![[r#"
+skipping jobs done in run [RUN]: 1 of 1; nothing left to run
+
+"#]]
+        .into_data(),
+    );
+    again(
+        "tool",
+        &["--link-files"],
+        str![[r#"
+skipping jobs done in run [RUN]: 0 of 1; left: 1 with other files
+
+"#]]
+        .into_data(),
+    );
+    set_mode(0o755);
+    again(
+        "tool",
+        &[],
+        str![[r#"
+skipping jobs done in run [RUN]: 0 of 1; left: 1 with other files
+
+"#]]
+        .into_data(),
+    );
 }
 
 #[test]
-fn who_waits_for_what_is_skipped_waits_for_the_rest() {
+fn dependents_of_skipped_jobs_wait_for_the_rest() {
     let place = Place::new();
     place.file("fail-c", "");
     let job = |word: &str, name: &str, after: &str| {
-        let cmds = json!(job(&place, word));
-        format!("{{\"cmds\": {cmds}, \"name\": \"{name}\", \"after\": {after}}}\n")
+        job(&place, word, &format!(", \"name\": \"{name}\", \"after\": {after}"))
     };
     let jobs = [
         job("a", "one", "[]"),
@@ -155,35 +223,69 @@ fn who_waits_for_what_is_skipped_waits_for_the_rest() {
         job("d", "last", "[[0, 2], \"two\", 1]"),
     ];
     place.file("jobs.jsonl", &jobs.concat());
-    assert_eq!(run(&place, &["jobs.jsonl"]).code, 1);
-    assert_eq!(said(&place), ["a", "b", "c"]);
-    assert!(std::fs::remove_file(place.path("here/fail-c")).is_ok());
-    let args = ["run", "jobs.jsonl", "--skip-done", "latest", "--dry-run"];
-    let shown = place.gjob(&args).output().stdout;
-    let afters: Vec<&str> = shown.lines().filter(|line| line.contains("after:")).collect();
-    assert_eq!(afters, ["    after:    job 0"], "{shown}");
-    assert!(shown.ends_with("after:    job 0\n              two\n"), "{shown}");
-    let answer = run(&place, &["jobs.jsonl", "--skip-done", "latest"]);
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert_eq!(said(&place), ["c", "d"]);
+    first_run(&place, &["jobs.jsonl"], 1);
+    assert_eq!(take_ledger(&place), ["a", "b", "c"]);
+    std::fs::remove_file(place.path("here/fail-c")).unwrap();
+    let args = ["jobs.jsonl", "--skip-done", "latest"];
+    let dry_run = run(&place, &[&args[..], &["--dry-run"]].concat());
+    dry_run
+        .stdout(str![[r#"
+host :, 1 slot
+job 0 two
+    commands: echo c >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-c
+job 1 last
+    commands: echo d >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-d
+    after:    job 0
+              two
+
+"#]])
+        .stderr(str![[r#"
+skipping jobs done in run [DATE]-1: 2 of 4; left: 2 failed
+
+"#]])
+        .run();
+    run(&place, &args)
+        .stderr(str![[r#"
+skipping jobs done in run [DATE]-1: 2 of 4; left: 2 failed
+LAUNCH [HOST]/[DATE]-4 w/name two as job #0
+DONE [HOST]/[DATE]-4 w/name two
+LAUNCH [HOST]/[DATE]-5 w/name last as job #1
+DONE [HOST]/[DATE]-5 w/name last
+run [DATE]-2: 2 done in [ELAPSED]
+
+"#]])
+        .run();
+    assert_eq!(take_ledger(&place), ["c", "d"]);
 }
 
 #[test]
-fn an_unknown_run_is_refused() {
+fn unknown_run_is_refused() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");
-    let runs = place.path("state/runs");
-    let answer = run(&place, &["jobs.txt", "--skip-done", "2020-01-01-1", "--cpus", "x"]);
-    let told = format!(
-        "gjob: --skip-done: no run 2020-01-01-1 in {}\ngjob: --cpus: \"x\" is not accepted: a \
-         number of processors or \"all\" is\ngjob: nothing was started\n",
-        runs.display()
-    );
-    assert_eq!((answer.code, answer.stderr), (2, told));
-    let answer = run(&place, &["jobs.txt", "--skip-done", "latest"]);
-    let told =
-        format!("gjob: --skip-done: no runs in {}\ngjob: nothing was started\n", runs.display());
-    assert_eq!((answer.code, answer.stderr), (2, told));
-    assert_eq!(run(&place, &["jobs.txt", "--skip-done", "no/run"]).code, 2);
+    let skip = |run: &str, more: &[&str]| {
+        place.gjob(&[&["run", "jobs.txt", "--skip-done", run], more].concat()).code(2)
+    };
+    skip("2020-01-01-1", &["--cpus", "x"])
+        .stderr(str![[r#"
+gjob: --skip-done: no run [DATE]-1 in [PLACE]/state/runs
+gjob: --cpus: invalid cpus "x": expected a number of processors or "all"
+gjob: nothing was started
+
+"#]])
+        .run();
+    skip("latest", &[])
+        .stderr(str![[r#"
+gjob: --skip-done: no runs in [PLACE]/state/runs
+gjob: nothing was started
+
+"#]])
+        .run();
+    skip("no/run", &[])
+        .stderr(str![[r#"
+gjob: --skip-done: invalid run id "no/run": expected DATE-N, such as [DATE]-1
+gjob: nothing was started
+
+"#]])
+        .run();
     assert!(!place.has_run());
 }

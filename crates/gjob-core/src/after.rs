@@ -1,8 +1,8 @@
-//! What a job says of those it waits for.
+//! What one entry of a job's `after` can be.
 
 use serde::{Deserialize, Serialize};
 
-/// What a job waits for to be `done`. As JSON a name, a number, or two.
+/// Jobs that have to be `done` first. In JSON it is a name, a number, or two numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum After {
@@ -10,6 +10,6 @@ pub enum After {
     Name(String),
     /// The job with this number, from 0, in its job file or run.
     Job(u32),
-    /// The jobs from one number to another, both included.
+    /// The jobs from one number to another, inclusive.
     Jobs(u32, u32),
 }

@@ -19,15 +19,15 @@ use crate::spec::{JobSpec, SpecError};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Builder {
-    /// What was added, and how often it is wanted.
+    /// What was added, and how many copies of it.
     added: Vec<(JobSpec, u32)>,
-    /// For calls of `add_job` that don't say how often.
+    /// For calls of `add_job` without a number of copies.
     repeat: u32,
     /// Jobs in all.
     jobs: u64,
 }
 
-/// A job that can't be added to a [`Builder`].
+/// A job that cannot be added to a [`Builder`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddJobError {
@@ -40,11 +40,11 @@ pub enum AddJobError {
         errors: Vec<SpecError>,
     },
     /// More jobs than a run may have.
-    #[error("job {number}: {jobs} jobs in all: at most {MAX_JOBS} are accepted")]
+    #[error("job {number}: too many jobs: expected at most {MAX_JOBS}, found {jobs}")]
     TooManyJobs {
         /// Its position among the jobs added, from 1.
         number: usize,
-        /// How many there would be.
+        /// How many there would be in all.
         jobs: u64,
     },
 }
@@ -55,13 +55,13 @@ fn all(errors: &[SpecError]) -> String {
 }
 
 impl Builder {
-    /// A builder without jobs; each job added is wanted once.
+    /// A builder without jobs, with 1 as the default number of copies.
     #[must_use]
     pub fn new() -> Self {
         Builder { added: Vec::new(), repeat: 1, jobs: 0 }
     }
 
-    /// Adds a job specification, wanted `repeat` times (the seed's `AddJob`).
+    /// Adds a job specification with `repeat` copies (the seed's `AddJob`).
     /// `None` means the default at the time of this call; 0 adds no job.
     ///
     /// # Errors
@@ -95,17 +95,18 @@ impl Builder {
     }
 
     /// Generates the job specs described by the calls so far, in their order
-    /// (the seed's `MakeJobSpecs`). The copies of one job follow each other;
-    /// they differ in `repeat_index` alone, counted from that of the job added,
-    /// which is 0 unless it is a copy itself. Where a job was added
-    /// to wait [`After`] others by their numbers, in the order of the calls, it
-    /// waits for all copies of these.
+    /// (the seed's `MakeJobSpecs`). The copies of one job follow each other and
+    /// differ only in `repeat_index`. It counts from that of the job added, which
+    /// is 0 unless that job is a copy itself.
+    ///
+    /// Numbers in `after` are those of the calls. They become those of jobs: a job
+    /// waits for all copies of another.
     #[must_use]
     pub fn make_job_specs(&self) -> Vec<JobSpec> {
         self.clone().into_job_specs()
     }
 
-    /// The same, at the cost of the builder: what is wanted once is not copied.
+    /// Like [`make_job_specs`](Self::make_job_specs), without copying the jobs added.
     #[must_use]
     pub fn into_job_specs(self) -> Vec<JobSpec> {
         let (added, repeats): (Vec<JobSpec>, Vec<u32>) = self.added.into_iter().unzip();
@@ -128,7 +129,7 @@ impl Builder {
     }
 }
 
-/// Where the copies of each job added begin.
+/// The number of the first copy of each job added.
 struct Firsts {
     repeats: Vec<u32>,
     firsts: Vec<u32>,
@@ -146,8 +147,9 @@ impl Firsts {
         self.firsts.last().zip(self.repeats.last()).map_or(0, |(first, repeat)| first + repeat)
     }
 
-    /// The jobs that became of what was added under some numbers, if any did;
-    /// a number that nothing was added under stays no job's.
+    /// The copies of the jobs added under some numbers; none if there are none. A
+    /// number that is no call's becomes one that is no job's, for the check that
+    /// names it.
     fn copies_of(&self, after: &After) -> Option<After> {
         let (from, to) = match after {
             After::Name(_) => return Some(after.clone()),
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_come_once_each_in_the_order_added() {
+    fn jobs_keep_their_order() {
         let mut builder = Builder::new();
         builder.add_job(spec("a"), None).unwrap();
         builder.add_job(spec("b"), None).unwrap();
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_repeat_counts_for_the_jobs_added_after_it() {
+    fn default_repeat_applies_to_later_jobs() {
         let mut builder = Builder::new();
         builder.add_job(spec("a"), None).unwrap();
         builder.set_repeat(2).add_job(spec("b"), None).unwrap();
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_keep_the_name_and_are_told_apart_by_their_index() {
+    fn copies_differ_in_their_index() {
         let mut builder = Builder::new();
         builder.add_job(spec("a").name("n"), 3).unwrap();
         let copies = builder.make_job_specs();
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_is_added_stays_that_copy() {
+    fn added_copy_keeps_its_index() {
         let mut builder = Builder::new();
         let mut copy = spec("a");
         copy.repeat_index = 4;
@@ -218,33 +220,33 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_job_is_refused_with_everything_that_is_wrong_and_not_added() {
+    fn invalid_job_is_refused_with_all_its_errors() {
         let mut builder = Builder::new();
         builder.add_job(spec("a"), None).unwrap();
         let bad = spec("b").name("").env("1", "");
         let error = builder.add_job(bad, None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "job 2: name \"\" is not accepted: one line of 1 to 255 bytes without control \
-             characters is; environment variable name \"1\" is not accepted: letters, digits \
-             and _ are, not beginning with a digit"
+            "job 2: invalid job name \"\": expected 1 to 255 bytes of printable characters; \
+             invalid environment variable name \"1\": expected letters, digits and _, not \
+             starting with a digit"
         );
         assert_eq!(builder.make_job_specs().len(), 1);
     }
 
     #[test]
-    fn more_jobs_than_a_run_may_have_are_refused_before_they_are_made() {
+    fn number_of_jobs_is_limited() {
         let mut builder = Builder::new();
         builder.add_job(spec("a"), None).unwrap();
         let error = builder.add_job(spec("b"), u32::MAX).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "job 2: 4294967296 jobs in all: at most 10000000 are accepted"
+            "job 2: too many jobs: expected at most 10000000, found 4294967296"
         );
     }
 
     #[test]
-    fn a_job_that_waits_for_another_waits_for_all_its_copies() {
+    fn job_waits_for_all_copies_of_another() {
         let mut builder = Builder::new();
         let job = || JobSpec::new(["true"]).unwrap();
         builder.add_job(job(), 3).unwrap();

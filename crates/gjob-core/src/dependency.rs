@@ -1,34 +1,38 @@
-//! Jobs that wait for others: what a specification may say of that, and the
-//! groups of jobs that follow from it.
+//! Jobs that wait for others: the groups of jobs that the `after` of all
+//! specifications comes to, and what cannot be resolved.
+//!
+//! Many jobs often wait for the same many jobs. Equal entries of `after` share one
+//! group, so that there are no edges from each job to each other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use crate::after::After;
+use crate::plural::counted;
 use crate::spec::JobSpec;
+use crate::text::excerpt;
 
-/// The most jobs that the groups which are waited for may come to in all, a job
-/// counted in each of its groups, and as many that wait for groups. It bounds
-/// the memory.
-const MAX_LINKS: usize = 20_000_000;
+/// The most edges from groups to their members, and as many from groups to the
+/// jobs that wait for them. It bounds the memory.
+const MAX_EDGES: usize = 20_000_000;
 
-/// Jobs of a cycle that are named, at most.
+/// The most jobs of a cycle that are named.
 const MAX_NAMED: usize = 20;
 
-/// Dependencies that can't be.
+/// Dependencies that cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DependencyError {
     /// No job has the name.
-    #[error("{job}: after {name:?} names no job: the name of another job is expected")]
+    #[error("{job}: unknown job {name:?} in after: expected the name of another job")]
     UnknownName {
         /// The job that waits.
         job: String,
         /// The name.
         name: String,
     },
-    /// There are not so many jobs.
-    #[error("{job}: after {number} names no job: the jobs are 0 to {last}")]
+    /// No job has the number.
+    #[error("{job}: unknown job {number} in after: expected a number from 0 to {last}")]
     UnknownNumber {
         /// The job that waits.
         job: String,
@@ -37,35 +41,36 @@ pub enum DependencyError {
         /// The last job's.
         last: u32,
     },
-    /// More than a manager can keep in mind.
+    /// More than fits into a manager's memory.
     #[error(
-        "{job}: jobs wait for too many others in all, {MAX_LINKS} at most: a job that waits for \
-         many, and does nothing, can be waited for in their place"
+        "{job}: too many dependencies: expected at most {MAX_EDGES} in a run\n\
+         help: let many jobs wait for one empty job that waits for many"
     )]
     TooMany {
-        /// The job at which it is too many.
+        /// The first job that is too many.
         job: String,
     },
     /// Jobs that wait for each other.
-    #[error("jobs wait for each other: {}", cycle.join(" after "))]
+    #[error("dependency cycle: {}", cycle.join(" after "))]
     Cycle {
-        /// Each after the next, the first one again at the end; of many, some.
+        /// Each waits for the next, and the first one is repeated at the end. Of many
+        /// jobs, some are left out.
         cycle: Vec<String>,
     },
 }
 
-/// Who waits for whom, by job index.
+/// The jobs that wait, and what they wait for, by job index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dependencies {
-    /// Jobs that are waited for together.
+    /// Jobs that others wait for together.
     groups: Vec<Group>,
-    /// The groups that a job waits for, of jobs that wait.
+    /// For each job that waits, the groups that it waits for.
     waits: BTreeMap<u32, Vec<u32>>,
-    /// The groups that a job belongs to, of jobs that are waited for.
+    /// For each job that others wait for, the groups that it belongs to.
     member_of: BTreeMap<u32, Vec<u32>>,
 }
 
-/// Jobs that are waited for together.
+/// Jobs that others wait for together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Group {
     /// The jobs.
@@ -75,10 +80,10 @@ pub struct Group {
 }
 
 impl Dependencies {
-    /// Resolves what `specs` say.
+    /// Resolves the `after` of all `specs`.
     ///
     /// # Errors
-    /// A name or number that is no job's, or the jobs of a cycle.
+    /// When an entry is not a job's name or number, or jobs wait for each other.
     pub fn resolve(specs: &[Arc<JobSpec>]) -> Result<Self, DependencyError> {
         let mut found = Dependencies::default();
         if specs.iter().all(|spec| spec.after.is_empty()) {
@@ -91,10 +96,10 @@ impl Dependencies {
             }
         }
         let mut groups: HashMap<&After, u32> = HashMap::new();
-        let (mut members_left, mut waits_left) = (MAX_LINKS, MAX_LINKS);
-        let less = |left: usize, links: usize, index: u32| {
-            let job = || DependencyError::TooMany { job: say(specs, index) };
-            left.checked_sub(links).ok_or_else(job)
+        let (mut members_left, mut waits_left) = (MAX_EDGES, MAX_EDGES);
+        let less = |left: usize, edges: usize, index: u32| {
+            let too_many = || DependencyError::TooMany { job: title(specs, index) };
+            left.checked_sub(edges).ok_or_else(too_many)
         };
         for (index, spec) in (0..).zip(specs) {
             for after in &spec.after {
@@ -115,7 +120,7 @@ impl Dependencies {
         }
         match found.find_cycle() {
             None => Ok(found),
-            Some(cycle) => Err(DependencyError::Cycle { cycle: say_cycle(specs, &cycle) }),
+            Some(cycle) => Err(DependencyError::Cycle { cycle: titles(specs, &cycle) }),
         }
     }
 
@@ -146,8 +151,11 @@ impl Dependencies {
         self.member_of.get(&index).map_or(&[], Vec::as_slice)
     }
 
-    /// Jobs of which each waits for the next, and the last for the first, which
-    /// is given again.
+    /// Jobs of which each waits for the next, the first one repeated at the end.
+    ///
+    /// Jobs are taken away once they wait for nothing more, as a run would start
+    /// them. If any are left, each of them waits for another that is left: going
+    /// from one to the next must come to a job twice.
     fn find_cycle(&self) -> Option<Vec<u32>> {
         let mut left: BTreeMap<u32, usize> =
             self.waits.iter().map(|(index, groups)| (*index, groups.len())).collect();
@@ -174,7 +182,6 @@ impl Dependencies {
         let mut walk = vec![first];
         let mut seen: BTreeMap<u32, usize> = BTreeMap::from([(first, 0)]);
         loop {
-            // A job that is left waits for one that is left.
             let at = walk.last().copied()?;
             let members = self.waits(at).iter().flat_map(|g| &self.groups[*g as usize].members);
             let next = members.copied().find(|member| left.contains_key(member))?;
@@ -194,10 +201,8 @@ fn members(
 ) -> Result<Vec<u32>, DependencyError> {
     let (from, to) = match after {
         After::Name(name) => {
-            let unknown = || DependencyError::UnknownName {
-                job: say(specs, index),
-                name: name.chars().take(80).collect(),
-            };
+            let unknown =
+                || DependencyError::UnknownName { job: title(specs, index), name: excerpt(name) };
             return by_name.get(name.as_str()).cloned().ok_or_else(unknown);
         }
         After::Job(number) => (*number, *number),
@@ -206,25 +211,25 @@ fn members(
     let last = (specs.len() as u32).saturating_sub(1);
     match [from, to].into_iter().find(|number| *number > last) {
         Some(number) => {
-            Err(DependencyError::UnknownNumber { job: say(specs, index), number, last })
+            Err(DependencyError::UnknownNumber { job: title(specs, index), number, last })
         }
         None => Ok((from..=to).collect()),
     }
 }
 
-/// The jobs of a cycle as errors call them.
-fn say_cycle(specs: &[Arc<JobSpec>], cycle: &[u32]) -> Vec<String> {
-    let say = |index: &u32| say(specs, *index);
+/// The jobs of a cycle as errors name them.
+fn titles(specs: &[Arc<JobSpec>], cycle: &[u32]) -> Vec<String> {
+    let title = |index: &u32| title(specs, *index);
     let Some((last, others)) = cycle.split_last().filter(|_| cycle.len() > MAX_NAMED) else {
-        return cycle.iter().map(say).collect();
+        return cycle.iter().map(title).collect();
     };
-    let (named, left) = others.split_at(MAX_NAMED - 1);
-    let left = format!("{} more jobs", left.len());
-    named.iter().map(say).chain([left, say(last)]).collect()
+    let (named, left_out) = others.split_at(MAX_NAMED - 1);
+    let left_out = counted(left_out.len() as u64, "more job");
+    named.iter().map(title).chain([left_out, title(last)]).collect()
 }
 
-/// A job as errors call it.
-fn say(specs: &[Arc<JobSpec>], index: u32) -> String {
+/// A job as errors name it.
+fn title(specs: &[Arc<JobSpec>], index: u32) -> String {
     match specs.get(index as usize).and_then(|spec| spec.name.as_deref()) {
         Some(name) => format!("job {index} ({name})"),
         None => format!("job {index}"),
@@ -246,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stands_for_all_jobs_that_have_it() {
+    fn name_means_all_jobs_that_have_it() {
         let jobs = [job("a", &[]), job("a", &[]), job("b", &[name("a")]), job("c", &[name("a")])];
         let found = Dependencies::resolve(&jobs).unwrap();
         assert_eq!(found.groups(), [Group { members: vec![0, 1], dependants: vec![2, 3] }]);
@@ -256,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cycle_is_said_with_all_its_jobs() {
+    fn cycle_is_refused_with_its_jobs() {
         let jobs = [
             job("x", &[After::Job(1)]),
             job("a", &[name("c")]),
@@ -266,14 +271,14 @@ mod tests {
         let error = Dependencies::resolve(&jobs).unwrap_err().to_string();
         assert_eq!(
             error,
-            "jobs wait for each other: job 1 (a) after job 3 (c) after job 2 (b) after job 1 (a)"
+            "dependency cycle: job 1 (a) after job 3 (c) after job 2 (b) after job 1 (a)"
         );
         let alone = [job("a", &[name("a")])];
         assert!(matches!(Dependencies::resolve(&alone), Err(DependencyError::Cycle { .. })));
     }
 
     #[test]
-    fn of_a_long_cycle_some_jobs_are_said() {
+    fn long_cycle_is_cut() {
         let next = |at: u32| job("", &[After::Job((at + 1) % 100_000)]);
         let jobs: Vec<_> = (0..100_000).map(next).collect();
         let error = Dependencies::resolve(&jobs).unwrap_err().to_string();
@@ -282,24 +287,30 @@ mod tests {
     }
 
     #[test]
-    fn more_than_fits_into_memory_is_refused() {
+    fn number_of_edges_is_limited() {
         let barrier = |at: u32| match at.checked_sub(1) {
             Some(last) => job("", &[After::Jobs(0, last)]),
             None => job("", &[]),
         };
         let jobs: Vec<_> = (0..100_000).map(barrier).collect();
         let error = Dependencies::resolve(&jobs).unwrap_err().to_string();
-        assert!(error.starts_with("job 6325 (): jobs wait for too many others"), "{error}");
+        assert!(
+            error.starts_with("job 6325 (): too many dependencies: expected at most 20000000 "),
+            "{error}"
+        );
     }
 
     #[test]
-    fn what_names_no_job_is_refused() {
+    fn unknown_job_is_refused() {
         let error = |after| Dependencies::resolve(&[job("a", &[after])]).unwrap_err().to_string();
         assert_eq!(
             error(name("b")),
-            "job 0 (a): after \"b\" names no job: the name of another job is expected"
+            "job 0 (a): unknown job \"b\" in after: expected the name of another job"
         );
-        assert_eq!(error(After::Job(7)), "job 0 (a): after 7 names no job: the jobs are 0 to 0");
+        assert_eq!(
+            error(After::Job(7)),
+            "job 0 (a): unknown job 7 in after: expected a number from 0 to 0"
+        );
     }
 
     #[test]

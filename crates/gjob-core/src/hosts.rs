@@ -1,20 +1,27 @@
 //! Hosts and clusters as a user names them: host lists, hosts files and the
-//! original's cluster files. From text to entries; files are read elsewhere.
+//! original's cluster files. From text to entries; files are read elsewhere,
+//! and cluster files in TOML are taken apart in `gjob`.
 //!
 //! An entry is `[SLOTS/][USER@]NAME[:PORT]`. A name may hold ranges,
 //! `node[01-32,40]`, also several; `:` is this machine; an IPv6 address is
 //! written in brackets, `[::1]:22`.
 
+mod connect;
 mod entry;
 mod error;
 mod item;
 mod names;
+mod options;
 mod reader;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
+pub use connect::{ConnectCommand, ConnectCommandError};
 pub use entry::HostEntry;
 pub use error::{HostError, HostErrors, HostProblem, Place};
+pub use options::{HostOptions, ResultsDirError, check_results_dir};
 pub use reader::HostReader;
 
 /// The most hosts that all lists and files of a run may name.
@@ -23,21 +30,34 @@ pub const MAX_HOSTS: usize = 100_000;
 /// The most slots that may be given to one host.
 pub const MAX_SLOTS: u32 = 10_000;
 
-/// A management node and its worker hosts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Worker hosts that are reached in the same way, and their management node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Cluster {
+    /// Its name, if it came from a cluster file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The node by which the workers can be reached, if there is one; it runs
     /// no jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub management: Option<HostEntry>,
     /// The hosts that run jobs; at least one.
     pub workers: Vec<HostEntry>,
+    /// Options for these hosts; what is none is left to the run's.
+    pub options: HostOptions,
 }
 
 impl Cluster {
     /// Hosts without a management node.
     #[must_use]
     pub fn of_hosts(workers: Vec<HostEntry>) -> Self {
-        Cluster { management: None, workers }
+        Cluster { workers, ..Cluster::default() }
+    }
+
+    /// The same hosts with these options.
+    #[must_use]
+    pub fn with_options(self, options: HostOptions) -> Self {
+        Cluster { options, ..self }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, Key};
 use crate::time::Timestamp;
+use crate::words::words;
 
 /// How a job's script ended, as `wait4` told its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,19 +52,13 @@ pub enum Cause {
     Lease,
 }
 
-impl Cause {
-    /// The word used in records, events and the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Cause::Timeout => "timeout",
-            Cause::Killed => "killed",
-            Cause::Interrupted => "interrupted",
-            Cause::Superseded => "superseded",
-            Cause::Lease => "lease",
-        }
-    }
-}
+words!(Cause, "cause of an end",
+    Timeout => "timeout",
+    Killed => "killed",
+    Interrupted => "interrupted",
+    Superseded => "superseded",
+    Lease => "lease",
+);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

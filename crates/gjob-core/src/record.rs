@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{HostLabel, JobId, Key, RunId};
 use crate::outcome::Finish;
+use crate::text::{Foreign, Shown};
 use crate::time::Timestamp;
 
 /// The version of the run log and of the job directory's JSON files.
@@ -17,9 +18,6 @@ pub const RECORD_VERSION: u32 = 4;
 
 /// The longest line a reader accepts, bytes; writers stay far below it.
 pub const MAX_LINE: usize = 16 * 1024;
-
-/// The longest free text in a record, bytes; longer ones are cut.
-pub const MAX_REASON: usize = 2 * 1024;
 
 /// One line of a run log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +50,7 @@ pub enum Record {
         /// Which attempt.
         key: Key,
         /// What went wrong, in one line.
-        reason: String,
+        reason: Foreign,
         /// Whose fault it is.
         scope: Scope,
         /// When, by the host's clock.
@@ -75,7 +73,7 @@ pub enum Record {
         /// Its job directory, when it had got one.
         id: Option<JobId>,
         /// What is known of it, in one line.
-        reason: String,
+        reason: Foreign,
         /// Processes of it that could not be ended, as in [`Finish`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         survivors: Vec<u32>,
@@ -243,17 +241,10 @@ impl Record {
     }
 }
 
-/// Cuts a free text to [`MAX_REASON`] bytes and to one line.
+/// What a host says in a record or a message: one line of bounded length.
 #[must_use]
-pub fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
-        if line.len() + c.len_utf8() > MAX_REASON {
-            break;
-        }
-        line.push(c);
-    }
-    line.trim().to_owned()
+pub fn one_line(text: &str) -> Foreign {
+    Shown::new(text).into()
 }
 
 #[cfg(test)]
@@ -338,11 +329,5 @@ mod tests {
         let error = Record::parse(line).unwrap_err().to_string();
         assert_eq!(error, RecordSummary::parse(line).unwrap_err().to_string());
         assert_eq!(error, "run log has version 9, this gjob reads version 4");
-    }
-
-    #[test]
-    fn free_text_is_cut_to_one_line() {
-        assert_eq!(one_line("a\nb\u{1b}[31m\t"), "a b [31m");
-        assert_eq!(one_line(&"é".repeat(5000)).len(), MAX_REASON);
     }
 }

@@ -1,21 +1,24 @@
-//! What a job asks of its host, and what a host offers.
+//! The resources that a job asks for, and those that a host offers.
 
 use std::fmt;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// How many processors a job has for itself. As JSON a number, or `"all"`.
+use crate::plural::counted;
+use crate::text::excerpt;
+
+/// How many processors a job has for itself. In JSON a number or `"all"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cpus {
-    /// So many, at least 1.
+    /// This number, at least 1.
     Count(u32),
-    /// The whole host, alone: as the original did it, one job a host.
+    /// The whole host: one job per host, as in the original.
     All,
 }
 
 impl Cpus {
-    /// True for what a job has that doesn't say it: one processor.
+    /// True for one processor, which a job has by default.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Cpus::default()
@@ -46,9 +49,9 @@ impl fmt::Display for Cpus {
     }
 }
 
-/// Text that says no number of processors.
+/// A text that is not a number of processors.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not accepted: a number of processors or \"all\" is")]
+#[error("invalid cpus {0:?}: expected a number of processors or \"all\"")]
 pub struct ParseCpusError(String);
 
 impl std::str::FromStr for Cpus {
@@ -58,7 +61,7 @@ impl std::str::FromStr for Cpus {
         if text == "all" {
             return Ok(Cpus::All);
         }
-        let count = text.parse().map_err(|_| ParseCpusError(text.chars().take(80).collect()))?;
+        let count = text.parse().map_err(|_| ParseCpusError(excerpt(text)))?;
         Ok(Cpus::Count(count))
     }
 }
@@ -107,7 +110,7 @@ impl Visitor<'_> for CpusVisitor {
 pub struct Ask {
     /// Processors.
     pub cpus: Cpus,
-    /// Memory, bytes; 0 for no matter how much.
+    /// Memory, bytes; 0 if it does not matter.
     pub mem: u64,
     /// GPUs.
     pub gpus: u32,
@@ -115,21 +118,24 @@ pub struct Ask {
 
 impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cpus", self.cpus)?;
+        match self.cpus {
+            Cpus::Count(count) => f.write_str(&counted(count.into(), "CPU"))?,
+            Cpus::All => f.write_str("all CPUs")?,
+        }
         if self.mem > 0 {
             write!(f, ", {} MiB of memory", self.mem.div_ceil(1 << 20))?;
         }
         if self.gpus > 0 {
-            write!(f, ", {} gpus", self.gpus)?;
+            write!(f, ", {}", counted(self.gpus.into(), "GPU"))?;
         }
         Ok(())
     }
 }
 
-/// What a host offers to all the jobs that run on it together.
+/// What a host offers to all its running jobs together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Offer {
-    /// Processors, or the slots that its user gives it.
+    /// Processors, or the number of slots that its user sets.
     pub cpus: u32,
     /// Memory, bytes.
     pub mem: u64,
@@ -138,13 +144,13 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Processors alone, with memory for anything.
+    /// Processors only, with unlimited memory.
     #[must_use]
     pub const fn cpus(cpus: u32) -> Self {
         Offer { cpus, mem: u64::MAX, gpus: 0 }
     }
 
-    /// True when a job that asks for this could run here, were it alone.
+    /// True if a job that asks for this could run alone.
     #[must_use]
     pub fn fits(&self, ask: &Ask) -> bool {
         let cpus = match ask.cpus {
@@ -157,8 +163,8 @@ impl Offer {
 
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = self.mem / (1 << 20);
-        write!(f, "{} cpus, {mib} MiB of memory, {} gpus", self.cpus, self.gpus)
+        let (cpus, gpus) = (counted(self.cpus.into(), "CPU"), counted(self.gpus.into(), "GPU"));
+        write!(f, "{cpus}, {} MiB of memory, {gpus}", self.mem / (1 << 20))
     }
 }
 
@@ -178,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_fits_where_all_it_asks_for_is_offered() {
+    fn job_fits_if_everything_is_offered() {
         let offer = Offer { cpus: 4, mem: 100, gpus: 1 };
         let ask = |cpus, mem, gpus| Ask { cpus, mem, gpus };
         assert!(offer.fits(&ask(Cpus::Count(4), 100, 1)));

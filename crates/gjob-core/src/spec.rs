@@ -1,5 +1,5 @@
 //! The specification of a job: what to run, with which files, under which
-//! name. Checked here, whatever job file or program it came from.
+//! name. It is checked here, whatever job file or program it came from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,8 +10,9 @@ use crate::after::After;
 use crate::jobdir::is_reserved;
 use crate::output::{OutputPattern, PatternError};
 use crate::resources::{Ask, Cpus};
+use crate::text::{excerpt, is_printable};
 
-/// The most bytes a job's commands, environment and name may come to.
+/// The most bytes of a job's commands, environment and name together.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
 /// The longest job name, bytes.
@@ -34,8 +35,8 @@ pub struct JobSpec {
     /// instead of copies that the job may write to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub link: bool,
-    /// Patterns of what is brought back from the job directory; see
-    /// [`OutputPattern`]. The job is done when all of it is here.
+    /// Patterns of what is fetched from the job directory; see [`OutputPattern`].
+    /// The job is done once all of it has arrived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<String>,
     /// Name of the job, for people (the seed's `name`).
@@ -44,10 +45,10 @@ pub struct JobSpec {
     /// Variables added to the job's environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
-    /// How long one attempt may run; as JSON in seconds.
+    /// How long one attempt may run; in JSON as seconds.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
     pub timeout: Option<Duration>,
-    /// How often a failed job is tried again; none leaves it to the run.
+    /// How often a failed job is retried; none is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
     /// Processors it has for itself.
@@ -59,10 +60,10 @@ pub struct JobSpec {
     /// Memory it needs, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mem: Option<u64>,
-    /// What has to be `done` before it is started.
+    /// What has to be `done` before it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<After>,
-    /// Which of the copies made by `repeat` this is, from 0 (`GJOB_REPEAT`).
+    /// The number of this copy, from 0, among those made by `repeat` (`GJOB_REPEAT`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeat_index: u32,
 }
@@ -72,17 +73,19 @@ pub struct JobSpec {
 #[non_exhaustive]
 pub enum SpecError {
     /// Nothing to run.
-    #[error("a job needs at least one command that is not blank")]
+    #[error("no command: expected at least one that is not blank")]
     NoCommand,
     /// A NUL byte, which neither a script nor an environment can hold.
-    #[error("{place} holds a NUL byte: text without NUL is accepted")]
+    #[error("{place} contains a NUL byte: expected text without it")]
     Nul {
-        /// The field, such as `cmds[2]`.
+        /// The field.
+        field: &'static str,
+        /// The part of the field, such as `command 2`.
         place: String,
     },
     /// A name that would break the lines it is printed in.
     #[error(
-        "name {found:?} is not accepted: one line of 1 to {MAX_NAME_BYTES} bytes without control characters is"
+        "invalid job name {found:?}: expected 1 to {MAX_NAME_BYTES} bytes of printable characters"
     )]
     Name {
         /// The name.
@@ -90,7 +93,7 @@ pub enum SpecError {
     },
     /// A variable's name that a shell could not use.
     #[error(
-        "environment variable name {found:?} is not accepted: letters, digits and _ are, not beginning with a digit"
+        "invalid environment variable name {found:?}: expected letters, digits and _, not starting with a digit"
     )]
     EnvName {
         /// The name.
@@ -98,21 +101,21 @@ pub enum SpecError {
     },
     /// A variable that gjob sets itself.
     #[error(
-        "environment variable {found} is set by gjob itself: choose a name that does not begin with GJOB_"
+        "reserved environment variable {found}: expected a name that does not start with GJOB_"
     )]
     EnvReserved {
         /// The name.
         found: String,
     },
     /// A path without a base name.
-    #[error("file {found:?} has no base name: a path to a file is expected")]
+    #[error("file {found:?} has no base name: expected a path to a file or directory")]
     FileName {
         /// The path.
         found: String,
     },
     /// Two files that would be copied over each other.
     #[error(
-        "files {first:?} and {second:?} have the same base name: each file needs a name of its own in the job directory"
+        "files {first:?} and {second:?} have the same base name: expected a different one for each file in the job directory"
     )]
     SameFileName {
         /// The earlier path.
@@ -128,7 +131,7 @@ pub enum SpecError {
         /// The path.
         found: String,
     },
-    /// An output that can't be brought back.
+    /// An output that cannot be fetched.
     #[error("output {found:?} {source}")]
     Output {
         /// The pattern.
@@ -137,19 +140,39 @@ pub enum SpecError {
         source: PatternError,
     },
     /// A job without a processor.
-    #[error("cpus 0 is not accepted: 1 or more, or \"all\", is")]
+    #[error("invalid cpus 0: expected 1 or more, or \"all\"")]
     Cpus,
     /// A timeout of zero.
-    #[error("timeout 0 is not accepted: a duration above 0 is")]
+    #[error("invalid timeout 0: expected more than 0")]
     Timeout,
     /// Larger than a launch may be.
     #[error(
-        "commands, environment and name come to {found} bytes: at most {MAX_SPEC_BYTES} are accepted"
+        "job is too large: expected at most {MAX_SPEC_BYTES} bytes of commands, environment and name, found {found}"
     )]
     TooLarge {
         /// Bytes in all.
         found: usize,
     },
+}
+
+impl SpecError {
+    /// The field of [`JobSpec`] that it is about; none if it is about several.
+    #[must_use]
+    pub fn field(&self) -> Option<&'static str> {
+        match self {
+            SpecError::NoCommand => Some("cmds"),
+            SpecError::Nul { field, .. } => Some(field),
+            SpecError::Name { .. } => Some("name"),
+            SpecError::EnvName { .. } | SpecError::EnvReserved { .. } => Some("env"),
+            SpecError::FileName { .. }
+            | SpecError::SameFileName { .. }
+            | SpecError::FileReserved { .. } => Some("files"),
+            SpecError::Output { .. } => Some("outputs"),
+            SpecError::Cpus => Some("cpus"),
+            SpecError::Timeout => Some("timeout"),
+            SpecError::TooLarge { .. } => None,
+        }
+    }
 }
 
 impl JobSpec {
@@ -180,14 +203,14 @@ impl JobSpec {
         self
     }
 
-    /// Sets whether the files are read-only links instead of copies.
+    /// Sets whether the files are read-only hard links instead of copies.
     #[must_use]
     pub fn link(mut self, link: bool) -> Self {
         self.link = link;
         self
     }
 
-    /// Sets what is brought back from the job directory.
+    /// Sets what is fetched from the job directory.
     #[must_use]
     pub fn outputs<I, S>(mut self, outputs: I) -> Self
     where
@@ -219,7 +242,7 @@ impl JobSpec {
         self
     }
 
-    /// Sets how often a failed job is tried again.
+    /// Sets how often a failed job is retried.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
@@ -247,7 +270,7 @@ impl JobSpec {
         self
     }
 
-    /// Adds jobs that have to be `done` before it is started.
+    /// Adds jobs that have to be `done` before it starts.
     #[must_use]
     pub fn after(mut self, after: impl IntoIterator<Item = After>) -> Self {
         self.after.extend(after);
@@ -268,7 +291,7 @@ impl JobSpec {
         script
     }
 
-    /// Everything that is wrong with the job; nothing when it may be launched.
+    /// Everything that is wrong with the job; nothing if it may be launched.
     #[must_use]
     pub fn check(&self) -> Vec<SpecError> {
         let mut errors = Vec::new();
@@ -301,15 +324,15 @@ impl JobSpec {
             errors.push(SpecError::NoCommand);
         }
         for (i, _) in self.cmds.iter().enumerate().filter(|(_, cmd)| cmd.contains('\0')) {
-            errors.push(SpecError::Nul { place: format!("cmds[{i}]") });
+            errors.push(SpecError::Nul { field: "cmds", place: format!("command {}", i + 1) });
         }
     }
 
     fn check_name(&self, errors: &mut Vec<SpecError>) {
         let Some(name) = &self.name else { return };
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
-        if !fits || name.chars().any(char::is_control) {
-            errors.push(SpecError::Name { found: shortened(name) });
+        if !fits || !name.chars().all(is_printable) {
+            errors.push(SpecError::Name { found: excerpt(name) });
         }
     }
 
@@ -323,7 +346,7 @@ impl JobSpec {
                 errors.push(SpecError::EnvReserved { found: name.clone() });
             }
             if value.contains('\0') {
-                errors.push(SpecError::Nul { place: format!("env.{name}") });
+                errors.push(SpecError::Nul { field: "env", place: format!("variable {name}") });
             }
         }
     }
@@ -332,7 +355,7 @@ impl JobSpec {
         let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
         for path in &self.files {
             if path.contains('\0') {
-                errors.push(SpecError::Nul { place: format!("files entry {path:?}") });
+                errors.push(SpecError::Nul { field: "files", place: format!("file {path:?}") });
                 continue;
             }
             let Some(name) = base_name(path) else {
@@ -353,16 +376,7 @@ impl JobSpec {
     }
 }
 
-/// A text as an error shows it: what is too long is cut, and marked so.
-#[must_use]
-pub fn shortened(text: &str) -> String {
-    match text.char_indices().nth(80) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// The last component of a path, as the file is called in the job directory.
+/// The last component of a path: the file's name in the job directory.
 #[must_use]
 pub fn base_name(path: &str) -> Option<&str> {
     let name = path.trim_end_matches('/').rsplit('/').next()?;
@@ -407,14 +421,14 @@ mod tests {
     }
 
     #[test]
-    fn a_job_needs_a_command() {
+    fn job_needs_a_command() {
         assert_eq!(JobSpec::new(Vec::<String>::new()), Err(SpecError::NoCommand));
         assert_eq!(JobSpec::new([" ", "\t"]), Err(SpecError::NoCommand));
         assert!(JobSpec::new(["", "true"]).is_ok());
     }
 
     #[test]
-    fn all_errors_come_at_once_each_with_its_place() {
+    fn all_errors_are_found_at_once() {
         let mut spec = JobSpec::new(["true"]).unwrap();
         spec.cmds.push("a\0b".into());
         let spec = spec
@@ -427,7 +441,7 @@ mod tests {
             .timeout(Duration::ZERO);
         let errors = errors(&spec);
         assert_eq!(errors.len(), 10, "{errors:#?}");
-        assert!(errors[0].starts_with("cmds[1] holds a NUL"));
+        assert!(errors[0].starts_with("command 2 contains a NUL"));
         assert!(errors.iter().any(|e| e.contains("\"a/x\" and \"b/x\"")));
     }
 

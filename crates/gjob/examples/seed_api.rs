@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use gjob::manager::NoHandler;
 use gjob::{
-    Builder, Cluster, Handler, HostLabel, Job, JobSpec, LoggingManager, Manager, Network, Queue,
-    RemoteOptions, STATES, State, check_local_command, check_remote_commands,
+    Builder, Cluster, Handler, HostLabel, HostOptions, Job, JobSpec, LoggingManager, Manager,
+    Network, Queue, RemoteOptions, STATES, State, check_local_command, check_remote_commands,
     copy_local_files_to_remote_host, hosts, write_remote_file,
 };
 
@@ -140,8 +140,10 @@ fn functions(place: &Place) -> Result {
 
 fn new_network(place: &Place) -> Result<Network> {
     let workers = hosts::parse_list(&place.host)?;
-    let network = Network::new(place.results.clone(), [Cluster::of_hosts(workers)])?;
-    Ok(network.ssh_config(place.options.ssh_config.clone()).slots(Some(2)))
+    let ssh_config = place.options.ssh_config.clone();
+    let options = HostOptions { ssh_config, slots: Some(2), ..HostOptions::default() };
+    let cluster = Cluster::of_hosts(workers).with_options(options);
+    Ok(Network::new(place.results.clone(), [cluster])?)
 }
 
 fn network(place: &Place) -> Result {
@@ -152,12 +154,12 @@ fn network(place: &Place) -> Result {
     ok("Network.GetHosts", hosts == [host.clone()])?;
 
     let mut job = Job::new(JobSpec::new(["echo out", "echo err >&2"])?.name("direct"));
-    ok("Job", job.state == State::Free)?;
+    ok("Job", job.state() == State::Free)?;
     ok("Job.spec", job.spec.name.as_deref() == Some("direct"))?;
     let id = network.launch_job(&mut job, &host)?;
     ok("Network.LaunchJob", id.as_str().contains('/'))?;
-    ok("Job.id_", job.id == Some(id))?;
-    ok("Job.host", job.host == Some(host))?;
+    ok("Job.id_", job.id() == Some(&id))?;
+    ok("Job.host", job.host() == Some(&host))?;
     let ended = ends(&mut network, &job)?;
     ok("Network.GetJobStatus", ended == State::Done)?;
     ok("Network.GetStdout", network.get_stdout(&job)? == b"out\n")?;
@@ -191,7 +193,7 @@ fn manager_step_by_step(place: &Place) -> Result {
     let mut manager = Manager::new(Duration::from_millis(20));
     manager.setup([JobSpec::new(["true"])?], new_network(place)?)?;
     let launched = manager.launch_job()?;
-    ok("Manager.LaunchJob", launched.is_some_and(|job| job.id.is_some()))?;
+    ok("Manager.LaunchJob", launched.is_some_and(|job| job.id().is_some()))?;
     while !manager.update_job_status()? {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -203,7 +205,7 @@ fn logging_manager(place: &Place) -> Result {
     ok("LoggingManager", !manager.last_was_sleep())?;
     manager.setup([JobSpec::new(["sleep 0.5"])?.name("logged")], new_network(place)?)?;
     manager.process_jobs()?;
-    let id = manager.jobs()[0].id.clone().ok_or("the job has no id")?;
+    let id = manager.jobs()[0].id().cloned().ok_or("the job has no id")?;
     let log = String::from_utf8(manager.log().clone())?;
     ok("LoggingManager.log", !log.is_empty())?;
     let line = format!("LAUNCH {id} w/name logged as job #0\n");

@@ -1,59 +1,58 @@
-//! Job sources: files of shell commands, of JSON Lines, of TOML, Python scripts,
-//! and commands filled with arguments as GNU parallel does. Each becomes job
-//! specifications, checked, or all of its errors at once, each with its place.
+//! Job sources: files of shell commands, of JSON Lines and of TOML, Python scripts,
+//! and commands filled with arguments as in GNU parallel. Each is read into checked
+//! job specifications, or refused with all of its errors, each with its place.
 //!
-//! What the jobs mean is `gjob-core`'s business; nothing is started here.
+//! Nothing here starts a job or knows what its fields do.
+//!
+//! From the ground up: [`place`] has texts and places in them; [`problem`] has
+//! everything that can be wrong, and [`errors`] gathers it; [`draft`] is a job as it
+//! is written; [`jobs`] takes drafts one by one. On top is a reader for each kind of
+//! source.
 
 mod arguments;
+mod checks;
 mod draft;
-mod error;
-mod excerpt;
+mod errors;
 mod fields;
-mod inputs;
 mod jobs;
 mod jsonl;
+mod lenient;
 mod lines;
-mod nearest;
+mod origin;
+mod place;
+mod problem;
 mod python;
-mod replace;
-mod staged;
 mod tables;
-mod template;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
-use gjob_core::JobSpec;
-use gjob_core::job::MAX_JOBS;
-
 pub use arguments::Arguments;
-pub use error::{JobFileError, JobFileErrors, Place, Problem};
-pub use excerpt::Excerpt;
-pub use jobs::{Jobs, Said};
-pub use python::{Script, ScriptProblem, Stopper};
-pub use staged::check_files;
-pub use tables::TableProblem;
+pub use draft::JobDraft;
+pub use errors::{JobFileError, JobFileErrors};
+pub use fields::field_names;
+pub use jobs::Jobs;
+pub use place::{Excerpt, Place};
+pub use problem::{NoJobs, Problem, ScriptProblem, TableProblem};
+pub use python::{Script, Stopper};
 
-use error::Collector;
-use jobs::Origin;
-
-/// Where jobs come from.
+/// What jobs are read from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Source {
-    /// A file; its name tells the [`Format`].
+    /// A file; its name gives the [`Format`].
     File(PathBuf),
-    /// Standard input; its text tells the [`Format`].
+    /// Standard input; its text gives the [`Format`].
     Stdin,
-    /// A Python script that makes them.
+    /// A Python script that adds jobs.
     Script(Script),
     /// A command and arguments.
     Arguments(Arguments),
 }
 
 impl Source {
-    /// The source that a user names: a path, or `-` for standard input. A path
-    /// that ends in `.py` is a script's.
+    /// The source with this name: a path, or `-` for standard input. A path that
+    /// ends in `.py` is that of a script.
     #[must_use]
     pub fn named(name: &str) -> Self {
         match name {
@@ -64,13 +63,13 @@ impl Source {
     }
 }
 
-/// How the jobs of a text are written.
+/// The format of a text with jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// One shell command a line; blank lines and `#` comments are skipped.
+    /// One shell command per line; blank lines and `#` comments are skipped.
     Lines,
-    /// One job specification a line, as a JSON object.
+    /// One job per line, as a JSON object.
     JsonLines,
     /// Tables of jobs, with matrices of parameters, in TOML.
     Toml,
@@ -90,8 +89,8 @@ impl Format {
         }
     }
 
-    /// The format of a text without a name: JSON Lines if its first line that
-    /// is not blank is a JSON object.
+    /// The format of a text without a name: JSON Lines if its first line that is not
+    /// blank is a JSON object, else shell commands.
     #[must_use]
     pub fn of_text(text: &[u8]) -> Self {
         let first = text
@@ -107,151 +106,125 @@ impl Format {
     }
 }
 
-/// Reads and checks the jobs of a source. `stdin` is read only when the source
-/// says so. There may be no job in it.
+/// Reads and checks the jobs of a source, with `defaults` for what they leave
+/// out. `stdin` is read only if the source is standard input, or takes values from
+/// it. A source may have no jobs.
 ///
 /// # Errors
 /// Everything that is wrong with the source.
-pub fn read(source: &Source, stdin: &mut dyn Read) -> Result<Jobs, JobFileErrors> {
-    let mut bytes = Vec::new();
+pub fn read(
+    source: &Source,
+    defaults: &JobDraft,
+    stdin: &mut dyn Read,
+) -> Result<Jobs, JobFileErrors> {
     match source {
-        Source::Arguments(arguments) => arguments.read(stdin),
-        Source::Script(script) => script.read(),
-        Source::Stdin => match stdin.read_to_end(&mut bytes) {
-            Ok(_) => parse("standard input", &bytes, Format::of_text(&bytes)),
-            Err(error) => Err(unreadable("standard input", error)),
-        },
+        Source::Arguments(arguments) => arguments.read(defaults, stdin),
+        Source::Script(script) => script.read(defaults),
+        Source::Stdin => {
+            let mut bytes = Vec::new();
+            let read = stdin.read_to_end(&mut bytes).map(|_| bytes);
+            let format = |bytes: &[u8]| Format::of_text(bytes);
+            parse_read("standard input", read, format, defaults)
+        }
         Source::File(path) => {
             let name = path.to_string_lossy();
-            let bytes = std::fs::read(path).map_err(|error| unreadable(&name, error))?;
-            parse(&name, &bytes, Format::of_name(&name))
+            parse_read(&name, std::fs::read(path), |_| Format::of_name(&name), defaults)
         }
     }
 }
 
-/// Reads and checks the jobs of a text. Errors call it `name`.
+fn parse_read(
+    name: &str,
+    bytes: io::Result<Vec<u8>>,
+    format: impl Fn(&[u8]) -> Format,
+    defaults: &JobDraft,
+) -> Result<Jobs, JobFileErrors> {
+    let bytes = bytes.map_err(|error| {
+        JobFileErrors::one(Place::File(name.to_owned()), Problem::Unreadable(error))
+    })?;
+    parse(name, &bytes, format(&bytes), defaults)
+}
+
+/// Reads and checks the jobs of a text. Errors give its name as `name`.
 ///
 /// # Errors
 /// Everything that is wrong with the text.
-pub fn parse(name: &str, text: &[u8], format: Format) -> Result<Jobs, JobFileErrors> {
-    match format {
-        Format::Lines => parse_lines(name, text, |_, line, _| {
-            lines::parse_line(line).map(|spec| (spec, Said::default()))
-        }),
-        Format::JsonLines => parse_lines(name, text, |number, line, errors| {
-            jsonl::parse_line(name, number, line, errors)
-        }),
-        Format::Toml => tables::parse(name, text),
-    }
-}
-
-fn parse_lines(
+pub fn parse(
     name: &str,
     text: &[u8],
-    mut parse_line: impl FnMut(usize, &str, &mut Collector) -> Option<(JobSpec, Said)>,
+    format: Format,
+    defaults: &JobDraft,
 ) -> Result<Jobs, JobFileErrors> {
-    let mut errors = Collector::default();
-    let mut jobs = Gathered::default();
-    for (number, line) in lines::lines(name, text, &mut errors) {
-        let Some((spec, said)) = parse_line(number, line, &mut errors) else { continue };
-        if !jobs.add(spec, said, number, || Place::line(name, number), &mut errors) {
-            break;
-        }
+    match format {
+        Format::Lines => lines::read(name, text, defaults, lines::parse_command),
+        Format::JsonLines => lines::read(name, text, defaults, jsonl::parse_line),
+        Format::Toml => tables::read(name, text, defaults),
     }
-    errors.finish()?;
-    Ok(jobs.of_file(name))
-}
-
-/// Jobs of lines, as they are read.
-#[derive(Default)]
-struct Gathered {
-    specs: Vec<JobSpec>,
-    said: Vec<Said>,
-    lines: Vec<u32>,
-}
-
-impl Gathered {
-    /// Adds and checks a job; false when there is no room for more.
-    fn add(
-        &mut self,
-        spec: JobSpec,
-        said: Said,
-        line: usize,
-        place: impl Fn() -> Place,
-        errors: &mut Collector,
-    ) -> bool {
-        for error in spec.check() {
-            errors.push(place(), error.into());
-        }
-        if self.specs.len() == MAX_JOBS as usize {
-            errors.push(place(), Problem::TooManyJobs);
-            return false;
-        }
-        self.specs.push(spec);
-        self.said.push(said);
-        self.lines.push(u32::try_from(line).unwrap_or(u32::MAX));
-        true
-    }
-
-    fn of_file(self, name: &str) -> Jobs {
-        let origin = Origin::Lines { file: name.to_owned(), lines: self.lines };
-        Jobs { specs: self.specs, said: self.said, origin }
-    }
-}
-
-fn unreadable(name: &str, error: std::io::Error) -> JobFileErrors {
-    let mut errors = Collector::default();
-    errors.push(Place::File(name.to_owned()), Problem::Unreadable(error));
-    errors.into_errors()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn jobs(text: &[u8], format: Format) -> Result<Jobs, JobFileErrors> {
+        parse("jobs", text, format, &JobDraft::default())
+    }
+
     fn scripts(jobs: &Jobs) -> Vec<String> {
-        jobs.specs.iter().map(JobSpec::script).collect()
+        jobs.specs().iter().map(gjob_core::JobSpec::script).collect()
     }
 
     fn errors(text: &[u8], format: Format) -> String {
-        parse("jobs", text, format).unwrap_err().to_string()
+        jobs(text, format).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_file_of_lines_has_a_command_a_line_comments_and_blank_lines() {
+    fn line_is_a_command_a_comment_or_blank() {
         let text =
             b"\xef\xbb\xbf#!/usr/bin/gjob\r\n\r\necho a\r\n  # no\n\techo 'b # c' # d\necho z";
-        let jobs = parse("jobs", text, Format::Lines).unwrap();
+        let jobs = jobs(text, Format::Lines).unwrap();
         assert_eq!(scripts(&jobs), ["echo a\n", "\techo 'b # c' # d\n", "echo z\n"]);
         assert_eq!(jobs.place(1).to_string(), "jobs:5");
     }
 
     #[test]
-    fn an_empty_file_has_no_jobs() {
-        assert_eq!(parse("jobs", b"", Format::Lines).unwrap().specs, []);
-        assert_eq!(parse("jobs", b"\n# x\n", Format::Lines).unwrap().specs, []);
-        assert_eq!(parse("jobs", b"\n\n", Format::JsonLines).unwrap().specs, []);
+    fn file_without_jobs_is_read_and_then_refused() {
+        for (text, format) in [
+            ("", Format::Lines),
+            ("\n# x\n", Format::Lines),
+            ("\n\n", Format::JsonLines),
+            ("", Format::Toml),
+        ] {
+            let jobs = jobs(text.as_bytes(), format).unwrap();
+            assert_eq!(jobs.specs(), []);
+            let error = jobs.into_specs().unwrap_err();
+            assert_eq!(error.to_string(), "jobs: no jobs: expected at least one command");
+        }
     }
 
     #[test]
-    fn errors_name_their_line_and_come_all_at_once() {
+    fn all_errors_are_found_at_once() {
         assert_eq!(
-            errors(b"echo a\necho \xff\necho b\0\n", Format::Lines),
-            "jobs:2:6: bytes that are not UTF-8: UTF-8 text is accepted\n\
-             jobs:3: cmds[0] holds a NUL byte: text without NUL is accepted"
+            errors(b"echo a\necho \xff\necho b\0\n\xff", Format::Lines),
+            "jobs:2:6: invalid text: expected UTF-8\n\
+             jobs:3: command 1 contains a NUL byte: expected text without it\n\
+             jobs:4:1: invalid text: expected UTF-8"
         );
+        assert_eq!(errors(b"a\n\n \xff", Format::Toml), "jobs:3:2: invalid text: expected UTF-8");
     }
 
     #[test]
-    fn more_than_twenty_errors_are_counted() {
+    fn twenty_errors_are_printed_and_the_others_counted() {
         let text = "a\0\n".repeat(5000);
         let shown = errors(text.as_bytes(), Format::Lines);
         assert_eq!(shown.lines().count(), 21);
         assert!(shown.ends_with("\nand 4980 more errors"), "{shown}");
+        let shown = errors("a\0\n".repeat(21).as_bytes(), Format::Lines);
+        assert!(shown.ends_with("\nand 1 more error"), "{shown}");
     }
 
     #[test]
-    fn the_format_follows_from_the_name_or_without_one_from_the_text() {
+    fn format_follows_from_the_name_or_the_text() {
         assert_eq!(Format::of_name("a/b.jsonl"), Format::JsonLines);
         assert_eq!(Format::of_name("b.ndjson"), Format::JsonLines);
         assert_eq!(Format::of_name("b.toml"), Format::Toml);
@@ -263,16 +236,17 @@ mod tests {
     }
 
     #[test]
-    fn standard_input_is_a_source_under_the_name_of_a_dash() {
+    fn dash_means_standard_input() {
         let mut stdin: &[u8] = b"{\"cmds\":\"echo a\"}\n";
-        let jobs = read(&Source::named("-"), &mut stdin).unwrap();
+        let jobs = read(&Source::named("-"), &JobDraft::default(), &mut stdin).unwrap();
         assert_eq!(scripts(&jobs), ["echo a\n"]);
         assert_eq!(jobs.place(0).to_string(), "standard input:1");
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_named() {
-        let error = read(&Source::named("no/such"), &mut std::io::empty()).unwrap_err();
+    fn missing_file_is_named() {
+        let source = Source::named("no/such");
+        let error = read(&source, &JobDraft::default(), &mut io::empty()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "no/such: cannot be read: No such file or directory (os error 2)"

@@ -24,13 +24,15 @@
 //! A worker program serves the hosts; see [`program`] for how it is found and
 //! how it gets there.
 
-pub mod earlier;
+pub mod cluster_file;
 pub mod inputs;
 pub mod jobfile;
 pub mod link;
 pub mod manager;
+mod nearest;
 pub mod network;
 pub mod outputs;
+pub mod past_runs;
 pub mod program;
 pub mod remote;
 pub mod settings;
@@ -38,8 +40,8 @@ pub mod store;
 pub mod units;
 
 pub use gjob_core::{
-    Builder, Cluster, Event, EventKind, HostEntry, HostLabel, Job, JobId, JobSpec, Queue, STATES,
-    State, hosts,
+    Builder, Cluster, Event, HostEntry, HostLabel, HostOptions, Job, JobId, JobSpec, Queue, Run,
+    STATES, State, What, hosts,
 };
 pub use manager::{Handler, LoggingManager, Manager, ManagerError};
 pub use network::{Network, NetworkError};

@@ -30,6 +30,7 @@ mod heartbeat;
 mod inbox;
 mod lines;
 mod pipe;
+mod plan;
 mod session;
 mod task;
 mod text;
@@ -40,48 +41,31 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use gjob_core::RunId;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
-use gjob_core::{HostEntry, HostLabel, RunId};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use diagnose::{Diagnosis, Trouble, diagnose};
+pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 pub use handshakes::Handshakes;
 use inbox::Inbox;
 pub use inbox::{Arrival, Budget, Lane, Outlets};
+pub use plan::{DEFAULT_BLOB_BUDGET, DEFAULT_RESULTS_DIR, HostPlan, HostPlanError};
 pub(crate) use text::last_lines;
-pub use text::plain_text;
 pub use transport::Transport;
 pub(crate) use transport::{ssh_options, ssh_program};
 
 use crate::inputs::Content;
 use crate::program::Programs;
 
-/// The results directory when none is named: below the home directory there.
-pub const DEFAULT_RESULTS_DIR: &str = "gjob-results";
-
 /// What a link is to.
 #[derive(Clone, Debug)]
 pub struct LinkConfig {
-    /// The host as the user names it.
-    pub entry: HostEntry,
-    /// What the manager calls it.
-    pub label: HostLabel,
-    /// How the pipe is opened.
-    pub transport: Transport,
-    /// The results directory there: absolute, or below the home directory
-    /// (`~/` before it changes nothing); empty for [`DEFAULT_RESULTS_DIR`].
-    pub results_dir: String,
+    /// The host.
+    pub plan: Arc<HostPlan>,
     /// The run that is taken up; none only looks.
     pub run: Option<RunId>,
-    /// Jobs run at once; none lets the host offer one per processor.
-    pub slots: Option<u32>,
-    /// After how long without word from here the host is to end the run's
-    /// jobs itself.
-    pub lease: Option<Duration>,
-    /// Room for staged files there, bytes.
-    pub blob_budget: u64,
     /// The programs that may be sent.
     pub programs: Arc<Programs>,
     /// The n-th connection's epoch, from 1, is this plus n.
@@ -90,8 +74,7 @@ pub struct LinkConfig {
     pub offset: Arc<AtomicU64>,
 }
 
-/// What a link tells its owner. Texts from the host in it are not fit to be
-/// shown as they are, reasons excepted; see [`plain_text`].
+/// What a link tells its owner.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LinkEvent {
@@ -220,11 +203,10 @@ async fn close_asked(closing: &mut watch::Receiver<bool>) {
 pub fn spawn(
     handle: &Handle,
     host: usize,
-    mut config: LinkConfig,
+    config: LinkConfig,
     limits: Arc<Handshakes>,
     outlets: Outlets,
 ) -> LinkHandle {
-    config.results_dir = results_dir(&config.results_dir).to_owned();
     let (commands, queued) = mpsc::unbounded_channel();
     let (closing, close_asked) = watch::channel(false);
     let link = task::Link {
@@ -238,14 +220,6 @@ pub fn spawn(
         trust: true,
     };
     LinkHandle { commands, closing, task: handle.spawn(link.run(fastrand::u64(..))) }
-}
-
-/// The results directory as both the bootstrap and the agent are told it.
-fn results_dir(asked: &str) -> &str {
-    match asked.strip_prefix("~/").unwrap_or(asked) {
-        "" => DEFAULT_RESULTS_DIR,
-        path => path,
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod collect;
 mod direct;
 mod error;
 mod fetch;
+mod hosts;
 mod looking;
 mod member;
 mod open;
@@ -19,24 +20,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gjob_core::hosts::Cluster;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Stream, Welcome};
-use gjob_core::{Epoch, HostEntry, HostLabel, JobId, JobSpec, Key, Order, Record, RunId, State};
+use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId, State};
 
 use crate::inputs::Inputs;
-use crate::link::{Arrival, LinkCommand, Transport};
+use crate::link::{Arrival, HostPlan, LinkCommand};
 use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
 use crate::program::Programs;
-use crate::settings::RunSettings;
+use crate::settings::NetworkSettings;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
 pub use looking::{Answers, Fetching, OutputNews, Removal};
-use member::Member;
 use open::{Open, Use};
-
-/// Room for staged files in a results directory, bytes.
-pub const DEFAULT_BLOB_BUDGET: u64 = 20 << 30;
 
 /// What a host reports, link by link.
 #[derive(Debug)]
@@ -132,14 +128,11 @@ pub enum Report {
 /// The hosts jobs may run on, and how to reach them.
 #[derive(Debug)]
 pub struct Network {
-    results_dir: String,
-    members: Vec<Member>,
+    hosts: Vec<Arc<HostPlan>>,
     positions: HashMap<HostLabel, HostIx>,
+    /// What the plans were made of.
+    settings: NetworkSettings,
     programs: Arc<Programs>,
-    ssh_config: Option<PathBuf>,
-    default_slots: Option<u32>,
-    lease: Option<Duration>,
-    blob_budget: u64,
     outputs: Option<OutputsConfig>,
     open: Option<Open>,
     /// Of jobs launched without a manager.
@@ -148,106 +141,16 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network of the workers of `clusters`, with job directories below
-    /// `results_dir` on each; a relative one is below the home directory there.
-    ///
-    /// # Errors
-    /// When there is no host, one is named twice, or a name can't be a host's.
-    pub fn new(
-        results_dir: impl Into<String>,
-        clusters: impl IntoIterator<Item = Cluster>,
-    ) -> Result<Self, NetworkError> {
-        let results_dir = results_dir.into();
-        if results_dir.contains(['\0', '\n']) {
-            return Err(NetworkError::ResultsDir(results_dir));
-        }
-        let entries = clusters.into_iter().flat_map(|cluster| cluster.workers);
-        let members = entries.map(Member::new).collect::<Result<Vec<_>, _>>()?;
-        if members.is_empty() {
-            return Err(NetworkError::NoHosts);
-        }
-        let mut positions = HashMap::with_capacity(members.len());
-        for (at, member) in (0..).zip(&members) {
-            if positions.insert(member.label.clone(), HostIx(at)).is_some() {
-                return Err(NetworkError::SameHost(member.label.clone()));
-            }
-        }
-        Ok(Network {
-            results_dir,
-            members,
-            positions,
-            programs: Arc::new(Programs::new()),
-            ssh_config: None,
-            default_slots: None,
-            lease: None,
-            blob_budget: DEFAULT_BLOB_BUDGET,
-            outputs: None,
-            open: None,
-            next_index: 0,
-            next_request: 0,
-        })
-    }
-
-    /// The network of a run's settings.
-    ///
-    /// # Errors
-    /// As [`Network::new`], or when a program is for no known kind of host.
-    pub fn from_settings(settings: &RunSettings) -> Result<Self, NetworkError> {
-        let mut programs = Programs::new();
-        for (platform, path) in &settings.agents {
-            programs = programs.with_agent(platform.parse()?, path);
-        }
-        let hosts = settings.hosts.iter().cloned().map(HostEntry::from).collect();
-        let network = Network::new(settings.results_dir.clone(), [Cluster::of_hosts(hosts)])?;
-        Ok(network
-            .ssh_config(settings.ssh_config.clone())
-            .slots(settings.slots)
-            .lease(settings.lease())
-            .blob_budget(settings.blob_budget)
-            .programs(programs))
-    }
-
-    /// Uses another ssh configuration than the user's (`ssh -F`).
+    /// The plans of the hosts, in their order.
     #[must_use]
-    pub fn ssh_config(mut self, file: Option<PathBuf>) -> Self {
-        self.ssh_config = file;
-        self
-    }
-
-    /// Sets how many jobs a host runs at once where its entry doesn't say.
-    #[must_use]
-    pub fn slots(mut self, slots: Option<u32>) -> Self {
-        self.default_slots = slots;
-        self
-    }
-
-    /// Has hosts end a run's jobs themselves when they have heard nothing from
-    /// here for so long (`--on-lost lease`).
-    #[must_use]
-    pub fn lease(mut self, lease: Option<Duration>) -> Self {
-        self.lease = lease;
-        self
-    }
-
-    /// Sets how much room staged files may take in a results directory, bytes;
-    /// files in use stay, whatever that is.
-    #[must_use]
-    pub fn blob_budget(mut self, budget: Option<u64>) -> Self {
-        self.blob_budget = budget.unwrap_or(DEFAULT_BLOB_BUDGET);
-        self
-    }
-
-    /// Sets which programs may be sent to hosts.
-    #[must_use]
-    pub fn programs(mut self, programs: Programs) -> Self {
-        self.programs = Arc::new(programs);
-        self
+    pub fn hosts(&self) -> &[Arc<HostPlan>] {
+        &self.hosts
     }
 
     /// The hosts of the network (the seed's `GetHosts`).
     #[must_use]
     pub fn get_hosts(&self) -> Vec<HostLabel> {
-        self.members.iter().map(|member| member.label.clone()).collect()
+        self.hosts.iter().map(|plan| plan.label().clone()).collect()
     }
 
     /// The position of a host.
@@ -371,12 +274,8 @@ impl Network {
         }
     }
 
-    fn transport(&self, entry: &HostEntry) -> Transport {
-        if entry.is_local() {
-            Transport::Local
-        } else {
-            Transport::Ssh { config_file: self.ssh_config.clone() }
-        }
+    fn label(&self, host: HostIx) -> HostLabel {
+        self.hosts[host.at()].label().clone()
     }
 }
 

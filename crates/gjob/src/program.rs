@@ -2,7 +2,6 @@
 //! this machine.
 
 mod embedded;
-mod platform;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
@@ -11,7 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gjob_core::wire::BlobHash;
 
-pub use platform::{ParsePlatformError, Platform};
+pub use gjob_core::platform::{ParsePlatformError, Platform};
 
 /// Where the worker programs are, and those already read.
 #[derive(Debug, Default)]
@@ -88,6 +87,19 @@ impl Programs {
     pub fn with_agent(mut self, platform: Platform, path: impl Into<PathBuf>) -> Self {
         self.given.insert(platform, path.into());
         self
+    }
+
+    /// Sends these files to hosts of their platforms.
+    #[must_use]
+    pub fn with_agents(mut self, agents: BTreeMap<Platform, PathBuf>) -> Self {
+        self.given.extend(agents);
+        self
+    }
+
+    /// The files given for platforms.
+    #[must_use]
+    pub fn agents(&self) -> &BTreeMap<Platform, PathBuf> {
+        &self.given
     }
 
     /// Says which program serves this machine, and the hosts like it for

@@ -1,39 +1,43 @@
 //! What a run was asked for, kept in its store so that `gjob attach` goes on
 //! in the same way.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use gjob_core::scheduler::{Config, OnLost};
-use gjob_core::{HostEntry, RunId};
+use gjob_core::{Cluster, HostOptions, Platform, RunId};
 use serde::{Deserialize, Serialize};
 
 /// The settings of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunSettings {
-    /// The hosts, as they were given.
-    pub hosts: Vec<SavedHost>,
-    /// The results directory on the hosts; empty for the default.
-    pub results_dir: String,
-    /// The ssh configuration to use instead of the user's.
-    pub ssh_config: Option<PathBuf>,
-    /// Jobs at once on a host that was given no number.
-    pub slots: Option<u32>,
+    /// The hosts and how they are reached.
+    pub network: NetworkSettings,
     /// Start no more jobs once this many have failed.
     pub max_fails: Option<u32>,
     /// What is done about the jobs of a host that is lost.
     pub on_lost: OnLost,
     /// How long a host can't be asked before it is lost; none for 5 minutes.
     pub lost_after: Option<Duration>,
-    /// Room for staged files on a host, bytes; none for the default.
-    pub blob_budget: Option<u64>,
     /// Where outputs go.
     pub outputs: OutputSettings,
-    /// Programs for hosts: `OS-ARCH` and a path each.
-    pub agents: Vec<(String, PathBuf)>,
     /// Seeds the choice among equally loaded hosts.
     pub seed: u64,
+}
+
+/// What a [`Network`](crate::Network) is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkSettings {
+    /// The hosts, as they were given.
+    pub clusters: Vec<Cluster>,
+    /// Options for all that a cluster leaves open. The lease counts only where
+    /// the run's `on_lost` and `lost_after` give none.
+    pub options: HostOptions,
+    /// Worker programs for hosts by their platform.
+    pub agents: BTreeMap<Platform, PathBuf>,
 }
 
 /// Settings that cannot be kept, or that another version kept in another way.
@@ -66,33 +70,6 @@ impl OutputSettings {
             Some(dir) => dir.clone(),
             None => self.here.join("gjob-out").join(run.plain()),
         }
-    }
-}
-
-/// A host as it was given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SavedHost {
-    /// Its name, or `:`.
-    pub name: String,
-    /// The user to log in as.
-    pub user: Option<String>,
-    /// The port.
-    pub port: Option<u16>,
-    /// Jobs at once.
-    pub slots: Option<u32>,
-}
-
-impl From<&HostEntry> for SavedHost {
-    fn from(entry: &HostEntry) -> Self {
-        let HostEntry { slots, user, name, port } = entry.clone();
-        SavedHost { name, user, port, slots }
-    }
-}
-
-impl From<SavedHost> for HostEntry {
-    fn from(saved: SavedHost) -> Self {
-        let SavedHost { name, user, port, slots } = saved;
-        HostEntry { slots, user, name, port }
     }
 }
 
@@ -129,6 +106,7 @@ impl RunSettings {
             max_fails: self.max_fails,
             on_lost: self.on_lost,
             lost_after: self.lost_after.unwrap_or(default.lost_after),
+            collect_all: self.outputs.results,
             ..default
         }
     }

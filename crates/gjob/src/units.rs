@@ -1,38 +1,35 @@
-//! Durations and sizes as people write and read them.
+//! Durations and sizes in the forms that people write and read.
 
 use std::time::Duration;
 
+use gjob_core::text::excerpt;
 use jiff::fmt::friendly::SpanParser;
 use jiff::{SignedDuration, SpanRelativeTo};
 
-/// A text that is no duration.
+/// A text that is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseDurationError {
-    /// Not of any form that is understood.
-    #[error(
-        "duration {0:?} is not accepted: seconds such as 90, or numbers with units such as 500ms, 12.5s, 1h30m or 2d are"
-    )]
+    /// In none of the forms that are understood.
+    #[error("invalid duration {0:?}: expected seconds (90) or units (500ms, 1h30m, 2d)")]
     Malformed(String),
     /// Below zero.
-    #[error("duration {0:?} is not accepted: one that is not negative is")]
+    #[error("invalid duration {0:?}: expected 0 or more")]
     Negative(String),
-    /// Zero where that makes no sense.
-    #[error("duration {0:?} is not accepted: one above 0 is")]
+    /// Zero where it makes no sense.
+    #[error("invalid duration {0:?}: expected more than 0")]
     Zero(String),
 }
 
-/// A text that is no size.
+/// A text that is not a size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseSizeError {
-    /// Not of any form that is understood.
-    #[error(
-        "size {0:?} is not accepted: bytes such as 4096, or a number with a unit such as 500M, 1.5G or 2T is"
-    )]
+    /// In none of the forms that are understood.
+    #[error("invalid size {0:?}: expected bytes (4096) or units (500M, 1.5G, 2T)")]
     Malformed(String),
-    /// More bytes than can be counted.
-    #[error("size {0:?} is not accepted: one below 16E is")]
+    /// More bytes than 64 bits can count.
+    #[error("invalid size {0:?}: expected less than 16384P")]
     TooLarge(String),
 }
 
@@ -42,7 +39,7 @@ pub enum ParseSizeError {
 /// # Errors
 /// When the text is not such a duration.
 pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
-    let found = || text.chars().take(80).collect();
+    let found = || excerpt(text);
     let malformed = || ParseDurationError::Malformed(found());
     let trimmed = text.trim();
     let is_bare = trimmed.bytes().all(|b| b.is_ascii_digit() || b == b'.');
@@ -67,13 +64,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
 pub fn parse_duration_above_zero(text: &str) -> Result<Duration, ParseDurationError> {
     let duration = parse_duration(text)?;
     if duration.is_zero() {
-        return Err(ParseDurationError::Zero(text.to_owned()));
+        return Err(ParseDurationError::Zero(excerpt(text)));
     }
     Ok(duration)
 }
 
-/// Writes a duration short, as its two largest parts: `2d3h`, `1h30m`, `5m12s`,
-/// `12.3s`, `45ms`. Smaller parts are cut off, not rounded.
+/// Formats a duration as its two largest parts: `2d3h`, `1h30m`, `5m12s`, `12.3s`,
+/// `45ms`. Smaller parts are cut off, not rounded.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
@@ -101,9 +98,9 @@ fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
 /// of a byte is cut off.
 ///
 /// # Errors
-/// When the text is not such a size, or it does not fit.
+/// When the text is not such a size, or does not fit into 64 bits.
 pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
-    let found = || text.chars().take(80).collect();
+    let found = || excerpt(text);
     let malformed = || ParseSizeError::Malformed(found());
     let trimmed = text.trim();
     let unit_at = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
@@ -123,12 +120,26 @@ pub fn parse_size(text: &str) -> Result<u64, ParseSizeError> {
     u64::try_from(bytes).map_err(|_| too_large())
 }
 
+/// Formats a size exactly, in the largest unit that divides it: `8G`, `1536M`, `1000`.
+#[must_use]
+pub fn format_size(bytes: u64) -> String {
+    let power = (1..=5).rev().find(|power| bytes > 0 && bytes.is_multiple_of(1024u64.pow(*power)));
+    match power {
+        Some(power) => format!("{}{}", bytes / 1024u64.pow(power), UNITS[power as usize - 1]),
+        None => bytes.to_string(),
+    }
+}
+
+/// The units of a size, each 1024 times the one before.
+const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
+
 fn unit_bytes(unit: &str) -> Option<u64> {
     if matches!(unit, "" | "B") {
         return Some(1);
     }
     let mut letters = unit.chars();
-    let power = 1 + "KMGTP".find(letters.next()?.to_ascii_uppercase())? as u32;
+    let letter = letters.next()?.to_ascii_uppercase();
+    let power = 1 + UNITS.iter().position(|unit| *unit == letter)? as u32;
     match letters.as_str() {
         "" | "i" | "iB" => Some(1024u64.pow(power)),
         "B" => Some(1000u64.pow(power)),
@@ -141,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
+    fn duration_is_parsed() {
         let cases = [
             ("90", 90_000),
             ("0", 0),
@@ -162,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused_with_what_would_be_accepted() {
+    fn invalid_duration_is_refused() {
         for text in [
             "",
             "s",
@@ -181,22 +192,21 @@ mod tests {
         }
         assert_eq!(
             parse_duration("soon").unwrap_err().to_string(),
-            "duration \"soon\" is not accepted: seconds such as 90, or numbers with units such \
-             as 500ms, 12.5s, 1h30m or 2d are"
+            "invalid duration \"soon\": expected seconds (90) or units (500ms, 1h30m, 2d)"
         );
         assert_eq!(
             parse_duration("-5s").unwrap_err().to_string(),
-            "duration \"-5s\" is not accepted: one that is not negative is"
+            "invalid duration \"-5s\": expected 0 or more"
         );
         assert_eq!(
             parse_duration_above_zero("0s").unwrap_err().to_string(),
-            "duration \"0s\" is not accepted: one above 0 is"
+            "invalid duration \"0s\": expected more than 0"
         );
         assert_eq!(parse_duration_above_zero("1"), Ok(Duration::from_secs(1)));
     }
 
     #[test]
-    fn durations_are_written_short() {
+    fn duration_is_formatted_short() {
         let cases = [
             (0, "0s"),
             (45, "45ms"),
@@ -216,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_as_people_write_them() {
+    fn size_is_parsed() {
         let cases = [
             ("4096", 4096),
             ("0", 0),
@@ -235,15 +245,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused_with_what_would_be_accepted() {
+    fn size_is_formatted_exactly() {
+        let cases = [(0, "0"), (1000, "1000"), (2048, "2K"), (3 << 29, "1536M"), (8 << 30, "8G")];
+        for (bytes, text) in cases {
+            assert_eq!(format_size(bytes), text);
+            assert_eq!(parse_size(text), Ok(bytes));
+        }
+        assert_eq!(parse_size(&format_size(u64::MAX)), Ok(u64::MAX));
+    }
+
+    #[test]
+    fn invalid_size_is_refused() {
         for text in ["", "G", "-1", "1X", "1.G", ".5G", "1..5G", "1 2", "1Gb", "1.5.5M", "é"] {
             let error = parse_size(text).unwrap_err();
             assert_eq!(error, ParseSizeError::Malformed(text.to_owned()));
         }
         assert_eq!(
             parse_size("big").unwrap_err().to_string(),
-            "size \"big\" is not accepted: bytes such as 4096, or a number with a unit such as \
-             500M, 1.5G or 2T is"
+            "invalid size \"big\": expected bytes (4096) or units (500M, 1.5G, 2T)"
         );
         for text in ["99999999999999999999", "16384P"] {
             let error = parse_size(text).unwrap_err();

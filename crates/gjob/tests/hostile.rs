@@ -16,7 +16,7 @@ use gjob::inputs::Inputs;
 use gjob::network::{OutputNews, Removal, Report};
 use gjob::outputs::{CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig};
 use gjob::program::{Platform, Programs};
-use gjob::{Cluster, HostLabel, Network, hosts};
+use gjob::{Cluster, HostLabel, HostOptions, Network, hosts};
 use gjob_core::scheduler::HostIx;
 use gjob_core::{Epoch, Key, RunId};
 use gjob_testbed::Bed;
@@ -61,10 +61,11 @@ impl Scene {
         for (host, role) in [(1, role), (2, "honest")] {
             std::fs::write(bed.host(host).home().join("role"), role).unwrap();
         }
+        let options =
+            HostOptions { ssh_config: Some(bed.ssh_config().to_owned()), ..HostOptions::default() };
         let cluster = Cluster::of_hosts(hosts::parse_list("h1,h2").unwrap());
-        let network = Network::new("", [cluster])
+        let network = Network::with_options(options, [cluster])
             .unwrap()
-            .ssh_config(Some(bed.ssh_config().to_owned()))
             .programs(Programs::new().with_own(&program).with_agent(Platform::own(), &program))
             .outputs(Some(OutputsConfig::new(dir.path().join("out"), Some(1 << 30))));
         assert_eq!(network.position(&"h1".parse::<HostLabel>().unwrap()), Some(ROGUE));

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use gjob::inputs::{Content, InputFile};
 use gjob::link::{
-    Arrival, Budget, Handshakes, Lane, LinkCommand, LinkConfig, LinkEvent, LinkHandle, Outlets,
-    Transport, spawn,
+    Arrival, Budget, Handshakes, HostPlan, Lane, LinkCommand, LinkConfig, LinkEvent, LinkHandle,
+    Outlets, spawn,
 };
 use gjob::program::Programs;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
-use gjob_core::{HostEntry, RunId};
+use gjob_core::{HostEntry, HostOptions, RunId};
 use gjob_testbed::{Bed, NOWHERE, NetBed, STRANGER, is_installed, wait_within};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Receiver};
@@ -41,17 +41,17 @@ impl Links {
     }
 
     /// A link to `name` for the run number `run`.
-    fn open(&self, name: &str, run: u64, transport: Transport) -> LinkHandle {
+    fn open(&self, name: &str, run: u64, options: HostOptions) -> LinkHandle {
         let entry = HostEntry { name: name.to_owned(), ..HostEntry::local() };
-        let config = LinkConfig {
-            label: entry.label().unwrap(),
-            entry,
-            transport,
-            results_dir: "my results".to_owned(),
-            lease: None,
-            blob_budget: u64::MAX,
-            run: RunId::new("2026-11-22", run).ok(),
+        let options = HostOptions {
+            results_dir: Some("my results".to_owned()),
+            blob_budget: Some(u64::MAX),
             slots: Some(1),
+            ..options
+        };
+        let config = LinkConfig {
+            plan: Arc::new(HostPlan::new(entry, None, Arc::new(options)).unwrap()),
+            run: RunId::new("2026-11-22", run).ok(),
             programs: Arc::clone(&self.programs),
             epoch_base: 0,
             offset: Arc::new(AtomicU64::new(0)),
@@ -102,8 +102,8 @@ impl Links {
     }
 }
 
-fn over(bed: &Bed) -> Transport {
-    Transport::Ssh { config_file: Some(bed.ssh_config().to_owned()) }
+fn over(bed: &Bed) -> HostOptions {
+    HostOptions { ssh_config: Some(bed.ssh_config().to_owned()), ..HostOptions::default() }
 }
 
 async fn close(link: LinkHandle) {
@@ -286,15 +286,10 @@ async fn this_machine_needs_no_ssh() {
     let home = tempfile::tempdir().unwrap();
     let mut links = Links::new();
     let results_dir = home.path().join("r").display().to_string();
+    let options = HostOptions { results_dir: Some(results_dir.clone()), ..HostOptions::default() };
     let config = LinkConfig {
-        entry: HostEntry::local(),
-        label: HostEntry::local().label().unwrap(),
-        transport: Transport::Local,
-        results_dir: results_dir.clone(),
-        lease: None,
-        blob_budget: u64::MAX,
+        plan: Arc::new(HostPlan::new(HostEntry::local(), None, Arc::new(options)).unwrap()),
         run: RunId::new("2026-11-22", 1).ok(),
-        slots: None,
         programs: Arc::clone(&links.programs),
         epoch_base: 0,
         offset: Arc::new(AtomicU64::new(0)),
@@ -330,8 +325,9 @@ async fn an_agent_that_hangs_is_given_up_within_40_seconds_and_replaced() {
 async fn a_network_cut_shows_within_60_seconds_and_heals_by_itself() {
     let Some(bed) = NetBed::start(1) else { return };
     let mut links = Links::new();
-    let transport = Transport::Ssh { config_file: Some(bed.ssh_config().to_owned()) };
-    let link = links.open("h1", 1, transport);
+    let options =
+        HostOptions { ssh_config: Some(bed.ssh_config().to_owned()), ..HostOptions::default() };
+    let link = links.open("h1", 1, options);
     links.up().await;
     bed.host(1).cut_off();
     let reason = tokio::time::timeout(Duration::from_secs(60), links.fall()).await;

@@ -12,7 +12,7 @@ use gjob::network::{OutputNews, Removal, Report};
 use gjob::outputs::{
     CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, job_dir_name,
 };
-use gjob::{Cluster, JobId, JobSpec, Network, hosts};
+use gjob::{Cluster, HostOptions, JobId, JobSpec, Network, hosts};
 use gjob_core::scheduler::HostIx;
 use gjob_core::{Epoch, Key, Record, RunId};
 use gjob_testbed::Bed;
@@ -88,10 +88,11 @@ impl Scene {
 }
 
 fn network(bed: &Bed, dir: &Path) -> Network {
+    let options =
+        HostOptions { ssh_config: Some(bed.ssh_config().to_owned()), ..HostOptions::default() };
     let cluster = Cluster::of_hosts(hosts::parse_list(&bed.host_list()).unwrap());
-    Network::new("", [cluster])
+    Network::with_options(options, [cluster])
         .unwrap()
-        .ssh_config(Some(bed.ssh_config().to_owned()))
         .outputs(Some(OutputsConfig::new(dir.join("out"), None)))
 }
 

@@ -5,7 +5,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
+use gjob::Manager;
+use gjob::store::StateDir;
+use gjob_core::event::RunEnd;
 use gjob_testbed::Bed;
 
 /// Every class, method, function and constant of `glimpse.util.cluster`.
@@ -77,6 +81,16 @@ fn says_ok_for_everything(args: &[&str]) {
     let mut names: Vec<&str> = said.lines().map(|line| line.strip_prefix("ok ").unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, SEED, "{failed}");
+    attach_to_its_last_run(&StateDir::new(state.path()));
+}
+
+/// A run that the library has set up keeps how its hosts are reached, as one of
+/// the program does.
+fn attach_to_its_last_run(state: &StateDir) {
+    let mut manager = Manager::new(Duration::from_secs(1));
+    manager.attach(&state.find(None).unwrap()).unwrap();
+    assert_eq!(manager.process_jobs().unwrap(), RunEnd::Complete);
+    assert!(manager.all_done());
 }
 
 #[test]

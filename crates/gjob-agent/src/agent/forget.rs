@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use gjob_core::record::one_line;
+use gjob_core::text::Foreign;
 use gjob_core::wire::BlobHash;
 use rustix::fs::{Mode, OFlags};
 
@@ -38,7 +39,7 @@ impl ForgetError {
 
 /// Forgets the run of this directory, which need not be there. Gives the number of
 /// blobs removed and their bytes; or why nothing was, in one line.
-pub(super) fn forget(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), String> {
+pub(super) fn forget(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), Foreign> {
     // Held to the end: no agent takes up the run meanwhile.
     let _lock = lock(run_dir).map_err(|error| one_line(&error.to_string()))?;
     check_jobs(layout, run_dir)

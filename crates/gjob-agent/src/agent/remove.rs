@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
+use gjob_core::text::Foreign;
 use gjob_core::{HostLabel, JobId, Key, RunId};
 
 use super::removal::remove_dir;
@@ -41,7 +42,7 @@ enum Verdict {
 }
 
 /// Removes jobs' directories; gives how many of them are gone, and why others stay.
-pub(super) fn remove(layout: &Layout, request: RemoveRequest) -> (u32, Vec<(JobId, String)>) {
+pub(super) fn remove(layout: &Layout, request: RemoveRequest) -> (u32, Vec<(JobId, Foreign)>) {
     let claims = Claims::new(layout.run_dir(&request.run, &request.host).keys());
     let remover = Remover {
         layout,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use gjob_core::Key;
-use gjob_core::record::one_line;
+use gjob_core::text::Shown;
 use gjob_core::wire::{Launch, encode};
 use rustix::event::Timespec;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -184,7 +184,7 @@ impl SlotStderr {
         let own = format!("gjob slot {pid}: ");
         let named = lines.clone().find_map(|line| line.strip_prefix(&own));
         let line = named.or_else(|| lines.find(|line| !line.starts_with("gjob slot ")))?;
-        Some(one_line(line))
+        Some(Shown::new(line).into())
     }
 }
 
@@ -225,6 +225,6 @@ mod tests {
         assert_eq!(last(0, "cannot load libx\ngjob slot 8: b\n").unwrap(), "cannot load libx");
         assert_eq!(last(2, "a\n"), None);
         assert_eq!(last(2, "a\nb\x1b[31m\x07c").unwrap(), "b [31m c");
-        assert_eq!(last(0, &"x".repeat(3 * MAX_STDERR)).unwrap().len(), 2048);
+        assert_eq!(last(0, &"x".repeat(3 * MAX_STDERR)).unwrap().len(), gjob_core::text::MAX_SHOWN);
     }
 }

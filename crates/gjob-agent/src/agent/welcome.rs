@@ -16,10 +16,10 @@ const MAX_PLACE: usize = 64;
 pub(super) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> FromAgent {
     let cpus = host::cpus();
     FromAgent::Welcome(Box::new(Welcome {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: env!("CARGO_PKG_VERSION").into(),
         platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
         clock_ms: host::now().0,
-        hostname: host::hostname(),
+        hostname: host::hostname().into(),
         boot_id: host::boot_id().to_owned(),
         results_dir: layout.results().display().to_string(),
         cpus,

@@ -38,14 +38,14 @@ fn ask(agent: &mut Agent, hash: BlobHash) -> Option<u64> {
 
 fn failure(agent: &mut Agent) -> String {
     match agent.answer() {
-        FromAgent::BlobFailed { reason, .. } => reason,
+        FromAgent::BlobFailed { reason, .. } => reason.shown().into(),
         other => panic!("expected a failure, not {other:?}"),
     }
 }
 
 /// The part of a blob that is kept for a later agent.
 fn part(bed: &Bed, agent: &Agent, hash: BlobHash) -> std::path::PathBuf {
-    bed.blob(format!("{hash}.{}.part", agent.welcome().hostname))
+    bed.blob(format!("{hash}.{}.part", agent.hostname()))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Removing what is over: job directories, and runs.
 
+use gjob_core::text::Foreign;
 use gjob_core::wire::{FromAgent, ToAgent};
 use gjob_core::{JobId, Key};
 
@@ -8,7 +9,7 @@ use crate::staging::{hash, store};
 
 const RUN: &str = "2026-11-22-1";
 
-fn remove(agent: &mut Agent, run: &str, jobs: Vec<(Key, JobId)>) -> (u32, Vec<(JobId, String)>) {
+fn remove(agent: &mut Agent, run: &str, jobs: Vec<(Key, JobId)>) -> (u32, Vec<(JobId, Foreign)>) {
     let (run, host) = (run.parse().unwrap(), ":".parse().unwrap());
     agent.send(&ToAgent::Remove { request: 4, run, host, jobs });
     match agent.answer() {
@@ -17,7 +18,7 @@ fn remove(agent: &mut Agent, run: &str, jobs: Vec<(Key, JobId)>) -> (u32, Vec<(J
     }
 }
 
-fn forget(agent: &mut Agent, run: &str) -> Result<(u64, u64), String> {
+fn forget(agent: &mut Agent, run: &str) -> Result<(u64, u64), Foreign> {
     let (run, host) = (run.parse().unwrap(), ":".parse().unwrap());
     agent.send(&ToAgent::Forget { request: 5, run, host });
     match agent.answer() {
@@ -93,10 +94,10 @@ fn a_run_that_is_forgotten_leaves_what_others_need() {
     first.launch(launch(0, "touch began; while test ! -e end; do sleep 0.01; done"));
     let id = first.started(0);
     first.kill_9();
-    assert_eq!(forget(&mut looker, RUN), Err(format!("its job {id} is still running")));
+    assert_eq!(forget(&mut looker, RUN), Err(format!("its job {id} is still running").into()));
     let dir = bed.results().join(&id);
     std::fs::write(dir.join("end"), "").unwrap();
-    let mut forgotten = Err(String::new());
+    let mut forgotten = Err(Foreign::default());
     eventually("the slot's end", || {
         forgotten = forget(&mut looker, RUN);
         forgotten.is_ok()

@@ -25,7 +25,7 @@ fn receive(agent: &mut Agent) -> (Received, Result<u64, (String, Scope)>, u32) {
             }
             FromAgent::Collected { request: 1, files } => return (received, Ok(files), messages),
             FromAgent::CollectFailed { request: 1, reason, scope } => {
-                return (received, Err((reason, scope)), messages);
+                return (received, Err((reason.shown().into(), scope)), messages);
             }
             other => panic!("expected outputs, not {other:?}"),
         }
@@ -272,6 +272,6 @@ fn a_file_that_changes_while_it_is_read_is_no_output() {
             other => break other,
         }
     };
-    let reason = "output \"big\" changes while it is read".to_owned();
+    let reason = "output \"big\" changes while it is read".into();
     assert_eq!(end, FromAgent::CollectFailed { request: 1, reason, scope: Scope::Job });
 }

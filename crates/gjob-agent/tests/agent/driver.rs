@@ -318,6 +318,11 @@ impl Agent {
         }
     }
 
+    /// What the agent's host calls itself.
+    pub(crate) fn hostname(&self) -> String {
+        self.welcome().hostname.shown().into()
+    }
+
     pub(crate) fn welcome(&self) -> &Welcome {
         self.welcome.as_ref().unwrap()
     }
@@ -456,7 +461,7 @@ impl Agent {
     /// The fault it ends with.
     pub(crate) fn fault(&mut self) -> (String, bool) {
         match self.answer() {
-            FromAgent::Fault { reason, permanent } => (reason, permanent),
+            FromAgent::Fault { reason, permanent } => (reason.shown().into(), permanent),
             other => panic!("expected a fault, not {other:?}"),
         }
     }

@@ -22,6 +22,7 @@ fn assert_refused_by_host(record: &Record, index: u32) {
     match record {
         Record::Refused { key, scope, reason, .. } => {
             assert_eq!((key.index, *scope), (index, Scope::Host));
+            let reason = reason.shown();
             assert!(reason.contains("No space left on device"), "{reason}");
         }
         other => panic!("expected a refusal, not {other:?}"),

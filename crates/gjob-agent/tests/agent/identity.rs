@@ -101,7 +101,7 @@ fn abandoned(bed: &Bed) -> (PathBuf, u64) {
 
 fn lost(agent: &mut Agent) -> (Loss, String) {
     match agent.record() {
-        Record::Lost { how, reason, .. } => (how, reason),
+        Record::Lost { how, reason, .. } => (how, reason.shown().into()),
         other => panic!("expected a loss, not {other:?}"),
     }
 }

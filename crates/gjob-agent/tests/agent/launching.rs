@@ -79,7 +79,7 @@ fn a_job_sees_its_variables_and_only_its_own() {
     let Record::Finished(_) = agent.record() else {
         panic!("expected the end");
     };
-    let host = agent.welcome().hostname.clone();
+    let host = agent.hostname();
     let dir = bed.results().join(id.as_str());
     let dir = dir.display();
     let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -175,7 +175,7 @@ fn an_input_with_a_bad_name_is_the_jobs_fault() {
     match agent.record() {
         Record::Refused { scope, reason, .. } => {
             assert_eq!(scope, Scope::Job);
-            assert!(reason.contains("A=B"), "{reason}");
+            assert!(reason.shown().contains("A=B"), "{reason:?}");
         }
         other => panic!("expected a refusal, not {other:?}"),
     }
@@ -292,7 +292,9 @@ fn the_program_knows_its_protocol_and_its_hash() {
 fn refusal(agent: &mut Agent, index: u32) -> String {
     agent.launch(launch(index, "true"));
     match agent.record() {
-        Record::Refused { key, reason, scope: Scope::Host, .. } if key.index == index => reason,
+        Record::Refused { key, reason, scope: Scope::Host, .. } if key.index == index => {
+            reason.shown().into()
+        }
         other => panic!("expected a refusal of {index}, not {other:?}"),
     }
 }
@@ -301,7 +303,7 @@ fn refusal(agent: &mut Agent, index: u32) -> String {
 fn a_launch_over_which_slots_die_is_refused_with_what_they_died_of() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
-    let host_dir = bed.results().join(&agent.welcome().hostname);
+    let host_dir = bed.results().join(agent.hostname());
     std::fs::remove_dir(&host_dir).unwrap();
     std::fs::write(&host_dir, "").unwrap();
     assert_eq!(
@@ -316,7 +318,7 @@ fn a_launch_over_which_slots_die_is_refused_with_what_they_died_of() {
 fn a_launch_over_which_slots_are_killed_is_refused_with_the_signal() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
-    let next = std::fs::File::create(bed.results().join(&agent.welcome().hostname).join(".next"));
+    let next = std::fs::File::create(bed.results().join(agent.hostname()).join(".next"));
     let next = next.unwrap();
     // Slots wait for this before they claim anything.
     next.lock().unwrap();

@@ -119,7 +119,7 @@ fn an_exit_record_that_is_not_in_the_log_yet_is_put_there() {
 fn a_claim_without_a_record_is_accounted_for() {
     let bed = Bed::new();
     let agent = bed.attach(1, 0, 1);
-    let host = agent.welcome().hostname.clone();
+    let host = agent.hostname();
     agent.leave();
     let keys = bed.run_dir().join("keys");
     std::os::unix::fs::symlink("withdrawn", keys.join("1.1")).unwrap();

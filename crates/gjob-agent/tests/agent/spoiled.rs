@@ -275,6 +275,7 @@ fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
         match agent.record() {
             Record::Lost { key, reason, survivors, .. } => {
                 assert_eq!((key, survivors), (Key::new(0, 1), vec![]), "{spoil}");
+                let reason = reason.shown();
                 let closed = reason.contains("cannot be opened");
                 assert_eq!(closed, !openable(spoil), "{spoil}: {reason}");
             }

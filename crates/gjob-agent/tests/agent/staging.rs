@@ -53,6 +53,7 @@ fn a_blob_that_is_not_what_it_should_be_is_not_stored() {
     match store(&mut agent, wanted, b"wrong") {
         FromAgent::BlobFailed { hash, reason } => {
             assert_eq!(hash, wanted);
+            let reason = reason.shown();
             assert!(reason.contains(&crate::staging::hash(b"wrong").to_string()), "{reason}");
         }
         other => panic!("expected a failure, not {other:?}"),
@@ -80,6 +81,7 @@ fn a_missing_blob_and_a_bad_name_are_refused() {
         match agent.record() {
             Record::Refused { key, scope, reason, .. } => {
                 assert_eq!((key.index, scope), (index, expected));
+                let reason = reason.shown();
                 assert!(reason.starts_with(&format!("input {name:?}: ")), "{reason}");
             }
             other => panic!("expected a refusal, not {other:?}"),

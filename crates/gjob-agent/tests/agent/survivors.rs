@@ -236,7 +236,7 @@ fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
     match agent.record() {
         Record::Lost { reason, survivors, .. } => {
             assert_eq!(
-                (reason.as_str(), survivors),
+                (&*reason.shown(), survivors),
                 ("its slot died while it was running", vec![escaped])
             );
         }

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use gjob::manager::{Act, Answer, Through, act};
-use gjob::store::{JobRow, RunDir, Store};
-use gjob_core::State;
+use gjob::store::{RunDir, Store};
+use gjob_core::Job;
 
 use super::{find_run, selection};
-use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 /// Which jobs are meant when none is named.
-pub(super) type Applies = fn(&JobRow) -> bool;
+pub(super) type Applies = fn(&Job) -> bool;
 
 /// What became of it.
 pub(super) struct Acted {
@@ -30,19 +30,16 @@ pub(super) fn on_jobs(
 ) -> Result<Acted, Failure> {
     let dir = find_run(run)?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let rows = store.jobs().map_err(Failure::machinery)?;
-    // Attempts that were given up may live, whatever became of their jobs.
-    let strays = match what {
-        Act::Kill => store.strays().map_err(Failure::machinery)?,
-        Act::Pause | Act::Resume | Act::Retry => Vec::new(),
-    };
+    let run = store.load().map_err(Failure::machinery)?;
     drop(store);
     let chosen: BTreeSet<u32> = if words.is_empty() {
-        let open = rows.iter().filter(|row| applies(row)).map(|row| row.index);
-        open.chain(strays.iter().map(|(_, key)| key.index)).collect()
+        let open = run.jobs().iter().filter(|job| applies(job)).map(|job| job.index);
+        // Abandoned attempts may be alive, whether their jobs have ended or not.
+        let abandoned = run.jobs_with_abandoned().filter(|_| what == Act::Kill);
+        open.chain(abandoned).collect()
     } else {
-        let named = selection::select(&rows, words).map_err(Failure::input)?;
-        named.iter().map(|row| row.index).collect()
+        let named = selection::select(run.jobs(), words).map_err(Failure::input)?;
+        named.iter().map(|job| job.index).collect()
     };
     let chosen: Vec<u32> = chosen.into_iter().collect();
     if chosen.is_empty() {
@@ -53,8 +50,8 @@ pub(super) fn on_jobs(
 }
 
 /// True for jobs that have no outcome yet.
-pub(super) fn is_open(row: &JobRow) -> bool {
-    matches!(row.state, State::Free | State::Busy)
+pub(super) fn is_open(job: &Job) -> bool {
+    !job.has_ended()
 }
 
 impl Acted {
@@ -71,10 +68,8 @@ impl Acted {
     /// Says how many jobs it was done to, and of each other one why not.
     pub(super) fn say(mut self, done: &str, more: &str) -> Result<u8, Failure> {
         self.answer.refused.sort_by_key(|refusal| refusal.job);
-        let mut stderr = std::io::stderr().lock();
         for refusal in &self.answer.refused {
-            // With stderr gone there is nobody to tell.
-            let _ = writeln!(stderr, "gjob: job {}: {}", refusal.job, refusal.why);
+            print_error(&format!("job {}: {}", refusal.job, refusal.why));
         }
         let count = self.count();
         let jobs = if count == 1 { "job" } else { "jobs" };

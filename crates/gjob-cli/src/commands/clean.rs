@@ -7,13 +7,14 @@ use std::io::Write;
 use anyhow::anyhow;
 use gjob::Network;
 use gjob::settings::RunSettings;
-use gjob::store::{HostRow, RunDir, Store};
-use gjob_core::scheduler::HostIx;
-use gjob_core::{RunId, State};
+use gjob::store::{RunDir, Store};
+use gjob_core::RunId;
+use gjob_core::run::{Host, HostIx};
+use gjob_core::text::counted;
 
 use super::find_run;
 use crate::cli::CleanArgs;
-use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     let dir = find_run(Some(&args.run))?;
@@ -33,16 +34,16 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
 
 /// Jobs that are left would never hear of what is removed.
 fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
-    let counts = store.counts().map_err(Failure::machinery)?;
-    let is_left = |state: &State| matches!(state, State::Free | State::Busy);
-    let left: u32 = counts.iter().filter(|(state, _)| is_left(state)).map(|(_, n)| n).sum();
+    let (jobs, _) = store.tally(false).map_err(Failure::machinery)?;
+    let left = jobs.left();
     if left == 0 {
         return Ok(());
     }
     let run = dir.run();
     Err(Failure::input(anyhow!(
-        "run {run} has {left} jobs left: `gjob attach {run}` does them, `gjob kill --all -R {run}` \
-         ends them; then it can be cleaned"
+        "run {run} has {} left\nhelp: finish them with `gjob attach {run}`, or kill them with \
+         `gjob kill --all -R {run}`",
+        counted(left.into(), "job")
     )))
 }
 
@@ -55,7 +56,7 @@ struct Cleaning {
     /// Why its last manager stopped.
     ended: Option<String>,
     settings: RunSettings,
-    hosts: Vec<HostRow>,
+    hosts: Vec<Host>,
     jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
     problems: Vec<String>,
 }
@@ -64,7 +65,7 @@ impl Cleaning {
     fn new(dir: RunDir) -> Result<Self, Failure> {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
         refuse_unfinished(&dir, &store)?;
-        let row = store.run().map_err(Failure::machinery)?;
+        let row = store.row().map_err(Failure::machinery)?;
         let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
         let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
@@ -107,7 +108,7 @@ impl Cleaning {
             }
         }
         // A host that was never reached has nothing of the run.
-        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, row)| row.hostname.is_some());
+        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| host.facts.is_some());
         let hosts: Vec<HostIx> =
             reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
         let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
@@ -124,7 +125,12 @@ impl Cleaning {
             }
         }
         self.note(&forgot).map_err(Failure::machinery)?;
-        let text = format!("removed {dirs} job directories, {blobs} staged files ({bytes} bytes)");
+        let text = format!(
+            "removed {}, {} ({})",
+            dirs_counted(dirs),
+            counted(blobs, "staged file"),
+            counted(bytes, "byte")
+        );
         writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
         Ok(self.say_problems())
     }
@@ -136,11 +142,7 @@ impl Cleaning {
     }
 
     fn say_problems(&self) -> bool {
-        let mut stderr = std::io::stderr().lock();
-        for problem in &self.problems {
-            // With stderr gone there is nobody to tell.
-            let _ = writeln!(stderr, "gjob: {problem}");
-        }
+        self.problems.iter().for_each(|problem| print_error(problem));
         self.problems.is_empty()
     }
 
@@ -150,4 +152,8 @@ impl Cleaning {
         let text = format!("removed the record of run {}", self.dir.run());
         writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)
     }
+}
+
+fn dirs_counted(dirs: u64) -> String {
+    if dirs == 1 { "1 job directory".into() } else { format!("{dirs} job directories") }
 }

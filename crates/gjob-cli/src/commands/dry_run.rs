@@ -1,13 +1,15 @@
 //! `gjob run --dry-run`: what would be run, for people, and as a job file.
 
-use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
-use gjob::units::format_duration;
+use gjob::jobfile::field_names;
+use gjob::link::{HostPlan, Transport};
+use gjob::units::{format_duration, format_size};
+use gjob_core::JobSpec;
 use gjob_core::dependency::After;
-use gjob_core::resources::Ask;
-use gjob_core::{HostEntry, JobSpec};
+use gjob_core::plural::counted;
+use serde_json::Value;
 
 /// The jobs as JSON Lines, which `gjob run` reads back as the same jobs.
 pub(super) fn json(specs: &[Arc<JobSpec>]) -> io::Result<()> {
@@ -20,12 +22,17 @@ pub(super) fn json(specs: &[Arc<JobSpec>]) -> io::Result<()> {
 }
 
 /// The hosts, and the jobs with all that is said of them.
-pub(super) fn text(hosts: &[HostEntry], specs: &[Arc<JobSpec>]) -> io::Result<()> {
+pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for host in hosts {
-        let label = host.label().map_or_else(|_| host.name.clone(), |label| label.to_string());
-        let slots = host.slots.map(|slots| format!(", {slots} slots")).unwrap_or_default();
-        writeln!(out, "host {label}{slots}")?;
+        let slots = host.slots().map(|slots| format!(", {}", counted(slots.into(), "slot")));
+        let slots = slots.unwrap_or_default();
+        let cluster = host.cluster().map(|name| format!(", cluster {name}")).unwrap_or_default();
+        let connect = match host.transport() {
+            Transport::Command(command) => format!(", by {command}"),
+            _ => String::new(),
+        };
+        writeln!(out, "host {}{slots}{cluster}{connect}", host.label())?;
     }
     for (index, spec) in specs.iter().enumerate() {
         let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
@@ -39,28 +46,42 @@ pub(super) fn text(hosts: &[HostEntry], specs: &[Arc<JobSpec>]) -> io::Result<()
     out.flush()
 }
 
+/// The fields of a job, under the names that they have in job files.
 fn job(out: &mut impl Write, spec: &JobSpec) -> io::Result<()> {
-    let commands = spec.cmds.iter().flat_map(|command| command.lines());
-    list(out, "commands", commands)?;
-    list(out, if spec.link { "links" } else { "files" }, &spec.files)?;
-    list(out, "outputs", &spec.outputs)?;
-    list(out, "env", spec.env.iter().map(|(name, value)| format!("{name}={value:?}")))?;
-    list(out, "after", spec.after.iter().map(after))?;
-    let ask = spec.ask();
-    list(out, "asks for", (ask != Ask::default()).then_some(ask))?;
-    list(out, "timeout", spec.timeout.map(format_duration))?;
-    list(out, "retries", spec.retries.filter(|retries| *retries > 0))
+    let fields = serde_json::to_value(spec)?;
+    for name in field_names() {
+        let lines = match *name {
+            "commands" => lines(&fields["cmds"]),
+            // It is beside the job's number already.
+            "name" => Vec::new(),
+            "timeout" => spec.timeout.map(format_duration).into_iter().collect(),
+            "mem" => spec.mem.map(format_size).into_iter().collect(),
+            "after" => spec.after.iter().map(after).collect(),
+            name => lines(&fields[name]),
+        };
+        list(out, name, lines)?;
+    }
+    Ok(())
 }
 
-/// Some values one below the other, the first behind their label.
-fn list(
-    out: &mut impl Write,
-    label: &str,
-    values: impl IntoIterator<Item = impl Display>,
-) -> io::Result<()> {
+/// A value line by line; none if it is missing.
+fn lines(value: &Value) -> Vec<String> {
+    match value {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.lines().map(str::to_owned).collect(),
+        Value::Array(items) => items.iter().flat_map(lines).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| format!("{name}={value}")).collect()
+        }
+        Value::Bool(_) | Value::Number(_) => vec![value.to_string()],
+    }
+}
+
+/// Lines below each other, after the label of the first.
+fn list(out: &mut impl Write, label: &str, lines: Vec<String>) -> io::Result<()> {
     let mut label = format!("{label}:");
-    for value in values {
-        writeln!(out, "    {label:<9} {value}")?;
+    for line in lines {
+        writeln!(out, "    {label:<9} {line}")?;
         label.clear();
     }
     Ok(())

@@ -9,30 +9,30 @@ use gjob::Network;
 use gjob::network::OutputNews;
 use gjob::outputs::{CollectOrder, OutputsConfig, job_dir_name};
 use gjob::settings::RunSettings;
-use gjob::store::{JobRow, Store};
+use gjob::store::Store;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
-use gjob_core::scheduler::HostIx;
-use gjob_core::{JobSpec, Key, State};
+use gjob_core::run::HostIx;
+use gjob_core::text::{counted, printable};
+use gjob_core::{JobSpec, Run, State};
 
 use super::{find_run, selection};
 use crate::cli::FetchArgs;
-use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     check_patterns(&args.output)?;
     let dir = find_run(args.run.as_deref())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let rows = store.jobs().map_err(Failure::machinery)?;
-    let specs = store.specs().map_err(Failure::machinery)?;
-    let row = store.run().map_err(Failure::machinery)?;
+    let run = store.load().map_err(Failure::machinery)?;
+    let row = store.row().map_err(Failure::machinery)?;
     drop(store);
     let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
     let into = match &args.into {
         Some(into) => std::path::absolute(into).map_err(Failure::input)?,
         None => settings.outputs.dir(dir.run()),
     };
-    let orders = orders(args, &rows, |row| &specs[row.index as usize]).map_err(Failure::input)?;
+    let orders = orders(args, &run).map_err(Failure::input)?;
     let config = OutputsConfig {
         merge: true,
         tag: Some(row.on_hosts.to_string()),
@@ -53,39 +53,37 @@ fn check_patterns(patterns: &[String]) -> Result<(), Failure> {
 
 /// What is to be brought of which jobs: of those that were named, or of all that
 /// have ended and declare outputs.
-fn orders<'a>(
-    args: &FetchArgs,
-    rows: &[JobRow],
-    spec: impl Fn(&JobRow) -> &'a JobSpec,
-) -> anyhow::Result<Vec<(HostIx, CollectOrder)>> {
+fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrder)>> {
     let named = !args.jobs.is_empty();
-    let chosen: Vec<&JobRow> =
-        if named { selection::select(rows, &args.jobs)? } else { rows.iter().collect() };
+    let chosen: Vec<_> = match named {
+        true => selection::select(run.jobs(), &args.jobs)?,
+        false => run.jobs().iter().collect(),
+    };
     let mut orders = Vec::new();
-    for row in chosen {
-        let patterns = patterns(args, spec(row));
-        let ended = matches!(row.state, State::Done | State::Error | State::Unknown);
-        let (Some(host), Some(id), true) = (row.host, &row.id, ended) else {
+    for job in chosen {
+        let (index, patterns) = (job.index, patterns(args, &job.spec));
+        let host = job.host().and_then(|host| run.position(host));
+        let (Some(host), Some(key), Some(id), true) = (host, job.key(), job.id(), job.has_ended())
+        else {
             if named {
-                return Err(anyhow!("job {} has not ended: there is nothing to fetch", row.index));
+                return Err(anyhow!("job {index} has not ended: there is nothing to fetch"));
             }
             continue;
         };
         if patterns.is_empty() {
             if named {
-                let index = row.index;
-                return Err(anyhow!("job {index} declares no outputs: -o GLOB says what to fetch"));
+                return Err(anyhow!("job {index} declares no outputs: name some with -o GLOB"));
             }
             continue;
         }
         let order = CollectOrder {
-            key: Key::new(row.index, row.attempt),
+            key,
             id: id.clone(),
-            dir_name: job_dir_name(row.name.as_deref(), row.index),
+            dir_name: job_dir_name(job.name(), index),
             patterns,
-            all: row.state == State::Done && args.output.is_empty(),
+            all: job.state() == State::Done && args.output.is_empty(),
         };
-        orders.push((HostIx(host), order));
+        orders.push((host, order));
     }
     orders.sort_by_key(|(_, order)| order.key);
     orders.dedup_by_key(|(_, order)| order.key);
@@ -113,7 +111,6 @@ fn fetch(
         )));
     }
     let (mut fetched, mut files, mut bytes) = (0, 0, 0);
-    let mut stderr = std::io::stderr().lock();
     for (_, news) in network.fetch_outputs(orders).map_err(Failure::machinery)? {
         let OutputNews::Collected { key, result } = news else { continue };
         match result {
@@ -122,14 +119,16 @@ fn fetch(
                 files += outputs.files.len();
                 bytes += outputs.bytes;
             }
-            // With stderr gone there is nobody to tell.
-            Err(error) => drop(writeln!(stderr, "gjob: job {}: {}", key.index, error.reason)),
+            Err(error) => print_error(&format!("job {}: {}", key.index, error.reason)),
         }
     }
     let summary = format!(
-        "fetched {fetched} of {jobs} jobs: {files} files, {bytes} bytes in {}",
+        "fetched {fetched} of {}: {}, {} in {}",
+        counted(jobs as u64, "job"),
+        counted(files as u64, "file"),
+        counted(bytes, "byte"),
         into.display()
     );
-    writeln!(std::io::stdout(), "{summary}").map_err(Failure::machinery)?;
+    writeln!(std::io::stdout(), "{}", printable(&summary)).map_err(Failure::machinery)?;
     Ok(if fetched == jobs { ALL_DONE } else { NOT_ALL_DONE })
 }

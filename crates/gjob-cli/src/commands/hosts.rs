@@ -1,19 +1,20 @@
 //! The hosts of a run, from the command line.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use gjob::NetworkError;
+use gjob::cluster_file;
 use gjob::program::Platform;
-use gjob::settings::{RunSettings, SavedHost};
+use gjob::settings::NetworkSettings;
 use gjob_core::HostEntry;
-use gjob_core::hosts::HostReader;
+use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader};
 
 use crate::cli::HostArgs;
 
-/// Collects the hosts that the options name; this machine when they name none.
-/// Every error is put into `errors`.
-pub(super) fn collect(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<HostEntry> {
+/// Collects the clusters that the options name; this machine when they name
+/// none. Every error is put into `errors`.
+fn clusters(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Cluster> {
     let mut reader = HostReader::new();
     let mut hosts: Vec<HostEntry> = args.hosts.iter().flat_map(|list| reader.list(list)).collect();
     for path in &args.hosts_file {
@@ -21,9 +22,10 @@ pub(super) fn collect(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<H
             hosts.extend(reader.hosts_file(&name, &text));
         }
     }
+    let mut clusters = Vec::new();
     for path in &args.cluster {
         if let Some((name, text)) = read(path, errors) {
-            hosts.extend(reader.cluster_file(&name, &text).into_iter().flat_map(|c| c.workers));
+            clusters.extend(cluster_file::read(&mut reader, &name, &text));
         }
     }
     match reader.finish() {
@@ -35,7 +37,10 @@ pub(super) fn collect(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<H
         }
         Ok(()) => {}
     }
-    hosts
+    if !hosts.is_empty() {
+        clusters.insert(0, Cluster::of_hosts(hosts));
+    }
+    clusters
 }
 
 fn read(path: &Path, errors: &mut Vec<anyhow::Error>) -> Option<(String, String)> {
@@ -49,43 +54,60 @@ fn read(path: &Path, errors: &mut Vec<anyhow::Error>) -> Option<(String, String)
     }
 }
 
-/// The settings that a run's hosts are reached with.
-pub(super) fn settings(
-    args: &HostArgs,
-    hosts: &[HostEntry],
-    errors: &mut Vec<anyhow::Error>,
-) -> RunSettings {
-    if args.results_dir.contains(['\n', '\0']) {
-        errors.push(NetworkError::ResultsDir(args.results_dir.clone()).into());
-    }
+/// The hosts that the options name, and how they are reached. Every error is
+/// put into `errors`.
+pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> NetworkSettings {
+    let before = errors.len();
+    let clusters = clusters(args, errors);
     let ssh_config = args.ssh_config.as_deref().and_then(|path| {
         let absolute = std::fs::canonicalize(path);
         absolute.map_err(|error| errors.push(anyhow!("{}: {error}", path.display()))).ok()
     });
-    let blob_budget = super::size("--blob-budget", args.blob_budget.as_deref(), errors);
-    let mut agents = Vec::new();
+    let options = HostOptions {
+        results_dir: Some(args.results_dir.clone()).filter(|dir| !dir.is_empty()),
+        connect: connect(args, &clusters, errors),
+        ssh_config,
+        slots: args.slots,
+        lease: None,
+        blob_budget: super::size("--blob-budget", args.blob_budget.as_deref(), errors),
+    };
+    let mut agents = BTreeMap::new();
     for agent in &args.agent {
         match parse_agent(agent) {
-            Ok(parsed) => agents.push(parsed),
+            Ok((platform, path)) => drop(agents.insert(platform, path)),
             Err(error) => errors.push(error),
         }
     }
-    RunSettings {
-        hosts: hosts.iter().map(SavedHost::from).collect(),
-        results_dir: args.results_dir.clone(),
-        ssh_config,
-        slots: args.slots,
-        blob_budget,
-        agents,
-        ..RunSettings::default()
+    let settings = NetworkSettings { clusters, options, agents };
+    if errors.len() == before {
+        errors.extend(settings.plan_hosts().err().map(anyhow::Error::from));
     }
+    settings
 }
 
-fn parse_agent(text: &str) -> anyhow::Result<(String, std::path::PathBuf)> {
+/// The command that --connect gives, if any host is reached with it.
+fn connect(
+    args: &HostArgs,
+    clusters: &[Cluster],
+    errors: &mut Vec<anyhow::Error>,
+) -> Option<ConnectCommand> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let parsed = args.connect.as_deref()?.parse::<ConnectCommand>().context("--connect");
+    let command = parsed.map_err(|error| errors.push(error)).ok()?.from_dir(&here);
+    let needs_it = |cluster: &Cluster| {
+        cluster.options.connect.is_none() && !cluster.workers.iter().all(HostEntry::is_local)
+    };
+    if !clusters.is_empty() && !clusters.iter().any(needs_it) {
+        errors.push(anyhow!("--connect is not used by any host: name hosts with -H"));
+    }
+    Some(command)
+}
+
+fn parse_agent(text: &str) -> anyhow::Result<(Platform, PathBuf)> {
     let (platform, path) = text
         .split_once('=')
-        .ok_or_else(|| anyhow!("--agent {text:?}: OS-ARCH=PATH is expected"))?;
+        .ok_or_else(|| anyhow!("invalid --agent {text:?}: expected OS-ARCH=PATH"))?;
     let platform: Platform = platform.parse().context("--agent")?;
     let path = std::fs::canonicalize(path).with_context(|| format!("--agent {path}"))?;
-    Ok((platform.to_string(), path))
+    Ok((platform, path))
 }

@@ -1,8 +1,8 @@
 //! `gjob retry`: has jobs done again that failed, or whose outcome is unknown.
 
 use gjob::manager::{Act, Through};
-use gjob::store::JobRow;
-use gjob_core::State;
+use gjob_core::job::Phase;
+use gjob_core::{Job, State};
 
 use super::acting::on_jobs;
 use crate::cli::JobsArgs;
@@ -19,6 +19,6 @@ pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
     acted.say("reopened", &more)
 }
 
-fn failed(row: &JobRow) -> bool {
-    matches!(row.state, State::Error | State::Unknown)
+fn failed(job: &Job) -> bool {
+    matches!(job.phase, Phase::Ended(State::Error | State::Unknown))
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use gjob::Manager;
-use gjob::settings::OutputSettings;
+use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
 use gjob_core::scheduler::OnLost;
 
 use super::{dry_run, hosts, jobs, manage, skip_done};
 use crate::cli::{OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::Reporter;
+use crate::report::reporters;
 
 /// A lease is half of this, must outlast the pauses between a link's pings, and
 /// leave time to end the jobs.
@@ -21,8 +21,8 @@ const SHORTEST_LEASED: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut errors = Vec::new();
-    let entries = hosts::collect(&args.hosts, &mut errors);
-    let mut settings = hosts::settings(&args.hosts, &entries, &mut errors);
+    let network = hosts::settings(&args.hosts, &mut errors);
+    let mut settings = RunSettings { network, ..RunSettings::default() };
     settings.max_fails = args.max_fails;
     settings.on_lost = args.on_lost.into();
     match gjob::units::parse_duration_above_zero(&args.lost_after) {
@@ -37,15 +37,15 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     }
     settings.seed = u64::from(std::process::id());
     settings.outputs = outputs(&args.outputs, &mut errors);
-    let earlier = skip_done::read(&args.skip_done, &mut errors);
+    let past = skip_done::read(&args.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
     }
-    let (specs, hashed) = match earlier {
+    let (specs, hashed) = match past {
         None => (specs, None),
-        Some(earlier) => {
-            let left = skip_done::leave_out(earlier, specs, args.report.verbose)?;
+        Some(past) => {
+            let left = skip_done::leave_out(past, specs, args.report.verbose)?;
             (left.specs, Some(left.inputs))
         }
     };
@@ -53,16 +53,15 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
         return Ok(ALL_DONE);
     }
     if args.dry_run {
-        let result =
-            if args.json { dry_run::json(&specs) } else { dry_run::text(&entries, &specs) };
+        let hosts = settings.network.plan_hosts().map_err(Failure::input)?;
+        let result = if args.json { dry_run::json(&specs) } else { dry_run::text(&hosts, &specs) };
         return result.context("can't write").map(|()| ALL_DONE).map_err(Failure::machinery);
     }
     let is_template = args.jobs.is_none() && !args.command.is_empty();
     let default_show = if is_template { Show::All } else { Show::Failed };
-    let reporter = Reporter::new(&args.report, default_show, specs.len() as u64, false)
-        .map_err(Failure::input)?;
+    let reporters = reporters(&args.report, default_show, false).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
-    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporter);
+    let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters);
     manager.setup_with(&state, specs, hashed, &settings).map_err(|error| match error {
         gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
             Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))

@@ -8,7 +8,7 @@ use gjob::network::Fetched;
 use gjob_core::Job;
 use gjob_core::wire::Stream;
 
-use super::escape::Harmless;
+use super::filter::TerminalFilter;
 
 /// A longer line is shown in pieces, bytes.
 const MAX_LINE: u64 = 1024 * 1024;
@@ -111,12 +111,12 @@ fn print(tag: Option<&str>, fetched: Fetched) -> Result<(), Problem> {
         Stream::Stdout => {
             let stdout = io::stdout();
             let terminal = stdout.is_terminal();
-            copy(tag, false, output, &mut Harmless::new(stdout.lock(), terminal))
+            copy(tag, false, output, &mut TerminalFilter::new(stdout.lock(), terminal))
         }
         Stream::Stderr => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            copy(tag, true, output, &mut Harmless::new(stderr.lock(), terminal))
+            copy(tag, true, output, &mut TerminalFilter::new(stderr.lock(), terminal))
         }
     };
     written.map_err(|error| Problem {

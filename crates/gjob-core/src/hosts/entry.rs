@@ -1,18 +1,23 @@
 //! One host as a user names it: `[SLOTS/][USER@]NAME[:PORT]`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::{HostLabel, ParseIdError};
 
 /// One host, with what was said of it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostEntry {
-    /// Jobs it runs at once; none lets the host or `--slots` decide.
+    /// Jobs it runs at once; none leaves it to [`HostOptions`](super::HostOptions).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
     /// The user to log in as; none leaves it to ssh's configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Its name: what ssh is called with, or `:` for this machine. An IPv6
     /// address stands here without brackets, as ssh wants it.
     pub name: String,
     /// The port; none leaves it to ssh's configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{MAX_HOSTS, MAX_SLOTS};
+use super::{ConnectCommandError, MAX_HOSTS, MAX_SLOTS, ResultsDirError};
 
-/// Everything that is wrong with the hosts a user named; printed one a line.
+/// Everything that is wrong with the hosts a user named; printed one per line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostErrors(pub Vec<HostError>);
 
@@ -56,78 +56,120 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong with an entry.
+/// What is wrong with an entry, or with a key of a cluster file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostProblem {
     /// Nothing between two commas, or at an end of the list.
-    #[error("empty entry: [SLOTS/][USER@]NAME[:PORT] is expected")]
+    #[error("empty entry: expected [SLOTS/][USER@]NAME[:PORT]")]
     Empty,
     /// Slots that are no number, 0, or too many.
-    #[error("slots {0:?} are not accepted: a number from 1 to {MAX_SLOTS} is")]
+    #[error("invalid slots {0:?}: expected a number from 1 to {MAX_SLOTS}")]
     Slots(String),
     /// A user name that ssh or a shell could misread.
-    #[error("user {0:?} is not accepted: letters, digits and -._@ are, not beginning with a dash")]
+    #[error("invalid user {0:?}: expected letters, digits and -._@, not starting with a dash")]
     User(String),
     /// A host name that ssh or a shell could misread.
     #[error(
-        "host name {0:?} is not accepted: letters, digits and -._ are, not beginning with a dash, up to 200 of them"
+        "invalid host name {0:?}: expected up to 200 letters, digits and -._, not starting with \
+         a dash"
     )]
     Name(String),
     /// A port that is no number, 0, or too large.
-    #[error("port {0:?} is not accepted: a number from 1 to 65535 is")]
+    #[error("invalid port {0:?}: expected a number from 1 to 65535")]
     Port(String),
     /// Brackets that hold no range.
     #[error(
-        "range {0:?} is not accepted: numbers and ascending pairs in brackets are, such as [01-32,40]"
+        "invalid range {0:?}: expected numbers and ascending ranges in brackets, such as [01-32,40]"
     )]
     Range(String),
     /// A range whose end comes before its start.
-    #[error("range {start}-{end} is reversed: {end}-{start} would be accepted")]
+    #[error("reversed range {start}-{end}: expected {end}-{start}")]
     ReversedRange {
         /// The number before the dash.
         start: String,
-        /// The number behind it.
+        /// The number after it.
         end: String,
     },
     /// Brackets that hold no IPv6 address.
-    #[error("{0:?} is not an IPv6 address: one such as [fe80::1%eth0] is expected")]
+    #[error("invalid IPv6 address {0:?}: expected one such as [fe80::1%eth0]")]
     Ipv6(String),
-    /// An IPv6 address that can't be told from a name with a port.
-    #[error("{0:?} has more than one colon: an IPv6 address is written in brackets, [::1]")]
+    /// An IPv6 address that looks like a name with a port.
+    #[error("invalid host {0:?}: an IPv6 address is written in brackets, such as [::1]:22")]
     BareIpv6(String),
     /// This machine with a user or a port.
-    #[error("{0:?} is not accepted: this machine is written : or SLOTS/:")]
+    #[error("invalid host {0:?}: this machine is written : or SLOTS/:")]
     Local(String),
     /// More hosts than a run may have.
-    #[error("{0} hosts or more up to here: at most {MAX_HOSTS} are accepted in all")]
+    #[error("too many hosts: {0} or more so far, at most {MAX_HOSTS} are allowed")]
     TooMany(usize),
     /// Hosts that were named before.
-    #[error("host {name:?} {}was named before, at {first}: each is named once", others(more))]
+    #[error("host {name:?} {}is named twice, first at {first}", others(more))]
     Duplicate {
         /// The first of them.
         name: String,
         /// How many more of the entry's hosts were named before.
         more: usize,
-        /// Where that first one stands already.
+        /// Where that first one was named.
         first: Place,
     },
     /// A file without hosts.
-    #[error("no host in it: one a line is expected, [SLOTS/][USER@]NAME[:PORT]")]
+    #[error("no hosts: expected [SLOTS/][USER@]NAME[:PORT], one per line")]
     NoHost,
     /// A cluster file of one line.
-    #[error(
-        "no worker in it: the first line is the management node, the following ones are its workers"
-    )]
+    #[error("no workers: expected the management node on the first line, and its workers below")]
     NoWorker,
-    /// A first line that names several hosts.
-    #[error("the management node is given as {0} hosts: the first line names one")]
+    /// Several hosts where one is meant.
+    #[error("invalid management node: expected one host, found {0}")]
     SeveralManagementNodes(usize),
     /// Slots for a node that runs no jobs.
-    #[error(
-        "slots are given for the management node, which runs no jobs: [USER@]NAME[:PORT] is expected"
-    )]
+    #[error("the management node runs no jobs: expected [USER@]NAME[:PORT], without slots")]
     ManagementSlots,
+    /// A text that is not TOML.
+    #[error("invalid TOML: {0}")]
+    Toml(String),
+    /// A cluster file in TOML without clusters.
+    #[error("no clusters: expected tables [cluster.NAME]")]
+    NoCluster,
+    /// A cluster's name that could not stand in a label.
+    #[error("invalid cluster name {0:?}: expected up to 40 letters, digits and -_")]
+    ClusterName(String),
+    /// A key that means nothing.
+    #[error("unknown key {found:?}: {}", suggestion(nearest.as_deref(), expected))]
+    UnknownKey {
+        /// The key.
+        found: String,
+        /// The known key that may have been meant.
+        nearest: Option<String>,
+        /// All of them.
+        expected: &'static str,
+    },
+    /// A cluster without hosts.
+    #[error("cluster {0} has no hosts: expected hosts = \"node[1-4]\" or a list of such texts")]
+    MissingHosts(String),
+    /// A value of another type.
+    #[error("invalid {key}: expected {expected}, found {found}")]
+    Type {
+        /// Its key.
+        key: String,
+        /// What it could be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A directory name that cannot be sent.
+    #[error(transparent)]
+    ResultsDir(#[from] ResultsDirError),
+    /// A command that cannot open a pipe.
+    #[error(transparent)]
+    Connect(#[from] ConnectCommandError),
+}
+
+fn suggestion(nearest: Option<&str>, expected: &str) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest:?}?"),
+        None => format!("expected {expected}"),
+    }
 }
 
 fn others(more: &usize) -> String {
@@ -135,9 +177,4 @@ fn others(more: &usize) -> String {
         0 => String::new(),
         more => format!("(and {more} more of this entry) "),
     }
-}
-
-/// The part of what was found that is worth showing.
-pub(super) fn shown(found: &str) -> String {
-    found.chars().take(200).collect()
 }

@@ -3,10 +3,11 @@
 
 use std::net::Ipv6Addr;
 
-use super::error::{HostProblem, shown};
+use super::error::HostProblem;
 use super::names::Names;
 use super::{HostEntry, MAX_SLOTS};
 use crate::id::HostLabel;
+use crate::text::excerpt;
 
 /// The longest user name: with a name and a port behind it, a label can hold it.
 const MAX_USER_BYTES: usize = 40;
@@ -44,7 +45,7 @@ impl Item {
         };
         let (host, port) = parse_address(address, &mut problems);
         if matches!(host, Host::Local) && user.is_some() {
-            problems.push(HostProblem::Local(shown(rest)));
+            problems.push(HostProblem::Local(excerpt(rest)));
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -80,7 +81,7 @@ fn parse_address(address: &str, problems: &mut Vec<HostProblem>) -> (Host, Optio
     }
     if let Some((host, port)) = split_ipv6(address) {
         if !is_ipv6(host) || !(port.is_empty() || port.starts_with(':')) {
-            problems.push(HostProblem::Ipv6(shown(address)));
+            problems.push(HostProblem::Ipv6(excerpt(address)));
             return (Host::Local, None);
         }
         let port = port.strip_prefix(':').map(|port| parse_port(port, problems));
@@ -89,11 +90,11 @@ fn parse_address(address: &str, problems: &mut Vec<HostProblem>) -> (Host, Optio
     let (name, port) = match split_outside(address, ':') {
         None => (address, None),
         Some((_, port)) if port.contains(':') => {
-            problems.push(HostProblem::BareIpv6(shown(address)));
+            problems.push(HostProblem::BareIpv6(excerpt(address)));
             return (Host::Local, None);
         }
         Some(("", _)) => {
-            problems.push(HostProblem::Local(shown(address)));
+            problems.push(HostProblem::Local(excerpt(address)));
             return (Host::Local, None);
         }
         Some((name, port)) => (name, parse_port(port, problems)),
@@ -131,7 +132,7 @@ fn is_ipv6(text: &str) -> bool {
 fn parse_slots(text: &str, problems: &mut Vec<HostProblem>) -> Option<u32> {
     let slots = parse_digits(text).filter(|slots| (1..=MAX_SLOTS).contains(slots));
     if slots.is_none() {
-        problems.push(HostProblem::Slots(shown(text)));
+        problems.push(HostProblem::Slots(excerpt(text)));
     }
     slots
 }
@@ -140,7 +141,7 @@ fn parse_port(text: &str, problems: &mut Vec<HostProblem>) -> Option<u16> {
     let port =
         parse_digits(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0);
     if port.is_none() {
-        problems.push(HostProblem::Port(shown(text)));
+        problems.push(HostProblem::Port(excerpt(text)));
     }
     port
 }
@@ -154,7 +155,7 @@ fn parse_user(user: &str, problems: &mut Vec<HostProblem>) -> String {
     let plain =
         user.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'@'));
     if !plain || user.starts_with('-') || !(1..=MAX_USER_BYTES).contains(&user.len()) {
-        problems.push(HostProblem::User(shown(user)));
+        problems.push(HostProblem::User(excerpt(user)));
     }
     user.to_owned()
 }

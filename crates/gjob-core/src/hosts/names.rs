@@ -1,7 +1,8 @@
 //! Host names with ranges: `node[01-32,40]`, expanded in order, the last
 //! brackets varying fastest, zero padding kept.
 
-use super::error::{HostProblem, shown};
+use super::error::HostProblem;
+use crate::text::excerpt;
 
 /// The longest host name: with a user and a port about it, a label can hold it.
 const MAX_NAME_BYTES: usize = 200;
@@ -33,7 +34,7 @@ impl Names {
         let names = Self::split(text, problems);
         // A bracket that is wrong is said once, not as a bad character too.
         if problems.len() == before && !names.are_plain() {
-            problems.push(HostProblem::Name(shown(text)));
+            problems.push(HostProblem::Name(excerpt(text)));
         }
         names
     }
@@ -44,7 +45,7 @@ impl Names {
         while let Some((before, behind)) = rest.split_once('[') {
             parts.push(Part::Text(before.to_owned()));
             let Some((inside, after)) = behind.split_once(']') else {
-                problems.push(HostProblem::Range(shown(&format!("[{behind}"))));
+                problems.push(HostProblem::Range(excerpt(&format!("[{behind}"))));
                 return Names { parts };
             };
             parts.push(Part::Ranges(parse_ranges(inside, problems)));
@@ -132,7 +133,7 @@ fn parse_ranges(inside: &str, problems: &mut Vec<HostProblem>) -> Vec<Range> {
                 });
             }
             None => {
-                problems.push(HostProblem::Range(shown(&format!("[{inside}]"))));
+                problems.push(HostProblem::Range(excerpt(&format!("[{inside}]"))));
                 return ranges;
             }
         }

@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::Path;
 
 use super::error::{HostError, HostErrors, HostProblem, Place};
 use super::item::Item;
-use super::{Cluster, HostEntry, MAX_HOSTS};
+use super::{Cluster, HostEntry, HostOptions, MAX_HOSTS};
 
 /// User, name and port: what makes two entries the same host.
 type Identity = (Option<String>, String, Option<u16>);
 
-/// Reads hosts from any number of texts; [`finish`](Self::finish) tells
-/// everything that was wrong with them together.
+/// Reads hosts from any number of texts; [`finish`](Self::finish) returns
+/// everything that is wrong with them together.
 #[derive(Debug, Default)]
 pub struct HostReader {
     /// Each host named so far, and the position of its place in `places`.
@@ -34,6 +35,11 @@ impl HostReader {
     pub fn list(&mut self, list: &str) -> Vec<HostEntry> {
         let items = split_list(list).into_iter().enumerate();
         items.flat_map(|(i, item)| self.hosts(item, &Place::Item(i + 1))).collect()
+    }
+
+    /// Reads a host list that stands at `place`.
+    pub fn list_at(&mut self, place: &Place, list: &str) -> Vec<HostEntry> {
+        split_list(list).into_iter().flat_map(|item| self.hosts(item, place)).collect()
     }
 
     /// Reads a hosts file's text: one entry a line. Errors call it `name`.
@@ -58,7 +64,13 @@ impl HostReader {
         }
         let management = self.management(first, place);
         let workers = lines.flat_map(|(place, line)| self.hosts(line, &place)).collect();
-        Some(Cluster { management: Some(management?), workers })
+        let file_name = Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        Some(Cluster {
+            name: file_name,
+            management: Some(management?),
+            workers,
+            options: HostOptions::default(),
+        })
     }
 
     /// Ends the reading.
@@ -69,8 +81,9 @@ impl HostReader {
         if self.errors.is_empty() { Ok(()) } else { Err(HostErrors(self.errors)) }
     }
 
-    fn error(&mut self, place: Place, problem: HostProblem) {
-        self.errors.push(HostError { place, problem });
+    /// Adds what is wrong with a text that was read elsewhere.
+    pub fn error(&mut self, place: Place, problem: impl Into<HostProblem>) {
+        self.errors.push(HostError { place, problem: problem.into() });
     }
 
     /// One entry, when nothing is wrong with it.
@@ -131,8 +144,9 @@ impl HostReader {
         }
     }
 
-    /// The management node, which may be among the workers too.
-    fn management(&mut self, text: &str, place: Place) -> Option<HostEntry> {
+    /// The management node, which may be among the workers too. None when
+    /// something is wrong with it.
+    pub fn management(&mut self, text: &str, place: Place) -> Option<HostEntry> {
         let item = self.item(text, &place)?;
         if item.count() > 1 {
             let problem = HostProblem::SeveralManagementNodes(item.count());
@@ -142,6 +156,7 @@ impl HostReader {
         let host = item.expand().pop()?;
         if host.slots.is_some() {
             self.error(place, HostProblem::ManagementSlots);
+            return None;
         }
         Some(host)
     }

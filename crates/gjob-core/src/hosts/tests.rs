@@ -55,35 +55,32 @@ fn an_ipv6_address_is_no_range() {
     assert_eq!(parse_list("[::1]:22").unwrap()[0].destination(), "::1");
     assert_eq!(
         problem("[::g]"),
-        r#""[::g]" is not an IPv6 address: one such as [fe80::1%eth0] is expected"#
+        r#"invalid IPv6 address "[::g]": expected one such as [fe80::1%eth0]"#
     );
     assert_eq!(
         problem("fe80::1"),
-        r#""fe80::1" has more than one colon: an IPv6 address is written in brackets, [::1]"#
+        r#"invalid host "fe80::1": an IPv6 address is written in brackets, such as [::1]:22"#
     );
 }
 
 #[test]
 fn malformed_parts_are_named_with_what_would_be_accepted() {
     let cases = [
-        ("", "empty entry: [SLOTS/][USER@]NAME[:PORT] is expected"),
-        ("0/a", r#"slots "0" are not accepted: a number from 1 to 10000 is"#),
-        ("+1/a", r#"slots "+1" are not accepted: a number from 1 to 10000 is"#),
-        ("a:0", r#"port "0" is not accepted: a number from 1 to 65535 is"#),
-        ("a:", r#"port "" is not accepted: a number from 1 to 65535 is"#),
-        ("a:65536", r#"port "65536" is not accepted: a number from 1 to 65535 is"#),
-        (":22", r#"":22" is not accepted: this machine is written : or SLOTS/:"#),
-        ("u@:", r#""u@:" is not accepted: this machine is written : or SLOTS/:"#),
-        ("n[9-3]", "range 9-3 is reversed: 3-9 would be accepted"),
-        ("n[09-03]", "range 09-03 is reversed: 03-09 would be accepted"),
+        ("", "empty entry: expected [SLOTS/][USER@]NAME[:PORT]"),
+        ("0/a", r#"invalid slots "0": expected a number from 1 to 10000"#),
+        ("+1/a", r#"invalid slots "+1": expected a number from 1 to 10000"#),
+        ("a:0", r#"invalid port "0": expected a number from 1 to 65535"#),
+        ("a:", r#"invalid port "": expected a number from 1 to 65535"#),
+        ("a:65536", r#"invalid port "65536": expected a number from 1 to 65535"#),
+        (":22", r#"invalid host ":22": this machine is written : or SLOTS/:"#),
+        ("u@:", r#"invalid host "u@:": this machine is written : or SLOTS/:"#),
+        ("n[9-3]", "reversed range 9-3: expected 3-9"),
+        ("n[09-03]", "reversed range 09-03: expected 03-09"),
         (
             "-x@a",
-            r#"user "-x" is not accepted: letters, digits and -._@ are, not beginning with a dash"#,
+            r#"invalid user "-x": expected letters, digits and -._@, not starting with a dash"#,
         ),
-        (
-            "@a",
-            r#"user "" is not accepted: letters, digits and -._@ are, not beginning with a dash"#,
-        ),
+        ("@a", r#"invalid user "": expected letters, digits and -._@, not starting with a dash"#),
     ];
     for (item, message) in cases {
         assert_eq!(problem(item), message, "{item:?}");
@@ -107,10 +104,10 @@ fn malformed_ranges_are_refused() {
         "[[1-2]]",
     ] {
         let message = problem(&format!("n{range}"));
-        assert!(message.starts_with("range \"["), "{range}: {message}");
+        assert!(message.starts_with("invalid range \"["), "{range}: {message}");
         assert!(
             message.ends_with(
-                "is not accepted: numbers and ascending pairs in brackets are, such as [01-32,40]"
+                ": expected numbers and ascending ranges in brackets, such as [01-32,40]"
             ),
             "{range}: {message}"
         );
@@ -121,10 +118,10 @@ fn malformed_ranges_are_refused() {
 fn a_name_that_ssh_or_a_shell_could_misread_is_refused() {
     for name in ["-oProxyCommand=x", "a b", "a;b", "a$(b)", "a\u{1b}b", "é", "a]", "n{1,2}"] {
         let message = errors(name).remove(0);
-        assert!(message.contains(": host name \""), "{name:?}: {message}");
+        assert!(message.contains(": invalid host name \""), "{name:?}: {message}");
     }
     let long = "a".repeat(201);
-    assert!(problem(&long).contains("up to 200 of them"));
+    assert!(problem(&long).contains("up to 200 letters"));
     assert!(!problem("a\u{1b}b").contains('\u{1b}'));
 }
 
@@ -133,11 +130,11 @@ fn all_errors_come_at_once_each_with_its_place() {
     assert_eq!(
         errors("a,,0/b:x,c[2-1],a"),
         [
-            "host list, item 2: empty entry: [SLOTS/][USER@]NAME[:PORT] is expected",
-            r#"host list, item 3: slots "0" are not accepted: a number from 1 to 10000 is"#,
-            r#"host list, item 3: port "x" is not accepted: a number from 1 to 65535 is"#,
-            "host list, item 4: range 2-1 is reversed: 1-2 would be accepted",
-            r#"host list, item 5: host "a" was named before, at host list, item 1: each is named once"#,
+            "host list, item 2: empty entry: expected [SLOTS/][USER@]NAME[:PORT]",
+            r#"host list, item 3: invalid slots "0": expected a number from 1 to 10000"#,
+            r#"host list, item 3: invalid port "x": expected a number from 1 to 65535"#,
+            "host list, item 4: reversed range 2-1: expected 1-2",
+            r#"host list, item 5: host "a" is named twice, first at host list, item 1"#,
         ]
     );
 }
@@ -147,7 +144,7 @@ fn a_host_is_the_same_whatever_its_slots_and_another_by_user_or_port() {
     assert_eq!(
         errors("n[1-5],4/n[3-9]"),
         [
-            r#"host list, item 2: host "n3" (and 2 more of this entry) was named before, at host list, item 1: each is named once"#
+            r#"host list, item 2: host "n3" (and 2 more of this entry) is named twice, first at host list, item 1"#
         ]
     );
     assert_eq!(errors("n[1,1]").len(), 1);
@@ -161,13 +158,13 @@ fn more_hosts_than_a_run_may_have_are_refused_before_they_are_made() {
     assert_eq!(
         errors("a[0-999999999][0-999999999][0-999999999],b,c"),
         [format!(
-            "host list, item 1: {} hosts or more up to here: at most 100000 are accepted in all",
+            "host list, item 1: too many hosts: {} or more so far, at most 100000 are allowed",
             usize::MAX
         )]
     );
     assert_eq!(
         errors("n[1-100000],b,c"),
-        ["host list, item 2: 100001 hosts or more up to here: at most 100000 are accepted in all"]
+        ["host list, item 2: too many hosts: 100001 or more so far, at most 100000 are allowed"]
     );
 }
 
@@ -179,14 +176,12 @@ fn a_hosts_file_has_an_entry_a_line_comments_and_blank_lines() {
     assert_eq!(names, ["node1", "node2", "node3"]);
     assert_eq!(
         parse_hosts_file("lab", "a\n#\nb c\nd,e\n").unwrap_err().to_string(),
-        "lab:3: host name \"b c\" is not accepted: letters, digits and -._ are, not beginning \
-         with a dash, up to 200 of them\n\
-         lab:4: host name \"d,e\" is not accepted: letters, digits and -._ are, not beginning \
-         with a dash, up to 200 of them"
+        "lab:3: invalid host name \"b c\": expected up to 200 letters, digits and -._, not starting with a dash\n\
+         lab:4: invalid host name \"d,e\": expected up to 200 letters, digits and -._, not starting with a dash"
     );
     assert_eq!(
         parse_hosts_file("lab", "# nothing\n").unwrap_err().to_string(),
-        "lab: no host in it: one a line is expected, [SLOTS/][USER@]NAME[:PORT]"
+        "lab: no hosts: expected [SLOTS/][USER@]NAME[:PORT], one per line"
     );
 }
 
@@ -199,15 +194,15 @@ fn a_cluster_file_names_its_management_node_then_its_workers() {
     let error = |text| parse_cluster_file("c", text).unwrap_err().to_string();
     assert_eq!(
         error("gate\n"),
-        "c: no worker in it: the first line is the management node, the following ones are its workers"
+        "c: no workers: expected the management node on the first line, and its workers below"
     );
     assert_eq!(
         error("gate[1-2]\nn1\nn1\n"),
-        "c:1: the management node is given as 2 hosts: the first line names one\n\
-         c:3: host \"n1\" was named before, at c:2: each is named once"
+        "c:1: invalid management node: expected one host, found 2\n\
+         c:3: host \"n1\" is named twice, first at c:2"
     );
-    assert!(error("4/gate\nn1").starts_with("c:1: slots are given for the management node"));
-    assert!(error("").starts_with("c: no host in it"));
+    assert!(error("4/gate\nn1").starts_with("c:1: the management node runs no jobs"));
+    assert!(error("").starts_with("c: no hosts"));
 }
 
 #[test]
@@ -218,8 +213,8 @@ fn hosts_are_told_apart_across_lists_and_files() {
     reader.cluster_file("c", "gate\nn1\nn2");
     assert_eq!(
         reader.finish().unwrap_err().to_string(),
-        "c:2: host \"n1\" was named before, at host list, item 1: each is named once\n\
-         c:3: host \"n2\" was named before, at h:1: each is named once"
+        "c:2: host \"n1\" is named twice, first at host list, item 1\n\
+         c:3: host \"n2\" is named twice, first at h:1"
     );
 }
 

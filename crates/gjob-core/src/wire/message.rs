@@ -7,6 +7,7 @@ use crate::order::Order;
 use crate::record::Scope;
 use crate::request::JobRequest;
 use crate::state::State;
+use crate::text::{Foreign, excerpt};
 
 /// The most bytes of file content in one message.
 pub const CHUNK: usize = 256 * 1024;
@@ -36,7 +37,7 @@ impl std::str::FromStr for BlobHash {
     type Err = ParseBlobHashError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fail = || ParseBlobHashError(text.chars().take(80).collect());
+        let fail = || ParseBlobHashError(excerpt(text));
         let digit = |byte: &u8| (*byte as char).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
         let digits: Option<Vec<u32>> = text.as_bytes().iter().map(digit).collect();
         let digits = digits.filter(|digits| digits.len() == 64).ok_or_else(fail)?;
@@ -286,7 +287,7 @@ pub enum FromAgent {
         /// Which.
         hash: BlobHash,
         /// Why, in one line.
-        reason: String,
+        reason: Foreign,
     },
     /// A part of a job's output.
     Data {
@@ -303,7 +304,7 @@ pub enum FromAgent {
         /// From the request.
         request: u32,
         /// Why, in one line.
-        reason: String,
+        reason: Foreign,
     },
     /// What the job directories say, in the order asked.
     Statuses {
@@ -332,7 +333,7 @@ pub enum FromAgent {
         /// From the request.
         request: u32,
         /// Why, in one line.
-        reason: String,
+        reason: Foreign,
         /// Whose fault it is: the job's if it did not write what it said.
         scope: Scope,
     },
@@ -343,14 +344,14 @@ pub enum FromAgent {
         /// How many of them are not there any more.
         gone: u32,
         /// Those that are, and why.
-        kept: Vec<(JobId, String)>,
+        kept: Vec<(JobId, Foreign)>,
     },
     /// A run was forgotten.
     Forgotten {
         /// From the request.
         request: u32,
         /// Blobs removed, and their bytes; or why nothing was.
-        result: Result<(u64, u64), String>,
+        result: Result<(u64, u64), Foreign>,
     },
     /// The answer to [`ToAgent::Echo`].
     Echo {
@@ -369,7 +370,7 @@ pub enum FromAgent {
     /// The agent can't go on and exits.
     Fault {
         /// Why, in one line.
-        reason: String,
+        reason: Foreign,
         /// True when trying again can't help.
         permanent: bool,
     },
@@ -412,13 +413,13 @@ pub enum OutputPart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
     /// The program's version, for people.
-    pub version: String,
+    pub version: Foreign,
     /// What the program was built for, as `OS-ARCH`: `linux-x86_64`.
     pub platform: String,
     /// When this was sent, by the host's wall clock: milliseconds since 1970.
     pub clock_ms: u64,
     /// What the host calls itself.
-    pub hostname: String,
+    pub hostname: Foreign,
     /// The kernel's boot id: another one means that the host was restarted.
     pub boot_id: String,
     /// The results directory, absolute.

@@ -150,8 +150,10 @@ impl NetHost {
         command
     }
 
-    /// Its process 1, by the number it has out here.
-    fn init(&self) -> Option<Process> {
+    /// Its process 1, by the number it has outside: its namespaces can be entered
+    /// by it. None after a crash.
+    #[must_use]
+    pub fn init(&self) -> Option<Process> {
         let machine = self.machine().as_ref().map(Child::id)?;
         process::children(machine).into_iter().next()
     }

@@ -2,22 +2,27 @@
 //! `CMD {} ::: a b`, `:::: FILE`, `:::+` and `::::+` for linked sources. Without
 //! any of them, values are the lines of standard input.
 
-use std::io::Read;
+mod placeholder;
+mod rows;
+mod template;
 
-use gjob_core::JobSpec;
+use std::io::{self, Read};
 
-use super::JobFileErrors;
-use super::error::{Collector, Place, Problem};
-use super::inputs::{Rows, Values};
-use super::jobs::{Jobs, Origin};
-use super::template::Template;
+use super::draft::JobDraft;
+use super::errors::{Collector, JobFileErrors};
+use super::jobs::{Jobs, JobsBuilder};
+use super::lines::lines;
+use super::origin::Origin;
+use super::place::Place;
+use super::problem::Problem;
+use rows::{Rows, Values};
+use template::Template;
 
-/// A command and where its arguments come from.
+/// A command and the sources of its arguments.
 ///
-/// The command's words are joined by spaces: it is shell text. Values are
-/// data and are quoted, unless a placeholder is part of the command's name
-/// (`{} x`, or no command at all): then, as in GNU parallel, values are shell
-/// text too.
+/// The command's words are joined by spaces: it is shell text. Values are data and
+/// are quoted, unless a placeholder is part of the command's name (`{} x`, or no
+/// command at all). Then values are shell text, too, as in GNU parallel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
     command: Vec<String>,
@@ -40,7 +45,7 @@ enum Input {
 }
 
 impl Arguments {
-    /// Takes a command line apart.
+    /// Splits a command line into its command and sources.
     #[must_use]
     pub fn new<I, S>(words: I) -> Self
     where
@@ -61,7 +66,7 @@ impl Arguments {
         Arguments { command, sources }
     }
 
-    /// True when values are to be read from standard input.
+    /// True if values come from standard input.
     #[must_use]
     pub fn reads_stdin(&self) -> bool {
         let is_stdin = |source: &InputSource| source.input == Input::Stdin;
@@ -69,22 +74,23 @@ impl Arguments {
     }
 
     /// Fills and checks the jobs.
-    pub(super) fn read(&self, stdin: &mut dyn Read) -> Result<Jobs, JobFileErrors> {
-        let mut errors = Collector::default();
-        let sources = self.load(stdin, &mut errors);
+    pub(super) fn read(
+        &self,
+        defaults: &JobDraft,
+        stdin: &mut dyn Read,
+    ) -> Result<Jobs, JobFileErrors> {
+        let mut jobs = JobsBuilder::new(Origin::Arguments, defaults);
+        let sources = self.load(stdin, &mut jobs.errors);
         let template = Template::parse(&self.command, sources.len());
-        let template = template.map_err(|problems| {
-            for problem in problems {
-                errors.push(Place::Command, problem);
+        let rows = Rows::new(sources);
+        match (template, rows) {
+            (Ok(template), Ok(rows)) => fill(&template, &rows, &mut jobs),
+            (template, rows) => {
+                let problems = template.err().into_iter().flatten().chain(rows.err());
+                problems.for_each(|problem| jobs.errors.push(Place::Command, problem));
             }
-        });
-        let rows = Rows::new(sources).map_err(|problem| errors.push(Place::Command, problem));
-        let mut specs = Vec::new();
-        if let (Ok(template), Ok(rows)) = (template, rows) {
-            specs = fill(&template, &rows, &mut errors);
         }
-        errors.finish()?;
-        Ok(Jobs { specs, said: Vec::new(), origin: Origin::Arguments })
+        jobs.finish()
     }
 
     /// Reads the values of all sources.
@@ -110,12 +116,12 @@ fn is_separator(word: &str) -> bool {
     matches!(word, ":::" | ":::+" | "::::" | "::::+")
 }
 
-/// The sources behind one separator: one for all values, or one for each file.
+/// The sources after a separator: one for all values, or one for each file.
 fn input_sources(separator: String, words: Vec<String>) -> Vec<InputSource> {
     let is_linked = separator.ends_with('+');
     let source = |input| InputSource { input, is_linked };
     if !separator.starts_with("::::") {
-        // As in GNU parallel, each line of a value is one.
+        // As in GNU parallel, each line of a value is a value.
         let lines = words.iter().flat_map(|word| word.split('\n'));
         let values = lines.map(str::to_owned).collect();
         return vec![source(Input::Values(values))];
@@ -148,49 +154,32 @@ impl Input {
     }
 }
 
-/// A value a line, as it stands there; the last line need not end.
-fn load_lines(name: &str, bytes: std::io::Result<Vec<u8>>, errors: &mut Collector) -> Vec<String> {
-    let bytes = match bytes {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            errors.push(Place::File(name.to_owned()), Problem::Unreadable(error));
-            return Vec::new();
-        }
-    };
+/// One value per line, unchanged.
+fn load_lines(file: &str, bytes: io::Result<Vec<u8>>, errors: &mut Collector) -> Vec<String> {
+    let bytes = bytes.unwrap_or_else(|error| {
+        errors.push(Place::File(file.to_owned()), Problem::Unreadable(error));
+        Vec::new()
+    });
     let mut values = Vec::new();
-    for (i, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        match String::from_utf8(line.to_vec()) {
-            Ok(line) if line.contains('\0') => {
-                errors.push(Place::line(name, i + 1), Problem::NulInValue);
-            }
-            Ok(line) => values.push(line),
-            Err(error) => {
-                let column = error.utf8_error().valid_up_to() + 1;
-                errors.push(Place::column(name, i + 1, column), Problem::NotUtf8);
-            }
+    for line in lines(file, &bytes) {
+        match line {
+            Ok(line) if line.text.contains('\0') => errors.push(line.place(), Problem::NulInValue),
+            Ok(line) => values.push(line.text.to_owned()),
+            Err(place) => errors.push(place, Problem::NotUtf8),
         }
     }
     values
 }
 
-fn fill(template: &Template, rows: &Rows, errors: &mut Collector) -> Vec<JobSpec> {
-    let mut specs = Vec::with_capacity(rows.count());
-    for index in 0..rows.count() {
-        let mut spec = JobSpec::default();
-        match template.fill(index + 1, &rows.row(index)) {
-            Ok(command) => spec.cmds.push(command),
-            Err(problem) => {
-                errors.push(Place::Job(index + 1), problem);
-                continue;
+fn fill(template: &Template, rows: &Rows, jobs: &mut JobsBuilder<'_>) {
+    for number in 1..=rows.count() {
+        match template.fill(number, &rows.row(number - 1)) {
+            Ok(command) => {
+                jobs.add(JobDraft::of_command(command), number as u32);
             }
+            Err(problem) => jobs.refuse(number as u32, None, problem),
         }
-        for error in spec.check() {
-            errors.push(Place::Job(index + 1), error.into());
-        }
-        specs.push(spec);
     }
-    specs
 }
 
 #[cfg(test)]

@@ -1,253 +1,126 @@
-//! A job as job files say it: the fields of a `JobSpec`, in every form that
-//! people may write them in, how often it is wanted, and what it leaves open.
+//! A job as people write it. Each field of a `JobSpec` has one field in a draft;
+//! everything but the commands may be left out, for defaults to fill in.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 use gjob_core::resources::Cpus;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::Said;
-use crate::units::{parse_duration, parse_size};
+use super::checks::check_files;
+use super::lenient::{after, count, duration, list, size, variables};
+use super::problem::Problem;
 
-/// The fields of a job in a job file. Its field names are the grammar's words.
-#[derive(Debug, serde::Deserialize)]
+/// A job of a job file before its defaults are filled in, or these defaults. Its
+/// field names are the words of job files.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
-pub(super) struct Draft {
-    #[serde(alias = "commands", deserialize_with = "one_or_many")]
-    cmds: Vec<String>,
-    #[serde(default, deserialize_with = "one_or_many")]
-    files: Vec<String>,
+pub struct JobDraft {
+    /// See [`JobSpec::cmds`].
+    #[serde(alias = "commands", deserialize_with = "list")]
+    pub cmds: Vec<String>,
+    /// See [`JobSpec::files`].
+    #[serde(default, deserialize_with = "list")]
+    pub files: Vec<String>,
+    /// See [`JobSpec::link`].
     #[serde(default)]
-    link: bool,
-    #[serde(default, deserialize_with = "one_or_many")]
-    outputs: Vec<String>,
+    pub link: bool,
+    /// See [`JobSpec::outputs`].
+    #[serde(default, deserialize_with = "list")]
+    pub outputs: Vec<String>,
+    /// See [`JobSpec::name`].
     #[serde(default)]
-    name: Option<String>,
+    pub name: Option<String>,
+    /// See [`JobSpec::env`].
+    #[serde(default, deserialize_with = "variables")]
+    pub env: BTreeMap<String, String>,
+    /// See [`JobSpec::timeout`].
+    #[serde(default, deserialize_with = "duration")]
+    pub timeout: Option<Duration>,
+    /// See [`JobSpec::retries`].
+    #[serde(default, deserialize_with = "count")]
+    pub retries: Option<u32>,
+    /// See [`JobSpec::cpus`].
     #[serde(default)]
-    env: BTreeMap<String, Plain>,
+    pub cpus: Option<Cpus>,
+    /// See [`JobSpec::gpus`].
+    #[serde(default, deserialize_with = "count")]
+    pub gpus: Option<u32>,
+    /// See [`JobSpec::mem`].
+    #[serde(default, deserialize_with = "size")]
+    pub mem: Option<u64>,
+    /// See [`JobSpec::after`].
+    #[serde(default, deserialize_with = "after")]
+    pub after: Vec<After>,
+    /// How many copies of the job to run.
+    #[serde(default, deserialize_with = "count")]
+    pub repeat: Option<u32>,
+    /// See [`JobSpec::repeat_index`]. Not for people: `gjob run --dry-run --json`
+    /// writes it for copies that were made.
     #[serde(default)]
-    timeout: Option<Seconds>,
-    #[serde(default)]
-    retries: Option<u32>,
-    #[serde(default)]
-    cpus: Option<Cpus>,
-    #[serde(default)]
-    gpus: Option<u32>,
-    #[serde(default)]
-    mem: Option<Bytes>,
-    #[serde(default, deserialize_with = "one_or_many")]
-    after: Vec<Waits>,
-    #[serde(default)]
-    repeat: Option<u32>,
-    /// Written by `gjob run --dry-run --json`, for copies that were made.
-    #[serde(default)]
-    repeat_index: u32,
+    pub repeat_index: u32,
 }
 
-impl Draft {
-    /// The specification, and what it says of the things that options can say
-    /// for all jobs.
-    pub(super) fn into_spec(self) -> (JobSpec, Said) {
-        let said =
-            Said { repeat: self.repeat, cpus: self.cpus.is_some(), gpus: self.gpus.is_some() };
+impl JobDraft {
+    /// A job that runs one command.
+    pub(super) fn of_command(command: String) -> Self {
+        JobDraft { cmds: vec![command], ..JobDraft::default() }
+    }
+
+    /// Everything that is wrong with these defaults, whatever the job, each with its
+    /// field.
+    #[must_use]
+    pub fn check_defaults(&self) -> Vec<(&'static str, Problem)> {
+        let (spec, _) = JobDraft::of_command("true".to_owned()).complete(self);
+        let errors = spec.check().into_iter();
+        let errors = errors.map(|error| (error.field().unwrap_or_default(), error.into()));
+        let missing = check_files(std::slice::from_ref(&spec));
+        errors.chain(missing.map(|(_, problem)| ("files", problem))).collect()
+    }
+
+    /// The job's specification and how many copies of it to run, with `defaults`
+    /// for what the draft leaves out. Lists and variables of the defaults are
+    /// added to those of the draft.
+    ///
+    /// The draft is taken apart field by field, so that the compiler points here
+    /// when it gets a new one.
+    pub(super) fn complete(self, defaults: &JobDraft) -> (JobSpec, u32) {
+        let JobDraft {
+            cmds,
+            mut files,
+            link,
+            mut outputs,
+            name,
+            mut env,
+            timeout,
+            retries,
+            cpus,
+            gpus,
+            mem,
+            after,
+            repeat,
+            repeat_index,
+        } = self;
+        files.extend_from_slice(&defaults.files);
+        outputs.extend_from_slice(&defaults.outputs);
+        for (name, value) in &defaults.env {
+            env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
         let mut spec = JobSpec::default();
-        spec.cmds = self.cmds;
-        spec.files = self.files;
-        spec.link = self.link;
-        spec.outputs = self.outputs;
-        spec.name = self.name;
-        spec.env = self.env.into_iter().map(|(name, value)| (name, value.0)).collect();
-        spec.timeout = self.timeout.map(|timeout| timeout.0);
-        spec.retries = self.retries;
-        spec.cpus = self.cpus.unwrap_or_default();
-        spec.gpus = self.gpus.unwrap_or_default();
-        spec.mem = self.mem.map(|mem| mem.0);
-        spec.after = self.after.into_iter().map(|after| after.0).collect();
-        spec.repeat_index = self.repeat_index;
-        (spec, said)
-    }
-}
-
-/// A list, or the one item of a list.
-fn one_or_many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_any(OneOrMany(PhantomData))
-}
-
-struct OneOrMany<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list, or the one item of a list")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<T>, E> {
-        T::deserialize(de::value::StrDeserializer::new(text)).map(|item| vec![item])
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Vec<T>, E> {
-        T::deserialize(de::value::U64Deserializer::new(number)).map(|item| vec![item])
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<T>, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(seq))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Vec<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(|item| vec![item])
-    }
-}
-
-/// Text, or a number that is meant as its text.
-#[derive(Debug)]
-struct Plain(String);
-
-/// A duration: seconds, or text with units.
-#[derive(Debug)]
-struct Seconds(Duration);
-
-/// A size: bytes, or text with a unit.
-#[derive(Debug)]
-struct Bytes(u64);
-
-/// What is waited for.
-#[derive(Debug)]
-struct Waits(After);
-
-/// A scalar as it was written.
-enum Scalar {
-    Text(String),
-    Natural(u64),
-    Negative(i64),
-    Real(f64),
-}
-
-impl Scalar {
-    fn unexpected(&self) -> de::Unexpected<'_> {
-        match self {
-            Scalar::Text(text) => de::Unexpected::Str(text),
-            Scalar::Natural(number) => de::Unexpected::Unsigned(*number),
-            Scalar::Negative(number) => de::Unexpected::Signed(*number),
-            Scalar::Real(number) => de::Unexpected::Float(*number),
-        }
-    }
-}
-
-/// Reads a scalar, or says what is expected instead.
-struct ScalarVisitor(&'static str);
-
-impl Visitor<'_> for ScalarVisitor {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar::Natural(number))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
-        Ok(u64::try_from(number).map_or(Scalar::Negative(number), Scalar::Natural))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Real(number))
-    }
-}
-
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Plain(match deserializer.deserialize_any(ScalarVisitor("a string or a number"))? {
-            Scalar::Text(text) => text,
-            Scalar::Natural(number) => number.to_string(),
-            Scalar::Negative(number) => number.to_string(),
-            Scalar::Real(number) => format!("{number:?}"),
-        }))
-    }
-}
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "seconds, or a duration such as \"1h30m\"";
-        let seconds = match deserializer.deserialize_any(ScalarVisitor(expected))? {
-            Scalar::Text(text) => {
-                return parse_duration(&text).map(Seconds).map_err(de::Error::custom);
-            }
-            Scalar::Natural(number) => number as f64,
-            Scalar::Negative(number) => number as f64,
-            Scalar::Real(number) => number,
-        };
-        Duration::try_from_secs_f64(seconds).map(Seconds).map_err(de::Error::custom)
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = "bytes, or a size such as \"8G\"";
-        let scalar = deserializer.deserialize_any(ScalarVisitor(expected))?;
-        match scalar {
-            Scalar::Text(text) => parse_size(&text).map(Bytes).map_err(de::Error::custom),
-            Scalar::Natural(number) => Ok(Bytes(number)),
-            // As 8e9 is written.
-            Scalar::Real(number) if (0.0..1e18).contains(&number) => Ok(Bytes(number as u64)),
-            Scalar::Real(_) | Scalar::Negative(_) => {
-                Err(de::Error::invalid_value(scalar.unexpected(), &expected))
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Waits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WaitsVisitor).map(Waits)
-    }
-}
-
-struct WaitsVisitor;
-
-impl<'de> Visitor<'de> for WaitsVisitor {
-    type Value = After;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a job's name, or its number from 0")
-    }
-
-    fn visit_str<E: de::Error>(self, name: &str) -> Result<After, E> {
-        Ok(After::Name(name.to_owned()))
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<After, E> {
-        let unexpected = || E::invalid_value(de::Unexpected::Unsigned(number), &self);
-        u32::try_from(number).map(After::Job).map_err(|_| unexpected())
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<After, E> {
-        let unexpected = || E::invalid_value(de::Unexpected::Signed(number), &self);
-        u32::try_from(number).map(After::Job).map_err(|_| unexpected())
-    }
-
-    /// From one to another, as gjob itself writes it.
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<After, A::Error> {
-        let (first, last) = Deserialize::deserialize(SeqAccessDeserializer::new(seq))?;
-        if first > last {
-            let error =
-                format!("jobs {first} to {last} are none: the lower number first is expected");
-            return Err(de::Error::custom(error));
-        }
-        Ok(After::Jobs(first, last))
+        spec.cmds = cmds;
+        spec.files = files;
+        spec.link = link || defaults.link;
+        spec.outputs = outputs;
+        spec.name = name.or_else(|| defaults.name.clone());
+        spec.env = env;
+        spec.timeout = timeout.or(defaults.timeout);
+        spec.retries = retries.or(defaults.retries);
+        spec.cpus = cpus.or(defaults.cpus).unwrap_or_default();
+        spec.gpus = gpus.or(defaults.gpus).unwrap_or_default();
+        spec.mem = mem.or(defaults.mem);
+        spec.after = after;
+        spec.repeat_index = repeat_index;
+        (spec, repeat.or(defaults.repeat).unwrap_or(1))
     }
 }

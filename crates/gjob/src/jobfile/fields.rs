@@ -1,62 +1,91 @@
-//! The names of a job's fields, as serde knows them, and what is said of a name
-//! that is none.
+//! The names of a job's fields, as serde knows them, and the problems that a field
+//! can have with its name or its value. All formats share them.
 
 use std::sync::OnceLock;
 
+use gjob_core::text::excerpt;
 use serde::de::value::Error as Stopped;
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::forward_to_deserialize_any;
+use serde_json::{Map, Value};
 
-use gjob_core::spec::shortened;
+use super::draft::JobDraft;
+use super::problem::Problem;
+use crate::nearest::nearest;
 
-use super::draft::Draft;
-use super::error::Problem;
-use super::nearest::nearest;
-
-/// What gjob itself writes for another gjob to read.
+/// A field that only gjob writes.
 const NOT_FOR_PEOPLE: &str = "repeat_index";
 
-/// The other name of `cmds`.
-const COMMANDS: &str = "commands";
+/// A field that has two names: the original's, and one that reads better.
+const COMMANDS: (&str, &str) = ("cmds", "commands");
 
 /// True for the name of a field.
 pub(super) fn is_known(name: &str) -> bool {
-    name == COMMANDS || name == NOT_FOR_PEOPLE || known().contains(&name)
+    let (short, long) = COMMANDS;
+    name == short || name == NOT_FOR_PEOPLE || name == long || field_names().contains(&name)
 }
 
 /// The one name of a field that has two.
 pub(super) fn canonical(name: &str) -> &str {
-    if name == COMMANDS { "cmds" } else { name }
+    let (short, long) = COMMANDS;
+    if name == long { short } else { name }
 }
 
-/// What is wrong with a name that is not a field's.
-pub(super) fn unknown(name: &str) -> Problem {
-    unknown_among(name, known())
+/// The problem of a field, if it has one.
+pub(super) fn problem(name: &str, value: Value) -> Option<Problem> {
+    if !is_known(name) {
+        return Some(unknown(name, field_names()));
+    }
+    // In a job with this field alone, every problem is the field's.
+    let mut alone = Map::new();
+    alone.insert("cmds".to_owned(), Value::Array(Vec::new()));
+    alone.insert(canonical(name).to_owned(), value);
+    let error = serde_json::from_value::<JobDraft>(Value::Object(alone)).err()?;
+    Some(Problem::Field { name: name.to_owned(), message: message(&error) })
 }
 
-/// What is wrong with a name that is none of those `known`.
-pub(super) fn unknown_among(name: &str, known: &[&str]) -> Problem {
+/// The problems of an object's fields, each with the field's name.
+pub(super) fn problems(object: Value) -> impl Iterator<Item = (String, Problem)> {
+    let fields = if let Value::Object(fields) = object { fields } else { Map::new() };
+    fields.into_iter().filter_map(|(name, value)| {
+        let problem = problem(&name, value)?;
+        Some((name, problem))
+    })
+}
+
+/// The problem of a name that is not one of those `known`.
+pub(super) fn unknown(name: &str, known: &[&str]) -> Problem {
     Problem::UnknownField {
-        found: shortened(name),
+        found: excerpt(name),
         nearest: nearest(name, known.iter().copied()).map(str::to_owned),
         known: known.join(", "),
     }
 }
 
-/// The fields that people write, in their order.
-pub(super) fn known() -> &'static [&'static str] {
-    static KNOWN: OnceLock<Vec<&'static str>> = OnceLock::new();
-    KNOWN.get_or_init(|| {
+/// The message of serde_json without the position that it appends.
+pub(super) fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rsplit_once(" at line ") {
+        Some((message, _)) if error.line() > 0 => message.to_owned(),
+        _ => text,
+    }
+}
+
+/// The names of a job's fields in job files, in their order.
+#[must_use]
+pub fn field_names() -> &'static [&'static str] {
+    static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
+    NAMES.get_or_init(|| {
         let mut names: &'static [&'static str] = &[];
-        // Stops as soon as the names are known.
-        let stopped = Draft::deserialize(FieldNames(&mut names));
+        // Deserializing stops as soon as the names are known.
+        let stopped = JobDraft::deserialize(FieldNames(&mut names));
         debug_assert!(stopped.is_err());
-        let for_people = |name: &&str| ![COMMANDS, NOT_FOR_PEOPLE].contains(name);
+        let for_people = |name: &&str| ![COMMANDS.0, NOT_FOR_PEOPLE].contains(name);
         names.iter().copied().filter(for_people).collect()
     })
 }
 
-/// Notes the field names of the struct that is deserialized from it.
+/// Records the field names of the struct that is deserialized from it.
 struct FieldNames<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for FieldNames<'_> {
@@ -90,25 +119,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fields_are_those_of_a_job_specification_and_repeat() {
+    fn draft_has_every_field_of_a_specification() {
         let mut names: &'static [&'static str] = &[];
         JobSpec::deserialize(FieldNames(&mut names)).unwrap_err();
-        let expected = names.iter().copied().filter(|name| *name != NOT_FOR_PEOPLE);
-        let expected: Vec<&str> = expected.chain(["repeat"]).collect();
-        assert_eq!(known(), expected);
-        assert!(is_known("commands") && is_known("repeat_index") && !is_known("cmd"));
+        let mut expected: Vec<&str> = names.to_vec();
+        expected.extend(["commands", "repeat"]);
+        expected.retain(|name| !["cmds", NOT_FOR_PEOPLE].contains(name));
+        expected.sort_unstable();
+        let mut found = field_names().to_vec();
+        found.sort_unstable();
+        assert_eq!(found, expected);
     }
 
     #[test]
-    fn the_nearest_name_is_one_that_may_have_been_meant() {
-        let nearest = |name: &str| match unknown(name) {
-            Problem::UnknownField { nearest, .. } => nearest,
-            other => panic!("{other}"),
-        };
-        assert_eq!(nearest("cmd").as_deref(), Some("cmds"));
-        assert_eq!(nearest("Name").as_deref(), Some("name"));
-        assert_eq!(nearest("time_out").as_deref(), Some("timeout"));
-        assert_eq!(nearest("priority"), None);
-        assert_eq!(nearest(""), None);
+    fn field_has_a_known_name_and_a_fitting_value() {
+        let problem = |name, value: Value| problem(name, value).map(|problem| problem.to_string());
+        assert_eq!(problem("commands", "a".into()), None);
+        assert_eq!(problem("repeat_index", 1.into()), None);
+        let message = problem("cmd", "a".into()).unwrap();
+        assert!(
+            message.starts_with("unknown field \"cmd\": expected one of commands, "),
+            "{message}"
+        );
+        assert!(!message.contains("repeat_index"), "{message}");
+        assert_eq!(
+            problem("gpus", (-1).into()).unwrap(),
+            "field \"gpus\": invalid value: integer `-1`, expected a whole number from 0"
+        );
     }
 }

@@ -1,41 +1,80 @@
-//! Texts line by line, and the lines that are shell commands.
+//! Texts line by line, and job files with one job per line: a shell command, or
+//! whatever else a reader takes for a job.
 
-use gjob_core::JobSpec;
+use super::draft::JobDraft;
+use super::errors::{Collector, JobFileErrors};
+use super::jobs::{Added, Jobs, JobsBuilder};
+use super::origin::Origin;
+use super::place::Place;
+use super::problem::Problem;
 
-use super::error::{Collector, Place, Problem};
-
-/// What some editors put before UTF-8 text.
+/// Some editors put it before UTF-8 text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The lines of a text with their numbers from 1, without line ends, CR LF
-/// among them. Those that are not UTF-8 go to `errors`.
-pub(super) fn lines<'a>(
-    name: &str,
-    text: &'a [u8],
-    errors: &mut Collector,
-) -> Vec<(usize, &'a str)> {
-    let mut lines = Vec::new();
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    for (i, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        match std::str::from_utf8(line) {
-            Ok(line) => lines.push((i + 1, line)),
-            Err(error) => {
-                let place = Place::column(name, i + 1, error.valid_up_to() + 1);
-                errors.push(place, Problem::NotUtf8);
-            }
-        }
-    }
-    lines
+/// A line of a file, without its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    file: &'a str,
+    /// From 1.
+    number: usize,
+    pub(super) text: &'a str,
 }
 
-/// The job of a line that is a shell command; none when it is blank or a comment.
-pub(super) fn parse_line(line: &str) -> Option<JobSpec> {
-    let begin = line.trim_start();
-    if begin.is_empty() || begin.starts_with('#') {
-        return None;
+impl Line<'_> {
+    pub(super) fn place(&self) -> Place {
+        Place::line(self.file, self.number)
     }
-    let mut spec = JobSpec::default();
-    spec.cmds.push(line.to_owned());
-    Some(spec)
+
+    /// The place of one of its bytes, from 1.
+    pub(super) fn column(&self, column: usize) -> Place {
+        Place::column(self.file, self.number, column)
+    }
+}
+
+/// The lines of a text, or the places of those that are not UTF-8.
+pub(super) fn lines<'a>(
+    file: &'a str,
+    text: &'a [u8],
+) -> impl Iterator<Item = Result<Line<'a>, Place>> {
+    text.split_inclusive(|byte| *byte == b'\n').enumerate().map(move |(i, line)| {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        match std::str::from_utf8(line) {
+            Ok(text) => Ok(Line { file, number: i + 1, text }),
+            Err(error) => Err(Place::column(file, i + 1, error.valid_up_to() + 1)),
+        }
+    })
+}
+
+/// Reads a file with at most one job per line.
+pub(super) fn read(
+    file: &str,
+    text: &[u8],
+    defaults: &JobDraft,
+    parse: impl Fn(Line<'_>, &mut Collector) -> Option<JobDraft>,
+) -> Result<Jobs, JobFileErrors> {
+    let mut jobs = JobsBuilder::new(Origin::Lines(file.to_owned()), defaults);
+    for line in lines(file, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)) {
+        let mut line = match line {
+            Ok(line) => line,
+            Err(place) => {
+                jobs.errors.push(place, Problem::NotUtf8);
+                continue;
+            }
+        };
+        line.text = line.text.strip_suffix('\r').unwrap_or(line.text);
+        let number = u32::try_from(line.number).unwrap_or(u32::MAX);
+        if let Some(draft) = parse(line, &mut jobs.errors)
+            && jobs.add(draft, number) == Added::Full
+        {
+            break;
+        }
+    }
+    jobs.finish()
+}
+
+/// The job of a line that is a shell command; none if it is blank or a comment.
+pub(super) fn parse_command(line: Line<'_>, _: &mut Collector) -> Option<JobDraft> {
+    let start = line.text.trim_start();
+    let is_job = !start.is_empty() && !start.starts_with('#');
+    is_job.then(|| JobDraft::of_command(line.text.to_owned()))
 }

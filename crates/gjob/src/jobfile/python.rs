@@ -1,27 +1,26 @@
-//! Job scripts: Python, run by the user's own interpreter with the functions
-//! `Job` and `Repeat` in reach. What they are told comes back on a pipe of its
-//! own, job by job; what the script prints goes to stderr.
+//! Job scripts: Python, run by the user's own interpreter with the functions `Job`
+//! and `Repeat`. Their arguments come back through a pipe, job by job; what the
+//! script prints goes to stderr.
 
-mod error;
 mod process;
 
 use std::io::{BufRead, BufReader};
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub use error::ScriptProblem;
 pub use process::Stopper;
 
-use super::draft::Draft;
-use super::error::{Collector, JobFileErrors, Place, Problem};
-use super::jobs::Jobs;
-use super::jsonl::{message, wrong_field};
-use super::{Gathered, fields};
+use super::draft::JobDraft;
+use super::errors::{Collector, JobFileErrors};
+use super::fields;
+use super::jobs::{Added, Jobs, JobsBuilder};
+use super::origin::Origin;
+use super::place::Place;
+use super::problem::{Problem, ScriptProblem};
 use process::Process;
 
-/// A job script, and what it is run with.
+/// A job script and its arguments.
 #[derive(Clone, Debug)]
 pub struct Script {
     path: String,
@@ -29,25 +28,24 @@ pub struct Script {
     stopper: Stopper,
 }
 
-/// What the shim writes, one a line.
+/// A line that the shim writes.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Message<'a> {
     /// A call of `Job`.
     Job {
-        /// The script's line that it comes from; 0 if none is known.
+        /// The line of the script with the call; 0 if it is not known.
         line: u32,
-        repeat: Option<u32>,
         #[serde(borrow)]
         spec: &'a RawValue,
     },
-    /// The script has come to its end.
+    /// The end of the script.
     End { jobs: u64 },
-    /// It has called `sys.exit`.
+    /// It called `sys.exit`.
     Exit(String),
-    /// It has called a function wrongly.
+    /// It called a function with something that cannot be a job's.
     Call { file: String, line: usize, message: String },
-    /// It has raised an exception.
+    /// It raised an exception.
     Raised(String),
     /// Python is too old for the shim.
     Old(String),
@@ -60,7 +58,7 @@ impl Script {
         Script { path: path.into(), arguments: Vec::new(), stopper: Stopper::default() }
     }
 
-    /// Sets what the script finds in `sys.argv`.
+    /// Sets the arguments in `sys.argv`.
     #[must_use]
     pub fn arguments<I, S>(mut self, arguments: I) -> Self
     where
@@ -71,32 +69,26 @@ impl Script {
         self
     }
 
-    /// What ends the script while it is being run.
+    /// A handle that stops the script while it runs.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
     /// Runs the script to its end.
-    pub(super) fn read(&self) -> Result<Jobs, JobFileErrors> {
-        let mut errors = Collector::default();
-        let whole = || Place::File(self.path.clone());
-        // Python would say the same, but not as gjob says it.
-        if let Err(error) = std::fs::File::open(&self.path) {
-            errors.push(whole(), Problem::Unreadable(error));
-            return Err(errors.into_errors());
-        }
-        let mut jobs = Gathered::default();
-        match Process::start(self) {
-            Ok(process) => self.follow(process, &mut jobs, &mut errors),
-            Err(problem) => errors.push(whole(), problem.into()),
-        }
-        errors.finish()?;
-        Ok(jobs.of_file(&self.path))
+    pub(super) fn read(&self, defaults: &JobDraft) -> Result<Jobs, JobFileErrors> {
+        // Python's own message would be about a traceback of the shim.
+        std::fs::File::open(&self.path)
+            .map_err(|error| JobFileErrors::one(self.whole(), Problem::Unreadable(error)))?;
+        let process = Process::start(&self.path, &self.arguments, &self.stopper)
+            .map_err(|problem| JobFileErrors::one(self.whole(), problem))?;
+        let mut jobs = JobsBuilder::new(Origin::Lines(self.path.clone()), defaults);
+        self.follow(process, &mut jobs);
+        jobs.finish()
     }
 
     /// Takes the jobs up to the script's end.
-    fn follow(&self, mut process: Process, jobs: &mut Gathered, errors: &mut Collector) {
+    fn follow(&self, mut process: Process, jobs: &mut JobsBuilder<'_>) {
         let mut calls = 0;
         let mut line = Vec::new();
         let mut out = BufReader::with_capacity(1 << 16, process.out());
@@ -108,64 +100,36 @@ impl Script {
                 Ok(_) => {}
             }
             match serde_json::from_slice(&line) {
-                Ok(Message::Job { line, repeat, spec }) => {
+                Ok(Message::Job { line, spec }) => {
                     calls += 1;
-                    if !self.add(line, repeat, spec, jobs, errors) {
+                    if add(line, spec, jobs) == Added::Full {
                         return;
                     }
                 }
                 Ok(last) => {
                     drop(out);
                     process.wait();
-                    return self.end(last, calls, &process, errors);
+                    return self.end(last, calls, &process, &mut jobs.errors);
                 }
-                Err(error) => break Some(ScriptProblem::Garbled(error.to_string())),
+                Err(error) => break Some(ScriptProblem::Garbled(fields::message(&error))),
             }
         };
         drop(out);
         let problem = problem.unwrap_or_else(|| ScriptProblem::Died(process.wait()));
-        errors.push(Place::File(self.path.clone()), problem.into());
+        jobs.errors.push(self.whole(), problem);
     }
 
-    /// Takes a job; false when there is no room for more.
-    fn add(
-        &self,
-        line: u32,
-        repeat: Option<u32>,
-        spec: &RawValue,
-        jobs: &mut Gathered,
-        errors: &mut Collector,
-    ) -> bool {
-        let place = || self.line(line as usize);
-        match serde_json::from_str::<Draft>(spec.get()) {
-            Ok(draft) => {
-                let (spec, mut said) = draft.into_spec();
-                said.repeat = repeat;
-                jobs.add(spec, said, line as usize, place, errors)
-            }
-            Err(error) => {
-                let problem =
-                    wrong(spec).unwrap_or_else(|| ScriptProblem::Garbled(message(&error)).into());
-                errors.push(place(), problem);
-                true
-            }
-        }
+    fn whole(&self) -> Place {
+        Place::File(self.path.clone())
     }
 
-    fn line(&self, line: usize) -> Place {
-        match line {
-            0 => Place::File(self.path.clone()),
-            line => Place::line(&self.path, line),
-        }
-    }
-
-    /// What the script's last word means.
+    /// Handles the script's last message.
     fn end(&self, last: Message<'_>, calls: u64, process: &Process, errors: &mut Collector) {
-        let whole = Place::File(self.path.clone());
+        let whole = self.whole();
         let (place, problem) = match last {
             Message::End { jobs } if jobs == calls => return,
             Message::End { jobs } => {
-                (whole, ScriptProblem::Garbled(format!("{calls} of {jobs} jobs have come")))
+                (whole, ScriptProblem::Garbled(format!("{calls} of {jobs} jobs arrived")))
             }
             Message::Job { .. } => return,
             Message::Exit(text) => (whole, ScriptProblem::Exited(text)),
@@ -180,15 +144,23 @@ impl Script {
                 (whole, ScriptProblem::OldPython { python: process.python().to_owned(), version })
             }
         };
-        errors.push(place, problem.into());
+        errors.push(place, problem);
     }
 }
 
-/// The first field of a job that has something wrong with it.
-fn wrong(spec: &RawValue) -> Option<Problem> {
-    let fields: serde_json::Map<String, Value> = serde_json::from_str(spec.get()).ok()?;
-    let known = fields.into_iter().filter(|(name, _)| fields::is_known(name));
-    known.into_iter().find_map(|(name, value)| wrong_field(&name, value))
+/// Takes the job of a line of the script; 0 if the line is not known.
+fn add(line: u32, spec: &RawValue, jobs: &mut JobsBuilder<'_>) -> Added {
+    let error = match serde_json::from_str::<JobDraft>(spec.get()) {
+        Ok(draft) => return jobs.add(draft, line),
+        Err(error) => error,
+    };
+    let fields = serde_json::from_str(spec.get()).unwrap_or_default();
+    let problems: Vec<Problem> = fields::problems(fields).map(|(_, problem)| problem).collect();
+    if problems.is_empty() {
+        jobs.refuse(line, None, ScriptProblem::Garbled(fields::message(&error)));
+    }
+    problems.into_iter().for_each(|problem| jobs.refuse(line, None, problem));
+    Added::Bad
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Job files in TOML: tables of jobs, each of which may stand for many by a
-//! matrix of parameters.
+//! Job files in TOML: tables of jobs, each of which may become many jobs by a matrix
+//! of parameters.
 //!
 //! ```toml
-//! [defaults]                  # what a job doesn't say itself; env is merged
-//! files = ["fit"]             # paths from the job file's directory
+//! [defaults]                  # fields that a job leaves out; env is merged
+//! files = ["fit"]             # relative to the job file
 //! timeout = "1h"
 //!
 //! [[job]]
@@ -20,196 +20,112 @@
 //! ```
 
 mod document;
-mod error;
 mod fill;
 mod matrix;
 mod reader;
 mod table;
 mod value;
 
-use std::collections::BTreeMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use gjob_core::JobSpec;
 use gjob_core::dependency::After;
-use gjob_core::job::MAX_JOBS;
-use gjob_core::spec::SpecError;
 
-pub use error::TableProblem;
-
-use super::error::{Collector, JobFileErrors, Place, Problem};
-use super::excerpt::{Spot, Text};
-use super::jobs::{Jobs, Origin, Said};
+use super::draft::JobDraft;
+use super::errors::{Collector, JobFileErrors};
+use super::jobs::{Added, Jobs, JobsBuilder};
+use super::lines::lines;
+use super::origin::Origin;
+use super::place::Text;
+use super::problem::Problem;
 use table::Table;
 
-/// Bytes of a text.
-type Span = Range<usize>;
-
-/// Where the jobs of a file come from.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Places {
-    text: Text,
-    tables: Vec<Spans>,
-    /// Each job's table.
-    table_of: Vec<u32>,
-}
-
-/// Where a table and its fields stand.
-#[derive(Clone, Debug, PartialEq)]
-struct Spans {
-    header: Span,
-    fields: BTreeMap<String, Span>,
-}
-
-impl Places {
-    pub(super) fn has_tables(&self) -> bool {
-        !self.tables.is_empty()
-    }
-
-    /// The place of a job, or of one of its fields if it has that.
-    pub(super) fn spot(&self, index: usize, field: Option<&str>) -> Spot {
-        let table = self.table_of.get(index).and_then(|table| self.tables.get(*table as usize));
-        match table {
-            None => Place::File(self.text.file.clone()).into(),
-            Some(spans) => {
-                let span = field.and_then(|field| spans.fields.get(field));
-                self.text.spot(span.unwrap_or(&spans.header))
-            }
-        }
-    }
-}
-
 /// Reads and checks the jobs of a text.
-pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Jobs, JobFileErrors> {
+pub(super) fn read(name: &str, bytes: &[u8], defaults: &JobDraft) -> Result<Jobs, JobFileErrors> {
     let mut errors = Collector::default();
     let Ok(text) = std::str::from_utf8(bytes) else {
-        // Says which lines are not.
-        super::lines::lines(name, bytes, &mut errors);
+        let places = lines(name, bytes).filter_map(Result::err);
+        places.for_each(|place| errors.push(place, Problem::NotUtf8));
         return Err(errors.into_errors());
     };
     let text = Text { file: name.to_owned(), text: text.to_owned() };
     let tables = document::read(&text, &mut errors);
-    let mut filled = Filled::default();
+    let spans = tables.iter().map(Table::spans).collect();
+    let mut jobs = JobsBuilder::new(Origin::Tables(text, spans), defaults);
+    jobs.errors = errors;
     let base = Path::new(name).parent().unwrap_or(Path::new(""));
-    for table in &tables {
-        filled.add(table, base, &text, &mut errors);
+    let mut firsts = Vec::new();
+    for (number, table) in (0..).zip(&tables) {
+        firsts.push(jobs.len());
+        add(table, number, base, &mut jobs);
     }
-    if errors.is_empty() {
-        filled.number(&tables, &text, &mut errors);
+    firsts.push(jobs.len());
+    if jobs.errors.is_empty() {
+        number_jobs(&firsts, &mut jobs);
     }
-    errors.sort();
-    errors.finish()?;
-    let spans = tables.into_iter().map(Table::into_spans).collect();
-    let places = Places { text, tables: spans, table_of: filled.table_of };
-    let origin = Origin::Tables(Box::new(places));
-    Ok(Jobs { specs: filled.specs, said: filled.said, origin })
+    jobs.finish()
 }
 
-/// The jobs that have been made of tables so far.
-#[derive(Default)]
-struct Filled {
-    specs: Vec<JobSpec>,
-    said: Vec<Said>,
-    table_of: Vec<u32>,
-    /// The first job of each table.
-    firsts: Vec<u32>,
-}
-
-impl Filled {
-    /// Adds a job for each of a table's combinations, up to the first that has
-    /// something wrong with it: others are likely to have the same.
-    fn add(&mut self, table: &Table, base: &Path, text: &Text, errors: &mut Collector) {
-        let number = self.firsts.len() as u32;
-        self.firsts.push(self.specs.len() as u32);
-        table.matrix.each(|combination| {
-            let (mut spec, said) = match table.fill(combination) {
-                Ok(filled) => filled,
-                Err(wrong) => {
-                    for (span, problem) in wrong {
-                        errors.push(text.spot(&span), problem);
-                    }
-                    return ControlFlow::Break(());
+/// Adds a job for each of a table's combinations, up to the first that has a
+/// problem: others are likely to have the same one.
+fn add(table: &Table, number: u32, base: &Path, jobs: &mut JobsBuilder<'_>) {
+    table.matrix.each(|combination| {
+        let mut draft = match table.fill(combination) {
+            Ok(draft) => draft,
+            Err(wrong) => {
+                for (field, problem) in wrong {
+                    jobs.refuse(number, field.as_deref(), problem);
                 }
-            };
-            for file in &mut spec.files {
-                *file = from(base, file);
-            }
-            let wrong = spec.check();
-            if self.specs.len() == MAX_JOBS as usize {
-                errors.push(text.spot(&table.header), Problem::TooManyJobs);
                 return ControlFlow::Break(());
             }
-            self.specs.push(spec);
-            self.said.push(said);
-            self.table_of.push(number);
-            if wrong.is_empty() {
-                return ControlFlow::Continue(());
-            }
-            for error in wrong {
-                let span = table.span(field_of(&error));
-                errors.push(text.spot(&span), error.into());
-            }
-            ControlFlow::Break(())
-        });
-    }
-
-    /// Numbers in `after` are those of tables: makes them those of jobs.
-    fn number(&mut self, tables: &[Table], text: &Text, errors: &mut Collector) {
-        let mut firsts = self.firsts.clone();
-        firsts.push(self.specs.len() as u32);
-        let last = (tables.len() as u32).saturating_sub(1);
-        for (spec, table) in self.specs.iter_mut().zip(&self.table_of) {
-            let mut after = Vec::new();
-            for waited in std::mem::take(&mut spec.after) {
-                let (from, to) = match waited {
-                    After::Name(_) => {
-                        after.push(waited);
-                        continue;
-                    }
-                    After::Job(number) => (number, number),
-                    After::Jobs(from, to) => (from, to),
-                };
-                if let Some(found) = [from, to].into_iter().find(|number| *number > last) {
-                    let span = tables[*table as usize].span("after");
-                    errors.push(text.spot(&span), Problem::UnknownJobNumber { found, last });
-                    return;
-                }
-                let (first, end) = (firsts[from as usize], firsts[to as usize + 1]);
-                if first < end {
-                    after.push(After::Jobs(first, end - 1));
-                }
-            }
-            spec.after = after;
+        };
+        for file in &mut draft.files {
+            *file = relative(base, file);
         }
+        match jobs.add(draft, number) {
+            Added::Good => ControlFlow::Continue(()),
+            Added::Bad | Added::Full => ControlFlow::Break(()),
+        }
+    });
+}
+
+/// Numbers in `after` are those of tables: makes them those of jobs. `firsts` has
+/// the first job of each table, and the number of jobs at the end.
+fn number_jobs(firsts: &[u32], jobs: &mut JobsBuilder<'_>) {
+    let last = (firsts.len() as u32).saturating_sub(2);
+    let mut unknown = None;
+    for (spec, table) in jobs.iter_mut() {
+        let mut after = Vec::new();
+        for entry in std::mem::take(&mut spec.after) {
+            let (from, to) = match entry {
+                After::Name(_) => {
+                    after.push(entry);
+                    continue;
+                }
+                After::Job(number) => (number, number),
+                After::Jobs(from, to) => (from, to),
+            };
+            if let Some(found) = [from, to].into_iter().find(|number| *number > last) {
+                unknown.get_or_insert((table, found));
+                continue;
+            }
+            let (first, end) = (firsts[from as usize], firsts[to as usize + 1]);
+            if first < end {
+                after.push(After::Jobs(first, end - 1));
+            }
+        }
+        spec.after = after;
+    }
+    if let Some((table, found)) = unknown {
+        jobs.refuse(table, Some("after"), Problem::UnknownJobNumber { found, last });
     }
 }
 
-/// A path from the job file's directory as one from here.
-fn from(base: &Path, file: &str) -> String {
+/// A path given relative to the job file's directory, relative to the current one.
+fn relative(base: &Path, file: &str) -> String {
     match base.to_str() {
         None | Some("") => file.to_owned(),
         Some(_) => base.join(file).to_str().map_or_else(|| file.to_owned(), str::to_owned),
-    }
-}
-
-/// The field that an error is about.
-fn field_of(error: &SpecError) -> &str {
-    match error {
-        SpecError::Nul { place } => {
-            let end = place.find(['[', '.', ' ']).unwrap_or(place.len());
-            &place[..end]
-        }
-        SpecError::NoCommand => "cmds",
-        SpecError::Name { .. } => "name",
-        SpecError::EnvName { .. } | SpecError::EnvReserved { .. } => "env",
-        SpecError::FileName { .. }
-        | SpecError::SameFileName { .. }
-        | SpecError::FileReserved { .. } => "files",
-        SpecError::Output { .. } => "outputs",
-        SpecError::Timeout => "timeout",
-        // Of the job as a whole; and whatever else there will be.
-        _ => "",
     }
 }
 

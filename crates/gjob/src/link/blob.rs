@@ -6,11 +6,11 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use gjob_core::text::Shown;
 use gjob_core::wire::BlobHash;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::text::plain_text;
 use crate::inputs::{Content, InputError, InputFile};
 
 /// One blob to be sent.
@@ -75,7 +75,7 @@ pub(super) async fn read_sources(
             Err(Stop::Dropped) => Step::Dropped,
             Err(Stop::Failed(error)) => Step::Failed {
                 hash: source.content.hash(),
-                reason: plain_text(&error.to_string()),
+                reason: Shown::new(&error.to_string()).into(),
                 begun: reader.begun,
             },
         };

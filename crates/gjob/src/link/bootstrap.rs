@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use gjob_core::text::Shown;
 use gjob_core::wire::PROTOCOL;
 
 use super::error::{BootstrapFailure, ConnectError};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
-use super::text::plain_text;
 use crate::program::{Platform, Program, Programs};
 
 /// What the far shell runs. Nothing is sent behind it before it has answered:
@@ -84,7 +84,7 @@ where
         Some(other) => match (failure(other), found) {
             (Some(BootstrapFailure::Unknown(_)), Err(missing)) => Err(missing.into()),
             (Some(failure), _) => Err(failure.into()),
-            (None, _) => Err(ConnectError::Garbled(plain_text(other))),
+            (None, _) => Err(ConnectError::Garbled(Shown::new(other).into())),
         },
     }
 }
@@ -115,7 +115,7 @@ where
         Some("starting") => Ok(Some(())),
         Some(other) => Err(match failure(other) {
             Some(failure) => failure.into(),
-            None => ConnectError::Garbled(plain_text(other)),
+            None => ConnectError::Garbled(Shown::new(other).into()),
         }),
     }
 }
@@ -138,7 +138,7 @@ async fn report<R: AsyncRead + Unpin>(
 
 /// Reads `ready 1 gzip|plain OS ARCH`.
 fn parse_ready(report: &str) -> Result<(bool, Platform), ConnectError> {
-    let garbled = || ConnectError::Garbled(plain_text(report));
+    let garbled = || ConnectError::Garbled(Shown::new(report).into());
     let rest = report.strip_prefix("ready 1 ").ok_or_else(garbled)?;
     let (how, uname) = rest.split_once(' ').ok_or_else(garbled)?;
     let platform = Platform::from_uname(uname).map_err(|_| garbled())?;
@@ -152,7 +152,7 @@ fn parse_ready(report: &str) -> Result<(bool, Platform), ConnectError> {
 /// Reads `failed KIND TEXT`.
 fn failure(report: &str) -> Option<BootstrapFailure> {
     let report = report.strip_prefix("failed ")?;
-    Some(BootstrapFailure::parse(&plain_text(report)))
+    Some(BootstrapFailure::parse(&Shown::new(report)))
 }
 
 /// Reading, hashing and compressing are not for the runtime's own threads.

@@ -1,8 +1,9 @@
-//! What ssh's stderr means. The one place where it is interpreted.
+//! What the stderr of ssh, or of another command that is a pipe to a host,
+//! means. The one place where it is interpreted.
 
 use std::fmt;
 
-use super::text::plain_lines;
+use super::text::shown_lines;
 
 /// Why a host could not be reached, or was lost, by what ssh said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +33,8 @@ pub enum Trouble {
     NoShell,
     /// The far command ended without a word of ssh's.
     Ended,
+    /// A connect command of the user's ended, for reasons of its own.
+    CommandEnded,
 }
 
 impl Trouble {
@@ -44,7 +47,8 @@ impl Trouble {
             | Trouble::Unreachable
             | Trouble::Timeout
             | Trouble::Closed
-            | Trouble::Ended => true,
+            | Trouble::Ended
+            | Trouble::CommandEnded => true,
             Trouble::Unresolved
             | Trouble::Auth
             | Trouble::HostKey
@@ -76,6 +80,7 @@ impl Trouble {
             Trouble::Config => "ssh rejects its configuration",
             Trouble::NoShell => "it has no /bin/sh",
             Trouble::Ended => "the connection ended",
+            Trouble::CommandEnded => "the connect command ended",
         }
     }
 }
@@ -150,7 +155,7 @@ const CONSEQUENCES: &[(&str, Trouble)] = &[
 /// before may be a banner's text.
 #[must_use]
 pub fn diagnose(status: Option<i32>, stderr: &[u8]) -> Diagnosis {
-    let lines = plain_lines(stderr);
+    let lines = shown_lines(stderr);
     let last = lines.last().map(String::as_str).unwrap_or_default();
     if let Some(code @ (126 | 127)) = status {
         let said = if last.is_empty() { format!("exit status {code}") } else { last.to_owned() };
@@ -162,6 +167,24 @@ pub fn diagnose(status: Option<i32>, stderr: &[u8]) -> Diagnosis {
     find(&lines, PHRASES)
         .or_else(|| find(&lines, CONSEQUENCES))
         .unwrap_or_else(|| Diagnosis { trouble: Trouble::Ended, said: last.to_owned() })
+}
+
+/// Reads what became of a connect command that is not ssh. Each has its own
+/// words, so they are shown, not interpreted: the last line that calls itself
+/// an error, else the last line, else the exit status.
+#[must_use]
+pub fn diagnose_command(status: Option<i32>, stderr: &[u8]) -> Diagnosis {
+    let lines = shown_lines(stderr);
+    let is_error = |line: &&String| {
+        let lower = line.to_ascii_lowercase();
+        lower.starts_with("error") || lower.contains(": error:")
+    };
+    let line = lines.iter().rev().find(is_error).or(lines.last()).cloned();
+    let said = line.unwrap_or_else(|| match status {
+        Some(code) => format!("exit status {code}"),
+        None => String::new(),
+    });
+    Diagnosis { trouble: Trouble::CommandEnded, said }
 }
 
 fn find(lines: &[String], phrases: &[(&str, Trouble)]) -> Option<Diagnosis> {
@@ -309,6 +332,25 @@ mod tests {
             diagnosis.to_string(),
             "login was not permitted: [31mroot@h: Permission denied (publickey)."
         );
+    }
+
+    #[test]
+    fn another_commands_error_line_is_shown_else_its_last_line_else_its_status() {
+        let shown = |status, stderr: &[u8]| diagnose_command(status, stderr).to_string();
+        assert_eq!(
+            shown(
+                Some(1),
+                b"Defaulted container\nError response from daemon: No such container: x\nhint\n"
+            ),
+            "the connect command ended: Error response from daemon: No such container: x"
+        );
+        assert_eq!(
+            shown(Some(1), b"srun: error: Unable to create step\nsrun: step aborted\n"),
+            "the connect command ended: srun: error: Unable to create step"
+        );
+        assert_eq!(shown(Some(9), b"one\n\x1b[1mtwo\n\n"), "the connect command ended: [1mtwo");
+        assert_eq!(shown(Some(126), b""), "the connect command ended: exit status 126");
+        assert_eq!(shown(None, b""), "the connect command ended");
     }
 
     #[test]

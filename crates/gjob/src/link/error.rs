@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use gjob_core::id::ParseIdError;
+use gjob_core::hosts::ConnectCommandError;
 use gjob_core::wire::{DecodeError, PROTOCOL};
 
 use super::diagnose::Diagnosis;
@@ -13,11 +13,7 @@ use crate::program::ProgramError;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error(transparent)]
-    Name(#[from] ParseIdError),
-    #[error("the transport's command is empty")]
-    EmptyCommand,
-    #[error("the results directory {0:?} holds a newline or a NUL")]
-    ResultsDir(String),
+    Connect(#[from] ConnectCommandError),
     #[error("cannot start {program}: {source}")]
     Start { program: String, source: io::Error },
     /// The transport ended before the far shell answered.
@@ -78,9 +74,7 @@ impl ConnectError {
     /// the benefit of the doubt where the fault may be this side's network.
     pub(super) fn is_permanent(&self, was_up: bool) -> bool {
         match self {
-            ConnectError::Name(_)
-            | ConnectError::EmptyCommand
-            | ConnectError::ResultsDir(_)
+            ConnectError::Connect(_)
             | ConnectError::Noise { .. }
             | ConnectError::Protocol { .. }
             | ConnectError::Garbled(_)

@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use gjob_core::HostEntry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::transport::Transport;
+use super::{HostPlan, Transport};
 pub(super) use hop::Hop;
 
 /// Logins that go on at once at one first hop.
@@ -43,15 +42,15 @@ impl Handshakes {
         Self::default()
     }
 
-    /// Which hop a login to `entry` goes to first; none when there is none.
-    pub(super) async fn first_hop(&self, transport: &Transport, entry: &HostEntry) -> Option<Hop> {
-        match transport {
+    /// Which hop a login goes to first; none when there is none.
+    pub(super) async fn first_hop(&self, plan: &HostPlan) -> Option<Hop> {
+        match plan.transport() {
             Transport::Local => None,
-            Transport::Command(template) => Some(Hop::command(template)),
+            Transport::Command(connect) => Some(Hop::command(connect)),
             Transport::Ssh { config_file } => {
                 // The semaphore is never closed; without a permit it is only faster.
                 let _turn = self.lookups.acquire().await.ok();
-                Some(hop::look_up(config_file.as_deref(), entry).await)
+                Some(hop::look_up(config_file.as_deref(), plan.entry()).await)
             }
         }
     }

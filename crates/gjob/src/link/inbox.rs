@@ -166,7 +166,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         FromAgent::MissingBlobs { blobs } => blobs.len() * size_of::<(BlobHash, u64)>(),
         FromAgent::Statuses { states, .. } => states.len(),
         FromAgent::Outputs { parts, .. } => parts.iter().map(part_weight).sum(),
-        FromAgent::Removed { kept, .. } => kept.iter().map(|(_, reason)| 128 + reason.len()).sum(),
+        FromAgent::Removed { kept, .. } => kept.iter().map(|(_, reason)| 128 + reason.size()).sum(),
         FromAgent::Welcome(_)
         | FromAgent::BlobStored { .. }
         | FromAgent::BlobFailed { .. }

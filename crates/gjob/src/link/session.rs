@@ -15,7 +15,6 @@ use super::blob::{self, Source, Step};
 use super::error::ConnectError;
 use super::heartbeat::{Beat, Heartbeat, TICK};
 use super::inbox::{Claim, HEAVIEST, Inbox, weight};
-use super::text::plain_text;
 use super::window::{PIECE, Progress, Sent, Window};
 use super::{LinkCommand, LinkEvent, close_asked};
 
@@ -276,7 +275,7 @@ impl Queues {
                     self.handle_answer(nonce, Instant::now());
                 }
                 Some(FromAgent::Fault { reason, permanent }) => {
-                    let reason = plain_text(&reason);
+                    let reason = reason.shown().into();
                     return Err(ConnectError::Fault { reason, permanent });
                 }
                 Some(message) if weight(&message) > HEAVIEST => {

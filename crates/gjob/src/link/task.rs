@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gjob_core::id::Epoch;
+use gjob_core::text::Shown;
 use gjob_core::wire::{
     Attach, FrameBuffer, FromAgent, MAGIC, MAX_AGENT_FRAME, PROTOCOL, ToAgent, Welcome, encode,
 };
@@ -15,13 +16,13 @@ use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
 use super::bootstrap::{self, ANSWER, Wanted};
-use super::diagnose::{Diagnosis, Trouble, diagnose};
+use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 use super::error::ConnectError;
 use super::handshakes::{Handshakes, Hop, Permit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
 use super::pipe::{Exit, Pipe};
 use super::session::{End, Session};
-use super::text::{last_lines, plain_text};
+use super::text::last_lines;
 use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, Transport, close_asked};
 
 /// How long an agent may take to take up a run.
@@ -106,19 +107,16 @@ impl Link {
     }
 
     async fn connect(&mut self, connection: u64) -> Result<Attached, ConnectError> {
-        if self.config.results_dir.contains(['\n', '\0']) {
-            return Err(ConnectError::ResultsDir(self.config.results_dir.clone()));
-        }
         if self.hop.is_none() {
-            let entry = &self.config.entry;
-            self.hop = self.limits.first_hop(&self.config.transport, entry).await;
+            self.hop = self.limits.first_hop(&self.config.plan).await;
         }
         let permit = match &self.hop {
             Some(hop) => self.limits.begin(hop).await,
             None => None,
         };
-        let transport = &self.config.transport;
-        let command = transport.command(&self.config.entry, &self.config.programs)?;
+        let plan = &self.config.plan;
+        let transport = plan.transport();
+        let command = transport.command(plan.entry(), &self.config.programs)?;
         let mut pipe = Pipe::start(command, transport.owns_group())?;
         let mut stage = Stage::LoggingIn;
         match self.attach(&mut pipe, permit, connection, &mut stage).await {
@@ -145,7 +143,7 @@ impl Link {
             return Err(Broken::End { said: String::new() });
         };
         let mut lines = Lines::new(&mut pipe.stdout);
-        if self.config.transport.needs_bootstrap() {
+        if self.config.plan.transport().needs_bootstrap() {
             bootstrap::send_script(&mut stdin).await;
             // The far side's first byte: whoever wants it may log in now.
             let first = timeout(ANSWER, lines.first_byte()).await;
@@ -154,7 +152,7 @@ impl Link {
                 return Err(silent("logging in", ANSWER, String::new()).into());
             }
             let wanted = Wanted {
-                results_dir: &self.config.results_dir,
+                results_dir: self.config.plan.results_dir(),
                 programs: &self.config.programs,
                 trust: self.trust,
             };
@@ -179,7 +177,7 @@ impl Link {
             }
         };
         if theirs != PROTOCOL.to_string() {
-            let theirs = plain_text(&theirs);
+            let theirs = Shown::new(&theirs).into();
             return Err(ConnectError::Protocol { theirs }.into());
         }
         let mut frames = FrameBuffer::with_limit(MAX_AGENT_FRAME);
@@ -198,16 +196,16 @@ impl Link {
     }
 
     fn attach_message(&self, connection: u64) -> Attach {
-        let config = &self.config;
+        let LinkConfig { plan, run, programs: _, epoch_base, offset } = &self.config;
         Attach {
-            run: config.run.clone(),
-            host: config.label.clone(),
-            results_dir: config.results_dir.clone(),
-            epoch: Epoch(config.epoch_base.saturating_add(connection)),
-            offset: config.offset.load(Ordering::Acquire),
-            slots: config.slots,
-            lease_ms: config.lease.map(|lease| lease.as_millis() as u64),
-            blob_budget: config.blob_budget,
+            run: run.clone(),
+            host: plan.label().clone(),
+            results_dir: plan.results_dir().to_owned(),
+            epoch: Epoch(epoch_base.saturating_add(connection)),
+            offset: offset.load(Ordering::Acquire),
+            slots: plan.slots(),
+            lease_ms: plan.lease().map(|lease| lease.as_millis() as u64),
+            blob_budget: plan.blob_budget(),
         }
     }
 
@@ -228,9 +226,10 @@ impl Link {
     }
 
     fn diagnose(&self, exit: &Exit) -> Diagnosis {
-        match &self.config.transport {
+        match self.config.plan.transport() {
             Transport::Ssh { .. } => diagnose(exit.status, &exit.stderr),
-            Transport::Local | Transport::Command(_) => {
+            Transport::Command(_) => diagnose_command(exit.status, &exit.stderr),
+            Transport::Local => {
                 Diagnosis { trouble: Trouble::Ended, said: last_lines(&exit.stderr, 2) }
             }
         }
@@ -299,7 +298,7 @@ async fn welcome(
         match frames.next().map_err(ConnectError::from)? {
             Some(FromAgent::Welcome(welcome)) => return Ok(welcome),
             Some(FromAgent::Fault { reason, permanent }) => {
-                let reason = plain_text(&reason);
+                let reason = reason.shown().into();
                 return Err(ConnectError::Fault { reason, permanent }.into());
             }
             Some(_) => return Err(ConnectError::NoWelcome.into()),

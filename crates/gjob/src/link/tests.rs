@@ -4,7 +4,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use gjob_core::hosts::ConnectCommand;
 use gjob_core::wire::{Attach, FrameBuffer, OutputPart, encode, magic_line};
+use gjob_core::{HostEntry, HostLabel, HostOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -39,27 +41,38 @@ impl Fake {
         self.dir.path()
     }
 
-    fn config(&self, transport: Transport) -> LinkConfig {
+    /// A link to this machine, or to the host `h` by a command.
+    fn config(&self, connect: Option<&[&str]>) -> LinkConfig {
         let program = self.path().join("gjob");
         let programs = Programs::new().with_own(&program).with_agent(Platform::own(), &program);
-        LinkConfig {
-            entry: HostEntry::local(),
-            label: HostLabel::LOCAL.parse().unwrap(),
-            transport,
-            results_dir: String::new(),
-            lease: None,
-            blob_budget: u64::MAX,
-            run: RunId::new("2026-11-22", 1).ok(),
+        let words = |connect: &[&str]| connect.iter().map(|word| (*word).to_owned()).collect();
+        let name = if connect.is_some() { "h" } else { HostLabel::LOCAL };
+        let entry = HostEntry { name: name.to_owned(), ..HostEntry::local() };
+        let options = HostOptions {
+            connect: connect.map(|connect| ConnectCommand::new(words(connect)).unwrap()),
+            blob_budget: Some(u64::MAX),
             slots: Some(2),
+            ..HostOptions::default()
+        };
+        LinkConfig {
+            plan: Arc::new(HostPlan::new(entry, None, Arc::new(options)).unwrap()),
+            run: RunId::new("2026-11-22", 1).ok(),
             programs: Arc::new(programs),
             epoch_base: 10,
             offset: Arc::new(AtomicU64::new(7)),
         }
     }
 
-    fn spawn(&self, transport: Transport) -> LinkHandle {
+    fn spawn(&self) -> LinkHandle {
+        self.spawn_as(self.config(None))
+    }
+
+    fn spawn_over(&self, connect: &[&str]) -> LinkHandle {
+        self.spawn_as(self.config(Some(connect)))
+    }
+
+    fn spawn_as(&self, config: LinkConfig) -> LinkHandle {
         let limits = Arc::new(Handshakes::new());
-        let config = self.config(transport);
         spawn(&Handle::current(), 3, config, limits, self.outlets.clone())
     }
 
@@ -99,10 +112,10 @@ pub(super) fn write_program(path: &Path, text: &str) {
 
 fn welcome() -> FromAgent {
     FromAgent::Welcome(Box::new(Welcome {
-        version: "0.1.0".to_owned(),
+        version: "0.1.0".into(),
         platform: "linux-x86_64".to_owned(),
         clock_ms: 0,
-        hostname: "node1".to_owned(),
+        hostname: "node1".into(),
         boot_id: "b".to_owned(),
         results_dir: "/r".to_owned(),
         cpus: 4,
@@ -114,12 +127,12 @@ fn welcome() -> FromAgent {
     }))
 }
 
-fn attach(epoch: u64) -> ToAgent {
+fn attach(host: &str, epoch: u64) -> ToAgent {
     ToAgent::Attach(Attach {
         lease_ms: None,
         blob_budget: u64::MAX,
         run: RunId::new("2026-11-22", 1).ok(),
-        host: HostLabel::LOCAL.parse().unwrap(),
+        host: host.parse().unwrap(),
         results_dir: DEFAULT_RESULTS_DIR.to_owned(),
         epoch: gjob_core::Epoch(epoch),
         offset: 7,
@@ -134,14 +147,14 @@ const LISTENS: &str = "cat >heard";
 async fn a_link_comes_up_carries_messages_and_detaches_when_closed() {
     let record = FromAgent::Records { offset: 7, lines: b"{}\n".to_vec() };
     let mut fake = Fake::new(&magic_line(), &[welcome(), record.clone()], LISTENS);
-    let link = fake.spawn(Transport::Local);
+    let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(welcome) if welcome.hostname == "node1"));
     assert!(matches!(fake.event().await, LinkEvent::Message(message) if message == record));
     let question = ToAgent::Status { request: 1, ids: Vec::new() };
     link.send(LinkCommand::Send(question.clone()));
     link.send(LinkCommand::Close);
     link.ended().await;
-    assert_eq!(fake.heard(), [attach(11), question, ToAgent::Detach]);
+    assert_eq!(fake.heard(), [attach(":", 11), question, ToAgent::Detach]);
     assert!(fake.all_gone());
     assert!(fake.events.try_recv().is_err());
 }
@@ -152,7 +165,7 @@ async fn files_go_in_pieces_and_one_that_is_not_there_is_said() {
     let file = fake.path().join("file");
     std::fs::write(&file, "content").unwrap();
     let (good, bad) = (BlobHash([1; 32]), BlobHash([2; 32]));
-    let link = fake.spawn(Transport::Local);
+    let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     let send = |file: InputFile| {
         let content = Content::File(Arc::new(file));
@@ -184,7 +197,7 @@ async fn a_broken_link_comes_up_again_with_a_newer_epoch_and_forgets_what_was_qu
         &[welcome()],
         "[ -e again ] && cat >heard\n>again\necho lost it >&2",
     );
-    let link = fake.spawn(Transport::Local);
+    let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     match fake.event().await {
         LinkEvent::Down { reason, retry_in } => {
@@ -197,13 +210,13 @@ async fn a_broken_link_comes_up_again_with_a_newer_epoch_and_forgets_what_was_qu
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     link.close();
     link.ended().await;
-    assert_eq!(fake.heard(), [attach(12), ToAgent::Detach]);
+    assert_eq!(fake.heard(), [attach(":", 12), ToAgent::Detach]);
     assert!(fake.all_gone());
 }
 
 /// The reason of the one event of a link that fails at once.
-async fn failure(mut fake: Fake, transport: Transport) -> String {
-    let link = fake.spawn(transport);
+async fn failure(mut fake: Fake, connect: Option<&[&str]>) -> String {
+    let link = fake.spawn_as(fake.config(connect));
     let reason = match fake.event().await {
         LinkEvent::Failed { reason } => reason,
         other => panic!("{other:?}"),
@@ -216,28 +229,44 @@ async fn failure(mut fake: Fake, transport: Transport) -> String {
 #[tokio::test]
 async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let other = Fake::new("gjob-agent protocol 999\n", &[], LISTENS);
-    let reason = failure(other, Transport::Local).await;
+    let reason = failure(other, None).await;
     assert!(reason.contains("\"999\"") && reason.contains("this program 4"), "{reason}");
 
-    let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".to_owned(), permanent: true };
+    let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".into(), permanent: true };
     let fenced = Fake::new(&magic_line(), &[fault], LISTENS);
-    assert_eq!(failure(fenced, Transport::Local).await, "a newer [2J manager");
+    assert_eq!(failure(fenced, None).await, "a newer [2J manager");
 
     let rude =
         Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1, at_ms: 1, clock_ms: 1 }], LISTENS);
-    let reason = failure(rude, Transport::Local).await;
+    let reason = failure(rude, None).await;
     assert!(reason.contains("something else than a welcome"), "{reason}");
 
     let absent = Fake::new("", &[], "");
-    let command = Transport::Command(vec!["/no/such/transport".to_owned()]);
-    let reason = failure(absent, command).await;
+    let reason = failure(absent, Some(&["/no/such/transport"])).await;
     assert!(reason.starts_with("cannot start /no/such/transport"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_command_that_gives_no_shell_is_tried_again_and_its_own_words_are_shown() {
+    let mut fake = Fake::new("", &[], "");
+    let refuses = "echo starting >&2; echo Error: no such container {host} >&2; exit 1";
+    let link = fake.spawn_over(&["sh", "-c", refuses]);
+    for _ in 0..2 {
+        match fake.event().await {
+            LinkEvent::Down { reason, .. } => {
+                assert_eq!(reason, "the connect command ended: Error: no such container h");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    link.close();
+    link.ended().await;
 }
 
 #[tokio::test]
 async fn frames_that_make_no_sense_take_the_link_down() {
     let mut fake = Fake::new(&magic_line(), &[welcome()], r"printf '\377\377\377\377'; cat >heard");
-    let link = fake.spawn(Transport::Local);
+    let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     match fake.event().await {
         LinkEvent::Down { reason, .. } => assert!(reason.contains("2147483647"), "{reason}"),
@@ -257,7 +286,7 @@ async fn a_host_that_floods_is_held_back_by_a_full_inbox_and_nothing_is_lost() {
         "for i in $(seq 400); do cat piece && echo $i >sent; done; cat >heard",
     );
     std::fs::write(fake.path().join("piece"), encode(&piece)).unwrap();
-    let link = fake.spawn(Transport::Local);
+    let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     // Long enough for all of them, were it not held back.
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -280,21 +309,20 @@ async fn a_command_is_a_transport_and_goes_through_the_bootstrap() {
     let script = std::fs::read_to_string(fake.path().join("gjob")).unwrap();
     let verified = script.replacen('\n', "\n[ \"$2\" = --verify ] && exit 0\n", 1);
     write_program(&fake.path().join("gjob"), &verified);
-    let template = ["env".to_owned(), format!("HOME={}", home.display())];
-    let link = fake.spawn(Transport::Command(template.to_vec()));
+    let link = fake.spawn_over(&["env", &format!("HOME={}", home.display())]);
     assert!(matches!(fake.event().await, LinkEvent::Uploading { bytes } if bytes > 0));
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     assert!(home.join(DEFAULT_RESULTS_DIR).join(".gjob/bin").is_dir());
     link.close();
     link.ended().await;
-    assert_eq!(fake.heard(), [attach(11), ToAgent::Detach]);
+    assert_eq!(fake.heard(), [attach("h", 11), ToAgent::Detach]);
     assert!(fake.all_gone());
 }
 
 #[tokio::test]
 async fn a_handle_dropped_closes_its_link() {
     let mut fake = Fake::new(&magic_line(), &[welcome()], LISTENS);
-    let link = fake.spawn(Transport::Local);
+    let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     let LinkHandle { task, commands, closing } = link;
     drop((commands, closing));
@@ -308,8 +336,7 @@ async fn a_transport_that_hangs_is_ended_with_its_whole_group() {
     let here = fake.path().display();
     let script =
         format!("sleep 1000 & echo $! >{here}/pids; echo $$ >>{here}/pids; >{here}/up; wait");
-    let template = ["sh", "-c", &script].map(str::to_owned);
-    let link = fake.spawn(Transport::Command(template.to_vec()));
+    let link = fake.spawn_over(&["sh", "-c", &script]);
     let patience = Duration::from_secs(10);
     let is_up = || fake.path().join("up").exists();
     gjob_testbed::wait_within(patience, "the transport", is_up);
@@ -360,7 +387,7 @@ async fn hosts_that_flood_share_one_room_and_none_holds_back_another() {
     let (room, output_room) = (Budget::new(8 << 20), Budget::new(0));
     fake.outlets = Outlets::new(Lane::new(inbox, room)).outputs_to(Lane::new(outputs, output_room));
     fake.events = events;
-    let links = [fake.spawn(Transport::Local), fake.spawn(Transport::Local)];
+    let links = [fake.spawn(), fake.spawn()];
     tokio::time::sleep(Duration::from_secs(2)).await;
     let sent = || std::fs::read(fake.path().join("sent")).unwrap().len() / 2;
     // 8 MiB of 250 kB, and what each link and pipe holds.
@@ -368,7 +395,7 @@ async fn hosts_that_flood_share_one_room_and_none_holds_back_another() {
 
     // A third comes up once there is room, and its outputs go past the rest.
     let other = Fake::new(&magic_line(), &[welcome(), empty_parts(3)], LISTENS);
-    let config = other.config(Transport::Local);
+    let config = other.config(None);
     let limits = Arc::new(Handshakes::new());
     let third = spawn(&Handle::current(), 4, config, limits, fake.outlets.clone());
     let emptied = async { while fake.events.recv().await.is_some_and(|came| came.host != 4) {} };
@@ -384,7 +411,7 @@ async fn hosts_that_flood_share_one_room_and_none_holds_back_another() {
 #[tokio::test]
 async fn a_message_that_swells_in_memory_is_refused() {
     let mut fake = Fake::new(&magic_line(), &[welcome(), empty_parts(200_000)], LISTENS);
-    let link = fake.spawn(Transport::Local);
+    let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
     match fake.event().await {
         LinkEvent::Down { reason, .. } => assert!(reason.contains("more parts"), "{reason}"),

@@ -1,12 +1,12 @@
 //! A transport is an argv that gives a pipe.
 
-mod argv;
 mod local;
 mod ssh;
 
 use std::path::PathBuf;
 
 use gjob_core::HostEntry;
+use gjob_core::hosts::{ConnectCommand, ConnectCommandError, HostOptions};
 use tokio::process::Command;
 
 pub(crate) use ssh::{options as ssh_options, program as ssh_program};
@@ -25,13 +25,26 @@ pub enum Transport {
     },
     /// The agent is a child of this process: this machine, without ssh.
     Local,
-    /// A command that gives a pipe to the host; `{host}` in it stands for the
-    /// host's name, and `/bin/sh` is added at its end:
-    /// `["kubectl", "exec", "-i", "{host}", "--"]`.
-    Command(Vec<String>),
+    /// A command of the user's that gives a pipe to the host.
+    Command(ConnectCommand),
 }
 
 impl Transport {
+    /// The transport to `entry` that the options ask for.
+    pub(super) fn choose(
+        entry: &HostEntry,
+        options: &HostOptions,
+    ) -> Result<Transport, ConnectCommandError> {
+        if entry.is_local() {
+            return Ok(Transport::Local);
+        }
+        let Some(command) = &options.connect else {
+            return Ok(Transport::Ssh { config_file: options.ssh_config.clone() });
+        };
+        command.for_host(entry)?;
+        Ok(Transport::Command(command.clone()))
+    }
+
     /// True when the far end is a shell that is still to start the agent.
     pub(super) fn needs_bootstrap(&self) -> bool {
         match self {
@@ -40,7 +53,7 @@ impl Transport {
         }
     }
 
-    /// What is to be started here for a pipe to `entry`.
+    /// The local command that is a pipe to `entry`.
     pub(super) fn command(
         &self,
         entry: &HostEntry,
@@ -48,10 +61,19 @@ impl Transport {
     ) -> Result<Command, ConnectError> {
         match self {
             Transport::Ssh { config_file } => {
-                ssh::command(ssh::program(), config_file.as_deref(), entry)
+                Ok(ssh::command(ssh::program(), config_file.as_deref(), entry))
             }
             Transport::Local => local::command(programs),
-            Transport::Command(template) => argv::command(template, entry),
+            Transport::Command(connect) => {
+                let mut words = connect.for_host(entry)?.into_iter();
+                let mut command = Command::new(words.next().unwrap_or_default());
+                command.args(words).arg("/bin/sh");
+                let names = std::env::vars_os().map(|(name, _)| name);
+                for name in names.filter(|name| is_of_a_step(&name.to_string_lossy())) {
+                    command.env_remove(name);
+                }
+                Ok(command)
+            }
         }
     }
 
@@ -59,5 +81,43 @@ impl Transport {
     /// its proxy, but not an agent, whose slots outlive it.
     pub(super) fn owns_group(&self) -> bool {
         self.needs_bootstrap()
+    }
+}
+
+/// True for variables that describe the batch job or step that gjob itself runs
+/// in. An `srun` that inherits them starts something else than it is told to:
+/// fewer processors (`SLURM_CPUS_PER_TASK`), labels in front of each line
+/// (`SLURM_LABELIO`), no environment at all (`SLURM_EXPORT_ENV`).
+fn is_of_a_step(variable: &str) -> bool {
+    let is_of_the_cluster = matches!(variable, "SLURM_CONF" | "SLURM_CLUSTERS" | "SLURM_JWT");
+    let prefixes = ["SLURM_", "SRUN_", "SBATCH_", "PMI"];
+    !is_of_the_cluster && prefixes.iter().any(|prefix| variable.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_a_surrounding_slurm_step_are_dropped_and_those_of_the_cluster_kept() {
+        for name in
+            ["SLURM_LABELIO", "SLURM_CPUS_PER_TASK", "SRUN_DEBUG", "SBATCH_EXPORT", "PMIX_RANK"]
+        {
+            assert!(is_of_a_step(name), "{name}");
+        }
+        for name in ["SLURM_CONF", "SLURM_JWT", "SLURM_CLUSTERS", "PATH", "MY_SLURM_X"] {
+            assert!(!is_of_a_step(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_shell_is_added_to_the_users_command() {
+        let connect = "srun --nodelist={host} --".parse().unwrap();
+        let entry = HostEntry { name: "gpu-3".to_owned(), ..HostEntry::local() };
+        let command = Transport::Command(connect).command(&entry, &Programs::new()).unwrap();
+        let command = command.as_std();
+        assert_eq!(command.get_program(), "srun");
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments, ["--nodelist=gpu-3", "--", "/bin/sh"]);
     }
 }

@@ -85,7 +85,7 @@ fn alone(
     if cut_off && act == Act::Kill {
         // What that manager had ended already is what was asked for.
         let killed = Cause::Killed.to_string();
-        answer.accept(|job| engine.jobs()[job as usize].reason.as_ref() == Some(&killed));
+        answer.accept(|job| engine.job(job).reason.as_ref() == Some(&killed));
     }
     Ok(answer)
 }

@@ -24,12 +24,9 @@ use serde::Serialize;
 
 use crate::network::Waker;
 use crate::store::RunDir;
-pub use client::{ControlClient, ControlError, Said};
+pub use client::{ControlClient, ControlError, Received};
 use protocol::Fault;
-pub use protocol::{
-    Act, Answer, CONTROL_VERSION, Counts, HostSnapshot, MAX_JOBS, MAX_LINE, Refusal, Request,
-    Snapshot,
-};
+pub use protocol::{Act, Answer, CONTROL_VERSION, MAX_JOBS, MAX_LINE, Refusal, Request, Snapshot};
 pub(super) use server::ClientId;
 use server::{Heard, Outbox, Server};
 
@@ -102,8 +99,9 @@ impl Control {
         self.clients.remove(&id);
     }
 
-    /// Hands an event to whoever watches; who can't keep up is cut off.
-    pub(super) fn tell(&mut self, event: &Event) {
+    /// Hands an event to the clients that follow the run; one that cannot keep up
+    /// is cut off.
+    pub(super) fn notify(&mut self, event: &Event) {
         if !self.clients.values().any(|client| client.watches) {
             return;
         }

@@ -46,7 +46,7 @@ impl Network {
         let batches = jobs.chunks(REMOVED_AT_ONCE);
         let ask = |jobs: &[(Key, JobId)]| {
             let (request, run, jobs) = (self.number_request(), run.clone(), jobs.to_vec());
-            let label = self.members[host.at()].label.clone();
+            let label = self.label(host);
             self.send(host, ToAgent::Remove { request, run, host: label, jobs });
             request
         };
@@ -57,7 +57,7 @@ impl Network {
     /// [`Report::Forgotten`] answers, unless the host's link breaks before.
     pub fn forget_run(&mut self, host: HostIx, run: &RunId) -> u32 {
         let (request, run) = (self.number_request(), run.clone());
-        let label = self.members[host.at()].label.clone();
+        let label = self.label(host);
         self.send(host, ToAgent::Forget { request, run, host: label });
         request
     }

@@ -3,6 +3,7 @@
 //! own that no manager has.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::scheduler::HostIx;
@@ -53,10 +54,9 @@ impl Network {
         open.add_inputs(inputs);
         open.launch(at, key, &job.spec);
         let id = self.await_start(at, key, host)?;
-        job.id = Some(id.clone());
-        job.host = Some(host.clone());
-        job.attempt = key.attempt;
-        job.state = State::Busy;
+        let index = job.index;
+        *job = Job::launched(Arc::clone(&job.spec), key, host.clone(), id.clone());
+        job.index = index;
         Ok(id)
     }
 
@@ -69,10 +69,10 @@ impl Network {
     pub fn get_job_status(&mut self, jobs: &[Job]) -> Result<Vec<State>, NetworkError> {
         let mut states = vec![State::Free; jobs.len()];
         for host in self.get_hosts() {
-            let of_host = |job: &Job| job.id.is_some() && job.host.as_ref() == Some(&host);
+            let of_host = |job: &Job| job.id().is_some() && job.host() == Some(&host);
             let places: Vec<usize> = (0..jobs.len()).filter(|at| of_host(&jobs[*at])).collect();
             for batch in places.chunks(STATUS_BATCH) {
-                let ids = batch.iter().filter_map(|at| jobs[*at].id.clone()).collect();
+                let ids = batch.iter().filter_map(|at| jobs[*at].id().cloned()).collect();
                 let answer = self.ask_states(&host, ids)?;
                 for (nth, at) in batch.iter().enumerate() {
                     states[*at] = answer.get(nth).copied().unwrap_or(State::Unknown);
@@ -133,7 +133,7 @@ impl Network {
         stream: Stream,
         from: u64,
     ) -> Result<Vec<u8>, NetworkError> {
-        let (Some(id), Some(host)) = (&job.id, &job.host) else {
+        let (Some(id), Some(host)) = (job.id(), job.host()) else {
             return Err(NetworkError::NotLaunched);
         };
         let at = self.reach(host, Purpose::Look)?;
@@ -182,7 +182,7 @@ impl Network {
     ) -> Result<JobId, NetworkError> {
         let fate = |record: &Record| match record {
             Record::Started { key: k, id, .. } if *k == key => Some(Ok(id.clone())),
-            Record::Refused { key: k, reason, .. } if *k == key => Some(Err(reason.clone())),
+            Record::Refused { key: k, reason, .. } if *k == key => Some(Err(reason.shown().into())),
             _ => None,
         };
         let started = self.wait_for(at, host, |report| match report {

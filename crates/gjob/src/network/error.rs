@@ -2,11 +2,10 @@
 
 use std::io;
 
-use gjob_core::id::ParseIdError;
 use gjob_core::{HostLabel, JobId};
 
 use crate::inputs::InputError;
-use crate::program::ParsePlatformError;
+use crate::link::HostPlanError;
 use crate::store::RunDirError;
 
 /// A network can't be made, opened, or asked.
@@ -16,18 +15,24 @@ pub enum NetworkError {
     /// Nothing to run on.
     #[error("no hosts: at least one is needed")]
     NoHosts,
-    /// A name that is no host's.
+    /// A host that could not be reached.
     #[error(transparent)]
-    HostName(#[from] ParseIdError),
-    /// A program for no kind of host.
-    #[error(transparent)]
-    Platform(#[from] ParsePlatformError),
+    Plan(#[from] HostPlanError),
     /// One host twice.
-    #[error("host {0} is named twice: each host may be named once")]
+    #[error("host {0} is named twice")]
     SameHost(HostLabel),
-    /// A directory name that can't be sent.
-    #[error("results directory {0:?} is not accepted: a path without newline and NUL is")]
-    ResultsDir(String),
+    /// One connect command for two hosts.
+    #[error(
+        "hosts {} and {} are reached by the same command, {command:?}: \
+         expected {{host}} in it",
+        .hosts[0], .hosts[1]
+    )]
+    SameCommand {
+        /// The hosts.
+        hosts: [HostLabel; 2],
+        /// As it was given.
+        command: String,
+    },
     /// The tasks that drive the links.
     #[error("can't start the links' runtime: {0}")]
     Runtime(#[source] io::Error),

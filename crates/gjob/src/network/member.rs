@@ -1,29 +1,13 @@
-//! One host of a network, and what is known of it while its link is open.
+//! One host of an open network.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use gjob_core::{HostEntry, HostLabel};
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::NetworkError;
 use super::fetch::Fetches;
 use crate::link::{LinkCommand, LinkHandle};
 use crate::outputs::Order;
-
-/// A host as the network was given it.
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub(super) entry: HostEntry,
-    pub(super) label: HostLabel,
-}
-
-impl Member {
-    pub(super) fn new(entry: HostEntry) -> Result<Self, NetworkError> {
-        let label = entry.label()?;
-        Ok(Member { entry, label })
-    }
-}
 
 /// A host while its link is open.
 #[derive(Debug)]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gjob_core::record::{ParseRecordError, one_line};
+use gjob_core::record::ParseRecordError;
 use gjob_core::scheduler::HostIx;
+use gjob_core::text::Foreign;
 use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
 use gjob_core::{Epoch, JobId, JobRequest, JobSpec, Key, Record, RunId};
 use tokio::sync::mpsc::Receiver;
@@ -93,18 +94,12 @@ impl Open {
         let collecting = outputs::Shared::start(runtime.handle(), config, tag, news_sender);
         let output_room = Budget::new(OUTPUT_BYTES);
         let limits = Arc::new(Handshakes::new());
-        let mut members = Vec::with_capacity(network.members.len());
-        for (at, member) in network.members.iter().enumerate() {
+        let mut members = Vec::with_capacity(network.hosts.len());
+        for (at, plan) in network.hosts.iter().enumerate() {
             let offset = Arc::new(AtomicU64::new(offsets.get(at).copied().unwrap_or(0)));
             let config = LinkConfig {
-                entry: member.entry.clone(),
-                label: member.label.clone(),
-                transport: network.transport(&member.entry),
-                results_dir: network.results_dir.clone(),
+                plan: Arc::clone(plan),
                 run: run.cloned(),
-                slots: member.entry.slots.or(network.default_slots),
-                lease: network.lease,
-                blob_budget: network.blob_budget,
                 programs: Arc::clone(&network.programs),
                 epoch_base: epoch.0.saturating_mul(EPOCH_STEP),
                 offset: Arc::clone(&offset),
@@ -279,7 +274,7 @@ impl Open {
             FromAgent::MissingBlobs { blobs } => self.staging.handle_missing(host, &blobs),
             FromAgent::BlobStored { hash } => self.staging.handle_stored(host, hash),
             FromAgent::BlobFailed { hash, reason } => {
-                self.staging.handle_refused(host, hash, &reason);
+                self.staging.handle_refused(host, hash, &reason.shown());
             }
             FromAgent::Data { request, bytes, size } if bytes.len() <= CHUNK => {
                 match member.fetches.data(request, &bytes, size) {
@@ -290,8 +285,7 @@ impl Open {
             }
             FromAgent::Data { .. } => self.reject(host, "sent more output than asked for"),
             FromAgent::ReadFailed { request, reason } => {
-                let reason = one_line(&reason);
-                if let Some(fetched) = member.fetches.failed(request, &reason) {
+                if let Some(fetched) = member.fetches.failed(request, &reason.shown()) {
                     self.fetched(host, fetched);
                 }
             }
@@ -303,7 +297,7 @@ impl Open {
                 self.ready.push_back((host, removed(request, gone, kept)));
             }
             FromAgent::Forgotten { request, result } => {
-                let result = result.map_err(|reason| one_line(&reason));
+                let result = result.map_err(|reason| reason.shown().into());
                 self.ready.push_back((host, Report::Forgotten { request, result }));
             }
             // The collector's, by another way.
@@ -395,7 +389,7 @@ impl Open {
 }
 
 /// A host's answer, made fit to be shown.
-fn removed(request: u32, gone: u32, kept: Vec<(JobId, String)>) -> Report {
-    let plain = |(id, reason): (JobId, String)| (id, link::plain_text(&one_line(&reason)));
+fn removed(request: u32, gone: u32, kept: Vec<(JobId, Foreign)>) -> Report {
+    let plain = |(id, reason): (JobId, Foreign)| (id, reason.shown().into());
     Report::Removed { request, gone, kept: kept.into_iter().map(plain).collect() }
 }

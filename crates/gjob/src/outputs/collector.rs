@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use gjob_core::Key;
-use gjob_core::record::{Scope, one_line};
+use gjob_core::record::Scope;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{FromAgent, OutputPart, ToAgent};
 use tokio::runtime::Handle;
@@ -17,7 +17,7 @@ use super::incoming::Progress;
 use super::job::{Finished, Job, Written};
 use super::refusal::Refusal;
 use super::{CollectError, CollectOrder, CollectScope};
-use crate::link::{Arrival, LinkEvent, LinkSender, plain_text};
+use crate::link::{Arrival, LinkEvent, LinkSender};
 
 /// Jobs asked for at once of one host: it sends them one after the other.
 const AHEAD: usize = 8;
@@ -203,7 +203,7 @@ impl Collector {
                         Scope::Job => CollectScope::Job,
                         Scope::Host => CollectScope::Host,
                     };
-                    let reason = plain_text(&one_line(&reason));
+                    let reason = reason.shown().into();
                     let key = job.order.key;
                     self.discard(job).await;
                     self.fail(key, CollectError { scope, reason }).await;

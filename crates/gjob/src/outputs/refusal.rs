@@ -3,9 +3,9 @@
 use std::io;
 
 use gjob_core::output::{MAX_ENTRIES, PathError};
+use gjob_core::text::Shown;
 
 use super::{CollectError, CollectScope};
-use crate::link::plain_text;
 
 /// Why outputs were refused.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ pub(super) enum Violation {
 
 /// A path from a host, for a message.
 pub(super) fn shown(path: &str) -> String {
-    plain_text(path)
+    Shown::new(path).into()
 }
 
 impl Refusal {

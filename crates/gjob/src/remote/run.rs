@@ -5,6 +5,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, ScopedJoinHandle};
 
 use gjob_core::id::ParseIdError;
+use gjob_core::text::Shown;
 
 use super::script;
 use crate::link::last_lines;
@@ -172,5 +173,5 @@ fn describe(command: &Command) -> String {
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect();
-    crate::link::plain_text(&words.join(" "))
+    Shown::new(&words.join(" ")).into()
 }

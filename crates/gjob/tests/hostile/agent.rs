@@ -41,10 +41,10 @@ fn answer(role: &str, message: ToAgent) {
     match message {
         ToAgent::Attach(attach) => {
             say(&FromAgent::Welcome(Box::new(Welcome {
-                version: "0".to_owned(),
+                version: "0".into(),
                 platform: "linux-x86_64".to_owned(),
                 clock_ms: 0,
-                hostname: "node".to_owned(),
+                hostname: "node".into(),
                 boot_id: "b".to_owned(),
                 results_dir: attach.results_dir,
                 cpus: 1,
@@ -61,13 +61,13 @@ fn answer(role: &str, message: ToAgent) {
         ToAgent::Ping { nonce, .. } => say(&FromAgent::Pong { nonce, at_ms: 1, clock_ms: 1 }),
         ToAgent::Collect { request, resume, .. } => play(role, request, resume),
         ToAgent::Remove { request, jobs, .. } => {
-            let kept = vec![(jobs[0].1.clone(), "it\u{1b}[1m runs".to_owned())];
+            let kept = vec![(jobs[0].1.clone(), "it\u{1b}[1m runs".into())];
             say(&FromAgent::Removed { request, gone: jobs.len() as u32 - 1, kept });
         }
         ToAgent::Forget { request, .. } => {
             let result = match role {
                 "honest" => Ok((2, 10)),
-                _ => Err("\u{7}its disk is read-only".to_owned()),
+                _ => Err("\u{7}its disk is read-only".into()),
             };
             say(&FromAgent::Forgotten { request, result });
         }
@@ -122,7 +122,7 @@ fn play(role: &str, request: u32, resume: Option<Resume>) {
             say_bytes(&frame);
         }
         "rude" => {
-            let reason = "\u{1b}[31mno such\noutput\u{202e}file".to_owned();
+            let reason = "\u{1b}[31mno such\noutput\u{202e}file".into();
             say(&FromAgent::CollectFailed { request, reason, scope: Scope::Job });
         }
         "flood" => {}

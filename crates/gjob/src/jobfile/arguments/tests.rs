@@ -1,21 +1,22 @@
 //! Commands and what GNU parallel 20221122 makes of them. Where it quotes
-//! otherwise, the words are the same.
+//! differently, the words are the same.
 
 use super::*;
 
 /// The commands of a command line, with this on standard input.
 fn filled(words: &[&str], stdin: &str) -> Result<Vec<String>, String> {
-    let jobs = Arguments::new(words.iter().copied()).read(&mut stdin.as_bytes());
+    let arguments = Arguments::new(words.iter().copied());
+    let jobs = arguments.read(&JobDraft::default(), &mut stdin.as_bytes());
     let jobs = jobs.map_err(|errors| errors.to_string())?;
-    Ok(jobs.specs.into_iter().map(|spec| spec.cmds.concat()).collect())
+    Ok(jobs.specs().iter().map(|spec| spec.cmds.concat()).collect())
 }
 
 fn commands(words: &[&str]) -> Vec<String> {
-    filled(words, "no one reads this").unwrap_or_else(|e| panic!("{words:?}: {e}"))
+    filled(words, "not read").unwrap_or_else(|e| panic!("{words:?}: {e}"))
 }
 
 #[test]
-fn sources_make_a_product_in_which_the_last_varies_fastest() {
+fn last_source_varies_fastest() {
     assert_eq!(
         commands(&["echo", "{2}-{1}", ":::", "a", "b", ":::", "1", "2"]),
         ["echo 1-a", "echo 2-a", "echo 1-b", "echo 2-b"]
@@ -28,7 +29,7 @@ fn sources_make_a_product_in_which_the_last_varies_fastest() {
 }
 
 #[test]
-fn linked_sources_go_in_step_to_the_end_of_the_shortest() {
+fn linked_sources_end_with_the_shortest() {
     assert_eq!(
         commands(&["echo", ":::", "a", "b", "c", ":::+", "1", "2", ":::", "X", "Y"]),
         ["echo a 1 X", "echo a 1 Y", "echo b 2 X", "echo b 2 Y"]
@@ -41,7 +42,7 @@ fn linked_sources_go_in_step_to_the_end_of_the_shortest() {
 }
 
 #[test]
-fn an_empty_source_gives_an_empty_value_unless_all_are_empty() {
+fn empty_source_gives_an_empty_value_unless_all_are_empty() {
     assert_eq!(commands(&["echo", ":::", ":::", "a"]), ["echo '' a"]);
     assert_eq!(commands(&["echo", ":::", "a", ":::"]), ["echo a ''"]);
     assert_eq!(
@@ -53,14 +54,14 @@ fn an_empty_source_gives_an_empty_value_unless_all_are_empty() {
 }
 
 #[test]
-fn without_a_placeholder_values_are_appended() {
+fn values_are_appended_without_a_placeholder() {
     assert_eq!(commands(&["echo  \"a  b\"", ":::", "x y", ":::", "z"]), ["echo  \"a  b\" 'x y' z"]);
     assert_eq!(commands(&["echo", "{#}", ":::", "a"]), ["echo 1"]);
     assert_eq!(commands(&["", ":::", "a"]), [" a"]);
 }
 
 #[test]
-fn values_are_data_whatever_is_in_them() {
+fn values_are_quoted() {
     let values = [
         "~x", "a=b", "{a,b}", "", "é", "=x", "a:b", "'", "a'b", "*", "-n", "%", "!x", "$(x)",
         "`x`", "\\", "a b", "#x", "^", "a\tb", "a;b", "\"", "{}", "{1}", "\r",
@@ -75,12 +76,12 @@ fn values_are_data_whatever_is_in_them() {
 }
 
 #[test]
-fn a_value_is_not_searched_for_placeholders() {
+fn placeholders_in_values_stay() {
     assert_eq!(commands(&["echo", "{1} {2}", ":::", "{2}", ":::", "{1}"]), ["echo '{2}' '{1}'"]);
 }
 
 #[test]
-fn values_in_the_commands_name_are_shell_text_and_so_are_all_others() {
+fn values_are_shell_text_if_one_is_in_the_command_name() {
     assert_eq!(commands(&[":::", "echo a", "b | c"]), ["echo a", "b | c"]);
     assert_eq!(commands(&[":::", "echo", "printf", ":::", "a b"]), ["echo a b", "printf a b"]);
     assert_eq!(commands(&["{}", "x", ":::", "a b"]), ["a b x"]);
@@ -91,7 +92,7 @@ fn values_in_the_commands_name_are_shell_text_and_so_are_all_others() {
 }
 
 #[test]
-fn braces_that_are_no_placeholder_stay() {
+fn other_braces_stay() {
     assert_eq!(
         commands(&["echo", "{ } {1..} {1.x} {/1} {{}} ${x} {##} {a,b}", ":::", "v"]),
         ["echo { } {1..} {1.x} {/1} {v} ${x} {##} {a,b}"]
@@ -101,7 +102,7 @@ fn braces_that_are_no_placeholder_stay() {
 }
 
 #[test]
-fn values_come_from_standard_input_when_no_source_is_named() {
+fn values_come_from_standard_input_by_default() {
     assert_eq!(
         filled(&["echo"], "a b\n\nc\r\n#d\n  e  \n{}"),
         Ok(vec![
@@ -121,7 +122,7 @@ fn values_come_from_standard_input_when_no_source_is_named() {
 }
 
 #[test]
-fn each_file_is_a_source_of_its_own() {
+fn each_file_is_a_source() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -140,36 +141,37 @@ fn each_file_is_a_source_of_its_own() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once() {
+fn all_errors_are_found_at_once() {
     assert_eq!(
         filled(&["echo {3} {0} {%} {= s/a/b/ =} {2 $_=1}", "::::", "no/such", ":::", "a"], ""),
         Err("no/such: cannot be read: No such file or directory (os error 2)\n\
-             command: {3} stands for no source of values: positions from 1 to 2 are accepted, or from -1 to -2\n\
-             command: {0} stands for no source of values: positions from 1 to 2 are accepted, or from -1 to -2\n\
-             command: {%} is not supported: a job finds its slot in the variable GJOB_SLOT\n\
-             command: {= s/a/b/ =} is not supported: {}, {.}, {/}, {//}, {/.}, {#}, {1}, {1.} and the like are"
+             command: no values for {3}: expected a position from 1 to 2, or from -1 to -2\n\
+             command: no values for {0}: expected a position from 1 to 2, or from -1 to -2\n\
+             command: {%} is not supported\n\
+             help: a job's slot is in its variable GJOB_SLOT\n\
+             command: {= s/a/b/ =} is not supported: expected {}, {.}, {/}, {//}, {/.}, {#}, {1} or {1.}"
             .to_owned())
     );
     assert_eq!(
         filled(&["echo", "::::", "-", "-", "::::+"], "a\0b\n").unwrap_err(),
-        "command: standard input is named twice: one source of values can be read from it\n\
-         standard input:1: a value holds a NUL byte: text without NUL is accepted\n\
-         command: ::::+ names no file: files with a value a line are expected behind it"
+        "command: standard input is named twice: expected one source that reads it\n\
+         standard input:1: value contains a NUL byte: expected text without it\n\
+         command: no file after ::::+: expected files with one value per line"
     );
     assert_eq!(
         filled(&[":::", "true", " "], "").unwrap_err(),
-        "job 2: a job needs at least one command that is not blank"
+        "job 2: no command: expected at least one that is not blank"
     );
 }
 
 #[test]
-fn a_product_too_large_is_refused_before_it_is_made() {
+fn number_of_combinations_is_limited() {
     let mut words = vec!["echo"];
     for _ in 0..70 {
         words.extend([":::", "a", "b"]);
     }
     assert_eq!(
         filled(&words, "").unwrap_err(),
-        "command: more jobs than a run may have: at most 10000000 are accepted"
+        "command: too many jobs: expected at most 10000000"
     );
 }

@@ -1,7 +1,7 @@
-# Runs a job script, argv[2], with Job and Repeat in reach, and writes what they
-# are told to the descriptor argv[1], one JSON object a line: {"job": ...} for each
-# call of Job, and at last "end", or what went wrong with the script itself. Jobs
-# are checked by the program that reads this; here, only what JSON can't say.
+# Runs the job script argv[2], which can call Job and Repeat, and writes their
+# arguments to the descriptor argv[1], one JSON object per line: {"job": ...} for
+# each call of Job, and finally "end", or what went wrong with the script itself.
+# The reader checks the jobs; here, only what JSON cannot hold is refused.
 # Python 3.6 and newer.
 import _thread
 import atexit
@@ -17,7 +17,7 @@ _KEPT = 1 << 16
 
 
 class JobError(Exception):
-    """A call of Job or Repeat with something that can't be accepted."""
+    """A call of Job or Repeat with something that cannot be a job's."""
 
 
 class JobHandle(object):
@@ -34,7 +34,7 @@ class JobHandle(object):
 
 
 class _Specs(object):
-    """The way out of what the script says."""
+    """The pipe that the script's jobs are written to."""
 
     def __init__(self, descriptor, script):
         self.descriptor = descriptor
@@ -47,7 +47,7 @@ class _Specs(object):
         self.count = 0
         self.ended = False
         self.thread = _thread.get_ident()
-        # What was wrong with a call that the script's own end does not show.
+        # A mistake in a call that does not end the script, as in a thread.
         self.fault = None
         # Jobs may come from several threads.
         self.lock = _thread.allocate_lock()
@@ -60,17 +60,17 @@ class _Specs(object):
         if self.size > _KEPT:
             self.flush()
 
-    def add(self, line, times, spec):
-        """A job; gives back its number."""
+    def add(self, line, spec):
+        """Adds a job and returns its number."""
         with self.lock:
             if self.ended:
-                raise JobError("the script has ended: jobs are added before that")
-            self.write("job", {"line": line, "repeat": times, "spec": spec})
+                raise JobError("the script has ended: expected jobs before that")
+            self.write("job", {"line": line, "spec": spec})
             self.count += 1
             return self.count - 1
 
     def end(self):
-        """Nothing is added any more; gives back how many jobs there are."""
+        """Adds no more jobs; returns how many there are."""
         with self.lock:
             self.ended = True
             return self.count
@@ -83,7 +83,7 @@ class _Specs(object):
             while data:
                 data = data[os.write(self.descriptor, data) :]
         except OSError:
-            # Nobody reads any more: whoever started this has gone.
+            # The reader has gone.
             os._exit(1)
 
     def is_forked(self):
@@ -99,176 +99,149 @@ class _Specs(object):
         return 0
 
 
-def _said(value):
+def _shown(value):
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _text(place, value):
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if not isinstance(value, str):
-        raise JobError("%s: %s is of type %s: a string is expected" % (place, _said(value), type(value).__name__))
+def _unexpected(place, value, expected):
+    return JobError("%s: expected %s, found %s of type %s" % (place, expected, _shown(value), type(value).__name__))
+
+
+def _is_text(value):
+    if type(value) is not str:
+        return False
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise JobError("%s: %s holds what UTF-8 can't: text is expected" % (place, ascii(value)))
-    return value
+        return False
+    return True
 
 
-def _texts(place, value):
-    if isinstance(value, (str, os.PathLike)):
-        value = [value]
+def _is_number(value):
+    return not isinstance(value, bool) and (hasattr(value, "__index__") or hasattr(value, "__float__"))
+
+
+def _number(place, value):
+    if hasattr(value, "__index__"):
+        return value.__index__()
+    number = float(value)
+    if number != number or number in (float("inf"), float("-inf")):
+        raise JobError("%s: expected a finite number, found %r" % (place, number))
+    return number
+
+
+def _plain(place, value):
+    """A value as JSON can hold it. Whether a field may have it is not decided here."""
+    if _is_text(value) or type(value) is int or isinstance(value, bool):
+        return value
+    if hasattr(value, "__fspath__"):
+        value = os.fspath(value)
+    if isinstance(value, str):
+        value = str(value)
+        if _is_text(value):
+            return value
+        raise JobError("%s: expected text, found %s, which UTF-8 cannot hold" % (place, ascii(value)))
+    if isinstance(value, bytes):
+        raise _unexpected(place, value, "text")
+    if isinstance(value, dict):
+        return {_plain(place, name): _plain("%s[%r]" % (place, name), item) for name, item in value.items()}
+    if hasattr(value, "total_seconds"):
+        return value.total_seconds()
     try:
         items = list(value)
     except TypeError:
-        raise JobError("%s: %s is of type %s: a list of strings is expected" % (place, _said(value), type(value).__name__))
-    return [_text("%s[%d]" % (place, at), item) for at, item in enumerate(items)]
+        if _is_number(value):
+            return _number(place, value)
+        raise _unexpected(place, value, "text, a number or a list")
+    return [item if _is_text(item) else _plain("%s[%d]" % (place, at), item) for at, item in enumerate(items)]
 
 
 def _paths(place, value, start):
     """Paths from where gjob was started, wherever the script is by now."""
-    paths = _texts(place, value)
+    paths = _plain(place, value)
     here = os.getcwd()
-    return paths if here == start else [os.path.join(here, path) for path in paths]
+    if here == start or not isinstance(paths, (str, list)):
+        return paths
+    paths = [paths] if isinstance(paths, str) else paths
+    return [os.path.join(here, path) if isinstance(path, str) else path for path in paths]
+
+
+def _variables(value):
+    try:
+        variables = dict(value)
+    except (TypeError, ValueError):
+        raise _unexpected("env", value, "a dict")
+    return {_plain("env", name): _variable(name, item) for name, item in variables.items()}
+
+
+def _variable(name, value):
+    """Numbers as Python writes them; JSON would lose digits."""
+    if _is_text(value):
+        return value
+    return str(value) if _is_number(value) else _plain("env[%r]" % name, value)
+
+
+def _after(value):
+    """Jobs by what Job() has returned, names and numbers, however they are nested."""
+    if isinstance(value, JobHandle):
+        return [value.number]
+    if isinstance(value, str) or _is_number(value):
+        return [_plain("after", value)]
+    try:
+        items = list(value)
+    except TypeError:
+        raise _unexpected("after", value, "what Job() has returned or the name of a job")
+    return [job for item in items for job in _after(item)]
 
 
 def _count(place, value):
-    whole = hasattr(value, "__index__") and not isinstance(value, bool)
-    number = value.__index__() if whole else -1
-    if not 0 <= number < 1 << 32:
-        raise JobError("%s: %s is not accepted: a whole number from 0 is expected" % (place, _said(value)))
-    return number
-
-
-def _after(specs, value):
-    items = [value] if isinstance(value, (str, JobHandle)) else value
-    try:
-        items = list(items)
-    except TypeError:
-        items = [items]
-    numbers = []
-    for at, item in enumerate(items):
-        if isinstance(item, JobHandle):
-            numbers.append(item.number)
-        elif isinstance(item, str):
-            numbers.append(_text("after[%d]" % at, item))
-        elif isinstance(item, (list, tuple)):
-            numbers.extend(_after(specs, item))
-        else:
-            raise JobError(
-                "after[%d]: %s is of type %s: what Job() has returned, or a job's name, is expected"
-                % (at, _said(item), type(item).__name__)
-            )
-    return numbers
-
-
-def _environment(value):
-    try:
-        pairs = list(dict(value).items())
-    except (TypeError, ValueError):
-        raise JobError("env: %s is of type %s: a dict is expected" % (_said(value), type(value).__name__))
-    return {_text("env", name): _variable("env[%r]" % name, item) for name, item in pairs}
-
-
-def _variable(place, value):
-    if isinstance(value, (str, os.PathLike)):
-        return _text(place, value)
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise JobError("%s: %s is of type %s: a string or a number is expected" % (place, _said(value), type(value).__name__))
-    return str(value)
-
-
-def _amount(place, value):
-    seconds = getattr(value, "total_seconds", None)
-    if isinstance(value, str):
-        return value
-    if seconds is not None:
-        return seconds()
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise JobError("%s: %s is of type %s: a number or a string is expected" % (place, _said(value), type(value).__name__))
-    if value != value or value in (float("inf"), float("-inf")):
-        raise JobError("%s: %s is not accepted: a finite number is" % (place, _said(value)))
-    return value.__index__() if hasattr(value, "__index__") else float(value)
-
-
-def _flag(place, value):
-    if not isinstance(value, bool):
-        raise JobError("%s: %s is not accepted: True or False is" % (place, _said(value)))
-    return value
-
-
-def _distance(a, b):
-    row = list(range(len(b) + 1))
-    for i, letter in enumerate(a[:80]):
-        diagonal, row[0] = row[0], i + 1
-        for j, other in enumerate(b):
-            diagonal, row[j + 1] = row[j + 1], min(diagonal + (letter != other), row[j + 1] + 1, row[j] + 1)
-    return row[-1]
-
-
-def _unknown(name, known):
-    distance, nearest = min((_distance(name, field), field) for field in known)
-    perhaps = ", perhaps %r is meant" % nearest if distance <= min(2, len(nearest) // 2) else ""
-    return JobError("unknown keyword %r%s: the keywords are %s" % (name, perhaps, ", ".join(known)))
+    if not _is_number(value) or not hasattr(value, "__index__") or not 0 <= value.__index__() < 1 << 32:
+        raise _unexpected(place, value, "a whole number from 0")
+    return value.__index__()
 
 
 def _functions(specs):
     start = os.getcwd()
-    kinds = {
-        "files": lambda value: _paths("files", value, start),
-        "outputs": lambda value: _texts("outputs", value),
-        "name": lambda value: _text("name", value),
-        "env": _environment,
-        "timeout": lambda value: _amount("timeout", value),
-        "mem": lambda value: _amount("mem", value),
-        "cpus": lambda value: value if isinstance(value, str) else _count("cpus", value),
-        "gpus": lambda value: _count("gpus", value),
-        "retries": lambda value: _count("retries", value),
-        "link": lambda value: _flag("link", value),
-        "after": lambda value: _after(specs, value),
-    }
-    known = ["commands", "files", "name", "repeat"] + sorted(set(kinds) - {"files", "name"})
+    # Keywords whose values mean more than JSON can hold. All others pass as they are.
+    special = {"files": lambda value: _paths("files", value, start), "env": _variables, "after": _after}
 
     def Job(commands=(), files=(), name=None, repeat=None, **more):
         """Adds a job: a bash script of `commands`, run with `-e`, with `files` in its directory."""
+        more.update(commands=commands, files=files, name=name, repeat=repeat)
         try:
-            return add(commands, files, name, repeat, more)
+            return add(more)
         except JobError as error:
             if specs.winding_up or _thread.get_ident() != specs.thread:
                 specs.fault = {"file": specs.script, "line": specs.line(), "message": str(error)}
             raise
 
-    def add(commands, files, name, repeat, more):
+    def add(arguments):
         if specs.is_forked():
-            raise JobError("Job was called in a process that the script has forked: calls in its own are expected")
-        spec = {"cmds": _texts("commands", commands)}
-        more["files"] = files
-        more["name"] = name
-        for keyword, value in more.items():
-            if keyword not in kinds:
-                raise _unknown(keyword, known)
-            if value is not None:
-                value = kinds[keyword](value)
-                if value or value == 0:
-                    spec[keyword] = value
-        if isinstance(name, str):
-            spec["name"] = name
-        times = specs.repeat if repeat is None else _count("repeat", repeat)
-        return JobHandle(specs.add(specs.line(), times, spec), spec.get("name"))
+            raise JobError("Job was called in a forked process: expected calls in the script's own process")
+        spec = {}
+        for keyword, value in arguments.items():
+            if value is None:
+                continue
+            value = special[keyword](value) if keyword in special else _plain(keyword, value)
+            if value != [] or keyword == "commands":
+                spec[keyword] = value
+        if specs.repeat is not None:
+            spec.setdefault("repeat", specs.repeat)
+        return JobHandle(specs.add(specs.line(), spec), spec.get("name"))
 
     def Repeat(repeat):
-        """Sets how often the jobs that follow are run, if they don't say it."""
+        """Sets how many copies of the following jobs to run, unless they have `repeat`."""
         specs.repeat = _count("repeat", repeat)
 
-    # As a TypeError calls them.
+    # The names that a TypeError shows.
     Job.__qualname__ = "Job"
     Repeat.__qualname__ = "Repeat"
     return {"Job": Job, "Repeat": Repeat, "AddJob": Job, "SetRepeat": Repeat}
 
 
 def _place(trace, script):
-    """The file and line of the last frame that is not the shim's."""
+    """The file and line of the last frame outside the shim."""
     place = (script, 0)
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
@@ -294,7 +267,7 @@ def _without_own(error):
 
 
 def _load(script):
-    """The script's code, or none and what is wrong with its text."""
+    """The script's code, or None and what is wrong with its text."""
     with open(script, "rb") as file:
         text = file.read()
     try:
@@ -304,7 +277,7 @@ def _load(script):
 
 
 def _run(specs, namespace):
-    """Runs the script; what becomes of it, as a word and its content."""
+    """Runs the script; returns its last message as a word and its content."""
     try:
         code, problem = _load(specs.script)
         if problem is not None:
@@ -330,8 +303,8 @@ def _run(specs, namespace):
 
 
 def _wind_up():
-    """What Python does at a script's end: it waits for threads that are no
-    daemons, and calls what `atexit` was given. These may add jobs still."""
+    """Waits for threads that are not daemons and calls exit handlers, as Python
+    does at a script's end. They may still add jobs."""
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
@@ -339,7 +312,7 @@ def _wind_up():
     except KeyboardInterrupt:
         os._exit(130)
     except BaseException:
-        # It has been shown; Python leaves it at that, too.
+        # It was printed already, and Python itself would go on, too.
         pass
 
 
@@ -348,14 +321,14 @@ def _main():
     os.set_inheritable(descriptor, False)
     specs = _Specs(descriptor, script)
     functions = _functions(specs)
-    module = types.ModuleType("gjob", "What a job script has in reach without importing it.")
+    module = types.ModuleType("gjob", "The functions that job scripts can call without importing them.")
     module.__dict__.update(functions, JobError=JobError)
     sys.modules["gjob"] = module
     main = types.ModuleType("__main__")
     main.__dict__.update(functions, __file__=script, __builtins__=builtins)
     sys.modules["__main__"] = main
     sys.argv = [script] + arguments
-    # What `python -c` has put there, if it has.
+    # Newer Pythons have no empty path there for `python -c`.
     sys.path[:1] = [os.path.dirname(os.path.abspath(script))] + [path for path in sys.path[:1] if path]
     word, content = _run(specs, main.__dict__)
     if specs.is_forked():

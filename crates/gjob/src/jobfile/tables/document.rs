@@ -3,21 +3,22 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::error::{Collector, Problem};
-use super::super::excerpt::Text;
-use super::super::fields;
 use super::reader::Reader;
 use super::table::Table;
 use super::value::wrong_type;
+use crate::jobfile::errors::Collector;
+use crate::jobfile::fields;
+use crate::jobfile::place::Text;
+use crate::jobfile::problem::Problem;
 
-/// What may stand on top of a file.
+/// The keys at the top of a file.
 const KNOWN: [&str; 2] = ["defaults", "job"];
 
-/// The tables of a text, in their order. What is wrong with it goes to `errors`.
+/// The tables of a text in their order. Problems go to `errors`.
 pub(super) fn read(text: &Text, errors: &mut Collector) -> Vec<Table> {
     let document = match DeTable::parse(&text.text) {
         Ok(document) => document,
-        // What is behind it may have been meant as another thing.
+        // The rest may mean something else than it seems to.
         Err(error) => {
             let span = error.span().unwrap_or_default();
             errors.push(text.spot(&span), Problem::NotToml(error.message().to_owned()));
@@ -31,15 +32,15 @@ pub(super) fn read(text: &Text, errors: &mut Collector) -> Vec<Table> {
             ("defaults", DeValue::Table(table)) => defaults = Some(table),
             ("job", DeValue::Array(array)) => jobs = array,
             ("defaults", _) => {
-                let problem = wrong_type("defaults", value.get_ref(), "a table, [defaults],");
+                let problem = wrong_type("defaults", value.get_ref(), "a table, [defaults]");
                 errors.push(text.spot(&value.span()), problem);
             }
             ("job", _) => {
-                let problem = wrong_type("job", value.get_ref(), "an array of tables, [[job]],");
+                let problem = wrong_type("job", value.get_ref(), "an array of tables, [[job]]");
                 errors.push(text.spot(&value.span()), problem);
             }
             (name, _) => {
-                errors.push(text.spot(&key.span()), fields::unknown_among(name, &KNOWN));
+                errors.push(text.spot(&key.span()), fields::unknown(name, &KNOWN));
             }
         }
     }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use gjob_core::JobSpec;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::draft::Draft;
-use super::super::error::Problem;
-use super::super::jobs::Said;
-use super::super::jsonl::{message, wrong_field};
 use super::fill::fill;
 use super::matrix::{Combination, Matrix};
-use super::{Span, Spans, TableProblem};
+use crate::jobfile::draft::JobDraft;
+use crate::jobfile::fields;
+use crate::jobfile::origin::TableSpans;
+use crate::jobfile::place::Span;
+use crate::jobfile::problem::{Problem, TableProblem};
 
 /// A table of jobs.
 pub(super) struct Table {
@@ -31,41 +30,37 @@ pub(super) struct Field {
     pub(super) span: Span,
 }
 
+/// A problem of a field, or of the table as a whole.
+type FieldProblem = (Option<String>, Problem);
+
 impl Table {
-    /// The job of one combination, or all that is wrong with it and where.
+    /// The job of one combination, or all of its problems.
     pub(super) fn fill(
         &self,
         combination: &Combination<'_>,
-    ) -> Result<(JobSpec, Said), Vec<(Span, Problem)>> {
+    ) -> Result<JobDraft, Vec<FieldProblem>> {
         let known = self.matrix.names();
         let mut object = Map::new();
         for (name, field) in &self.fields {
             let value = fill(&field.value, combination, &known)
-                .map_err(|problem| vec![(field.span.clone(), problem.into())])?;
+                .map_err(|problem| vec![(Some(name.clone()), problem.into())])?;
             object.insert(name.clone(), value);
         }
         let object = Value::Object(object);
-        Draft::deserialize(&object).map(Draft::into_spec).map_err(|error| {
-            let whole = || vec![(self.header.clone(), TableProblem::Whole(message(&error)).into())];
-            let wrong = self.wrong(object);
-            if wrong.is_empty() { whole() } else { wrong }
+        JobDraft::deserialize(&object).map_err(|error| {
+            let wrong = fields::problems(object);
+            let wrong: Vec<FieldProblem> =
+                wrong.map(|(name, problem)| (Some(name), problem)).collect();
+            if !wrong.is_empty() {
+                return wrong;
+            }
+            vec![(None, TableProblem::Whole(fields::message(&error)).into())]
         })
     }
 
-    fn wrong(&self, object: Value) -> Vec<(Span, Problem)> {
-        let Value::Object(fields) = object else { return Vec::new() };
-        let wrong =
-            |(name, value): (String, _)| Some((self.span(&name), wrong_field(&name, value)?));
-        fields.into_iter().filter_map(wrong).collect()
-    }
-
-    /// Where a field stands, or the table if it doesn't have it.
-    pub(super) fn span(&self, field: &str) -> Span {
-        self.fields.get(field).map_or(&self.header, |field| &field.span).clone()
-    }
-
-    pub(super) fn into_spans(self) -> Spans {
-        let fields = self.fields.into_iter().map(|(name, field)| (name, field.span));
-        Spans { header: self.header, fields: fields.collect() }
+    /// The spans of the table and its fields.
+    pub(super) fn spans(&self) -> TableSpans {
+        let fields = self.fields.iter().map(|(name, field)| (name.clone(), field.span.clone()));
+        TableSpans { header: self.header.clone(), fields: fields.collect() }
     }
 }

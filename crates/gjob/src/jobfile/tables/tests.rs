@@ -5,23 +5,27 @@ use std::time::Duration;
 use gjob_core::dependency::After;
 use gjob_core::resources::Cpus;
 
-use super::super::{Format, Jobs, parse as parse_as};
+use crate::jobfile::{Format, JobDraft, JobFileErrors, Jobs, parse};
+
+fn read(name: &str, text: &str) -> Result<Jobs, JobFileErrors> {
+    parse(name, text.as_bytes(), Format::Toml, &JobDraft::default())
+}
 
 fn jobs(text: &str) -> Jobs {
-    parse_as("sweep.toml", text.as_bytes(), Format::Toml).unwrap_or_else(|e| panic!("{e}"))
+    read("sweep.toml", text).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn scripts(text: &str) -> Vec<String> {
     let jobs = jobs(text);
-    jobs.specs.iter().map(|spec| spec.script().trim_end().to_owned()).collect()
+    jobs.specs().iter().map(|spec| spec.script().trim_end().to_owned()).collect()
 }
 
 fn errors(text: &str) -> String {
-    parse_as("sweep.toml", text.as_bytes(), Format::Toml).unwrap_err().to_string()
+    read("sweep.toml", text).unwrap_err().to_string()
 }
 
 #[test]
-fn a_job_has_its_own_fields_and_the_defaults() {
+fn job_has_its_own_fields_and_the_defaults() {
     let text = r#"
         [defaults]
         files = ["data"]
@@ -41,19 +45,19 @@ fn a_job_has_its_own_fields_and_the_defaults() {
         repeat = 1
     "#;
     let jobs = jobs(text);
-    let spec = &jobs.specs[0];
+    let spec = &jobs.specs()[0];
     assert_eq!((spec.script().as_str(), spec.files.as_slice()), ("a\nb\n", &["data".into()][..]));
     let env: Vec<(&str, &str)> = spec.env.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     assert_eq!(env, [("A", "x"), ("B", "1e-3")]);
     assert_eq!((spec.mem, spec.cpus), (Some(8 << 30), Cpus::All));
     assert_eq!(spec.timeout, Some(Duration::from_secs(5400)));
-    assert!(jobs.specs[1].files.is_empty());
-    assert_eq!((jobs.said(0).repeat, jobs.said(1).repeat), (Some(2), Some(1)));
+    assert!(jobs.specs()[1].files.is_empty());
+    assert_eq!(jobs.repeats(), [2, 1]);
     assert_eq!(jobs.place(1).to_string(), "sweep.toml:14:9");
 }
 
 #[test]
-fn a_matrix_is_a_product_in_the_order_written() {
+fn matrix_combines_parameters_in_the_order_written() {
     let text = "[[job]]\ncommands = '{b}{a} {c}'\n\
                 matrix = { b = ['x', 'y'], a = '1..2', c = [true, 0.10] }\n";
     assert_eq!(
@@ -63,24 +67,24 @@ fn a_matrix_is_a_product_in_the_order_written() {
 }
 
 #[test]
-fn a_matrix_of_too_many_jobs_is_refused_before_it_is_expanded() {
+fn matrix_that_is_too_large_is_not_expanded() {
     let job = |rest: &str| format!("[[job]]\ncommands = '{{a}}'\n{rest}\n");
-    let said = |line: &str| {
+    let error = |line: &str| {
         let marks = "^".repeat(line.len() - "matrix = ".len());
         format!(
-            "sweep.toml:3:10: more jobs than a run may have: at most 10000000 are accepted\n  3 | \
-             {line}\n    |          {marks}"
+            "sweep.toml:3:10: too many jobs: expected at most 10000000\n  |\n3 | \
+             {line}\n  |          {marks}"
         )
     };
     let ranges = ["a", "b", "c", "d"].map(|name| format!("{name} = '1..10000000'"));
     let matrix = format!("matrix = {{ {} }}", ranges.join(", "));
-    assert_eq!(errors(&job(&matrix)), said(&matrix));
+    assert_eq!(errors(&job(&matrix)), error(&matrix));
     let matrix = "matrix = { a = '1..5000000' }";
-    assert_eq!(errors(&job(&format!("{matrix}\nrepeat = 3"))), said(matrix));
+    assert_eq!(errors(&job(&format!("{matrix}\nrepeat = 3"))), error(matrix));
     let list = "matrix = { a = ['x', 'y'], b = '1..5000001' }";
-    assert_eq!(errors(&job(list)), said(list));
+    assert_eq!(errors(&job(list)), error(list));
     let range = errors(&job("matrix.a = '1..1000000000'"));
-    assert!(range.contains("no more values than a run may have jobs are"), "{range}");
+    assert!(range.contains("expected at most 10000000 values"), "{range}");
 }
 
 #[test]
@@ -96,9 +100,9 @@ fn ranges_include_both_ends() {
     assert_eq!(values("5..5"), "x5");
 }
 
-/// The example of GitHub's documentation of workflows, and its outcome there.
+/// The example in GitHub's documentation of workflows, with the same outcome.
 #[test]
-fn include_adds_to_combinations_or_makes_new_ones() {
+fn include_extends_combinations_or_adds_one() {
     let text = r#"
         [[job]]
         commands = "{fruit} {animal}"
@@ -113,7 +117,7 @@ fn include_adds_to_combinations_or_makes_new_ones() {
         ]
     "#;
     let found: Vec<String> = jobs(text)
-        .specs
+        .specs()
         .iter()
         .map(|spec| format!("{} {} {}", spec.cmds[0], spec.env["C"], spec.env["S"]))
         .collect();
@@ -131,7 +135,7 @@ fn include_adds_to_combinations_or_makes_new_ones() {
 }
 
 #[test]
-fn exclude_drops_what_has_all_its_values() {
+fn exclude_drops_matching_combinations() {
     let text = "[[job]]\ncommands = '{a}{b}'\nmatrix = { a = [1, 2], b = ['x', 'y'] }\n\
                 exclude = [{ a = 1, b = 'x' }, { a = 2.0, b = 'y' }]\n";
     assert_eq!(scripts(text), ["1y", "2x"]);
@@ -142,7 +146,7 @@ fn exclude_drops_what_has_all_its_values() {
 }
 
 #[test]
-fn parameters_are_filled_in_wherever_text_is() {
+fn parameters_are_filled_into_all_texts() {
     let text = r#"
         [[job]]
         commands = ["./fit {lr} ${HOME} {a,b} {word}", "awk '{print $1}'"]
@@ -156,7 +160,7 @@ fn parameters_are_filled_in_wherever_text_is() {
         matrix = { lr = ["0.1"], n = [2] }
     "#;
     let jobs = jobs(text);
-    let spec = &jobs.specs[0];
+    let spec = &jobs.specs()[0];
     assert_eq!(spec.cmds, ["./fit 0.1 ${HOME} {a,b} {word}", "awk '{print $1}'"]);
     assert_eq!(spec.name.as_deref(), Some("fit-0.1"));
     assert_eq!((&spec.files[0], &spec.outputs[0]), (&"data-0.1".into(), &"0.1.csv".into()));
@@ -166,32 +170,29 @@ fn parameters_are_filled_in_wherever_text_is() {
 }
 
 #[test]
-fn a_number_in_after_is_a_tables_and_stands_for_all_its_jobs() {
+fn number_in_after_means_all_jobs_of_a_table() {
     let text = "[[job]]\ncommands = 'a'\n[[job]]\ncommands = '{a}'\nmatrix.a = '1..3'\n\
                 [[job]]\ncommands = 'b'\nafter = [0, 1]\n";
-    assert_eq!(jobs(text).specs[4].after, [After::Jobs(0, 0), After::Jobs(1, 3)]);
+    assert_eq!(jobs(text).specs()[4].after, [After::Jobs(0, 0), After::Jobs(1, 3)]);
     assert_eq!(
         errors("[[job]]\ncommands = 'a'\nafter = 1\n"),
-        "sweep.toml:3:9: after 1 names no job: the jobs are 0 to 0\n  3 | after = 1\n    |         ^"
+        "sweep.toml:3:9: unknown job 1: expected a number from 0 to 0\n  |\n3 | after = 1\n  |         ^"
     );
 }
 
 #[test]
-fn files_are_looked_for_beside_the_job_file() {
-    let text = b"[[job]]\ncommands = 'a'\nfiles = ['fit', '/abs', '../x']\n";
-    let jobs = parse_as("sub/dir/sweep.toml", text, Format::Toml).unwrap();
-    assert_eq!(jobs.specs[0].files, ["sub/dir/fit", "/abs", "sub/dir/../x"]);
+fn files_are_relative_to_the_job_file() {
+    let text = "[[job]]\ncommands = 'a'\nfiles = ['fit', '/abs', '../x']\n";
+    let jobs = read("sub/dir/sweep.toml", text).unwrap();
+    assert_eq!(jobs.specs()[0].files, ["sub/dir/fit", "/abs", "sub/dir/../x"]);
     assert_eq!(
-        jobs.check_files().unwrap_err().to_string().lines().next(),
-        Some(
-            "sub/dir/sweep.toml:3:9: file \"sub/dir/fit\" does not exist: \
-             a file or a directory is expected"
-        )
+        jobs.into_specs().unwrap_err().to_string().lines().next(),
+        Some("sub/dir/sweep.toml:3:9: file \"sub/dir/fit\" does not exist")
     );
 }
 
 #[test]
-fn all_errors_of_all_tables_come_at_once_each_with_its_line() {
+fn all_errors_of_all_tables_are_found_at_once() {
     let text = r#"[[job]]
 commands = "./fit {lr}"
 timeout = "soon"
@@ -205,37 +206,44 @@ name = ''
 "#;
     assert_eq!(
         errors(text),
-        r#"sweep.toml:3:11: field "timeout": duration "soon" is not accepted: seconds such as 90, or numbers with units such as 500ms, 12.5s, 1h30m or 2d are
-  3 | timeout = "soon"
-    |           ^^^^^^
-sweep.toml:4:11: field "retries": invalid value: integer `-1`, expected u32
-  4 | retries = -1
-    |           ^^
-sweep.toml:5:23: "lr" is an array: a string, a number or a boolean is expected
-  5 | matrix = { lr = [0.1, []], seed = "10..1", 1a = [] }
-    |                       ^^
-sweep.toml:5:35: range "10..1" of "seed" is not accepted: one that its step leads through, such as 1..10 or 10..1..-1, is
-  5 | matrix = { lr = [0.1, []], seed = "10..1", 1a = [] }
-    |                                   ^^^^^^^
-sweep.toml:5:44: parameter "1a" is not accepted: letters, digits and _ are, not beginning with a digit
-  5 | matrix = { lr = [0.1, []], seed = "10..1", 1a = [] }
-    |                                            ^^
-sweep.toml:6:1: a job needs at least one command that is not blank
-  6 | [[job]]
-    | ^^^^^^^
-sweep.toml:10:8: name "" is not accepted: one line of 1 to 255 bytes without control characters is
-  10 | name = ''
-     |        ^^"#
+        r#"sweep.toml:3:11: field "timeout": invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
+  |
+3 | timeout = "soon"
+  |           ^^^^^^
+sweep.toml:4:11: field "retries": invalid value: integer `-1`, expected a whole number from 0
+  |
+4 | retries = -1
+  |           ^^
+sweep.toml:5:23: invalid value of "lr": expected a string, a number or a boolean, found an array
+  |
+5 | matrix = { lr = [0.1, []], seed = "10..1", 1a = [] }
+  |                       ^^
+sweep.toml:5:35: invalid range "10..1" of "seed": expected a step that leads to its end (1..10, 10..1..-1)
+  |
+5 | matrix = { lr = [0.1, []], seed = "10..1", 1a = [] }
+  |                                   ^^^^^^^
+sweep.toml:5:44: invalid parameter "1a": expected letters, digits and _, not starting with a digit
+  |
+5 | matrix = { lr = [0.1, []], seed = "10..1", 1a = [] }
+  |                                            ^^
+sweep.toml:6:1: no command: expected at least one that is not blank
+  |
+6 | [[job]]
+  | ^^^^^^^
+sweep.toml:10:8: invalid job name "": expected 1 to 255 bytes of printable characters
+   |
+10 | name = ''
+   |        ^^"#
     );
 }
 
 #[test]
-fn a_combination_without_a_value_is_said() {
+fn combination_without_a_value_is_named() {
     let text =
         "[[job]]\ncommands = '{a} {b}'\nmatrix = { a = [1], b = [2] }\ninclude = [{ a = 3 }]\n";
     assert_eq!(
         errors(text),
-        "sweep.toml:2:12: {b} has no value in the combination a = 3: one in `include` is expected\n  \
-         2 | commands = '{a} {b}'\n    |            ^^^^^^^^^"
+        "sweep.toml:2:12: no value for {b} in the combination a = 3: expected one in `include`\n  \
+         |\n2 | commands = '{a} {b}'\n  |            ^^^^^^^^^"
     );
 }

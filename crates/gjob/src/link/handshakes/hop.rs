@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use gjob_core::HostEntry;
+use gjob_core::hosts::ConnectCommand;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -29,8 +30,8 @@ impl Hop {
     }
 
     /// Whatever serves the user's command.
-    pub(super) fn command(template: &[String]) -> Self {
-        Hop(template.join(" "))
+    pub(super) fn command(connect: &ConnectCommand) -> Self {
+        Hop(connect.to_string())
     }
 }
 

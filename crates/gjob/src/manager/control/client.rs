@@ -67,9 +67,9 @@ pub struct ControlClient {
     partial: Vec<u8>,
 }
 
-/// What a watched manager says next.
+/// What comes next from a manager that is followed.
 #[derive(Debug)]
-pub enum Said {
+pub enum Received {
     /// Something has happened.
     Event(Box<Event>),
     /// Nothing, for as long as was waited.
@@ -159,17 +159,17 @@ impl ControlClient {
     ///
     /// # Errors
     /// When it can't be understood.
-    pub fn next(&mut self, wait: Duration) -> Result<Said, ControlError> {
+    pub fn next(&mut self, wait: Duration) -> Result<Received, ControlError> {
         self.read_within(wait)?;
         match self.reader.read_until(b'\n', &mut self.partial) {
             Ok(_) if self.partial.ends_with(b"\n") => {
                 let line = std::mem::take(&mut self.partial);
                 let event = protocol::event(&line).map_err(|e| self.nonsense(&e.to_string()))?;
-                Ok(Said::Event(Box::new(event)))
+                Ok(Received::Event(Box::new(event)))
             }
-            Err(error) if is_timeout(&error) => Ok(Said::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Said::Nothing),
-            Ok(_) | Err(_) => Ok(Said::End),
+            Err(error) if is_timeout(&error) => Ok(Received::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Received::Nothing),
+            Ok(_) | Err(_) => Ok(Received::End),
         }
     }
 

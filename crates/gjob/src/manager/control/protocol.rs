@@ -3,11 +3,11 @@
 //! [`CONTROL_VERSION`].
 
 use gjob_core::event::RunEnd;
-use gjob_core::{Event, HostLabel, RunId, State};
+use gjob_core::{Event, RunId, Tally};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol.
-pub const CONTROL_VERSION: u32 = 2;
+pub const CONTROL_VERSION: u32 = 3;
 
 /// The longest line either side reads, bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -126,39 +126,13 @@ pub(super) struct Fault {
     pub(super) error: String,
 }
 
-/// How a run stands when a client begins to watch it.
+/// How a run is when a client begins to follow it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Jobs by state.
-    pub counts: Counts,
-    /// The hosts, in their order.
-    pub hosts: Vec<HostSnapshot>,
-    /// Why the manager stops, if it does so already: then no event comes any more.
+    pub jobs: Tally,
+    /// Why the manager stops, if it does so already: then no event follows.
     pub ended: Option<RunEnd>,
-}
-
-/// How many jobs stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Jobs that wait.
-    pub free: u32,
-    /// Jobs given to a host.
-    pub busy: u32,
-    /// Jobs done.
-    pub done: u32,
-    /// Jobs whose outcome nobody can know.
-    pub unknown: u32,
-    /// Jobs that have failed for good.
-    pub error: u32,
-}
-
-/// A host and how it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostSnapshot {
-    /// What the manager calls it.
-    pub host: HostLabel,
-    /// Its state.
-    pub state: State,
 }
 
 /// A value as a line.

@@ -5,18 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use gjob_core::outcome::name_survivors;
-use gjob_core::scheduler::HostIx;
-use gjob_core::{Key, State};
+use gjob_core::run::HostIx;
+use gjob_core::{Event, Key, State};
 
 use super::Engine;
-use crate::manager::control::{Act, Answer, ClientId, Counts, HostSnapshot, Request, Snapshot};
+use crate::manager::control::{Act, Answer, ClientId, Control, Request, Snapshot};
 use crate::manager::{Handler, ManagerError};
+use crate::network::Waker;
+use crate::store::RunDir;
 
 /// How long jobs are waited for that are to be gone.
-const KILL_TIME: Duration = Duration::from_secs(60);
+const KILL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The same, when their hosts can't be asked.
-const OUT_OF_REACH: Duration = Duration::from_secs(10);
+const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests served at once.
 const REQUESTS: usize = 256;
@@ -37,31 +39,81 @@ pub(in crate::manager) struct Acting {
     since: Instant,
 }
 
-/// Who waits for what.
+/// A client that waits for an answer.
 #[derive(Debug)]
-pub(super) struct Waiter {
+struct Waiter {
     client: ClientId,
     acting: Acting,
 }
 
+/// The clients of a manager, and what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    control: Control,
+    waiters: Vec<Waiter>,
+    /// Echoes that hosts were asked for over their present links, and whether
+    /// they have sent them.
+    echoes: BTreeMap<(HostIx, u32), bool>,
+}
+
+impl Requests {
+    /// Lets other processes ask.
+    pub(super) fn listen(dir: &RunDir, waker: Waker) -> Self {
+        Requests { control: Control::listen(dir, waker), ..Requests::default() }
+    }
+
+    /// Why other processes cannot ask.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.control.problem()
+    }
+
+    /// Hands an event to the clients that follow the run.
+    pub(super) fn notify_watchers(&mut self, event: &Event) {
+        self.control.notify(event);
+    }
+
+    /// A host has handled what it was sent before this echo.
+    pub(super) fn note_echo(&mut self, host: HostIx, request: u32) {
+        if let Some(sent) = self.echoes.get_mut(&(host, request)) {
+            *sent = true;
+        }
+    }
+
+    /// A host's link is broken, and with it what was asked over it.
+    pub(super) fn forget_echoes(&mut self, host: HostIx) {
+        self.echoes.retain(|(asked, _), _| *asked != host);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.control.close();
+    }
+}
+
 impl Engine {
     /// Does what other processes ask for.
-    pub(super) fn heed_requests(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+    pub(super) fn handle_requests(
+        &mut self,
+        handler: &mut impl Handler,
+    ) -> Result<(), ManagerError> {
         for _ in 0..REQUESTS {
-            let Some((client, request)) = self.control.next() else { return Ok(()) };
+            let Some((client, request)) = self.requests.control.next() else { return Ok(()) };
             // Whether the run is over is known when all is settled.
             self.settle(handler)?;
-            self.heed(client, request);
+            self.handle_request(client, request);
         }
         Ok(())
     }
 
-    fn heed(&mut self, client: ClientId, request: Request) {
+    fn handle_request(&mut self, client: ClientId, request: Request) {
         let (act, jobs) = match request {
-            Request::Watch {} => return self.control.watch(client, &self.snapshot()),
+            Request::Watch {} => {
+                let snapshot = self.snapshot();
+                return self.requests.control.watch(client, &snapshot);
+            }
             Request::Interrupt {} => {
-                self.scheduler.handle_interrupt(self.now());
-                return self.control.answer(client, &Answer::default());
+                let now = self.now();
+                self.scheduler.handle_interrupt(now);
+                return self.requests.control.answer(client, &Answer::default());
             }
             Request::Kill { jobs } => (Act::Kill, jobs),
             Request::Pause { jobs } => (Act::Pause, jobs),
@@ -69,28 +121,28 @@ impl Engine {
             Request::Retry { jobs } => (Act::Retry, jobs),
         };
         if self.stopped.is_some() {
-            return self.control.dismiss(client);
+            return self.requests.control.dismiss(client);
         }
         let acting = self.begin_to(act, &jobs);
-        self.waiters.push(Waiter { client, acting });
+        self.requests.waiters.push(Waiter { client, acting });
     }
 
     /// Answers those whose request has come about; all is committed.
     pub(super) fn answer_requests(&mut self) {
-        for mut waiter in std::mem::take(&mut self.waiters) {
-            if self.has_come_about(&mut waiter.acting, OUT_OF_REACH) {
-                self.control.answer(waiter.client, &waiter.acting.answer);
+        for mut waiter in std::mem::take(&mut self.requests.waiters) {
+            if self.has_come_about(&mut waiter.acting, UNREACHABLE_TIMEOUT) {
+                self.requests.control.answer(waiter.client, &waiter.acting.answer);
             } else if self.stopped.is_some() {
-                self.control.dismiss(waiter.client);
+                self.requests.control.dismiss(waiter.client);
             } else {
-                self.waiters.push(waiter);
+                self.requests.waiters.push(waiter);
             }
         }
     }
 
     /// When a request has waited for long enough.
     pub(super) fn requests_due(&self) -> Option<Duration> {
-        (!self.waiters.is_empty()).then_some(Duration::from_secs(1))
+        (!self.requests.waiters.is_empty()).then_some(Duration::from_secs(1))
     }
 
     /// Tells the scheduler what is wanted of jobs: of all of them at once.
@@ -104,30 +156,31 @@ impl Engine {
             echoes: BTreeMap::new(),
             since: Instant::now(),
         };
+        let now = self.now();
         for index in jobs {
             match self.act_on(act, *index) {
                 Err(why) => acting.answer.refuse(*index, why),
                 Ok(()) if act == Act::Kill => {
                     acting.awaited.insert(*index);
-                    if self.jobs.has_outcome(*index) {
+                    if self.job(*index).has_ended() {
                         acting.had_outcome.insert(*index);
                     }
                 }
-                Ok(()) if act != Act::Retry && self.jobs[*index].state == State::Busy => {
+                Ok(()) if act != Act::Retry && self.job(*index).state() == State::Busy => {
                     acting.told.insert(*index);
                 }
                 Ok(()) => acting.answer.ok.push(*index),
             }
         }
-        self.scheduler.settle(self.now());
+        self.scheduler.settle(now);
         acting
     }
 
     fn act_on(&mut self, act: Act, index: u32) -> Result<(), String> {
-        let Some(job) = self.jobs.all().get(index as usize) else {
+        let Some(job) = self.run().job(index) else {
             return Err("the run has no such job".into());
         };
-        let busy = job.state == State::Busy;
+        let busy = job.state() == State::Busy;
         let is_so = match act {
             Act::Kill => self.scheduler.handle_kill(index),
             Act::Pause => self.scheduler.handle_pause(index),
@@ -145,19 +198,19 @@ impl Engine {
     }
 
     fn why_not(&self, act: Act, index: u32) -> String {
-        let state = self.jobs[index].state;
+        let state = self.job(index).state();
         match act {
-            Act::Kill => format!("it has its outcome already: {state}"),
-            Act::Pause if self.jobs.has_outcome(index) => {
-                format!("it has its outcome already: {state}")
+            Act::Kill => format!("it has already ended: {state}"),
+            Act::Pause if self.job(index).has_ended() => {
+                format!("it has already ended: {state}")
             }
-            Act::Pause | Act::Resume if self.scheduler.is_to_end(index) => {
-                "it is to be ended".into()
+            Act::Pause | Act::Resume if self.scheduler.is_kill_pending(index) => {
+                "it is being killed".into()
             }
-            Act::Pause => "it is paused already".into(),
+            Act::Pause => "it is already paused".into(),
             Act::Resume => "it is not paused".into(),
             Act::Retry if state == State::Done => "it is done".into(),
-            Act::Retry => "it has no outcome yet".into(),
+            Act::Retry => "it has not ended yet".into(),
         }
     }
 
@@ -168,22 +221,22 @@ impl Engine {
     }
 
     fn put_off_at(&self, host: HostIx, act: Act, what: &str) -> String {
-        let host = &self.labels[host.at()];
+        let host = self.label(host);
         let how = match act {
-            Act::Kill => "is ended",
-            Act::Pause => "is stopped",
-            Act::Resume | Act::Retry => "goes on",
+            Act::Kill => "will be killed",
+            Act::Pause => "will be paused",
+            Act::Resume | Act::Retry => "will be resumed",
         };
         if self.acts_alone {
-            format!("host {host} can't be reached: {what} {how} as soon as a manager reaches it")
+            format!("host {host} is unreachable: {what} {how} once a manager reaches it")
         } else {
-            format!("host {host} can't be asked now: {what} {how} as soon as it can")
+            format!("host {host} is unreachable: {what} {how} once it is reached")
         }
     }
 
     /// The hosts that have something of a job to be acted on.
     pub(super) fn hosts_concerned(&self, act: Act, index: u32) -> Vec<HostIx> {
-        let busy = self.jobs.all().get(index as usize).is_some_and(|job| job.state == State::Busy);
+        let busy = self.run().job(index).is_some_and(|job| job.state() == State::Busy);
         match act {
             Act::Kill => {
                 self.scheduler.attempts_left(index).into_iter().map(|(host, _)| host).collect()
@@ -199,13 +252,13 @@ impl Engine {
     }
 
     fn answers(&self, host: HostIx) -> bool {
-        matches!(self.scheduler.host_state(host), Some(State::Free | State::Busy))
+        self.run().host(host).is_some_and(|host| host.status.answers())
     }
 
     /// The host that a job was given to.
     fn host_of(&self, index: u32) -> Option<HostIx> {
-        let job = self.jobs.all().get(index as usize)?;
-        self.network.position(job.host.as_ref()?)
+        let job = self.run().job(index)?;
+        self.network.position(job.host()?)
     }
 
     /// True once nothing more is to be waited for, at the latest when hosts
@@ -217,15 +270,15 @@ impl Engine {
     ) -> bool {
         self.await_echoes(acting);
         let Acting { answer, awaited, had_outcome, .. } = acting;
-        awaited.retain(|index| match self.jobs[*index].state {
+        awaited.retain(|index| match self.job(*index).state() {
             _ if !self.scheduler.attempts_left(*index).is_empty() => true,
             State::Free | State::Busy => true,
             State::Done if !had_outcome.contains(index) => {
-                answer.refuse(*index, "it was done before it could be ended");
+                answer.refuse(*index, "it was done before it could be killed");
                 false
             }
             State::Done | State::Error | State::Unknown => {
-                match name_survivors(None, self.jobs.survivors(*index)) {
+                match name_survivors(None, self.run().survivors(*index)) {
                     None => answer.ok.push(*index),
                     Some(named) => answer.refuse(*index, named),
                 }
@@ -235,13 +288,13 @@ impl Engine {
         let waited = acting.since.elapsed();
         let may = |state| self.waits_for(acting, state);
         let hopeless = !may(State::Busy) && (waited >= out_of_reach || !may(State::Unknown));
-        if waited >= KILL_TIME || hopeless {
+        if waited >= KILL_TIMEOUT || hopeless {
             self.name_the_rest(acting);
         }
         let come_about = acting.awaited.is_empty() && acting.told.is_empty();
         if come_about {
             for echo in std::mem::take(&mut acting.echoes) {
-                self.echoes.remove(&echo);
+                self.requests.echoes.remove(&echo);
             }
         }
         come_about
@@ -252,7 +305,7 @@ impl Engine {
     fn waits_for(&self, acting: &Acting, state: State) -> bool {
         let is_so = |host: HostIx| match state {
             State::Busy => self.answers(host),
-            other => self.scheduler.host_state(host) == Some(other),
+            other => self.run().host(host).is_some_and(|host| host.state() == other),
         };
         let mut jobs = acting.awaited.iter().chain(&acting.told);
         jobs.any(|index| self.hosts_concerned(acting.act, *index).into_iter().any(is_so))
@@ -266,7 +319,7 @@ impl Engine {
         let silent: BTreeSet<HostIx> =
             hosts.into_iter().filter(|host| !self.has_echoed(acting, *host)).collect();
         for index in std::mem::take(&mut acting.told) {
-            let over = self.jobs[index].state != State::Busy;
+            let over = self.job(index).state() != State::Busy;
             if over || self.host_of(index).is_none_or(|host| !silent.contains(&host)) {
                 acting.answer.ok.push(index);
             } else {
@@ -279,12 +332,12 @@ impl Engine {
     /// over its present link.
     fn has_echoed(&mut self, acting: &mut Acting, host: HostIx) -> bool {
         let asked = acting.echoes.get(&host).map(|request| (host, *request));
-        match asked.and_then(|echo| self.echoes.get(&echo)) {
+        match asked.and_then(|echo| self.requests.echoes.get(&echo)) {
             Some(sent) => *sent,
             None => {
                 if self.answers(host) {
                     let request = self.network.ask_echo(host);
-                    self.echoes.insert((host, request), false);
+                    self.requests.echoes.insert((host, request), false);
                     acting.echoes.insert(host, request);
                 }
                 false
@@ -298,10 +351,10 @@ impl Engine {
             acting.answer.refuse(index, self.what_is_left(index));
         }
         for index in std::mem::take(&mut acting.told) {
-            let host = self.host_of(index).map(|host| self.labels[host.at()].to_string());
+            let host = self.host_of(index).map(|host| self.label(host).to_string());
             let why = match self.host_answers(index) {
                 true => {
-                    format!("host {} has not said that it has heard it", host.unwrap_or_default())
+                    format!("host {} has not acknowledged the request", host.unwrap_or_default())
                 }
                 false => self.put_off(acting.act, index, "it"),
             };
@@ -312,11 +365,11 @@ impl Engine {
     /// What of a job is not ended yet.
     fn what_is_left(&self, index: u32) -> String {
         let left = self.scheduler.attempts_left(index);
-        let several = left.len() > 1 || self.jobs.has_outcome(index);
+        let several = left.len() > 1 || self.job(index).has_ended();
         let one = |(host, key): &(HostIx, Key)| {
             let what = if several { format!("attempt {key}") } else { "it".to_owned() };
             match self.answers(*host) {
-                true => format!("host {} has not ended {what} yet", self.labels[host.at()]),
+                true => format!("host {} has not killed {what} yet", self.label(*host)),
                 false => self.put_off_at(*host, Act::Kill, &what),
             }
         };
@@ -324,21 +377,7 @@ impl Engine {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let tally = self.scheduler.tally();
-        let host = |(at, label): (u32, &gjob_core::HostLabel)| HostSnapshot {
-            host: label.clone(),
-            state: self.scheduler.host_state(HostIx(at)).unwrap_or(State::Unknown),
-        };
-        Snapshot {
-            counts: Counts {
-                free: tally.free,
-                busy: tally.busy,
-                done: tally.done,
-                unknown: tally.unknown,
-                error: tally.error,
-            },
-            hosts: (0..).zip(&self.labels).map(host).collect(),
-            ended: self.stopped.map(|(end, _)| end),
-        }
+        let ended = self.stopped.map(|(end, _)| end);
+        Snapshot { jobs: self.run().tally(), ended }
     }
 }

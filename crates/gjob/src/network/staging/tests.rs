@@ -75,7 +75,7 @@ fn said(staging: &mut Staging) -> Vec<String> {
                 format!("gets {} from {from}{verify}", content.hash().0[0])
             }
             Step::Refuse(Record::Refused { key, reason, scope, .. }) => {
-                format!("refuses {} {scope:?}: {reason}", key.index)
+                format!("refuses {} {scope:?}: {}", key.index, reason.shown())
             }
             other => panic!("{other:?}"),
         };
@@ -192,7 +192,7 @@ fn what_a_host_had_is_asked_about_again_once_it_has_refused_a_launch() {
     staging.launch(H[0], launch(1, &[3]));
     staging.handle_missing(H[0], &[]);
     staging.handle_missing(H[0], &[]);
-    let reason = "its files are not there".to_owned();
+    let reason = "its files are not there".into();
     let (key, at) = (Key::new(0, 1), now());
     let refused = Record::Refused { key, reason, scope: Scope::Host, at };
     staging.handle_record(H[0], &refused);

@@ -1,0 +1,90 @@
+//! What a run says on the terminal: messages, progress, and jobs' output.
+
+use gjob::manager::{Handler, Wanted};
+use gjob::network::Fetched;
+use gjob_core::{Event, Job, Run, State, What};
+
+use super::messages::message;
+use super::output::Printer;
+use super::progress::Progress;
+use crate::cli::{ReportArgs, Show};
+
+/// Messages and progress on stderr, jobs' output where they wrote it to.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    show: Show,
+    verbose: bool,
+    progress: Progress,
+    printer: Printer,
+}
+
+impl Terminal {
+    pub(super) fn new(args: &ReportArgs, default_show: Show) -> Self {
+        Terminal {
+            show: args.show.unwrap_or(default_show),
+            verbose: args.verbose,
+            progress: Progress::new(),
+            printer: Printer::new(args.keep_order, args.tag),
+        }
+    }
+
+    /// A line for people, beside the progress.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.progress.line(text);
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn finish(&mut self) {
+        for text in self.printer.finish() {
+            self.progress.line(&text);
+        }
+        self.progress.finish();
+    }
+
+    /// True when output of jobs could not be written.
+    pub(crate) fn output_failed(&self) -> bool {
+        self.printer.has_failed()
+    }
+}
+
+impl Handler for Terminal {
+    fn handle_job_launch(&mut self, job: &Job) {
+        self.progress.job_launch(job);
+    }
+
+    fn handle_job_done(&mut self, job: &Job) {
+        self.progress.job_done(job);
+    }
+
+    fn handle_sleep(&mut self) {
+        self.progress.sleep();
+    }
+
+    fn handle_event(&mut self, event: &Event, run: &Run) {
+        if let What::Transfer(transfer) = &event.what {
+            return self.progress.transfer(transfer);
+        }
+        self.progress.update(run);
+        if let Some(text) = message(&event.what, self.verbose) {
+            self.progress.line(&text);
+        }
+    }
+
+    fn wanted(&self, job: &Job) -> Wanted {
+        let both = Wanted { stdout: true, stderr: true };
+        match self.show {
+            Show::All => both,
+            Show::Failed if job.state() != State::Done => both,
+            Show::Failed | Show::None => Wanted::default(),
+        }
+    }
+
+    fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
+        let (printer, progress) = (&mut self.printer, &mut self.progress);
+        let outputs = std::mem::take(outputs);
+        let problems = progress.aside(|| printer.job_output(job, outputs));
+        for text in problems {
+            self.progress.line(&text);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How hosts are reached and used: for all hosts of a run, or for one cluster.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::ConnectCommand;
+
+/// Options for hosts. An option that is none is decided by the next level:
+/// first the host's cluster, then the run, then gjob's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostOptions {
+    /// The results directory on the host: absolute, or below the home directory.
+    pub results_dir: Option<String>,
+    /// The command that opens a pipe to the host, instead of ssh.
+    pub connect: Option<ConnectCommand>,
+    /// The ssh configuration file, instead of the user's (`ssh -F`).
+    pub ssh_config: Option<PathBuf>,
+    /// Jobs at once, unless the host's entry has a number of its own; none for
+    /// one per processor.
+    pub slots: Option<u32>,
+    /// How long the host's jobs may run without contact to the manager before
+    /// the host ends them (`--on-lost lease`).
+    pub lease: Option<Duration>,
+    /// Room for staged files in the results directory, bytes.
+    pub blob_budget: Option<u64>,
+}
+
+impl HostOptions {
+    /// These options, completed with `defaults`.
+    #[must_use]
+    pub fn or(self, defaults: &HostOptions) -> HostOptions {
+        // Destructured, so that the compiler asks about an option added later.
+        let HostOptions { results_dir, connect, ssh_config, slots, lease, blob_budget } = self;
+        HostOptions {
+            results_dir: results_dir.or_else(|| defaults.results_dir.clone()),
+            connect: connect.or_else(|| defaults.connect.clone()),
+            ssh_config: ssh_config.or_else(|| defaults.ssh_config.clone()),
+            slots: slots.or(defaults.slots),
+            lease: lease.or(defaults.lease),
+            blob_budget: blob_budget.or(defaults.blob_budget),
+        }
+    }
+}
+
+/// A results directory whose name cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid results directory {0:?}: expected a path without newlines and NUL characters")]
+pub struct ResultsDirError(String);
+
+/// Checks the name of a results directory.
+///
+/// # Errors
+/// When it holds a newline or a NUL.
+pub fn check_results_dir(dir: &str) -> Result<(), ResultsDirError> {
+    if dir.contains(['\n', '\0']) { Err(ResultsDirError(dir.to_owned())) } else { Ok(()) }
+}

@@ -1,0 +1,352 @@
+//! Cluster files: the original's text format, one host per line, and TOML,
+//! which can also say how the hosts of each cluster are reached and used.
+//!
+//! ```toml
+//! [cluster.pods]
+//! hosts = "pod[1-4]"
+//! connect = ["kubectl", "exec", "-i", "{host}", "--"]
+//! results_dir = "/scratch/gjob"
+//! slots = 2
+//! ```
+
+use std::ops::Range;
+use std::path::Path;
+
+use gjob_core::hosts::{
+    Cluster, ConnectCommand, HostEntry, HostProblem, HostReader, MAX_SLOTS, Place,
+    check_results_dir,
+};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::nearest::nearest;
+
+/// What a TOML file may hold.
+const TABLES: [&str; 1] = ["cluster"];
+
+/// What a cluster's table may hold.
+const KEYS: [&str; 5] = ["hosts", "management", "connect", "results_dir", "slots"];
+
+/// The longest name of a cluster, bytes.
+const MAX_NAME_BYTES: usize = 40;
+
+/// Reads the text of a cluster file with `reader`, which keeps what is wrong
+/// with it. A file whose name ends in `.toml` is TOML; a relative program in it
+/// is one below the file's directory.
+pub fn read(reader: &mut HostReader, name: &str, text: &str) -> Vec<Cluster> {
+    if name.ends_with(".toml") {
+        let absolute = std::path::absolute(name).unwrap_or_default();
+        let dir = absolute.parent().unwrap_or(Path::new("/"));
+        Document { reader, name, dir, text }.read()
+    } else {
+        reader.cluster_file(name, text).into_iter().collect()
+    }
+}
+
+type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// A TOML text that is being read.
+struct Document<'a> {
+    reader: &'a mut HostReader,
+    name: &'a str,
+    /// Where its file is.
+    dir: &'a Path,
+    text: &'a str,
+}
+
+impl Document<'_> {
+    fn read(mut self) -> Vec<Cluster> {
+        let document = match DeTable::parse(self.text) {
+            Ok(document) => document,
+            Err(error) => {
+                let problem = HostProblem::Toml(error.message().to_owned());
+                self.error(&error.span().unwrap_or_default(), problem);
+                return Vec::new();
+            }
+        };
+        let mut clusters = Vec::new();
+        for (key, value) in in_order(document.get_ref()) {
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("cluster", DeValue::Table(tables)) => {
+                    let tables = in_order(tables);
+                    clusters.extend(tables.into_iter().filter_map(|(key, v)| self.cluster(key, v)));
+                }
+                ("cluster", _) => self.wrong_type(key, value, "tables [cluster.NAME]"),
+                _ => self.unknown(key, &TABLES, "tables [cluster.NAME]"),
+            }
+        }
+        if document.get_ref().is_empty() {
+            self.reader.error(Place::File(self.name.to_owned()), HostProblem::NoCluster);
+        }
+        clusters
+    }
+
+    fn cluster(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<Cluster> {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.wrong_type(key, value, "a table");
+            return None;
+        };
+        let name = key.get_ref().to_string();
+        if !is_name(&name) {
+            self.error(&key.span(), HostProblem::ClusterName(name.clone()));
+        }
+        let mut cluster = Cluster { name: Some(name.clone()), ..Cluster::default() };
+        let mut has_hosts = false;
+        for (key, value) in in_order(table) {
+            match key.get_ref().as_ref() {
+                "hosts" => {
+                    let is_empty = value.get_ref().as_array().is_some_and(|list| list.is_empty());
+                    has_hosts = !is_empty;
+                    cluster.workers = self.hosts(key, value);
+                }
+                "management" => cluster.management = self.management(key, value),
+                "connect" => cluster.options.connect = self.connect(key, value),
+                "results_dir" => cluster.options.results_dir = self.results_dir(key, value),
+                "slots" => cluster.options.slots = self.slots(key, value),
+                _ => self.unknown(key, &KEYS, "hosts, management, connect, results_dir or slots"),
+            }
+        }
+        if !has_hosts {
+            self.error(&key.span(), HostProblem::MissingHosts(name));
+        }
+        Some(cluster)
+    }
+
+    fn hosts(&mut self, key: &Key<'_>, value: &Value<'_>) -> Vec<HostEntry> {
+        let expected = "a host list or an array of them";
+        let lists = self.texts(key, value, expected);
+        lists.iter().flat_map(|(place, list)| self.reader.list_at(place, list)).collect()
+    }
+
+    fn management(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<HostEntry> {
+        let host = self.text(key, value, "a host")?;
+        self.reader.management(&host, self.place(&value.span()))
+    }
+
+    /// The words of a command, or a text that is split into them.
+    fn connect(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<ConnectCommand> {
+        let expected = "a command or an array of its words";
+        let texts = self.texts(key, value, expected);
+        let words = texts.iter().map(|(_, word)| word.clone());
+        let command = match value.get_ref() {
+            DeValue::String(text) => text.parse(),
+            DeValue::Array(array) if array.len() == texts.len() => {
+                ConnectCommand::new(words.collect())
+            }
+            // What is wrong with it has been said.
+            _ => return None,
+        };
+        let command = command.map_err(|error| self.error(&value.span(), error)).ok()?;
+        Some(command.from_dir(self.dir))
+    }
+
+    fn results_dir(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<String> {
+        let dir = self.text(key, value, "a path")?;
+        let checked = check_results_dir(&dir).map(|()| dir);
+        checked.map_err(|error| self.error(&value.span(), error)).ok()
+    }
+
+    fn slots(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<u32> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(key, value, "a number");
+            return None;
+        };
+        let slots = u32::from_str_radix(number.as_str(), number.radix()).ok();
+        let slots = slots.filter(|slots| (1..=MAX_SLOTS).contains(slots));
+        if slots.is_none() {
+            self.error(&value.span(), HostProblem::Slots(number.to_string()));
+        }
+        slots
+    }
+
+    /// A text, or those of an array, each with its place.
+    fn texts(
+        &mut self,
+        key: &Key<'_>,
+        value: &Value<'_>,
+        expected: &'static str,
+    ) -> Vec<(Place, String)> {
+        let values = match value.get_ref() {
+            DeValue::Array(values) => values.iter().collect(),
+            _ => vec![value],
+        };
+        let mut texts = Vec::new();
+        for value in values {
+            if let Some(text) = self.text(key, value, expected) {
+                texts.push((self.place(&value.span()), text));
+            }
+        }
+        texts
+    }
+
+    fn text(&mut self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            _ => {
+                self.wrong_type(key, value, expected);
+                None
+            }
+        }
+    }
+
+    fn wrong_type(&mut self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) {
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "an integer",
+            DeValue::Float(_) => "a float",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date or time",
+            DeValue::Array(_) => "an array",
+            DeValue::Table(_) => "a table",
+        };
+        let key = key.get_ref().to_string();
+        self.error(&value.span(), HostProblem::Type { key, expected, found });
+    }
+
+    fn unknown(&mut self, key: &Key<'_>, known: &[&str], expected: &'static str) {
+        let found = key.get_ref().to_string();
+        let nearest = nearest(&found, known.iter().copied()).map(str::to_owned);
+        self.error(&key.span(), HostProblem::UnknownKey { found, nearest, expected });
+    }
+
+    fn error(&mut self, span: &Range<usize>, problem: impl Into<HostProblem>) {
+        self.reader.error(self.place(span), problem);
+    }
+
+    /// The line on which some bytes of the text begin.
+    fn place(&self, span: &Range<usize>) -> Place {
+        let before = self.text.as_bytes().iter().take(span.start);
+        let line = before.filter(|byte| **byte == b'\n').count() + 1;
+        Place::Line { file: self.name.to_owned(), line }
+    }
+}
+
+/// The entries of a table as they stand in the text.
+fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t Key<'a>, &'t Value<'a>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::HostOptions;
+
+    use super::*;
+
+    fn read_toml(text: &str) -> Result<Vec<Cluster>, String> {
+        let mut reader = HostReader::new();
+        let clusters = read(&mut reader, "c.toml", text);
+        reader.finish().map(|()| clusters).map_err(|errors| errors.to_string())
+    }
+
+    fn labels(cluster: &Cluster) -> Vec<String> {
+        cluster.workers.iter().map(|host| host.label().unwrap().to_string()).collect()
+    }
+
+    #[test]
+    fn clusters_come_in_the_files_order_each_with_its_options() {
+        let clusters = read_toml(
+            "[cluster.pods]\n\
+             hosts = 'pod[1-2]'\n\
+             connect = ['kubectl', 'exec', '-i', '{host}', '--']\n\
+             slots = 0x10\n\
+             [cluster.lab]\n\
+             management = 'admin@gate'\n\
+             hosts = ['n1,2/n[2-3]:22', 'n4']\n\
+             results_dir = '/scratch/me'\n\
+             [cluster.boxes]\n\
+             hosts = 'box'\n\
+             connect = \"./docker exec -i 'a {host}'\"\n",
+        )
+        .unwrap();
+        let names: Vec<_> =
+            clusters.iter().map(|cluster| cluster.name.as_deref().unwrap()).collect();
+        assert_eq!(names, ["pods", "lab", "boxes"]);
+        assert_eq!(labels(&clusters[0]), ["pod1", "pod2"]);
+        let connect = "kubectl exec -i {host} --".parse().ok();
+        let options = HostOptions { connect, slots: Some(16), ..HostOptions::default() };
+        assert_eq!(clusters[0].options, options);
+        assert_eq!(labels(&clusters[1]), ["n1", "n2:22", "n3:22", "n4"]);
+        assert_eq!(clusters[1].workers[1].slots, Some(2));
+        assert_eq!(clusters[1].management.as_ref().unwrap().destination(), "admin@gate");
+        assert_eq!(clusters[1].options.results_dir.as_deref(), Some("/scratch/me"));
+        let words = clusters[2].options.connect.as_ref().unwrap().words();
+        let program = std::env::current_dir().unwrap().join("./docker").display().to_string();
+        assert_eq!(words, [&program, "exec", "-i", "a {host}"]);
+    }
+
+    #[test]
+    fn everything_wrong_is_reported_at_once_with_its_line() {
+        let errors = read_toml(
+            "clutser = 1\n\
+             [cluster.a]\n\
+             hosts = ['n1', 7, '-x']\n\
+             conect = ['x']\n\
+             engine = 'slurm'\n\
+             slots = 0\n\
+             results_dir = \"a\\nb\"\n\
+             [cluster.b]\n\
+             connect = ['x', '{hots}']\n\
+             [cluster.c]\n\
+             hosts = 'n1'\n\
+             connect = \"x '\"\n\
+             management = '2/gate'\n\
+             [cluster.'d e']\n\
+             hosts = ''\n\
+             connect = []\n\
+             [cluster.f]\n\
+             hosts = []\n",
+        )
+        .unwrap_err();
+        let expected = r#"c.toml:1: unknown key "clutser": did you mean "cluster"?
+c.toml:3: invalid hosts: expected a host list or an array of them, found an integer
+c.toml:3: invalid host name "-x": expected up to 200 letters, digits and -._, not starting with a dash
+c.toml:4: unknown key "conect": did you mean "connect"?
+c.toml:5: unknown key "engine": expected hosts, management, connect, results_dir or slots
+c.toml:6: invalid slots "0": expected a number from 1 to 10000
+c.toml:7: invalid results directory "a\nb": expected a path without newlines and NUL characters
+c.toml:9: unknown placeholder {hots} in the connect command: expected {host}, {user} or {port}
+c.toml:8: cluster b has no hosts: expected hosts = "node[1-4]" or a list of such texts
+c.toml:11: host "n1" is named twice, first at c.toml:3
+c.toml:12: invalid connect command "x '": a quote or a backslash at its end is not closed
+c.toml:13: the management node runs no jobs: expected [USER@]NAME[:PORT], without slots
+c.toml:14: invalid cluster name "d e": expected up to 40 letters, digits and -_
+c.toml:15: empty entry: expected [SLOTS/][USER@]NAME[:PORT]
+c.toml:16: invalid connect command "": expected a program and its arguments, such as docker exec -i {host}
+c.toml:17: cluster f has no hosts: expected hosts = "node[1-4]" or a list of such texts"#;
+        assert_eq!(errors, expected);
+    }
+
+    #[test]
+    fn a_text_that_is_no_toml_or_has_no_clusters_is_refused() {
+        let error = read_toml("[cluster.a\nhosts = 'x'\n").unwrap_err();
+        assert!(error.starts_with("c.toml:1: invalid TOML: "), "{error}");
+        assert_eq!(
+            read_toml("# none\n").unwrap_err(),
+            "c.toml: no clusters: expected tables [cluster.NAME]"
+        );
+        let error = read_toml("cluster = 3").unwrap_err();
+        assert_eq!(
+            error,
+            "c.toml:1: invalid cluster: expected tables [cluster.NAME], found an integer"
+        );
+        let error = read_toml("cluster.a = 3").unwrap_err();
+        assert_eq!(error, "c.toml:1: invalid a: expected a table, found an integer");
+    }
+
+    #[test]
+    fn other_files_name_their_management_node_and_workers_line_by_line() {
+        let mut reader = HostReader::new();
+        let clusters = read(&mut reader, "dir/lab.txt", "gate\nn[1-2]\n");
+        reader.finish().unwrap();
+        assert_eq!(clusters[0].name.as_deref(), Some("lab"));
+        assert_eq!(labels(&clusters[0]), ["n1", "n2"]);
+    }
+}

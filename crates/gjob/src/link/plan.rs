@@ -1,0 +1,170 @@
+//! What is planned for one host: where it is, how it is reached, and the
+//! options that count for it. Everything about a host that does not change
+//! while its run lasts is here, checked once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gjob_core::hosts::{ConnectCommandError, HostOptions, ResultsDirError, check_results_dir};
+use gjob_core::id::ParseIdError;
+use gjob_core::{HostEntry, HostLabel};
+
+use super::Transport;
+
+/// The results directory when none is named: below the home directory.
+pub const DEFAULT_RESULTS_DIR: &str = "gjob-results";
+
+/// Room for staged files in a results directory when none is given, bytes.
+pub const DEFAULT_BLOB_BUDGET: u64 = 20 << 30;
+
+/// One host of a run.
+#[derive(Clone, Debug)]
+pub struct HostPlan {
+    label: HostLabel,
+    entry: HostEntry,
+    cluster: Option<Arc<str>>,
+    transport: Transport,
+    options: Arc<HostOptions>,
+}
+
+/// Why a host cannot be one of a run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostPlanError {
+    /// A name that ssh, a command or a shell could misread.
+    #[error(transparent)]
+    Name(#[from] ParseIdError),
+    /// A directory name that cannot be sent.
+    #[error(transparent)]
+    ResultsDir(#[from] ResultsDirError),
+    /// A connect command that does not fit the host.
+    #[error(transparent)]
+    Connect(#[from] ConnectCommandError),
+}
+
+impl HostPlan {
+    /// The plan for `entry`, a host of `cluster`, with the options that count
+    /// for it.
+    ///
+    /// # Errors
+    /// When the host could not be reached with them.
+    pub fn new(
+        entry: HostEntry,
+        cluster: Option<Arc<str>>,
+        options: Arc<HostOptions>,
+    ) -> Result<Self, HostPlanError> {
+        let label = entry.label()?;
+        options.results_dir.as_deref().map_or(Ok(()), check_results_dir)?;
+        let transport = Transport::choose(&entry, &options)?;
+        Ok(HostPlan { label, entry, cluster, transport, options })
+    }
+
+    /// What the manager calls the host.
+    #[must_use]
+    pub fn label(&self) -> &HostLabel {
+        &self.label
+    }
+
+    /// The host as the user named it.
+    #[must_use]
+    pub fn entry(&self) -> &HostEntry {
+        &self.entry
+    }
+
+    /// The name of its cluster, if that has one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// How the pipe to it is opened.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Jobs it runs at once; none lets the host offer one per processor.
+    #[must_use]
+    pub fn slots(&self) -> Option<u32> {
+        self.entry.slots.or(self.options.slots)
+    }
+
+    /// The results directory on it: absolute, or below the home directory
+    /// there (`~/` before it changes nothing).
+    #[must_use]
+    pub fn results_dir(&self) -> &str {
+        let named = self.options.results_dir.as_deref().unwrap_or_default();
+        match named.strip_prefix("~/").unwrap_or(named) {
+            "" => DEFAULT_RESULTS_DIR,
+            path => path,
+        }
+    }
+
+    /// How long its jobs may run without contact to the manager.
+    #[must_use]
+    pub fn lease(&self) -> Option<Duration> {
+        self.options.lease
+    }
+
+    /// Room for staged files on it, bytes.
+    #[must_use]
+    pub fn blob_budget(&self) -> u64 {
+        self.options.blob_budget.unwrap_or(DEFAULT_BLOB_BUDGET)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(entry: HostEntry, options: HostOptions) -> Result<HostPlan, HostPlanError> {
+        HostPlan::new(entry, None, Arc::new(options))
+    }
+
+    fn host(name: &str) -> HostEntry {
+        HostEntry { name: name.to_owned(), ..HostEntry::local() }
+    }
+
+    #[test]
+    fn names_that_are_options_or_shell_text_are_refused_whatever_the_transport() {
+        let command = || HostOptions {
+            connect: "docker exec -i {host}".parse().ok(),
+            ..HostOptions::default()
+        };
+        for name in
+            ["-oProxyCommand=x", "--privileged", "a b", "a;b", "$(x)", "a\nb", "a\u{1b}b", ""]
+        {
+            assert!(plan(host(name), HostOptions::default()).is_err(), "{name:?}");
+            assert!(plan(host(name), command()).is_err(), "{name:?}");
+        }
+        let user = HostEntry { user: Some("-x".into()), ..host("h") };
+        assert!(plan(user, command()).is_err());
+    }
+
+    #[test]
+    fn an_entrys_own_slots_count_and_a_results_directory_loses_its_tilde() {
+        let options = HostOptions {
+            slots: Some(2),
+            results_dir: Some("~/my results".into()),
+            ..HostOptions::default()
+        };
+        let own = HostEntry { slots: Some(5), ..host("h") };
+        assert_eq!(plan(own, options.clone()).unwrap().slots(), Some(5));
+        let other = plan(host("h"), options).unwrap();
+        assert_eq!((other.slots(), other.results_dir()), (Some(2), "my results"));
+        for empty in [None, Some(""), Some("~/")] {
+            let options =
+                HostOptions { results_dir: empty.map(str::to_owned), ..HostOptions::default() };
+            assert_eq!(plan(host("h"), options).unwrap().results_dir(), DEFAULT_RESULTS_DIR);
+        }
+        let two_lines = HostOptions { results_dir: Some("a\nb".into()), ..HostOptions::default() };
+        assert!(matches!(plan(host("h"), two_lines), Err(HostPlanError::ResultsDir(_))));
+    }
+
+    #[test]
+    fn this_machine_needs_no_command() {
+        let options =
+            HostOptions { connect: "docker exec -i {host}".parse().ok(), ..HostOptions::default() };
+        assert_eq!(*plan(HostEntry::local(), options).unwrap().transport(), Transport::Local);
+    }
+}

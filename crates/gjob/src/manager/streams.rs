@@ -1,0 +1,80 @@
+//! Standard output and error of ended jobs on their way to a handler: a job's
+//! are handed on together.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use gjob_core::run::HostIx;
+use gjob_core::wire::Stream;
+use gjob_core::{Job, JobId};
+
+use super::Wanted;
+use crate::network::{Fetched, Network};
+
+/// What is being fetched.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// By host and job id: which job, what is missing, what has arrived.
+    pending: HashMap<(HostIx, JobId), Pending>,
+    last_arrival: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    index: u32,
+    missing: usize,
+    arrived: Vec<Fetched>,
+}
+
+impl Streams {
+    /// Asks for the streams of a job that are wanted and not known to be empty.
+    /// False when there are none.
+    pub(super) fn request(&mut self, job: &Job, wanted: Wanted, network: &mut Network) -> bool {
+        let (Some(id), Some(finish), Some(host)) = (job.id(), job.finish(), job.host()) else {
+            return false;
+        };
+        let Some(host) = network.position(host) else { return false };
+        let mut streams = Vec::new();
+        if wanted.stdout && finish.stdout_bytes > 0 {
+            streams.push(Stream::Stdout);
+        }
+        if wanted.stderr && finish.stderr_bytes > 0 {
+            streams.push(Stream::Stderr);
+        }
+        if streams.is_empty() {
+            return false;
+        }
+        let pending = Pending { index: job.index, missing: streams.len(), arrived: Vec::new() };
+        self.pending.insert((host, id.clone()), pending);
+        for stream in streams {
+            network.fetch(host, id.clone(), stream, 0);
+        }
+        true
+    }
+
+    /// A stream has arrived: the job and all its streams, if that was the last
+    /// of them.
+    pub(super) fn arrived(
+        &mut self,
+        host: HostIx,
+        fetched: Fetched,
+    ) -> Option<(u32, Vec<Fetched>)> {
+        self.last_arrival = Some(Instant::now());
+        let key = (host, fetched.id.clone());
+        let pending = self.pending.get_mut(&key)?;
+        pending.missing -= 1;
+        pending.arrived.push(fetched);
+        if pending.missing > 0 {
+            return None;
+        }
+        self.pending.remove(&key).map(|done| (done.index, done.arrived))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    pub(super) fn last_arrival(&self) -> Option<Instant> {
+        self.last_arrival
+    }
+}
