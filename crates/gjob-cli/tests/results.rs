@@ -171,7 +171,7 @@ fn a_place_that_outputs_cannot_go_to_is_refused_before_anything_starts() {
     }
     let answer = place.gjob(&["run", "jobs.txt", "-o", "out"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("/here/gjob-out: outputs can't be written: "), "{answer:?}");
+    assert!(answer.stderr.contains("/here/gjob-out: cannot write outputs: "), "{answer:?}");
     assert!(!place.has_run());
     assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0, "none are wanted");
 }

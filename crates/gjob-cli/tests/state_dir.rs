@@ -234,7 +234,7 @@ fn what_is_not_in_the_database_yet_is_not_passed_over_where_nothing_can_be_writt
     std::fs::remove_file(run.join("run.db-shm")).unwrap();
     let refused = wait(mounted.gjob(&["status"]).spawn().unwrap());
     let expected = format!(
-        "gjob: store {}/run.db can't be read without writing beside it: its last manager was \
+        "gjob: store {}/run.db cannot be read without writing beside it: its last manager was \
          killed, and `gjob attach` has not taken it up since\n",
         run.display()
     );
