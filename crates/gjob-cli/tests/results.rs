@@ -110,7 +110,7 @@ fn patterns_that_lead_out_are_refused() {
     place.file("jobs.txt", "true\n");
     let answer = place.gjob(&["run", "jobs.txt", "-o", "../x", "--max-output", "lots"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("output \"../x\" is no path below the job directory"));
+    assert!(answer.stderr.contains("output \"../x\" leads out of the job directory"));
     assert!(answer.stderr.contains("--max-output"), "{}", answer.stderr);
     assert!(!place.has_run());
 }

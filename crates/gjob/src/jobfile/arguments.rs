@@ -177,7 +177,7 @@ fn fill(template: &Template, rows: &Rows, jobs: &mut JobsBuilder<'_>) {
             Ok(command) => {
                 jobs.add(JobDraft::of_command(command), number as u32);
             }
-            Err(problem) => jobs.wrong(number as u32, None, problem),
+            Err(problem) => jobs.refuse(number as u32, None, problem),
         }
     }
 }

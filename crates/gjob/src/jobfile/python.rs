@@ -157,9 +157,9 @@ fn add(line: u32, spec: &RawValue, jobs: &mut JobsBuilder<'_>) -> Added {
     let fields = serde_json::from_str(spec.get()).unwrap_or_default();
     let problems: Vec<Problem> = fields::problems(fields).map(|(_, problem)| problem).collect();
     if problems.is_empty() {
-        jobs.wrong(line, None, ScriptProblem::Garbled(fields::message(&error)));
+        jobs.refuse(line, None, ScriptProblem::Garbled(fields::message(&error)));
     }
-    problems.into_iter().for_each(|problem| jobs.wrong(line, None, problem));
+    problems.into_iter().for_each(|problem| jobs.refuse(line, None, problem));
     Added::Bad
 }
 

@@ -74,7 +74,7 @@ fn add(table: &Table, number: u32, base: &Path, jobs: &mut JobsBuilder<'_>) {
             Ok(draft) => draft,
             Err(wrong) => {
                 for (field, problem) in wrong {
-                    jobs.wrong(number, field.as_deref(), problem);
+                    jobs.refuse(number, field.as_deref(), problem);
                 }
                 return ControlFlow::Break(());
             }
@@ -117,7 +117,7 @@ fn number_jobs(firsts: &[u32], jobs: &mut JobsBuilder<'_>) {
         spec.after = after;
     }
     if let Some((table, found)) = unknown {
-        jobs.wrong(table, Some("after"), Problem::UnknownJobNumber { found, last });
+        jobs.refuse(table, Some("after"), Problem::UnknownJobNumber { found, last });
     }
 }
 

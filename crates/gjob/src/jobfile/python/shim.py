@@ -108,12 +108,18 @@ def _unexpected(place, value, expected):
     return JobError("%s: expected %s, found %s of type %s" % (place, expected, _shown(value), type(value).__name__))
 
 
-def _text(place, value):
+def _is_text(value):
+    if type(value) is not str:
+        return False
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise JobError("%s: expected text, found %s, which UTF-8 cannot hold" % (place, ascii(value)))
-    return value
+        return False
+    return True
+
+
+def _is_number(value):
+    return not isinstance(value, bool) and (hasattr(value, "__index__") or hasattr(value, "__float__"))
 
 
 def _number(place, value):
@@ -125,18 +131,17 @@ def _number(place, value):
     return number
 
 
-def _is_number(value):
-    return not isinstance(value, bool) and (hasattr(value, "__index__") or hasattr(value, "__float__"))
-
-
 def _plain(place, value):
     """A value as JSON can hold it. Whether a field may have it is not decided here."""
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if value is None or isinstance(value, bool):
+    if _is_text(value) or type(value) is int or isinstance(value, bool):
         return value
+    if hasattr(value, "__fspath__"):
+        value = os.fspath(value)
     if isinstance(value, str):
-        return _text(place, value)
+        value = str(value)
+        if _is_text(value):
+            return value
+        raise JobError("%s: expected text, found %s, which UTF-8 cannot hold" % (place, ascii(value)))
     if isinstance(value, bytes):
         raise _unexpected(place, value, "text")
     if isinstance(value, dict):
@@ -149,25 +154,32 @@ def _plain(place, value):
         if _is_number(value):
             return _number(place, value)
         raise _unexpected(place, value, "text, a number or a list")
-    return [_plain("%s[%d]" % (place, at), item) for at, item in enumerate(items)]
+    return [item if _is_text(item) else _plain("%s[%d]" % (place, at), item) for at, item in enumerate(items)]
 
 
 def _paths(place, value, start):
     """Paths from where gjob was started, wherever the script is by now."""
-    paths = _plain(place, [value] if isinstance(value, (str, os.PathLike)) else value)
+    paths = _plain(place, value)
     here = os.getcwd()
-    if here == start or not isinstance(paths, list):
+    if here == start or not isinstance(paths, (str, list)):
         return paths
+    paths = [paths] if isinstance(paths, str) else paths
     return [os.path.join(here, path) if isinstance(path, str) else path for path in paths]
 
 
 def _variables(value):
-    """Numbers as Python writes them; JSON would lose digits."""
     try:
-        pairs = dict(value).items()
+        variables = dict(value)
     except (TypeError, ValueError):
         raise _unexpected("env", value, "a dict")
-    return {_plain("env", name): str(item) if _is_number(item) else _plain("env[%r]" % name, item) for name, item in pairs}
+    return {_plain("env", name): _variable(name, item) for name, item in variables.items()}
+
+
+def _variable(name, value):
+    """Numbers as Python writes them; JSON would lose digits."""
+    if _is_text(value):
+        return value
+    return str(value) if _is_number(value) else _plain("env[%r]" % name, value)
 
 
 def _after(value):

@@ -31,11 +31,14 @@ pub(super) struct Field {
 }
 
 /// A problem of a field, or of the table as a whole.
-type Wrong = (Option<String>, Problem);
+type FieldProblem = (Option<String>, Problem);
 
 impl Table {
     /// The job of one combination, or all of its problems.
-    pub(super) fn fill(&self, combination: &Combination<'_>) -> Result<JobDraft, Vec<Wrong>> {
+    pub(super) fn fill(
+        &self,
+        combination: &Combination<'_>,
+    ) -> Result<JobDraft, Vec<FieldProblem>> {
         let known = self.matrix.names();
         let mut object = Map::new();
         for (name, field) in &self.fields {
@@ -46,7 +49,8 @@ impl Table {
         let object = Value::Object(object);
         JobDraft::deserialize(&object).map_err(|error| {
             let wrong = fields::problems(object);
-            let wrong: Vec<Wrong> = wrong.map(|(name, problem)| (Some(name), problem)).collect();
+            let wrong: Vec<FieldProblem> =
+                wrong.map(|(name, problem)| (Some(name), problem)).collect();
             if !wrong.is_empty() {
                 return wrong;
             }
