@@ -100,7 +100,11 @@ fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
     std::fs::create_dir_all(place.path("here/o/0")).unwrap();
     let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).output();
     assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("/o/0 exists and was not created by this run\n"), "{}", answer.stderr);
+    assert!(
+        answer.stderr.contains("/o/0 exists and was not created by this run\n"),
+        "{}",
+        answer.stderr
+    );
     assert!(!place.has_run());
 }
 
