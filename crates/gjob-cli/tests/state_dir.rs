@@ -156,7 +156,8 @@ fn a_full_state_directory_stops_the_manager_and_no_job() {
     let dir = state.join("runs").join(&run);
     let expected = format!(
         "gjob: run {run}: store {dir}/run.db: its disk is full\n\
-         gjob: jobs that run go on; make room in {dir}, then `gjob attach {run}` takes the run up\n",
+         gjob: running jobs continue\n\
+         gjob: help: make room in {dir}, then resume the run with `gjob attach {run}`\n",
         dir = dir.display()
     );
     assert!(answer.stderr.ends_with(&expected), "{}", answer.stderr);

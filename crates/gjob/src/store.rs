@@ -71,9 +71,9 @@ pub enum StoreError {
     },
     /// A database of a version that can be read, and whose run cannot be resumed.
     #[error(
-        "store {path} has schema version {found}: its run can be read, but not resumed by this \
-         gjob, which writes version {SCHEMA_VERSION}\nhelp: resume it with the gjob that began \
-         it, or run its unfinished jobs anew with `gjob run --skip-done`"
+        "store {path} has schema version {found}: this gjob writes version {SCHEMA_VERSION}, and \
+         can read the run, but not resume or clean it\nhelp: use the gjob that began the run, or \
+         run its unfinished jobs anew with `gjob run --skip-done`"
     )]
     Outdated {
         /// The database's file.
