@@ -246,7 +246,7 @@ gjob: nothing was started
         &["run", "ok.txt", "--name", &"n".repeat(300), "-o", "../x"],
         str![[r#"
 gjob: --name: invalid job name "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn…": expected 1 to 255 bytes of printable characters
-gjob: --output: output "../x" is no path below the job directory: one without a leading /, . and .. is accepted
+gjob: --output: output "../x" leads out of the job directory: expected a path without a leading /, . and ..
 gjob: nothing was started
 
 "#]],

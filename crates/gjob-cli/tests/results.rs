@@ -143,7 +143,8 @@ fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
         .gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"])
         .code(2)
         .stderr(str![[r#"
-gjob: [PLACE]/here/o has "0" already: a directory without the jobs' own in it is accepted
+gjob: [PLACE]/here/o/0 exists and was not created by this run
+help: move it, or choose another --into
 
 "#]])
         .run();
@@ -159,7 +160,7 @@ fn patterns_that_lead_out_are_refused() {
         .code(2)
         .stderr(str![[r#"
 gjob: --max-output: invalid size "lots": expected bytes (4096) or units (500M, 1.5G, 2T)
-gjob: --output: output "../x" is no path below the job directory: one without a leading /, . and .. is accepted
+gjob: --output: output "../x" leads out of the job directory: expected a path without a leading /, . and ..
 gjob: nothing was started
 
 "#]])
@@ -219,7 +220,7 @@ gjob: [PLACE]/here/o/deep: Not a directory (os error 20)
 LAUNCH [JOB] w/name - as job #0
 gjob: run [DATE]-1: can't write to [PLACE]/here/o/deep: No such file or directory (os error 2)
 gjob: running jobs continue
-help: when outputs can be written again, resume with `gjob attach [DATE]-1`
+help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .run();
@@ -248,7 +249,7 @@ fn a_place_that_outputs_cannot_go_to_is_refused_before_anything_starts() {
         .gjob(&[&args[..], &["gjob-out"]].concat())
         .code(2)
         .stderr(str![[r#"
-gjob: [PLACE]/here/gjob-out: outputs can't be written: File exists (os error 17)
+gjob: [PLACE]/here/gjob-out: cannot write outputs: File exists (os error 17)
 
 "#]])
         .run();
@@ -256,7 +257,7 @@ gjob: [PLACE]/here/gjob-out: outputs can't be written: File exists (os error 17)
         .gjob(&[&args[..], &["/proc/none"]].concat())
         .code(2)
         .stderr(str![[r#"
-gjob: /proc/none: outputs can't be written: No such file or directory (os error 2)
+gjob: /proc/none: cannot write outputs: No such file or directory (os error 2)
 
 "#]])
         .run();
@@ -264,7 +265,7 @@ gjob: /proc/none: outputs can't be written: No such file or directory (os error 
         .gjob(&["run", "jobs.txt", "-o", "out"])
         .code(2)
         .stderr(str![[r#"
-gjob: [PLACE]/here/gjob-out: outputs can't be written: File exists (os error 17)
+gjob: [PLACE]/here/gjob-out: cannot write outputs: File exists (os error 17)
 
 "#]])
         .run();
@@ -297,7 +298,7 @@ fn two_runs_with_one_directory_never_overwrite_each_other() {
 LAUNCH [HOST]/[DATE]-1 w/name - as job #0
 gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
 gjob: running jobs continue
-help: when outputs can be written again, resume with `gjob attach [DATE]-1`
+help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .start();
@@ -323,7 +324,7 @@ run [DATE]-2: 1 done in [ELAPSED]
         .stderr(str![[r#"
 gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
 gjob: running jobs continue
-help: when outputs can be written again, resume with `gjob attach [DATE]-1`
+help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .run();

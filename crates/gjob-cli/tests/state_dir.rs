@@ -137,7 +137,7 @@ LAUNCH [JOB] w/name - as job #0
 LAUNCH [JOB] w/name - as job #1
 gjob: run [DATE]-1: store [PLACE]/state/runs/[DATE]-1/run.db: its disk is full
 gjob: running jobs continue
-help: free space in [PLACE]/state/runs/[DATE]-1, then resume with `gjob attach [DATE]-1`
+help: free space in [PLACE]/state/runs/[DATE]-1, then resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .start();
@@ -155,7 +155,7 @@ help: free space in [PLACE]/state/runs/[DATE]-1, then resume with `gjob attach [
         .stderr(str![[r#"
 gjob: run [DATE]-1: store [PLACE]/state/runs/[DATE]-1/run.db: its disk is full
 gjob: running jobs continue
-help: free space in [PLACE]/state/runs/[DATE]-1, then resume with `gjob attach [DATE]-1`
+help: free space in [PLACE]/state/runs/[DATE]-1, then resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .run();
@@ -231,7 +231,7 @@ fn a_run_can_be_looked_at_where_nothing_can_be_written() {
         .stderr(str![[r#"
 gjob: run [DATE]-1: [PLACE]/state/runs/[DATE]-1/lock: Read-only file system (os error 30)
 gjob: running jobs continue
-help: when its store is usable again, resume with `gjob attach [DATE]-1`
+help: when its store is usable again, resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .run();
@@ -256,7 +256,7 @@ fn what_is_not_in_the_database_yet_is_not_passed_over_where_nothing_can_be_writt
     // Without this one, SQLite would have to make it.
     std::fs::remove_file(run.join("run.db-shm")).unwrap();
     mounted.gjob(&["status"]).code(3).stderr(str![[r#"
-gjob: store [PLACE]/state/runs/[DATE]-1/run.db can't be read without writing beside it: its last manager was killed, and `gjob attach` has not taken it up since
+gjob: store [PLACE]/state/runs/[DATE]-1/run.db cannot be read without writing beside it: its last manager was killed, and `gjob attach` has not taken it up since
 
 "#]]).run();
 }

@@ -187,7 +187,7 @@ mod tests {
 
     /// The format on disk: a difference here needs a new TREE_VERSION.
     #[test]
-    fn the_format_is_pinned_and_reads_back() {
+    fn format_is_pinned_and_parsed_again() {
         let tree = Tree {
             entries: vec![
                 TreeEntry::Dir { path: "d".into(), mode: 0o755, mtime_ns: 5 },

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gjob::store::RunDir;
+use gjob::store::{RunDir, StoreError};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::{RunId, Tally};
@@ -40,14 +40,17 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
     Ok(exit::of_run(end, complete))
 }
 
-/// Why a manager stopped; after a failure of its store, how to resume the run.
+/// What stopped a manager; after a failure of its store, how to resume.
 pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
-    let until = match &error {
-        ManagerError::Store(store) if store.is_full() => {
-            format!("free space in {}, then", dir.path().display())
+    let first = match &error {
+        ManagerError::Store(StoreError::Outdated { .. } | StoreError::Version { .. }) => {
+            return Failure::input(error);
         }
-        ManagerError::Store(_) => "when its store is usable again,".to_owned(),
-        ManagerError::Outputs(_) => "when outputs can be written again,".to_owned(),
+        ManagerError::Store(store) if store.is_full() => {
+            format!("free space in {}, then ", dir.path().display())
+        }
+        ManagerError::Store(_) => "when its store is usable again, ".to_owned(),
+        ManagerError::Outputs(_) => "when outputs can be written again, ".to_owned(),
         ManagerError::Unfit(_) => {
             return Failure::input(anyhow::anyhow!("{error}\nnothing was started"));
         }
@@ -55,7 +58,7 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     };
     let run = dir.run();
     Failure::machinery(anyhow::anyhow!(
-        "run {run}: {error}\nrunning jobs continue\nhelp: {until} resume with `gjob attach {run}`"
+        "run {run}: {error}\nrunning jobs continue\nhelp: {first}resume the run with `gjob attach {run}`"
     ))
 }
 

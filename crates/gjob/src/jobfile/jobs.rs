@@ -52,11 +52,11 @@ impl Jobs {
         }
     }
 
-    /// The jobs of a run: all copies, once it is known that their files can be
-    /// sent and that no job waits in vain.
+    /// The jobs of a run, with all copies. Their files can be sent, and their
+    /// dependencies exist.
     ///
     /// # Errors
-    /// All files and jobs that do not exist; or what else is wrong with the jobs
+    /// All files and dependencies that do not exist, or another problem of the jobs
     /// as a whole.
     pub fn into_specs(self) -> Result<Vec<Arc<JobSpec>>, JobFileErrors> {
         let whole = |problem| JobFileErrors::one(self.origin.whole(), problem);
