@@ -156,7 +156,8 @@ fn a_full_state_directory_stops_the_manager_and_no_job() {
     let dir = state.join("runs").join(&run);
     let expected = format!(
         "gjob: run {run}: store {dir}/run.db: its disk is full\n\
-         gjob: jobs that run go on; make room in {dir}, then `gjob attach {run}` takes the run up\n",
+         gjob: running jobs continue\n\
+         gjob: help: make room in {dir}, then resume the run with `gjob attach {run}`\n",
         dir = dir.display()
     );
     assert!(answer.stderr.ends_with(&expected), "{}", answer.stderr);
@@ -234,7 +235,7 @@ fn what_is_not_in_the_database_yet_is_not_passed_over_where_nothing_can_be_writt
     std::fs::remove_file(run.join("run.db-shm")).unwrap();
     let refused = wait(mounted.gjob(&["status"]).spawn().unwrap());
     let expected = format!(
-        "gjob: store {}/run.db can't be read without writing beside it: its last manager was \
+        "gjob: store {}/run.db cannot be read without writing beside it: its last manager was \
          killed, and `gjob attach` has not taken it up since\n",
         run.display()
     );

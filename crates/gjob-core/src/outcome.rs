@@ -69,7 +69,6 @@ impl fmt::Display for Cause {
 /// The exit record of one attempt: what `.done` and the run log's `finished`
 /// line hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Finish {
     /// Which attempt; none for a job started by hand (`gjob local start`).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ const APPLICATION_ID: i64 = 0x676a_6f62;
 /// How the one process that writes opens the database.
 const WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// The store can't be used.
+/// The store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -44,7 +44,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It can only be read by who can write beside it.
-    #[error("store {path} can't be read without writing beside it: {why}")]
+    #[error("store {path} cannot be read without writing beside it: {why}")]
     NotWritable {
         /// The database's file.
         path: PathBuf,
@@ -71,9 +71,9 @@ pub enum StoreError {
     },
     /// A database of a version that can be read, and whose run cannot be resumed.
     #[error(
-        "store {path} has schema version {found}: its run can be read, but not resumed by this \
-         gjob, which writes version {SCHEMA_VERSION}\nhelp: resume it with the gjob that began \
-         it, or run its unfinished jobs anew with `gjob run --skip-done`"
+        "store {path} has schema version {found}: this gjob writes version {SCHEMA_VERSION}, and \
+         can read the run, but not resume or clean it\nhelp: use the gjob that began the run, or \
+         run its unfinished jobs anew with `gjob run --skip-done`"
     )]
     Outdated {
         /// The database's file.
@@ -148,10 +148,10 @@ pub struct JobOutputs {
 }
 
 impl Store {
-    /// Makes the store of a new run. It is there whole or not at all.
+    /// Makes the store of a new run, all of it or nothing.
     ///
     /// # Errors
-    /// When the run's directory or the database can't be written.
+    /// When the run's directory or the database cannot be written.
     pub fn create(
         dir: &RunDir,
         settings: &str,
@@ -185,7 +185,7 @@ impl Store {
     /// Opens an existing run to take it up, and counts its epoch on.
     ///
     /// # Errors
-    /// When another process has it, or it can't be read.
+    /// When another process has it, or it cannot be read.
     pub fn take_up(dir: &RunDir) -> Result<Store, StoreError> {
         let lock = dir.lock()?;
         let mut store = Store::connect(&dir.database(), WRITE, Some(lock))?;

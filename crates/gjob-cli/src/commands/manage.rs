@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gjob::store::RunDir;
+use gjob::store::{RunDir, StoreError};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::{RunId, Tally};
@@ -39,14 +39,17 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
     Ok(exit::of_run(end, complete))
 }
 
-/// What has stopped a manager; after a failure of its store, how to go on.
+/// What stopped a manager; after a failure of its store, how to resume.
 pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
-    let until = match &error {
-        ManagerError::Store(store) if store.is_full() => {
-            format!("make room in {}, then", dir.path().display())
+    let first = match &error {
+        ManagerError::Store(StoreError::Outdated { .. } | StoreError::Version { .. }) => {
+            return Failure::input(error);
         }
-        ManagerError::Store(_) => "once its store can be used,".to_owned(),
-        ManagerError::Outputs(_) => "once outputs can be written,".to_owned(),
+        ManagerError::Store(store) if store.is_full() => {
+            format!("make room in {}, then ", dir.path().display())
+        }
+        ManagerError::Store(_) => "once its store can be used, ".to_owned(),
+        ManagerError::Outputs(_) => "once outputs can be written, ".to_owned(),
         ManagerError::Unfit(_) => {
             return Failure::input(anyhow::anyhow!("{error}\nnothing was started"));
         }
@@ -54,7 +57,7 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     };
     let run = dir.run();
     Failure::machinery(anyhow::anyhow!(
-        "run {run}: {error}\njobs that run go on; {until} `gjob attach {run}` takes the run up"
+        "run {run}: {error}\nrunning jobs continue\nhelp: {first}resume the run with `gjob attach {run}`"
     ))
 }
 

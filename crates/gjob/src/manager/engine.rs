@@ -1,6 +1,6 @@
 //! The pump. One owner of all state: reports and requests come in, the
-//! scheduler decides, the store commits, the handler hears of it, the network
-//! is told. In that order, for a batch at a time.
+//! scheduler decides, the store commits, handlers are notified, the network
+//! acts. In that order, for a batch at a time.
 
 mod begin;
 mod books;

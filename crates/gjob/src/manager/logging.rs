@@ -10,7 +10,7 @@ use super::{Handler, Manager};
 
 /// Writes a line per job event, and a row of dots while nothing happens.
 ///
-/// An error of the log's writer never fails a run: what can't be written is lost.
+/// An error of the log's writer never fails a run: what cannot be written is lost.
 #[derive(Debug)]
 pub struct JobLog<W> {
     log: W,
@@ -34,7 +34,7 @@ impl<W: Write> JobLog<W> {
         self.last_was_sleep
     }
 
-    /// Writes one line, behind the end of a row of dots.
+    /// Writes one line, after the end of a row of dots.
     pub fn line(&mut self, text: &str) {
         let end = if std::mem::take(&mut self.last_was_sleep) { "\n" } else { "" };
         let _ = writeln!(self.log, "{end}{text}").and_then(|()| self.log.flush());

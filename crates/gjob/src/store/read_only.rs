@@ -15,7 +15,7 @@ impl Store {
     /// the database, one that nobody uses is still read.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When it cannot be read.
     pub fn read(dir: &RunDir) -> Result<Store, StoreError> {
         let path = dir.database();
         match Store::open(&path, READ) {
@@ -74,7 +74,7 @@ fn immutable(path: &Path) -> PathBuf {
         match byte {
             b'/' | b'.' | b'-' | b'_' => name.push(byte.into()),
             byte if byte.is_ascii_alphanumeric() => name.push(byte.into()),
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             byte => drop(write!(name, "%{byte:02X}")),
         }
     }

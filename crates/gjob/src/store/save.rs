@@ -40,7 +40,8 @@ impl Changes {
         self.events.push(event);
     }
 
-    /// True when something of it must be recorded before it is told or acted on.
+    /// True when something of it must be recorded before anybody is notified or
+    /// anything is done.
     #[must_use]
     pub fn must_be_durable(&self) -> bool {
         self.events.iter().any(|event| event.what.is_durable())
@@ -48,7 +49,8 @@ impl Changes {
             || !self.outputs.is_empty()
     }
 
-    /// Forgets the rows that are committed; events and offsets are still to be told.
+    /// Forgets the rows that are committed; handlers are yet to be notified of the
+    /// events.
     pub fn forget_rows(&mut self) {
         let (events, offsets) =
             (std::mem::take(&mut self.events), std::mem::take(&mut self.offsets));

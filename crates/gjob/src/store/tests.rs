@@ -192,7 +192,7 @@ fn a_run_of_the_version_before_is_read_and_stays_as_it_is() {
 fn a_run_of_the_version_before_is_not_resumed() {
     let (_temp, dir) = old_run();
     let refused = Store::take_up(&dir).unwrap_err().to_string();
-    assert!(refused.contains("has schema version 3: its run can be read, but not resumed"));
+    assert!(refused.contains("can read the run, but not resume or clean it"));
     assert!(refused.contains("\nhelp: "), "{refused}");
 }
 

@@ -14,12 +14,12 @@ use super::{server, socket};
 use crate::store::RunDir;
 
 /// How long a manager may take to greet.
-const HELLO_TIME: Duration = Duration::from_secs(10);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an answer may take: longer than a manager waits for a host.
-const ANSWER_TIME: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The manager of a run can't be asked.
+/// The manager of a run cannot be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
@@ -40,7 +40,7 @@ pub enum ControlError {
         found: u32,
     },
     /// What it says makes no sense.
-    #[error("manager of run {run} says what can't be understood: {said}")]
+    #[error("manager of run {run} sent an invalid message: {said}")]
     Nonsense {
         /// The run.
         run: RunId,
@@ -82,13 +82,13 @@ impl ControlClient {
     /// Connects to the manager of a run; none when nobody listens.
     ///
     /// # Errors
-    /// When the socket can't be used, or something else speaks there.
+    /// When the socket cannot be used, or something else listens there.
     pub fn connect(dir: &RunDir) -> Result<Option<Self>, ControlError> {
         let run = dir.run().clone();
         let opened = socket::connect(dir.path()).and_then(|stream| {
             let Some(stream) = stream else { return Ok(None) };
-            stream.set_read_timeout(Some(HELLO_TIME))?;
-            stream.set_write_timeout(Some(HELLO_TIME))?;
+            stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
+            stream.set_write_timeout(Some(HELLO_TIMEOUT))?;
             Ok(Some((stream.try_clone()?, stream)))
         });
         let opened = opened.map_err(|source| ControlError::Io { run: run.clone(), source })?;
@@ -106,13 +106,13 @@ impl ControlClient {
         Ok(Some(client))
     }
 
-    /// Has something done to jobs. None when the manager went without an
-    /// answer: then what was not done yet will not be.
+    /// Acts on jobs. None when the manager exited without an answer: then what
+    /// was not done yet will not be.
     ///
     /// # Errors
-    /// When the manager can't be asked.
+    /// When the manager cannot be asked.
     pub fn act(&mut self, act: Act, jobs: &[u32]) -> Result<Option<Answer>, ControlError> {
-        self.read_within(ANSWER_TIME)?;
+        self.read_within(ANSWER_TIMEOUT)?;
         // All at once, so that ending one part lets no job of the next begin.
         for part in jobs.chunks(MAX_JOBS) {
             if !self.send(&Request::of(act, part.to_vec()))? {
@@ -132,9 +132,9 @@ impl ControlClient {
     /// Ends the run as Ctrl-C does. False when the manager is gone.
     ///
     /// # Errors
-    /// When the manager can't be asked.
+    /// When the manager cannot be asked.
     pub fn interrupt(&mut self) -> Result<bool, ControlError> {
-        self.read_within(ANSWER_TIME)?;
+        self.read_within(ANSWER_TIMEOUT)?;
         if !self.send(&Request::Interrupt {})? {
             return Ok(false);
         }
@@ -145,9 +145,9 @@ impl ControlClient {
     /// Begins to watch. None when the manager is gone.
     ///
     /// # Errors
-    /// When the manager can't be asked.
+    /// When the manager cannot be asked.
     pub fn watch(&mut self) -> Result<Option<Snapshot>, ControlError> {
-        self.read_within(ANSWER_TIME)?;
+        self.read_within(ANSWER_TIMEOUT)?;
         if !self.send(&Request::Watch {})? {
             return Ok(None);
         }
@@ -158,7 +158,7 @@ impl ControlClient {
     /// What a watched manager says next, within `wait`.
     ///
     /// # Errors
-    /// When it can't be understood.
+    /// When its message is invalid.
     pub fn next(&mut self, wait: Duration) -> Result<Received, ControlError> {
         self.read_within(wait)?;
         match self.reader.read_until(b'\n', &mut self.partial) {

@@ -15,7 +15,7 @@ pub const MAX_LINE: usize = 1 << 20;
 /// Most jobs in one request; more are asked for in several.
 pub const MAX_JOBS: usize = 50_000;
 
-/// What it is that speaks here.
+/// What says that a manager listens there.
 pub(super) const MAGIC: &str = "control";
 
 /// A manager's first line.
@@ -29,13 +29,13 @@ pub(super) struct Hello {
 /// What is done to jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// End them.
+    /// Kill them.
     Kill,
-    /// Hold them: those that wait are not started, those that run are stopped.
+    /// Pause them: those that wait do not start, those that run are stopped.
     Pause,
-    /// Let held ones go on.
+    /// Resume paused ones.
     Resume,
-    /// Do those again that are `error` or `unknown`.
+    /// Retry those that are `error` or `unknown`.
     Retry,
 }
 
@@ -43,22 +43,22 @@ pub enum Act {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
-    /// End jobs; answered when they are gone, or can't be reached.
+    /// Kill jobs; answered when they are gone, or their hosts are unreachable.
     Kill {
         /// Their indexes, at most [`MAX_JOBS`].
         jobs: Vec<u32>,
     },
-    /// Hold jobs.
+    /// Pause jobs.
     Pause {
         /// Their indexes.
         jobs: Vec<u32>,
     },
-    /// Let jobs go on.
+    /// Resume jobs.
     Resume {
         /// Their indexes.
         jobs: Vec<u32>,
     },
-    /// Do jobs again.
+    /// Retry jobs.
     Retry {
         /// Their indexes.
         jobs: Vec<u32>,
@@ -119,8 +119,7 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// A request that can't be understood, or one client too many; the connection
-/// ends behind it.
+/// An invalid request, or one client too many; the connection ends after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fault {
     pub(super) error: String,

@@ -17,7 +17,7 @@ pub(super) struct Books {
     actions: Vec<Action>,
 }
 
-/// What is committed now, to be told and carried out.
+/// What is committed now: to be notified of and carried out.
 #[derive(Debug)]
 pub(super) struct Settled {
     pub(super) events: Vec<Event>,
@@ -40,8 +40,8 @@ impl Books {
         self.changes.offsets.push(offset);
     }
 
-    /// Takes what the scheduler has decided, and commits it. Nothing of it may be
-    /// told or done if that fails.
+    /// Takes what the scheduler has decided, and commits it. If that fails,
+    /// nobody is notified, and nothing is done.
     pub(super) fn settle(
         &mut self,
         scheduler: &mut Scheduler,

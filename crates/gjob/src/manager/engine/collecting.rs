@@ -103,7 +103,7 @@ impl Collecting {
 
 fn check_writable(dir: &Path) -> Result<(), ManagerError> {
     outputs::check_writable(dir).map_err(|error| {
-        let source = io::Error::new(error.kind(), format!("outputs can't be written: {error}"));
+        let source = io::Error::new(error.kind(), format!("cannot write outputs: {error}"));
         ManagerError::OutputsDir { dir: dir.to_owned(), source }
     })
 }
@@ -142,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// A job's outputs are here, durably, or can't be had.
+    /// A job's outputs are local, durably, or cannot be fetched.
     pub(super) fn collected(
         &mut self,
         host: HostIx,
@@ -192,7 +192,7 @@ impl Engine {
     fn retract(&mut self, index: u32) {
         let dir_name = job_dir_name(self.job(index).name(), index);
         let config = self.collecting.config(&self.on_hosts);
-        // What can't be removed is in nobody's way: another attempt replaces it.
+        // What cannot be removed does no harm: another attempt replaces it.
         let _ = outputs::retract(&config, &self.on_hosts, &dir_name);
     }
 

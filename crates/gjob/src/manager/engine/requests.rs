@@ -1,5 +1,5 @@
 //! What other processes ask of the engine: done between two batches of
-//! reports, answered when it is committed and has come about.
+//! reports, answered when it is committed and has taken effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::manager::{Handler, ManagerError};
 use crate::network::Waker;
 use crate::store::RunDir;
 
-/// How long jobs are waited for that are to be gone.
+/// How long jobs that are being killed are waited for.
 const KILL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same, when their hosts can't be asked.
+/// The same, while their hosts are unreachable.
 const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests served at once.
@@ -28,13 +28,13 @@ const REQUESTS: usize = 256;
 pub(in crate::manager) struct Acting {
     pub(in crate::manager) answer: Answer,
     act: Act,
-    /// Jobs that are to be gone.
+    /// Jobs that are being killed.
     awaited: BTreeSet<u32>,
-    /// Those of them that had their outcome, and attempts that were given up.
+    /// Those of them that had ended already, and had abandoned attempts.
     had_outcome: BTreeSet<u32>,
-    /// Jobs whose hosts are told to stop them or to let them go on.
-    told: BTreeSet<u32>,
-    /// What shows that those hosts have heard it, so far as it was asked for.
+    /// Jobs whose hosts were sent an order to pause or resume them.
+    awaiting_echo: BTreeSet<u32>,
+    /// The echoes that show that those hosts have handled it, as far as asked for.
     echoes: BTreeMap<HostIx, u32>,
     since: Instant,
 }
@@ -127,10 +127,10 @@ impl Engine {
         self.requests.waiters.push(Waiter { client, acting });
     }
 
-    /// Answers those whose request has come about; all is committed.
+    /// Answers the requests that have taken effect; all is committed.
     pub(super) fn answer_requests(&mut self) {
         for mut waiter in std::mem::take(&mut self.requests.waiters) {
-            if self.has_come_about(&mut waiter.acting, UNREACHABLE_TIMEOUT) {
+            if self.has_taken_effect(&mut waiter.acting, UNREACHABLE_TIMEOUT) {
                 self.requests.control.answer(waiter.client, &waiter.acting.answer);
             } else if self.stopped.is_some() {
                 self.requests.control.dismiss(waiter.client);
@@ -145,14 +145,14 @@ impl Engine {
         (!self.requests.waiters.is_empty()).then_some(Duration::from_secs(1))
     }
 
-    /// Tells the scheduler what is wanted of jobs: of all of them at once.
+    /// Hands the scheduler what is wanted of jobs: of all of them at once.
     pub(in crate::manager) fn begin_to(&mut self, act: Act, jobs: &[u32]) -> Acting {
         let mut acting = Acting {
             answer: Answer::default(),
             act,
             awaited: BTreeSet::new(),
             had_outcome: BTreeSet::new(),
-            told: BTreeSet::new(),
+            awaiting_echo: BTreeSet::new(),
             echoes: BTreeMap::new(),
             since: Instant::now(),
         };
@@ -167,7 +167,7 @@ impl Engine {
                     }
                 }
                 Ok(()) if act != Act::Retry && self.job(*index).state() == State::Busy => {
-                    acting.told.insert(*index);
+                    acting.awaiting_echo.insert(*index);
                 }
                 Ok(()) => acting.answer.ok.push(*index),
             }
@@ -189,7 +189,7 @@ impl Engine {
         };
         match act {
             _ if !is_so => Err(self.why_not(act, index)),
-            // Who acts alone is here to wait for the host.
+            // A process that acts alone does so to wait for the host.
             Act::Pause | Act::Resume if busy && !self.acts_alone && !self.host_answers(index) => {
                 Err(self.put_off(act, index, "it"))
             }
@@ -214,7 +214,7 @@ impl Engine {
         }
     }
 
-    /// What is recorded for a job and comes about when its host can be asked.
+    /// What is recorded for a job and takes effect once its host is reached.
     fn put_off(&self, act: Act, index: u32, what: &str) -> String {
         let host = self.host_of(index);
         host.map(|host| self.put_off_at(host, act, what)).unwrap_or_default()
@@ -246,7 +246,7 @@ impl Engine {
         }
     }
 
-    /// True when the host that a job was given to can be asked now.
+    /// True when the host that a job was assigned to answers.
     fn host_answers(&self, index: u32) -> bool {
         self.host_of(index).is_some_and(|host| self.answers(host))
     }
@@ -255,18 +255,18 @@ impl Engine {
         self.run().host(host).is_some_and(|host| host.status.answers())
     }
 
-    /// The host that a job was given to.
+    /// The host that a job was assigned to.
     fn host_of(&self, index: u32) -> Option<HostIx> {
         let job = self.run().job(index)?;
         self.network.position(job.host()?)
     }
 
-    /// True once nothing more is to be waited for, at the latest when hosts
-    /// have been out of reach for so long.
-    pub(in crate::manager) fn has_come_about(
+    /// True once nothing is left to wait for, at the latest when hosts have been
+    /// unreachable for this long.
+    pub(in crate::manager) fn has_taken_effect(
         &mut self,
         acting: &mut Acting,
-        out_of_reach: Duration,
+        unreachable_timeout: Duration,
     ) -> bool {
         self.await_echoes(acting);
         let Acting { answer, awaited, had_outcome, .. } = acting;
@@ -287,17 +287,17 @@ impl Engine {
         });
         let waited = acting.since.elapsed();
         let may = |state| self.waits_for(acting, state);
-        let hopeless = !may(State::Busy) && (waited >= out_of_reach || !may(State::Unknown));
+        let hopeless = !may(State::Busy) && (waited >= unreachable_timeout || !may(State::Unknown));
         if waited >= KILL_TIMEOUT || hopeless {
             self.name_the_rest(acting);
         }
-        let come_about = acting.awaited.is_empty() && acting.told.is_empty();
-        if come_about {
+        let is_done = acting.awaited.is_empty() && acting.awaiting_echo.is_empty();
+        if is_done {
             for echo in std::mem::take(&mut acting.echoes) {
                 self.requests.echoes.remove(&echo);
             }
         }
-        come_about
+        is_done
     }
 
     /// True when a host in this state has something that is waited for; `busy`
@@ -307,28 +307,28 @@ impl Engine {
             State::Busy => self.answers(host),
             other => self.run().host(host).is_some_and(|host| host.state() == other),
         };
-        let mut jobs = acting.awaited.iter().chain(&acting.told);
+        let mut jobs = acting.awaited.iter().chain(&acting.awaiting_echo);
         jobs.any(|index| self.hosts_concerned(acting.act, *index).into_iter().any(is_so))
     }
 
-    /// Asks the hosts of jobs that were told something for an echo, as soon as
+    /// Asks the hosts of jobs that an order was sent for to send an echo, as soon as
     /// they answer, and takes those jobs as done whose host has sent it.
     fn await_echoes(&mut self, acting: &mut Acting) {
         let hosts: BTreeSet<HostIx> =
-            acting.told.iter().filter_map(|index| self.host_of(*index)).collect();
+            acting.awaiting_echo.iter().filter_map(|index| self.host_of(*index)).collect();
         let silent: BTreeSet<HostIx> =
             hosts.into_iter().filter(|host| !self.has_echoed(acting, *host)).collect();
-        for index in std::mem::take(&mut acting.told) {
+        for index in std::mem::take(&mut acting.awaiting_echo) {
             let over = self.job(index).state() != State::Busy;
             if over || self.host_of(index).is_none_or(|host| !silent.contains(&host)) {
                 acting.answer.ok.push(index);
             } else {
-                acting.told.insert(index);
+                acting.awaiting_echo.insert(index);
             }
         }
     }
 
-    /// True once a host has heard what it was told; asks it if it wasn't asked
+    /// True once a host has handled what it was sent; asks it if it was not asked
     /// over its present link.
     fn has_echoed(&mut self, acting: &mut Acting, host: HostIx) -> bool {
         let asked = acting.echoes.get(&host).map(|request| (host, *request));
@@ -345,12 +345,12 @@ impl Engine {
         }
     }
 
-    /// Those for which it has not come about, with the reason so far as it is known.
+    /// Those for which it has not taken effect, with the reason so far as it is known.
     fn name_the_rest(&self, acting: &mut Acting) {
         for index in std::mem::take(&mut acting.awaited) {
             acting.answer.refuse(index, self.what_is_left(index));
         }
-        for index in std::mem::take(&mut acting.told) {
+        for index in std::mem::take(&mut acting.awaiting_echo) {
             let host = self.host_of(index).map(|host| self.label(host).to_string());
             let why = match self.host_answers(index) {
                 true => {
