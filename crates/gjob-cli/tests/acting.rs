@@ -189,8 +189,12 @@ gjob: job 0: process [LEFT] could not be ended
         .stdout(str![[r#"
 run [DATE]-1: error, complete
 jobs: 0 free, 0 busy, 0 done, 0 unknown, 1 error
-host :: free, 1 slot
-     0  error    :  [HOST]/[DATE]-1  -  killed; process [LEFT] could not be ended
+
+HOST  STATE  SLOTS  REASON
+:     free   1      -
+
+JOB  STATE  HOST  ID               NAME  REASON
+0    error  :     [HOST]/[DATE]-1  -     killed; process [LEFT] could not be ended
 
 "#]])
         .run();
