@@ -1,5 +1,5 @@
-# A job file as they were written for the module that gjob grew out of: nothing is
-# imported, and Job and Repeat are in reach.
+# A job file for the module that gjob grew out of, unchanged: it calls Job and Repeat
+# without an import.
 #   gjob run classic.py --show all
 
 SCRIPT = 'fit.sh'

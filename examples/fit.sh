@@ -1,6 +1,6 @@
 #!/bin/bash
-# A stand-in for a program that takes a while: "trains" with a rate and a seed, and
-# writes the loss it has come to.
+# A stand-in for a program that takes a while: it "trains" with a rate and a seed, and
+# prints the loss.
 rate=$1 seed=$2
 awk -v rate="$rate" -v seed="$seed" 'BEGIN {
     srand(seed)

@@ -1,4 +1,4 @@
-# A parameter sweep: every rate with every seed. The rates can be given:
+# A parameter sweep: every rate with every seed. The rates can be arguments:
 #   gjob run sweep.py --show all -- 0.3 0.1
 import sys
 

@@ -1,12 +1,12 @@
-//! A stream of frames, however it is cut: nothing panics, and what comes out does
-//! not depend on the cuts.
+//! A stream of frames in pieces: nothing panics, and the messages do not depend on
+//! where it was cut.
 
 #![no_main]
 
 use gjob_core::wire::{DecodeError, FrameBuffer, FromAgent, MAX_AGENT_FRAME};
 use libfuzzer_sys::fuzz_target;
 
-// The first byte says how the others are cut.
+// The first byte is the length of the pieces.
 fuzz_target!(|input: &[u8]| {
     let Some((&cut, stream)) = input.split_first() else { return };
     let whole = read(stream, stream.len().max(1));

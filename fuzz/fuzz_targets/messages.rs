@@ -1,5 +1,5 @@
-//! One message either way: nothing panics, and what is understood is understood
-//! as the same when it is said again, compressed or not.
+//! One message in either direction: nothing panics, and a decoded message is the
+//! same after encoding and decoding it again, compressed or not.
 
 #![no_main]
 
@@ -11,17 +11,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 fuzz_target!(|payload: &[u8]| {
-    say_again::<ToAgent>(payload);
-    say_again::<FromAgent>(payload);
+    round_trip::<ToAgent>(payload);
+    round_trip::<FromAgent>(payload);
 });
 
-fn say_again<M: Serialize + DeserializeOwned + PartialEq + Debug>(payload: &[u8]) {
+fn round_trip<M: Serialize + DeserializeOwned + PartialEq + Debug>(payload: &[u8]) {
     let Ok(message) = decode::<M>(payload) else { return };
     for frame in [encode(&message), Encoder::default().encode(&message)] {
         let mut buffer = FrameBuffer::new();
         buffer.extend(&frame);
-        let said = buffer.next::<M>();
-        assert_eq!(said.as_ref().map(Option::as_ref), Ok(Some(&message)));
+        let decoded = buffer.next::<M>();
+        assert_eq!(decoded.as_ref().map(Option::as_ref), Ok(Some(&message)));
         assert!(!buffer.is_mid_frame());
     }
 }

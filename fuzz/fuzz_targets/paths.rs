@@ -1,5 +1,5 @@
-//! Patterns of outputs and the paths that hosts send: nothing panics or takes
-//! long, and no path that is accepted leads out.
+//! Patterns of outputs and the paths that hosts send: nothing panics or takes long,
+//! and no accepted path leads outside.
 
 #![no_main]
 
@@ -24,6 +24,6 @@ fuzz_target!(|text: &str| {
     }
     let parent = path.rsplit_once('/').map(|(parent, _)| parent).filter(|_| is_path && matches);
     if let Some(parent) = parent {
-        assert!(pattern.may_match_below(parent), "{path:?} matches, and is not looked for");
+        assert!(pattern.may_match_below(parent), "{path:?} matches, but its directory would not be searched");
     }
 });

@@ -1,5 +1,5 @@
-//! A line of a run log: nothing panics, and what is understood is understood as
-//! the same when it is written again, on one line.
+//! A line of a run log: nothing panics, and a parsed record is the same after writing
+//! and parsing it again, on one line.
 
 #![no_main]
 
@@ -12,5 +12,5 @@ fuzz_target!(|line: &[u8]| {
     let (end, text) = written.split_last().expect("a line is not empty");
     assert_eq!(*end, b'\n');
     assert!(!text.contains(&b'\n'));
-    assert_eq!(Record::parse(text).expect("it was understood before"), record);
+    assert_eq!(Record::parse(text).expect("it was parsed before"), record);
 });

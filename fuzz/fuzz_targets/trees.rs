@@ -1,5 +1,5 @@
-//! A directory's list: nothing panics, no path in it leads out, and it reads back
-//! as the same when it is written again.
+//! A directory's list: nothing panics, no path in it leads outside, and it is the same
+//! after writing and parsing it again.
 
 #![no_main]
 
@@ -12,6 +12,6 @@ fuzz_target!(|list: &[u8]| {
     for entry in &tree.entries {
         assert_eq!(check_path(entry.path()), Ok(()));
     }
-    let again = Tree::parse(&tree.to_text()).expect("it was understood before");
+    let again = Tree::parse(&tree.to_text()).expect("it was parsed before");
     assert_eq!(tree, again);
 });

@@ -1,86 +1,81 @@
-//! The agent: the far end of one link. A launcher, and a `tail -f` of the run
-//! log; what it says of jobs is what the log holds.
+//! The agent: the far end of one link. It launches jobs, and sends the manager what
+//! the run log holds; what it says of jobs is what the log says.
 //!
-//! One thread, one `poll` over the link, the log and the slots.
+//! One thread with one `poll` over the link, the log and the slots decides
+//! everything. What takes long is done in the background, and reported to it.
 
-mod asked;
 mod attach;
+mod background;
 mod blobs;
 mod collect;
-mod errands;
-mod fates;
 mod forget;
-mod inbox;
+mod journal;
 mod launches;
+mod link;
 mod lock;
-mod look;
-mod outbox;
-mod place;
-mod reads;
-mod recover;
+mod queries;
+mod recovery;
 mod removal;
 mod remove;
-mod room;
-mod slots;
-mod strays;
+mod resources;
+mod slot_pool;
+mod slot_process;
 mod tail;
-mod uses;
+mod tasks;
+mod welcome;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gjob_core::record::one_line;
+use gjob_core::record::{RecordSummary, one_line};
 use gjob_core::wire::{DecodeError, FromAgent, ToAgent};
-use gjob_core::{HostLabel, Key, Record, RunId};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use gjob_core::{Key, Record};
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 
 use self::attach::{AttachError, Attached};
+use self::background::{Background, Report};
 use self::blobs::Blobs;
-use self::errands::{Errands, Pace};
-use self::fates::Fates;
-use self::inbox::Inbox;
-use self::launches::Queue;
-use self::lock::RunLock;
-use self::outbox::Outbox;
-use self::room::Room;
-use self::slots::{AdoptedSlot, OwnSlot};
-use self::strays::Strays;
-use self::tail::{Tail, TailError};
+use self::journal::Journal;
+use self::launches::LaunchQueue;
+use self::link::Link;
+use self::recovery::Recovery;
+use self::slot_pool::{SlotConfig, SlotPool};
+use self::tail::TailError;
+use self::tasks::Tasks;
+use self::welcome::{make_place, read_place, welcome};
 use crate::claims::Claims;
-use crate::control;
 use crate::host;
 use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
-use crate::runlog::RunLog;
 
-/// How long the last words to the manager may take.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the last messages to the manager may take.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often is looked at what the kernel can't wake us for.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often is looked at what the kernel cannot wake the agent for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often a record that the disk would not take is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+/// How often a record that the disk did not take is tried again.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The most hashes or ids in one question.
-const MAX_ASKED: usize = 4096;
+/// The most hashes, ids or patterns in one message.
+const MAX_COUNT: usize = 4096;
 
 /// Why an agent stops that should not have.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 enum AgentError {
-    #[error("take up the run: {0}")]
+    #[error("attach to the run: {0}")]
     Attach(#[from] AttachError),
     #[error("follow the run: {0}")]
     Tail(#[from] TailError),
-    #[error("understand the manager: {0}")]
+    #[error("read the manager's messages: {0}")]
     Decode(#[from] DecodeError),
-    #[error("understand the manager: {0}")]
+    #[error("serve the manager: {0}")]
     Protocol(&'static str),
-    #[error("wait: {0}")]
-    Poll(#[source] io::Error),
+    #[error("wait, or start a thread: {0}")]
+    System(#[from] io::Error),
 }
 
 impl AgentError {
@@ -89,7 +84,7 @@ impl AgentError {
             AgentError::Attach(error) => error.is_permanent(),
             AgentError::Decode(_) | AgentError::Protocol(_) => true,
             AgentError::Tail(error) => !matches!(error, TailError::Io(_)),
-            AgentError::Poll(_) => false,
+            AgentError::System(_) => false,
         }
     }
 }
@@ -100,96 +95,65 @@ pub(crate) fn run() -> ExitCode {
     // runs from here ends later than one that runs from there.
     let began_ms = host::since_boot_ms();
     let umask = rustix::process::umask(Mode::from_raw_mode(0o077)).as_raw_mode();
-    let mut out = match Outbox::open() {
-        Ok(out) => out,
-        Err(_) => return ExitCode::FAILURE,
-    };
-    let mut inbox = Inbox::new();
-    let code = match serve(&mut inbox, &mut out, umask, began_ms) {
+    let Ok(mut link) = Link::open() else { return ExitCode::FAILURE };
+    let code = match serve(&mut link, umask, began_ms) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            out.send(&FromAgent::Fault {
+            link.send(&FromAgent::Fault {
                 reason: one_line(&format!("failed to {error}")),
                 permanent: error.is_permanent(),
             });
             ExitCode::FAILURE
         }
     };
-    out.drain(FAREWELL);
+    link.drain(FAREWELL_TIMEOUT);
     code
 }
 
-fn serve(inbox: &mut Inbox, out: &mut Outbox, umask: u32, began_ms: u64) -> Result<(), AgentError> {
+fn serve(link: &mut Link, umask: u32, began_ms: u64) -> Result<(), AgentError> {
     let first = loop {
-        if out.flush().is_err() || inbox.is_over() {
+        if link.flush().is_err() || link.is_over() {
             return Ok(());
         }
-        if let Some(message) = inbox.next()? {
+        if let Some(message) = link.next()? {
             break message;
         }
-        look::wait_for_input(inbox, out, Duration::MAX)?;
+        link.wait(Vec::new(), Duration::MAX)?;
     };
     let ToAgent::Attach(mut attach) = first else {
-        return Err(AgentError::Protocol("its first message is no attachment"));
+        return Err(AgentError::Protocol("the first message is no attachment"));
     };
     let (layout, slots) = (attach::layout(&attach)?, attach.slots);
     match attach.run.take() {
         Some(run) => {
             let attached = Attached::new(run, attach, began_ms)?;
-            out.send(&attach::welcome(&layout, slots, place::make(&layout)));
-            Agent::new(attached, umask).serve(inbox, out)
+            link.send(&welcome(&layout, slots, make_place(&layout)));
+            Agent::new(attached, umask)?.serve(link)
         }
         None => {
-            out.send(&attach::welcome(&layout, slots, place::read(&layout)));
-            look::look(&layout, inbox, out)
+            link.send(&welcome(&layout, slots, read_place(&layout)));
+            queries::serve(&layout, link)
         }
-    }
-}
-
-/// What to wait for on standard input: nothing while answers would have no room.
-fn listens(out: &Outbox) -> PollFlags {
-    if out.is_full() { PollFlags::empty() } else { PollFlags::IN }
-}
-
-fn poll_for(fds: &mut [PollFd<'_>], limit: Duration) -> Result<(), AgentError> {
-    let limit = Timespec {
-        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: limit.subsec_nanos().into(),
-    };
-    match poll(fds, Some(&limit)) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(AgentError::Poll(error.into())),
     }
 }
 
 /// An attached agent.
 #[derive(Debug)]
 struct Agent {
-    run: RunId,
-    host: HostLabel,
     layout: Layout,
     run_dir: RunDir,
     hostname: String,
-    cpus: u32,
-    slots: u32,
-    room: Room,
-    umask: u32,
-    log: RunLog,
-    tail: Tail,
+    journal: Journal,
     claims: Claims,
+    queue: LaunchQueue,
+    slots: SlotPool,
+    recovery: Recovery,
     blobs: Blobs,
-    errands: Errands,
-    fates: Fates,
-    queue: Queue,
-    own: Vec<OwnSlot>,
-    adopted: Vec<AdoptedSlot>,
-    strays: Strays,
+    tasks: Tasks,
+    background: Background,
+    lease: Option<KeptLease>,
     /// Attempts that the log says were started, by a slot that is not known.
     unowned: Vec<Key>,
-    /// Why the log can't be followed any more.
-    broken: Option<TailError>,
-    lease: Option<KeptLease>,
-    _lock: RunLock,
 }
 
 /// Whether the manager stays.
@@ -200,177 +164,191 @@ enum Stay {
 }
 
 impl Agent {
-    fn new(attached: Attached, umask: u32) -> Self {
-        Agent {
+    fn new(attached: Attached, umask: u32) -> io::Result<Self> {
+        let Attached { layout, run_dir, hostname, .. } = attached;
+        let config = SlotConfig {
+            layout: layout.clone(),
+            hostname: hostname.clone(),
             run: attached.run,
             host: attached.host,
-            claims: Claims::new(attached.run_dir.keys()),
-            blobs: Blobs::new(
-                attached.layout.clone(),
-                &attached.run_dir,
-                attached.hostname.clone(),
-                attached.blob_budget,
-            ),
-            errands: Errands::new(attached.layout.clone()),
-            layout: attached.layout,
-            run_dir: attached.run_dir,
-            hostname: attached.hostname,
             cpus: attached.cpus,
             slots: attached.slots,
-            room: Room::new(attached.slots),
             umask,
-            log: attached.log,
-            tail: attached.tail,
-            fates: Fates::default(),
-            queue: Queue::default(),
-            own: Vec::new(),
-            adopted: Vec::new(),
-            strays: Strays::begin(),
-            unowned: Vec::new(),
-            broken: None,
+            stderr: run_dir.slots_err(),
+        };
+        Ok(Agent {
+            journal: Journal::new(attached.log, attached.tail),
+            claims: Claims::new(run_dir.keys()),
+            queue: LaunchQueue::default(),
+            slots: SlotPool::new(config),
+            // Before the first thread and the first slot: it looks for children.
+            recovery: Recovery::new(),
+            blobs: Blobs::new(layout.clone(), &run_dir, hostname.clone(), attached.blob_budget),
+            tasks: Tasks::new(layout.clone()),
+            background: Background::new()?,
             lease: attached.lease,
-            _lock: attached._lock,
-        }
+            unowned: Vec::new(),
+            layout,
+            run_dir,
+            hostname,
+        })
     }
 
-    fn serve(mut self, inbox: &mut Inbox, out: &mut Outbox) -> Result<(), AgentError> {
+    fn serve(mut self, link: &mut Link) -> Result<(), AgentError> {
         if self.lease.is_none() {
-            // The manager need not wait for what follows; and a link that is
-            // broken shows below. With a lease, it has to know that all slots
-            // obey it.
-            let _ = out.flush();
+            // The manager need not wait for what follows. A link that is broken
+            // shows below.
+            let _ = link.flush();
         }
-        self.notice_records();
+        self.blobs.begin_tidying(&mut self.background)?;
+        self.read_journal();
         self.recover_all();
-        self.announce_lease();
-        let served = self.serve_on(inbox, out);
-        let idle = self.own.into_iter().filter(|slot| slot.launch.is_none());
-        idle.for_each(OwnSlot::dismiss);
-        served
+        if self.lease.is_some() {
+            // The manager relies on every job being ended by its slot when the lease
+            // runs out. Of a dead slot's orphans that is not so: they go first.
+            self.finish_recovery(link)?;
+            self.slots.announce_lease();
+        }
+        let served = self.serve_on(link);
+        // Nobody might attach to this run again to finish it.
+        let finished = self.finish_recovery(link);
+        self.slots.dismiss();
+        served.and(finished)
     }
 
     /// Serves until the manager leaves or the link ends.
-    fn serve_on(&mut self, inbox: &mut Inbox, out: &mut Outbox) -> Result<(), AgentError> {
+    fn serve_on(&mut self, link: &mut Link) -> Result<(), AgentError> {
         loop {
-            let idle = match self.obey(inbox, out)? {
-                (Stay::No, _) => return Ok(()),
-                (Stay::Yes, idle) => idle,
-            };
-            self.work(out)?;
-            if out.flush().is_err() || inbox.is_over() {
-                return Ok(());
-            }
-            let more = !out.is_full() && (!idle || self.tail.is_behind() || self.blobs.is_busy());
-            let pace = if more { Pace::Now } else { self.errands.pace(out) };
-            self.wait(inbox, out, pace)?;
-        }
-    }
-
-    /// Does what the manager says, while there is room for answers. Also says
-    /// whether nothing is left to do.
-    fn obey(&mut self, inbox: &mut Inbox, out: &mut Outbox) -> Result<(Stay, bool), AgentError> {
-        while !out.is_full() {
-            match inbox.next()? {
-                None => return Ok((Stay::Yes, true)),
-                Some(message) => {
-                    if self.handle(message, out)? == Stay::No {
-                        return Ok((Stay::No, true));
-                    }
+            while let Some(message) = link.next()? {
+                if self.handle(message, link)? == Stay::No {
+                    return Ok(());
                 }
             }
+            self.work(link)?;
+            if link.flush().is_err() || link.is_over() {
+                return Ok(());
+            }
+            self.wait(link)?;
         }
-        Ok((Stay::Yes, false))
     }
 
-    /// Everything that is not the manager's word: the log, and who waits.
-    fn work(&mut self, out: &mut Outbox) -> Result<(), AgentError> {
-        self.notice_records();
+    /// Everything that is not a message: the log, what was done in the background,
+    /// and what waits.
+    fn work(&mut self, link: &mut Link) -> Result<(), AgentError> {
+        self.read_journal();
         for key in std::mem::take(&mut self.unowned) {
             self.recover(key);
         }
-        self.hand_out();
-        // What the disk does not take now is tried again later.
-        let _ = self.log.flush();
-        if !out.is_full() && self.blobs.is_busy() {
-            answer(out, self.blobs.work());
+        while let Some(report) = self.background.next(link.has_room_for_outputs()) {
+            self.handle_report(report, link)?;
         }
-        self.errands.work(out);
-        while !out.is_full() {
-            match self.tail.next_message()? {
-                Some(message) => out.send(&message),
+        self.end_orphans()?;
+        self.dispatch_all();
+        self.journal.flush();
+        while !link.is_full() {
+            match self.journal.next_message()? {
+                Some(message) => link.send(&message),
                 None => break,
             }
         }
-        match self.broken.take() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
+        Ok(self.journal.check()?)
     }
 
-    fn handle(&mut self, message: ToAgent, out: &mut Outbox) -> Result<Stay, AgentError> {
-        match message {
-            ToAgent::Attach(_) => {
-                return Err(AgentError::Protocol("it attaches a second time"));
+    fn handle(&mut self, message: ToAgent, link: &mut Link) -> Result<Stay, AgentError> {
+        let background = &mut self.background;
+        let answer = match message {
+            ToAgent::Launch(launch) => {
+                self.launch(launch);
+                None
             }
-            ToAgent::Launch(launch) => self.launch(launch),
-            ToAgent::Withdraw { key } => self.withdraw(key),
-            ToAgent::Order { key, order } => self.order(key, order),
+            ToAgent::Withdraw { key } => {
+                self.withdraw(key);
+                None
+            }
+            ToAgent::Order { key, order } => {
+                self.order(key, order);
+                None
+            }
             ToAgent::AskBlobs { hashes } => {
-                check_asked(hashes.len())?;
-                out.send(&self.blobs.missing(hashes));
+                check_count(hashes.len())?;
+                Some(self.blobs.missing(hashes))
             }
             ToAgent::Blob { hash, size, offset } => {
-                answer(out, self.blobs.begin(hash, size, offset));
+                self.blobs.begin((hash, size, offset), background)?
             }
-            ToAgent::BlobData { bytes } => answer(out, self.blobs.receive(&bytes)),
-            ToAgent::BlobAbort => self.blobs.abort(),
-            ToAgent::Ping { echo_ms, .. } => {
-                self.renew_lease(echo_ms);
-                out.send(&reads::answer(&self.layout, message)?);
+            ToAgent::BlobData { bytes } => self.blobs.receive(&bytes, background)?,
+            ToAgent::BlobAbort => {
+                self.blobs.abort();
+                None
             }
             ToAgent::Collect { .. } | ToAgent::CollectStop { .. } | ToAgent::Remove { .. } => {
-                self.errands.take(message)?;
+                self.tasks.submit(message, background)?;
+                None
             }
             ToAgent::Forget { .. } => {
-                return Err(AgentError::Protocol("it has taken up a run, and forgets one"));
+                return Err(AgentError::Protocol("an agent that serves a run forgets none"));
             }
-            ToAgent::Read { .. } | ToAgent::Status { .. } | ToAgent::Echo { .. } => {
-                out.send(&reads::answer(&self.layout, message)?);
+            ToAgent::Ping { echo_ms, .. } => {
+                self.renew_lease(echo_ms);
+                Some(queries::answer(&self.layout, message)?)
             }
+            ToAgent::Attach(_)
+            | ToAgent::Read { .. }
+            | ToAgent::Status { .. }
+            | ToAgent::Echo { .. } => Some(queries::answer(&self.layout, message)?),
             ToAgent::Detach => return Ok(Stay::No),
-        }
+        };
+        answer.iter().for_each(|answer| link.send(answer));
         Ok(Stay::Yes)
     }
 
-    /// Reads what was appended to the log; whose attempt is over is free.
-    fn notice_records(&mut self) {
-        loop {
-            match self.tail.next_records() {
-                Ok(records) if records.is_empty() => return,
-                Ok(records) => records.iter().for_each(|record| self.notice(record)),
-                Err(error) => {
-                    self.broken = Some(error);
-                    return;
-                }
+    /// Takes what was done in the background.
+    fn handle_report(&mut self, report: Report, link: &mut Link) -> Result<(), AgentError> {
+        let answer = match report {
+            Report::Hashed(hashed) => self.blobs.handle_hashed(hashed, &mut self.background)?,
+            Report::Trimmed(trimmed) => {
+                self.blobs.handle_trimmed(trimmed);
+                None
             }
+            Report::Ended(ended) => {
+                self.conclude_all(ended);
+                None
+            }
+            Report::Answer(_) | Report::Outputs { .. } => {
+                self.tasks.answer(report, link);
+                None
+            }
+        };
+        answer.iter().for_each(|answer| link.send(answer));
+        Ok(())
+    }
+
+    /// Reads what was appended to the log; an attempt that is over frees its slot.
+    fn read_journal(&mut self) {
+        loop {
+            let records = self.journal.read_more();
+            if records.is_empty() {
+                return;
+            }
+            records.iter().for_each(|record| self.handle_record(record));
         }
     }
 
-    fn notice(&mut self, record: &Record) {
-        self.fates.note(record);
-        let Some(key) = record.key() else { return };
-        if self.fates.is_over(key) {
+    fn handle_record(&mut self, record: &RecordSummary) {
+        let Some(key) = record.key else { return };
+        self.slots.note_survivors(key, &record.survivors);
+        if self.journal.attempts().is_over(key) {
             self.release(key);
-        } else if !self.has_slot(key) {
+        } else if !self.slots.has(key) {
             self.unowned.push(key);
         }
     }
 
-    /// The slots of an earlier attachment may know of another lease, or of none.
-    fn announce_lease(&self) {
-        if self.lease.is_some() {
-            // One that can't be told has ended.
-            self.adopted.iter().for_each(|slot| drop(control::wake(&slot.process)));
+    /// Adds a record of this agent's own finding.
+    fn append(&mut self, record: &Record) {
+        self.journal.append(record);
+        if let Some(key) = record.key() {
+            self.release(key);
         }
     }
 
@@ -379,84 +357,54 @@ impl Agent {
             && let Err(error) = lease.renew(echo_ms)
         {
             // Slots go by what is written.
-            self.complain(&format!("renew the lease: {error}"));
+            log_error(&format!("renew the lease: {error}"));
         }
     }
 
-    /// Adds a record of this agent's own finding.
-    fn append(&mut self, record: &Record) {
-        // What is not written at once is tried again; it counts from now on.
-        self.log.append(record);
-        self.fates.note(record);
-        if let Some(key) = record.key() {
-            self.release(key);
-        }
-    }
-
-    fn complain(&self, text: &str) {
-        // There is nobody else to tell.
-        let _ = writeln!(io::stderr(), "gjob agent: failed to {text}");
-    }
-
-    /// Waits for something to do, as long as the pace allows.
-    fn wait(&mut self, inbox: &mut Inbox, out: &Outbox, pace: Pace) -> Result<(), AgentError> {
-        let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
-        let mut limit = inbox.time_left();
-        let mut fds = vec![PollFd::new(&stdin, listens(out))];
-        if !out.is_empty() {
-            fds.push(PollFd::new(&stdout, PollFlags::OUT));
-        }
-        match self.tail.pollable() {
+    /// Waits until there is something to do.
+    fn wait(&mut self, link: &mut Link) -> Result<(), AgentError> {
+        let mut limit = Duration::MAX;
+        let mut fds = Vec::new();
+        match self.journal.pollable() {
             Some(inotify) => fds.push(PollFd::from_borrowed_fd(inotify, PollFlags::IN)),
-            None => limit = limit.min(LOOK),
+            None => limit = limit.min(LOOK_INTERVAL),
         }
-        for pipe in self.own.iter().filter_map(OwnSlot::blocked_pipe) {
-            fds.push(PollFd::new(pipe, PollFlags::OUT));
-        }
-        let processes_from = fds.len();
-        let own = self.own.iter().map(OwnSlot::process);
-        let adopted = self.adopted.iter().map(|slot| Some(&slot.process));
-        for process in own.chain(adopted) {
+        fds.extend(self.slots.blocked_pipes().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
+        let reports = self.background.pollable(link.has_room_for_outputs());
+        fds.extend(reports.map(|fd| PollFd::new(fd, PollFlags::IN)));
+        let first_process = fds.len();
+        for process in self.slots.processes() {
             match process.and_then(|process| process.pollable()) {
                 Some(pidfd) => fds.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN)),
-                None => limit = limit.min(LOOK),
+                None => limit = limit.min(LOOK_INTERVAL),
             }
         }
-        if self.log.is_behind() {
-            limit = limit.min(RETRY);
+        let looks = limit <= LOOK_INTERVAL;
+        if self.journal.has_unwritten() {
+            limit = limit.min(WRITE_INTERVAL);
         }
-        let at_most = match pace {
-            Pace::Now => Duration::ZERO,
-            Pace::Soon => LOOK,
-            Pace::Idle => limit,
-        };
-        poll_for(&mut fds, limit.min(at_most))?;
-        let heard = fds[0].revents().contains(PollFlags::IN)
-            || fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR);
-        let ended =
-            limit <= LOOK || fds[processes_from..].iter().any(|fd| !fd.revents().is_empty());
-        if heard && !out.is_full() {
-            inbox.read();
+        if self.journal.has_unsent() && !link.is_full() {
+            limit = Duration::ZERO;
         }
-        self.tail.clear_wakeup();
-        self.own.iter_mut().for_each(OwnSlot::flush);
-        if ended {
-            self.bury_slots();
+        let ready = link.wait(fds, limit)?;
+        self.journal.clear_wakeup();
+        self.slots.flush();
+        if looks || ready[first_process..].contains(&true) {
+            self.reap_slots();
         }
         Ok(())
     }
 }
 
-fn answer(out: &mut Outbox, message: Option<FromAgent>) {
-    if let Some(message) = message {
-        out.send(&message);
-    }
+/// Writes an error to standard error: nobody else could be told.
+fn log_error(text: &str) {
+    let _ = writeln!(io::stderr(), "gjob agent: failed to {text}");
 }
 
-fn check_asked(count: usize) -> Result<(), AgentError> {
-    if count <= MAX_ASKED {
+fn check_count(count: usize) -> Result<(), AgentError> {
+    if count <= MAX_COUNT {
         Ok(())
     } else {
-        Err(AgentError::Protocol("it asks for too much at once"))
+        Err(AgentError::Protocol("a message names more than it may"))
     }
 }

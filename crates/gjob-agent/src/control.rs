@@ -40,7 +40,7 @@ pub(crate) fn write(dir: &JobDir, name: &str, order: Order) -> io::Result<()> {
     let temp = order_part_name(std::process::id());
     let file = OrderFile { order };
     if dir.replace(name, &temp, file).is_ok()
-        || dir.mend() && dir.replace(name, &temp, file).is_ok()
+        || dir.restore_permissions() && dir.replace(name, &temp, file).is_ok()
     {
         return Ok(());
     }
@@ -58,8 +58,9 @@ pub(crate) fn read(dir: &JobDir, name: &str) -> io::Result<Option<Order>> {
     let Some(target) = dir.link_target(name)? else {
         return Ok(dir.read::<OrderFile>(name)?.map(|file| file.order));
     };
-    let (version, order): (u32, Order) = serde_json::from_slice(&target)?;
-    Ok((version == RECORD_VERSION).then_some(order))
+    let version = format!("[{RECORD_VERSION},");
+    let order = target.strip_prefix(version.as_bytes()).and_then(|rest| rest.strip_suffix(b"]"));
+    Ok(order.map(serde_json::from_slice).transpose()?)
 }
 
 /// Has a slot look for an order, and at its run's lease.

@@ -6,6 +6,8 @@ mod files;
 mod layout;
 
 pub(crate) use allocate::Allocator;
-pub(crate) use dir::{JobDir, LockState, Reserved, mend_dir, open_dir_at};
-pub(crate) use files::{InputFile, JobFile, LockFile, OrderFile, PidFile, read_json, to_json};
+pub(crate) use dir::{JobDir, LockState, Reserved, open_dir_at, restore_permissions};
+pub(crate) use files::{
+    InputFile, JobRecord, JobSummary, LockFile, OrderFile, PidFile, read_json, to_json,
+};
 pub(crate) use layout::{Layout, RunDir, create_private_dir};

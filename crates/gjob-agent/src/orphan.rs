@@ -1,99 +1,182 @@
-//! Ends what is left of a job whose slot is dead. Its processes are known by
-//! three marks: they hold the job's lock, they carry its directory in
-//! `GJOB_DIR`, or they descend from one that does (or from its shell). The
-//! directory need not be there any more. Where this process reaps what dead
-//! slots leave, being its child is the fourth. A slot is none of them.
+//! Ends what is left of jobs whose slots are dead.
+//!
+//! An orphan is known by what it cannot easily lose. It holds its job's lock,
+//! for the lock's descriptor is inherited; it carries the job's directory in
+//! `GJOB_DIR`; or it descends from a process that does, or from the job's shell.
+//! The directory itself need not exist any more. A process that has shed all of
+//! these can still be known as a child: where this process is the reaper of what
+//! dead slots leave behind, everything that is not a living slot is an orphan.
+//!
+//! Several jobs are ended together: each look at the process table serves all of
+//! them, and so does each wait.
+
+mod marks;
 
 use std::collections::{HashMap, HashSet};
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gjob_core::jobdir::OwnFile;
 use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 
+use self::marks::Marks;
 use crate::identity::{Process, ProcessIdentity, Stat};
-use crate::jobdir::{JobDir, LockFile, LockState, PidFile};
+use crate::jobdir::{JobDir, LockState};
 use crate::processes;
 
-/// How long killed processes get to disappear.
-const VANISH: Duration = Duration::from_secs(2);
+/// How long killed processes may take to disappear before they are named instead.
+const KILL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often the process table is looked at.
-const STEP: Duration = Duration::from_millis(20);
+/// How often the process table is read.
+const SCAN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often quick ones are looked for between two looks at everything.
-const ROUNDS: u32 = 50;
+const CHASE_ROUNDS: u32 = 50;
 
-/// What leads to a job's processes.
+/// What leads to the processes of one job.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Traces<'a> {
     /// Where its directory is, or was.
     path: &'a Path,
-    /// Its directory; none when there is none that can be opened.
+    /// Its directory; none when it cannot be opened.
     dir: Option<&'a JobDir>,
-    /// This process's children that are none of the job's, when all others are.
-    others: Option<&'a HashSet<u32>>,
 }
 
 impl<'a> Traces<'a> {
     /// Those of a job whose directory is or was at `path`.
     pub(crate) fn new(path: &'a Path, dir: Option<&'a JobDir>) -> Self {
-        Traces { path, dir, others: None }
+        Traces { path, dir }
     }
 
-    /// The same, and this process's children but for `others`; none of them when
-    /// those are not known.
-    pub(crate) fn with_children(self, others: Option<&'a HashSet<u32>>) -> Self {
-        Traces { others, ..self }
+    fn lock_state(self) -> LockState {
+        self.dir.and_then(|dir| dir.lock_state().ok()).unwrap_or(LockState::Absent)
+    }
+
+    /// One of the directory's files; one that cannot be read leads nowhere.
+    fn read<T: DeserializeOwned>(self, file: OwnFile) -> Option<T> {
+        self.dir?.read(file.name()).ok().flatten()
     }
 }
 
-/// Ends the job's processes: TERM, and KILL after `grace` (at once when it is
-/// zero). Gives the pids that are still there.
-pub(crate) fn end(job: Traces<'_>, grace: Duration) -> Vec<u32> {
+/// What is left of a job after its processes were killed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Remains {
+    /// Processes that could not be ended.
+    pub(crate) survivors: Vec<u32>,
+    /// True when something that was not found still holds the job's lock.
+    pub(crate) is_held: bool,
+}
+
+/// Ends the processes of `jobs`: TERM to all, and KILL after `grace`, or at once
+/// if it is zero. Gives what is left of each, in their order.
+///
+/// `others` are this process's children that belong to none of the jobs; without
+/// it, no child counts as an orphan for being one.
+pub(crate) fn end(
+    jobs: &[Traces<'_>],
+    others: Option<&HashSet<u32>>,
+    grace: Duration,
+) -> Vec<Remains> {
+    let search = Search { jobs, others };
     if !grace.is_zero() {
-        processes::signal_all(&find(job), Signal::TERM);
-        processes::signal_all(&find(job), Signal::CONT);
-        wait_until_gone(job, grace);
+        search.terminate(grace);
     }
-    let deadline = Instant::now() + VANISH;
-    loop {
-        // Again each time: what one of them forked meanwhile is found as well.
-        let left = find(job);
-        processes::signal_all(&left, Signal::KILL);
-        let is_over = left.is_empty() && is_quiet(job);
-        if is_over || Instant::now() >= deadline {
-            return left.iter().map(|process| process.pid).collect();
-        }
-        if job.is_held() || left.is_empty() {
-            chase(job);
-        } else {
-            std::thread::sleep(STEP);
-        }
+    let left = search.kill();
+    let mut remains = vec![Remains::default(); jobs.len()];
+    for (job, process) in left {
+        remains[job].survivors.push(process.pid);
     }
+    for (remains, job) in remains.iter_mut().zip(jobs) {
+        remains.survivors.sort_unstable();
+        remains.is_held = remains.survivors.is_empty() && job.lock_state() == LockState::Held;
+    }
+    remains
 }
 
-/// True when nothing of the job is there that is too short-lived to be found in
-/// one look, always having forked the next.
-fn is_quiet(job: Traces<'_>) -> bool {
-    match job.lock_state() {
-        LockState::Held => false,
-        LockState::Free => !chase_children(job),
-        // The job has removed it: another look has to do.
-        LockState::Absent => !chase(job),
-    }
+/// A search for the processes of several jobs.
+#[derive(Clone, Copy, Debug)]
+struct Search<'a> {
+    jobs: &'a [Traces<'a>],
+    others: Option<&'a HashSet<u32>>,
 }
 
-impl Traces<'_> {
-    /// True while something has the job's lock.
-    pub(crate) fn is_held(self) -> bool {
-        self.lock_state() == LockState::Held
+/// A process with the position of the job that it belongs to.
+type Found = (usize, ProcessIdentity);
+
+impl Search<'_> {
+    /// Asks all of them to end, and waits until they have or `grace` is over.
+    fn terminate(self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        signal_all(&self.find(), Signal::TERM);
+        // A stopped process could not act on it.
+        signal_all(&self.find(), Signal::CONT);
+        while !self.find().is_empty() && Instant::now() < deadline {
+            std::thread::sleep(SCAN_INTERVAL);
+        }
     }
 
-    /// What this process has inherited of the job, dead or alive.
+    /// Kills all of them; those that are still there at the timeout.
+    fn kill(self) -> Vec<Found> {
+        let deadline = Instant::now() + KILL_TIMEOUT;
+        loop {
+            // Anew each time: what one of them forked meanwhile is found as well.
+            let left = self.find();
+            signal_all(&left, Signal::KILL);
+            let is_over = left.is_empty() && self.is_quiet();
+            if is_over || Instant::now() >= deadline {
+                return left;
+            }
+            if left.is_empty() || self.is_any_held() {
+                self.chase();
+            } else {
+                std::thread::sleep(SCAN_INTERVAL);
+            }
+        }
+    }
+
+    /// True when none of them is too short-lived to be found in one look, always
+    /// having forked the next.
+    fn is_quiet(self) -> bool {
+        let mut is_any_absent = false;
+        for job in self.jobs {
+            match job.lock_state() {
+                LockState::Held => return false,
+                LockState::Free => {}
+                // The job has removed its lock: another look has to do.
+                LockState::Absent => is_any_absent = true,
+            }
+        }
+        if is_any_absent { !self.chase() } else { !self.chase_children() }
+    }
+
+    fn is_any_held(self) -> bool {
+        self.jobs.iter().any(|job| job.lock_state() == LockState::Held)
+    }
+
+    /// The living processes of all jobs.
+    fn find(self) -> Vec<Found> {
+        let marks = Marks::of(self.jobs);
+        let table = processes::table();
+        let marked = table.iter().filter_map(|(pid, stat)| {
+            Some((*pid, marks.job_of_group(stat.group).or_else(|| marks.job_of(*pid))?))
+        });
+        let mut roots: Vec<(u32, usize)> = marked.collect();
+        for child in self.children() {
+            if roots.iter().all(|(pid, _)| *pid != child) {
+                // Nothing says which job it is of: it is named with the first.
+                roots.push((child, 0));
+            }
+        }
+        let pids: Vec<u32> = roots.iter().map(|(pid, _)| *pid).collect();
+        let mut found = processes::descendants(&table, &pids);
+        found.extend(pids.iter().filter_map(|pid| processes::identify(&table, *pid)));
+        found.retain(|process| !marks.is_exempt(process.pid));
+        let with_job = |process: ProcessIdentity| (owner_of(process.pid, &table, &roots), process);
+        found.into_iter().map(with_job).collect()
+    }
+
+    /// What this process has inherited of the jobs, dead or alive.
     fn children(self) -> Vec<u32> {
         self.others.map_or(Vec::new(), |others| {
             let children = processes::own_children().into_iter();
@@ -101,150 +184,62 @@ impl Traces<'_> {
         })
     }
 
-    fn lock_state(self) -> LockState {
-        self.dir.and_then(|dir| dir.lock_state().ok()).unwrap_or(LockState::Absent)
-    }
-
-    /// One of the directory's files; one that can't be read leads nowhere.
-    fn read<T: DeserializeOwned>(self, name: &str) -> Option<T> {
-        self.dir?.read(name).ok().flatten()
-    }
-}
-
-fn wait_until_gone(job: Traces<'_>, grace: Duration) {
-    let deadline = Instant::now() + grace;
-    while !find(job).is_empty() && Instant::now() < deadline {
-        std::thread::sleep(STEP);
-    }
-}
-
-/// Kills what has the job's directory in its environment, each as soon as it is
-/// seen, the newest first: one that forks and ends, over and over, is gone
-/// before the process table has been read. True if there was any.
-fn chase(job: Traces<'_>) -> bool {
-    let marks = Marks::of(job);
-    let mut any = false;
-    for _ in 0..ROUNDS {
-        let inherited = chase_children(job);
-        any |= inherited;
-        let mut pids: Vec<u32> = processes::pids().collect();
-        pids.reverse();
-        pids.into_iter().filter(|pid| marks.is_named_by(*pid)).for_each(|pid| {
-            let process = ProcessIdentity::of(pid).ok().and_then(|it| Process::open(&it));
-            // Looked at once more, now that it can't become another.
-            if let Some(process) = process.filter(|_| marks.is_named_by(pid)) {
-                // What can't be signalled is found again, and named.
-                let _ = process.signal(Signal::KILL);
-                any = true;
+    /// Kills what has a job's directory in its environment, each as soon as it is
+    /// seen, the newest first: one that forks and ends, over and over, is gone
+    /// before the process table has been read. True if there was any.
+    fn chase(self) -> bool {
+        let marks = Marks::of(self.jobs);
+        let mut any = false;
+        for _ in 0..CHASE_ROUNDS {
+            let inherited = self.chase_children();
+            any |= inherited;
+            let mut pids: Vec<u32> = processes::pids().collect();
+            pids.reverse();
+            for pid in pids.into_iter().filter(|pid| marks.job_named_by(*pid).is_some()) {
+                // Looked at once more after it was opened: then it cannot become another.
+                let process = ProcessIdentity::of(pid).ok().and_then(|it| Process::open(&it));
+                if let Some(process) = process.filter(|_| marks.job_named_by(pid).is_some()) {
+                    // What cannot be signalled is found again, and named.
+                    let _ = process.signal(Signal::KILL);
+                    any = true;
+                }
             }
-        });
-        if !inherited && !job.is_held() {
-            break;
+            if !inherited && !self.is_any_held() {
+                break;
+            }
         }
+        any
     }
-    any
-}
 
-/// Kills and reaps what this process has inherited of the job. True if there was
-/// any, so that what it has left is still to be looked for.
-fn chase_children(job: Traces<'_>) -> bool {
-    let mut any = false;
-    for child in job.children() {
-        any = true;
-        let process = ProcessIdentity::of(child).ok().and_then(|it| Process::open(&it));
-        if let Some(process) = process {
-            let _ = process.signal(Signal::KILL);
+    /// Kills and reaps what this process has inherited of the jobs. True if there
+    /// was any, so that what it has left is still to be looked for.
+    fn chase_children(self) -> bool {
+        let children = self.children();
+        for child in &children {
+            let process = ProcessIdentity::of(*child).ok().and_then(|it| Process::open(&it));
+            if let Some(process) = process {
+                let _ = process.signal(Signal::KILL);
+            }
+            processes::reap(*child);
         }
-        processes::reap(child);
+        !children.is_empty()
     }
-    any
 }
 
-/// The job's living processes.
-fn find(job: Traces<'_>) -> Vec<ProcessIdentity> {
-    let marks = Marks::of(job);
-    let table = processes::table();
-    let mut roots: HashSet<u32> = shell_group(job, &table).into_iter().collect();
-    roots.extend(table.keys().filter(|pid| marks.are_on(**pid)));
-    roots.extend(job.children());
-    let roots: Vec<u32> = roots.into_iter().collect();
-    let mut found = processes::descendants(&table, &roots);
-    found.extend(roots.iter().filter_map(|pid| processes::identify(&table, *pid)));
-    found.retain(|process| !marks.not_its_own.contains(&process.pid));
-    found
+fn signal_all(found: &[Found], signal: Signal) {
+    // What cannot be signalled is named as a survivor in the end.
+    processes::signal_all(found.iter().map(|(_, process)| process), signal);
 }
 
-/// What a job's processes have inherited.
-struct Marks {
-    /// Its entry in their environment.
-    variable: Vec<u8>,
-    /// The lock's device and inode.
-    lock: Option<(u64, u64)>,
-    /// What the lock is called where it was removed.
-    removed_lock: Option<PathBuf>,
-    /// Who bears marks and is none of them: its slot, and this process.
-    not_its_own: [u32; 2],
-}
-
-impl Marks {
-    fn of(job: Traces<'_>) -> Self {
-        let slot = job.read::<LockFile>(OwnFile::Lock.name());
-        let slot = slot.filter(|lock| lock.slot.is_alive());
-        Marks {
-            variable: [b"GJOB_DIR=", job.path.as_os_str().as_bytes()].concat(),
-            lock: job.dir.and_then(|dir| dir.lock_inode().ok()),
-            removed_lock: removed_lock(job.path),
-            not_its_own: [std::process::id(), slot.map_or(0, |lock| lock.slot.pid)],
+/// The job of the nearest ancestor that is a root, or of the process itself.
+fn owner_of(pid: u32, table: &HashMap<u32, Stat>, roots: &[(u32, usize)]) -> usize {
+    let mut at = pid;
+    // The table is no snapshot: parents might form a circle in it.
+    for _ in 0..table.len() {
+        if let Some((_, job)) = roots.iter().find(|(root, _)| *root == at) {
+            return *job;
         }
+        at = table.get(&at).map_or(0, |stat| stat.parent);
     }
-
-    fn are_on(&self, pid: u32) -> bool {
-        self.is_named_by(pid) || !self.not_its_own.contains(&pid) && self.is_lock_held_by(pid)
-    }
-
-    /// True when the process has the lock open as those do who inherited it: for
-    /// writing. Who only looks at it opens it for reading.
-    fn is_lock_held_by(&self, pid: u32) -> bool {
-        const OWNER_WRITE: u32 = 0o200;
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-            return false;
-        };
-        entries.flatten().map(|entry| entry.path()).any(|fd| {
-            self.is_lock(&fd)
-                && std::fs::symlink_metadata(fd).is_ok_and(|link| link.mode() & OWNER_WRITE != 0)
-        })
-    }
-
-    fn is_lock(&self, fd: &Path) -> bool {
-        let inode = || std::fs::metadata(fd).ok().map(|meta| (meta.dev(), meta.ino()));
-        self.lock.is_some() && self.lock == inode()
-            || self.removed_lock.is_some() && self.removed_lock == std::fs::read_link(fd).ok()
-    }
-
-    /// True when the process was started with the job's directory in its environment.
-    fn is_named_by(&self, pid: u32) -> bool {
-        let environ = || std::fs::read(format!("/proc/{pid}/environ"));
-        !self.not_its_own.contains(&pid)
-            && environ().is_ok_and(|environ| {
-                environ.split(|byte| *byte == 0).any(|entry| entry == self.variable)
-            })
-    }
-}
-
-/// The process group of the job's shell, if that very shell still lives.
-fn shell_group(job: Traces<'_>, table: &HashMap<u32, Stat>) -> Vec<u32> {
-    let shell = job.read::<PidFile>(OwnFile::Pid.name()).map(|file| file.job);
-    let Some(shell) = shell.filter(ProcessIdentity::is_alive) else {
-        return Vec::new();
-    };
-    let members = table.iter().filter(|(_, stat)| stat.group == shell.pid);
-    members.map(|(member, _)| *member).collect()
-}
-
-/// What the kernel calls the lock of a job directory once it was removed.
-fn removed_lock(dir: &Path) -> Option<PathBuf> {
-    let above = dir.parent()?.canonicalize().ok()?;
-    let mut name = above.join(dir.file_name()?).join(OwnFile::Lock.name()).into_os_string();
-    name.push(" (deleted)");
-    Some(name.into())
+    0
 }

@@ -20,16 +20,28 @@ pub(crate) fn table() -> HashMap<u32, Stat> {
     pids().filter_map(|pid| Some((pid, Stat::of(pid).ok()?))).collect()
 }
 
-/// This process's children, those that have ended included. It has one thread.
+/// This process's children, those that have ended included, whichever of its
+/// threads the kernel counts them with.
 pub(crate) fn own_children() -> Vec<u32> {
-    let own = std::process::id();
-    match std::fs::read_to_string(format!("/proc/self/task/{own}/children")) {
-        Ok(list) => list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
+    listed_children().unwrap_or_else(|| {
         // A kernel without that list.
-        Err(_) => {
-            table().into_iter().filter(|(_, it)| it.parent == own).map(|(pid, _)| pid).collect()
-        }
+        let own = std::process::id();
+        table().into_iter().filter(|(_, it)| it.parent == own).map(|(pid, _)| pid).collect()
+    })
+}
+
+fn listed_children() -> Option<Vec<u32>> {
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+        let list = match std::fs::read_to_string(thread.path().join("children")) {
+            Ok(list) => list,
+            // A thread that has ended has left its children to another.
+            Err(_) if !thread.path().exists() => continue,
+            Err(_) => return None,
+        };
+        children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
     }
+    Some(children)
 }
 
 /// Reaps a child, if it has ended.
@@ -70,13 +82,15 @@ pub(crate) fn identify(table: &HashMap<u32, Stat>, pid: u32) -> Option<ProcessId
     })
 }
 
-/// Signals every process that is still the one named; the pids that could not be.
-pub(crate) fn signal_all(processes: &[ProcessIdentity], signal: Signal) -> Vec<u32> {
-    processes
-        .iter()
-        .filter(|identity| {
-            Process::open(identity).is_some_and(|process| process.signal(signal).is_err())
-        })
-        .map(|identity| identity.pid)
-        .collect()
+/// Signals every process that is still the one named. One that cannot be
+/// signalled shows in the next look.
+pub(crate) fn signal_all<'a>(
+    processes: impl IntoIterator<Item = &'a ProcessIdentity>,
+    signal: Signal,
+) {
+    for identity in processes {
+        if let Some(process) = Process::open(identity) {
+            let _ = process.signal(signal);
+        }
+    }
 }

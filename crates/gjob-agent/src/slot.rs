@@ -35,7 +35,7 @@ use self::signals::Signals;
 use crate::claims::Claims;
 use crate::host;
 use crate::identity::ProcessIdentity;
-use crate::jobdir::{Allocator, JobDir, JobFile, Layout, LockFile};
+use crate::jobdir::{Allocator, JobDir, JobRecord, Layout, LockFile};
 use crate::lease::Lease;
 use crate::runlog::RunLog;
 
@@ -317,7 +317,7 @@ fn start_here(
     };
     let dir = JobDir::open(&path)
         .map_err(|error| Refusal::host(format!("can't open {}", path.display()), error))?;
-    let job = JobFile {
+    let job = JobRecord {
         key: None,
         run: None,
         request: request.job,

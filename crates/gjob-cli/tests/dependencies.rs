@@ -1,54 +1,58 @@
 //! Jobs that wait for others, end to end.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 
 use gjob_testbed::Bed;
 use serde_json::{Value, json};
-use support::{Answer, Place, Running, eventually, lines};
+use snapbox::str;
+use support::{Gjob, Place, Running, eventually, lines};
 
 fn states(place: &Place) -> Vec<Value> {
     place.of_jobs("state")
 }
 
-/// A job that says its name, and fails while the file `NAME.fails` is there; it
-/// waits while the file `NAME.waits` is.
+/// A job that writes its name to `ledger`. It waits while the file `NAME.waits`
+/// exists, and fails while `NAME.fails` does.
 fn job(place: &Place, name: &str, after: &Value) -> String {
     let here = place.path("here");
     let script = format!(
-        "cd {}; while test -e {name}.waits; do sleep 0.02; done; echo {name} >> said; \
+        "cd {}; while test -e {name}.waits; do sleep 0.02; done; echo {name} >> ledger; \
          ! test -e {name}.fails",
         here.display()
     );
     format!("{}\n", json!({ "cmds": [script], "name": name, "after": after }))
 }
 
-fn said(place: &Place) -> Vec<String> {
-    lines(&place.path("here/said"))
+/// The names of the jobs in the order of their starts.
+fn ledger(place: &Place) -> Vec<String> {
+    lines(&place.path("here/ledger"))
 }
 
 fn remove(place: &Place, name: &str) {
     std::fs::remove_file(place.path("here").join(name)).unwrap();
 }
 
-fn says(answer: &Answer, code: i32, stdout: &str, stderr: &str) {
-    let all = (answer.code, answer.stdout.as_str(), answer.stderr.as_str());
-    assert_eq!(all, (code, stdout, stderr));
+/// Runs `jobs.jsonl`.
+fn run(place: &Place, args: &[&str]) -> Gjob {
+    place.gjob(&[&["run", "--show", "none", "jobs.jsonl"], args].concat())
 }
 
-/// Starts a run of `jobs.jsonl` and waits until its first job has begun.
+/// Goes on with the latest run.
+fn attach(place: &Place) -> Gjob {
+    place.gjob(&["attach", "--show", "none"])
+}
+
+/// Starts a run of `jobs.jsonl`, and waits until its first job has started.
 fn start(place: &Place, args: &[&str]) -> Running {
-    let mut all = vec!["run", "--show", "none"];
-    all.extend(args);
-    all.push("jobs.jsonl");
-    let running = place.gjob(&all).start();
-    let begun = || place.has_run() && place.of_jobs("started").iter().any(|at| !at.is_null());
-    eventually("a job has begun", begun);
+    let running = run(place, args).start();
+    let started = || place.has_run() && place.of_jobs("started").iter().any(|at| !at.is_null());
+    eventually("a job has started", started);
     running
 }
 
-/// a; b and c after it; d after both.
+/// Four jobs: b and c wait for a, and d waits for both.
 fn diamond(place: &Place) -> String {
     [
         job(place, "a", &json!([])),
@@ -60,7 +64,7 @@ fn diamond(place: &Place) -> String {
 }
 
 #[test]
-fn jobs_begin_when_all_they_wait_for_is_done_wherever_they_run() {
+fn jobs_start_after_their_dependencies_on_all_hosts() {
     let place = Place::new();
     let bed = Bed::start(2);
     let mut jobs = String::new();
@@ -77,23 +81,37 @@ fn jobs_begin_when_all_they_wait_for_is_done_wherever_they_run() {
     let args = ["run", "-F", config, "-r", "results", "-H", "2/h1,2/h2", "jobs.jsonl"];
     let answer = place.gjob(&args).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    let said = said(&place);
-    assert_eq!((said.len(), said[40].as_str()), (41, "last"));
+    let ledger = ledger(&place);
+    assert_eq!((ledger.len(), ledger[40].as_str()), (41, "last"));
     for chain in 0..8 {
         let of_chain: Vec<&String> =
-            said.iter().filter(|name| name.starts_with(&format!("{chain}-"))).collect();
+            ledger.iter().filter(|name| name.starts_with(&format!("{chain}-"))).collect();
         let expected: Vec<String> = (0..5).map(|at| format!("{chain}-{at}")).collect();
-        assert!(of_chain.iter().copied().eq(&expected), "{said:?}");
+        assert!(of_chain.iter().copied().eq(&expected), "{ledger:?}");
     }
 }
 
 #[test]
-fn what_waits_for_a_failed_job_fails_with_it_and_can_be_tried_again() {
+fn dependents_of_a_failed_job_fail_and_can_be_retried() {
     let place = Place::new();
     place.file("jobs.jsonl", &(diamond(&place) + &job(&place, "alone", &json!([]))));
     place.file("b.fails", "");
-    let answer = place.gjob(&["run", "--show", "none", "jobs.jsonl"]).output();
-    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    run(&place, &["-j", "1"])
+        .code(1)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name a as job #0
+DONE [HOST]/[DATE]-1 w/name a
+LAUNCH [HOST]/[DATE]-2 w/name b as job #1
+ERROR [HOST]/[DATE]-2 w/name b: exit 1
+ERROR - w/name d: dependency: job 1 is not done
+LAUNCH [HOST]/[DATE]-3 w/name c as job #2
+DONE [HOST]/[DATE]-3 w/name c
+LAUNCH [HOST]/[DATE]-4 w/name alone as job #4
+DONE [HOST]/[DATE]-4 w/name alone
+run [DATE]-1: 3 done, 2 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(states(&place), ["done", "error", "done", "error", "done"]);
     let reason = "dependency: job 1 is not done";
     let null = Value::Null;
@@ -101,23 +119,45 @@ fn what_waits_for_a_failed_job_fails_with_it_and_can_be_tried_again() {
         place.of_jobs("reason"),
         [null.clone(), json!("exit 1"), null.clone(), json!(reason), null]
     );
-    // The dependant alone fails again, with what it waits for.
-    let reopened = |jobs: &[&str]| {
-        let answer = place.gjob(&[&["retry"], jobs].concat()).output();
-        let (code, out) = (answer.code, answer.stdout.as_str());
-        assert!(code == 0 && out.starts_with("reopened "), "{answer:?}");
-    };
-    reopened(&["d"]);
-    assert_eq!(place.gjob(&["attach", "--show", "none"]).output().code, 1);
+    // Reopened alone, the dependent fails again.
+    place
+        .gjob(&["retry", "d"])
+        .stdout(str![[r#"
+reopened 1 job; resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .run();
+    attach(&place)
+        .code(1)
+        .stderr(str![[r#"
+run [DATE]-1: 3 done, 2 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("reason")[3], reason);
     remove(&place, "b.fails");
-    reopened(&["d", "b"]);
-    assert_eq!(place.gjob(&["attach", "--show", "none"]).output().code, 0);
-    assert_eq!(said(&place)[4..].join(" "), "b d", "{:?}", said(&place));
+    place
+        .gjob(&["retry", "d", "b"])
+        .stdout(str![[r#"
+reopened 2 jobs; resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .run();
+    attach(&place)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-5 w/name b as job #1
+DONE [HOST]/[DATE]-5 w/name b
+LAUNCH [HOST]/[DATE]-6 w/name d as job #3
+DONE [HOST]/[DATE]-6 w/name d
+run [DATE]-1: 5 done in [ELAPSED]
+
+"#]])
+        .run();
+    assert_eq!(ledger(&place)[4..].join(" "), "b d", "{:?}", ledger(&place));
 }
 
 #[test]
-fn a_failure_spreads_to_the_last_dependant_and_a_retry_beside_the_manager_undoes_it() {
+fn retry_during_a_run_reopens_a_failed_chain() {
     let place = Place::new();
     let mut jobs = job(&place, "0", &json!([])) + &job(&place, "other", &json!([]));
     for at in 2..200 {
@@ -132,18 +172,23 @@ fn a_failure_spreads_to_the_last_dependant_and_a_retry_beside_the_manager_undoes
     });
     assert_eq!(place.of_jobs("reason")[199], "dependency: job 198 is not done");
     remove(&place, "0.fails");
-    let answer = place.gjob(&["retry"]).output();
-    says(&answer, 0, "reopened 199 jobs\n", "");
+    place
+        .gjob(&["retry"])
+        .stdout(str![[r#"
+reopened 199 jobs
+
+"#]])
+        .run();
     remove(&place, "other.waits");
     let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    let numbers: Vec<String> = said(&place).into_iter().filter(|name| name != "other").collect();
+    let numbers: Vec<String> = ledger(&place).into_iter().filter(|name| name != "other").collect();
     let expected = ["0".to_owned(), "0".to_owned()].into_iter();
     assert!(numbers.iter().cloned().eq(expected.chain((2..200).map(|at| at.to_string()))));
 }
 
 #[test]
-fn a_cycle_is_refused_with_its_jobs() {
+fn cycle_is_refused() {
     let place = Place::new();
     let jobs = [
         job(&place, "a", &json!(["c"])),
@@ -151,19 +196,30 @@ fn a_cycle_is_refused_with_its_jobs() {
         job(&place, "c", &json!(["b"])),
     ];
     place.file("jobs.jsonl", &jobs.concat());
-    let told = "gjob: jobs.jsonl: dependency cycle: job 0 (a) after job 2 (c) after job 1 (b) \
-                after job 0 (a)\ngjob: nothing was started\n";
-    says(&place.gjob(&["run", "jobs.jsonl"]).output(), 2, "", told);
+    run(&place, &[])
+        .code(2)
+        .stderr(str![[r#"
+gjob: jobs.jsonl: dependency cycle: job 0 (a) after job 2 (c) after job 1 (b) after job 0 (a)
+gjob: nothing was started
+
+"#]])
+        .run();
     assert!(!place.has_run());
 }
 
 #[test]
-fn a_job_that_waits_can_be_killed_and_its_dependants_fail() {
+fn dependents_of_a_killed_job_fail() {
     let place = Place::new();
     place.file("jobs.jsonl", &diamond(&place));
     place.file("a.waits", "");
     let manager = start(&place, &[]);
-    says(&place.gjob(&["kill", "b"]).output(), 0, "killed 1 job\n", "");
+    place
+        .gjob(&["kill", "b"])
+        .stdout(str![[r#"
+killed 1 job
+
+"#]])
+        .run();
     assert_eq!(states(&place), ["busy", "error", "free", "error"]);
     remove(&place, "a.waits");
     assert_eq!(manager.output().code, 1);
@@ -173,43 +229,67 @@ fn a_job_that_waits_can_be_killed_and_its_dependants_fail() {
         (&reasons[1], &reasons[3]),
         (&json!("killed"), &json!("dependency: job 1 is not done"))
     );
-    assert_eq!(said(&place), ["a", "c"]);
+    assert_eq!(ledger(&place), ["a", "c"]);
 }
 
 #[test]
-fn a_held_job_that_waits_stays_held_when_it_waits_no_more() {
+fn paused_job_stays_paused_after_its_dependencies() {
     for managers in [1, 2] {
         let place = Place::new();
         place.file("jobs.jsonl", &diamond(&place));
         place.file("a.waits", "");
         let mut manager = start(&place, &[]);
-        says(&place.gjob(&["pause", "b", "d"]).output(), 0, "paused 2 jobs\n", "");
+        place
+            .gjob(&["pause", "b", "d"])
+            .stdout(str![[r#"
+paused 2 jobs
+
+"#]])
+            .run();
         if managers == 2 {
             manager.kill_9();
-            manager = place.gjob(&["attach", "--show", "none"]).start();
+            manager = attach(&place).start();
         }
         remove(&place, "a.waits");
         eventually("c is done", || states(&place)[2] == "done");
         assert_eq!(states(&place), ["done", "free", "done", "free"]);
-        says(&place.gjob(&["resume", "d"]).output(), 0, "resumed 1 job\n", "");
+        place
+            .gjob(&["resume", "d"])
+            .stdout(str![[r#"
+resumed 1 job
+
+"#]])
+            .run();
         assert_eq!(states(&place)[3], "free", "it waits for b");
-        says(&place.gjob(&["resume", "b"]).output(), 0, "resumed 1 job\n", "");
+        place
+            .gjob(&["resume", "b"])
+            .stdout(str![[r#"
+resumed 1 job
+
+"#]])
+            .run();
         let answer = manager.output();
         assert_eq!(answer.code, 0, "{}", answer.stderr);
-        assert_eq!(said(&place), ["a", "c", "b", "d"]);
+        assert_eq!(ledger(&place), ["a", "c", "b", "d"]);
     }
 }
 
 #[test]
-fn a_held_job_fails_with_what_it_waits_for_under_the_next_manager_too() {
+fn paused_job_fails_with_its_dependency_under_the_next_manager() {
     let place = Place::new();
     place.file("jobs.jsonl", &diamond(&place));
     place.file("a.waits", "");
     place.file("a.fails", "");
     let manager = start(&place, &[]);
-    says(&place.gjob(&["pause", "b", "d"]).output(), 0, "paused 2 jobs\n", "");
+    place
+        .gjob(&["pause", "b", "d"])
+        .stdout(str![[r#"
+paused 2 jobs
+
+"#]])
+        .run();
     manager.kill_9();
-    let manager = place.gjob(&["attach", "--show", "none"]).start();
+    let manager = attach(&place).start();
     remove(&place, "a.waits");
     assert_eq!(manager.output().code, 1);
     assert_eq!(states(&place), ["error"; 4]);
@@ -217,7 +297,7 @@ fn a_held_job_fails_with_what_it_waits_for_under_the_next_manager_too() {
 }
 
 #[test]
-fn a_manager_killed_in_the_middle_leaves_the_order_as_it_was() {
+fn order_is_kept_after_managers_are_killed() {
     let place = Place::new();
     let mut jobs = String::new();
     for at in 0..40 {
@@ -227,37 +307,67 @@ fn a_manager_killed_in_the_middle_leaves_the_order_as_it_was() {
     place.file("jobs.jsonl", &jobs);
     let mut manager = start(&place, &["-j", "4"]);
     for upto in [8, 20, 31] {
-        eventually("the chain goes on", || said(&place).len() >= upto);
+        eventually("the chain goes on", || ledger(&place).len() >= upto);
         manager.kill_9();
-        manager = place.gjob(&["attach", "--show", "none"]).start();
+        manager = attach(&place).start();
     }
     let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert_eq!(said(&place), (0..40).map(|at| at.to_string()).collect::<Vec<_>>());
+    assert_eq!(ledger(&place), (0..40).map(|at| at.to_string()).collect::<Vec<_>>());
 }
 
 #[test]
-fn dependants_of_a_failure_do_not_use_up_the_failures_that_are_allowed() {
+fn failed_dependents_do_not_count_as_failures() {
     let place = Place::new();
     let mut jobs = job(&place, "a", &json!([]));
     (0..5).for_each(|at| jobs.push_str(&job(&place, &format!("after-{at}"), &json!([0]))));
     (0..3).for_each(|at| jobs.push_str(&job(&place, &format!("free-{at}"), &json!([]))));
     place.file("jobs.jsonl", &jobs);
     place.file("a.fails", "");
-    let args = ["run", "--show", "none", "-j", "1", "--max-fails", "2", "jobs.jsonl"];
-    let answer = place.gjob(&args).output();
-    assert_eq!(answer.code, 1, "{}", answer.stderr);
-    assert!(!answer.stderr.contains("stopped"), "{}", answer.stderr);
-    assert_eq!(said(&place), ["a", "free-0", "free-1", "free-2"]);
+    run(&place, &["-j", "1", "--max-fails", "2"])
+        .code(1)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name a as job #0
+ERROR [HOST]/[DATE]-1 w/name a: exit 1
+ERROR - w/name after-0: dependency: job 0 is not done
+ERROR - w/name after-1: dependency: job 0 is not done
+ERROR - w/name after-2: dependency: job 0 is not done
+ERROR - w/name after-3: dependency: job 0 is not done
+ERROR - w/name after-4: dependency: job 0 is not done
+LAUNCH [HOST]/[DATE]-2 w/name free-0 as job #6
+DONE [HOST]/[DATE]-2 w/name free-0
+LAUNCH [HOST]/[DATE]-3 w/name free-1 as job #7
+DONE [HOST]/[DATE]-3 w/name free-1
+LAUNCH [HOST]/[DATE]-4 w/name free-2 as job #8
+DONE [HOST]/[DATE]-4 w/name free-2
+run [DATE]-1: 3 done, 6 error in [ELAPSED]
+
+"#]])
+        .run();
+    assert_eq!(ledger(&place), ["a", "free-0", "free-1", "free-2"]);
 }
 
 #[test]
-fn who_waits_for_a_repeated_job_waits_for_all_its_copies() {
+fn job_waits_for_all_copies_of_another() {
     let place = Place::new();
     let copies = job(&place, "copy", &json!([])).replace("\"name\"", "\"repeat\": 3, \"name\"");
     let last = job(&place, "last", &json!([0])).replace("\"name\"", "\"repeat\": 2, \"name\"");
     place.file("jobs.jsonl", &format!("{last}{copies}").replace("\"after\":[0]", "\"after\":[1]"));
-    let answer = place.gjob(&["run", "--show", "none", "jobs.jsonl"]).output();
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert_eq!(said(&place), ["copy", "copy", "copy", "last", "last"]);
+    run(&place, &["-j", "1"])
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name copy as job #2
+DONE [HOST]/[DATE]-1 w/name copy
+LAUNCH [HOST]/[DATE]-2 w/name copy as job #3
+DONE [HOST]/[DATE]-2 w/name copy
+LAUNCH [HOST]/[DATE]-3 w/name copy as job #4
+DONE [HOST]/[DATE]-3 w/name copy
+LAUNCH [HOST]/[DATE]-4 w/name last as job #0
+DONE [HOST]/[DATE]-4 w/name last
+LAUNCH [HOST]/[DATE]-5 w/name last as job #1
+DONE [HOST]/[DATE]-5 w/name last
+run [DATE]-1: 5 done in [ELAPSED]
+
+"#]])
+        .run();
+    assert_eq!(ledger(&place), ["copy", "copy", "copy", "last", "last"]);
 }

@@ -4,6 +4,7 @@ mod support;
 
 use std::path::PathBuf;
 
+use snapbox::str;
 use support::{Answer, Gjob, Place};
 
 fn example(place: &Place, args: &[&str]) -> Gjob {
@@ -52,27 +53,66 @@ fn sweep_in_python_takes_rates() {
 #[test]
 fn gpu_sweep_has_its_combinations() {
     let place = Place::new();
-    let answer = example(&place, &["gpu-sweep.toml", "--dry-run"]).output();
-    let lines = done(&answer);
-    let jobs: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("job ")).collect();
-    assert_eq!(
-        jobs,
-        [
-            "job 0 resnet50-fp32",
-            "job 1 resnet50-bf16",
-            "job 2 vit-b-fp32",
-            "job 3 vit-b-bf16",
-            "job 4 vit-l-bf16",
-            "job 5 vit-h-bf16",
-        ]
-    );
-    let batches: Vec<&str> = lines
-        .iter()
-        .filter_map(|line| line.split_once("--batch ")?.1.split_once(' '))
-        .map(|(batch, _)| batch)
-        .collect();
-    assert_eq!(batches, ["64", "64", "64", "64", "16", "8"]);
-    assert!(lines.contains(&"    mem:      16G"), "{answer:?}");
+    example(&place, &["gpu-sweep.toml", "--dry-run"])
+        .stdout(str![[r#"
+host :, 2 slots
+job 0 resnet50-fp32
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model resnet50 --precision fp32 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 1 resnet50-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model resnet50 --precision bf16 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 2 vit-b-fp32
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-b --precision fp32 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 3 vit-b-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-b --precision bf16 --batch 64 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 4 vit-l-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-l --precision bf16 --batch 16 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+job 5 vit-h-bf16
+    commands: nvidia-smi --query-gpu=name --format=csv,noheader
+              python3 train.py --model vit-h --precision bf16 --batch 8 > metrics.csv
+    outputs:  metrics.csv
+    timeout:  12h
+    retries:  1
+    cpus:     4
+    gpus:     1
+    mem:      16G
+
+"#]])
+        .run();
 }
 
 #[test]

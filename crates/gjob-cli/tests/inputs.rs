@@ -1,6 +1,6 @@
-//! The files and directories that jobs need: how they get to the hosts.
+//! How the files and directories that jobs need get to the hosts.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 
@@ -9,6 +9,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use gjob_testbed::Bed;
+use snapbox::str;
 use support::{Gjob, Place, eventually};
 
 const MIB: u64 = 1 << 20;
@@ -36,8 +37,8 @@ fn noise(path: &Path, size: u64) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Stands between the manager and ssh: keeps what is sent in `sent/`, and cuts
-/// the first connection off after `$FIRST` bytes, if that is set.
+/// Runs between the manager and ssh: keeps all bytes sent in `sent/`, and cuts off
+/// the first connection after `$FIRST` bytes, if that is set.
 const TAP: &str = r#"#!/bin/bash
 [[ " $* " == *" -G "* ]] && exec ssh "$@"
 here=$(dirname "$0")
@@ -46,15 +47,15 @@ pass=cat
 exec ssh "$@" < <($pass | tee "$here/sent/$$")
 "#;
 
-/// What goes over all links of a place.
+/// Everything that is sent over the links of a place.
 struct Tap<'a> {
     place: &'a Place,
     bed: &'a Bed,
 }
 
 impl<'a> Tap<'a> {
-    /// Results go to `results` on the host `h1`, which gets the program now, so
-    /// that only files count.
+    /// Results go to `results` on the host `h1`, which gets the program now, so that
+    /// only files are counted.
     fn new(place: &'a Place, bed: &'a Bed, results: &str) -> Self {
         let program = place.path("tap");
         fs::write(&program, TAP).unwrap();
@@ -77,7 +78,7 @@ impl<'a> Tap<'a> {
         self.place.gjob(&all).env("GJOB_SSH", self.place.path("tap"))
     }
 
-    /// Bytes sent over all links.
+    /// The number of bytes sent over all links.
     fn sent(&self) -> u64 {
         let files = fs::read_dir(self.place.path("sent")).unwrap().flatten();
         files.map(|file| file.metadata().unwrap().len()).sum()
@@ -85,36 +86,49 @@ impl<'a> Tap<'a> {
 }
 
 #[test]
-fn a_directory_is_there_as_it_is_here() {
+fn directory_is_copied() {
     let place = Place::new();
     data(&place);
     place.file("jobs.txt", "cd data; find . | sort; ./link; stat -c %a sub/run; readlink link\n");
-    let answer = place.gjob(&["run", "--show", "all", "-f", "data/", "jobs.txt"]).output();
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
-    let expected = ".\n./link\n./sub\n./sub/hollow\n./sub/run\nran\n750\nsub/run\n";
-    assert_eq!(answer.stdout, expected);
+    place
+        .gjob(&["run", "--show", "all", "-f", "data/", "jobs.txt"])
+        .stdout(str![[r#"
+.
+./link
+./sub
+./sub/hollow
+./sub/run
+ran
+750
+sub/run
+
+"#]])
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 #[test]
-fn a_directory_that_cannot_be_sent_starts_nothing() {
+fn directory_that_cannot_be_sent_starts_nothing() {
     let place = Place::new();
     let data = data(&place);
     symlink("../../secret", data.join("sub/out")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(data.join("socket")).unwrap();
     place.file("jobs.txt", "true\n");
-    let answer = place.gjob(&["run", "-f", "data", "jobs.txt"]).output();
-    assert_eq!((answer.code, answer.stdout.as_str()), (2, ""));
-    assert_eq!(
-        answer.stderr,
-        "gjob: file data/socket is a socket: a regular file or a directory is accepted\n\
-         gjob: link data/sub/out leads out of its directory, to \"../../secret\": in a directory, \
-         relative links that stay inside are accepted\n"
-    );
+    place.gjob(&["run", "-f", "data", "jobs.txt"]).code(2).stderr(str![[r#"
+gjob: file "data/socket" is a socket: expected a regular file or a directory
+gjob: symlink "data/sub/out" leads out of its directory, to "../../secret": expected a relative one that stays inside
+
+"#]]).run();
     assert!(!place.has_run());
 }
 
-/// Begins a run on a host that is down, and kills its manager.
-fn begin_and_die(place: &Place, bed: &Bed) {
+/// Starts a run on a host that is down, and kills its manager.
+fn start_and_die(place: &Place, bed: &Bed) {
     bed.host(1).stop();
     place.file("jobs.txt", "cat data/sub/run\n");
     let config = bed.ssh_config().to_str().unwrap();
@@ -126,34 +140,34 @@ fn begin_and_die(place: &Place, bed: &Bed) {
 }
 
 #[test]
-fn the_next_manager_sends_the_directory_that_the_run_began_with() {
+fn next_manager_sends_the_directory_of_the_first() {
     let (place, bed) = (Place::new(), Bed::start(1));
     let data = data(&place);
-    begin_and_die(&place, &bed);
-    // Not there when the run began: not sent.
+    start_and_die(&place, &bed);
+    // It did not exist when the run was created.
     fs::write(data.join("later"), "").unwrap();
     let answer = place.gjob(&["attach"]).current_dir(Path::new("/")).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let id = place.of_jobs("id")[0].as_str().unwrap().to_owned();
-    let there = bed.host(1).home().join("results").join(id).join("data");
-    assert_eq!(fs::read(there.join("sub/run")).unwrap(), fs::read(data.join("sub/run")).unwrap());
-    assert!(!there.join("later").exists());
+    let sent = bed.host(1).home().join("results").join(id).join("data");
+    assert_eq!(fs::read(sent.join("sub/run")).unwrap(), fs::read(data.join("sub/run")).unwrap());
+    assert!(!sent.join("later").exists());
 }
 
 #[test]
-fn a_directory_in_which_a_file_has_changed_fails_the_jobs_that_need_it() {
+fn changed_file_in_a_directory_fails_its_jobs() {
     let (place, bed) = (Place::new(), Bed::start(1));
     let data = data(&place);
-    begin_and_die(&place, &bed);
+    start_and_die(&place, &bed);
     fs::write(data.join("sub/run"), "other").unwrap();
     let answer = place.gjob(&["attach"]).output();
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
-    assert!(reason.contains("data/sub/run has changed"), "{reason}");
+    assert!(reason.contains("data/sub/run\" changed: it must stay the same"), "{reason}");
 }
 
 #[test]
-fn hosts_that_share_a_results_directory_are_sent_one_copy() {
+fn hosts_with_a_shared_results_directory_get_one_copy() {
     let (place, bed) = (Place::new(), Bed::start(4));
     let shared = place.path("shared").display().to_string();
     let tap = Tap::new(&place, &bed, &shared);
@@ -167,7 +181,7 @@ fn hosts_that_share_a_results_directory_are_sent_one_copy() {
 }
 
 #[test]
-fn a_file_goes_on_where_its_link_broke() {
+fn transfer_resumes_where_its_link_broke() {
     let (place, bed) = (Place::new(), Bed::start(1));
     let tap = Tap::new(&place, &bed, "results");
     noise(&place.path("here/big"), 40 * MIB);
@@ -175,13 +189,13 @@ fn a_file_goes_on_where_its_link_broke() {
     let args = ["run", "-r", "results", "-H", "h1", "-f", "big", "jobs.txt"];
     let answer = tap.gjob(&args).env("FIRST", (24 * MIB).to_string()).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert_eq!(bed.host(1).logins(), 3, "one of them to go on");
+    assert_eq!(bed.host(1).logins(), 3, "the last one resumes");
     let sent = tap.sent();
     assert!((40 * MIB..44 * MIB).contains(&sent), "{sent} bytes");
 }
 
 #[test]
-fn a_file_that_a_host_has_lost_is_sent_again() {
+fn file_that_a_host_lost_is_sent_again() {
     let place = Place::new();
     place.file("input", "content\n");
     let blobs = place.path("results/.gjob/blobs");

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub use crate::after::After;
+use crate::plural::counted;
 use crate::spec::JobSpec;
 use crate::text::excerpt;
 
@@ -223,7 +224,7 @@ fn titles(specs: &[Arc<JobSpec>], cycle: &[u32]) -> Vec<String> {
         return cycle.iter().map(title).collect();
     };
     let (named, left_out) = others.split_at(MAX_NAMED - 1);
-    let left_out = format!("{} more jobs", left_out.len());
+    let left_out = counted(left_out.len() as u64, "more job");
     named.iter().map(title).chain([left_out, title(last)]).collect()
 }
 

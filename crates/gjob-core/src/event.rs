@@ -1,269 +1,59 @@
 //! The one kind of event: what happened in a run, in the order the manager
-//! settled it. Store, log, progress, report and `--events` all read these.
+//! settled it. Events have levels: the run, a host, an attempt, a job. Store, log,
+//! progress, report and `--events` all read these; what they change is decided
+//! in one place, [`Run::apply`](crate::run::Run::apply).
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{HostLabel, JobId, Key, RunId};
 use crate::outcome::Finish;
 use crate::record::Scope;
+use crate::resources::Offer;
 use crate::state::State;
+use crate::tally::Tally;
 use crate::time::Timestamp;
+use crate::words::words;
 
-/// Something that happened, and when the manager knew it.
+/// Something that happened, and when the manager learned of it.
+///
+/// As JSON an event is one flat object; `event` names what happened, such as
+/// `attempt-started`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
+    /// The number of durable events up to this one, itself included, counted
+    /// from the start of the run. An event that is not durable has the number
+    /// of the durable one before it.
+    pub seq: u64,
     /// When, by the manager's clock.
     pub at: Timestamp,
     /// What.
     #[serde(flatten)]
-    pub kind: EventKind,
+    pub what: What,
 }
 
-/// What happened.
+/// What happened, by what it happened to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
-pub enum EventKind {
-    /// A manager took the run up.
-    RunBegan {
-        /// The run.
-        run: RunId,
-        /// Jobs in it.
-        jobs: u32,
-        /// Hosts it may use.
-        hosts: u32,
-        /// True when the run had begun before (`gjob attach`).
-        attached: bool,
-    },
-    /// A host answers and takes jobs.
-    HostUp {
-        /// The host.
-        host: HostLabel,
-        /// What it calls itself.
-        hostname: String,
-        /// Jobs it runs at once.
-        slots: u32,
-    },
-    /// A host can't be asked now; it is tried again.
-    HostUnknown {
-        /// The host.
-        host: HostLabel,
-        /// Why, in one line.
-        reason: String,
-    },
-    /// A host can't be used; it is out of the run.
-    HostError {
-        /// The host.
-        host: HostLabel,
-        /// Why, in one line.
-        reason: String,
-    },
-    /// A host gets no more jobs for a while, since it fails them.
-    HostPaused {
-        /// The host.
-        host: HostLabel,
-        /// Why, in one line.
-        reason: String,
-        /// For how long, seconds.
-        seconds: u64,
-    },
-    /// A paused host gets a job again, to see how it does.
-    HostProbed {
-        /// The host.
-        host: HostLabel,
-    },
-    /// An attempt was given to a host. Committed before the launch is sent.
-    JobAssigned {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-    },
-    /// A host started an attempt.
-    JobStarted {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-        /// The job directory.
-        id: JobId,
-        /// When, by the host's clock.
-        started: Timestamp,
-    },
-    /// An attempt ended.
-    JobFinished {
-        /// The host.
-        host: HostLabel,
-        /// Its exit record.
-        finish: Finish,
-    },
-    /// A host could not start an attempt.
-    JobRefused {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-        /// Why, in one line.
-        reason: String,
-        /// Whose fault it is.
-        scope: Scope,
-    },
-    /// An unstarted attempt was taken back from a host; its number may be used
-    /// again on another one.
-    JobWithdrawn {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-    },
-    /// An attempt's outcome cannot be known.
-    JobLost {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-        /// The job directory, if it had got one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<JobId>,
-        /// What is known, in one line.
-        reason: String,
-        /// Processes of it that could not be ended: their pids.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        survivors: Vec<u32>,
-    },
-    /// An attempt is not waited for any more, its host being lost: the job
-    /// will be started elsewhere. Its result counts still, if it comes first.
-    JobAbandoned {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-        /// Why, in one line.
-        reason: String,
-    },
-    /// An attempt came too late: its job has its outcome from another one.
-    JobSuperseded {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-    },
-    /// What runs of a job is to be ended (`gjob kill`), as soon as its host can
-    /// be told.
-    JobKillAsked {
-        /// Its last attempt.
-        key: Key,
-    },
-    /// An attempt has succeeded; its job is done when its outputs are here.
-    JobCollecting {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-    },
-    /// A job's outputs are here, each with the hash it has there.
-    JobCollected {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-        /// Files among them.
-        files: u64,
-        /// Bytes in all.
-        bytes: u64,
-    },
-    /// A job's outputs can't be had: its attempt does not count.
-    JobNotCollected {
-        /// The attempt.
-        key: Key,
-        /// The host.
-        host: HostLabel,
-        /// Why, in one line.
-        reason: String,
-        /// Whose fault it is.
-        scope: Scope,
-    },
-    /// A large file is on its way to a host, or from it.
-    Transfer {
-        /// The host.
-        host: HostLabel,
-        /// Where to.
-        direction: Direction,
-        /// The file: a path here, or below the job directory there.
-        file: String,
-        /// Bytes that have arrived.
-        bytes: u64,
-        /// Its length, bytes.
-        size: u64,
-    },
-    /// A job is held: it is not started, or what runs of it is stopped (`gjob pause`).
-    JobPaused {
-        /// Its last attempt.
-        key: Key,
-    },
-    /// A paused job goes on (`gjob resume`).
-    JobResumed {
-        /// Its last attempt.
-        key: Key,
-    },
-    /// A job that had its outcome is to be done again (`gjob retry`).
-    JobReopened {
-        /// Its last attempt.
-        key: Key,
-    },
-    /// A job has its outcome: the one that counts, once per job.
-    JobEnded {
-        /// The attempt that counts.
-        key: Key,
-        /// `done`, `error` or `unknown`.
-        state: State,
-        /// Why it is not `done`, or what of it could not be ended, in one line.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    /// The manager stopped: every job has its outcome, or it was told to.
-    RunEnded {
-        /// Why it stopped.
-        end: RunEnd,
-        /// Jobs done.
-        done: u32,
-        /// Jobs in state `error`.
-        error: u32,
-        /// Jobs in state `unknown`.
-        unknown: u32,
-        /// Jobs without an outcome.
-        left: u32,
-    },
+#[serde(untagged)]
+pub enum What {
+    /// To the run.
+    Run(RunEvent),
+    /// To a host.
+    Host(HostEvent),
+    /// To an attempt: one execution of a job on one host.
+    Attempt(AttemptEvent),
+    /// To a job, whichever of its attempts.
+    Job(JobEvent),
+    /// To a large file in transfer. Not durable.
+    Transfer(Transfer),
 }
 
-impl EventKind {
-    /// The attempt the event is about.
+impl What {
+    /// True for what is recorded; progress of transfers is not.
     #[must_use]
-    pub fn key(&self) -> Option<Key> {
+    pub fn is_durable(&self) -> bool {
         match self {
-            EventKind::JobAssigned { key, .. }
-            | EventKind::JobStarted { key, .. }
-            | EventKind::JobRefused { key, .. }
-            | EventKind::JobWithdrawn { key, .. }
-            | EventKind::JobLost { key, .. }
-            | EventKind::JobAbandoned { key, .. }
-            | EventKind::JobSuperseded { key, .. }
-            | EventKind::JobCollecting { key, .. }
-            | EventKind::JobCollected { key, .. }
-            | EventKind::JobNotCollected { key, .. }
-            | EventKind::JobKillAsked { key }
-            | EventKind::JobPaused { key }
-            | EventKind::JobResumed { key }
-            | EventKind::JobReopened { key }
-            | EventKind::JobEnded { key, .. } => Some(*key),
-            EventKind::JobFinished { finish, .. } => finish.key,
-            EventKind::RunBegan { .. }
-            | EventKind::HostUp { .. }
-            | EventKind::HostUnknown { .. }
-            | EventKind::HostError { .. }
-            | EventKind::HostPaused { .. }
-            | EventKind::HostProbed { .. }
-            | EventKind::Transfer { .. }
-            | EventKind::RunEnded { .. } => None,
+            What::Run(_) | What::Host(_) | What::Attempt(_) | What::Job(_) => true,
+            What::Transfer(_) => false,
         }
     }
 
@@ -271,41 +61,277 @@ impl EventKind {
     #[must_use]
     pub fn host(&self) -> Option<&HostLabel> {
         match self {
-            EventKind::HostUp { host, .. }
-            | EventKind::HostUnknown { host, .. }
-            | EventKind::HostError { host, .. }
-            | EventKind::HostPaused { host, .. }
-            | EventKind::HostProbed { host }
-            | EventKind::JobAbandoned { host, .. }
-            | EventKind::JobSuperseded { host, .. }
-            | EventKind::JobCollecting { host, .. }
-            | EventKind::JobCollected { host, .. }
-            | EventKind::JobNotCollected { host, .. }
-            | EventKind::Transfer { host, .. }
-            | EventKind::JobAssigned { host, .. }
-            | EventKind::JobStarted { host, .. }
-            | EventKind::JobFinished { host, .. }
-            | EventKind::JobRefused { host, .. }
-            | EventKind::JobWithdrawn { host, .. }
-            | EventKind::JobLost { host, .. } => Some(host),
-            EventKind::RunBegan { .. }
-            | EventKind::JobKillAsked { .. }
-            | EventKind::JobPaused { .. }
-            | EventKind::JobResumed { .. }
-            | EventKind::JobReopened { .. }
-            | EventKind::JobEnded { .. }
-            | EventKind::RunEnded { .. } => None,
+            What::Host(HostEvent { host, .. })
+            | What::Attempt(AttemptEvent { host, .. })
+            | What::Transfer(Transfer { host, .. }) => Some(host),
+            What::Run(_) | What::Job(_) => None,
         }
     }
+
+    /// The attempt the event is about; of a job's event its latest, or the one
+    /// that counts.
+    #[must_use]
+    pub fn key(&self) -> Option<Key> {
+        match self {
+            What::Attempt(AttemptEvent { key, .. }) | What::Job(JobEvent { key, .. }) => Some(*key),
+            What::Run(_) | What::Host(_) | What::Transfer(_) => None,
+        }
+    }
+}
+
+/// What happened to the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event")]
+pub enum RunEvent {
+    /// A manager took the run up.
+    #[serde(rename = "run-began")]
+    Began {
+        /// The run.
+        run: RunId,
+        /// Jobs in it.
+        jobs: u32,
+        /// Hosts it may use.
+        hosts: u32,
+        /// True when an earlier manager had begun it (`gjob attach`).
+        resumed: bool,
+    },
+    /// The manager stopped: every job has its outcome, or it was asked to stop.
+    #[serde(rename = "run-ended")]
+    Ended {
+        /// Why it stopped.
+        end: RunEnd,
+        /// Jobs by state.
+        jobs: Tally,
+    },
+}
+
+/// What happened to a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostEvent {
+    /// The host.
+    pub host: HostLabel,
+    /// What.
+    #[serde(flatten)]
+    pub change: HostChange,
+}
+
+/// What can happen to a host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event")]
+pub enum HostChange {
+    /// It answers and takes jobs.
+    #[serde(rename = "host-up")]
+    Up(HostFacts),
+    /// It does not answer now; gjob keeps trying.
+    #[serde(rename = "host-unreachable")]
+    Unreachable {
+        /// Why, in one line.
+        reason: String,
+    },
+    /// It cannot be used; it is out of the run.
+    #[serde(rename = "host-failed")]
+    Failed {
+        /// Why, in one line.
+        reason: String,
+    },
+    /// It gets no jobs for a while, since it fails them.
+    #[serde(rename = "host-paused")]
+    Paused {
+        /// Why, in one line.
+        reason: String,
+        /// For how long, seconds.
+        seconds: u64,
+    },
+    /// A paused host gets one job, to see whether it succeeds.
+    #[serde(rename = "host-probed")]
+    Probed,
+    /// How far its clock is from the manager's was measured.
+    #[serde(rename = "host-clock")]
+    Clock(ClockOffset),
+    /// The worker program is being sent to it.
+    #[serde(rename = "host-program-sent")]
+    ProgramSent {
+        /// Its size, bytes.
+        bytes: u64,
+    },
+}
+
+/// What a host says of itself each time it is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// What it calls itself.
+    pub hostname: String,
+    /// The version of gjob that runs there.
+    pub version: String,
+    /// Its operating system and architecture, such as `linux-x86_64`.
+    pub platform: String,
+    /// Its results directory, absolute.
+    pub results_dir: String,
+    /// What it offers to jobs.
+    pub offer: Offer,
+}
+
+/// How far a host's clock is from the manager's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    /// The host's clock less the manager's, milliseconds.
+    pub offset_ms: i64,
+    /// How far off that may be: half the round trip, milliseconds.
+    pub error_ms: u64,
+}
+
+/// What happened to an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEvent {
+    /// The attempt.
+    pub key: Key,
+    /// Its host.
+    pub host: HostLabel,
+    /// What.
+    #[serde(flatten)]
+    pub change: AttemptChange,
+}
+
+/// What can happen to an attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event")]
+pub enum AttemptChange {
+    /// It was assigned to its host. Committed before the launch is sent.
+    #[serde(rename = "attempt-assigned")]
+    Assigned,
+    /// Its host started it.
+    #[serde(rename = "attempt-started")]
+    Started {
+        /// The job directory.
+        id: JobId,
+        /// When, by the host's clock.
+        started: Timestamp,
+    },
+    /// Its script exited, or a signal ended it. Whether the job has its outcome
+    /// with that, [`JobChange::Ended`] says.
+    #[serde(rename = "attempt-exited")]
+    Exited {
+        /// Its exit record.
+        finish: Finish,
+    },
+    /// Its host could not start it.
+    #[serde(rename = "attempt-refused")]
+    Refused {
+        /// Why, in one line.
+        reason: String,
+        /// Whose fault it is.
+        scope: Scope,
+    },
+    /// It had not started and was taken back from its host; its number may be
+    /// used again on another one.
+    #[serde(rename = "attempt-withdrawn")]
+    Withdrawn,
+    /// Its outcome cannot be known.
+    #[serde(rename = "attempt-lost")]
+    Lost {
+        /// The job directory, if it had got one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<JobId>,
+        /// What is known, in one line.
+        reason: String,
+        /// Its processes that could not be ended: their pids.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        survivors: Vec<u32>,
+    },
+    /// Its host is lost, so that it is no longer waited for: the job will start
+    /// elsewhere. Its result still counts if it is the first.
+    #[serde(rename = "attempt-abandoned")]
+    Abandoned {
+        /// Why, in one line.
+        reason: String,
+    },
+    /// It came too late: its job has its outcome from another attempt.
+    #[serde(rename = "attempt-superseded")]
+    Superseded,
+    /// It succeeded; its job is done once its outputs are local.
+    #[serde(rename = "attempt-collecting")]
+    Collecting,
+    /// Its outputs are local, verified by hash.
+    #[serde(rename = "attempt-collected")]
+    Collected {
+        /// Files among them.
+        files: u64,
+        /// Bytes in all.
+        bytes: u64,
+    },
+    /// Its outputs cannot be fetched: it does not count.
+    #[serde(rename = "attempt-collect-failed")]
+    CollectFailed {
+        /// Why, in one line.
+        reason: String,
+        /// Whose fault it is.
+        scope: Scope,
+    },
+}
+
+/// What happened to a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobEvent {
+    /// Its latest attempt; of [`JobChange::Ended`] the one that counts.
+    pub key: Key,
+    /// What.
+    #[serde(flatten)]
+    pub change: JobChange,
+}
+
+/// What can happen to a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event")]
+pub enum JobChange {
+    /// A user killed it (`gjob kill`); its processes end as soon as its host
+    /// can be reached.
+    #[serde(rename = "job-kill-requested")]
+    KillRequested,
+    /// A user paused it (`gjob pause`): it does not start, or its processes are
+    /// stopped.
+    #[serde(rename = "job-paused")]
+    Paused,
+    /// A user resumed it (`gjob resume`).
+    #[serde(rename = "job-resumed")]
+    Resumed,
+    /// It had its outcome, and a user wants it run again (`gjob retry`).
+    #[serde(rename = "job-reopened")]
+    Reopened,
+    /// It has its outcome: the one that counts, once per job.
+    #[serde(rename = "job-ended")]
+    Ended {
+        /// `done`, `error` or `unknown`.
+        state: State,
+        /// Why it is not `done`, or which of its processes could not be ended,
+        /// in one line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+/// How far the transfer of a large file is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename = "transfer")]
+pub struct Transfer {
+    /// The host.
+    pub host: HostLabel,
+    /// Which way.
+    pub direction: Direction,
+    /// The file: a local path, or a path below the job directory on the host.
+    pub file: String,
+    /// Bytes that have arrived.
+    pub bytes: u64,
+    /// Its length, bytes.
+    pub size: u64,
 }
 
 /// Which way a file goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// From here to the host.
+    /// To the host.
     In,
-    /// From the host to here.
+    /// From the host.
     Out,
 }
 
@@ -315,12 +341,70 @@ pub enum Direction {
 pub enum RunEnd {
     /// Every job has its outcome.
     Complete,
-    /// More jobs failed than `--max-fails` allows.
+    /// As many jobs failed as `--max-fails` allows.
     MaxFails,
     /// No host is left that could run the rest.
     NoHosts,
     /// A user ended it and its running jobs.
     Interrupted,
-    /// It was told to go and leave its jobs running.
+    /// A user stopped the manager and left the jobs running.
     Left,
+}
+
+words!(RunEnd, "end of a run",
+    Complete => "complete",
+    MaxFails => "max-fails",
+    NoHosts => "no-hosts",
+    Interrupted => "interrupted",
+    Left => "left",
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object_that_reads_back() {
+        let host: HostLabel = "h1".parse().unwrap();
+        let key = Key::new(3, 1);
+        let attempt = |change| What::Attempt(AttemptEvent { key, host: host.clone(), change });
+        let facts = HostFacts { hostname: "n".into(), ..HostFacts::default() };
+        let all = [
+            What::Run(RunEvent::Ended { end: RunEnd::Left, jobs: Tally::default() }),
+            What::Host(HostEvent { host: host.clone(), change: HostChange::Up(facts) }),
+            What::Host(HostEvent { host: host.clone(), change: HostChange::Probed }),
+            attempt(AttemptChange::Assigned),
+            attempt(AttemptChange::Lost { id: None, reason: "r".into(), survivors: vec![7] }),
+            What::Job(JobEvent { key, change: JobChange::Paused }),
+            What::Transfer(Transfer {
+                host: host.clone(),
+                direction: Direction::In,
+                file: "f".into(),
+                bytes: 1,
+                size: 2,
+            }),
+        ];
+        for what in all {
+            let event = Event { seq: 9, at: Timestamp(5), what };
+            let json = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&json).unwrap(), event, "{json}");
+        }
+        let what = attempt(AttemptChange::Started {
+            id: "n/2026-11-22-1".parse().unwrap(),
+            started: Timestamp(4),
+        });
+        assert_eq!(
+            serde_json::to_string(&Event { seq: 9, at: Timestamp(5), what }).unwrap(),
+            r#"{"seq":9,"at":5,"key":"3.1","host":"h1","event":"attempt-started","id":"n/2026-11-22-1","started":4}"#
+        );
+    }
+
+    #[test]
+    fn every_end_of_a_run_has_one_word() {
+        for end in [RunEnd::Complete, RunEnd::MaxFails, RunEnd::NoHosts, RunEnd::Interrupted] {
+            assert_eq!(serde_json::to_value(end).unwrap(), end.as_str());
+            assert_eq!(end.as_str().parse(), Ok(end));
+        }
+        assert!("over".parse::<RunEnd>().is_err());
+    }
 }

@@ -1,5 +1,5 @@
-//! Names of things: keys, job ids, run ids, host labels, epochs. Each is
-//! checked where it is made, so that none can carry a path out of its place.
+//! Names of things: keys, job ids, run ids, host labels, epochs. Each is checked
+//! when it is created, since many become parts of paths.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::text::excerpt;
 
-/// A text that is not the name it should be.
+/// A text that is not a valid name of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid {what} {found:?}: expected {expected}")]
 pub struct ParseIdError {
@@ -28,7 +28,7 @@ impl ParseIdError {
 pub struct Key {
     /// The job's 0-based position in its run.
     pub index: u32,
-    /// The attempt's number, from 1; 0 stands for a job that was never attempted.
+    /// The attempt's number, from 1; 0 if the job was never attempted.
     pub attempt: u32,
 }
 
@@ -83,12 +83,12 @@ fn split_dated(text: &str) -> Option<(&str, u64)> {
     (is_date(date) && number > 0).then_some((date, number))
 }
 
-/// What stands between a run's id and its identity.
+/// It separates a run's id from its identity.
 const IDENTITY: char = '+';
 
-/// Names a run: `DATE-N`, such as `2026-11-22-1`. Hosts know it with its identity
-/// behind that, `2026-11-22-1+0123456789abcdef`, since others may have a run of
-/// the same id there.
+/// Names a run: `DATE-N`, such as `2026-11-22-1`. On hosts its identity follows,
+/// `2026-11-22-1+0123456789abcdef`, since another user or another manager may have a
+/// run with the same id there.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(String);
 
@@ -107,7 +107,7 @@ impl RunId {
         &self.0
     }
 
-    /// The run as hosts know it.
+    /// The name of the run on hosts.
     #[must_use]
     pub fn identified(&self, identity: u64) -> Self {
         RunId(format!("{}{IDENTITY}{identity:016x}", self.plain()))
@@ -119,7 +119,7 @@ impl RunId {
         self.0.split_once(IDENTITY).map_or(self.0.as_str(), |(plain, _)| plain)
     }
 
-    /// The date and the number, by which runs sort in the order they were made.
+    /// The date and the number, which sort runs in the order of their creation.
     #[must_use]
     pub fn order(&self) -> (&str, u64) {
         split_dated(self.plain()).unwrap_or(("", 0))
@@ -143,8 +143,8 @@ impl FromStr for RunId {
     }
 }
 
-/// What a host allocates at launch: `HOSTNAME/DATE-N`, the job directory's
-/// path below the results directory (the seed's job id).
+/// A job's name on its host, allocated at launch: `HOSTNAME/DATE-N`, the path of the
+/// job directory below the results directory (the seed's job id).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobId(String);
 
@@ -152,7 +152,7 @@ impl JobId {
     /// The id of the `number`-th job (from 1) of a `date` on `hostname`.
     ///
     /// # Errors
-    /// When the host name can't be a directory's name, or the date is malformed.
+    /// When the host name cannot be the name of a directory, or the date is malformed.
     pub fn new(hostname: &str, date: &str, number: u64) -> Result<Self, ParseIdError> {
         format!("{hostname}/{date}-{number}").parse()
     }
@@ -177,14 +177,14 @@ impl FromStr for JobId {
     }
 }
 
-/// A name that is one harmless component of a path.
+/// True for a name that is one component of a path and needs no quoting.
 fn is_file_name(name: &str) -> bool {
     (1..=255).contains(&name.len())
         && !name.starts_with('.')
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
-/// What the manager calls a host, unique in its run: `node1`, `node1:2222`,
+/// The manager's name of a host, unique in its run: `node1`, `node1:2222`,
 /// `alice@node1`, or `:` for this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostLabel(String);
@@ -199,8 +199,8 @@ impl HostLabel {
         &self.0
     }
 
-    /// The label as the name of one directory: what is not a letter, a digit
-    /// or one of `-._@` is written `%XX`, and so is a leading dot.
+    /// The label as the name of a directory: characters other than letters, digits and
+    /// `-._@` are written `%XX`, and so is a leading dot.
     #[must_use]
     pub fn to_file_name(&self) -> String {
         let mut name = String::with_capacity(self.0.len());
@@ -239,7 +239,7 @@ impl FromStr for HostLabel {
     }
 }
 
-/// Orders the attachments to a run: the greater one is the newer, and wins.
+/// Numbers the attachments to a run. The greatest is the newest, and wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
@@ -250,7 +250,7 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// Text forms that serialize as their text and are checked on the way in.
+/// Serializes names as text, and checks them when they are deserialized.
 macro_rules! serde_as_text {
     ($($name:ident),*) => {$(
         impl Serialize for $name {
@@ -284,20 +284,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_has_an_identity_on_hosts() {
+    fn run_has_an_identity_on_hosts() {
         let run: RunId = "2026-11-22-3".parse().unwrap();
-        let there = run.identified(0xab);
-        assert_eq!(there.as_str(), "2026-11-22-3+00000000000000ab");
-        assert_eq!(there.as_str().parse::<RunId>().unwrap(), there);
-        assert_eq!((there.plain(), there.order()), (run.as_str(), run.order()));
-        assert_eq!(there.identified(1).plain(), run.as_str());
+        let on_hosts = run.identified(0xab);
+        assert_eq!(on_hosts.as_str(), "2026-11-22-3+00000000000000ab");
+        assert_eq!(on_hosts.as_str().parse::<RunId>().unwrap(), on_hosts);
+        assert_eq!((on_hosts.plain(), on_hosts.order()), (run.as_str(), run.order()));
+        assert_eq!(on_hosts.identified(1).plain(), run.as_str());
         for bad in ["2026-11-22-3+", "2026-11-22-3+../../x", "2026-11-22-3+00000000000000AB"] {
             assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn keys_have_one_canonical_form() {
+    fn key_has_one_canonical_form() {
         assert_eq!("12.1".parse(), Ok(Key::new(12, 1)));
         assert_eq!(Key::new(0, 3).to_string(), "0.3");
         for bad in ["", "1", "01.1", "1.+1", "-1.1", "1.1.1", "4294967296.1"] {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_id_cannot_leave_the_results_directory() {
+    fn job_id_cannot_leave_the_results_directory() {
         assert!("node1/2026-11-22-3".parse::<JobId>().is_ok());
         for bad in [
             "../2026-11-22-3",
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_label_cannot_be_an_option_or_shell_text() {
+    fn host_label_cannot_be_an_option_or_shell_text() {
         for good in [":", "node1", "a@node1:22", "[::1]:22"] {
             assert!(good.parse::<HostLabel>().is_ok(), "{good:?}");
         }
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_labels_file_name_is_one_component_and_distinct() {
+    fn host_labels_have_distinct_file_names() {
         let name = |text: &str| text.parse::<HostLabel>().unwrap().to_file_name();
         assert_eq!(name(":"), "%3A");
         assert_eq!(name("node1.lab"), "node1.lab");

@@ -7,6 +7,7 @@
 //! side) and `gjob` (the manager's side).
 
 pub mod after;
+pub mod attempt;
 pub mod builder;
 pub mod dependency;
 pub mod event;
@@ -23,17 +24,20 @@ pub mod queue;
 pub mod record;
 pub mod request;
 pub mod resources;
+pub mod run;
 pub mod scheduler;
 pub mod spec;
 pub mod state;
 pub mod subset;
+pub mod tally;
 pub mod text;
 pub mod time;
 pub mod tree;
 pub mod wire;
+pub mod words;
 
 pub use builder::Builder;
-pub use event::{Event, EventKind};
+pub use event::{Event, What};
 pub use hosts::{Cluster, HostEntry, HostOptions};
 pub use id::{Epoch, HostLabel, JobId, Key, RunId};
 pub use job::Job;
@@ -43,6 +47,7 @@ pub use platform::Platform;
 pub use queue::Queue;
 pub use record::Record;
 pub use request::JobRequest;
+pub use run::{Run, Tally};
 pub use spec::JobSpec;
 pub use state::{STATES, State};
 pub use time::Timestamp;

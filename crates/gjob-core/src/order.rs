@@ -26,6 +26,17 @@ pub enum Order {
     Resume,
 }
 
+/// Between TERM and KILL where nobody says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
+impl Order {
+    /// Ends an attempt's processes for this reason, with 10 s between TERM and KILL.
+    #[must_use]
+    pub const fn kill(cause: Cause) -> Self {
+        Order::Kill { cause, grace: GRACE }
+    }
+}
+
 /// A `Duration` as milliseconds. As 32 bits, an order is never longer than what
 /// a file system keeps in the inode of a symbolic link.
 mod milliseconds {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, Key};
 use crate::time::Timestamp;
+use crate::words::words;
 
 /// How a job's script ended, as `wait4` told its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,19 +52,13 @@ pub enum Cause {
     Lease,
 }
 
-impl Cause {
-    /// The word used in records, events and the store.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Cause::Timeout => "timeout",
-            Cause::Killed => "killed",
-            Cause::Interrupted => "interrupted",
-            Cause::Superseded => "superseded",
-            Cause::Lease => "lease",
-        }
-    }
-}
+words!(Cause, "cause of an end",
+    Timeout => "timeout",
+    Killed => "killed",
+    Interrupted => "interrupted",
+    Superseded => "superseded",
+    Lease => "lease",
+);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,7 +69,6 @@ impl fmt::Display for Cause {
 /// The exit record of one attempt: what `.done` and the run log's `finished`
 /// line hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Finish {
     /// Which attempt; none for a job started by hand (`gjob local start`).
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -59,16 +59,16 @@ impl Part {
 #[non_exhaustive]
 pub enum PatternError {
     /// It may lead out of the job directory.
-    #[error("is no path below the job directory: one without a leading /, . and .. is accepted")]
+    #[error("leads out of the job directory: expected a path without a leading /, . and ..")]
     Outside,
     /// It can't be a path.
-    #[error("is no path: up to {MAX_PATH} bytes without control characters are accepted")]
+    #[error("is not a path: expected at most {MAX_PATH} bytes without control characters")]
     NoPath,
     /// A malformed wildcard.
-    #[error("is no pattern: *, ?, [a-z] and, as a whole component, ** are accepted")]
+    #[error("is not a pattern: expected *, ?, [a-z] or, as a whole component, **")]
     Malformed,
     /// gjob's own file.
-    #[error("is a file of gjob's own: what the job writes, log and err are accepted")]
+    #[error("is gjob's own file: expected a file of the job, log or err")]
     Reserved,
 }
 

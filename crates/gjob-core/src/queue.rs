@@ -1,6 +1,6 @@
 //! The state of each element in a fixed list of objects (the seed's `Queue`).
-//! Every question is answered in the same time for ten objects and for a
-//! million; what the states mean is the caller's business.
+//! Every question takes the same time for ten objects and for a million. The states
+//! mean nothing here.
 
 mod bitset;
 mod lookup;
@@ -13,15 +13,15 @@ use std::hash::Hash;
 use lookup::Lookup;
 use members::Members;
 
-/// A list that can't be kept in a [`Queue`].
+/// A list that cannot be a [`Queue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NewQueueError {
-    /// Nothing for the objects to be in.
-    #[error("a queue needs at least one state")]
+    /// The objects would have no state.
+    #[error("no states: expected at least one")]
     NoStates,
     /// A state that is listed twice.
-    #[error("states {first} and {second} of the queue are the same: each is listed once")]
+    #[error("duplicate state in the queue: positions {first} and {second}")]
     DuplicateState {
         /// Position of the first, from 0.
         first: usize,
@@ -29,7 +29,7 @@ pub enum NewQueueError {
         second: usize,
     },
     /// An object that is listed twice.
-    #[error("objects {first} and {second} of the queue are the same: each is listed once")]
+    #[error("duplicate object in the queue: positions {first} and {second}")]
     DuplicateObject {
         /// Position of the first, from 0.
         first: usize,
@@ -37,11 +37,11 @@ pub enum NewQueueError {
         second: usize,
     },
     /// More objects than a queue can number.
-    #[error("a queue holds at most {} objects", u32::MAX)]
+    #[error("too many objects in the queue: expected at most {}", u32::MAX)]
     TooManyObjects,
 }
 
-/// A change of state that means nothing to a [`Queue`].
+/// An object or a state that is not in a [`Queue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetStateError {
@@ -56,10 +56,10 @@ pub enum SetStateError {
 /// Maintains the state for each element in a fixed list of objects (the
 /// seed's `Queue`).
 ///
-/// Objects keep their order. Every method takes constant time, or time
-/// logarithmic to base 64 in the number of objects; those that return many
-/// objects take that much for each. The states are searched one by one: there
-/// are meant to be few. No object is in a state the queue doesn't know.
+/// Objects keep their order. Every method takes constant time, or time logarithmic
+/// to base 64 in the number of objects; those that return many objects take that
+/// much for each. States are searched one by one, since there are few. Each object
+/// is in one of the queue's states.
 #[derive(Clone, Debug)]
 pub struct Queue<T, S> {
     objects: Vec<T>,
@@ -74,7 +74,7 @@ pub struct Queue<T, S> {
 }
 
 impl<T: Eq + Hash, S: Eq> Queue<T, S> {
-    /// Keeps `objects`, each of them in the first of `states`.
+    /// A queue of `objects`, all of them in the first of `states`.
     ///
     /// # Errors
     /// When a state or an object is listed twice, or there is no state.
@@ -111,13 +111,13 @@ impl<T: Eq + Hash, S: Eq> Queue<T, S> {
     }
 
     /// Chooses the first object, in the list's order, in `state` (the seed's
-    /// `ChooseNext`); none when there is none.
+    /// `ChooseNext`); none if there is none.
     pub fn choose_next(&self, state: &S) -> Option<&T> {
         self.get(self.first_index(state)?)
     }
 
     /// Chooses any object in `state`, each as likely as the others (the
-    /// seed's `ChooseRandom`); none when there is none.
+    /// seed's `ChooseRandom`); none if there is none.
     pub fn choose_random(&self, state: &S, rng: &mut fastrand::Rng) -> Option<&T> {
         self.get(self.random_index(state, rng)?)
     }
@@ -136,7 +136,7 @@ impl<T: Eq + Hash, S: Eq> Queue<T, S> {
         self.set_state_at(index, state)
     }
 
-    /// The state of `object`; none when it is not one of the queue's.
+    /// The state of `object`; none if it is not one of the queue's.
     pub fn state_of(&self, object: &T) -> Option<&S> {
         self.state_at(self.index_of(object)?)
     }
@@ -151,17 +151,17 @@ impl<T: Eq + Hash, S: Eq> Queue<T, S> {
         &self.objects
     }
 
-    /// How many objects there are.
+    /// The number of objects.
     pub fn len(&self) -> usize {
         self.objects.len()
     }
 
-    /// True when the list has no object.
+    /// True if the list has no object.
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 
-    /// How many objects are in `state`.
+    /// The number of objects in `state`.
     pub fn count(&self, state: &S) -> usize {
         self.members_of(state).map_or(0, Members::len)
     }
@@ -186,7 +186,7 @@ impl<T: Eq + Hash, S: Eq> Queue<T, S> {
         self.members_of(state)?.random(rng)
     }
 
-    /// Positions of the objects in `state`, ascending.
+    /// Positions of the objects in `state`, in ascending order.
     pub fn indices(&self, state: &S) -> impl Iterator<Item = usize> {
         let members = self.members_of(state);
         let next = move |from: usize| members.and_then(|members| members.first_from(from));

@@ -82,6 +82,73 @@ pub enum Record {
     },
 }
 
+/// The kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordKind {
+    /// [`Record::Log`].
+    Log,
+    /// [`Record::Started`].
+    Started,
+    /// [`Record::Finished`].
+    Finished,
+    /// [`Record::Refused`].
+    Refused,
+    /// [`Record::Withdrawn`].
+    Withdrawn,
+    /// [`Record::Lost`].
+    Lost,
+}
+
+impl RecordKind {
+    /// True for one after which nothing more is recorded of the attempt.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        match self {
+            RecordKind::Log | RecordKind::Started => false,
+            RecordKind::Finished
+            | RecordKind::Refused
+            | RecordKind::Withdrawn
+            | RecordKind::Lost => true,
+        }
+    }
+}
+
+/// A part of a [`Record`]: what the agent on its host goes by. To read all of it
+/// takes several times as much code.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RecordSummary {
+    /// Its kind.
+    #[serde(rename = "event")]
+    pub kind: RecordKind,
+    /// The attempt it is about; none for the first line.
+    pub key: Option<Key>,
+    /// Processes that could not be ended.
+    #[serde(default)]
+    pub survivors: Vec<u32>,
+    /// Of the first line.
+    version: Option<u32>,
+}
+
+impl RecordSummary {
+    /// Reads one line, without its newline.
+    ///
+    /// # Errors
+    /// When the line is too long, no record, or another version's first line.
+    pub fn parse(line: &[u8]) -> Result<RecordSummary, ParseRecordError> {
+        if line.len() > MAX_LINE {
+            return Err(ParseRecordError::TooLong(line.len()));
+        }
+        let summary: RecordSummary = serde_json::from_slice(line)?;
+        match (summary.kind, summary.version) {
+            (RecordKind::Log, Some(found)) if found != RECORD_VERSION => {
+                Err(ParseRecordError::Version { found })
+            }
+            _ => Ok(summary),
+        }
+    }
+}
+
 /// What became of a slot that left no exit record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -135,6 +202,19 @@ impl Record {
                 Err(ParseRecordError::Version { found: version })
             }
             other => Ok(other),
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> RecordKind {
+        match self {
+            Record::Log { .. } => RecordKind::Log,
+            Record::Started { .. } => RecordKind::Started,
+            Record::Finished(_) => RecordKind::Finished,
+            Record::Refused { .. } => RecordKind::Refused,
+            Record::Withdrawn { .. } => RecordKind::Withdrawn,
+            Record::Lost { .. } => RecordKind::Lost,
         }
     }
 
@@ -232,6 +312,14 @@ mod tests {
             let (end, body) = line.split_last().unwrap();
             assert_eq!(*end, b'\n');
             assert_eq!(Record::parse(body).unwrap(), record);
+            let summary = RecordSummary::parse(body).unwrap();
+            assert_eq!((summary.kind, summary.key), (record.kind(), record.key()));
+            let survivors = match record {
+                Record::Finished(finish) => finish.survivors,
+                Record::Lost { survivors, .. } => survivors,
+                _ => Vec::new(),
+            };
+            assert_eq!(summary.survivors, survivors);
         }
     }
 
@@ -239,6 +327,7 @@ mod tests {
     fn another_versions_log_names_both_versions() {
         let line = br#"{"event":"log","version":9,"run":"2026-11-22-1","host":"a"}"#;
         let error = Record::parse(line).unwrap_err().to_string();
+        assert_eq!(error, RecordSummary::parse(line).unwrap_err().to_string());
         assert_eq!(error, "run log has version 9, this gjob reads version 4");
     }
 }

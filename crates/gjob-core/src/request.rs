@@ -25,7 +25,8 @@ pub struct JobRequest {
     pub env: BTreeMap<String, String>,
     /// The longest it may run, milliseconds, at least 1.
     pub timeout_ms: Option<u64>,
-    /// Processors it has for itself.
+    /// Processors it has for itself; null for the whole host.
+    #[serde(with = "count")]
     pub cpus: Cpus,
     /// Memory it needs, bytes; 0 for any amount.
     pub mem: u64,
@@ -80,6 +81,29 @@ impl From<&JobSpec> for JobRequest {
     }
 }
 
+/// [`Cpus`] as an optional number: on the wire there is no choice of types.
+pub mod count {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::resources::Cpus;
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(cpus: &Cpus, serializer: S) -> Result<S::Ok, S::Error> {
+        cpus.count().serialize(serializer)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cpus, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Cpus::All, Cpus::Count))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +117,7 @@ mod tests {
         let json = serde_json::to_string(&request).unwrap();
         assert_eq!(
             json,
-            r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":"all","mem":3,"gpus":2}"#
+            r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":null,"mem":3,"gpus":2}"#
         );
         assert_eq!(serde_json::from_str::<JobRequest>(&json).unwrap(), request);
     }

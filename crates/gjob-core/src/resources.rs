@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::plural::counted;
 use crate::text::excerpt;
 
-/// How many processors a job has for itself. In JSON a number or `"all"`; on the
-/// wire, which has no such choice of types, an optional number.
+/// How many processors a job has for itself. In JSON a number or `"all"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cpus {
     /// This number, at least 1.
@@ -70,7 +69,6 @@ impl std::str::FromStr for Cpus {
 impl Serialize for Cpus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            _ if !serializer.is_human_readable() => self.count().serialize(serializer),
             Cpus::Count(count) => serializer.serialize_u32(*count),
             Cpus::All => serializer.serialize_str("all"),
         }
@@ -79,9 +77,6 @@ impl Serialize for Cpus {
 
 impl<'de> Deserialize<'de> for Cpus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
-            return Ok(Option::deserialize(deserializer)?.map_or(Cpus::All, Cpus::Count));
-        }
         deserializer.deserialize_any(CpusVisitor)
     }
 }

@@ -3,14 +3,15 @@
 //!
 //! # Order of use
 //!
-//! 1. [`Scheduler::new`] with the hosts' labels and the jobs as they stand.
-//! 2. Input: the `handle_*` methods, each with `now`, the time since the
+//! 1. [`Scheduler::new`] with the run as it is.
+//! 2. [`Scheduler::set_time`] before input: events carry that time.
+//! 3. Input: the `handle_*` methods, each with `now`, the time since the
 //!    manager began. `now` never goes backwards.
 //!    What users ask of jobs is input without `now`: [`Scheduler::settle`]
 //!    closes a batch of it.
-//! 3. Output: after any input, [`Scheduler::poll_action`] until it is empty.
-//!    Events are to be committed before a launch that comes behind them is sent.
-//! 4. [`Scheduler::poll_timeout`] says when [`Scheduler::handle_timeout`] is due.
+//! 4. Output: after any input, [`Scheduler::poll_action`] until it is empty.
+//!    Events must be committed before a launch that follows them is sent.
+//! 5. [`Scheduler::poll_timeout`] says when [`Scheduler::handle_timeout`] is due.
 //!
 //! # What it decides
 //!
@@ -18,13 +19,19 @@
 //! loaded. A job's own failure uses its retries, on another host first; a
 //! host's failure never does. Everything a host reports may come twice: a
 //! report about an attempt that is not in flight changes nothing.
+//!
+//! # What it knows
+//!
+//! It owns the [`Run`], and changes it by events alone: every decision is an
+//! event that it applies to the run at once and hands out to be committed. What
+//! it knows beyond the run (what a job waits for, how long a host's jobs take)
+//! is its own, and a new scheduler can do without it.
 
 mod action;
-mod census;
 mod collect;
 mod command;
 mod dependants;
-mod host;
+mod hosts;
 mod job;
 mod lost;
 mod packing;
@@ -36,23 +43,27 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-pub use action::{Action, HostIx};
+pub use crate::run::HostIx;
+pub use action::Action;
 pub use collect::Collected;
-pub use job::{JobInit, JobStart};
 pub use lost::OnLost;
 pub use packing::Unfit;
 
-use crate::event::{EventKind, RunEnd};
-use crate::id::{HostLabel, Key};
+use crate::event::{
+    AttemptChange, AttemptEvent, Event, HostChange, HostEvent, HostFacts, JobChange, JobEvent,
+    RunEvent, What,
+};
+use crate::id::{HostLabel, Key, RunId};
+use crate::job::{Job, Phase};
+use crate::order::Order;
 use crate::outcome::Cause;
-use crate::resources::Offer;
+use crate::run::{HostStatus, Run};
 use crate::state::State;
-use census::Census;
+use crate::time::Timestamp;
 use dependants::Dependants;
-use host::{Host, Status};
-use job::{Job, JobState};
-use packing::Packing;
-use placement::Room;
+use hosts::Hosts;
+use job::{JobPlan, JobState, Wait};
+use packing::Classes;
 use stop::Mode;
 use waiting::Waiting;
 
@@ -61,17 +72,20 @@ use waiting::Waiting;
 pub struct Config {
     /// Seeds the choice among equally loaded hosts.
     pub seed: u64,
-    /// Start no more jobs once this many have failed, not counting those that
-    /// failed with what they waited for.
+    /// Stop starting jobs after this many failures, not counting jobs that
+    /// failed with a dependency.
     pub max_fails: Option<u32>,
     /// How long to wait for a first host before the run is given up.
-    pub connect_patience: Duration,
+    pub connect_timeout: Duration,
     /// How often hosts may fail one job before it is stopped.
     pub host_failures: u32,
-    /// What is done about the jobs of a host that is lost.
+    /// What to do with the jobs of a host that is lost.
     pub on_lost: OnLost,
-    /// How long a host can't be asked before it is lost.
+    /// How long a host is unreachable before it is lost.
     pub lost_after: Duration,
+    /// True when every job is done only once its standard output and error are
+    /// local, whatever other outputs it has.
+    pub collect_all: bool,
 }
 
 impl Default for Config {
@@ -79,44 +93,12 @@ impl Default for Config {
         Config {
             seed: 0,
             max_fails: None,
-            connect_patience: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
             host_failures: 5,
             on_lost: OnLost::default(),
             lost_after: Duration::from_secs(300),
+            collect_all: false,
         }
-    }
-}
-
-/// How many jobs stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Waiting for a host, or for a time to try again.
-    pub free: u32,
-    /// Given to a host and without an outcome.
-    pub busy: u32,
-    /// Ended with exit status 0.
-    pub done: u32,
-    /// Failed for good.
-    pub error: u32,
-    /// Ended with an outcome that nobody can know.
-    pub unknown: u32,
-}
-
-impl Tally {
-    fn slot(&mut self, state: State) -> &mut u32 {
-        match state {
-            State::Free => &mut self.free,
-            State::Busy => &mut self.busy,
-            State::Done => &mut self.done,
-            State::Unknown => &mut self.unknown,
-            State::Error => &mut self.error,
-        }
-    }
-
-    /// Jobs that have no outcome yet.
-    #[must_use]
-    pub fn left(&self) -> u32 {
-        self.free + self.busy
     }
 }
 
@@ -125,120 +107,87 @@ impl Tally {
 pub struct Scheduler {
     config: Config,
     rng: fastrand::Rng,
-    jobs: Vec<Job>,
-    hosts: Vec<Host>,
-    room: Room,
-    /// Over all hosts.
-    census: Census,
+    run: Run,
+    /// What it knows of each job beyond the run.
+    jobs: Vec<JobPlan>,
+    hosts: Hosts,
     dependants: Dependants,
-    packing: Packing,
+    classes: Classes,
     waiting: Waiting,
-    tally: Tally,
     /// Jobs in state `error` of which no attempt was ever made: they have not
     /// failed by themselves.
     untried: u32,
     mode: Mode,
+    /// Nothing is dispatched before [`Scheduler::release`].
     held: bool,
-    /// When hosts that can't be asked will be lost.
+    /// When hosts that do not answer will be lost.
     losses: BTreeSet<(Duration, HostIx)>,
-    /// Abandoned attempts that may live still, by job.
-    strays: BTreeMap<u32, Vec<(HostIx, u32)>>,
-    /// Attempts that never began, and the hosts where they never will: such an
-    /// attempt's number is used again elsewhere.
-    unbegun: BTreeMap<u32, Vec<HostIx>>,
-    /// Jobs that have succeeded under this manager.
-    successes: u64,
+    /// Attempts that never started, and the hosts on which they never will:
+    /// such an attempt's number is used again elsewhere.
+    withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
+    /// The time that events carry.
+    time: Timestamp,
     out: VecDeque<Action>,
 }
 
 impl Scheduler {
-    /// A scheduler for `jobs` in the order of their indexes, on hosts that are
-    /// all yet to be reached.
-    pub fn new(
-        config: Config,
-        hosts: impl IntoIterator<Item = HostLabel>,
-        jobs: impl IntoIterator<Item = JobInit>,
-    ) -> Self {
+    /// A scheduler for a run, whose hosts are all yet to be reached.
+    #[must_use]
+    pub fn new(config: Config, run: Run) -> Self {
+        let mut classes = Classes::default();
+        let class = |job: &Job| JobPlan::new(classes.class(job.spec.ask(), job.index));
+        let jobs: Vec<JobPlan> = run.jobs().iter().map(class).collect();
+        // With a limit on failures nothing is dispatched ahead of need: it would
+        // start after the limit is reached.
+        let may_run_ahead = config.max_fails.is_none();
         let mut scheduler = Scheduler {
             rng: fastrand::Rng::with_seed(config.seed),
+            hosts: Hosts::new(&run, may_run_ahead),
+            dependants: Dependants::new(&run),
             config,
-            jobs: Vec::new(),
-            hosts: hosts.into_iter().map(Host::new).collect(),
-            room: Room::default(),
-            census: Census::default(),
-            dependants: Dependants::default(),
-            packing: Packing::default(),
+            run,
+            jobs,
+            classes,
             waiting: Waiting::default(),
-            tally: Tally::default(),
             untried: 0,
             mode: Mode::Running,
             held: false,
             losses: BTreeSet::new(),
-            strays: BTreeMap::new(),
-            unbegun: BTreeMap::new(),
-            successes: 0,
+            withdrawn_on: BTreeMap::new(),
+            time: Timestamp::default(),
             out: VecDeque::new(),
         };
-        for init in jobs {
-            scheduler.add_job(&init);
-        }
+        (0..scheduler.jobs.len() as u32).for_each(|index| scheduler.take_over(index));
         scheduler
     }
 
-    fn add_job(&mut self, init: &JobInit) {
-        let index = self.jobs.len() as u32;
-        let class = self.packing.class(init.ask, index);
-        let job = Job::new(init, class);
-        match job.state {
-            JobState::Waiting | JobState::Delayed => self.waiting.push(index, class),
-            JobState::Assigned { host, .. } | JobState::Withdrawing { host } => {
-                self.hosts[host.at()].take(index, &init.ask);
+    /// Finds a job of the run its place.
+    fn take_over(&mut self, index: u32) {
+        self.untried += u32::from(self.has_failed_untried(index));
+        match self.state(index) {
+            // Also when it is paused: a dependency may have failed before, and not
+            // have failed it.
+            JobState::Waiting(_) if self.dependants.is_blocked(index) => {
+                self.set_wait(index, Wait::Blocked);
+                self.dependants.recheck(index);
             }
-            JobState::Running { host } => {
-                let host = &mut self.hosts[host.at()];
-                host.ever_began = true;
-                host.take(index, &init.ask);
+            JobState::Waiting(_) => self.requeue(index),
+            JobState::Running { host } | JobState::Collecting { host, .. } => {
+                self.hosts.note_started(&self.run, host);
             }
-            JobState::Collecting { host, .. } => {
-                let host = &mut self.hosts[host.at()];
-                host.ever_began = true;
-                host.keep_outputs(index);
-            }
-            JobState::Blocked | JobState::Held | JobState::Ended(_) => {}
-        }
-        *self.tally.slot(job.state.public()) += 1;
-        self.untried += u32::from(job.has_failed_untried());
-        self.jobs.push(job);
-    }
-
-    /// How many jobs stand where.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    /// The state of a job.
-    #[must_use]
-    pub fn job_state(&self, index: u32) -> Option<State> {
-        let job = self.jobs.get(index as usize)?;
-        let host = job.state.needs().map(|host| &self.hosts[host.at()].status);
-        match (job.state.public(), host) {
-            (State::Busy, Some(Status::Unknown | Status::Error)) => Some(State::Unknown),
-            (state, _) => Some(state),
+            JobState::Assigned { .. } | JobState::Withdrawing { .. } | JobState::Ended(_) => {}
         }
     }
 
-    /// The state of a host: `free` with room, `busy` without, `unknown` while
-    /// it can't be asked, `error` when it is out of the run.
+    /// The run as it is with all events so far, committed or not.
     #[must_use]
-    pub fn host_state(&self, host: HostIx) -> Option<State> {
-        let host = self.hosts.get(host.at())?;
-        Some(match host.status {
-            Status::Up if host.load() < host.slots => State::Free,
-            Status::Up | Status::Paused { .. } => State::Busy,
-            Status::Connecting | Status::Unknown => State::Unknown,
-            Status::Error => State::Error,
-        })
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Events from here on carry this time.
+    pub fn set_time(&mut self, at: Timestamp) {
+        self.time = at;
     }
 
     /// The next thing to be done, in order; none when there is nothing left to do.
@@ -253,12 +202,15 @@ impl Scheduler {
             return None;
         }
         let waits = self.nobody_answered() && self.mode != Mode::Acting;
-        let patience = waits.then_some(self.config.connect_patience);
-        let pauses = self.room.next_pause();
-        let take_back = self.next_take_back();
+        let connect = waits.then_some(self.config.connect_timeout);
+        let pauses = self.hosts.next_pause_end();
+        let reclaim = self.next_reclaim();
         let loss = self.losses.first().map(|(due, _)| *due);
-        let picky = self.waiting.next_unpicky().filter(|_| self.gives_out() && self.room.is_any());
-        let due = [self.waiting.next_ready(), patience, pauses, take_back, loss, picky];
+        let any_host = self
+            .waiting
+            .next_takes_any_host()
+            .filter(|_| self.is_dispatching() && self.hosts.any_room());
+        let due = [self.waiting.next_ready(), connect, pauses, reclaim, loss, any_host];
         due.into_iter().flatten().min()
     }
 
@@ -267,182 +219,205 @@ impl Scheduler {
         for index in self.waiting.release(now) {
             self.requeue(index);
         }
-        while let Some(host) = self.room.end_pause(now) {
-            self.readmit(host);
+        while let Some(host) = self.hosts.end_pause(now) {
+            self.probe(host);
         }
         self.lose_hosts(now);
         self.settle(now);
     }
 
-    /// A host answers and offers so much. Launches that it is not
-    /// known to have begun are sent again, and so is what users have asked of
-    /// its jobs: sending twice changes nothing.
-    pub fn handle_host_up(&mut self, now: Duration, host: HostIx, hostname: &str, offer: Offer) {
-        let Some(entry) = self.hosts.get_mut(host.at()) else {
+    /// A manager takes the run up.
+    pub fn handle_start(&mut self, run: RunId, resumed: bool) {
+        let (jobs, hosts) = (self.run.jobs().len() as u32, self.run.hosts().len() as u32);
+        self.emit(What::Run(RunEvent::Began { run, jobs, hosts, resumed }));
+    }
+
+    /// Records something that asks for no decision.
+    pub fn note(&mut self, what: What) {
+        self.emit(what);
+    }
+
+    /// A host answers. Launches that it is not known to have started are sent
+    /// again, and so is what users have asked of its jobs: sending twice
+    /// changes nothing.
+    pub fn handle_host_up(&mut self, now: Duration, host: HostIx, facts: HostFacts) {
+        let Some(entry) = self.run.host(host) else {
             return;
         };
-        entry.status = Status::Up;
-        let slots = offer.cpus.max(1);
-        (entry.slots, entry.offer) = (slots, Offer { cpus: slots, ..offer });
-        entry.ever_up = true;
-        let label = entry.label.clone();
         let again: Vec<u32> = entry.in_flight().collect();
-        self.emit(EventKind::HostUp { host: label, hostname: hostname.to_owned(), slots });
+        self.hosts.note_reached(&self.run, host);
+        self.emit_host(host, HostChange::Up(facts));
         self.forget_loss(host);
-        self.settle_strays(host);
+        self.settle_abandoned(host);
         for index in again {
             self.send_again(host, index);
         }
         self.collect_again(host);
-        self.refresh_room(host);
         self.settle(now);
     }
 
     fn send_again(&mut self, host: HostIx, index: u32) {
-        let job = &self.jobs[index as usize];
-        let key = Key::new(index, job.attempt);
+        let job = &self.run.jobs()[index as usize];
+        let key = job.last_key();
         let (kill, paused, resumed) = (job.kill, job.paused, job.resumed);
-        match job.state {
-            // Nothing is to begin that is to be ended at once.
+        match self.state(index) {
+            // Nothing starts that is to be killed at once.
             JobState::Assigned { .. } if kill => {}
             JobState::Assigned { .. } => self.out.push_back(Action::Launch { host, key }),
             JobState::Withdrawing { .. } => self.out.push_back(Action::Withdraw { host, key }),
             JobState::Running { .. } if kill => {}
-            JobState::Running { .. } if paused => self.out.push_back(Action::Pause { host, key }),
-            JobState::Running { .. } if resumed => self.out.push_back(Action::Resume { host, key }),
+            JobState::Running { .. } if paused => self.order(host, key, Order::Pause),
+            JobState::Running { .. } if resumed => self.order(host, key, Order::Resume),
             JobState::Running { .. } => {}
-            JobState::Blocked
-            | JobState::Waiting
-            | JobState::Delayed
-            | JobState::Held
-            | JobState::Collecting { .. }
-            | JobState::Ended(_) => {}
+            JobState::Waiting(_) | JobState::Collecting { .. } | JobState::Ended(_) => {}
         }
         if kill {
-            self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
+            self.order(host, key, Order::kill(Cause::Killed));
         } else if matches!(self.mode, Mode::Interrupting) {
-            self.out.push_back(Action::Kill { host, key, cause: Cause::Interrupted });
+            self.order(host, key, Order::kill(Cause::Interrupted));
         }
     }
 
-    /// Adds an attempt that was abandoned under an earlier manager.
-    pub fn add_abandoned(&mut self, host: HostIx, key: Key) {
-        if host.at() < self.hosts.len() && (key.index as usize) < self.jobs.len() {
-            self.add_stray(host, key);
-        }
-    }
-
-    /// A host can't be asked now. Its jobs live on, so far as anyone knows.
-    pub fn handle_host_unknown(&mut self, now: Duration, host: HostIx, reason: &str) {
-        let Some(entry) = self.hosts.get_mut(host.at()) else {
+    /// A host does not answer now. Its jobs live on, as far as anyone knows.
+    pub fn handle_host_unreachable(&mut self, now: Duration, host: HostIx, reason: &str) {
+        let Some(before) = self.run.host(host).map(|host| host.status) else {
             return;
         };
-        let was_unknown = std::mem::replace(&mut entry.status, Status::Unknown) == Status::Unknown;
-        let label = entry.label.clone();
-        self.emit(EventKind::HostUnknown { host: label, reason: reason.to_owned() });
-        if !was_unknown {
+        self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
+        if before != HostStatus::Unreachable {
             self.expect_loss(now, host);
         }
-        self.refresh_room(host);
         self.settle(now);
     }
 
-    /// A host can't be used at all, so far as this manager can tell. Its jobs
+    /// A host cannot be used at all, as far as this manager can tell. Its jobs
     /// are treated as a lost host's; the host may still have their outcomes for
     /// a later manager.
-    pub fn handle_host_error(&mut self, now: Duration, host: HostIx, reason: &str) {
-        let Some(entry) = self.hosts.get_mut(host.at()) else {
+    pub fn handle_host_failed(&mut self, now: Duration, host: HostIx, reason: &str) {
+        let Some(before) = self.run.host(host).map(|host| host.status) else {
             return;
         };
-        let before = std::mem::replace(&mut entry.status, Status::Error);
-        let label = entry.label.clone();
-        self.emit(EventKind::HostError { host: label, reason: reason.to_owned() });
-        if before != Status::Unknown {
+        self.emit_host(host, HostChange::Failed { reason: reason.to_owned() });
+        if before != HostStatus::Unreachable {
             self.expect_loss(now, host);
         }
-        self.refresh_room(host);
         self.settle(now);
     }
 
-    /// Decides what is left to be decided after any input: gives out jobs, takes
-    /// jobs back, sees whether the run is over.
+    /// Decides what is left to be decided after any input: dispatches jobs,
+    /// reclaims jobs, sees whether the run is over.
     pub fn settle(&mut self, now: Duration) {
         self.fail_dependants();
-        self.heed_failures();
-        self.give_out(now);
+        self.check_failures();
+        self.dispatch(now);
         self.fail_dependants();
-        self.take_back(now);
+        self.reclaim(now);
         self.stop_if_over(now);
     }
 
-    fn emit(&mut self, event: EventKind) {
-        self.out.push_back(Action::Emit(event));
+    /// The one way in which anything changes: an event that is applied to the
+    /// run, with all that is counted by it, and handed out to be committed.
+    fn emit(&mut self, what: What) {
+        let index = what.key().map(|key| key.index).filter(|at| self.run.job(*at).is_some());
+        let host_before = index.and_then(|index| self.run.host_needed(index));
+        let untried_before = index.is_some_and(|index| self.has_failed_untried(index));
+        let seq = self.run.seq() + u64::from(what.is_durable());
+        let event = Event { seq, at: self.time, what };
+        let touched = self.run.apply(&event);
+        if let Some(index) = index {
+            self.untried -= u32::from(untried_before);
+            self.untried += u32::from(self.has_failed_untried(index));
+            let phase = self.run.jobs()[index as usize].phase;
+            if phase != Phase::Waiting {
+                self.set_wait(index, Wait::Undecided);
+            }
+            if let Some(host) = host_before.filter(|_| phase != Phase::Assigned) {
+                self.set_withdrawing(index, host, false);
+            }
+        }
+        let host_after = index.and_then(|index| self.run.host_needed(index));
+        self.refresh_hosts([host_before, host_after, touched.host]);
+        if touched.all_hosts {
+            (0..self.run.hosts().len() as u32)
+                .for_each(|ix| self.hosts.refresh(&self.run, HostIx(ix)));
+        }
+        self.out.push_back(Action::Emit { event, touched });
     }
 
-    fn set_job_state(&mut self, index: u32, state: JobState) {
-        let job = &mut self.jobs[index as usize];
-        let (before, after) = (job.state.public(), state.public());
-        let (old_host, new_host) = (job.state.host(), state.host());
-        self.untried -= u32::from(job.has_failed_untried());
-        let before_that = std::mem::replace(&mut job.state, state);
-        self.untried += u32::from(job.has_failed_untried());
-        let was_asked_back = matches!(before_that, JobState::Withdrawing { .. });
-        let is_asked_back = matches!(state, JobState::Withdrawing { .. });
-        if let Some(host) = old_host.or(new_host)
-            && was_asked_back != is_asked_back
-        {
-            let asked_back = &mut self.hosts[host.at()].asked_back;
-            *asked_back = *asked_back + u32::from(is_asked_back) - u32::from(was_asked_back);
-            self.refresh_room(host);
-        }
-        let blocked = &mut self.dependants.blocked;
-        *blocked = *blocked + u32::from(state == JobState::Blocked)
-            - u32::from(before_that == JobState::Blocked);
-        *self.tally.slot(before) -= 1;
-        *self.tally.slot(after) += 1;
-        if let (Some(host), None) = (old_host, new_host) {
-            let ask = self.ask_of(index);
-            self.hosts[host.at()].release(index, &ask);
-            self.refresh_room(host);
-        }
-        if let JobState::Collecting { host, .. } = before_that {
-            self.hosts[host.at()].let_outputs_go(index);
-            self.refresh_room(host);
-        }
-        if let JobState::Collecting { host, .. } = state {
-            self.hosts[host.at()].keep_outputs(index);
-            self.refresh_room(host);
+    fn refresh_hosts(&mut self, hosts: [Option<HostIx>; 3]) {
+        let mut last = None;
+        for host in hosts.into_iter().flatten() {
+            if last.replace(host) != Some(host) {
+                self.hosts.refresh(&self.run, host);
+            }
         }
     }
 
-    /// A job does not wait any more, if it did.
+    fn emit_host(&mut self, host: HostIx, change: HostChange) {
+        let host = self.label(host);
+        self.emit(What::Host(HostEvent { host, change }));
+    }
+
+    fn emit_attempt(&mut self, host: HostIx, key: Key, change: AttemptChange) {
+        let host = self.label(host);
+        self.emit(What::Attempt(AttemptEvent { key, host, change }));
+    }
+
+    fn emit_job(&mut self, key: Key, change: JobChange) {
+        self.emit(What::Job(JobEvent { key, change }));
+    }
+
+    fn order(&mut self, host: HostIx, key: Key, order: Order) {
+        self.out.push_back(Action::Order { host, key, order });
+    }
+
+    /// The label of a host, which must be one of the run's.
+    fn label(&self, host: HostIx) -> HostLabel {
+        self.run.hosts()[host.at()].label.clone()
+    }
+
+    /// True when a host can be sent something now.
+    fn answers(&self, host: HostIx) -> bool {
+        self.run.host(host).is_some_and(|host| host.status.answers())
+    }
+
+    /// A job of the run.
+    fn job(&self, index: u32) -> &Job {
+        &self.run.jobs()[index as usize]
+    }
+
+    /// True for a job that has failed before any attempt was made.
+    fn has_failed_untried(&self, index: u32) -> bool {
+        let job = self.job(index);
+        job.last_attempt == 0 && job.phase == Phase::Ended(State::Error)
+    }
+
+    /// True for a job that is done only once its outputs are local.
+    fn collects(&self, index: u32) -> bool {
+        self.config.collect_all || !self.job(index).spec.outputs.is_empty()
+    }
+
+    /// A job no longer waits, if it did.
     fn forget_waiting(&mut self, index: u32) {
-        let job = &self.jobs[index as usize];
-        match job.state {
-            JobState::Waiting => self.waiting.remove(index, job.class),
-            JobState::Delayed => self.waiting.remove_delayed(index),
-            JobState::Blocked
-            | JobState::Held
-            | JobState::Assigned { .. }
-            | JobState::Withdrawing { .. }
-            | JobState::Running { .. }
-            | JobState::Collecting { .. }
-            | JobState::Ended(_) => {}
+        let plan = &self.jobs[index as usize];
+        match plan.wait {
+            Wait::Ready => self.waiting.remove(index, plan.class),
+            Wait::Delayed => self.waiting.remove_delayed(index),
+            Wait::Undecided | Wait::Blocked | Wait::Held => {}
         }
+        self.set_wait(index, Wait::Undecided);
     }
 
     /// Gives a job its outcome from its latest attempt.
     fn end_job(&mut self, index: u32, state: State, reason: Option<String>) {
-        let key = Key::new(index, self.jobs[index as usize].attempt);
-        self.end_job_by(key, state, reason);
+        self.end_job_by(self.job(index).last_key(), state, reason);
     }
 
     /// Gives a job its outcome, the one that counts, from this attempt.
     fn end_job_by(&mut self, key: Key, state: State, reason: Option<String>) {
-        self.end_rivals(key);
         self.forget_waiting(key.index);
-        self.set_job_state(key.index, JobState::Ended(state));
-        self.emit(EventKind::JobEnded { key, state, reason });
+        self.emit_job(key, JobChange::Ended { state, reason });
+        self.end_rivals(key);
         self.note_outcome(key.index, state);
     }
 }

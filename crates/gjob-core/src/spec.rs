@@ -125,7 +125,7 @@ pub enum SpecError {
     },
     /// A file's name that gjob uses itself.
     #[error(
-        "file {found:?} has a name that gjob uses in the job directory: .cmds, .job, .pid, .done, .lock, .control, log, err and the like are taken"
+        "file {found:?} has a reserved name: expected one that gjob itself does not use (.cmds, .job, .done, log, err and others)"
     )]
     FileReserved {
         /// The path.

@@ -1,4 +1,4 @@
-//! The five states a job or a host can be in, under the seed's words.
+//! The five states of a job or a host, with the seed's words.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,16 +13,16 @@ pub const STATES: [State; 5] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// A job waits; a host has room (the seed's `STATE_FREE`).
+    /// A job waits; a host has free slots (the seed's `STATE_FREE`).
     Free,
     /// A job runs; a host is full (the seed's `STATE_BUSY`).
     Busy,
     /// A job ended with exit status 0 (the seed's `STATE_DONE`).
     Done,
-    /// The host cannot be asked now, or the outcome cannot be known (the
-    /// seed's `STATE_UNKNOWN`).
+    /// A host cannot be reached, or a job's outcome is lost (the seed's
+    /// `STATE_UNKNOWN`).
     Unknown,
-    /// A job failed for good; a host can't be used (the seed's `STATE_ERROR`).
+    /// A job failed finally; a host cannot be used (the seed's `STATE_ERROR`).
     Error,
 }
 
@@ -46,9 +46,9 @@ impl fmt::Display for State {
     }
 }
 
-/// A word that names no state.
+/// A word that is not a state.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown state {0:?}: it is one of free, busy, done, unknown, error")]
+#[error("unknown state {0:?}: expected free, busy, done, unknown or error")]
 pub struct ParseStateError(String);
 
 impl FromStr for State {
@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_the_seeds_words_in_the_seeds_order() {
+    fn states_have_the_words_and_the_order_of_the_seed() {
         let words: Vec<String> = STATES.iter().map(State::to_string).collect();
         assert_eq!(words, ["free", "busy", "done", "unknown", "error"]);
     }
 
     #[test]
-    fn every_state_parses_from_its_own_word() {
+    fn state_is_parsed_from_its_word() {
         for state in STATES {
             assert_eq!(state.as_str().parse(), Ok(state));
         }

@@ -1,16 +1,16 @@
-//! Some jobs of a list as a list of their own: who waits for the jobs that are
-//! left out waits no more for them.
+//! Some jobs of a list as a list of their own. Jobs no longer wait for those that
+//! are left out.
 
 use std::sync::Arc;
 
 use crate::dependency::After;
 use crate::spec::JobSpec;
 
-/// The jobs of `specs` that are kept, in their order. Those that are left out
-/// count as done: numbers and ranges in [`JobSpec::after`] become those of the
-/// jobs that are kept, a name stays while a job that is kept has it.
+/// The jobs of `specs` for which `is_kept` is true, in their order. The others count
+/// as done: numbers and ranges in [`JobSpec::after`] become those of the jobs that
+/// are kept, and a name stays if a job with it is kept.
 ///
-/// `is_kept` says so for each job. What is waited for must be there; see
+/// The jobs in `after` have to exist; see
 /// [`Dependencies::resolve`](crate::dependency::Dependencies::resolve).
 #[must_use]
 pub fn subset(specs: Vec<Arc<JobSpec>>, is_kept: &[bool]) -> Vec<Arc<JobSpec>> {
@@ -40,8 +40,8 @@ pub fn subset(specs: Vec<Arc<JobSpec>>, is_kept: &[bool]) -> Vec<Arc<JobSpec>> {
     .collect()
 }
 
-/// The jobs that are kept of those with these numbers, if any is. `before` says
-/// how many are kept before each.
+/// The jobs with these numbers that are kept, if any. `before` has the number of kept
+/// jobs before each.
 fn numbers(before: &[u32], first: u32, last: u32) -> Option<After> {
     let begin = *before.get(first as usize)?;
     let end = *before.get(last as usize + 1)?;
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_waits_for_jobs_that_are_left_out_waits_for_the_others() {
+    fn dependents_of_left_out_jobs_wait_for_the_others() {
         let job = |name: &str, after: &[After]| {
             let spec = JobSpec::new(["true"]).unwrap().name(name);
             Arc::new(spec.after(after.to_vec()))

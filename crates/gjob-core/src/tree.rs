@@ -1,5 +1,5 @@
-//! A directory as an input: a list of what is in it, kept as a blob of its own.
-//! One JSON object a line, the first of them naming the format's version.
+//! A directory as an input: a list of its entries, which is a blob of its own. It has
+//! one JSON object per line; the first one is the version of the format.
 
 mod links;
 
@@ -12,13 +12,13 @@ use crate::wire::BlobHash;
 /// The version of the list's format.
 pub const TREE_VERSION: u32 = 1;
 
-/// The most entries of one directory that is an input.
+/// The most entries of a directory that is an input.
 pub const MAX_TREE_ENTRIES: usize = 1_000_000;
 
 /// The content of a directory, without the directory itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// What is in it: each directory before what is in that.
+    /// The entries; a directory comes before its own entries.
     pub entries: Vec<TreeEntry>,
 }
 
@@ -45,7 +45,7 @@ pub enum TreeEntry {
         mtime_ns: i64,
         /// Its length, bytes.
         size: u64,
-        /// Its content.
+        /// The hash of its content.
         #[serde(with = "hex")]
         hash: BlobHash,
     },
@@ -53,13 +53,13 @@ pub enum TreeEntry {
     Link {
         /// Below the tree's root.
         path: String,
-        /// What it holds.
+        /// Its target.
         target: String,
     },
 }
 
 impl TreeEntry {
-    /// Where it is, below the tree's root.
+    /// The path below the tree's root.
     #[must_use]
     pub fn path(&self) -> &str {
         match self {
@@ -70,20 +70,20 @@ impl TreeEntry {
     }
 }
 
-/// A list that can't be understood.
+/// A list that cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseTreeError {
-    /// Not a list, or a bad line in it.
-    #[error("malformed list of a directory: {0}")]
+    /// Not a list, or a line of it is invalid.
+    #[error("invalid list of a directory: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Another version's.
-    #[error("list of a directory has version {found}, this gjob reads version {TREE_VERSION}")]
+    /// Of another version.
+    #[error("list of a directory has version {found}: expected version {TREE_VERSION}")]
     Version {
-        /// The version it names.
+        /// Its version.
         found: u32,
     },
-    /// A path that can't be one below a directory.
+    /// A path that does not stay below its directory.
     #[error("path {path:?} in the list of a directory {source}")]
     Path {
         /// The path.
@@ -92,7 +92,7 @@ pub enum ParseTreeError {
         source: PathError,
     },
     /// More than [`MAX_TREE_ENTRIES`].
-    #[error("list of a directory has more than {MAX_TREE_ENTRIES} entries")]
+    #[error("list of a directory has too many entries: expected at most {MAX_TREE_ENTRIES}")]
     TooMany,
 }
 
@@ -106,8 +106,8 @@ impl Tree {
     /// Reads a list.
     ///
     /// # Errors
-    /// When it is malformed, another version's, too long, or names a path that
-    /// is not below the tree's root.
+    /// When it is malformed, of another version, too long, or has a path that is not
+    /// below the tree's root.
     pub fn parse(text: &[u8]) -> Result<Self, ParseTreeError> {
         let mut lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let Header { tree: found } = serde_json::from_slice(lines.next().unwrap_or_default())?;
@@ -132,7 +132,7 @@ impl Tree {
     #[must_use]
     pub fn to_text(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        // No map and no non-finite number: they always serialize.
+        // Without maps and non-finite numbers, serializing cannot fail.
         let mut add = |json: Result<Vec<u8>, _>| {
             text.extend(json.unwrap_or_default());
             text.push(b'\n');
@@ -142,7 +142,7 @@ impl Tree {
         text
     }
 
-    /// Its links.
+    /// Its symbolic links.
     #[must_use]
     pub fn links(&self) -> Links<'_> {
         Links::new(self.entries.iter().filter_map(|entry| match entry {
@@ -151,7 +151,7 @@ impl Tree {
         }))
     }
 
-    /// The contents that its files need.
+    /// The hashes of its files' contents.
     pub fn hashes(&self) -> impl Iterator<Item = BlobHash> {
         self.entries.iter().filter_map(|entry| match entry {
             TreeEntry::File { hash, .. } => Some(*hash),
@@ -187,7 +187,7 @@ mod tests {
 
     /// The format on disk: a difference here needs a new TREE_VERSION.
     #[test]
-    fn the_format_is_pinned_and_reads_back() {
+    fn format_is_pinned_and_parsed_again() {
         let tree = Tree {
             entries: vec![
                 TreeEntry::Dir { path: "d".into(), mode: 0o755, mtime_ns: 5 },
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_leads_elsewhere_is_refused() {
+    fn list_with_paths_outside_is_refused() {
         let parse = |line: &str| Tree::parse(format!("{{\"tree\":1}}\n{line}\n").as_bytes());
         for path in ["../x", "/etc/x", "a/../../x", ""] {
             let line = format!(r#"{{"kind":"link","path":"{path}","target":"y"}}"#);

@@ -154,12 +154,12 @@ fn network(place: &Place) -> Result {
     ok("Network.GetHosts", hosts == [host.clone()])?;
 
     let mut job = Job::new(JobSpec::new(["echo out", "echo err >&2"])?.name("direct"));
-    ok("Job", job.state == State::Free)?;
+    ok("Job", job.state() == State::Free)?;
     ok("Job.spec", job.spec.name.as_deref() == Some("direct"))?;
     let id = network.launch_job(&mut job, &host)?;
     ok("Network.LaunchJob", id.as_str().contains('/'))?;
-    ok("Job.id_", job.id == Some(id))?;
-    ok("Job.host", job.host == Some(host))?;
+    ok("Job.id_", job.id() == Some(&id))?;
+    ok("Job.host", job.host() == Some(&host))?;
     let ended = ends(&mut network, &job)?;
     ok("Network.GetJobStatus", ended == State::Done)?;
     ok("Network.GetStdout", network.get_stdout(&job)? == b"out\n")?;
@@ -193,7 +193,7 @@ fn manager_step_by_step(place: &Place) -> Result {
     let mut manager = Manager::new(Duration::from_millis(20));
     manager.setup([JobSpec::new(["true"])?], new_network(place)?)?;
     let launched = manager.launch_job()?;
-    ok("Manager.LaunchJob", launched.is_some_and(|job| job.id.is_some()))?;
+    ok("Manager.LaunchJob", launched.is_some_and(|job| job.id().is_some()))?;
     while !manager.update_job_status()? {
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -205,7 +205,7 @@ fn logging_manager(place: &Place) -> Result {
     ok("LoggingManager", !manager.last_was_sleep())?;
     manager.setup([JobSpec::new(["sleep 0.5"])?.name("logged")], new_network(place)?)?;
     manager.process_jobs()?;
-    let id = manager.jobs()[0].id.clone().ok_or("the job has no id")?;
+    let id = manager.jobs()[0].id().cloned().ok_or("the job has no id")?;
     let log = String::from_utf8(manager.log().clone())?;
     ok("LoggingManager.log", !log.is_empty())?;
     let line = format!("LAUNCH {id} w/name logged as job #0\n");

@@ -19,7 +19,7 @@ use gjob_core::hosts::{
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::jobfile::nearest::nearest;
+use crate::nearest::nearest;
 
 /// What a TOML file may hold.
 const TABLES: [&str; 1] = ["cluster"];

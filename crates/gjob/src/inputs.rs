@@ -1,5 +1,5 @@
-//! The local files and directories that jobs need: found and hashed once each,
-//! before anything starts. How they get to a host is not this module's business.
+//! The local files and directories that jobs need. Each is found and hashed once,
+//! before anything starts. How they get to a host is `network`'s business.
 
 mod directory;
 mod error;
@@ -18,9 +18,10 @@ pub use directory::InputDirectory;
 use directory::Walked;
 pub use error::InputError;
 pub use file::InputFile;
+pub(crate) use file::check;
 use hashing::hash_all;
 
-/// What a path that a job names leads to.
+/// A file or directory that a job names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
     /// A file.
@@ -29,17 +30,17 @@ pub enum Root {
     Directory(Arc<InputDirectory>),
 }
 
-/// Where a blob's content is found here.
+/// The local source of a blob's content.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// In a file.
+    /// A file.
     File(Arc<InputFile>),
-    /// In memory: a directory's list.
+    /// The list of a directory, in memory.
     List(Arc<InputDirectory>),
 }
 
 impl Content {
-    /// What it hashes to.
+    /// Its hash.
     #[must_use]
     pub fn hash(&self) -> BlobHash {
         match self {
@@ -57,7 +58,7 @@ impl Content {
         }
     }
 
-    /// The file, or the directory that is listed.
+    /// The path of the file or of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {
@@ -82,7 +83,7 @@ impl Inputs {
     /// path once.
     ///
     /// # Errors
-    /// All of them that can't be sent.
+    /// All files and directories that cannot be sent.
     pub fn hash<'a>(specs: impl IntoIterator<Item = &'a JobSpec>) -> Result<Self, Vec<InputError>> {
         let mut seen = HashSet::new();
         let paths = specs.into_iter().flat_map(|spec| &spec.files);
@@ -104,7 +105,7 @@ impl Inputs {
         if errors.is_empty() { Ok(inputs) } else { Err(errors) }
     }
 
-    /// The files and directories of a run that was made before.
+    /// The files and directories of a run that was created before.
     #[must_use]
     pub fn restore(roots: impl IntoIterator<Item = (String, Root)>) -> Self {
         let mut inputs = Inputs::default();
@@ -112,14 +113,14 @@ impl Inputs {
         inputs
     }
 
-    /// Those of them that `specs` need.
+    /// The files and directories that `specs` need.
     #[must_use]
     pub fn only_for<'a>(self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Self {
         let needed: HashSet<&String> = specs.into_iter().flat_map(|spec| &spec.files).collect();
         Inputs::restore(self.roots.into_iter().filter(|(path, _)| needed.contains(path)))
     }
 
-    /// Each path that jobs name, with what it leads to.
+    /// Each path that jobs name, with the file or directory there.
     pub fn roots(&self) -> impl Iterator<Item = (&str, &Root)> {
         self.roots.iter().map(|(path, root)| (path.as_str(), root))
     }
@@ -146,7 +147,7 @@ impl Inputs {
         self.roots.insert(path, root);
     }
 
-    /// The files and directories of a job as a launch names them.
+    /// The inputs of a job's launch.
     #[must_use]
     pub fn of(&self, spec: &JobSpec) -> Vec<Input> {
         let input = |path: &String| {
@@ -160,7 +161,7 @@ impl Inputs {
         spec.files.iter().filter_map(input).collect()
     }
 
-    /// The blobs that have to be on a host for an input of a launch.
+    /// The blobs that a host needs for an input of a launch.
     pub(crate) fn blobs(&self, hash: BlobHash, kind: InputKind) -> Vec<BlobHash> {
         match self.trees.get(&hash) {
             Some(directory) if kind == InputKind::Tree => directory.blobs().collect(),
@@ -168,13 +169,13 @@ impl Inputs {
         }
     }
 
-    /// Where a blob's content is found here.
+    /// The local source of a blob's content.
     pub(crate) fn content(&self, hash: &BlobHash) -> Option<&Content> {
         self.contents.get(hash)
     }
 }
 
-/// What is at a path, before any of it is hashed.
+/// A file or directory that is not hashed yet.
 #[derive(Debug)]
 enum Found {
     File(std::path::PathBuf, std::fs::Metadata),
@@ -182,20 +183,18 @@ enum Found {
 }
 
 fn find(path: &Path) -> Result<Found, Vec<InputError>> {
-    let meta = std::fs::metadata(path)
-        .map_err(|source| vec![InputError::Io { path: path.to_owned(), source }])?;
+    let meta = std::fs::metadata(path).map_err(|source| vec![InputError::io(path, source)])?;
     if meta.is_dir() {
         Walked::new(path, &meta).map(Found::Directory)
     } else if meta.is_file() {
         Ok(Found::File(path.to_owned(), meta))
     } else {
-        let found = file::describe(meta.file_type());
-        Err(vec![InputError::Special { path: path.to_owned(), found }])
+        Err(vec![file::special(path, &meta)])
     }
 }
 
 impl Found {
-    /// Takes what has become of its files.
+    /// Completes it with its hashed files.
     fn finish(
         self,
         hashed: &mut impl Iterator<Item = Result<InputFile, InputError>>,

@@ -1,13 +1,13 @@
-//! Job sources: files of shell commands, of JSON Lines, of TOML, Python scripts,
-//! and commands filled with arguments as GNU parallel does. Each becomes job
-//! specifications, checked, or all of its errors at once, each with its place.
+//! Job sources: files of shell commands, of JSON Lines and of TOML, Python scripts,
+//! and commands filled with arguments as in GNU parallel. Each is read into checked
+//! job specifications, or refused with all of its errors, each with its place.
 //!
-//! What the jobs mean is `gjob-core`'s business; nothing is started here.
+//! Nothing here starts a job or knows what its fields do.
 //!
-//! The room from the ground up: [`place`] knows texts and places in them;
-//! [`problem`] is all that can be wrong, and [`errors`] gathers it; [`draft`] is a
-//! job as it is written; [`jobs`] takes drafts one by one; and on top of that
-//! there is a reader for each kind of source.
+//! From the ground up: `place` has texts and places in them; `problem` has
+//! everything that can be wrong, and `errors` gathers it; `draft` is a job as it
+//! is written; `jobs` takes drafts one by one. On top is a reader for each kind of
+//! source.
 
 mod arguments;
 mod checks;
@@ -18,7 +18,6 @@ mod jobs;
 mod jsonl;
 mod lenient;
 mod lines;
-pub(crate) mod nearest;
 mod origin;
 mod place;
 mod problem;
@@ -37,23 +36,23 @@ pub use place::{Excerpt, Place};
 pub use problem::{NoJobs, Problem, ScriptProblem, TableProblem};
 pub use python::{Script, Stopper};
 
-/// Where jobs come from.
+/// What jobs are read from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Source {
-    /// A file; its name tells the [`Format`].
+    /// A file; its name gives the [`Format`].
     File(PathBuf),
-    /// Standard input; its text tells the [`Format`].
+    /// Standard input; its text gives the [`Format`].
     Stdin,
-    /// A Python script that makes them.
+    /// A Python script that adds jobs.
     Script(Script),
     /// A command and arguments.
     Arguments(Arguments),
 }
 
 impl Source {
-    /// The source that a user names: a path, or `-` for standard input. A path
-    /// that ends in `.py` is a script's.
+    /// The source with this name: a path, or `-` for standard input. A path that
+    /// ends in `.py` is that of a script.
     #[must_use]
     pub fn named(name: &str) -> Self {
         match name {
@@ -64,13 +63,13 @@ impl Source {
     }
 }
 
-/// How the jobs of a text are written.
+/// The format of a text with jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// One shell command a line; blank lines and `#` comments are skipped.
+    /// One shell command per line; blank lines and `#` comments are skipped.
     Lines,
-    /// One job specification a line, as a JSON object.
+    /// One job per line, as a JSON object.
     JsonLines,
     /// Tables of jobs, with matrices of parameters, in TOML.
     Toml,
@@ -90,8 +89,8 @@ impl Format {
         }
     }
 
-    /// The format of a text without a name: JSON Lines if its first line that
-    /// is not blank is a JSON object.
+    /// The format of a text without a name: JSON Lines if its first line that is not
+    /// blank is a JSON object, else shell commands.
     #[must_use]
     pub fn of_text(text: &[u8]) -> Self {
         let first = text
@@ -108,8 +107,8 @@ impl Format {
 }
 
 /// Reads and checks the jobs of a source, with `defaults` for what they leave
-/// out. `stdin` is read only if the source is, or uses, standard input. There may
-/// be no job in it.
+/// out. `stdin` is read only if the source is standard input, or takes values from
+/// it. A source may have no jobs.
 ///
 /// # Errors
 /// Everything that is wrong with the source.
@@ -146,7 +145,7 @@ fn parse_read(
     parse(name, &bytes, format(&bytes), defaults)
 }
 
-/// Reads and checks the jobs of a text. Errors call it `name`.
+/// Reads and checks the jobs of a text. Errors give its name as `name`.
 ///
 /// # Errors
 /// Everything that is wrong with the text.

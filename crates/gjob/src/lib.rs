@@ -29,6 +29,7 @@ pub mod inputs;
 pub mod jobfile;
 pub mod link;
 pub mod manager;
+mod nearest;
 pub mod network;
 pub mod outputs;
 pub mod past_runs;
@@ -39,8 +40,8 @@ pub mod store;
 pub mod units;
 
 pub use gjob_core::{
-    Builder, Cluster, Event, EventKind, HostEntry, HostLabel, HostOptions, Job, JobId, JobSpec,
-    Queue, STATES, State, hosts,
+    Builder, Cluster, Event, HostEntry, HostLabel, HostOptions, Job, JobId, JobSpec, Queue, Run,
+    STATES, State, What, hosts,
 };
 pub use manager::{Handler, LoggingManager, Manager, ManagerError};
 pub use network::{Network, NetworkError};

@@ -6,28 +6,28 @@
 mod act;
 mod control;
 mod controller;
+mod dispatch;
 mod engine;
 mod error;
 mod handler;
-mod job_table;
 mod logging;
-mod outputs;
+mod streams;
 mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::event::RunEnd;
-use gjob_core::{Job, JobSpec, State};
+use gjob_core::{Job, JobSpec, Run};
 
 use crate::inputs::Inputs;
 use crate::network::Network;
 use crate::settings::RunSettings;
-use crate::store::{RunDir, StateDir, now};
+use crate::store::{RunDir, StateDir};
 pub use act::{ActError, Through, act};
 pub use control::{
-    Act, Answer, CONTROL_VERSION, ControlClient, ControlError, Counts, HostSnapshot, MAX_JOBS,
-    MAX_LINE, Refusal, Request, Said, Snapshot,
+    Act, Answer, CONTROL_VERSION, ControlClient, ControlError, MAX_JOBS, MAX_LINE, Received,
+    Refusal, Request, Snapshot,
 };
 pub use controller::Controller;
 use engine::Engine;
@@ -172,7 +172,13 @@ impl<H: Handler> Manager<H> {
     /// The jobs, in their order.
     #[must_use]
     pub fn jobs(&self) -> &[Job] {
-        self.engine.as_ref().map_or(&[], Engine::jobs)
+        self.run().map_or(&[], Run::jobs)
+    }
+
+    /// The run as it is, once it is set up.
+    #[must_use]
+    pub fn run(&self) -> Option<&Run> {
+        self.engine.as_ref().map(Engine::run)
     }
 
     /// The run's directory, once it is set up.
@@ -200,11 +206,6 @@ impl<H: Handler> Manager<H> {
     /// True when every job is `done`.
     #[must_use]
     pub fn all_done(&self) -> bool {
-        self.jobs().iter().all(|job| job.state == State::Done)
+        self.run().is_some_and(Run::is_all_done)
     }
-}
-
-/// The wall clock, for events.
-fn event_at(kind: gjob_core::EventKind) -> gjob_core::Event {
-    gjob_core::Event { at: now(), kind }
 }

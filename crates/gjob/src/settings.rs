@@ -106,6 +106,7 @@ impl RunSettings {
             max_fails: self.max_fails,
             on_lost: self.on_lost,
             lost_after: self.lost_after.unwrap_or(default.lost_after),
+            collect_all: self.outputs.results,
             ..default
         }
     }

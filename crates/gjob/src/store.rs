@@ -5,25 +5,27 @@
 //! One process writes, held by a lock on the run's directory; any number may
 //! read meanwhile.
 
-mod apply;
 mod inputs;
-mod look;
-mod read;
+mod load;
+mod migrate;
+mod read_only;
 mod run_dir;
+mod save;
 
 use std::path::{Path, PathBuf};
 
 use gjob_core::scheduler::HostIx;
-use gjob_core::{Epoch, Event, HostLabel, JobSpec, Key, RunId, Timestamp};
+use gjob_core::{Epoch, HostLabel, JobSpec, Key, Run, RunId, Timestamp};
 use rusqlite::{Connection, OpenFlags, ffi, params};
 
 use crate::inputs::Inputs;
 use crate::outputs::OutputFile;
-pub use read::{HostRow, JobRow, RunRow};
+pub use load::RunRow;
 pub use run_dir::{RunDir, RunDirError, StateDir};
+pub use save::Changes;
 
 /// The version of the database's schema (SQLite's `user_version`).
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Marks a file as gjob's (SQLite's `application_id`): "gjob" in ASCII.
 const APPLICATION_ID: i64 = 0x676a_6f62;
@@ -31,7 +33,7 @@ const APPLICATION_ID: i64 = 0x676a_6f62;
 /// How the one process that writes opens the database.
 const WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
-/// The store can't be used.
+/// The store cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -42,7 +44,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It can only be read by who can write beside it.
-    #[error("store {path} can't be read without writing beside it: {why}")]
+    #[error("store {path} cannot be read without writing beside it: {why}")]
     NotWritable {
         /// The database's file.
         path: PathBuf,
@@ -58,8 +60,22 @@ pub enum StoreError {
         source: rusqlite::Error,
     },
     /// Another version's database.
-    #[error("store {path} has schema version {found}, this gjob reads version {SCHEMA_VERSION}")]
+    #[error(
+        "store {path} has schema version {found}, this gjob reads versions 3 to {SCHEMA_VERSION}"
+    )]
     Version {
+        /// The database's file.
+        path: PathBuf,
+        /// The version it names.
+        found: i64,
+    },
+    /// A database of a version that can be read, and whose run cannot be resumed.
+    #[error(
+        "store {path} has schema version {found}: this gjob writes version {SCHEMA_VERSION}, and \
+         can read the run, but not resume or clean it\nhelp: use the gjob that began the run, or \
+         run its unfinished jobs anew with `gjob run --skip-done`"
+    )]
+    Outdated {
         /// The database's file.
         path: PathBuf,
         /// The version it names.
@@ -88,6 +104,7 @@ impl StoreError {
             StoreError::NotWritable { .. }
             | StoreError::Database { .. }
             | StoreError::Version { .. }
+            | StoreError::Outdated { .. }
             | StoreError::Content { .. } => false,
         }
     }
@@ -131,10 +148,10 @@ pub struct JobOutputs {
 }
 
 impl Store {
-    /// Makes the store of a new run. It is there whole or not at all.
+    /// Makes the store of a new run, all of it or nothing.
     ///
     /// # Errors
-    /// When the run's directory or the database can't be written.
+    /// When the run's directory or the database cannot be written.
     pub fn create(
         dir: &RunDir,
         settings: &str,
@@ -146,7 +163,7 @@ impl Store {
         let made = Store::make(dir, settings, hosts, specs, inputs);
         made.inspect_err(|_| dir.discard())?;
         let store = Store::connect(&dir.database(), WRITE, Some(lock))?;
-        store.check_version()?;
+        store.set_durable()?;
         Ok(store)
     }
 
@@ -168,11 +185,21 @@ impl Store {
     /// Opens an existing run to take it up, and counts its epoch on.
     ///
     /// # Errors
-    /// When another process has it, or it can't be read.
+    /// When another process has it, or it cannot be read.
     pub fn take_up(dir: &RunDir) -> Result<Store, StoreError> {
         let lock = dir.lock()?;
-        let store = Store::connect(&dir.database(), WRITE, Some(lock))?;
-        store.check_version()?;
+        let mut store = Store::connect(&dir.database(), WRITE, Some(lock))?;
+        match store.version()? {
+            SCHEMA_VERSION => {}
+            found if migrate::is_known(found) && found >= migrate::OLDEST_RESUMABLE => {
+                migrate::migrate(&mut store.db, found).map_err(|e| store.error(e))?;
+            }
+            found if migrate::is_known(found) => {
+                return Err(StoreError::Outdated { path: store.path, found });
+            }
+            found => return Err(StoreError::Version { path: store.path, found }),
+        }
+        store.set_durable()?;
         let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL";
         store.db.execute(sql, []).map_err(|e| store.error(e))?;
         Ok(store)
@@ -184,18 +211,13 @@ impl Store {
         &self.path
     }
 
-    /// Records what happened, and how far the hosts' logs are applied: all of
-    /// it, durably, or nothing.
+    /// Records what happened, and the rows of `run` that it changed: all of it,
+    /// durably, or nothing.
     ///
     /// # Errors
     /// When the database fails; then nothing of it is recorded.
-    pub fn commit(
-        &mut self,
-        events: &[Event],
-        offsets: &[LogOffset],
-        outputs: &[JobOutputs],
-    ) -> Result<(), StoreError> {
-        apply::commit(&mut self.db, events, offsets, outputs).map_err(|e| self.error(e))
+    pub fn commit(&mut self, run: &Run, changes: &Changes) -> Result<(), StoreError> {
+        save::commit(&mut self.db, run, changes).map_err(|e| self.error(e))
     }
 
     /// Notes that hosts have no run log of this run any more.
@@ -255,33 +277,38 @@ impl Store {
             params![run.as_str(), identity(), created, settings],
         )?;
         {
-            let mut insert =
-                tx.prepare("INSERT INTO hosts (ix, label, state) VALUES (?1, ?2, 'unknown')")?;
+            let mut insert = tx.prepare("INSERT INTO hosts (ix, label) VALUES (?1, ?2)")?;
             for (ix, label) in hosts.iter().enumerate() {
                 insert.execute(params![ix as i64, label.as_str()])?;
             }
-            let mut insert =
-                tx.prepare("INSERT INTO jobs (idx, name, spec) VALUES (?1, ?2, ?3)")?;
+            let sql = "INSERT INTO specs (idx, name, command, spec) VALUES (?1, ?2, ?3, ?4)";
+            let mut insert = tx.prepare(sql)?;
+            let mut insert_progress = tx.prepare("INSERT INTO progress (idx) VALUES (?1)")?;
             for (index, spec) in specs.iter().enumerate() {
                 let json = serde_json::to_string(&**spec)
                     .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-                insert.execute(params![index as i64, spec.name, json])?;
+                let command = spec.cmds.join("\n");
+                insert.execute(params![index as i64, spec.name, command, json])?;
+                insert_progress.execute([index as i64])?;
             }
             inputs::insert(&tx, inputs)?;
         }
         tx.commit()
     }
 
-    fn check_version(&self) -> Result<(), StoreError> {
-        let found: i64 = self
-            .db
+    fn version(&self) -> Result<i64, StoreError> {
+        self.db
             .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(|e| self.error(e))?;
-        if found == SCHEMA_VERSION {
-            self.db.pragma_update(None, "synchronous", "FULL").map_err(|e| self.error(e))
-        } else {
-            Err(StoreError::Version { path: self.path.clone(), found })
-        }
+            .map_err(|e| self.error(e))
+    }
+
+    /// What is committed is to survive a power cut.
+    fn set_durable(&self) -> Result<(), StoreError> {
+        self.db.pragma_update(None, "synchronous", "FULL").map_err(|e| self.error(e))
+    }
+
+    fn invalid(&self, error: &dyn std::error::Error) -> StoreError {
+        StoreError::Content { path: self.path.clone(), what: error.to_string() }
     }
 
     /// The epoch of the manager that has the run.

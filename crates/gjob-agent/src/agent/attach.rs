@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gjob_core::record::{ParseRecordError, RECORD_VERSION};
-use gjob_core::wire::{Attach, FromAgent, Welcome};
+use gjob_core::record::{ParseRecordError, RECORD_VERSION, RecordSummary};
+use gjob_core::wire::Attach;
 use gjob_core::{HostLabel, Record, RunId};
 
-use super::lock::{LockError, RunLock};
-use super::place;
+use super::lock::{self, LockError};
 use super::tail::{Tail, TailError};
 use crate::host;
 use crate::jobdir::{Layout, RunDir, create_private_dir};
@@ -34,7 +33,6 @@ pub(crate) struct Attached {
     pub(crate) log: RunLog,
     pub(crate) tail: Tail,
     pub(crate) lease: Option<KeptLease>,
-    pub(crate) _lock: RunLock,
 }
 
 /// Why a run was not taken up.
@@ -108,7 +106,7 @@ impl Attached {
         let run_dir = layout.run_dir(&run, &attach.host);
         let hostname = host::hostname();
         make_directories(&layout, &run_dir, &hostname)?;
-        let lock = RunLock::take(&run_dir.lock(), attach.epoch)?;
+        lock::take(&run_dir.lock(), attach.epoch)?;
         let log = open_log(&run_dir.log(), &run, &attach.host)?;
         let tail = Tail::open(&run_dir.log(), attach.offset)?;
         let lease = begin_lease(&run_dir.lease(), attach.lease_ms, since_ms)?;
@@ -125,7 +123,6 @@ impl Attached {
             log,
             tail,
             lease,
-            _lock: lock,
         })
     }
 }
@@ -136,25 +133,6 @@ pub(crate) fn layout(attach: &Attach) -> Result<Layout, AttachError> {
     expand(&attach.results_dir, home.as_deref())
         .map(Layout::new)
         .ok_or_else(|| AttachError::NoHome(attach.results_dir.clone()))
-}
-
-/// What the host says of itself.
-pub(crate) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> FromAgent {
-    let cpus = host::cpus();
-    FromAgent::Welcome(Box::new(Welcome {
-        version: env!("CARGO_PKG_VERSION").into(),
-        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-        clock_ms: host::now().0,
-        hostname: host::hostname().into(),
-        boot_id: host::boot_id().to_owned(),
-        results_dir: layout.results().display().to_string(),
-        cpus,
-        memory_bytes: host::memory_bytes(),
-        slots: slots.unwrap_or(cpus).max(1),
-        gpus: host::gpus().len() as u32,
-        place,
-        free_bytes: place::free_bytes(layout.results()),
-    }))
 }
 
 /// An absolute results directory; a relative one, and `~/…`, is below `home`.
@@ -212,12 +190,12 @@ fn open_log(path: &Path, run: &RunId, host: &HostLabel) -> Result<RunLog, Attach
     Ok(log)
 }
 
-fn first_line(path: &Path) -> io::Result<Result<Record, ParseRecordError>> {
+fn first_line(path: &Path) -> io::Result<Result<RecordSummary, ParseRecordError>> {
     use std::io::BufRead as _;
     let mut line = Vec::new();
     let file = io::Read::take(std::fs::File::open(path)?, 16 * 1024);
     io::BufReader::new(file).read_until(b'\n', &mut line)?;
-    Ok(Record::parse(line.trim_ascii_end()))
+    Ok(RecordSummary::parse(line.trim_ascii_end()))
 }
 
 #[cfg(test)]

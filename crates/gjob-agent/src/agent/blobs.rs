@@ -1,48 +1,60 @@
 //! Blobs as the manager asks for and sends them: received one at a time, hashed
-//! in steps, so that nobody waits for it, and removed when they take more room
-//! than they may.
+//! as they come, and removed when they take more room than they may. What an
+//! earlier link brought of one is hashed in the background meanwhile.
 
 mod budget;
 mod part;
+pub(super) mod refs;
 
-use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gjob_core::record::one_line;
 use gjob_core::wire::{BlobHash, FromAgent};
-use rustix::fs::{FlockOperation, flock};
 
 use self::budget::Budget;
-use self::part::{Part, bytes_here};
-use super::uses::Uses;
-use crate::blobs::{BlobDir, PART};
+pub(super) use self::budget::Trimmed;
+pub(super) use self::part::Hashed;
+use self::part::{Part, bytes_received};
+use self::refs::BlobRefs;
+use super::background::{Background, Kind, Report};
+use crate::blobs::BlobDir;
 use crate::jobdir::{Layout, RunDir};
-
-/// Parts that nobody has gone on with for so long belong to nobody any more.
-const STALE: Duration = Duration::from_secs(24 * 3600);
 
 /// The blobs of a results directory, for one run.
 #[derive(Debug)]
-pub(crate) struct Blobs {
+pub(super) struct Blobs {
     layout: Layout,
     hostname: String,
-    uses: Uses,
+    /// Shared with the thread that removes blobs: one that the run has asked for
+    /// is never removed between the answer that it is there and its use.
+    refs: SharedRefs,
     budget: Budget,
+    /// The one that is being received.
     incoming: Option<Part>,
-    /// Those all here, but not all hashed.
-    settling: VecDeque<Part>,
-    buffer: Vec<u8>,
+    /// Those received in whole, and not hashed in whole.
+    unhashed: Vec<Part>,
+}
+
+/// The blobs that the run has asked for.
+#[derive(Clone, Debug)]
+struct SharedRefs(Arc<Mutex<BlobRefs>>);
+
+impl SharedRefs {
+    fn lock(&self) -> MutexGuard<'_, BlobRefs> {
+        // A thread that panics ends the process.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Why a blob was not stored.
 #[derive(Debug, thiserror::Error)]
 enum BlobError {
-    #[error("{0} bytes more than announced")]
+    #[error("it is {0} bytes longer than announced")]
     TooMany(u64),
-    #[error("it was to go on at byte {offset}, but {here} bytes of it are here")]
-    Offset { offset: u64, here: u64 },
-    #[error("its content hashes to {0}")]
+    #[error("it should continue at byte {offset}, but {received} bytes were received")]
+    Offset { offset: u64, received: u64 },
+    #[error("its content has the hash {0}")]
     Mismatch(BlobHash),
     #[error("write {path}: {source}")]
     Io { path: String, source: io::Error },
@@ -56,28 +68,31 @@ impl BlobError {
 
 impl Blobs {
     /// The blobs below an existing directory, of at most `limit` bytes.
-    pub(crate) fn new(layout: Layout, run_dir: &RunDir, hostname: String, limit: u64) -> Self {
-        // What can't be cleaned up only takes space.
-        let _ = remove_stale(&layout);
+    pub(super) fn new(layout: Layout, run_dir: &RunDir, hostname: String, limit: u64) -> Self {
         Blobs {
-            uses: Uses::open(run_dir),
-            budget: Budget::new(&layout, limit),
+            refs: SharedRefs(Arc::new(Mutex::new(BlobRefs::open(run_dir)))),
+            budget: Budget::new(limit),
             layout,
             hostname,
             incoming: None,
-            settling: VecDeque::new(),
-            buffer: Vec::new(),
+            unhashed: Vec::new(),
         }
     }
 
-    /// Those that are not here, and how much of each is. Takes note that the run
-    /// wants all of them.
-    pub(crate) fn missing(&mut self, hashes: Vec<BlobHash>) -> FromAgent {
-        self.uses.add(&hashes);
+    /// Begins to remove what is too much of them.
+    pub(super) fn begin_tidying(&mut self, background: &mut Background) -> io::Result<()> {
+        self.budget.begin(&self.layout, &self.refs, background)
+    }
+
+    /// Those that are missing, and how much of each was received. Takes note that
+    /// the run wants all of them.
+    pub(super) fn missing(&mut self, hashes: Vec<BlobHash>) -> FromAgent {
+        let mut refs = self.refs.lock();
+        refs.add(&hashes);
         let blobs = match BlobDir::open(&self.layout) {
             Ok(dir) => lacking(&dir, hashes)
                 .into_iter()
-                .map(|hash| (hash, bytes_here(&dir, &hash, &self.hostname)))
+                .map(|hash| (hash, bytes_received(&dir, &hash, &self.hostname)))
                 .collect(),
             Err(_) => hashes.into_iter().map(|hash| (hash, 0)).collect(),
         };
@@ -85,42 +100,100 @@ impl Blobs {
     }
 
     /// Begins to receive a blob; one that was under way is left as it is.
-    pub(crate) fn begin(&mut self, hash: BlobHash, size: u64, offset: u64) -> Option<FromAgent> {
+    pub(super) fn begin(
+        &mut self,
+        (hash, size, offset): (BlobHash, u64, u64),
+        background: &mut Background,
+    ) -> io::Result<Option<FromAgent>> {
         self.leave();
         let opened =
             self.dir().and_then(|blobs| Part::open(&blobs, &self.hostname, (hash, size, offset)));
         match opened {
-            Ok(part) => {
-                self.incoming = Some(part);
-                self.settle_if_here()
-            }
-            Err(error) => Some(failed(hash, &error)),
+            Ok(part) => self.go_on(part, background),
+            Err(error) => Ok(Some(failed(hash, &error))),
         }
     }
 
     /// Receives more of it. After a failure the rest is passed over.
-    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Option<FromAgent> {
-        let part = self.incoming.as_mut()?;
+    pub(super) fn receive(
+        &mut self,
+        bytes: &[u8],
+        background: &mut Background,
+    ) -> io::Result<Option<FromAgent>> {
+        let Some(mut part) = self.incoming.take() else { return Ok(None) };
         match part.receive(bytes) {
-            Ok(()) => self.settle_if_here(),
-            Err(error) => {
-                let hash = part.hash;
-                self.abort();
-                Some(failed(hash, &error))
+            Ok(()) => self.go_on(part, background),
+            Err(error) => Ok(Some(self.fail(part, &error))),
+        }
+    }
+
+    /// Takes what was hashed in the background; of a part that is gone, nothing.
+    pub(super) fn handle_hashed(
+        &mut self,
+        hashed: Hashed,
+        background: &mut Background,
+    ) -> io::Result<Option<FromAgent>> {
+        let is_it = |part: &Part| part.is_hashed_by(&hashed);
+        let unhashed = self.unhashed.iter().position(is_it).map(|at| self.unhashed.remove(at));
+        let Some(mut part) = unhashed.or_else(|| self.incoming.take_if(|part| is_it(part))) else {
+            return Ok(None);
+        };
+        match part.take_back(hashed) {
+            Ok(()) => self.go_on(part, background),
+            Err(error) => Ok(Some(self.fail(part, &error))),
+        }
+    }
+
+    /// Puts a part where it belongs: stored, or waiting for bytes or their hash.
+    fn go_on(
+        &mut self,
+        mut part: Part,
+        background: &mut Background,
+    ) -> io::Result<Option<FromAgent>> {
+        if let Some(task) = part.lend_hasher() {
+            background.submit(Kind::Hashing, move |reporter| {
+                if let Some(hashed) = task.run() {
+                    reporter.send(Report::Hashed(hashed));
+                }
+            })?;
+        }
+        match part.digest() {
+            Some(digest) => return self.store(part, digest, background).map(Some),
+            None if part.is_complete() => self.unhashed.push(part),
+            None => self.incoming = Some(part),
+        }
+        Ok(None)
+    }
+
+    fn store(
+        &mut self,
+        part: Part,
+        digest: BlobHash,
+        background: &mut Background,
+    ) -> io::Result<FromAgent> {
+        let (hash, size) = (part.hash, part.size);
+        match self.dir().and_then(|blobs| part.store(digest, &blobs)) {
+            Ok(()) => {
+                self.budget.note_stored(size, &self.layout, &self.refs, background)?;
+                Ok(FromAgent::BlobStored { hash })
             }
+            Err(error) => Ok(failed(hash, &error)),
         }
     }
 
-    /// Drops what is under way.
-    pub(crate) fn abort(&mut self) {
-        if let Some(part) = self.incoming.take()
-            && let Ok(blobs) = self.dir()
-        {
-            part.discard(&blobs);
+    /// Takes note of how much room is taken after some was made.
+    pub(super) fn handle_trimmed(&mut self, trimmed: Trimmed) {
+        self.budget.handle_trimmed(trimmed);
+    }
+
+    /// Drops the one that is being received.
+    pub(super) fn abort(&mut self) {
+        if let Some(part) = self.incoming.take() {
+            self.discard(part);
         }
     }
 
-    /// Leaves what is under way for a later link.
+    /// Leaves the one that is being received for a later link.
     fn leave(&mut self) {
         if let Some(part) = self.incoming.take()
             && let Ok(blobs) = self.dir()
@@ -129,62 +202,16 @@ impl Blobs {
         }
     }
 
-    fn settle_if_here(&mut self) -> Option<FromAgent> {
-        let part = self.incoming.take_if(|part| part.is_here())?;
-        if part.is_behind() {
-            self.settling.push_back(part);
-            return None;
-        }
-        Some(self.store(part))
+    fn fail(&self, part: Part, error: &BlobError) -> FromAgent {
+        let hash = part.hash;
+        self.discard(part);
+        failed(hash, error)
     }
 
-    fn store(&mut self, part: Part) -> FromAgent {
-        let (hash, size) = (part.hash, part.size);
-        match self.dir().and_then(|blobs| part.store(&blobs)) {
-            Ok(()) => {
-                self.budget.note_stored(&self.layout, size);
-                FromAgent::BlobStored { hash }
-            }
-            Err(error) => failed(hash, &error),
+    fn discard(&self, part: Part) {
+        if let Ok(blobs) = self.dir() {
+            part.discard(&blobs);
         }
-    }
-
-    /// True when there is something to do without being asked.
-    pub(crate) fn is_busy(&self) -> bool {
-        let is_behind = self.incoming.as_ref().is_some_and(Part::is_behind);
-        is_behind || !self.settling.is_empty() || self.budget.is_busy()
-    }
-
-    /// Does one step of that.
-    pub(crate) fn work(&mut self) -> Option<FromAgent> {
-        if let Some(mut part) = self.settling.pop_front() {
-            return match self.catch_up(&mut part) {
-                Some(failure) => Some(failure),
-                None if part.is_behind() => {
-                    self.settling.push_front(part);
-                    None
-                }
-                None => Some(self.store(part)),
-            };
-        }
-        if let Some(mut part) = self.incoming.take_if(|part| part.is_behind()) {
-            let failure = self.catch_up(&mut part);
-            if failure.is_none() {
-                self.incoming = Some(part);
-            }
-            return failure;
-        }
-        self.budget.work(&self.layout, &self.uses);
-        None
-    }
-
-    fn catch_up(&mut self, part: &mut Part) -> Option<FromAgent> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let caught_up = part.catch_up(&mut buffer);
-        if part.is_behind() {
-            self.buffer = buffer;
-        }
-        caught_up.err().map(|error| failed(part.hash, &error))
     }
 
     fn dir(&self) -> Result<BlobDir, BlobError> {
@@ -212,23 +239,6 @@ fn lacking(dir: &BlobDir, mut hashes: Vec<BlobHash>) -> Vec<BlobHash> {
         hashes.retain(|hash| !listed.contains(hash) || lacks(hash));
     }
     hashes
-}
-
-fn remove_stale(layout: &Layout) -> io::Result<()> {
-    for entry in std::fs::read_dir(layout.blobs())?.flatten() {
-        if !entry.file_name().to_string_lossy().ends_with(PART) {
-            continue;
-        }
-        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-        let is_held = || {
-            let file = std::fs::File::open(entry.path());
-            file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
-        };
-        if age >= STALE && !is_held() {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn failed(hash: BlobHash, error: &BlobError) -> FromAgent {

@@ -1,5 +1,5 @@
-//! A job's outputs on their way to the manager: found, read and hashed in small
-//! steps, no faster than the link takes them.
+//! A job's outputs on their way to the manager: found, read, hashed and sent, no
+//! faster than the link takes them.
 
 mod follow;
 mod walk;
@@ -11,44 +11,37 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use gjob_core::JobId;
 use gjob_core::output::{MAX_ENTRIES, PatternError};
-use gjob_core::record::Scope;
+use gjob_core::record::{Scope, one_line};
 use gjob_core::wire::{BlobHash, CHUNK, FromAgent, OutputPart, Resume};
 use rustix::io::Errno;
 
-use self::walk::{Output, Step, Walk};
+use self::walk::{Output, Walk};
 use self::wanted::Wanted;
+use super::tasks::Outlet;
 use crate::jobdir::{JobDir, Layout};
 
-/// Entries looked at in one turn.
-const STEPS: usize = 256;
-
-/// Bytes that the manager has already, hashed in one turn.
-const PREFIX: u64 = 4 * 1024 * 1024;
-
 /// What a part takes besides its path and content, bytes; rather too much.
-const PART: usize = 64;
+const PART_OVERHEAD: usize = 64;
 
-/// Room in a message in which nothing more is begun: the longest path has it.
-const LITTLE: usize = 8 * 1024;
+/// A message with less room than this is sent: the longest path needs it.
+const LEAST_ROOM: usize = 8 * 1024;
 
 /// What the manager wants.
 #[derive(Debug)]
-pub(super) struct CollectOrder {
-    /// Which request it is.
-    pub(super) request: u32,
+pub(super) struct CollectRequest {
     /// Whose outputs.
     pub(super) id: JobId,
     /// Which of them.
     pub(super) patterns: Vec<String>,
     /// True when each pattern has to match something.
     pub(super) all: bool,
-    /// What is there already.
+    /// What the manager has already.
     pub(super) resume: Option<Resume>,
 }
 
-/// Why outputs can't be had.
+/// Why outputs cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CollectError {
+enum CollectError {
     #[error("output {0:?} is missing")]
     Missing(String),
     #[error("output {path:?} {problem}")]
@@ -61,6 +54,8 @@ pub(super) enum CollectError {
     Io { path: String, source: io::Error },
     #[error("open the directory of job {id}: {source}")]
     Open { id: JobId, source: io::Error },
+    #[error("the request was stopped")]
+    Stopped,
 }
 
 impl CollectError {
@@ -73,7 +68,7 @@ impl CollectError {
     }
 
     /// Whose fault it is: what the job has removed or closed is its own.
-    pub(super) fn scope(&self) -> Scope {
+    fn scope(&self) -> Scope {
         let (CollectError::Io { source, .. } | CollectError::Open { source, .. }) = self else {
             return Scope::Job;
         };
@@ -86,30 +81,141 @@ impl CollectError {
     }
 }
 
-/// What a turn has come to.
-#[derive(Debug)]
-pub(super) enum Turn {
-    /// Nothing to be sent yet.
-    On,
-    /// A message.
-    Send(FromAgent),
-    /// Everything was sent; so many files.
-    Done(u64),
+/// Sends the outputs of a job, and what has come of it.
+pub(super) fn collect(layout: &Layout, wanted: CollectRequest, outlet: &Outlet<'_>) {
+    let request = outlet.request;
+    let sent = Collect::open(layout, wanted, outlet).and_then(Collect::send_all);
+    match sent {
+        Ok(files) => outlet.end(FromAgent::Collected { request, files }),
+        Err(CollectError::Stopped) => {}
+        Err(error) => {
+            let reason = one_line(&error.to_string());
+            outlet.end(FromAgent::CollectFailed { request, reason, scope: error.scope() });
+        }
+    }
 }
 
 /// Outputs that are being sent.
 #[derive(Debug)]
-pub(super) struct Collect {
-    request: u32,
+struct Collect<'a> {
+    outlet: &'a Outlet<'a>,
     all: bool,
     resume: Resume,
     walk: Walk,
-    /// The file under way.
-    file: Option<Reading>,
     files: u64,
     parts: Vec<OutputPart>,
     /// Room left for more parts, bytes.
     room: usize,
+}
+
+impl<'a> Collect<'a> {
+    /// Opens the job's directory.
+    fn open(
+        layout: &Layout,
+        wanted: CollectRequest,
+        outlet: &'a Outlet<'a>,
+    ) -> Result<Self, CollectError> {
+        let CollectRequest { id, patterns, all, resume } = wanted;
+        let failed = |source| CollectError::Open { id: id.clone(), source };
+        let dir = JobDir::reopen_below(layout.results(), &id).map_err(failed)?;
+        let wanted = Wanted::new(&dir, patterns)
+            .map_err(|(pattern, error)| CollectError::Pattern(pattern, error))?;
+        Ok(Collect {
+            outlet,
+            all,
+            resume: resume.unwrap_or(Resume { after: None, partial: None }),
+            walk: Walk::new(dir, wanted, outlet.token.clone())?,
+            files: 0,
+            parts: Vec::new(),
+            room: CHUNK,
+        })
+    }
+
+    /// Sends everything; gives the number of files, those included that the
+    /// manager has already.
+    fn send_all(mut self) -> Result<u64, CollectError> {
+        while let Some(output) = self.walk.next()? {
+            match output {
+                Output::Dir { path, mode } => {
+                    if !self.is_received(&path) {
+                        let length = path.len();
+                        self.push(OutputPart::Dir { path, mode }, length)?;
+                    }
+                }
+                Output::File { path, file } => {
+                    self.files += 1;
+                    if !self.is_received(&path) {
+                        self.send_file(path, file)?;
+                    }
+                }
+            }
+        }
+        if self.all
+            && let Some(pattern) = self.walk.missing()
+        {
+            return Err(CollectError::Missing(pattern.to_owned()));
+        }
+        self.flush()?;
+        Ok(self.files)
+    }
+
+    /// True for what the manager has in whole.
+    fn is_received(&self, path: &str) -> bool {
+        let after = self.resume.after.as_ref();
+        after.is_some_and(|after| path.split('/').le(after.split('/')))
+    }
+
+    fn push(&mut self, part: OutputPart, length: usize) -> Result<(), CollectError> {
+        self.parts.push(part);
+        self.room = self.room.saturating_sub(length + PART_OVERHEAD);
+        if self.room < LEAST_ROOM { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), CollectError> {
+        if self.outlet.token.is_cancelled() {
+            return Err(CollectError::Stopped);
+        }
+        let parts = std::mem::take(&mut self.parts);
+        if !parts.is_empty() {
+            self.room = CHUNK;
+            self.outlet.send(FromAgent::Outputs { request: self.outlet.request, parts });
+        }
+        Ok(())
+    }
+
+    fn send_file(&mut self, path: String, file: File) -> Result<(), CollectError> {
+        let meta = file.metadata().map_err(|error| CollectError::io(&path, error))?;
+        let size = meta.len();
+        let partial = self.resume.partial.as_ref().filter(|(partial, _)| *partial == path);
+        // A file that has become shorter is not the same any more.
+        let offset = partial.map_or(0, |(_, received)| *received);
+        let offset = if offset <= size { offset } else { 0 };
+        let length = path.len();
+        let part = OutputPart::File {
+            path: path.clone(),
+            mode: meta.mode() & 0o777,
+            mtime_ns: meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()),
+            size,
+            offset,
+        };
+        self.push(part, length)?;
+        let mut file = Reading { path, file, size, at: 0, hasher: blake3::Hasher::new() };
+        // The hash is that of all of it.
+        while file.at < offset {
+            if self.outlet.token.is_cancelled() {
+                return Err(CollectError::Stopped);
+            }
+            file.next((offset - file.at).min(CHUNK as u64) as usize)?;
+        }
+        while file.at < size {
+            let room = (self.room - PART_OVERHEAD) as u64;
+            let bytes = file.next((size - file.at).min(room) as usize)?;
+            let length = bytes.len();
+            self.push(OutputPart::Bytes(bytes), length)?;
+        }
+        let hash = file.finish()?;
+        self.push(OutputPart::End { hash }, 0)
+    }
 }
 
 /// A file that is being sent.
@@ -118,168 +224,27 @@ struct Reading {
     path: String,
     file: File,
     size: u64,
-    /// Where what is sent begins.
-    from: u64,
     /// Up to where it was read.
     at: u64,
     hasher: blake3::Hasher,
 }
 
-impl Collect {
-    /// Opens the job's directory.
-    pub(super) fn open(layout: &Layout, order: CollectOrder) -> Result<Self, CollectError> {
-        let CollectOrder { request, id, patterns, all, resume } = order;
-        let failed = |source| CollectError::Open { id: id.clone(), source };
-        let dir = JobDir::reopen_below(layout.results(), &id).map_err(failed)?;
-        let wanted = Wanted::new(&dir, patterns)
-            .map_err(|(pattern, error)| CollectError::Pattern(pattern, error))?;
-        Ok(Collect {
-            request,
-            all,
-            resume: resume.unwrap_or(Resume { after: None, partial: None }),
-            walk: Walk::new(dir, wanted).map_err(failed)?,
-            file: None,
-            files: 0,
-            parts: Vec::new(),
-            room: CHUNK,
-        })
-    }
-
-    /// The request that it answers.
-    pub(super) fn request(&self) -> u32 {
-        self.request
-    }
-
-    /// Goes on until there is a message, or for as long as nobody notices.
-    pub(super) fn turn(&mut self) -> Result<Turn, CollectError> {
-        for _ in 0..STEPS {
-            if self.room < LITTLE {
-                return Ok(Turn::Send(self.message()));
-            }
-            if let Some(mut file) = self.file.take() {
-                if file.at < file.from {
-                    file.pass_over()?;
-                    self.file = Some(file);
-                    return Ok(Turn::On);
-                }
-                self.read(file)?;
-                continue;
-            }
-            match self.walk.step()? {
-                Step::On => {}
-                Step::Pause => return Ok(Turn::On),
-                Step::Output(output) => self.begin(output)?,
-                Step::End => return self.end(),
-            }
-        }
-        Ok(Turn::On)
-    }
-
-    fn message(&mut self) -> FromAgent {
-        self.room = CHUNK;
-        FromAgent::Outputs { request: self.request, parts: std::mem::take(&mut self.parts) }
-    }
-
-    fn push(&mut self, part: OutputPart, length: usize) {
-        self.parts.push(part);
-        self.room = self.room.saturating_sub(length + PART);
-    }
-
-    fn end(&mut self) -> Result<Turn, CollectError> {
-        if self.all
-            && let Some(pattern) = self.walk.missing()
-        {
-            return Err(CollectError::Missing(pattern.to_owned()));
-        }
-        if self.parts.is_empty() {
-            Ok(Turn::Done(self.files))
-        } else {
-            Ok(Turn::Send(self.message()))
-        }
-    }
-
-    fn begin(&mut self, output: Output) -> Result<(), CollectError> {
-        match output {
-            Output::Dir { path, mode } => {
-                if !self.is_there(&path) {
-                    let length = path.len();
-                    self.push(OutputPart::Dir { path, mode }, length);
-                }
-            }
-            Output::File { path, file } => {
-                self.files += 1;
-                if !self.is_there(&path) {
-                    self.begin_file(path, file)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// True for what the manager has in whole.
-    fn is_there(&self, path: &str) -> bool {
-        let after = self.resume.after.as_ref();
-        after.is_some_and(|after| path.split('/').le(after.split('/')))
-    }
-
-    fn begin_file(&mut self, path: String, file: File) -> Result<(), CollectError> {
-        let meta = file.metadata().map_err(|error| CollectError::io(&path, error))?;
-        let size = meta.len();
-        let partial = self.resume.partial.as_ref().filter(|(partial, _)| *partial == path);
-        // One that is shorter is not the same any more.
-        let from = partial.map_or(0, |(_, here)| *here);
-        let from = if from <= size { from } else { 0 };
-        let part = OutputPart::File {
-            path: path.clone(),
-            mode: meta.mode() & 0o777,
-            mtime_ns: meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()),
-            size,
-            offset: from,
-        };
-        self.push(part, path.len());
-        self.file = Some(Reading { path, file, size, from, at: 0, hasher: blake3::Hasher::new() });
-        Ok(())
-    }
-
-    /// Reads what there is room for.
-    fn read(&mut self, mut file: Reading) -> Result<(), CollectError> {
-        let left = file.size - file.at;
-        if left == 0 {
-            let hash = file.finish()?;
-            self.push(OutputPart::End { hash }, 0);
-            return Ok(());
-        }
-        let bytes = file.next((self.room - PART).min(usize::try_from(left).unwrap_or(CHUNK)))?;
-        let length = bytes.len();
-        self.push(OutputPart::Bytes(bytes), length);
-        self.file = Some(file);
-        Ok(())
-    }
-}
-
 impl Reading {
-    /// The next bytes, at most so many; at least one.
+    /// The next bytes, at most so many.
     fn next(&mut self, most: usize) -> Result<Vec<u8>, CollectError> {
         let mut bytes = vec![0; most];
-        let length = match self.file.read_at(&mut bytes, self.at) {
-            Ok(0) => return Err(self.changed()),
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            Err(error) => return Err(CollectError::io(&self.path, error)),
+        let length = loop {
+            match self.file.read_at(&mut bytes, self.at) {
+                Ok(0) => return Err(self.changed()),
+                Ok(length) => break length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(CollectError::io(&self.path, error)),
+            }
         };
         bytes.truncate(length);
         self.hasher.update(&bytes);
         self.at += length as u64;
         Ok(bytes)
-    }
-
-    /// Hashes more of what the manager has.
-    fn pass_over(&mut self) -> Result<(), CollectError> {
-        let until = self.from.min(self.at + PREFIX);
-        while self.at < until {
-            self.next(CHUNK.min((until - self.at) as usize))?;
-        }
-        Ok(())
     }
 
     fn finish(self) -> Result<BlobHash, CollectError> {

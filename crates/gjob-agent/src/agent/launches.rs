@@ -1,5 +1,5 @@
-//! Launches, from the manager's word to a slot: queued in memory, handed out
-//! one at a time, taken back or ended on request.
+//! Launches, from the manager's message to a slot: queued in memory, dispatched one
+//! at a time, withdrawn or ended on request.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -7,20 +7,20 @@ use gjob_core::record::{Scope, one_line};
 use gjob_core::wire::Launch;
 use gjob_core::{Key, Order, Record};
 
-use super::Agent;
-use super::slots::OwnSlot;
+use super::slot_pool::Dispatch;
+use super::slot_process::OwnSlot;
+use super::{Agent, log_error};
 use crate::claims::Claim;
 use crate::control;
 use crate::host;
 use crate::identity::Process;
 use crate::jobdir::JobDir;
 use crate::lease::KeptLease;
-use crate::slot::{PathBytes, ServeConfig};
 
-/// The most launches that wait here.
+/// The most launches that wait.
 const MAX_QUEUED: usize = 100_000;
 
-/// The most bytes of scripts that wait here.
+/// The most bytes of scripts that wait.
 const MAX_QUEUED_BYTES: usize = 256 * 1024 * 1024;
 
 /// How many slots may die over one launch before it is refused.
@@ -28,7 +28,7 @@ const MAX_DEATHS: u32 = 3;
 
 /// Launches that wait for a slot, first come first served.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub(super) struct LaunchQueue {
     launches: VecDeque<Box<Launch>>,
     keys: HashSet<Key>,
     bytes: usize,
@@ -36,7 +36,7 @@ pub(crate) struct Queue {
     deaths: HashMap<Key, u32>,
 }
 
-impl Queue {
+impl LaunchQueue {
     fn contains(&self, key: Key) -> bool {
         self.keys.contains(&key)
     }
@@ -78,7 +78,8 @@ impl Agent {
     /// Queues a launch, unless it was queued, begun or withdrawn before.
     pub(super) fn launch(&mut self, launch: Box<Launch>) {
         let key = launch.key;
-        if self.fates.is_known(key) || self.queue.contains(key) || self.has_slot(key) {
+        let is_known = self.journal.attempts().is_known(key);
+        if is_known || self.queue.contains(key) || self.slots.has(key) {
             return;
         }
         if let Ok(Some(_)) = self.claims.read(key) {
@@ -93,14 +94,14 @@ impl Agent {
     /// Takes a launch back, if its script was not started.
     pub(super) fn withdraw(&mut self, key: Key) {
         self.queue.remove(key);
-        if self.fates.is_known(key) {
+        if self.journal.attempts().is_known(key) {
             return;
         }
         match self.claims.withdraw(key) {
             Ok(true) => self.append(&Record::Withdrawn { key, at: host::now() }),
             // Begun, or withdrawn: the log says so, or will.
             Ok(false) => {}
-            Err(error) => self.complain(&format!("withdraw {key}: {error}")),
+            Err(error) => log_error(&format!("withdraw {key}: {error}")),
         }
     }
 
@@ -111,7 +112,7 @@ impl Agent {
             Order::Kill { .. } => self.withdraw(key),
             Order::Pause | Order::Resume => {}
         }
-        if self.fates.is_over(key) {
+        if self.journal.attempts().is_over(key) {
             return;
         }
         let Ok(Some(Claim::Job(id, slot))) = self.claims.read(key) else {
@@ -120,145 +121,82 @@ impl Agent {
         let Some(slot) = slot.and_then(|slot| Process::open(&slot.slot)) else {
             return self.recover(key);
         };
-        let told = JobDir::open(&self.run_dir.orders())
+        let delivered = JobDir::open(&self.run_dir.orders())
             .and_then(|orders| control::write(&orders, &key.to_string(), order))
             .and_then(|()| control::wake(&slot));
-        if let Err(error) = told {
-            self.complain(&format!("control job {id}: {error}"));
+        if let Err(error) = delivered {
+            log_error(&format!("control job {id}: {error}"));
         }
     }
 
-    /// Hands out what waits, as far as there are slots. With a lease that has
-    /// run out it goes on waiting: for a new one, or to be withdrawn.
-    pub(super) fn hand_out(&mut self) {
-        if self.lease.as_ref().is_some_and(KeptLease::is_over) {
+    /// Dispatches what waits, as far as there is room. With a lease that has run
+    /// out it goes on waiting: for a new lease, or to be withdrawn.
+    pub(super) fn dispatch_all(&mut self) {
+        // Orphans may still use what the next job would get; and a slot started now
+        // would be taken for one of them.
+        if self.recovery.is_pending() || self.lease.as_ref().is_some_and(KeptLease::is_over) {
             return;
         }
         while let Some(launch) = self.queue.pop() {
-            let (key, others_run) = (launch.key, !self.room.is_empty());
-            if !self.room.fits(&launch) {
-                if others_run {
-                    return self.queue.push_front(launch);
-                }
-                self.refuse(key, "this host does not offer what it asks for");
-                continue;
-            }
-            let devices = self.room.take(&launch);
-            match self.idle_slot() {
-                Ok(slot) => slot.hand(launch, devices),
-                Err(error) => {
-                    self.room.release(key);
-                    if others_run {
-                        // Worth another try when one of them ends.
-                        return self.queue.push_front(launch);
-                    }
-                    self.refuse(key, &format!("can't start a slot: {error}"));
-                }
+            match self.slots.dispatch(launch) {
+                Dispatch::Done => {}
+                Dispatch::NoRoom(launch) => return self.queue.push_front(launch),
+                Dispatch::Refused(key, reason) => self.refuse(key, &reason),
             }
         }
     }
 
-    fn idle_slot(&mut self) -> std::io::Result<&mut OwnSlot> {
-        let idle = self.own.iter().position(|slot| slot.launch.is_none());
-        let at = match idle {
-            Some(at) => at,
-            None => {
-                let config = self.slot_config();
-                self.own.push(OwnSlot::spawn(config, &self.run_dir.slots_err())?);
-                self.own.len() - 1
-            }
-        };
-        Ok(&mut self.own[at])
-    }
-
-    fn slot_config(&self) -> ServeConfig {
-        let own = self.own.iter().map(|slot| slot.number);
-        let taken: HashSet<u32> = own.chain(self.adopted.iter().map(|slot| slot.number)).collect();
-        ServeConfig {
-            results: PathBytes::from(self.layout.results()),
-            hostname: self.hostname.clone(),
-            run: self.run.clone(),
-            host: self.host.clone(),
-            number: (1..).find(|number| !taken.contains(number)).unwrap_or(1),
-            cpus: (self.cpus / self.slots).max(1),
-            host_cpus: self.cpus,
-            umask: self.umask,
-        }
-    }
-
-    /// True when a slot has the attempt.
-    pub(super) fn has_slot(&self, key: Key) -> bool {
-        self.own.iter().any(|slot| slot.key() == Some(key))
-            || self.adopted.iter().any(|slot| slot.key == key)
-    }
-
-    /// The attempt is over: its slot is free for another.
+    /// The attempt is over.
     pub(super) fn release(&mut self, key: Key) {
-        self.room.release(key);
-        for slot in &mut self.own {
-            if slot.key() == Some(key) {
-                slot.launch = None;
-            }
-        }
-        // An earlier agent's slot ends by itself.
-        self.adopted.retain(|slot| slot.key != key);
+        self.slots.release(key);
         self.queue.deaths.remove(&key);
     }
 
-    /// Takes notice of slots that have ended, and finds out about their jobs.
-    pub(super) fn bury_slots(&mut self) {
-        let mut ended = Vec::new();
-        for slot in std::mem::take(&mut self.own) {
-            let mut slot = slot;
-            if slot.has_ended() {
-                ended.push(slot);
-            } else {
-                self.own.push(slot);
-            }
-        }
-        let (gone, adopted) = std::mem::take(&mut self.adopted)
-            .into_iter()
-            .partition::<Vec<_>, _>(|slot| slot.process.is_gone());
-        self.adopted = adopted;
-        let any = !ended.is_empty();
+    /// Reaps the slots that have ended, and finds out about their jobs.
+    pub(super) fn reap_slots(&mut self) {
+        let ended = self.slots.reap();
         // All that they have appended is in the log by now.
-        self.notice_records();
-        for mut slot in ended {
+        self.read_journal();
+        let is_any_own = !ended.own.is_empty();
+        let mut survivors = Vec::new();
+        for mut slot in ended.own {
+            survivors.append(&mut slot.survivors);
             if let Some(launch) = slot.launch.take()
-                && !self.fates.is_over(launch.key)
+                && !self.journal.attempts().is_over(launch.key)
             {
-                self.settle(launch, &slot);
+                self.handle_dead_slot(launch, &slot);
             }
         }
-        for slot in gone {
-            self.recover(slot.key);
+        for key in ended.adopted {
+            self.recover(key);
         }
-        if any {
-            self.strays.settle(self.own.iter().map(OwnSlot::pid));
+        if is_any_own {
+            self.recovery.handle_ended_slots(survivors.into_iter(), self.slots.pids());
         }
     }
 
     /// What becomes of a launch whose slot died.
-    fn settle(&mut self, launch: Box<Launch>, slot: &OwnSlot) {
+    fn handle_dead_slot(&mut self, launch: Box<Launch>, slot: &OwnSlot) {
         let key = launch.key;
-        self.room.release(key);
+        self.slots.release(key);
         if let Ok(None) = self.claims.read(key) {
-            // Not begun, and nobody is left who could: another slot may.
+            // Not begun, and nobody is left who could begin it: another slot may.
             let deaths = self.queue.deaths.entry(key).or_default();
             *deaths += 1;
             if *deaths < MAX_DEATHS {
                 self.queue.push_front(launch);
             } else {
-                self.refuse(key, &format!("slots die before they start it: {}", slot.last_words()));
+                let end = slot.describe_end();
+                self.refuse(key, &format!("slots die before they start it: {end}"));
             }
         } else {
             self.recover(key);
         }
     }
 
-    /// Says that the host can't start an attempt.
+    /// Records that the host cannot start an attempt.
     fn refuse(&mut self, key: Key, reason: &str) {
-        // Without the tombstone, what is known of it here still keeps it from starting.
+        // Without the tombstone, this agent's own record still keeps it from starting.
         let _ = self.claims.withdraw(key);
         self.append(&Record::Refused {
             key,

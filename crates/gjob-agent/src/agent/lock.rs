@@ -1,14 +1,15 @@
 //! Newest manager wins: one agent per run and host label, and the one with the
 //! greater epoch takes it from the other, by ending it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::fd::IntoRawFd as _;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gjob_core::Epoch;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +17,13 @@ use crate::identity::{Process, ProcessIdentity};
 use crate::jobdir::{read_json, to_json};
 
 /// How long the older agent gets after TERM.
-const TERM_GRACE: Duration = Duration::from_secs(2);
+const TERM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long taking the lock may take in all.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often it is tried.
-const STEP: Duration = Duration::from_millis(10);
+const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The lock file's length, bytes.
 const LENGTH: usize = 256;
@@ -63,62 +64,58 @@ pub(crate) enum LockError {
 #[derive(Debug, Serialize, Deserialize)]
 struct Holder {
     epoch: Epoch,
-    #[serde(flatten)]
     agent: ProcessIdentity,
 }
 
-/// The lock on a run; let go of when it is dropped, or its process dies.
-#[derive(Debug)]
-pub(crate) struct RunLock {
-    _file: File,
-}
-
-impl RunLock {
-    /// Takes the lock at `path` for an attachment of this epoch.
-    pub(crate) fn take(path: &Path, epoch: Epoch) -> Result<Self, LockError> {
-        let named = |source| LockError::Io { path: path.display().to_string(), source };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(path)
-            .map_err(named)?;
-        let began = Instant::now();
-        while !try_lock(&file).map_err(named)? {
-            let holder = read_holder(&file);
-            let theirs = holder.as_ref().map_or(Epoch(0), |holder| holder.epoch);
-            // An unreadable holder is one that is just writing its name.
-            if holder.is_some() && epoch <= theirs {
-                return Err(LockError::Outdated { ours: epoch, theirs });
-            }
-            if began.elapsed() >= PATIENCE {
-                let path = path.display().to_string();
-                return Err(LockError::Stuck { theirs, path });
-            }
-            if let Some(agent) = holder.and_then(|holder| Process::open(&holder.agent)) {
-                end(&agent);
-            }
-            std::thread::sleep(STEP);
-        }
-        if let Some(last) = read_holder(&file)
-            && epoch < last.epoch
-        {
-            let theirs = last.epoch;
+/// Takes the lock at `path` for an attachment of this epoch. It is held until this
+/// process ends, and not before: then nothing that was begun in the background can
+/// go on beside the next agent.
+pub(super) fn take(path: &Path, epoch: Epoch) -> Result<(), LockError> {
+    let named = |source| LockError::Io { path: path.display().to_string(), source };
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
+        .map_err(named)?;
+    let began = Instant::now();
+    while !is_taken(&file).map_err(named)? {
+        let holder = read_holder(&file);
+        let theirs = holder.as_ref().map_or(Epoch(0), |holder| holder.epoch);
+        // An unreadable holder is one that is just writing its name.
+        if holder.is_some() && epoch <= theirs {
             return Err(LockError::Outdated { ours: epoch, theirs });
         }
-        write_holder(&file, epoch).map_err(named)?;
-        Ok(RunLock { _file: file })
+        if began.elapsed() >= LOCK_TIMEOUT {
+            let path = path.display().to_string();
+            return Err(LockError::Stuck { theirs, path });
+        }
+        if let Some(agent) = holder.and_then(|holder| Process::open(&holder.agent)) {
+            end(&agent);
+        }
+        std::thread::sleep(LOCK_INTERVAL);
     }
+    if let Some(last) = read_holder(&file)
+        && epoch < last.epoch
+    {
+        let theirs = last.epoch;
+        return Err(LockError::Outdated { ours: epoch, theirs });
+    }
+    write_holder(&file, epoch).map_err(named)?;
+    // Never closed.
+    let _ = file.into_raw_fd();
+    Ok(())
 }
 
-fn try_lock(file: &File) -> io::Result<bool> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+fn is_taken(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
         Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -141,12 +138,12 @@ fn write_holder(file: &File, epoch: Epoch) -> io::Result<()> {
 fn end(agent: &Process) {
     // What does not help shows in the lock, which stays held.
     let _ = agent.signal(Signal::TERM);
-    let deadline = Instant::now() + TERM_GRACE;
+    let deadline = Instant::now() + TERM_TIMEOUT;
     while !agent.is_gone() {
         if Instant::now() >= deadline {
             let _ = agent.signal(Signal::KILL);
             return;
         }
-        std::thread::sleep(STEP);
+        std::thread::sleep(LOCK_INTERVAL);
     }
 }

@@ -1,5 +1,5 @@
-//! Removes a directory with everything in it, in steps, from handle to handle and
-//! through no symbolic link, whatever rights were taken away in it.
+//! Removes a directory with everything in it, from descriptor to descriptor and
+//! through no symbolic link, whatever permissions were taken away in it.
 
 use std::ffi::CStr;
 use std::io;
@@ -8,17 +8,25 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, renameat, unlinkat};
 use rustix::io::Errno;
 
-use crate::jobdir::{mend_dir, open_dir_at};
-
-/// Entries removed in one step.
-const STEP: usize = 256;
+use crate::jobdir::{open_dir_at, restore_permissions};
 
 /// Directories open at once: what is deeper is moved up first.
 const MAX_OPEN: usize = 64;
 
+/// Removes the directory `name` of `parent`. Its entry `last` goes last: while it
+/// is there, the directory can be recognized for what it was. Nothing is done when
+/// there is no such directory.
+pub(super) fn remove_dir(parent: OwnedFd, name: &CStr, last: &'static str) -> io::Result<()> {
+    let mut removal = Removal { parent, levels: Vec::new(), last, moved: 0 };
+    match removal.enter(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        entered => entered.and_then(|()| removal.run()),
+    }
+}
+
 /// A directory that is being removed.
 #[derive(Debug)]
-pub(super) struct Removal {
+struct Removal {
     parent: OwnedFd,
     levels: Vec<Level>,
     /// The entry of it that goes last.
@@ -39,30 +47,20 @@ struct Level {
 }
 
 impl Removal {
-    /// Begins to remove the directory `name` of `parent`. Its entry `last` goes
-    /// last: while it is there, the directory can be told for what it was.
-    pub(super) fn begin(parent: OwnedFd, name: &CStr, last: &'static str) -> io::Result<Self> {
-        let mut removal = Removal { parent, levels: Vec::new(), last, moved: 0 };
-        removal.enter(name)?;
-        Ok(removal)
-    }
-
-    /// Removes some of it; true when nothing is left.
-    pub(super) fn step(&mut self) -> io::Result<bool> {
-        for _ in 0..STEP {
-            let is_top = self.levels.len() == 1;
-            let Some(level) = self.levels.last_mut() else { return Ok(true) };
+    fn run(&mut self) -> io::Result<()> {
+        while let Some(level) = self.levels.last_mut() {
             let Some(entry) = level.dir.read().transpose()? else {
                 self.leave()?;
                 continue;
             };
-            let name = entry.file_name();
-            let waits = is_top && name.to_bytes() == self.last.as_bytes() && !level.is_read;
-            if !waits && !matches!(name.to_bytes(), b"." | b"..") {
+            let (name, is_read) = (entry.file_name(), level.is_read);
+            let is_last = name.to_bytes() == self.last.as_bytes() && self.levels.len() == 1;
+            let is_itself = matches!(name.to_bytes(), b"." | b"..");
+            if !is_itself && (is_read || !is_last) {
                 self.remove(name)?;
             }
         }
-        Ok(self.levels.is_empty())
+        Ok(())
     }
 
     fn remove(&mut self, name: &CStr) -> io::Result<()> {
@@ -70,7 +68,7 @@ impl Removal {
         let fd = level.dir.fd()?;
         let unlink = || unlinkat(fd, name, AtFlags::empty());
         let removed = match unlink() {
-            Err(Errno::ACCESS | Errno::PERM) if mend_dir(fd) => unlink(),
+            Err(Errno::ACCESS | Errno::PERM) if restore_permissions(fd) => unlink(),
             removed => removed,
         };
         match removed {
@@ -88,7 +86,7 @@ impl Removal {
             return self.enter(name);
         }
         // It has to be writable to get another directory above it.
-        mend_dir(&open_dir_at(self.innermost()?, name)?);
+        restore_permissions(&open_dir_at(self.innermost()?, name)?);
         self.moved += 1;
         let up = format!(".gjob.{}.{}", std::process::id(), self.moved);
         let Some(top) = self.levels.first() else { return Ok(()) };
@@ -121,7 +119,9 @@ impl Removal {
         let above = self.innermost()?;
         let remove = || unlinkat(above, &level.name, AtFlags::REMOVEDIR);
         let removed = match remove() {
-            Err(Errno::ACCESS | Errno::PERM) if !self.levels.is_empty() && mend_dir(above) => {
+            Err(Errno::ACCESS | Errno::PERM)
+                if !self.levels.is_empty() && restore_permissions(above) =>
+            {
                 remove()
             }
             removed => removed,

@@ -1,6 +1,5 @@
-//! Removes the directories of jobs that have ended, one after another.
+//! Removes the directories of jobs that have ended.
 
-use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,136 +7,134 @@ use std::time::{Duration, Instant};
 use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
 use gjob_core::text::Foreign;
-use gjob_core::wire::FromAgent;
-use gjob_core::{JobId, Key, RunId};
+use gjob_core::{HostLabel, JobId, Key, RunId};
 
-use super::asked::Asked;
-use super::removal::Removal;
+use super::removal::remove_dir;
 use crate::claims::{Claim, Claims};
+use crate::host;
 use crate::identity::Process;
-use crate::jobdir::{JobDir, Layout, LockFile, LockState};
+use crate::jobdir::{JobDir, JobSummary, Layout, LockFile, LockState};
 
 /// How long a job that has ended may still hold its lock: its slot lets go of it
-/// a moment after it has said so.
-const LETTING_GO: Duration = Duration::from_secs(1);
+/// a moment after it has recorded the end.
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Jobs that are being removed.
+/// How often such a lock is looked at.
+const UNLOCK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What the manager wants removed.
 #[derive(Debug)]
-pub(super) struct Remove {
-    request: u32,
-    run: RunId,
-    hostname: String,
-    claims: Claims,
-    jobs: VecDeque<(Key, JobId)>,
-    /// Those that let go of their locks just now.
-    later: VecDeque<(Key, JobId)>,
-    patience: Instant,
-    current: Option<(JobId, Removal)>,
-    gone: u32,
-    kept: Vec<(JobId, Foreign)>,
+pub(super) struct RemoveRequest {
+    /// The run of the jobs.
+    pub(super) run: RunId,
+    /// What the run's manager calls this host.
+    pub(super) host: HostLabel,
+    /// The jobs.
+    pub(super) jobs: Vec<(Key, JobId)>,
 }
 
 /// What is to be done about a job.
 enum Verdict {
-    Later,
-    Remove(Removal),
+    /// It has ended, and still holds its lock.
+    Wait,
+    Remove,
     Keep(String),
 }
 
-impl Remove {
-    /// Jobs of `run`, which has these claims.
-    pub(super) fn new(
-        (request, run): (u32, RunId),
-        hostname: String,
-        claims: Claims,
-        jobs: Vec<(Key, JobId)>,
-    ) -> Self {
-        Remove {
-            request,
-            run,
-            hostname,
-            claims,
-            jobs: jobs.into(),
-            later: VecDeque::new(),
-            patience: Instant::now() + LETTING_GO,
-            current: None,
-            gone: 0,
-            kept: Vec::new(),
-        }
-    }
-
-    /// True when it is only waited for locks.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.current.is_none() && self.jobs.is_empty()
-    }
-
-    /// Does a step; the answer when all is done.
-    pub(super) fn step(&mut self, layout: &Layout) -> Option<FromAgent> {
-        if let Some((id, mut removal)) = self.current.take() {
-            match removal.step() {
-                Ok(true) => self.gone += 1,
-                Ok(false) => self.current = Some((id, removal)),
-                Err(error) => self.keep(id, &format!("it can't be removed: {error}")),
+/// Removes jobs' directories; gives how many of them are gone, and why others stay.
+pub(super) fn remove(layout: &Layout, request: RemoveRequest) -> (u32, Vec<(JobId, Foreign)>) {
+    let claims = Claims::new(layout.run_dir(&request.run, &request.host).keys());
+    let remover = Remover {
+        layout,
+        run: request.run,
+        hostname: host::hostname(),
+        claims,
+        deadline: Instant::now() + UNLOCK_TIMEOUT,
+    };
+    let (mut gone, mut kept) = (0, Vec::new());
+    let mut jobs = request.jobs;
+    while !jobs.is_empty() {
+        let mut waiting = Vec::new();
+        for (key, id) in jobs {
+            let verdict = remover.judge(key, &id);
+            let done = match verdict {
+                Ok(Verdict::Wait) => {
+                    waiting.push((key, id));
+                    continue;
+                }
+                Ok(Verdict::Remove) => {
+                    remover.remove(&id).map_err(|error| format!("it cannot be removed: {error}"))
+                }
+                Ok(Verdict::Keep(reason)) => Err(reason),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(format!("its directory cannot be read: {error}")),
+            };
+            match done {
+                Ok(()) => gone += 1,
+                Err(reason) => kept.push((id, one_line(&reason))),
             }
-            return None;
         }
-        if self.jobs.is_empty() {
-            std::mem::swap(&mut self.jobs, &mut self.later);
+        jobs = waiting;
+        if !jobs.is_empty() {
+            std::thread::sleep(UNLOCK_INTERVAL);
         }
-        let Some((key, id)) = self.jobs.pop_front() else {
-            let kept = std::mem::take(&mut self.kept);
-            return Some(FromAgent::Removed { request: self.request, gone: self.gone, kept });
-        };
-        match self.judge(layout, key, &id) {
-            Ok(Verdict::Later) => self.later.push_back((key, id)),
-            Ok(Verdict::Remove(removal)) => self.current = Some((id, removal)),
-            Ok(Verdict::Keep(reason)) => self.keep(id, &reason),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.gone += 1,
-            Err(error) => self.keep(id, &format!("it can't be looked at: {error}")),
-        }
-        None
     }
+    (gone, kept)
+}
 
-    fn keep(&mut self, id: JobId, reason: &str) {
-        self.kept.push((id, one_line(reason)));
-    }
+#[derive(Debug)]
+struct Remover<'a> {
+    layout: &'a Layout,
+    run: RunId,
+    hostname: String,
+    claims: Claims,
+    /// Until when locks are waited for.
+    deadline: Instant,
+}
 
-    fn judge(&self, layout: &Layout, key: Key, id: &JobId) -> io::Result<Verdict> {
-        let dir = JobDir::reopen_below(layout.results(), id)?;
+impl Remover<'_> {
+    fn judge(&self, key: Key, id: &JobId) -> io::Result<Verdict> {
+        let dir = JobDir::reopen_below(self.layout.results(), id)?;
         let claim = self.claims.read(key).ok().flatten();
         let slot = match claim {
             Some(Claim::Job(claimed, slot)) if claimed == *id => slot,
             _ if self.is_named_in(&dir, key) => None,
             _ => return Ok(Verdict::Keep("it is not a job of this run".to_owned())),
         };
-        let (host, name) = id.as_str().split_once('/').unwrap_or_default();
+        let host = id.as_str().split('/').next().unwrap_or_default();
         let has_ended = dir.has(OwnFile::Done.name())?;
         if host != self.hostname && !has_ended {
-            return Ok(Verdict::Keep(format!("only {host} can tell whether it still runs")));
+            return Ok(Verdict::Keep(format!("only {host} knows whether it is still running")));
         }
         if dir.lock_state()? == LockState::Held {
-            let lets_go = has_ended && Instant::now() < self.patience;
-            return Ok(if lets_go { Verdict::Later } else { still_runs() });
+            let may_unlock = has_ended && Instant::now() < self.deadline;
+            return Ok(if may_unlock { Verdict::Wait } else { still_running() });
         }
         if !has_ended && is_alive(slot.as_ref()) {
-            return Ok(still_runs());
+            return Ok(still_running());
         }
-        let top = rustix::fs::open(
-            layout.host_dir(host),
-            rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )?;
-        Ok(Verdict::Remove(Removal::begin(top, &CString::new(name)?, OwnFile::Done.name())?))
+        Ok(Verdict::Remove)
     }
 
     fn is_named_in(&self, dir: &JobDir, key: Key) -> bool {
-        let job = Asked::read(dir);
-        job.key == Some(key) && job.run.as_ref() == Some(&self.run)
+        let job = JobSummary::read(dir);
+        job.is_some_and(|job| job.key == Some(key) && job.run.as_ref() == Some(&self.run))
+    }
+
+    fn remove(&self, id: &JobId) -> io::Result<()> {
+        let (host, name) = id.as_str().split_once('/').unwrap_or_default();
+        let host_dir = rustix::fs::open(
+            self.layout.host_dir(host),
+            rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?;
+        // While `.done` is there, the rest is known as a job that has ended.
+        remove_dir(host_dir, &CString::new(name)?, OwnFile::Done.name())
     }
 }
 
-fn still_runs() -> Verdict {
-    Verdict::Keep("it still runs".to_owned())
+fn still_running() -> Verdict {
+    Verdict::Keep("it is still running".to_owned())
 }
 
 /// True when the slot that has claimed a job lives.

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use gjob_core::Record;
+use gjob_core::record::RecordSummary;
 use gjob_core::wire::{CHUNK, FromAgent};
 use rustix::fs::inotify;
 
@@ -76,11 +76,11 @@ impl Tail {
     }
 
     /// Records not taken notice of yet. Lines that are none are passed over.
-    pub(crate) fn next_records(&mut self) -> Result<Vec<Record>, TailError> {
+    pub(crate) fn next_records(&mut self) -> Result<Vec<RecordSummary>, TailError> {
         let length = self.whole_lines_at(self.known)?;
         self.known += length as u64;
         let lines = self.chunk[..length].split(|byte| *byte == b'\n');
-        Ok(lines.filter_map(|line| Record::parse(line).ok()).collect())
+        Ok(lines.filter_map(|line| RecordSummary::parse(line).ok()).collect())
     }
 
     /// Lines not sent yet, as a message.

@@ -80,8 +80,8 @@ impl JobDir {
 
     /// Gives this directory's owner back what rights its job has taken away;
     /// true when some were missing, and are there again.
-    pub(crate) fn mend(&self) -> bool {
-        mend_dir(&self.fd)
+    pub(crate) fn restore_permissions(&self) -> bool {
+        restore_permissions(&self.fd)
     }
 
     /// Where it is.
@@ -263,7 +263,7 @@ pub(crate) fn open_dir_at(parent: impl AsFd, name: impl Arg + Copy) -> io::Resul
 
 /// Gives the owner of an open directory back what rights were taken away; true
 /// when some were missing, and are there again.
-pub(crate) fn mend_dir(fd: impl AsFd) -> bool {
+pub(crate) fn restore_permissions(fd: impl AsFd) -> bool {
     let missing = missing_rights(&fd).unwrap_or(None);
     missing.is_some_and(|mode| fchmod(&fd, mode).is_ok())
 }

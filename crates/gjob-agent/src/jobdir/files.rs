@@ -2,53 +2,53 @@
 
 use std::io;
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::record::RECORD_VERSION;
+use gjob_core::resources::Cpus;
 use gjob_core::{JobRequest, Key, Order, RunId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::dir::JobDir;
 use crate::identity::ProcessIdentity;
 
-/// A file's content behind its version.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Versioned<T> {
-    /// [`RECORD_VERSION`] of the writer.
-    pub(crate) version: u32,
-    /// What is in it.
-    #[serde(flatten)]
-    pub(crate) body: T,
-}
-
-/// The content of a file of this version, with a newline.
+/// The content of a file of this version, with a newline. `body` is an object.
 pub(crate) fn to_json<T: Serialize>(body: T) -> io::Result<Vec<u8>> {
-    let mut json = serde_json::to_vec(&Versioned { version: RECORD_VERSION, body })?;
-    json.push(b'\n');
-    Ok(json)
+    let body = serde_json::to_vec(&body)?;
+    // By hand: to flatten one struct into another takes much code, in the agent.
+    let fields = body.strip_prefix(b"{").ok_or(io::ErrorKind::InvalidInput)?;
+    Ok([format!("{{\"version\":{RECORD_VERSION},").as_bytes(), fields, b"\n"].concat())
 }
 
 /// Reads a file's content.
 pub(crate) fn read_json<T: DeserializeOwned>(json: &[u8]) -> io::Result<T> {
-    let file: Versioned<T> = serde_json::from_slice(json)?;
-    if file.version == RECORD_VERSION {
-        return Ok(file.body);
-    }
-    Err(io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("it has version {}, this gjob reads version {RECORD_VERSION}", file.version),
-    ))
+    check_version(json)?;
+    Ok(serde_json::from_slice(json)?)
 }
 
-/// `.job`: what was asked.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct JobFile {
+fn check_version(json: &[u8]) -> io::Result<()> {
+    #[derive(Deserialize)]
+    struct Header {
+        version: u32,
+    }
+    let Header { version } = serde_json::from_slice(json)?;
+    if version == RECORD_VERSION {
+        return Ok(());
+    }
+    let reason = format!("it has version {version}, this gjob reads version {RECORD_VERSION}");
+    Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+}
+
+/// `.job`: what was requested, and what the job was given.
+#[derive(Debug, Serialize)]
+pub(crate) struct JobRecord {
     /// Which attempt; none for a job started by hand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Key>,
     /// Of which run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<RunId>,
-    /// What its host has to know of it.
-    #[serde(flatten)]
+    /// What was requested for it.
     pub(crate) request: JobRequest,
     /// The GPUs it has, as `CUDA_VISIBLE_DEVICES` names them.
     pub(crate) devices: Vec<String>,
@@ -58,8 +58,48 @@ pub(crate) struct JobFile {
     pub(crate) at: Timestamp,
 }
 
+/// A part of [`JobRecord`], all that is read of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct JobSummary {
+    /// Which attempt.
+    pub(crate) key: Option<Key>,
+    /// Of which run.
+    pub(crate) run: Option<RunId>,
+    /// What was requested for it.
+    pub(crate) request: RequestSummary,
+    /// The GPUs it has.
+    pub(crate) devices: Vec<String>,
+    /// Its inputs.
+    pub(crate) files: Vec<InputName>,
+}
+
+/// A part of a [`JobRequest`].
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct RequestSummary {
+    /// Processors it has for itself.
+    #[serde(with = "gjob_core::request::count")]
+    pub(crate) cpus: Cpus,
+    /// Memory it needs, bytes.
+    pub(crate) mem: u64,
+}
+
+/// The name of an input.
+#[derive(Debug, Deserialize)]
+pub(crate) struct InputName {
+    /// The name.
+    pub(crate) name: String,
+}
+
+impl JobSummary {
+    /// Reads it; none when the job has removed it, or changed it beyond recognition.
+    pub(crate) fn read(dir: &JobDir) -> Option<Self> {
+        dir.read(OwnFile::Job.name()).ok().flatten()
+    }
+}
+
 /// One of a job's input files.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct InputFile {
     /// Its name.
     pub(crate) name: String,
@@ -82,7 +122,6 @@ pub(crate) struct LockFile {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PidFile {
     /// Its process, which leads a process group.
-    #[serde(flatten)]
     pub(crate) job: ProcessIdentity,
     /// The slot's process.
     pub(crate) slot: ProcessIdentity,
@@ -101,7 +140,6 @@ pub(crate) struct OrderFile {
 mod tests {
     use std::time::Duration;
 
-    use gjob_core::resources::Cpus;
     use gjob_core::{Cause, Ending, Finish};
 
     use super::*;
@@ -114,7 +152,7 @@ mod tests {
         let pid = PidFile { job: process(7), slot: process(6), started: Timestamp(5) };
         assert_eq!(
             text(to_json(pid)),
-            "{\"version\":4,\"boot_id\":\"b\",\"pid\":7,\"start\":9,\
+            "{\"version\":4,\"job\":{\"boot_id\":\"b\",\"pid\":7,\"start\":9},\
              \"slot\":{\"boot_id\":\"b\",\"pid\":6,\"start\":9},\"started\":5}\n"
         );
         let grace = Duration::from_millis(3);
@@ -123,7 +161,7 @@ mod tests {
             text(to_json(order)),
             "{\"version\":4,\"order\":{\"kill\":{\"cause\":\"killed\",\"grace_ms\":3}}}\n"
         );
-        let job = JobFile {
+        let job = JobRecord {
             key: Some(Key::new(1, 2)),
             run: None,
             request: JobRequest { cpus: Cpus::All, gpus: 1, ..JobRequest::default() },
@@ -133,8 +171,8 @@ mod tests {
         };
         assert_eq!(
             text(to_json(job)),
-            "{\"version\":4,\"key\":\"1.2\",\"name\":null,\"repeat_index\":0,\"env\":{},\
-             \"timeout_ms\":null,\"cpus\":\"all\",\"mem\":0,\"gpus\":1,\"devices\":[\"0\"],\
+            "{\"version\":4,\"key\":\"1.2\",\"request\":{\"name\":null,\"repeat_index\":0,\"env\":{},\
+             \"timeout_ms\":null,\"cpus\":null,\"mem\":0,\"gpus\":1},\"devices\":[\"0\"],\
              \"files\":[{\"name\":\"f\",\"hash\":\"07\",\"mode\":420}],\"at\":5}\n"
         );
         assert_eq!(RECORD_VERSION, 4);

@@ -154,7 +154,8 @@ impl Job {
     /// Ends what has no slot any more.
     fn end_rest(&self, grace: Duration) -> Result<(), ControlError> {
         let traces = Traces::new(self.dir.path(), Some(&self.dir));
-        let pids = orphan::end(traces, grace);
+        let remains = orphan::end(&[traces], None, grace);
+        let pids: Vec<u32> = remains.into_iter().flat_map(|remains| remains.survivors).collect();
         if pids.is_empty() {
             return Ok(());
         }

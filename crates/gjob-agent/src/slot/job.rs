@@ -149,7 +149,7 @@ impl Started {
             Running::new(orders, self.pid, limits).wait(signals, retry)?;
         survivors.truncate(MAX_SURVIVORS);
         if self.dir.has(OwnFile::Stdout.name()).is_err() {
-            self.dir.mend();
+            self.dir.restore_permissions();
         }
         let finish = Finish {
             key: run.map(|run| run.key),
@@ -181,7 +181,10 @@ impl Started {
 
     fn write_done(&self, finish: &Finish) -> io::Result<()> {
         match self.place_done(finish) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.dir.mend() => {
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && self.dir.restore_permissions() =>
+            {
                 self.place_done(finish)
             }
             placed => placed,

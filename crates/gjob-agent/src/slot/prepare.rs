@@ -12,7 +12,7 @@ use gjob_core::{JobId, RunId};
 use super::inputs::{InputError, Placer};
 use crate::claims::{Claim, Claims};
 use crate::host;
-use crate::jobdir::{Allocator, InputFile, JobDir, JobFile, Layout, LockFile, Reserved, to_json};
+use crate::jobdir::{Allocator, InputFile, JobDir, JobRecord, Layout, LockFile, Reserved, to_json};
 
 /// A job that only has to be started.
 #[derive(Debug)]
@@ -143,13 +143,13 @@ impl Places {
         }
     }
 
-    fn job_file(&self, launch: &Launch, devices: &[String]) -> JobFile {
+    fn job_file(&self, launch: &Launch, devices: &[String]) -> JobRecord {
         let files = launch.files.iter().map(|input| InputFile {
             name: input.name.clone(),
             hash: input.hash.to_string(),
             mode: input.mode,
         });
-        JobFile {
+        JobRecord {
             key: Some(launch.key),
             run: Some(self.run.clone()),
             request: launch.request.clone(),
@@ -176,7 +176,7 @@ pub(crate) fn prepare_here(
     id: JobId,
     dir: JobDir,
     slot: &LockFile,
-    job: &JobFile,
+    job: &JobRecord,
 ) -> Result<Prepared, Refusal> {
     let lock = lock(&dir, slot)?;
     match write_job_file(&dir, job).and_then(|()| OutputFiles::make(&dir)) {
@@ -198,13 +198,13 @@ fn lock(dir: &JobDir, slot: &LockFile) -> Result<File, Refusal> {
     taken.map_err(|error| Refusal::host(format!("can't lock {}", dir.path().display()), error))
 }
 
-fn fill(dir: &JobDir, script: &[u8], job: &JobFile) -> io::Result<OutputFiles> {
+fn fill(dir: &JobDir, script: &[u8], job: &JobRecord) -> io::Result<OutputFiles> {
     dir.create(OwnFile::Script.name())?.write_all(script)?;
     write_job_file(dir, job)?;
     OutputFiles::make(dir)
 }
 
-fn write_job_file(dir: &JobDir, job: &JobFile) -> io::Result<()> {
+fn write_job_file(dir: &JobDir, job: &JobRecord) -> io::Result<()> {
     dir.create(OwnFile::Job.name())?.write_all(&to_json(job)?)
 }
 

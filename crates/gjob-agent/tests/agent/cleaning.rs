@@ -67,7 +67,7 @@ fn directories_of_jobs_that_have_ended_are_removed() {
     });
     let count = jobs.len() as u32 - 1;
     assert_eq!(remove(&mut agent, RUN, jobs.clone()), {
-        (count, vec![(live.clone(), "it still runs".into())])
+        (count, vec![(live.clone(), "it is still running".into())])
     });
     for (_, id) in &jobs {
         assert_eq!(bed.results().join(id.as_str()).exists(), *id == live);
@@ -90,11 +90,11 @@ fn a_run_that_is_forgotten_leaves_what_others_need() {
     second.send(&ToAgent::AskBlobs { hashes: vec![shared] });
     second.answer();
     let mut looker = look(&bed);
-    assert_eq!(forget(&mut looker, RUN), Err("another gjob attends to it".into()));
+    assert_eq!(forget(&mut looker, RUN), Err("the run is in use by another gjob".into()));
     first.launch(launch(0, "touch began; while test ! -e end; do sleep 0.01; done"));
     let id = first.started(0);
     first.kill_9();
-    assert_eq!(forget(&mut looker, RUN), Err(format!("its job {id} still runs").into()));
+    assert_eq!(forget(&mut looker, RUN), Err(format!("its job {id} is still running").into()));
     let dir = bed.results().join(&id);
     std::fs::write(dir.join("end"), "").unwrap();
     let mut forgotten = Err(Foreign::default());
@@ -116,5 +116,5 @@ fn an_agent_that_attends_to_a_run_forgets_none() {
     let (run, host) = ("2026-11-22-2".parse().unwrap(), ":".parse().unwrap());
     agent.send(&ToAgent::Forget { request: 5, run, host });
     let (reason, permanent) = agent.fault();
-    assert!(permanent && reason.ends_with("it has taken up a run, and forgets one"), "{reason}");
+    assert!(permanent && reason.ends_with("an agent that serves a run forgets none"), "{reason}");
 }

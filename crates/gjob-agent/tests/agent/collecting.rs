@@ -239,6 +239,25 @@ fn a_collection_can_be_stopped_and_holds_nothing_up() {
 }
 
 #[test]
+fn stopped_request_for_outputs_that_has_to_wait_is_not_answered() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let id = run(&mut agent, "truncate -s 200G big; echo 1 > small");
+    ask(&mut agent, &id, &["big"], true, None);
+    assert!(matches!(agent.answer(), FromAgent::Outputs { .. }));
+    for request in [2, 3] {
+        let (patterns, id) = (vec!["small".to_owned()], id.parse().unwrap());
+        agent.send(&ToAgent::Collect { request, id, patterns, all: true, resume: None });
+    }
+    agent.send(&ToAgent::CollectStop { request: 2 });
+    agent.send(&ToAgent::CollectStop { request: 1 });
+    agent.send(&ToAgent::Echo { request: 8 });
+    while agent.answer() != (FromAgent::Echo { request: 8 }) {}
+    assert!(matches!(agent.answer(), FromAgent::Outputs { request: 3, .. }));
+    assert_eq!(agent.answer(), FromAgent::Collected { request: 3, files: 1 });
+}
+
+#[test]
 fn a_file_that_changes_while_it_is_read_is_no_output() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);

@@ -64,9 +64,7 @@ fn forge(dir: &Path, identity: &Value) {
     edit(".lock", &|lock| lock["slot"] = identity.clone());
     edit(".pid", &|pid| {
         pid["slot"] = identity.clone();
-        for (name, value) in identity.as_object().unwrap() {
-            pid[name] = value.clone();
-        }
+        pid["job"] = identity.clone();
     });
 }
 
@@ -115,7 +113,7 @@ fn a_slot_whose_pid_is_another_process_now_is_not_adopted_and_nothing_is_signall
     let bystander = Bystander::new();
     forge(&dir, &bystander.with_another_start());
     let mut agent = bed.attach(2, offset, 1);
-    assert_eq!(lost(&mut agent), (Loss::Slot, "its slot died while it ran".into()));
+    assert_eq!(lost(&mut agent), (Loss::Slot, "its slot died while it was running".into()));
     bystander.assert_untouched();
 }
 
@@ -126,7 +124,7 @@ fn a_job_of_before_a_restart_is_lost_and_nothing_is_signalled() {
     let bystander = Bystander::new();
     forge(&dir, &bystander.with_another_boot());
     let mut agent = bed.attach(2, offset, 1);
-    let reason = "the host was restarted while it ran".into();
+    let reason = "the host was restarted while it was running".into();
     assert_eq!(lost(&mut agent), (Loss::Restart, reason));
     bystander.assert_untouched();
     assert!(agent.run(launch(1, "true")).is_success());

@@ -13,6 +13,7 @@ mod identity;
 mod inputs;
 mod launching;
 mod lease;
+mod orphans;
 mod recovery;
 mod spoiled;
 mod staging;

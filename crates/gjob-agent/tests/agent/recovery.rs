@@ -75,7 +75,7 @@ fn a_job_whose_slot_was_killed_is_lost_and_its_orphans_are_ended() {
         Record::Lost { key, id: lost, reason, .. } => {
             assert_eq!(key, Key::new(0, 1));
             assert_eq!(lost.unwrap().as_str(), id);
-            assert_eq!(reason, "its slot died while it ran");
+            assert_eq!(reason, "its slot died while it was running");
         }
         other => panic!("expected a loss, not {other:?}"),
     }

@@ -276,7 +276,7 @@ fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
             Record::Lost { key, reason, survivors, .. } => {
                 assert_eq!((key, survivors), (Key::new(0, 1), vec![]), "{spoil}");
                 let reason = reason.shown();
-                let closed = reason.contains("can't be opened");
+                let closed = reason.contains("cannot be opened");
                 assert_eq!(closed, !openable(spoil), "{spoil}: {reason}");
             }
             other => panic!("expected a loss, not {other:?}"),

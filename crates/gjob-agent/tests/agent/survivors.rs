@@ -118,7 +118,7 @@ fn what_is_left_of_a_dead_slots_job_is_found_by_its_lock_and_ended() {
         kill_9(slot_of(&bed, &id));
         match agent.record() {
             Record::Lost { reason, .. } => {
-                assert_eq!(reason, "its slot died while it ran", "{how}");
+                assert_eq!(reason, "its slot died while it was running", "{how}");
             }
             other => panic!("expected a loss, not {other:?}: {how}"),
         }
@@ -138,7 +138,7 @@ fn what_is_left_of_a_dead_slots_job_is_ended_though_it_forks_without_end() {
         let (id, _) = start(&bed, &mut agent, index, escape);
         kill_9(slot_of(&bed, &id));
         match agent.record() {
-            Record::Lost { reason, .. } => assert_eq!(reason, "its slot died while it ran"),
+            Record::Lost { reason, .. } => assert_eq!(reason, "its slot died while it was running"),
             other => panic!("expected a loss, not {other:?}"),
         }
         assert_eq!(anything_in(&bed, &id), Vec::<u32>::new());
@@ -237,7 +237,7 @@ fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
         Record::Lost { reason, survivors, .. } => {
             assert_eq!(
                 (&*reason.shown(), survivors),
-                ("its slot died while it ran", vec![escaped])
+                ("its slot died while it was running", vec![escaped])
             );
         }
         other => panic!("expected a loss, not {other:?}"),

@@ -1,27 +1,29 @@
-//! What `kill`, `pause`, `resume` and `retry` have in common: which jobs, and
-//! what became of it.
+//! What `kill`, `pause`, `resume` and `retry` have in common: the selection of jobs,
+//! and the report.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 
 use gjob::manager::{Act, Answer, Through, act};
-use gjob::store::{JobRow, RunDir, Store};
-use gjob_core::State;
+use gjob::store::{RunDir, Store};
+use gjob_core::Job;
+use gjob_core::text::counted;
 
 use super::{find_run, selection};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
-/// Which jobs are meant when none is named.
-pub(super) type Applies = fn(&JobRow) -> bool;
+/// Selects jobs when the user names none.
+pub(super) type Applies = fn(&Job) -> bool;
 
-/// What became of it.
+/// The answer to a request.
 pub(super) struct Acted {
     dir: RunDir,
     answer: Answer,
     pub(super) through: Through,
 }
 
-/// Does `what` to the jobs that `words` name; to those it applies to, if none.
+/// Does `what` to the jobs that `words` name; without words, to all jobs to which it
+/// applies.
 pub(super) fn on_jobs(
     what: Act,
     run: Option<&str>,
@@ -30,19 +32,16 @@ pub(super) fn on_jobs(
 ) -> Result<Acted, Failure> {
     let dir = find_run(run)?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let rows = store.jobs().map_err(Failure::machinery)?;
-    // Attempts that were given up may live, whatever became of their jobs.
-    let strays = match what {
-        Act::Kill => store.strays().map_err(Failure::machinery)?,
-        Act::Pause | Act::Resume | Act::Retry => Vec::new(),
-    };
+    let run = store.load().map_err(Failure::machinery)?;
     drop(store);
     let chosen: BTreeSet<u32> = if words.is_empty() {
-        let open = rows.iter().filter(|row| applies(row)).map(|row| row.index);
-        open.chain(strays.iter().map(|(_, key)| key.index)).collect()
+        let open = run.jobs().iter().filter(|job| applies(job)).map(|job| job.index);
+        // Abandoned attempts may be alive, whether their jobs have ended or not.
+        let abandoned = run.jobs_with_abandoned().filter(|_| what == Act::Kill);
+        open.chain(abandoned).collect()
     } else {
-        let named = selection::select(&rows, words).map_err(Failure::input)?;
-        named.iter().map(|row| row.index).collect()
+        let named = selection::select(run.jobs(), words).map_err(Failure::input)?;
+        named.iter().map(|job| job.index).collect()
     };
     let chosen: Vec<u32> = chosen.into_iter().collect();
     if chosen.is_empty() {
@@ -52,9 +51,9 @@ pub(super) fn on_jobs(
     Ok(Acted { dir, answer, through })
 }
 
-/// True for jobs that have no outcome yet.
-pub(super) fn is_open(row: &JobRow) -> bool {
-    matches!(row.state, State::Free | State::Busy)
+/// True for jobs without an outcome.
+pub(super) fn is_open(job: &Job) -> bool {
+    !job.has_ended()
 }
 
 impl Acted {
@@ -63,20 +62,20 @@ impl Acted {
         self.dir.run().to_string()
     }
 
-    /// How many jobs it was done to.
+    /// The number of jobs to which it was done.
     pub(super) fn count(&self) -> usize {
         self.answer.ok.len()
     }
 
-    /// Says how many jobs it was done to, and of each other one why not.
+    /// Prints the number of jobs to which it was done, and why it was refused for others.
     pub(super) fn say(mut self, done: &str, more: &str) -> Result<u8, Failure> {
         self.answer.refused.sort_by_key(|refusal| refusal.job);
         for refusal in &self.answer.refused {
             print_error(&format!("job {}: {}", refusal.job, refusal.why));
         }
         let count = self.count();
-        let jobs = if count == 1 { "job" } else { "jobs" };
-        writeln!(std::io::stdout(), "{done} {count} {jobs}{more}").map_err(Failure::machinery)?;
+        let jobs = counted(count as u64, "job");
+        writeln!(std::io::stdout(), "{done} {jobs}{more}").map_err(Failure::machinery)?;
         Ok(if self.answer.refused.is_empty() { ALL_DONE } else { NOT_ALL_DONE })
     }
 }

@@ -1,5 +1,5 @@
-//! `gjob clean`: removes what a run has left on its hosts: job directories, its
-//! logs there, and staged files that no other run has used.
+//! `gjob clean`: removes the files of a run from its hosts: job directories, run
+//! logs, and staged files that no other run has used.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,9 +7,10 @@ use std::io::Write;
 use anyhow::anyhow;
 use gjob::Network;
 use gjob::settings::RunSettings;
-use gjob::store::{HostRow, RunDir, Store};
-use gjob_core::scheduler::HostIx;
-use gjob_core::{RunId, State};
+use gjob::store::{RunDir, Store};
+use gjob_core::RunId;
+use gjob_core::run::{Host, HostIx};
+use gjob_core::text::counted;
 
 use super::find_run;
 use crate::cli::CleanArgs;
@@ -19,7 +20,7 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     let dir = find_run(Some(&args.run))?;
     if dir.is_managed().map_err(Failure::machinery)? {
         return Err(Failure::input(anyhow!(
-            "run {} is managed: wait for its end, or end it, before it is cleaned",
+            "run {} is in use by its manager\nhelp: wait for its end, or interrupt it, then clean the run",
             dir.run()
         )));
     }
@@ -31,31 +32,31 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     Ok(if clean { ALL_DONE } else { NOT_ALL_DONE })
 }
 
-/// Jobs that are left would never hear of what is removed.
+/// Unfinished jobs would lose their directories while they run.
 fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
-    let counts = store.counts().map_err(Failure::machinery)?;
-    let is_left = |state: &State| matches!(state, State::Free | State::Busy);
-    let left: u32 = counts.iter().filter(|(state, _)| is_left(state)).map(|(_, n)| n).sum();
+    let (jobs, _) = store.tally(false).map_err(Failure::machinery)?;
+    let left = jobs.left();
     if left == 0 {
         return Ok(());
     }
     let run = dir.run();
     Err(Failure::input(anyhow!(
-        "run {run} has {left} jobs left: `gjob attach {run}` does them, `gjob kill --all -R {run}` \
-         ends them; then it can be cleaned"
+        "run {run} has {} left\nhelp: finish them with `gjob attach {run}`, or kill them with \
+         `gjob kill --all -R {run}`",
+        counted(left.into(), "job")
     )))
 }
 
 struct Cleaning {
     dir: RunDir,
-    /// The run as its hosts know it.
+    /// The run's id on its hosts.
     run: RunId,
-    /// Held, so that no manager takes the run up meanwhile.
+    /// Open, so that no manager resumes the run meanwhile.
     store: Store,
     /// Why its last manager stopped.
     ended: Option<String>,
     settings: RunSettings,
-    hosts: Vec<HostRow>,
+    hosts: Vec<Host>,
     jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
     problems: Vec<String>,
 }
@@ -64,7 +65,7 @@ impl Cleaning {
     fn new(dir: RunDir) -> Result<Self, Failure> {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
         refuse_unfinished(&dir, &store)?;
-        let row = store.run().map_err(Failure::machinery)?;
+        let row = store.row().map_err(Failure::machinery)?;
         let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
         let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
@@ -85,7 +86,7 @@ impl Cleaning {
         })
     }
 
-    /// Cleans the hosts; false when something is left on one.
+    /// Cleans the hosts; false if files are left on one.
     fn hosts(&mut self) -> Result<bool, Failure> {
         let mut network = Network::from_settings(&self.settings).map_err(Failure::machinery)?;
         let run = &self.run;
@@ -106,8 +107,8 @@ impl Cleaning {
                 }
             }
         }
-        // A host that was never reached has nothing of the run.
-        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, row)| row.hostname.is_some());
+        // A host that was never reached has no files of the run.
+        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| host.facts.is_some());
         let hosts: Vec<HostIx> =
             reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
         let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
@@ -124,12 +125,17 @@ impl Cleaning {
             }
         }
         self.note(&forgot).map_err(Failure::machinery)?;
-        let text = format!("removed {dirs} job directories, {blobs} staged files ({bytes} bytes)");
+        let text = format!(
+            "removed {}, {} ({})",
+            counted(dirs, "job directory"),
+            counted(blobs, "staged file"),
+            counted(bytes, "byte")
+        );
         writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
         Ok(self.say_problems())
     }
 
-    /// What is done again of the run later begins with new logs.
+    /// Jobs of the run that are retried later start new run logs.
     fn note(&self, forgot: &[HostIx]) -> Result<(), gjob::store::StoreError> {
         self.store.forget_logs(forgot)?;
         self.ended.as_deref().map_or(Ok(()), |ended| self.store.set_ended(ended))
@@ -140,7 +146,7 @@ impl Cleaning {
         self.problems.is_empty()
     }
 
-    /// Removes the run's record here, too.
+    /// Removes the local record of the run.
     fn record(&self) -> Result<(), Failure> {
         std::fs::remove_dir_all(self.dir.path()).map_err(Failure::machinery)?;
         let text = format!("removed the record of run {}", self.dir.run());

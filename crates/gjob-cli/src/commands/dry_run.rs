@@ -21,7 +21,7 @@ pub(super) fn json(specs: &[Arc<JobSpec>]) -> io::Result<()> {
     out.flush()
 }
 
-/// The hosts, and the jobs with all that is said of them.
+/// The hosts, and the jobs with all of their fields.
 pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     for host in hosts {

@@ -1,5 +1,5 @@
-//! `gjob fetch`: brings outputs of jobs here later, or again, or others than
-//! were asked for.
+//! `gjob fetch`: fetches output files of jobs later, or again, or other files than
+//! the declared ones.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,31 +8,32 @@ use anyhow::anyhow;
 use gjob::Network;
 use gjob::outputs::{CollectOrder, OutputProgress, OutputsConfig, job_dir_name};
 use gjob::settings::RunSettings;
-use gjob::store::{JobRow, Store};
+use gjob::store::Store;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
-use gjob_core::scheduler::HostIx;
-use gjob_core::text::printable;
-use gjob_core::{JobSpec, Key, State};
+use gjob_core::run::HostIx;
+use gjob_core::text::{counted, printable};
+use gjob_core::{JobSpec, Run, State};
 
 use super::{find_run, selection};
 use crate::cli::FetchArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
+const NAME_OUTPUTS: &str = "help: say what to fetch with -o GLOB";
+
 pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     check_patterns(&args.output)?;
     let dir = find_run(args.run.as_deref())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let rows = store.jobs().map_err(Failure::machinery)?;
-    let specs = store.specs().map_err(Failure::machinery)?;
-    let row = store.run().map_err(Failure::machinery)?;
+    let run = store.load().map_err(Failure::machinery)?;
+    let row = store.row().map_err(Failure::machinery)?;
     drop(store);
     let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
     let into = match &args.into {
         Some(into) => std::path::absolute(into).map_err(Failure::input)?,
         None => settings.outputs.dir(dir.run()),
     };
-    let orders = orders(args, &rows, |row| &specs[row.index as usize]).map_err(Failure::input)?;
+    let orders = orders(args, &run).map_err(Failure::input)?;
     let config = OutputsConfig {
         merge: true,
         tag: Some(row.on_hosts.to_string()),
@@ -51,41 +52,39 @@ fn check_patterns(patterns: &[String]) -> Result<(), Failure> {
     if errors.is_empty() { Ok(()) } else { Err(Failure::input(anyhow!(errors.join("\n")))) }
 }
 
-/// What is to be brought of which jobs: of those that were named, or of all that
-/// have ended and declare outputs.
-fn orders<'a>(
-    args: &FetchArgs,
-    rows: &[JobRow],
-    spec: impl Fn(&JobRow) -> &'a JobSpec,
-) -> anyhow::Result<Vec<(HostIx, CollectOrder)>> {
+/// What to fetch from which jobs: the named ones, or all ended jobs that declare
+/// outputs.
+fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrder)>> {
     let named = !args.jobs.is_empty();
-    let chosen: Vec<&JobRow> =
-        if named { selection::select(rows, &args.jobs)? } else { rows.iter().collect() };
+    let chosen: Vec<_> = match named {
+        true => selection::select(run.jobs(), &args.jobs)?,
+        false => run.jobs().iter().collect(),
+    };
     let mut orders = Vec::new();
-    for row in chosen {
-        let patterns = patterns(args, spec(row));
-        let ended = matches!(row.state, State::Done | State::Error | State::Unknown);
-        let (Some(host), Some(id), true) = (row.host, &row.id, ended) else {
+    for job in chosen {
+        let (index, patterns) = (job.index, patterns(args, &job.spec));
+        let host = job.host().and_then(|host| run.position(host));
+        let (Some(host), Some(key), Some(id), true) = (host, job.key(), job.id(), job.has_ended())
+        else {
             if named {
-                return Err(anyhow!("job {} has not ended: there is nothing to fetch", row.index));
+                return Err(anyhow!("job {index} has not ended"));
             }
             continue;
         };
         if patterns.is_empty() {
             if named {
-                let index = row.index;
-                return Err(anyhow!("job {index} declares no outputs: -o GLOB says what to fetch"));
+                return Err(anyhow!("job {index} declares no outputs\n{NAME_OUTPUTS}"));
             }
             continue;
         }
         let order = CollectOrder {
-            key: Key::new(row.index, row.attempt),
+            key,
             id: id.clone(),
-            dir_name: job_dir_name(row.name.as_deref(), row.index),
+            dir_name: job_dir_name(job.name(), index),
             patterns,
-            all: row.state == State::Done && args.output.is_empty(),
+            all: job.state() == State::Done && args.output.is_empty(),
         };
-        orders.push((HostIx(host), order));
+        orders.push((host, order));
     }
     orders.sort_by_key(|(_, order)| order.key);
     orders.dedup_by_key(|(_, order)| order.key);
@@ -109,7 +108,7 @@ fn fetch(
     let jobs = orders.len();
     if jobs == 0 {
         return Err(Failure::input(anyhow!(
-            "nothing to fetch: no job that has ended declares outputs; -o GLOB says what to fetch"
+            "nothing to fetch: no ended job declares outputs\n{NAME_OUTPUTS}"
         )));
     }
     let (mut fetched, mut files, mut bytes) = (0, 0, 0);
@@ -125,7 +124,10 @@ fn fetch(
         }
     }
     let summary = format!(
-        "fetched {fetched} of {jobs} jobs: {files} files, {bytes} bytes in {}",
+        "fetched {fetched} of {}: {}, {} in {}",
+        counted(jobs as u64, "job"),
+        counted(files as u64, "file"),
+        counted(bytes, "byte"),
         into.display()
     );
     writeln!(std::io::stdout(), "{}", printable(&summary)).map_err(Failure::machinery)?;

@@ -15,7 +15,12 @@ use crate::signals;
 pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Arc<JobSpec>> {
     let defaults = defaults(args, errors);
     let Some(source) = source(args, errors) else { return Vec::new() };
-    let specs = read(&source, &defaults).and_then(|jobs| Ok(jobs.into_specs()?));
+    let specs = match &defaults {
+        Some(defaults) => read(&source, defaults).and_then(|jobs| Ok(jobs.into_specs()?)),
+        // Only what is wrong with the jobs themselves: together they may lack what
+        // the defaults should have been.
+        None => read(&source, &JobDraft::default()).map(|_| Vec::new()),
+    };
     specs.unwrap_or_else(|error| {
         errors.push(error);
         Vec::new()
@@ -55,9 +60,9 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
     }
 }
 
-/// What the options set for jobs that do not set it themselves. What is wrong with
-/// an option goes to `errors`, and the jobs are read without it.
-fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> JobDraft {
+/// What the options set for jobs that do not set it themselves; none if anything is
+/// wrong with them.
+fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft> {
     let known = errors.len();
     let defaults = JobDraft {
         files: args.files.clone(),
@@ -81,7 +86,7 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> JobDraft {
         };
         errors.push(anyhow!("--{option}: {problem}"));
     }
-    if errors.len() == known { defaults } else { JobDraft::default() }
+    (errors.len() == known).then_some(defaults)
 }
 
 fn variable(pair: &str, errors: &mut Vec<anyhow::Error>) -> Option<(String, String)> {

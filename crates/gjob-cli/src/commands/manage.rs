@@ -1,52 +1,56 @@
-//! Managing a run to its end, for `run` and `attach` alike.
+//! Manages a run to its end, for `run` and `attach`.
 
 use std::time::{Duration, Instant};
 
-use gjob::store::RunDir;
+use gjob::store::{RunDir, StoreError};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
-use gjob_core::{Job, RunId, State};
+use gjob_core::{RunId, Tally};
 
 use crate::exit::{self, Failure};
-use crate::report::Reporter;
+use crate::report::Reporters;
 use crate::signals;
 
-/// How long nothing has to happen for a dot to be shown.
+/// A dot is shown after this time without events.
 pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
 
-/// Runs a manager that is set up, and says at the end how it went.
-pub(super) fn to_the_end(mut manager: Manager<Reporter>) -> Result<u8, Failure> {
+/// Runs a manager that is set up, and prints the summary at the end.
+pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure> {
     let began = Instant::now();
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
     signals::listen(controller).map_err(Failure::machinery)?;
     if let Some(problem) = manager.control_problem() {
-        let text = format!("no other gjob can act on this run: control socket: {problem}");
-        manager.handler_mut().say(&text);
+        let text =
+            format!("other gjob processes cannot act on this run: no control socket: {problem}");
+        manager.handler_mut().0.say(&text);
     }
     let result = manager.process_jobs();
-    manager.handler_mut().finish();
+    manager.handler_mut().0.finish();
     let end = match (result, manager.run_dir()) {
         (Ok(end), _) => end,
         (Err(error), Some(dir)) => return Err(stopped(dir, error)),
         (Err(error), None) => return Err(Failure::machinery(error)),
     };
-    if let Some(dir) = manager.run_dir() {
-        let summary = summary(dir.run(), manager.jobs(), end, began.elapsed());
-        manager.handler_mut().say(&summary);
+    if let (Some(dir), Some(run)) = (manager.run_dir(), manager.run()) {
+        let summary = summary(dir.run(), run.tally(), end, began.elapsed());
+        manager.handler_mut().0.say(&summary);
     }
-    let complete = manager.all_done() && !manager.handler().output_failed();
+    let complete = manager.all_done() && !manager.handler().0.output_failed();
     Ok(exit::of_run(end, complete))
 }
 
-/// What has stopped a manager; after a failure of its store, how to go on.
+/// What stopped a manager; after a failure of its store, how to resume.
 pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
-    let until = match &error {
-        ManagerError::Store(store) if store.is_full() => {
-            format!("make room in {}, then", dir.path().display())
+    let first = match &error {
+        ManagerError::Store(StoreError::Outdated { .. } | StoreError::Version { .. }) => {
+            return Failure::input(error);
         }
-        ManagerError::Store(_) => "once its store can be used,".to_owned(),
-        ManagerError::Outputs(_) => "once outputs can be written,".to_owned(),
+        ManagerError::Store(store) if store.is_full() => {
+            format!("free space in {}, then ", dir.path().display())
+        }
+        ManagerError::Store(_) => "when its store is usable again, ".to_owned(),
+        ManagerError::Outputs(_) => "when outputs can be written again, ".to_owned(),
         ManagerError::Unfit(_) => {
             return Failure::input(anyhow::anyhow!("{error}\nnothing was started"));
         }
@@ -54,19 +58,17 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     };
     let run = dir.run();
     Failure::machinery(anyhow::anyhow!(
-        "run {run}: {error}\njobs that run go on; {until} `gjob attach {run}` takes the run up"
+        "run {run}: {error}\nrunning jobs continue\nhelp: {first}resume the run with `gjob attach {run}`"
     ))
 }
 
 /// A run's last line.
-pub(super) fn summary(run: &RunId, jobs: &[Job], end: RunEnd, took: Duration) -> String {
-    let count = |state: State| jobs.iter().filter(|job| job.state == state).count();
-    let left = count(State::Free) + count(State::Busy);
+pub(super) fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> String {
     let counts = [
-        (count(State::Done), "done"),
-        (count(State::Error), "error"),
-        (count(State::Unknown), "unknown"),
-        (left, "left"),
+        (jobs.done, "done"),
+        (jobs.error, "error"),
+        (jobs.unknown, "unknown"),
+        (jobs.left(), "left"),
     ];
     let counts: Vec<String> = counts
         .iter()
@@ -75,12 +77,12 @@ pub(super) fn summary(run: &RunId, jobs: &[Job], end: RunEnd, took: Duration) ->
         .collect();
     let why = match end {
         RunEnd::Complete => String::new(),
-        RunEnd::MaxFails => " (stopped: too many have failed)".into(),
+        RunEnd::MaxFails => " (stopped: too many failures)".into(),
         RunEnd::NoHosts => {
-            format!(" (stopped: no host can be used; `gjob attach {run}` goes on)")
+            format!(" (stopped: no usable host; resume with `gjob attach {run}`)")
         }
-        RunEnd::Interrupted => format!(" (interrupted; `gjob attach {run}` goes on)"),
-        RunEnd::Left => format!(" (left; `gjob attach {run}` goes on)"),
+        RunEnd::Interrupted => format!(" (interrupted; resume with `gjob attach {run}`)"),
+        RunEnd::Left => format!(" (jobs keep running; resume with `gjob attach {run}`)"),
     };
     let took = gjob::units::format_duration(took);
     format!("run {run}: {} in {took}{why}", counts.join(", "))

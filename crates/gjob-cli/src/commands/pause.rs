@@ -1,4 +1,4 @@
-//! `gjob pause`: holds jobs.
+//! `gjob pause`: pauses jobs.
 
 use gjob::manager::Act;
 
@@ -7,6 +7,6 @@ use crate::cli::JobsArgs;
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
-    let applies = |row: &_| is_open(row) && !row.paused;
+    let applies = |job: &_| is_open(job) && !job.paused;
     on_jobs(Act::Pause, args.run.as_deref(), &args.jobs, applies)?.say("paused", "")
 }

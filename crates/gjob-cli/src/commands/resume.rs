@@ -1,12 +1,12 @@
-//! `gjob resume`: lets held jobs go on.
+//! `gjob resume`: resumes paused jobs.
 
 use gjob::manager::Act;
 
 use super::acting::on_jobs;
-use super::status::is_held;
 use crate::cli::JobsArgs;
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
-    on_jobs(Act::Resume, args.run.as_deref(), &args.jobs, is_held)?.say("resumed", "")
+    on_jobs(Act::Resume, args.run.as_deref(), &args.jobs, gjob_core::Job::is_held)?
+        .say("resumed", "")
 }

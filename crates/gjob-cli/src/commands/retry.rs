@@ -1,8 +1,8 @@
-//! `gjob retry`: has jobs done again that failed, or whose outcome is unknown.
+//! `gjob retry`: retries failed jobs and jobs whose outcome is unknown.
 
 use gjob::manager::{Act, Through};
-use gjob::store::JobRow;
-use gjob_core::State;
+use gjob_core::job::Phase;
+use gjob_core::{Job, State};
 
 use super::acting::on_jobs;
 use crate::cli::JobsArgs;
@@ -12,13 +12,13 @@ pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
     let acted = on_jobs(Act::Retry, args.run.as_deref(), &args.jobs, failed)?;
     let more = match acted.through {
         Through::Itself if acted.count() > 0 => {
-            format!("; `gjob attach {}` goes on with the run", acted.run())
+            format!("; resume the run with `gjob attach {}`", acted.run())
         }
         Through::Itself | Through::Manager => String::new(),
     };
     acted.say("reopened", &more)
 }
 
-fn failed(row: &JobRow) -> bool {
-    matches!(row.state, State::Error | State::Unknown)
+fn failed(job: &Job) -> bool {
+    matches!(job.phase, Phase::Ended(State::Error | State::Unknown))
 }

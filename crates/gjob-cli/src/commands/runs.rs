@@ -4,9 +4,10 @@ use std::io::Write;
 
 use gjob::store::{StateDir, Store, StoreError};
 use gjob_core::State;
+use gjob_core::run::{Tally, run_state};
+use gjob_core::text::counted;
 use serde::Serialize;
 
-use super::status::{Counts, run_state};
 use crate::cli::RunsArgs;
 use crate::exit::{ALL_DONE, Failure};
 
@@ -15,7 +16,7 @@ struct Line {
     run: String,
     state: State,
     created: String,
-    counts: Counts,
+    counts: Tally,
     hosts: usize,
 }
 
@@ -32,12 +33,13 @@ fn collect(state: &StateDir) -> Result<Vec<Line>, StoreError> {
         // A run whose database is not made yet, or that launched jobs without one.
         let Ok(dir) = state.find(Some(&run)) else { continue };
         let store = Store::read(&dir)?;
-        let counts = Counts::of(&store)?;
+        let managed = dir.is_managed()?;
+        let (jobs, shown) = store.tally(managed)?;
         lines.push(Line {
             run: run.to_string(),
-            state: run_state(counts, dir.is_managed()?),
-            created: store.run()?.created.to_string(),
-            counts,
+            state: run_state(jobs, managed),
+            created: store.row()?.created.to_string(),
+            counts: shown,
             hosts: store.hosts()?.len(),
         });
     }
@@ -52,7 +54,11 @@ fn print(lines: &[Line], json: bool) -> std::io::Result<()> {
     }
     for line in lines {
         let Line { run, state, created, counts, hosts } = line;
-        writeln!(out, "{run:<16} {state:<8} {created}  {hosts} hosts  {counts}")?;
+        writeln!(
+            out,
+            "{run:<16} {state:<8} {created}  {}  {counts}",
+            counted(*hosts as u64, "host")
+        )?;
     }
     Ok(())
 }

@@ -1,32 +1,30 @@
-//! Jobs as a user names them: an index, a range of indexes, or a name.
+//! Jobs as users name them: an index, a range of indexes, or a name.
 
 use anyhow::{anyhow, bail};
-use gjob::store::JobRow;
+use gjob_core::Job;
 
-/// The jobs of `rows` that `words` name, in the order of the words.
-pub(super) fn select<'a>(rows: &'a [JobRow], words: &[String]) -> anyhow::Result<Vec<&'a JobRow>> {
+/// The jobs of `jobs` that `words` name, in the order of the words.
+pub(super) fn select<'a>(jobs: &'a [Job], words: &[String]) -> anyhow::Result<Vec<&'a Job>> {
     let mut chosen = Vec::new();
     for word in words {
-        chosen.extend(one(rows, word)?);
+        chosen.extend(one(jobs, word)?);
     }
     Ok(chosen)
 }
 
-fn one<'a>(rows: &'a [JobRow], word: &str) -> anyhow::Result<Vec<&'a JobRow>> {
+fn one<'a>(jobs: &'a [Job], word: &str) -> anyhow::Result<Vec<&'a Job>> {
     if let Some((first, last)) = range(word) {
         if first > last {
-            bail!("jobs {word:?}: the first index is greater than the last");
+            bail!("invalid range {word:?}: its first index is greater than its last");
         }
-        if last >= rows.len() {
-            bail!("job {last}: the run has jobs 0 to {}", rows.len().saturating_sub(1));
+        if last >= jobs.len() {
+            bail!("no job {last}: the run has jobs 0 to {}", jobs.len().saturating_sub(1));
         }
-        return Ok(rows[first..=last].iter().collect());
+        return Ok(jobs[first..=last].iter().collect());
     }
-    let named: Vec<&JobRow> = rows.iter().filter(|row| row.name.as_deref() == Some(word)).collect();
+    let named: Vec<&Job> = jobs.iter().filter(|job| job.name() == Some(word)).collect();
     if named.is_empty() {
-        return Err(anyhow!(
-            "job {word:?}: no job has this name; an index, a range 3-7 or a name is expected"
-        ));
+        return Err(anyhow!("no job named {word:?}: expected an index, a range (3-7) or a name"));
     }
     Ok(named)
 }

@@ -1,63 +1,16 @@
-//! `gjob status`: how a run stands, from its store alone.
+//! `gjob status`: the state of a run, from its store alone.
 
-use std::fmt;
 use std::io::Write;
 
-use gjob::store::{HostRow, JobRow, RunDir, Store, StoreError};
-use gjob_core::State;
-use gjob_core::text::printable;
+use gjob::store::{RunDir, Store, StoreError};
+use gjob_core::run::{Host, Tally};
+use gjob_core::text::{counted, printable};
+use gjob_core::{Job, Run, State};
 use serde::Serialize;
 
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
-
-/// Jobs by state.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(super) struct Counts {
-    free: u32,
-    busy: u32,
-    done: u32,
-    unknown: u32,
-    error: u32,
-}
-
-impl Counts {
-    pub(super) fn of(store: &Store) -> Result<Counts, StoreError> {
-        let mut counts = Counts::default();
-        for (state, count) in store.counts()? {
-            match state {
-                State::Free => counts.free = count,
-                State::Busy => counts.busy = count,
-                State::Done => counts.done = count,
-                State::Unknown => counts.unknown = count,
-                State::Error => counts.error = count,
-            }
-        }
-        Ok(counts)
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { free, busy, done, unknown, error } = self;
-        write!(f, "{free} free, {busy} busy, {done} done, {unknown} unknown, {error} error")
-    }
-}
-
-/// A run's state in the words for jobs: `busy` while a manager has it; then
-/// `done` if every job is, `error` if every job has its outcome; `unknown`
-/// while jobs may run without a manager, `free` while jobs only wait.
-pub(super) fn run_state(counts: Counts, managed: bool) -> State {
-    let Counts { free, busy, unknown, error, .. } = counts;
-    match (managed, free, busy, unknown + error) {
-        (true, ..) => State::Busy,
-        (false, 0, 0, 0) => State::Done,
-        (false, 0, 0, _) => State::Error,
-        (false, _, 0, _) => State::Free,
-        (false, ..) => State::Unknown,
-    }
-}
 
 #[derive(Serialize)]
 struct Status {
@@ -66,7 +19,7 @@ struct Status {
     created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
-    counts: Counts,
+    counts: Tally,
     hosts: Vec<HostStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs: Option<Vec<JobStatus>>,
@@ -79,15 +32,24 @@ struct HostStatus {
     reason: Option<String>,
     hostname: Option<String>,
     slots: Option<u32>,
+    version: Option<String>,
+    platform: Option<String>,
+    results_dir: Option<String>,
+    /// Its clock less the manager's, milliseconds.
+    clock_offset_ms: Option<i64>,
+    logins: u32,
 }
 
 #[derive(Serialize)]
 struct JobStatus {
     index: u32,
     name: Option<String>,
+    command: String,
     state: State,
     /// A user holds it.
     paused: bool,
+    /// Why it waits; none for one that does not.
+    waits: Option<String>,
     host: Option<String>,
     id: Option<String>,
     attempt: u32,
@@ -108,64 +70,55 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
 
 fn collect(dir: &RunDir, with_jobs: bool) -> Result<Status, StoreError> {
     let store = Store::read(dir)?;
-    let hosts = store.hosts()?;
     let managed = dir.is_managed()?;
-    let mut counts = Counts::of(&store)?;
-    let mut jobs = None;
-    if with_jobs {
-        let rows = store.jobs()?;
-        jobs = Some(rows.into_iter().map(|row| job_status(row, &hosts, managed)).collect());
-    }
-    let state = run_state(counts, managed);
-    if !managed {
-        // What runs without a manager can't be asked about now.
-        counts.unknown += std::mem::take(&mut counts.busy);
-    }
-    let row = store.run()?;
+    let (row, run) = (store.row()?, store.load()?);
+    let jobs = || run.jobs().iter().map(|job| job_status(&run, job, managed)).collect();
     Ok(Status {
         run: row.id.to_string(),
-        state,
+        state: run.state(managed),
         created: row.created.to_string(),
         ended: row.ended,
-        counts,
-        hosts: hosts.into_iter().map(host_status).collect(),
-        jobs,
+        counts: run.shown_tally(managed),
+        hosts: run.hosts().iter().map(host_status).collect(),
+        jobs: with_jobs.then(jobs),
     })
 }
 
-fn host_status(row: HostRow) -> HostStatus {
+fn host_status(host: &Host) -> HostStatus {
+    let facts = host.facts.as_ref();
     HostStatus {
-        host: row.label.to_string(),
-        state: row.state,
-        reason: row.reason,
-        hostname: row.hostname,
-        slots: row.slots,
+        host: host.label.to_string(),
+        state: host.state(),
+        reason: host.reason.clone(),
+        hostname: facts.map(|facts| facts.hostname.clone()),
+        slots: facts.map(|facts| facts.offer.cpus),
+        version: facts.map(|facts| facts.version.clone()),
+        platform: facts.map(|facts| facts.platform.clone()),
+        results_dir: facts.map(|facts| facts.results_dir.clone()),
+        clock_offset_ms: host.clock.map(|clock| clock.offset_ms),
+        logins: host.totals.logins,
     }
 }
 
-fn job_status(row: JobRow, hosts: &[HostRow], managed: bool) -> JobStatus {
-    let host = row.host.and_then(|at| hosts.get(at as usize));
-    let away = !managed || host.is_some_and(|host| host.state == State::Unknown);
-    let state = if row.state == State::Busy && away { State::Unknown } else { row.state };
+fn job_status(run: &Run, job: &Job, managed: bool) -> JobStatus {
+    let attempt = job.attempt.as_deref();
+    let ended = job.ended.or_else(|| attempt.and_then(|attempt| attempt.ended));
     JobStatus {
-        index: row.index,
-        state,
-        paused: is_held(&row),
-        name: row.name,
-        host: host.map(|host| host.label.to_string()),
-        id: row.id.map(|id| id.to_string()),
-        attempt: row.attempt,
-        exit: row.exit,
-        signal: row.signal,
-        reason: row.reason,
-        started: row.started.map(|at| at.to_string()),
-        ended: row.ended.map(|at| at.to_string()),
+        index: job.index,
+        name: job.name().map(str::to_owned),
+        command: job.spec.cmds.join("\n"),
+        state: run.shown_state(job.index, managed).unwrap_or(State::Unknown),
+        paused: job.is_held(),
+        waits: run.why_waiting(job.index, managed).map(|why| why.to_string()),
+        host: job.host().map(ToString::to_string),
+        id: job.id().map(ToString::to_string),
+        attempt: job.key().map_or(0, |key| key.attempt),
+        exit: attempt.and_then(gjob_core::run::Attempt::exit),
+        signal: attempt.and_then(gjob_core::run::Attempt::signal),
+        reason: job.reason.clone(),
+        started: attempt.and_then(|attempt| attempt.started).map(|at| at.to_string()),
+        ended: ended.map(|at| at.to_string()),
     }
-}
-
-/// True when a user holds the job; one that has its outcome is not held any more.
-pub(super) fn is_held(row: &JobRow) -> bool {
-    row.paused && matches!(row.state, State::Free | State::Busy)
 }
 
 fn print_json(status: &Status) -> std::io::Result<()> {
@@ -180,19 +133,21 @@ fn print(status: &Status) -> std::io::Result<()> {
     line(&mut out, &format!("run {}: {}{ended}", status.run, status.state))?;
     line(&mut out, &format!("jobs: {}", status.counts))?;
     for host in &status.hosts {
-        let slots = host.slots.map(|slots| format!(", {slots} slots")).unwrap_or_default();
+        let slots = host.slots.map(|slots| format!(", {}", counted(slots.into(), "slot")));
+        let slots = slots.unwrap_or_default();
         let reason = host.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         line(&mut out, &format!("host {}: {}{slots}{reason}", host.host, host.state))?;
     }
     for job in status.jobs.iter().flatten() {
         let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-        let reason = job.reason.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
-        let reason = if job.paused { format!("  paused{reason}") } else { reason };
+        let why = job.reason.as_ref().or(job.waits.as_ref());
+        let mut why = why.map(|why| format!("  {why}")).unwrap_or_default();
+        if job.paused && job.waits.is_none() {
+            why = format!("  paused{why}");
+        }
         let (name, host, id) = (word(&job.name), word(&job.host), word(&job.id));
-        line(
-            &mut out,
-            &format!("{:>6}  {:<7}  {host}  {id}  {name}{reason}", job.index, job.state),
-        )?;
+        let (index, state) = (job.index, job.state);
+        line(&mut out, &format!("{index:>6}  {state:<7}  {host}  {id}  {name}{why}"))?;
     }
     Ok(())
 }
@@ -201,20 +156,4 @@ fn print(status: &Status) -> std::io::Result<()> {
 /// they meet the terminal.
 fn line(out: &mut impl Write, text: &str) -> std::io::Result<()> {
     writeln!(out, "{}", printable(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_runs_state_is_told_in_the_words_for_jobs() {
-        let counts = |free, busy, done, unknown, error| Counts { free, busy, done, unknown, error };
-        assert_eq!(run_state(counts(1, 1, 0, 0, 0), true), State::Busy);
-        assert_eq!(run_state(counts(0, 0, 9, 0, 0), false), State::Done);
-        assert_eq!(run_state(counts(0, 0, 9, 0, 1), false), State::Error);
-        assert_eq!(run_state(counts(0, 0, 9, 1, 0), false), State::Error);
-        assert_eq!(run_state(counts(3, 0, 9, 0, 0), false), State::Free);
-        assert_eq!(run_state(counts(3, 1, 9, 0, 0), false), State::Unknown);
-    }
 }

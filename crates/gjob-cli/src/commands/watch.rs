@@ -1,56 +1,51 @@
-//! Watching a run that another gjob manages, for `attach`. Ctrl-C ends the
-//! watching, and nothing else.
+//! Follows a run that another gjob process manages, for `attach`. Ctrl-C ends
+//! this process, and nothing else.
 
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use gjob::manager::{Watched, Watcher};
 use gjob::store::RunDir;
-use gjob_core::event::RunEnd;
-use gjob_core::{Job, State};
 
 use super::manage::{SLEEP_TIME, summary};
 use crate::exit::{self, Failure};
-use crate::report::Reporter;
+use crate::report::Reporters;
 use crate::signals;
 
-/// How long the manager's end is waited for once its connection has ended.
-const LOOK: Duration = Duration::from_millis(200);
+/// How long to wait for the manager's end after its connection has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Watches until the run's manager stops, and says how it went.
+/// Follows the run until its manager stops, and prints the summary.
 pub(super) fn to_the_end(
     dir: &RunDir,
     mut watcher: Watcher,
-    mut reporter: Reporter,
+    mut reporters: Reporters,
 ) -> Result<u8, Failure> {
     let began = Instant::now();
     signals::end_at_interrupt().map_err(Failure::machinery)?;
-    reporter.say(&format!("run {}: watching; another gjob manages it", dir.run()));
+    reporters.0.say(&format!("following run {}: another gjob process manages it", dir.run()));
     let end = loop {
-        match watcher.run(SLEEP_TIME, &mut reporter).map_err(Failure::machinery)? {
+        match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),
             Watched::CutOff => {}
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
         match Watcher::connect(dir).map_err(Failure::machinery)? {
             Some(again) => {
-                reporter.say("some events were missed");
+                reporters.0.say("some events were missed");
                 watcher = again;
             }
             None => break None,
         }
     };
-    reporter.finish();
+    reporters.0.finish();
     let Some(end) = end else {
         return Err(Failure::machinery(anyhow!(
-            "the manager of run {run} is gone; `gjob attach {run}` takes the run up",
+            "the manager of run {run} has ended\nhelp: resume the run with `gjob attach {run}`",
             run = dir.run()
         )));
     };
-    reporter.say(&summary(dir.run(), watcher.jobs(), end, began.elapsed()));
-    Ok(status(end, watcher.jobs()))
-}
-
-fn status(end: RunEnd, jobs: &[Job]) -> u8 {
-    exit::of_run(end, jobs.iter().all(|job| job.state == State::Done))
+    let run = watcher.run();
+    reporters.0.say(&summary(dir.run(), run.tally(), end, began.elapsed()));
+    Ok(exit::of_run(end, run.is_all_done()))
 }

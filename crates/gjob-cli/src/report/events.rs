@@ -3,17 +3,20 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use gjob_core::Event;
+use gjob::manager::Handler;
+use gjob_core::{Event, Run};
 
 #[derive(Debug)]
-pub(crate) struct EventFile(BufWriter<File>);
+pub(super) struct EventFile(BufWriter<File>);
 
 impl EventFile {
-    pub(crate) fn new(file: File) -> Self {
+    pub(super) fn new(file: File) -> Self {
         EventFile(BufWriter::new(file))
     }
+}
 
-    pub(crate) fn write(&mut self, event: &Event) {
+impl Handler for EventFile {
+    fn handle_event(&mut self, event: &Event, _run: &Run) {
         // A file that can't be written never fails a run.
         if serde_json::to_writer(&mut self.0, event).is_ok() {
             let _ = self.0.write_all(b"\n").and_then(|()| self.0.flush());

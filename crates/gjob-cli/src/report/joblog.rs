@@ -3,16 +3,17 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
+use gjob::manager::Handler;
 use gjob_core::{Ending, Job, State};
 
 #[derive(Debug)]
-pub(crate) struct JobLogFile(BufWriter<File>);
+pub(super) struct JobLogFile(BufWriter<File>);
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 impl JobLogFile {
     /// Writes the header, unless there is something in the file already.
-    pub(crate) fn new(file: File) -> io::Result<Self> {
+    pub(super) fn new(file: File) -> io::Result<Self> {
         let empty = file.metadata()?.len() == 0;
         let mut file = BufWriter::new(file);
         if empty {
@@ -21,8 +22,10 @@ impl JobLogFile {
         }
         Ok(JobLogFile(file))
     }
+}
 
-    pub(crate) fn job_done(&mut self, job: &Job) {
+impl Handler for JobLogFile {
+    fn handle_job_done(&mut self, job: &Job) {
         // A file that can't be written never fails a run.
         let _ = self.0.write_all(line(job).as_bytes()).and_then(|()| self.0.flush());
     }
@@ -30,9 +33,9 @@ impl JobLogFile {
 
 fn line(job: &Job) -> String {
     let seq = job.index + 1;
-    let host = job.host.as_ref().map_or("-", |host| host.as_str());
+    let host = job.host().map_or("-", |host| host.as_str());
     let command = job.spec.cmds.join("; ").replace(['\n', '\t'], " ");
-    let Some(finish) = &job.finish else {
+    let Some(finish) = job.finish() else {
         return format!("{seq}\t{host}\t-\t-\t0\t0\t-\t-\t{command}\n");
     };
     let start = finish.started.as_secs_f64();
@@ -40,7 +43,7 @@ fn line(job: &Job) -> String {
     let receive = finish.stdout_bytes + finish.stderr_bytes;
     let (exit, signal) = match finish.ending {
         // Who reads these columns takes 0 and 0 for a job that is done.
-        Ending::Exit(0) if job.state != State::Done => (-1, 0),
+        Ending::Exit(0) if job.state() != State::Done => (-1, 0),
         Ending::Exit(code) => (i32::from(code), 0),
         Ending::Signal(number) => (0, number),
     };
@@ -51,7 +54,7 @@ fn line(job: &Job) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gjob_core::{Finish, JobSpec, Timestamp};
+    use gjob_core::{Finish, JobSpec, Key, Timestamp};
 
     use super::*;
 
@@ -59,8 +62,10 @@ mod tests {
     fn a_line_has_gnu_parallels_columns() {
         let mut job = Job::new(JobSpec::new(["echo 'a\tb'", "true"]).unwrap());
         assert_eq!(line(&job), "1\t-\t-\t-\t0\t0\t-\t-\techo 'a b'; true\n");
-        job.host = Some("h1".parse().unwrap());
-        job.finish = Some(Box::new(Finish {
+        let (key, id) = (Key::new(0, 1), "h1/2026-11-22-1".parse().unwrap());
+        job = Job::launched(job.spec, key, "h1".parse().unwrap(), id);
+        let shown = job.attempt.as_mut().unwrap();
+        shown.finish = Some(Box::new(Finish {
             key: None,
             id: "h1/2026-11-22-1".parse().unwrap(),
             ending: Ending::Exit(7),
@@ -75,9 +80,8 @@ mod tests {
             survivors: Vec::new(),
         }));
         assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t7\t0\techo 'a b'; true\n");
-        if let Some(finish) = &mut job.finish {
-            finish.ending = Ending::Exit(0);
-        }
+        let shown = job.attempt.as_mut().unwrap();
+        shown.finish.as_mut().unwrap().ending = Ending::Exit(0);
         assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t-1\t0\techo 'a b'; true\n");
         assert_eq!(HEADER.matches('\t').count(), line(&job).matches('\t').count());
     }

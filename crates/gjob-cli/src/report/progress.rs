@@ -1,4 +1,4 @@
-//! How a run comes on, on stderr: a progress line on a terminal, event lines
+//! How far a run is, on stderr: a progress line on a terminal, event lines
 //! otherwise.
 
 use std::collections::BTreeMap;
@@ -6,9 +6,11 @@ use std::io::{IsTerminal, Stderr, stderr};
 use std::time::Duration;
 
 use gjob::manager::{Handler, JobLog};
-use gjob_core::event::Direction;
+use gjob_core::event::{Direction, Transfer};
+use gjob_core::run::{Host, Tally};
+use gjob_core::text::counted;
 use gjob_core::text::printable;
-use gjob_core::{HostLabel, Job, State};
+use gjob_core::{HostLabel, Job, Run};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 #[derive(Debug)]
@@ -20,52 +22,37 @@ pub(crate) enum Progress {
 #[derive(Debug)]
 pub(crate) struct Bar {
     bar: ProgressBar,
+    jobs: Tally,
     running: u64,
-    failed: u64,
-    /// What is on its way, by host, and how much of it has come.
+    /// Large files in transfer, by host, and how far they are.
     transfers: BTreeMap<HostLabel, String>,
 }
 
 impl Progress {
-    pub(crate) fn new(jobs: u64) -> Self {
+    pub(crate) fn new() -> Self {
         if stderr().is_terminal() {
-            Progress::Bar(Bar::new(jobs))
+            Progress::Bar(Bar::new())
         } else {
             Progress::Lines(JobLog::new(stderr()))
         }
     }
 
     pub(crate) fn job_launch(&mut self, job: &Job) {
-        match self {
-            Progress::Lines(log) => log.handle_job_launch(job),
-            Progress::Bar(bar) => {
-                bar.running += 1;
-                bar.show();
-            }
+        if let Progress::Lines(log) = self {
+            log.handle_job_launch(job);
         }
     }
 
     pub(crate) fn job_done(&mut self, job: &Job) {
-        match self {
-            Progress::Lines(log) => log.handle_job_done(job),
-            Progress::Bar(bar) => {
-                bar.running = bar.running.saturating_sub(1);
-                bar.failed += u64::from(job.state != State::Done);
-                bar.bar.inc(1);
-                bar.show();
-            }
+        if let Progress::Lines(log) = self {
+            log.handle_job_done(job);
         }
     }
 
-    /// A job that had failed is to be done again.
-    pub(crate) fn job_reopened(&mut self) {
-        match self {
-            Progress::Lines(_) => {}
-            Progress::Bar(bar) => {
-                bar.failed = bar.failed.saturating_sub(1);
-                bar.bar.set_position(bar.bar.position().saturating_sub(1));
-                bar.show();
-            }
+    /// Shows how far the run is.
+    pub(crate) fn update(&mut self, run: &Run) {
+        if let Progress::Bar(bar) = self {
+            bar.update(run);
         }
     }
 
@@ -76,21 +63,15 @@ impl Progress {
         }
     }
 
-    /// A large file has come so far.
-    pub(crate) fn transfer(
-        &mut self,
-        host: &HostLabel,
-        direction: Direction,
-        file: &str,
-        (bytes, size): (u64, u64),
-    ) {
+    /// A large file has come this far.
+    pub(crate) fn transfer(&mut self, transfer: &Transfer) {
         match self {
-            // Who reads lines is told once, when all of it is there.
-            Progress::Lines(log) if bytes >= size => {
-                log.line(&format!("{} ({size} bytes)", transfer(host, direction, file)));
+            // Lines tell of it once, when all of it has arrived.
+            Progress::Lines(log) if transfer.bytes >= transfer.size => {
+                log.line(&format!("{} ({})", way(transfer), counted(transfer.size, "byte")));
             }
             Progress::Lines(_) => {}
-            Progress::Bar(bar) => bar.transfer(host, direction, file, (bytes, size)),
+            Progress::Bar(bar) => bar.transfer(transfer),
         }
     }
 
@@ -123,8 +104,8 @@ impl Progress {
 }
 
 /// Which file goes where.
-fn transfer(host: &HostLabel, direction: Direction, file: &str) -> String {
-    let name = printable(file.rsplit('/').next().unwrap_or(file));
+fn way(Transfer { host, direction, file, .. }: &Transfer) -> String {
+    let name = file.rsplit('/').next().unwrap_or(file);
     match direction {
         Direction::In => format!("{name} > {host}"),
         Direction::Out => format!("{host} > {name}"),
@@ -132,19 +113,30 @@ fn transfer(host: &HostLabel, direction: Direction, file: &str) -> String {
 }
 
 impl Bar {
-    fn new(jobs: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(jobs), ProgressDrawTarget::stderr());
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
         let template = "{bar:24} {pos}/{len} jobs {msg} {elapsed} eta {eta}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(Duration::from_secs(1));
-        Bar { bar, running: 0, failed: 0, transfers: BTreeMap::new() }
+        Bar { bar, jobs: Tally::default(), running: 0, transfers: BTreeMap::new() }
+    }
+
+    fn update(&mut self, run: &Run) {
+        self.jobs = run.tally();
+        let running = |host: &Host| u64::from(host.load().min(host.slots()));
+        self.running = run.hosts().iter().map(running).sum();
+        self.bar.set_length(self.jobs.total().into());
+        self.bar.set_position((self.jobs.total() - self.jobs.left()).into());
+        self.show();
     }
 
     fn show(&self) {
-        let failed =
-            if self.failed > 0 { format!(", {} not done", self.failed) } else { String::new() };
+        let failed = match self.jobs.error + self.jobs.unknown {
+            0 => String::new(),
+            failed => format!(", {failed} not done"),
+        };
         let transfers = match (self.transfers.first_key_value(), self.transfers.len()) {
             (None, _) => String::new(),
             (Some((_, first)), 1) => format!(" {first}"),
@@ -153,19 +145,13 @@ impl Bar {
         self.bar.set_message(format!("({} running{failed}){transfers}", self.running));
     }
 
-    fn transfer(
-        &mut self,
-        host: &HostLabel,
-        direction: Direction,
-        file: &str,
-        (bytes, size): (u64, u64),
-    ) {
+    fn transfer(&mut self, transfer: &Transfer) {
+        let Transfer { host, bytes, size, .. } = transfer;
         if bytes >= size {
             self.transfers.remove(host);
         } else {
-            let percent = (u128::from(bytes) * 100 / u128::from(size)) as u64;
-            let text = format!("{} {percent}%", transfer(host, direction, file));
-            self.transfers.insert(host.clone(), text);
+            let percent = (u128::from(*bytes) * 100 / u128::from(*size)) as u64;
+            self.transfers.insert(host.clone(), format!("{} {percent}%", way(transfer)));
         }
         self.show();
     }

@@ -1,121 +1,90 @@
-//! Jobs' output on its way to a terminal, where it may do no more than text and
-//! colour. Into a file or a pipe it goes as it is.
+//! What a run says on the terminal: messages, progress, and jobs' output.
 
-use std::io::{self, Write};
+use gjob::manager::{Handler, Wanted};
+use gjob::network::Fetched;
+use gjob_core::{Event, Job, Run, State, What};
 
-use gjob_core::text::is_printable;
-use vte::{Params, Parser, Perform};
+use super::messages::message;
+use super::output::Printer;
+use super::progress::Progress;
+use crate::cli::{ReportArgs, Show};
 
-/// Passes text on; on a terminal, without control sequences other than those
-/// for colours (`ESC [ … m`), and without characters that are not printable.
-pub(crate) struct TerminalFilter<W: Write> {
-    inner: W,
-    /// None when the output goes somewhere else than to a terminal.
-    parser: Option<Parser>,
-    /// True once a colour has passed: it is undone at the end.
-    coloured: bool,
+/// Messages and progress on stderr, jobs' output where they wrote it to.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    show: Show,
+    verbose: bool,
+    progress: Progress,
+    printer: Printer,
 }
 
-impl<W: Write> TerminalFilter<W> {
-    pub(crate) fn new(inner: W, is_terminal: bool) -> Self {
-        let parser = is_terminal.then(Parser::new);
-        TerminalFilter { inner, parser, coloured: false }
-    }
-}
-
-/// What is left of the bytes that were parsed.
-#[derive(Default)]
-struct Kept {
-    text: String,
-    coloured: bool,
-}
-
-impl Perform for Kept {
-    fn print(&mut self, c: char) {
-        if is_printable(c) {
-            self.text.push(c);
+impl Terminal {
+    pub(super) fn new(args: &ReportArgs, default_show: Show) -> Self {
+        Terminal {
+            show: args.show.unwrap_or(default_show),
+            verbose: args.verbose,
+            progress: Progress::new(),
+            printer: Printer::new(args.keep_order, args.tag),
         }
     }
 
-    fn execute(&mut self, byte: u8) {
-        if matches!(byte, b'\n' | b'\t' | b'\r') {
-            self.text.push(char::from(byte));
-        }
+    /// A line for people, beside the progress.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.progress.line(text);
     }
 
-    fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
-        if action != 'm' || !intermediates.is_empty() || ignore {
-            return;
+    /// Nothing more will come.
+    pub(crate) fn finish(&mut self) {
+        for text in self.printer.finish() {
+            self.progress.line(&text);
         }
-        let param = |parts: &[u16]| parts.iter().map(u16::to_string).collect::<Vec<_>>().join(":");
-        let params: Vec<String> = params.iter().map(param).collect();
-        self.text.push_str(&format!("\u{1b}[{}m", params.join(";")));
-        self.coloured = true;
+        self.progress.finish();
+    }
+
+    /// True when output of jobs could not be written.
+    pub(crate) fn output_failed(&self) -> bool {
+        self.printer.has_failed()
     }
 }
 
-impl<W: Write> Write for TerminalFilter<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(parser) = &mut self.parser else { return self.inner.write(bytes) };
-        let mut kept = Kept::default();
-        parser.advance(&mut kept, bytes);
-        self.coloured |= kept.coloured;
-        self.inner.write_all(kept.text.as_bytes())?;
-        Ok(bytes.len())
+impl Handler for Terminal {
+    fn handle_job_launch(&mut self, job: &Job) {
+        self.progress.job_launch(job);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+    fn handle_job_done(&mut self, job: &Job) {
+        self.progress.job_done(job);
     }
-}
 
-impl<W: Write> Drop for TerminalFilter<W> {
-    fn drop(&mut self) {
-        if self.coloured {
-            // A terminal that is gone needs no reset.
-            let _ = self.inner.write_all(b"\x1b[0m").and_then(|()| self.inner.flush());
+    fn handle_sleep(&mut self) {
+        self.progress.sleep();
+    }
+
+    fn handle_event(&mut self, event: &Event, run: &Run) {
+        if let What::Transfer(transfer) = &event.what {
+            return self.progress.transfer(transfer);
+        }
+        self.progress.update(run);
+        if let Some(text) = message(&event.what, self.verbose) {
+            self.progress.line(&text);
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filtered(text: &[u8], is_terminal: bool) -> String {
-        let mut shown = Vec::new();
-        let mut out = TerminalFilter::new(&mut shown, is_terminal);
-        // Byte by byte: a sequence and a character may be cut anywhere.
-        text.iter().for_each(|byte| out.write_all(&[*byte]).unwrap());
-        drop(out);
-        String::from_utf8(shown).unwrap()
+    fn wanted(&self, job: &Job) -> Wanted {
+        let both = Wanted { stdout: true, stderr: true };
+        match self.show {
+            Show::All => both,
+            Show::Failed if job.state() != State::Done => both,
+            Show::Failed | Show::None => Wanted::default(),
+        }
     }
 
-    #[test]
-    fn colours_pass_and_are_undone_at_the_end() {
-        assert_eq!(filtered(b"\x1b[1;31mred\n", true), "\x1b[1;31mred\n\x1b[0m");
-        let indirect = "\u{1b}[38;5;196ma\u{1b}[38:2:1:2:3mb\u{1b}[0m";
-        assert_eq!(filtered(indirect.as_bytes(), true), format!("{indirect}\u{1b}[0m"));
-    }
-
-    #[test]
-    fn everything_else_that_controls_a_terminal_is_left_out() {
-        assert_eq!(filtered(b"a\x1b[2Jb\x1b]0;title\x07c\x1bP1q\x1b\\d\x08e", true), "abcde");
-        assert_eq!(filtered(b"a\x1b[?25mb\x1b[>4;2mc\x1b(0d\x1bce", true), "abcde");
-        assert_eq!(filtered(b"A\xc2\x9b2JB\xc2\x9d0;t\x07C\xe2\x80\xaeD", true), "A2JB0;tCD");
-        assert_eq!(filtered(b"x\x9b2Jy", true), "x2Jy");
-        assert_eq!(filtered(b"\xe9t\xe9\n", true), "\u{fffd}t\u{fffd}\n");
-        assert_eq!(filtered("a\u{200b}b\u{2066}c\u{e0041}d".as_bytes(), true), "abcd");
-    }
-
-    #[test]
-    fn text_of_any_language_passes() {
-        let text = "ünïcode 日本 🎉\tok\r\n";
-        assert_eq!(filtered(text.as_bytes(), true), text);
-    }
-
-    #[test]
-    fn a_pipe_gets_the_bytes_as_they_are() {
-        assert_eq!(filtered(b"a\x1b[2Jb\x07", false), "a\x1b[2Jb\x07");
+    fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
+        let (printer, progress) = (&mut self.printer, &mut self.progress);
+        let outputs = std::mem::take(outputs);
+        let problems = progress.aside(|| printer.job_output(job, outputs));
+        for text in problems {
+            self.progress.line(&text);
+        }
     }
 }

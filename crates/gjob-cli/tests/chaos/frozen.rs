@@ -47,7 +47,7 @@ impl<'a> Scene<'a> {
         let said = || {
             let events =
                 std::fs::read_to_string(self.place.path("here/events")).unwrap_or_default();
-            events.lines().any(|line| line.contains("host-unknown") && line.contains("\"h1\""))
+            events.lines().any(|line| line.contains("host-unreachable") && line.contains("\"h1\""))
         };
         while !said() {
             assert!(began.elapsed() < limit, "not noticed in {limit:?}:\n{}", self.reign.said());

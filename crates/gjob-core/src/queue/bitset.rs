@@ -1,11 +1,11 @@
-//! A set of small numbers that gives its least one at once: words of 64 bits,
-//! above them words that say which of those are not zero, and so on.
+//! A set of small numbers that finds its least one at once: words of 64 bits, above
+//! them words with a bit for each of those that is not zero, and so on.
 
-/// A set of numbers below a limit fixed when it is made.
+/// A set of numbers below a limit.
 #[derive(Clone, Debug)]
 pub(super) struct BitSet {
-    /// `levels[0]` has a bit for each number; a bit of a level above says that
-    /// one word of the level below is not zero. The last level is one word.
+    /// `levels[0]` has a bit for each number. Each level above has a bit for each word
+    /// of the level below that is not zero. The last level is one word.
     levels: Vec<Vec<u64>>,
 }
 
@@ -61,7 +61,7 @@ impl BitSet {
 
     /// The least number in the set that is not below `from`.
     pub(super) fn first_from(&self, from: usize) -> Option<usize> {
-        // Upwards until a word has a bit at or behind the place …
+        // Upwards, until a word has a bit at the place or after it …
         let mut at = from;
         for (height, level) in self.levels.iter().enumerate() {
             let rest = level.get(at / 64)? & !low_bits(at % 64);
@@ -74,7 +74,7 @@ impl BitSet {
         None
     }
 
-    /// … then down to the least number below that bit.
+    /// … then downwards to the least number below that bit.
     fn descend(&self, height: usize, bit: usize) -> usize {
         self.levels[..height]
             .iter()
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_full_set_holds_every_number_below_its_limit() {
+    fn full_set_has_every_number_below_its_limit() {
         for limit in [0, 1, 63, 64, 65, 127, 128, 4095, 4096, 4097, 300_000] {
             assert!(numbers(&BitSet::full(limit)).into_iter().eq(0..limit));
             assert_eq!(BitSet::empty(limit).first_from(0), None);
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_found_across_words_and_levels() {
+    fn number_is_found_across_words_and_levels() {
         let mut set = BitSet::empty(300_000);
         for number in [299_999, 4096, 0] {
             set.insert(number);

@@ -1,23 +1,23 @@
-//! The objects in one state, by their positions: ordered for the first one,
-//! dense for a random one.
+//! The objects in one state, by their positions: in order, to find the first one,
+//! and densely, to find a random one.
 
 use super::bitset::BitSet;
 
 /// The positions of the objects in one state.
 #[derive(Clone, Debug)]
 pub(super) struct Members {
-    /// In no order: removal fills the gap with the last.
+    /// In no order: the last one fills the gap of a removed one.
     dense: Vec<u32>,
     ordered: BitSet,
 }
 
 impl Members {
-    /// None of `count` objects.
+    /// No object of `count`.
     pub(super) fn none(count: u32) -> Self {
         Members { dense: Vec::new(), ordered: BitSet::empty(count as usize) }
     }
 
-    /// All of `count` objects, each in the slot of its own number.
+    /// All of `count` objects, each in the slot with its own number.
     pub(super) fn all(count: u32) -> Self {
         Members { dense: (0..count).collect(), ordered: BitSet::full(count as usize) }
     }
@@ -38,15 +38,15 @@ impl Members {
         Some(self.dense[rng.usize(..self.dense.len())] as usize)
     }
 
-    /// Adds an object that is in no state, and notes its slot.
+    /// Adds an object that is in no state, and records its slot.
     pub(super) fn insert(&mut self, index: u32, slot_of: &mut [u32]) {
         slot_of[index as usize] = self.dense.len() as u32;
         self.dense.push(index);
         self.ordered.insert(index as usize);
     }
 
-    /// Removes an object that is in this state, and notes the slot of the one
-    /// that takes its place.
+    /// Removes an object that is in this state, and records the slot of the one that
+    /// fills the gap.
     pub(super) fn remove(&mut self, index: u32, slot_of: &mut [u32]) {
         let slot = slot_of[index as usize];
         self.dense.swap_remove(slot as usize);

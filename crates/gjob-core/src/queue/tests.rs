@@ -1,4 +1,4 @@
-//! The queue against a model that searches its list from the start each time.
+//! The queue compared with a model that searches its list.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn queue(names: &[&'static str]) -> Queue<&'static str, State> {
 }
 
 #[test]
-fn every_object_starts_in_the_first_state() {
+fn objects_start_in_the_first_state() {
     let queue = queue(&["a", "b"]);
     assert!(queue.all_in_state(&State::Free));
     assert!(!queue.any_in_state(&State::Busy));
@@ -18,7 +18,7 @@ fn every_object_starts_in_the_first_state() {
 }
 
 #[test]
-fn the_next_object_is_the_first_in_the_lists_order_not_in_that_of_changes() {
+fn next_object_is_the_first_of_the_list() {
     let mut queue = queue(&["a", "b", "c"]);
     for name in ["c", "b", "a"] {
         queue.set_state(&name, &State::Busy).unwrap();
@@ -32,7 +32,7 @@ fn the_next_object_is_the_first_in_the_lists_order_not_in_that_of_changes() {
 }
 
 #[test]
-fn a_random_choice_reaches_every_object_in_the_state_and_no_other() {
+fn random_choice_reaches_all_objects_in_the_state() {
     let mut queue = queue(&["a", "b", "c", "d"]);
     queue.set_state(&"b", &State::Error).unwrap();
     let mut rng = fastrand::Rng::with_seed(1);
@@ -45,7 +45,7 @@ fn a_random_choice_reaches_every_object_in_the_state_and_no_other() {
 }
 
 #[test]
-fn an_empty_queue_is_wholly_in_any_state_and_gives_nothing() {
+fn empty_queue_is_in_any_state() {
     let queue = queue(&[]);
     assert!(queue.all_in_state(&State::Done));
     assert!(!queue.any_in_state(&State::Free));
@@ -53,7 +53,7 @@ fn an_empty_queue_is_wholly_in_any_state_and_gives_nothing() {
 }
 
 #[test]
-fn what_a_queue_does_not_know_is_refused() {
+fn unknown_object_or_state_is_refused() {
     let mut queue = Queue::new([State::Free, State::Busy], ["a"]).unwrap();
     let unknown = queue.set_state(&"x", &State::Busy).unwrap_err();
     assert_eq!(unknown.to_string(), "the object is not in the queue");
@@ -64,24 +64,24 @@ fn what_a_queue_does_not_know_is_refused() {
 }
 
 #[test]
-fn a_list_with_the_same_thing_twice_is_refused() {
+fn duplicates_are_refused() {
     assert_eq!(
         Queue::new(STATES, ["a", "b", "a"]).unwrap_err().to_string(),
-        "objects 0 and 2 of the queue are the same: each is listed once"
+        "duplicate object in the queue: positions 0 and 2"
     );
     assert_eq!(
         Queue::new(["x", "x"], ["a"]).unwrap_err().to_string(),
-        "states 0 and 1 of the queue are the same: each is listed once"
+        "duplicate state in the queue: positions 0 and 1"
     );
     assert_eq!(
         Queue::<_, State>::new([], ["a"]).unwrap_err().to_string(),
-        "a queue needs at least one state"
+        "no states: expected at least one"
     );
 }
 
 proptest! {
     #[test]
-    fn the_queue_agrees_with_a_list_that_is_searched(
+    fn queue_agrees_with_a_list_that_is_searched(
         count in 0usize..300,
         changes in prop::collection::vec((0usize..300, 0usize..STATES.len()), 0..400),
         seed in any::<u64>(),

@@ -1,18 +1,18 @@
-//! Jobs that have succeeded and whose outputs are on their way here: a job is
-//! done when they are here. Its slot is free meanwhile; its host is still
-//! needed.
+//! Jobs that have succeeded and whose outputs are being fetched: a job is done
+//! once they are local. Its slot is free meanwhile; its host is still needed.
 
 use std::time::Duration;
 
 use super::Scheduler;
-use super::action::{Action, HostIx};
+use super::action::Action;
 use super::job::JobState;
-use crate::event::EventKind;
+use crate::event::AttemptChange;
 use crate::id::Key;
 use crate::record::Scope;
+use crate::run::HostIx;
 use crate::state::State;
 
-/// Outputs that are here.
+/// Outputs that are local.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     /// Files among them.
@@ -22,26 +22,23 @@ pub struct Collected {
 }
 
 impl Scheduler {
-    /// An attempt has succeeded: its job is done, once its outputs are here.
+    /// An attempt has succeeded: its job is done, once its outputs are local.
     pub(super) fn succeeded(&mut self, host: HostIx, key: Key, reason: Option<String>) {
-        if !self.jobs[key.index as usize].collects {
-            self.note_success(host);
+        if !self.collects(key.index) {
+            self.hosts.note_success(&self.run, host);
             self.end_job_by(key, State::Done, reason);
             return;
         }
-        self.end_rivals(key);
         self.forget_waiting(key.index);
-        let attempt = key.attempt;
-        self.set_job_state(key.index, JobState::Collecting { host, attempt });
-        let label = self.label(host);
-        self.emit(EventKind::JobCollecting { key, host: label });
-        if self.hosts[host.at()].status.answers() {
+        self.emit_attempt(host, key, AttemptChange::Collecting);
+        self.end_rivals(key);
+        if self.answers(host) {
             self.out.push_back(Action::Collect { host, key });
         }
     }
 
-    /// A job's outputs are here, durably, or can't be had. Says nothing new of
-    /// an attempt whose outputs are not waited for.
+    /// A job's outputs are local, durably, or cannot be fetched. Changes nothing
+    /// for an attempt whose outputs are not waited for.
     pub fn handle_outputs(
         &mut self,
         now: Duration,
@@ -50,22 +47,21 @@ impl Scheduler {
         result: Result<Collected, (Scope, String)>,
     ) {
         let awaited = JobState::Collecting { host, attempt: key.attempt };
-        if self.jobs.get(key.index as usize).is_none_or(|job| job.state != awaited) {
+        if self.run.job(key.index).is_none() || self.state(key.index) != awaited {
             return;
         }
         match result {
             Ok(Collected { files, bytes }) => {
-                let label = self.label(host);
-                self.emit(EventKind::JobCollected { key, host: label, files, bytes });
-                self.note_success(host);
+                self.emit_attempt(host, key, AttemptChange::Collected { files, bytes });
+                self.hosts.note_success(&self.run, host);
                 self.end_job_by(key, State::Done, None);
             }
-            Err((scope, reason)) => self.not_collected(now, host, key, scope, reason),
+            Err((scope, reason)) => self.collect_failed(now, host, key, scope, reason),
         }
         self.settle(now);
     }
 
-    fn not_collected(
+    fn collect_failed(
         &mut self,
         now: Duration,
         host: HostIx,
@@ -73,8 +69,8 @@ impl Scheduler {
         scope: Scope,
         reason: String,
     ) {
-        let label = self.label(host);
-        self.emit(EventKind::JobNotCollected { key, host: label, reason: reason.clone(), scope });
+        let change = AttemptChange::CollectFailed { reason: reason.clone(), scope };
+        self.emit_attempt(host, key, change);
         match scope {
             Scope::Job => {
                 self.failed(now, host, key, Some(reason));
@@ -84,30 +80,26 @@ impl Scheduler {
         }
     }
 
-    /// The attempts whose outputs are to come from a host.
+    /// The attempts whose outputs are on a host.
     fn collecting(&self, host: HostIx) -> Vec<Key> {
-        let key = |index: u32| {
-            let state = self.jobs[index as usize].state;
-            let JobState::Collecting { attempt, .. } = state else { return None };
-            Some(Key::new(index, attempt))
-        };
-        self.hosts[host.at()].collecting().filter_map(key).collect()
+        let jobs = self.run.host(host).into_iter().flat_map(crate::run::Host::collecting);
+        jobs.filter_map(|index| self.job(index).key()).collect()
     }
 
-    /// A host answers again: what is to come from it is asked for again.
+    /// A host answers again: outputs on it are asked for again.
     pub(super) fn collect_again(&mut self, host: HostIx) {
         for key in self.collecting(host) {
             self.out.push_back(Action::Collect { host, key });
         }
     }
 
-    /// A host is lost with outputs on it: their jobs are done elsewhere.
+    /// A host is lost with outputs on it: their jobs run again elsewhere.
     pub(super) fn give_up_outputs(&mut self, now: Duration, host: HostIx) {
         let seconds = self.config.lost_after.as_secs();
-        let reason = format!("its outputs are on a host that was not heard of for {seconds} s");
+        let reason = format!("its outputs are on a host without contact for {seconds} s");
         for key in self.collecting(host) {
             self.out.push_back(Action::ForgetOutputs { host, key });
-            self.not_collected(now, host, key, Scope::Host, reason.clone());
+            self.collect_failed(now, host, key, Scope::Host, reason.clone());
         }
     }
 }

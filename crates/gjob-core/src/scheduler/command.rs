@@ -1,136 +1,122 @@
-//! What users ask of single jobs: end it, hold it, let it go on, do it again.
-//! Nothing is given out and no run is over before [`Scheduler::settle`]: what
-//! is asked of several jobs comes about as one.
+//! What users ask of single jobs: kill, pause, resume, retry. Nothing is
+//! dispatched and no run is over before [`Scheduler::settle`]: what is asked of
+//! several jobs takes effect as one.
 
 use super::Scheduler;
-use super::action::{Action, HostIx};
-use super::job::JobState;
-use crate::event::EventKind;
+use super::action::Action;
+use super::job::{JobState, Wait};
+use crate::event::JobChange;
 use crate::id::Key;
+use crate::order::Order;
 use crate::outcome::Cause;
+use crate::run::HostIx;
 use crate::state::State;
 
 impl Scheduler {
-    fn last_key(&self, index: u32) -> Option<Key> {
-        self.jobs.get(index as usize).map(|job| Key::new(index, job.attempt))
-    }
-
-    /// A user ends a job, now or as soon as its host can be told, and with it
-    /// what is left of attempts that were given up. False if there is nothing
-    /// to be ended.
+    /// A user kills a job, now or as soon as its host can be reached, and with
+    /// it what is left of abandoned attempts. False if nothing is left to kill.
     pub fn handle_kill(&mut self, index: u32) -> bool {
-        let Some(key) = self.last_key(index) else { return false };
-        match self.jobs[index as usize].state {
+        let Some(key) = self.run.job(index).map(crate::Job::last_key) else { return false };
+        let killed = || Some(Cause::Killed.to_string());
+        match self.state(index) {
             JobState::Ended(_) => {
-                self.end_strays(index, None);
-                return self.strays.contains_key(&index);
+                self.end_abandoned(index, None);
+                return !self.run.abandoned(index).is_empty();
             }
-            JobState::Blocked | JobState::Waiting | JobState::Delayed | JobState::Held => {
-                self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
-            }
+            JobState::Waiting(_) => self.end_job(index, State::Error, killed()),
             JobState::Collecting { host, attempt } => {
                 let key = Key::new(index, attempt);
                 self.out.push_back(Action::ForgetOutputs { host, key });
-                self.end_job_by(key, State::Error, Some(Cause::Killed.to_string()));
+                self.end_job_by(key, State::Error, killed());
             }
             JobState::Assigned { host, .. }
             | JobState::Running { host }
             | JobState::Withdrawing { host } => {
-                if !std::mem::replace(&mut self.jobs[index as usize].kill, true) {
-                    self.emit(EventKind::JobKillAsked { key });
+                if !self.job(index).kill {
+                    self.emit_job(key, JobChange::KillRequested);
                 }
-                if self.hosts[host.at()].status.answers() {
-                    self.out.push_back(Action::Kill { host, key, cause: Cause::Killed });
+                if self.answers(host) {
+                    self.order(host, key, Order::kill(Cause::Killed));
                 }
-                self.end_strays(index, None);
+                self.end_abandoned(index, None);
             }
         }
         true
     }
 
-    /// The attempts of a job that may live, with their hosts: the one that is
-    /// waited for, and those that were given up.
+    /// The attempts of a job that may be alive, with their hosts: the one that
+    /// is waited for, and abandoned ones.
     #[must_use]
     pub fn attempts_left(&self, index: u32) -> Vec<(HostIx, Key)> {
-        let Some(job) = self.jobs.get(index as usize) else { return Vec::new() };
-        let awaited = job.state.host().map(|host| (host, job.attempt));
-        let strays = self.strays.get(&index).into_iter().flatten().copied();
-        let left = awaited.into_iter().chain(strays);
-        left.map(|(host, attempt)| (host, Key::new(index, attempt))).collect()
+        self.run.live_attempts(index)
     }
 
-    /// True when a user wants a job ended that has no outcome yet.
+    /// True when a user has killed a job that has no outcome yet.
     #[must_use]
-    pub fn is_to_end(&self, index: u32) -> bool {
-        self.jobs
-            .get(index as usize)
-            .is_some_and(|job| job.kill && !matches!(job.state, JobState::Ended(_)))
+    pub fn is_kill_pending(&self, index: u32) -> bool {
+        self.run.job(index).is_some_and(|job| job.kill && !job.has_ended())
     }
 
-    /// A user holds a job: it is not started, or what runs of it is stopped.
-    /// False if it has its outcome, is to be ended, is held already, or is none.
+    /// A user pauses a job: it does not start, or its processes are stopped.
+    /// False if it has its outcome, is being killed, is paused already, or does
+    /// not exist.
     pub fn handle_pause(&mut self, index: u32) -> bool {
-        let Some(key) = self.last_key(index) else { return false };
-        let job = &mut self.jobs[index as usize];
-        if job.paused || job.kill || job.state.is_settled() {
+        let Some(job) = self.run.job(index) else { return false };
+        if job.paused || job.kill || job.phase.is_settled() {
             return false;
         }
-        (job.paused, job.resumed) = (true, false);
-        self.emit(EventKind::JobPaused { key });
-        match self.jobs[index as usize].state {
-            JobState::Waiting | JobState::Delayed => {
+        let key = job.last_key();
+        self.emit_job(key, JobChange::Paused);
+        match self.state(index) {
+            JobState::Waiting(Wait::Ready | Wait::Delayed) => {
                 self.forget_waiting(index);
-                self.set_job_state(index, JobState::Held);
+                self.set_wait(index, Wait::Held);
             }
-            JobState::Running { host } if self.hosts[host.at()].status.answers() => {
-                self.out.push_back(Action::Pause { host, key });
+            JobState::Running { host } if self.answers(host) => {
+                self.order(host, key, Order::Pause);
             }
             // Stopped as soon as it is known to run.
             JobState::Running { .. } | JobState::Assigned { .. } | JobState::Withdrawing { .. } => {
             }
-            JobState::Blocked
-            | JobState::Held
+            JobState::Waiting(Wait::Undecided | Wait::Blocked | Wait::Held)
             | JobState::Collecting { .. }
             | JobState::Ended(_) => {}
         }
         true
     }
 
-    /// A user lets a job go on. False if it was not held, or is to be ended.
+    /// A user resumes a job. False if it was not paused, or is being killed.
     pub fn handle_resume(&mut self, index: u32) -> bool {
-        let Some(key) = self.last_key(index) else { return false };
-        let job = &mut self.jobs[index as usize];
-        if job.kill || !std::mem::take(&mut job.paused) {
+        let Some(job) = self.run.job(index) else { return false };
+        if job.kill || !job.paused {
             return false;
         }
-        self.emit(EventKind::JobResumed { key });
-        match self.jobs[index as usize].state {
-            JobState::Held => self.requeue(index),
-            JobState::Running { host } => {
-                self.jobs[index as usize].resumed = true;
-                if self.hosts[host.at()].status.answers() {
-                    self.out.push_back(Action::Resume { host, key });
-                }
+        let key = job.last_key();
+        self.emit_job(key, JobChange::Resumed);
+        match self.state(index) {
+            JobState::Waiting(Wait::Held) => self.requeue(index),
+            JobState::Running { host } if self.answers(host) => {
+                self.order(host, key, Order::Resume);
             }
-            JobState::Assigned { .. }
+            JobState::Running { .. }
+            | JobState::Assigned { .. }
             | JobState::Withdrawing { .. }
-            | JobState::Blocked
-            | JobState::Waiting
-            | JobState::Delayed
+            | JobState::Waiting(Wait::Undecided | Wait::Blocked | Wait::Ready | Wait::Delayed)
             | JobState::Collecting { .. }
             | JobState::Ended(_) => {}
         }
         true
     }
 
-    /// A user wants a job done again that is not `done`. False if it is done,
-    /// has no outcome yet, or is none.
+    /// A user retries a job that is not `done`. False if it is done, has no
+    /// outcome yet, or does not exist.
     pub fn handle_retry(&mut self, index: u32) -> bool {
-        let Some(key) = self.last_key(index) else { return false };
-        let job = &mut self.jobs[index as usize];
-        let JobState::Ended(State::Error | State::Unknown) = job.state else { return false };
-        (job.failures, job.host_failures, job.kill, job.paused) = (0, 0, false, false);
-        self.emit(EventKind::JobReopened { key });
+        let Some(key) = self.run.job(index).map(crate::Job::last_key) else { return false };
+        let JobState::Ended(State::Error | State::Unknown) = self.state(index) else {
+            return false;
+        };
+        self.jobs[index as usize].host_failures = 0;
+        self.emit_job(key, JobChange::Reopened);
         self.note_reopened(index);
         self.requeue(index);
         self.resume_after_failures();

@@ -2,20 +2,23 @@
 //! with them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::Scheduler;
-use super::job::JobState;
+use super::job::Wait;
 use crate::dependency::Dependencies;
+use crate::job::{Job, Phase};
+use crate::run::Run;
 use crate::state::State;
 
 /// What is known of the groups of jobs that are waited for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dependants {
-    dependencies: Dependencies,
+    dependencies: Arc<Dependencies>,
     groups: Vec<Progress>,
-    /// Jobs to be looked at: something they wait for has failed, or may have.
-    doubtful: VecDeque<u32>,
-    /// Jobs in state `Blocked`.
+    /// Jobs to be rechecked: a dependency of theirs has failed, or may have.
+    recheck: VecDeque<u32>,
+    /// Jobs that are blocked.
     pub(super) blocked: u32,
 }
 
@@ -27,12 +30,34 @@ struct Progress {
     /// Those of them that have ended otherwise.
     failed: u32,
     /// One of those, or one that was.
-    culprit: u32,
+    failed_member: u32,
 }
 
 impl Dependants {
-    fn is_blocked(&self, index: u32) -> bool {
+    pub(super) fn new(run: &Run) -> Self {
+        let dependencies = Arc::clone(run.dependencies());
+        let progress = |members: &[u32]| {
+            let mut progress = Progress::default();
+            for job in members.iter().filter_map(|member| run.job(*member)) {
+                progress.open += u32::from(job.phase != Phase::Ended(State::Done));
+                if has_failed(job) {
+                    progress.failed += 1;
+                    progress.failed_member = job.index;
+                }
+            }
+            progress
+        };
+        let groups = dependencies.groups().iter().map(|group| progress(&group.members)).collect();
+        Dependants { dependencies, groups, recheck: VecDeque::new(), blocked: 0 }
+    }
+
+    pub(super) fn is_blocked(&self, index: u32) -> bool {
         self.waits(index).any(|(_, progress)| progress.open > 0)
+    }
+
+    /// Looks at a job again: a dependency of it may have failed.
+    pub(super) fn recheck(&mut self, index: u32) {
+        self.recheck.push_back(index);
     }
 
     /// The groups that a job waits for, with their numbers.
@@ -42,99 +67,72 @@ impl Dependants {
 }
 
 impl Scheduler {
-    /// Sets which jobs wait for which others. To be called once, before any input.
-    pub fn set_dependencies(&mut self, dependencies: Dependencies) {
-        let progress = |members: &[u32]| {
-            let mut progress = Progress::default();
-            for member in members {
-                let state = self.jobs[*member as usize].state;
-                progress.open += u32::from(state != JobState::Ended(State::Done));
-                if has_failed(state) {
-                    progress.failed += 1;
-                    progress.culprit = *member;
-                }
-            }
-            progress
-        };
-        let groups = dependencies.groups().iter().map(|group| progress(&group.members)).collect();
-        self.dependants = Dependants { dependencies, groups, ..Dependants::default() };
-        for index in 0..self.jobs.len() as u32 {
-            let waits =
-                matches!(self.jobs[index as usize].state, JobState::Waiting | JobState::Held);
-            if waits && self.is_blocked(index) {
-                self.forget_waiting(index);
-                self.set_job_state(index, JobState::Blocked);
-                self.dependants.doubtful.push_back(index);
-            }
-        }
-    }
-
-    pub(super) fn is_blocked(&self, index: u32) -> bool {
-        self.dependants.is_blocked(index)
-    }
-
-    /// A job has its outcome: who has waited for the last of a group goes on.
+    /// A job has its outcome: jobs that waited for the last of a group continue.
     pub(super) fn note_outcome(&mut self, index: u32, state: State) {
-        let groups = self.dependants.dependencies.member_of(index).to_vec();
-        for group in groups {
-            let progress = &mut self.dependants.groups[group as usize];
-            let members = &self.dependants.dependencies.groups()[group as usize];
+        let dependencies = Arc::clone(&self.dependants.dependencies);
+        for group in dependencies.member_of(index) {
+            let progress = &mut self.dependants.groups[*group as usize];
+            let members = &dependencies.groups()[*group as usize];
             if state != State::Done {
                 progress.failed += 1;
                 if progress.failed == 1 {
-                    progress.culprit = index;
-                    self.dependants.doubtful.extend(&members.dependants);
+                    progress.failed_member = index;
+                    self.dependants.recheck.extend(&members.dependants);
                 }
                 continue;
             }
             progress.open -= 1;
             if progress.open == 0 {
-                for dependant in members.dependants.clone() {
-                    if self.jobs[dependant as usize].state == JobState::Blocked {
-                        self.requeue(dependant);
+                for dependant in &members.dependants {
+                    if self.is_waiting_blocked(*dependant) {
+                        self.requeue(*dependant);
                     }
                 }
             }
         }
     }
 
-    /// A job that had failed is to be done again.
+    fn is_waiting_blocked(&self, index: u32) -> bool {
+        self.jobs[index as usize].wait == Wait::Blocked
+    }
+
+    /// A job that had failed runs again.
     pub(super) fn note_reopened(&mut self, index: u32) {
         for group in self.dependants.dependencies.member_of(index) {
             self.dependants.groups[*group as usize].failed -= 1;
         }
-        self.dependants.doubtful.push_back(index);
+        self.dependants.recheck(index);
     }
 
     /// Fails the jobs that wait for what has failed, and those that wait for these.
     pub(super) fn fail_dependants(&mut self) {
-        while let Some(index) = self.dependants.doubtful.pop_front() {
-            if self.jobs[index as usize].state != JobState::Blocked {
+        while let Some(index) = self.dependants.recheck.pop_front() {
+            if !self.is_waiting_blocked(index) {
                 continue;
             }
             let failed = self.dependants.waits(index).find(|(_, progress)| progress.failed > 0);
             let Some((group, _)) = failed else { continue };
-            let culprit = self.culprit(group);
-            let reason = format!("dependency: job {culprit} is not done");
+            let member = self.failed_member(group);
+            let reason = format!("dependency: job {member} is not done");
             self.end_job(index, State::Error, Some(reason));
         }
     }
 
     /// A member of a group that has failed.
-    fn culprit(&mut self, group: u32) -> u32 {
-        let last = self.dependants.groups[group as usize].culprit;
-        let failed = |member: u32| has_failed(self.jobs[member as usize].state);
+    fn failed_member(&mut self, group: u32) -> u32 {
+        let last = self.dependants.groups[group as usize].failed_member;
+        let failed = |member: u32| has_failed(self.job(member));
         if failed(last) {
             return last;
         }
-        // That one is to be done again.
+        // That one is being retried.
         let members = &self.dependants.dependencies.groups()[group as usize].members;
-        let culprit = members.iter().copied().find(|member| failed(*member)).unwrap_or(last);
-        self.dependants.groups[group as usize].culprit = culprit;
-        culprit
+        let found = members.iter().copied().find(|member| failed(*member)).unwrap_or(last);
+        self.dependants.groups[group as usize].failed_member = found;
+        found
     }
 }
 
-fn has_failed(state: JobState) -> bool {
-    matches!(state, JobState::Ended(State::Error | State::Unknown))
+fn has_failed(job: &Job) -> bool {
+    matches!(job.phase, Phase::Ended(State::Error | State::Unknown))
 }

@@ -7,21 +7,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::action::HostIx;
-use super::host::Status;
-use super::job::JobState;
+use super::job::{JobState, Wait};
 use crate::id::{HostLabel, Key};
 use crate::resources::{Ask, Cpus, Offer};
+use crate::run::{Host, HostIx, HostStatus};
 use crate::state::State;
 
-/// Kinds of jobs, by what they ask for, and hosts that are kept for some.
+/// Classes of jobs, by what they ask for.
 #[derive(Debug, Default)]
-pub(super) struct Packing {
-    /// By kind what its jobs ask for, and the first of them.
+pub(super) struct Classes {
+    /// By class what its jobs ask for, and the first of them.
     classes: Vec<(Ask, u32)>,
     by_ask: BTreeMap<Ask, u32>,
-    /// For which job a host is kept.
-    reserved: BTreeMap<HostIx, u32>,
 }
 
 /// A job that no host can take.
@@ -45,8 +42,8 @@ impl std::fmt::Display for Unfit {
     }
 }
 
-impl Packing {
-    /// The kind of a job that asks for this. Jobs are to be added in their order.
+impl Classes {
+    /// The class of a job that asks for this. Jobs are added in their order.
     pub(super) fn class(&mut self, ask: Ask, index: u32) -> u32 {
         *self.by_ask.entry(ask).or_insert_with(|| {
             self.classes.push((ask, index));
@@ -54,71 +51,62 @@ impl Packing {
         })
     }
 
-    pub(super) fn ask(&self, class: u32) -> Ask {
+    fn ask(&self, class: u32) -> Ask {
         self.classes[class as usize].0
-    }
-
-    /// True when the host is kept for a job.
-    pub(super) fn is_reserved(&self, host: HostIx) -> bool {
-        self.reserved.contains_key(&host)
     }
 }
 
 /// True for jobs of one processor and nothing else, which any free slot takes.
-pub(super) fn is_plain(ask: &Ask) -> bool {
+fn is_plain(ask: &Ask) -> bool {
     *ask == Ask::default()
 }
 
 impl Scheduler {
-    pub(super) fn ask_of(&self, index: u32) -> Ask {
-        self.packing.ask(self.jobs[index as usize].class)
+    fn ask_of(&self, index: u32) -> Ask {
+        self.classes.ask(self.jobs[index as usize].class)
     }
 
-    /// A host that can begin a waiting job now, but not `avoid`.
+    /// A host that can start a waiting job now, but not `avoid`.
     pub(super) fn find_host(&mut self, index: u32, avoid: Option<HostIx>) -> Option<HostIx> {
         let ask = self.ask_of(index);
-        let hosts = &self.hosts;
-        let fits = |host: HostIx| Some(host) != avoid && hosts[host.at()].has_free(&ask);
+        let (hosts, run) = (&self.hosts, &self.run);
+        let fits = |host: HostIx| Some(host) != avoid && hosts.has_free(run, host, &ask);
         let found = if is_plain(&ask) {
-            self.room.pick(&mut self.rng, |host| Some(host) != avoid)
+            hosts.pick(&mut self.rng, |host| Some(host) != avoid)
         } else {
-            self.room.pick(&mut self.rng, fits)
+            hosts.pick(&mut self.rng, fits)
         };
-        // A host that is kept for a job takes those before it, too.
+        // A host that is reserved for a job takes those before it, too.
         found.or_else(|| {
-            let mut kept = self.packing.reserved.iter();
-            kept.find(|(host, kept)| index < **kept && fits(**host)).map(|(host, _)| *host)
+            let mut reserved = hosts.reserved();
+            reserved.find(|(host, job)| index < *job && fits(*host)).map(|(host, _)| host)
         })
     }
 
-    /// Places a job on the host that is kept for it, once it fits there.
-    pub(super) fn give_out_kept(&mut self, now: Duration) -> Option<Key> {
-        let mut reserved = self.packing.reserved.iter();
-        let fits = |host: HostIx, index| self.hosts[host.at()].has_free(&self.ask_of(index));
-        let (host, index) = reserved.find(|(host, index)| fits(**host, **index))?;
-        let (host, index) = (*host, *index);
-        self.packing.reserved.remove(&host);
+    /// Places a job on the host that is reserved for it, once it fits there.
+    pub(super) fn dispatch_reserved(&mut self, now: Duration) -> Option<Key> {
+        let fits = |host, job| self.hosts.has_free(&self.run, host, &self.ask_of(job));
+        let (host, index) = self.hosts.reserved().find(|(host, job)| fits(*host, *job))?;
+        self.hosts.unreserve(&self.run, host);
         self.forget_waiting(index);
         Some(self.assign(now, index, host))
     }
 
-    /// Keeps a host, but not `avoid`, for a job that none has room for; ends
+    /// Reserves a host, but not `avoid`, for a job that none has room for; ends
     /// the job, and says so, if none ever will.
     pub(super) fn reserve_or_end(&mut self, index: u32, avoid: Option<HostIx>) -> bool {
         let ask = self.ask_of(index);
-        let kept = self.packing.reserved.values().any(|kept| *kept == index);
-        if is_plain(&ask) || kept {
+        if is_plain(&ask) || self.hosts.reserved().any(|(_, job)| job == index) {
             return false;
         }
-        let free = |host: &super::Host| host.slots.saturating_sub(host.load());
-        let fitting = (0..).map(HostIx).zip(&self.hosts).filter(|(ix, host)| {
-            let may = Some(*ix) != avoid && !self.packing.is_reserved(*ix);
-            may && host.status == Status::Up && host.offer.fits(&ask)
+        let free = |host: &Host| host.slots().saturating_sub(host.load());
+        let fitting = (0..).map(HostIx).zip(self.run.hosts()).filter(|(ix, host)| {
+            let may = Some(*ix) != avoid && !self.hosts.is_reserved(*ix);
+            may && host.status == HostStatus::Up && host.offer().fits(&ask)
         });
         let freest = fitting.max_by_key(|(ix, host)| (free(host), std::cmp::Reverse(*ix)));
         if let Some((host, _)) = freest {
-            self.packing.reserved.insert(host, index);
-            self.refresh_room(host);
+            self.hosts.reserve(&self.run, host, index);
             return false;
         }
         let Some(unfit) = self.unfit(index) else { return false };
@@ -126,58 +114,57 @@ impl Scheduler {
         true
     }
 
-    /// Lets hosts go that are kept for jobs which don't wait any more, or which
-    /// they can't take now.
+    /// Frees hosts that are reserved for jobs which no longer wait, or which
+    /// they cannot take now.
     pub(super) fn drop_stale_reservations(&mut self) {
-        let stale: Vec<HostIx> = self
-            .packing
-            .reserved
-            .iter()
-            .filter(|(host, index)| {
-                let state = self.jobs[**index as usize].state;
-                let waits = matches!(state, JobState::Waiting | JobState::Delayed);
-                let host = &self.hosts[host.at()];
-                let ask = self.ask_of(**index);
-                !waits || host.status != Status::Up || !host.offer.fits(&ask)
-            })
-            .map(|(host, _)| *host)
-            .collect();
-        for host in stale {
-            self.packing.reserved.remove(&host);
-            self.refresh_room(host);
+        let is_stale = |(host, job): &(HostIx, u32)| {
+            let state = self.state(*job);
+            let waits = matches!(state, JobState::Waiting(Wait::Ready | Wait::Delayed));
+            let ask = self.ask_of(*job);
+            let may_take = |host: &Host| host.status == HostStatus::Up && host.offer().fits(&ask);
+            !waits || !self.run.host(*host).is_some_and(may_take)
+        };
+        let stale: Vec<(HostIx, u32)> = self.hosts.reserved().filter(is_stale).collect();
+        for (host, _) in stale {
+            self.hosts.unreserve(&self.run, host);
         }
     }
 
-    /// Why a job can't run on any host of the run; none while one of them may
+    /// Why a job cannot run on any host of the run; none while one of them may
     /// take it, or has not said yet what it offers.
     fn unfit(&self, index: u32) -> Option<Unfit> {
         let ask = self.ask_of(index);
-        let possible = |host: &super::Host| {
-            host.status != Status::Error && (!host.ever_up || host.offer.fits(&ask))
+        let all = || (0..).map(HostIx).zip(self.run.hosts());
+        let possible = |(ix, host): (HostIx, &Host)| {
+            host.status != HostStatus::Failed
+                && (!self.hosts.was_reached(ix) || host.offer().fits(&ask))
         };
-        if self.hosts.iter().any(possible) {
+        if all().any(possible) {
             return None;
         }
-        let known = self.hosts.iter().filter(|host| host.ever_up);
-        let closest = known.min_by_key(|host| shortfall(&ask, &host.offer));
-        let closest = closest.map(|host| (host.label.clone(), host.offer));
+        let known = all().filter(|(ix, _)| self.hosts.was_reached(*ix));
+        let closest = known.min_by_key(|(_, host)| shortfall(&ask, &host.offer()));
+        let closest = closest.map(|(_, host)| (host.label.clone(), host.offer()));
         Some(Unfit { index, ask, closest })
     }
 
-    /// The first job of each kind that no host can take.
+    /// The first job of each class that no host can take.
     #[must_use]
     pub fn unfit_jobs(&self) -> Vec<Unfit> {
-        self.packing.classes.iter().filter_map(|(_, index)| self.unfit(*index)).collect()
+        self.classes.classes.iter().filter_map(|(_, index)| self.unfit(*index)).collect()
     }
 
-    /// True when every host has said what it offers, or can't be reached.
+    /// True when every host has said what it offers, or cannot be reached.
     #[must_use]
     pub fn all_hosts_known(&self) -> bool {
-        self.hosts.iter().all(|host| host.ever_up || host.status != Status::Connecting)
+        (0..)
+            .map(HostIx)
+            .zip(self.run.hosts())
+            .all(|(ix, host)| self.hosts.was_reached(ix) || host.status != HostStatus::Connecting)
     }
 }
 
-/// How far an offer stays behind, in thousandths of what is asked for.
+/// How far an offer falls short, in thousandths of what is asked for.
 fn shortfall(ask: &Ask, offer: &Offer) -> u64 {
     let part = |asked: u64, offered: u64| match asked.saturating_sub(offered) {
         0 => 0,

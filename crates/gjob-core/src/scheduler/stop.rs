@@ -2,48 +2,51 @@
 
 use std::time::Duration;
 
-use super::action::{Action, HostIx};
+use super::Scheduler;
+use super::action::Action;
 use super::job::JobState;
-use super::{EventKind, Key, RunEnd, Scheduler};
+use crate::event::{RunEnd, RunEvent, What};
+use crate::order::Order;
 use crate::outcome::Cause;
+use crate::run::HostIx;
 
 /// Whether the run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Jobs are given out.
+    /// Jobs are dispatched.
     Running,
-    /// Only what users ask of jobs is done; the run is not over by itself.
+    /// Only what users ask of jobs is done; the run does not end by itself.
     Acting,
-    /// No more jobs are given out; those in flight run to their ends.
+    /// No more jobs are dispatched; those in flight run to their ends.
     Draining,
-    /// No more jobs are given out; those in flight are ended.
+    /// No more jobs are dispatched; those in flight are ended.
     Interrupting,
     /// It is over.
     Stopped,
 }
 
 impl Scheduler {
-    /// A user interrupts the run: nothing more is started, what runs is ended,
-    /// and goes back to waiting for whoever takes the run up again.
+    /// A user interrupts the run: nothing more starts, what runs is ended, and
+    /// waits again for a later manager to resume the run.
     pub fn handle_interrupt(&mut self, now: Duration) {
         if matches!(self.mode, Mode::Stopped | Mode::Interrupting) {
             return;
         }
         self.mode = Mode::Interrupting;
-        for (at, host) in self.hosts.iter().enumerate() {
-            let ix = HostIx(at as u32);
-            for index in host.in_flight() {
-                let key = Key::new(index, self.jobs[index as usize].attempt);
-                self.out.push_back(Action::Kill { host: ix, key, cause: Cause::Interrupted });
+        for (host, entry) in (0..).map(HostIx).zip(self.run.hosts()) {
+            for index in entry.in_flight() {
+                let key = self.run.jobs()[index as usize].last_key();
+                let order = Order::kill(Cause::Interrupted);
+                self.out.push_back(Action::Order { host, key, order });
             }
         }
         self.settle(now);
     }
 
-    /// The manager is to go; its jobs go on without it. With none left the run
-    /// is complete.
+    /// The manager exits; its jobs go on without it. With none left the run is
+    /// complete.
     pub fn handle_leave(&mut self) {
-        match (self.mode, self.tally.left()) {
+        match (self.mode, self.run.tally().left()) {
             (Mode::Stopped, _) => {}
             (_, 0) => self.stop(RunEnd::Complete),
             (_, 1..) => self.stop(RunEnd::Left),
@@ -51,30 +54,24 @@ impl Scheduler {
     }
 
     /// From now on only what users ask of jobs is done, for however long that
-    /// takes: nothing is given out, no host is lost, the run is not over.
+    /// takes: nothing is dispatched, no host is lost, the run does not end.
     pub fn act_only(&mut self) {
         self.mode = Mode::Acting;
     }
 
-    /// True until some host has answered, so long as one still might.
+    /// True until some host has answered, as long as one still might.
     pub(super) fn nobody_answered(&self) -> bool {
-        self.census.reached == 0 && !self.all_out()
+        let totals = self.hosts.totals();
+        totals.reached == 0 && totals.out < self.run.hosts().len() as u64
     }
 
-    fn all_out(&self) -> bool {
-        self.census.out == self.hosts.len() as u64
-    }
-
-    /// Takes back all that was given out and is not known to have begun.
+    /// Withdraws all that was assigned and is not known to have started.
     fn withdraw_unstarted(&mut self) {
-        for at in 0..self.hosts.len() {
-            let host = HostIx(at as u32);
-            let jobs: Vec<u32> = self.hosts[at].in_flight().collect();
+        for host in (0..self.run.hosts().len() as u32).map(HostIx) {
+            let jobs: Vec<u32> = self.run.hosts()[host.at()].in_flight().collect();
             for index in jobs {
-                if matches!(self.jobs[index as usize].state, JobState::Assigned { .. }) {
-                    let key = Key::new(index, self.jobs[index as usize].attempt);
-                    self.set_job_state(index, JobState::Withdrawing { host });
-                    self.out.push_back(Action::Withdraw { host, key });
+                if matches!(self.state(index), JobState::Assigned { .. }) {
+                    self.withdraw(host, index);
                 }
             }
         }
@@ -87,9 +84,9 @@ impl Scheduler {
         }
     }
 
-    /// Starts no more jobs once as many have failed as may.
-    pub(super) fn heed_failures(&mut self) {
-        let failed = self.tally.error - self.untried;
+    /// Stops starting jobs once as many have failed as may.
+    pub(super) fn check_failures(&mut self) {
+        let failed = self.run.tally().error - self.untried;
         let too_many = self.config.max_fails.is_some_and(|most| failed >= most);
         if too_many && self.mode == Mode::Running {
             self.mode = Mode::Draining;
@@ -105,14 +102,8 @@ impl Scheduler {
 
     fn stop(&mut self, end: RunEnd) {
         self.mode = Mode::Stopped;
-        let tally = self.tally;
-        self.emit(EventKind::RunEnded {
-            end,
-            done: tally.done,
-            error: tally.error,
-            unknown: tally.unknown,
-            left: tally.left(),
-        });
+        let jobs = self.run.tally();
+        self.emit(What::Run(RunEvent::Ended { end, jobs }));
         self.out.push_back(Action::Stop(end));
     }
 
@@ -120,21 +111,22 @@ impl Scheduler {
         if matches!(self.mode, Mode::Stopped | Mode::Acting) {
             return None;
         }
-        if self.tally.left() == 0 {
+        let (jobs, hosts) = (self.run.tally(), self.hosts.totals());
+        if jobs.left() == 0 {
             return Some(RunEnd::Complete);
         }
         match self.mode {
-            Mode::Draining if self.tally.busy == 0 => return Some(RunEnd::MaxFails),
-            // What runs on a host that can't be asked can't be waited for.
-            Mode::Interrupting if self.census.in_reach == 0 => return Some(RunEnd::Interrupted),
+            Mode::Draining if jobs.busy == 0 => return Some(RunEnd::MaxFails),
+            // Jobs on a host that does not answer cannot be waited for.
+            Mode::Interrupting if hosts.in_reach == 0 => return Some(RunEnd::Interrupted),
             Mode::Running | Mode::Acting | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
         }
-        // What is left lies with hosts that nobody can ask.
-        let all_stuck = self.tally.free == self.dependants.blocked
+        // What is left is on hosts that are out of the run.
+        let all_stuck = jobs.free == self.dependants.blocked
             && self.losses.is_empty()
-            && self.census.stuck == u64::from(self.tally.busy);
-        let too_long = self.nobody_answered() && now >= self.config.connect_patience;
-        let no_use = self.census.out + self.census.useless == self.hosts.len() as u64;
+            && hosts.stuck == u64::from(jobs.busy);
+        let too_long = self.nobody_answered() && now >= self.config.connect_timeout;
+        let no_use = hosts.out + hosts.futile == self.run.hosts().len() as u64;
         (no_use || all_stuck || too_long).then_some(RunEnd::NoHosts)
     }
 }

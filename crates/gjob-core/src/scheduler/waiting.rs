@@ -1,5 +1,6 @@
 //! Jobs that no host has: the ready ones in the order of their indexes, those
-//! to be tried elsewhere, and those whose time has not come.
+//! that prefer another host than the one they failed on, and those whose time
+//! to be retried has not come.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -7,16 +8,16 @@ use std::ops::Bound;
 use std::time::Duration;
 
 /// How long a job waits for another host than the one it failed on.
-const PICKY_FOR: Duration = Duration::from_secs(30);
+const PREFER_OTHER_HOST_FOR: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// By kind.
+    /// By class.
     ready: Vec<BTreeSet<u32>>,
-    /// The first of each kind, with the kind.
+    /// The first of each class, with the class.
     firsts: BTreeSet<(u32, u32)>,
     /// Ready, and until then better placed on another host than the last one.
-    picky: VecDeque<(u32, Duration)>,
+    retried: VecDeque<(u32, Duration)>,
     delayed: BinaryHeap<Reverse<(Duration, u32)>>,
 }
 
@@ -28,7 +29,7 @@ impl Waiting {
         self.change(class, |ready| _ = ready.insert(index));
     }
 
-    /// Keeps the first of a kind known.
+    /// Keeps the first of a class known.
     fn change(&mut self, class: u32, change: impl FnOnce(&mut BTreeSet<u32>)) {
         let Some(ready) = self.ready.get_mut(class as usize) else { return };
         let before = ready.first().copied();
@@ -44,7 +45,7 @@ impl Waiting {
         self.delayed.push(Reverse((until, index)));
     }
 
-    /// The first of the next kind, in the order of these jobs.
+    /// The first of the next class, in the order of these jobs.
     pub(super) fn next_first(&self, last: Option<(u32, u32)>) -> Option<(u32, u32)> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
         self.firsts.range((from, Bound::Unbounded)).next().copied()
@@ -57,22 +58,22 @@ impl Waiting {
 
     /// A job that was to be tried again does not wait any more.
     pub(super) fn remove_delayed(&mut self, index: u32) {
-        self.picky.retain(|(waiting, _)| *waiting != index);
+        self.retried.retain(|(waiting, _)| *waiting != index);
         self.delayed.retain(|Reverse((_, waiting))| *waiting != index);
     }
 
     /// The first few of those to be tried elsewhere.
-    pub(super) fn picky(&self) -> impl Iterator<Item = (u32, Duration)> + '_ {
-        self.picky.iter().copied().take(32)
+    pub(super) fn prefers_other_host(&self) -> impl Iterator<Item = (u32, Duration)> + '_ {
+        self.retried.iter().copied().take(32)
     }
 
     /// When the first of them takes any host.
-    pub(super) fn next_unpicky(&self) -> Option<Duration> {
-        self.picky.front().map(|(_, until)| *until)
+    pub(super) fn next_takes_any_host(&self) -> Option<Duration> {
+        self.retried.front().map(|(_, until)| *until)
     }
 
     pub(super) fn any_ready(&self) -> bool {
-        !self.firsts.is_empty() || !self.picky.is_empty()
+        !self.firsts.is_empty() || !self.retried.is_empty()
     }
 
     pub(super) fn next_ready(&self) -> Option<Duration> {
@@ -84,10 +85,10 @@ impl Waiting {
     pub(super) fn release(&mut self, now: Duration) -> Vec<u32> {
         while self.next_ready().is_some_and(|until| until <= now) {
             if let Some(Reverse((_, index))) = self.delayed.pop() {
-                self.picky.push_back((index, now + PICKY_FOR));
+                self.retried.push_back((index, now + PREFER_OTHER_HOST_FOR));
             }
         }
-        let unpicky = self.picky.partition_point(|(_, until)| *until <= now);
-        self.picky.drain(..unpicky).map(|(index, _)| index).collect()
+        let any_host = self.retried.partition_point(|(_, until)| *until <= now);
+        self.retried.drain(..any_host).map(|(index, _)| index).collect()
     }
 }

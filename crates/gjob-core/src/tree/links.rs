@@ -1,24 +1,24 @@
-//! Where symbolic links in a directory lead: followed name by name, as a kernel
-//! does, but in the directory's list, which is what a host has of it. The manager
-//! and the agent judge by it alike.
+//! Where symbolic links in a directory lead. They are followed name by name, as a
+//! kernel does, but in the directory's list, which is all that a host has of it. The
+//! manager and the agent share this check.
 
 use std::collections::HashMap;
 
-/// Links followed before a kernel gives up.
-const MOST: usize = 40;
+/// The number of links after which a kernel gives up.
+const MAX_FOLLOWED: usize = 40;
 
-/// The links of a directory, by their paths below it.
+/// The symbolic links of a directory, by their paths below it.
 #[derive(Debug, Default)]
 pub struct Links<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Links<'a> {
-    /// Links with what they hold.
+    /// Links and their targets.
     pub fn new(links: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         Links(links.into_iter().collect())
     }
 
-    /// True when following `link` never leaves the directory, whether there is
-    /// something in the end or not.
+    /// True if following `link` never leaves the directory, whether it leads to
+    /// something or not.
     #[must_use]
     pub fn stays_inside(&self, link: &str) -> bool {
         let mut at: Vec<&str> = Vec::new();
@@ -36,8 +36,8 @@ impl<'a> Links<'a> {
             if target.starts_with('/') {
                 return false;
             }
-            // A circle. A link further along the way that leads out is refused itself.
-            if followed > MOST {
+            // A circle. If another link in it leads out, that one is refused.
+            if followed > MAX_FOLLOWED {
                 return true;
             }
             at.pop();
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_stay_inside_are_told_from_those_that_do_not() {
+    fn links_that_leave_the_directory_are_found() {
         for (link, target) in [
             ("l", "f"),
             ("l", "./d/../f"),
@@ -79,14 +79,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_links_is_followed_to_its_end() {
-        // Each of them looks harmless: `deep` is two down, so `deep/..` is one down.
+    fn chain_of_links_is_followed_to_its_end() {
+        // Each looks harmless: `deep` is two levels down, so `deep/..` is one level down.
         let links =
             [("deep", "a/b"), ("one", "deep/.."), ("out", "one/../../x"), ("in", "one/../x")];
         assert!(stays(&links, "one"));
         assert!(stays(&links, "in"));
         assert!(!stays(&links, "out"));
-        // As text `up/../f` is `f`; but `up` leads to the top.
+        // As text, `up/../f` is `f`; but `up` leads to the top.
         assert!(!stays(&[("d/up", ".."), ("l", "d/up/../f")], "l"));
         let circle = [("a", "b"), ("b", "a")];
         assert!(stays(&circle, "a"));

@@ -9,12 +9,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use gjob_core::event::{EventKind, RunEnd};
-use gjob_core::resources::{Ask, Cpus};
-use gjob_core::scheduler::{
-    Action, Collected, Config, HostIx, JobInit, JobStart, OnLost, Scheduler,
-};
-use gjob_core::{Cause, Key, Record, State};
+use gjob_core::event::{AttemptChange, AttemptEvent, JobChange, JobEvent, RunEnd};
+use gjob_core::run::{HostIx, Run};
+use gjob_core::scheduler::{Action, Collected, Config, OnLost, Scheduler};
+use gjob_core::{Cause, Event, Key, Order, Record, State, Timestamp, What};
 
 pub(crate) use plan::{Plan, Seen};
 
@@ -82,6 +80,20 @@ enum Message {
     Supersede(Key),
 }
 
+impl Message {
+    fn order(key: Key, order: Order) -> Self {
+        match order {
+            Order::Pause => Message::Pause(key),
+            Order::Resume => Message::Resume(key),
+            Order::Kill { cause: Cause::Superseded, .. } => Message::Supersede(key),
+            Order::Kill { cause: Cause::Killed, .. } => Message::Kill(key),
+            Order::Kill { cause: Cause::Timeout | Cause::Interrupted | Cause::Lease, .. } => {
+                Message::Interrupt(key)
+            }
+        }
+    }
+}
+
 #[derive(Default)]
 struct SimHost {
     log: Vec<Record>,
@@ -108,19 +120,19 @@ pub(crate) struct Simulation {
     hosts: Vec<SimHost>,
     scheduler: Option<Scheduler>,
     began: u64,
-    /// What the manager has committed of each job.
-    store: Vec<JobInit>,
+    /// What the manager has committed of the run.
+    store: Run,
     ended: Vec<Option<State>>,
     runs: BTreeMap<u32, u32>,
     /// Attempts of each job that are alive.
     alive: BTreeMap<u32, u32>,
     /// True if any job had two at once.
     overlapped: bool,
-    /// Attempts that are not waited for any more, and have not reported.
-    strays: BTreeSet<(HostIx, Key)>,
     /// Attempts whose outputs have been committed.
     collected: BTreeSet<Key>,
     stopped: Option<RunEnd>,
+    /// When it last stopped, ms.
+    over_at: u64,
     interrupted: bool,
 }
 
@@ -135,20 +147,14 @@ impl Simulation {
             hosts: (0..plan.hosts).map(|_| SimHost::default()).collect(),
             scheduler: None,
             began: 0,
-            store: (0..plan.jobs)
-                .map(|index| JobInit {
-                    collects: plan.outputs,
-                    ask: Ask { cpus: Cpus::Count(plan.cpus(index)), ..Ask::default() },
-                    ..JobInit::new(plan.retries)
-                })
-                .collect(),
+            store: plan.run(),
             ended: vec![None; plan.jobs as usize],
             runs: BTreeMap::new(),
             alive: BTreeMap::new(),
             overlapped: false,
-            strays: BTreeSet::new(),
             collected: BTreeSet::new(),
             stopped: None,
+            over_at: 0,
             interrupted: false,
             plan,
         };
@@ -215,11 +221,12 @@ impl Simulation {
     }
 
     fn check(&mut self) {
+        self.check_run();
         assert_eq!(self.stopped, Some(RunEnd::Complete));
         for host in &self.hosts {
             assert!(host.running.is_empty() && host.queue.is_empty());
         }
-        self.seen.offered = self.now * u64::from(self.plan.hosts * self.plan.slots);
+        self.seen.offered = self.over_at * u64::from(self.plan.hosts * self.plan.slots);
         for index in 0..self.plan.jobs {
             if index >= self.plan.jobs - self.plan.endless {
                 assert_eq!(self.ended[index as usize], Some(State::Error), "job {index}");
@@ -243,7 +250,7 @@ impl Simulation {
         assert_eq!(scheduler.poll_action(), None);
         assert_eq!(scheduler.poll_timeout(), None);
         if self.plan.slow_job {
-            assert!(self.now < 16_000, "jobs waited behind the slow one: {} ms", self.now);
+            assert!(self.over_at < 16_000, "jobs waited behind the slow one: {} ms", self.over_at);
         }
     }
 
@@ -279,19 +286,17 @@ impl Simulation {
         }
         self.stopped = None;
         self.began = self.now;
-        let labels = (0..self.plan.hosts).map(|i| format!("h{i}").parse().unwrap());
         let config = Config {
             seed: self.plan.seed,
             on_lost: self.plan.on_lost,
             lost_after: Duration::from_secs(5),
             ..Config::default()
         };
-        self.scheduler = Some(Scheduler::new(config, labels, self.store.iter().copied()));
-        let dependencies = self.plan.dependencies();
-        if let Some(scheduler) = &mut self.scheduler {
-            scheduler.set_dependencies(dependencies);
-            self.strays.iter().for_each(|(host, key)| scheduler.add_abandoned(*host, *key));
-        }
+        self.scheduler = Some(Scheduler::new(config, self.store.clone()));
+        let resumed = self.store.seq() > 0;
+        self.input(|scheduler, _| {
+            scheduler.handle_start("2026-11-22-1".parse().unwrap(), resumed);
+        });
         for host in 0..self.plan.hosts {
             let soon = self.now + self.rng.u64(1..50);
             let at = self.hosts[host as usize].cut_until.max(soon);
@@ -300,11 +305,18 @@ impl Simulation {
     }
 
     fn kill_manager(&mut self) {
-        if self.stopped.is_none() && self.scheduler.take().is_some() {
+        if self.stopped.is_none() && self.scheduler.is_some() {
+            self.check_run();
+            self.scheduler = None;
             self.seen.restarts += 1;
             self.drop_links();
             self.soon(500, Happening::ManagerStarts);
         }
+    }
+
+    /// What was committed is all that the manager knew of the run.
+    fn check_run(&self) {
+        assert_eq!(self.scheduler.as_ref().map(Scheduler::run), Some(&self.store));
     }
 
     fn drop_links(&mut self) {
@@ -320,6 +332,7 @@ impl Simulation {
         let Some(scheduler) = &mut self.scheduler else {
             return;
         };
+        scheduler.set_time(Timestamp(self.now));
         feed(scheduler, now);
         while let Some(action) = self.scheduler.as_mut().and_then(Scheduler::poll_action) {
             self.perform(action);
@@ -333,17 +346,13 @@ impl Simulation {
 
     fn perform(&mut self, action: Action) {
         let (host, message) = match action {
-            Action::Emit(event) => return self.commit(&event),
+            Action::Emit { event, .. } => return self.commit(&event),
             Action::Stop(end) => return self.stop(end),
             Action::Collect { host, key } => return self.collect(host, key),
             Action::ForgetOutputs { .. } => return,
             Action::Launch { host, key } => (host, Message::Launch(key)),
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
-            Action::Pause { host, key } => (host, Message::Pause(key)),
-            Action::Resume { host, key } => (host, Message::Resume(key)),
-            Action::Kill { host, key, cause: Cause::Superseded } => (host, Message::Supersede(key)),
-            Action::Kill { host, key, cause: Cause::Killed } => (host, Message::Kill(key)),
-            Action::Kill { host, key, .. } => (host, Message::Interrupt(key)),
+            Action::Order { host, key, order } => (host, Message::order(key, order)),
         };
         let connection = self.hosts[host.at()].connection;
         let what = Happening::Arrives { host: host.0, connection, message };
@@ -372,6 +381,7 @@ impl Simulation {
     }
 
     fn stop(&mut self, end: RunEnd) {
+        self.over_at = self.now;
         self.stopped = Some(end);
         if end == RunEnd::Interrupted {
             self.drop_links();
@@ -380,55 +390,45 @@ impl Simulation {
         }
     }
 
-    fn commit(&mut self, event: &EventKind) {
-        let Some(key) = event.key() else { return };
-        let host = event.host().map(|label| HostIx(label.as_str()[1..].parse().unwrap()));
-        let before = self.store[key.index as usize].start;
-        self.store[key.index as usize].apply(event, host);
-        self.note_strays(event, key, before);
-        if let EventKind::JobCollected { key, .. } = event {
-            assert!(self.collected.insert(*key), "the outputs of {key} came twice");
+    fn commit(&mut self, event: &Event) {
+        let before = event.what.key().and_then(|key| self.store.host_in_flight(key.index));
+        self.store.apply(event);
+        match &event.what {
+            What::Attempt(AttemptEvent { key, change, .. }) => self.see_attempt(*key, change),
+            What::Job(JobEvent { key, change: JobChange::Ended { state, .. } }) => {
+                let has_outputs = self.collected.contains(key);
+                assert_eq!(has_outputs, self.plan.outputs && *state == State::Done, "{key}");
+                let before = self.ended[key.index as usize].replace(*state);
+                assert_eq!(before, None, "job {} has two outcomes", key.index);
+            }
+            What::Run(_) | What::Host(_) | What::Job(_) | What::Transfer(_) => {}
         }
-        if let EventKind::JobEnded { state, .. } = event {
-            let has_outputs = self.collected.contains(&key);
-            assert_eq!(has_outputs, self.plan.outputs && *state == State::Done, "{key}");
-            let before = self.ended[key.index as usize].replace(*state);
-            assert_eq!(before, None, "job {} has two outcomes", key.index);
+        let won = matches!(
+            &event.what,
+            What::Attempt(AttemptEvent { change: AttemptChange::Collecting, .. })
+                | What::Job(JobEvent { change: JobChange::Ended { .. }, .. })
+        );
+        if won && before.is_some() {
+            self.seen.won_late += 1;
         }
     }
 
-    /// Which attempts may live on without being waited for.
-    fn note_strays(&mut self, event: &EventKind, key: Key, before: JobStart) {
-        let host = event.host().map(|label| HostIx(label.as_str()[1..].parse().unwrap()));
+    fn see_attempt(&mut self, key: Key, change: &AttemptChange) {
         let seen = &mut self.seen;
-        match event {
-            EventKind::JobAbandoned { .. } => seen.abandoned += 1,
-            EventKind::JobSuperseded { .. } => seen.superseded += 1,
-            EventKind::JobLost { .. } => seen.lost += 1,
-            EventKind::JobWithdrawn { .. } => seen.withdrawn += 1,
-            EventKind::JobNotCollected { .. } => seen.outputs_given_up += 1,
-            _ => {}
-        }
-        match (event, before) {
-            (EventKind::JobAbandoned { .. }, _) => self.strays.extend(host.map(|host| (host, key))),
-            (
-                EventKind::JobEnded { .. } | EventKind::JobCollecting { .. },
-                JobStart::Assigned(host) | JobStart::Running(host),
-            ) => {
-                let attempt = self.store[key.index as usize].attempt;
-                if attempt != key.attempt {
-                    self.seen.won_late += 1;
-                    self.strays.insert((host, Key::new(key.index, attempt)));
-                }
+        match change {
+            AttemptChange::Abandoned { .. } => seen.abandoned += 1,
+            AttemptChange::Superseded => seen.superseded += 1,
+            AttemptChange::Lost { .. } => seen.lost += 1,
+            AttemptChange::Withdrawn => seen.withdrawn += 1,
+            AttemptChange::CollectFailed { .. } => seen.outputs_given_up += 1,
+            AttemptChange::Collected { .. } => {
+                assert!(self.collected.insert(key), "the outputs of {key} came twice");
             }
-            (
-                EventKind::JobFinished { .. }
-                | EventKind::JobWithdrawn { .. }
-                | EventKind::JobRefused { .. }
-                | EventKind::JobLost { .. },
-                _,
-            ) => self.strays.retain(|(_, stray)| *stray != key),
-            _ => {}
+            AttemptChange::Assigned
+            | AttemptChange::Started { .. }
+            | AttemptChange::Exited { .. }
+            | AttemptChange::Refused { .. }
+            | AttemptChange::Collecting => {}
         }
     }
 }

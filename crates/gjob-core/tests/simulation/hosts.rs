@@ -1,8 +1,9 @@
 //! The simulated hosts: their links, what they are told, what runs there.
 
+use gjob_core::event::HostFacts;
 use gjob_core::record::Loss;
 use gjob_core::resources::Offer;
-use gjob_core::scheduler::HostIx;
+use gjob_core::run::HostIx;
 use gjob_core::{Cause, Ending, Finish, Key, Record, State, Timestamp};
 
 use super::{Happening, Message, Simulation};
@@ -17,8 +18,9 @@ impl Simulation {
         let sim = &mut self.hosts[host as usize];
         sim.up = true;
         sim.connection += 1;
-        let slots = Offer::cpus(self.plan.slots);
-        self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), "sim", slots));
+        let offer = Offer::cpus(self.plan.slots);
+        let facts = HostFacts { hostname: "sim".into(), offer, ..HostFacts::default() };
+        self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), facts));
         self.send_tail(host);
     }
 
@@ -28,7 +30,9 @@ impl Simulation {
         let again = sim.cut_until;
         if std::mem::replace(&mut sim.up, false) {
             sim.queue.clear();
-            self.input(|scheduler, now| scheduler.handle_host_unknown(now, HostIx(host), "cut"));
+            self.input(|scheduler, now| {
+                scheduler.handle_host_unreachable(now, HostIx(host), "cut");
+            });
         }
         self.at(again, Happening::LinkUp { host });
     }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use gjob_core::JobSpec;
 use gjob_core::dependency::{After, Dependencies};
+use gjob_core::resources::Cpus;
 use gjob_core::scheduler::OnLost;
+use gjob_core::{JobSpec, Run};
 
 /// What is simulated.
 #[derive(Clone, Debug, Default)]
@@ -51,13 +52,19 @@ impl Plan {
         index.checked_sub(self.chain).filter(|_| self.chain > 0)
     }
 
-    pub(super) fn dependencies(&self) -> Dependencies {
-        let spec = |index| {
-            let spec = JobSpec::new(["true"]).unwrap();
-            Arc::new(spec.after(self.dependency(index).map(After::Job)))
-        };
-        let specs: Vec<Arc<JobSpec>> = (0..self.jobs).map(spec).collect();
-        Dependencies::resolve(&specs).unwrap()
+    /// The run as it is before it begins.
+    pub(super) fn run(&self) -> Run {
+        let specs: Vec<Arc<JobSpec>> = (0..self.jobs).map(|index| self.spec(index)).collect();
+        let dependencies = Dependencies::resolve(&specs).unwrap();
+        let labels = (0..self.hosts).map(|host| format!("h{host}").parse().unwrap());
+        Run::new(labels, specs, dependencies)
+    }
+
+    fn spec(&self, index: u32) -> Arc<JobSpec> {
+        let spec = JobSpec::new(["true"]).unwrap().retries(self.retries);
+        let spec = spec.cpus(Cpus::Count(self.cpus(index)));
+        let spec = spec.outputs(self.outputs.then_some("x"));
+        Arc::new(spec.after(self.dependency(index).map(After::Job)))
     }
 
     pub(super) fn fails(&self, index: u32) -> bool {

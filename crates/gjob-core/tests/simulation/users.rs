@@ -1,6 +1,6 @@
 //! What users ask of a run while it goes on.
 
-use gjob_core::scheduler::{JobStart, Scheduler};
+use gjob_core::scheduler::Scheduler;
 
 use super::{Happening, Simulation};
 
@@ -18,12 +18,7 @@ impl Simulation {
 
     /// True when a job's host can't be told anything now.
     pub(super) fn is_away(&self, index: u32) -> bool {
-        match self.store[index as usize].start {
-            JobStart::Assigned(host) | JobStart::Running(host) | JobStart::Collecting(host, _) => {
-                !self.hosts[host.at()].up
-            }
-            JobStart::Waiting | JobStart::Ended(_) => false,
-        }
+        self.store.host_needed(index).is_some_and(|host| !self.hosts[host.at()].up)
     }
 
     pub(super) fn user_pauses(&mut self, index: u32) {
@@ -33,7 +28,7 @@ impl Simulation {
     }
 
     pub(super) fn user_resumes(&mut self, index: u32) {
-        if matches!(self.store[index as usize].start, JobStart::Ended(_)) {
+        if self.store.job(index).is_some_and(gjob_core::Job::has_ended) {
             return;
         }
         if !self.is_managed() {

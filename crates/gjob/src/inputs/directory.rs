@@ -1,4 +1,4 @@
-//! A local directory that jobs need: what is in it, found once, in one order.
+//! A local directory that jobs need: a sorted list of its entries, made once.
 
 use std::fs::Metadata;
 use std::io;
@@ -10,15 +10,15 @@ use gjob_core::output::check_path;
 use gjob_core::tree::{Links, MAX_TREE_ENTRIES, Tree, TreeEntry};
 use gjob_core::wire::BlobHash;
 
-use super::file::{describe, mode, mtime_ns};
+use super::file::{mode, mtime_ns, special};
 use super::{InputError, InputFile};
 
-/// One directory as it is to be sent.
+/// A directory to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputDirectory {
-    /// Where it is, absolute.
+    /// Its absolute path.
     pub path: PathBuf,
-    /// What its list hashes to.
+    /// The hash of its list.
     pub hash: BlobHash,
     /// Its permission bits.
     pub mode: u32,
@@ -61,13 +61,13 @@ enum What {
 }
 
 impl Walked {
-    /// Finds what is in the directory `path`.
+    /// Lists the directory `path`.
     pub(super) fn new(path: &Path, meta: &Metadata) -> Result<Self, Vec<InputError>> {
         let mut walk = Walk { root: path, entries: Vec::new(), errors: Vec::new() };
-        walk.go_through("");
+        walk.list("");
         walk.check_links();
         match std::path::absolute(path) {
-            Err(source) => walk.errors.push(InputError::Io { path: path.to_owned(), source }),
+            Err(source) => walk.errors.push(InputError::io(path, source)),
             Ok(path) if walk.errors.is_empty() => {
                 let (mode, mtime_ns) = (mode(meta), mtime_ns(meta));
                 return Ok(Walked { path, mode, mtime_ns, entries: walk.entries });
@@ -77,7 +77,7 @@ impl Walked {
         Err(walk.errors)
     }
 
-    /// The files that are to be hashed, in order.
+    /// The files to hash, in order.
     pub(super) fn files(&self) -> impl Iterator<Item = (PathBuf, &Metadata)> {
         self.entries.iter().filter_map(|entry| match &entry.what {
             What::File(meta) => Some((self.path.join(&entry.path), meta)),
@@ -85,7 +85,7 @@ impl Walked {
         })
     }
 
-    /// Makes the list, given what [`Walked::files`] have become.
+    /// Makes the list, given the hashed [`Walked::files`].
     pub(super) fn finish(self, files: Vec<Arc<InputFile>>) -> InputDirectory {
         let mut hashed = files.iter();
         let entry = |Entry { path, what }| match what {
@@ -112,7 +112,7 @@ impl Walked {
     }
 }
 
-/// A walk under way.
+/// A walk through a directory.
 struct Walk<'a> {
     root: &'a Path,
     entries: Vec<Entry>,
@@ -120,15 +120,15 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn go_through(&mut self, below: &str) {
+    fn list(&mut self, below: &str) {
         let path = self.root.join(below);
         match names(&path) {
-            Ok(names) => names.into_iter().for_each(|name| self.look_at(&path, below, &name)),
-            Err(source) => self.errors.push(InputError::Io { path, source }),
+            Ok(names) => names.into_iter().for_each(|name| self.add(&path, below, &name)),
+            Err(source) => self.errors.push(InputError::io(&path, source)),
         }
     }
 
-    fn look_at(&mut self, dir: &Path, below: &str, name: &std::ffi::OsStr) {
+    fn add(&mut self, dir: &Path, below: &str, name: &std::ffi::OsStr) {
         let found = dir.join(name);
         let path = match name.to_str() {
             Some(name) if below.is_empty() => name.to_owned(),
@@ -150,7 +150,7 @@ impl Walk<'_> {
                 let is_dir = matches!(what, What::Dir { .. });
                 self.entries.push(Entry { path: path.clone(), what });
                 if is_dir {
-                    self.go_through(&path);
+                    self.list(&path);
                 }
             }
             Err(error) => self.errors.push(error),
@@ -185,7 +185,7 @@ fn names(path: &Path) -> io::Result<Vec<std::ffi::OsString>> {
 }
 
 fn what(path: &Path) -> Result<What, InputError> {
-    let fail = |source| InputError::Io { path: path.to_owned(), source };
+    let fail = |source| InputError::io(path, source);
     let meta = std::fs::symlink_metadata(path).map_err(fail)?;
     let kind = meta.file_type();
     if kind.is_dir() {
@@ -201,6 +201,6 @@ fn what(path: &Path) -> Result<What, InputError> {
             _ => Err(InputError::LinkText { path: path.to_owned(), target }),
         }
     } else {
-        Err(InputError::Special { path: path.to_owned(), found: describe(kind) })
+        Err(special(path, &meta))
     }
 }

@@ -1,68 +1,85 @@
-//! Why something can't be sent to the hosts.
+//! Why a file or directory cannot be sent to the hosts.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gjob_core::tree::MAX_TREE_ENTRIES;
 
-/// A file or directory that can't be sent.
+/// A file or directory that cannot be sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    /// It can't be read.
-    #[error("file {path}: {source}")]
+    /// It does not exist.
+    #[error("file {path:?} does not exist")]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It cannot be read.
+    #[error("file {path:?} cannot be read: {source}")]
     Io {
-        /// The file.
+        /// The path.
         path: PathBuf,
         /// What went wrong.
         source: io::Error,
     },
     /// Something without content.
-    #[error("file {path} is {found}: a regular file or a directory is accepted")]
+    #[error("file {path:?} is {found}: expected a regular file or a directory")]
     Special {
         /// The path.
         path: PathBuf,
         /// What it is.
         found: &'static str,
     },
-    /// Somebody writes to it.
-    #[error("file {path} has changed: it must stay as it is until the jobs are done")]
+    /// It was modified meanwhile.
+    #[error("file {path:?} changed: it must stay the same until the jobs are done")]
     Changed {
-        /// The file.
+        /// The path.
         path: PathBuf,
     },
-    /// A name that could not be told apart, shown, or made on every host.
+    /// A name that hosts may not be able to create, or that cannot be printed.
     #[error(
-        "file {path:?} has a name that is not accepted: in a directory, UTF-8 of up to 255 bytes without control characters is, at most 64 names deep"
+        "invalid name of file {path:?}: expected UTF-8 of at most 255 bytes without control characters, at most 64 names deep"
     )]
     Name {
         /// The path.
         path: PathBuf,
     },
-    /// A symbolic link to something that would not be there.
+    /// A symbolic link to something that the hosts would not have.
     #[error(
-        "link {path} leads out of its directory, to {target:?}: in a directory, relative links that stay inside are accepted"
+        "symlink {path:?} leads out of its directory, to {target:?}: expected a relative one that stays inside"
     )]
     LinkOutside {
         /// The link.
         path: PathBuf,
-        /// What it holds.
+        /// Its target.
         target: PathBuf,
     },
-    /// A symbolic link whose words could not be sent.
+    /// A symbolic link whose target cannot be sent.
     #[error(
-        "link {path} holds {target:?}: in a directory, UTF-8 without control characters is accepted"
+        "symlink {path:?} has the target {target:?}: expected UTF-8 without control characters"
     )]
     LinkText {
         /// The link.
         path: PathBuf,
-        /// What it holds.
+        /// Its target.
         target: PathBuf,
     },
     /// More than can be listed.
-    #[error("directory {path} holds too much: up to {MAX_TREE_ENTRIES} entries are accepted")]
+    #[error("directory {path:?} has too many entries: expected at most {MAX_TREE_ENTRIES}")]
     TooMany {
         /// The directory.
         path: PathBuf,
     },
+}
+
+impl InputError {
+    /// The error of reading a path.
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => InputError::Missing { path },
+            _ => InputError::Io { path, source },
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! A local file that jobs need, as it was when its run was made: it is sent as
-//! that, or not at all.
+//! A local file that jobs need, in the state that it had when its run was created.
+//! It is sent in that state or not at all.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
@@ -11,22 +11,22 @@ use rustix::fs::OFlags;
 
 use super::InputError;
 
-/// Bytes hashed at once: fewer would keep the hash's wide instructions waiting.
+/// Bytes hashed at once. Smaller pieces leave the hash's wide instructions idle.
 const PIECE: usize = 256 * 1024;
 
-/// One file as it is to be sent.
+/// A file to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputFile {
-    /// Where it is, absolute.
+    /// Its absolute path.
     pub path: PathBuf,
-    /// What its content hashes to.
+    /// The hash of its content.
     pub hash: BlobHash,
     /// Its length, bytes.
     pub size: u64,
     /// Its permission bits.
     pub mode: u32,
-    /// When it was last modified, nanoseconds since 1970: as long as this, its
-    /// length and `ino` are the same, so is its content.
+    /// When it was last modified, nanoseconds since 1970. As long as this, the size
+    /// and the inode are the same, the content is taken to be the same.
     pub mtime_ns: i64,
     /// Its inode.
     pub ino: u64,
@@ -36,20 +36,18 @@ impl InputFile {
     /// Reads and hashes a file.
     ///
     /// # Errors
-    /// When it can't be read, is no regular file, or changes meanwhile.
+    /// When it cannot be read, is not a regular file, or changes meanwhile.
     pub fn hash(path: &Path) -> Result<Self, InputError> {
-        let fail = |source| InputError::Io { path: path.to_owned(), source };
-        let before = std::fs::metadata(path).map_err(fail)?;
+        let before = std::fs::metadata(path).map_err(|source| InputError::io(path, source))?;
         if !before.is_file() {
-            let found = describe(before.file_type());
-            return Err(InputError::Special { path: path.to_owned(), found });
+            return Err(special(path, &before));
         }
         InputFile::hash_as(path, &before)
     }
 
-    /// Reads and hashes a file that was seen as `before`.
+    /// Reads and hashes a file that had this metadata before.
     pub(super) fn hash_as(path: &Path, before: &Metadata) -> Result<Self, InputError> {
-        let fail = |source| InputError::Io { path: path.to_owned(), source };
+        let fail = |source| InputError::io(path, source);
         let mut file = open(path).map_err(fail)?;
         let (hash, read) = hash_all(&mut file).map_err(fail)?;
         let after = file.metadata().map_err(fail)?;
@@ -66,11 +64,10 @@ impl InputFile {
         })
     }
 
-    /// Opens the file, if it is what it was. Reads it all when it looks
-    /// touched.
+    /// Opens the file if it is unchanged. Hashes it again if it was touched.
     ///
     /// # Errors
-    /// When it is not what it was, or can't be read any more.
+    /// When it changed or cannot be read.
     pub fn open(&self) -> Result<File, InputError> {
         let file = open(&self.path).map_err(|source| self.io(source))?;
         if !self.is_untouched(&file)? && InputFile::hash(&self.path)?.hash != self.hash {
@@ -79,30 +76,31 @@ impl InputFile {
         Ok(file)
     }
 
-    /// True when `file`, this one opened, looks as it did when it was hashed.
+    /// True if `file`, which is this one opened, has the metadata that it had when it
+    /// was hashed.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When its metadata cannot be read.
     pub fn is_untouched(&self, file: &File) -> Result<bool, InputError> {
         let now = file.metadata().map_err(|source| self.io(source))?;
         let was = Stamp { size: self.size, mtime_ns: self.mtime_ns, ino: self.ino };
         Ok(now.is_file() && Stamp::of(&now) == was)
     }
 
-    /// Says that the file is not what it was.
+    /// The error of a file that changed.
     #[must_use]
     pub fn changed(&self) -> InputError {
         InputError::Changed { path: self.path.clone() }
     }
 
-    /// Says that the file can't be read.
+    /// The error of a file that cannot be read.
     #[must_use]
     pub fn io(&self, source: io::Error) -> InputError {
-        InputError::Io { path: self.path.clone(), source }
+        InputError::io(&self.path, source)
     }
 }
 
-/// What changes whenever a file's content does.
+/// Metadata that changes with a file's content.
 #[derive(PartialEq, Eq)]
 struct Stamp {
     size: u64,
@@ -116,7 +114,7 @@ impl Stamp {
     }
 }
 
-/// A FIFO that took a file's place must not be waited for.
+/// Opens a file without waiting, should a FIFO have replaced it.
 fn open(path: &Path) -> io::Result<File> {
     let nonblock = OFlags::NONBLOCK.bits() as i32;
     OpenOptions::new().read(true).custom_flags(nonblock).open(path)
@@ -148,9 +146,25 @@ pub(super) fn mtime_ns(meta: &Metadata) -> i64 {
     meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec())
 }
 
-pub(super) fn describe(kind: std::fs::FileType) -> &'static str {
+/// Verifies that a path leads to a regular file or a directory that can be read.
+/// The content of a directory is not checked.
+pub(crate) fn check(path: &Path) -> Result<(), InputError> {
+    let fail = |source| InputError::io(path, source);
+    let meta = std::fs::metadata(path).map_err(fail)?;
+    if meta.is_dir() {
+        std::fs::read_dir(path).map(drop).map_err(fail)
+    } else if meta.is_file() {
+        open(path).map(drop).map_err(fail)
+    } else {
+        Err(special(path, &meta))
+    }
+}
+
+/// The error of something that is neither a regular file nor a directory.
+pub(super) fn special(path: &Path, meta: &Metadata) -> InputError {
     use std::os::unix::fs::FileTypeExt;
-    if kind.is_dir() {
+    let kind = meta.file_type();
+    let found = if kind.is_dir() {
         "a directory"
     } else if kind.is_fifo() {
         "a FIFO"
@@ -158,7 +172,8 @@ pub(super) fn describe(kind: std::fs::FileType) -> &'static str {
         "a socket"
     } else {
         "a device"
-    }
+    };
+    InputError::Special { path: path.to_owned(), found }
 }
 
 #[cfg(test)]
@@ -166,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_touched_passes_and_one_that_was_changed_does_not() {
+    fn touched_file_is_accepted_and_changed_file_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         std::fs::write(&path, "one").unwrap();
@@ -175,8 +190,11 @@ mod tests {
         assert!(file.open().is_ok());
         std::fs::write(&path, "two").unwrap();
         let error = file.open().unwrap_err().to_string();
-        assert!(error.ends_with("it must stay as it is until the jobs are done"), "{error}");
+        assert!(
+            error.ends_with(" changed: it must stay the same until the jobs are done"),
+            "{error}"
+        );
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(file.open(), Err(InputError::Io { .. })));
+        assert!(matches!(file.open(), Err(InputError::Missing { .. })));
     }
 }

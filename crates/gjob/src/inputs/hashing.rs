@@ -1,5 +1,5 @@
-//! Hashing many files with several threads: one alone reads slower than most
-//! disks, and far slower than the memory that holds files just written.
+//! Hashing many files with several threads. A single one is slower than most disks,
+//! and far slower than memory, which holds the files that were just written.
 
 use std::fs::Metadata;
 use std::path::PathBuf;
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{InputError, InputFile};
 
-/// More readers would only seek against each other.
-const MOST: usize = 8;
+/// More readers would only compete for the disk.
+const MAX_THREADS: usize = 8;
 
-/// A file to be hashed, as it was seen.
+/// A file to hash, with its metadata.
 pub(super) type Unhashed<'a> = (PathBuf, &'a Metadata);
 
-/// Hashes `files`; the answers are in their order.
+/// Hashes `files`; the results are in their order.
 pub(super) fn hash_all(files: &[Unhashed<'_>]) -> Vec<Result<InputFile, InputError>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.min(MOST).min(files.len());
+    let threads = threads.min(MAX_THREADS).min(files.len());
     let next = AtomicUsize::new(0);
     let hash_some = || {
         let mut hashed = Vec::new();

@@ -1,3 +1,5 @@
+//! What becomes of local files and directories.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -31,7 +33,7 @@ fn sample() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_directory_is_listed_in_order_with_modes_times_and_links() {
+fn directory_is_listed_with_modes_times_and_links() {
     let dir = sample();
     let found = directory(dir.path());
     let tree = Tree::parse(&found.list).unwrap();
@@ -43,11 +45,11 @@ fn a_directory_is_listed_in_order_with_modes_times_and_links() {
     assert_eq!(mtime_ns, found.files[0].mtime_ns);
     assert_eq!(hash.0, *blake3::hash(b"content").as_bytes());
     assert_eq!(found.hash.0, *blake3::hash(&found.list).as_bytes());
-    assert_eq!(directory(dir.path()), found, "the same again");
+    assert_eq!(directory(dir.path()), found, "the list is the same again");
 }
 
 #[test]
-fn a_launch_names_the_list_and_needs_every_file() {
+fn launch_needs_the_list_and_every_file() {
     let dir = sample();
     fs::write(dir.path().join("a/c"), "more").unwrap();
     let path = dir.path().to_str().unwrap();
@@ -64,7 +66,7 @@ fn a_launch_names_the_list_and_needs_every_file() {
 }
 
 #[test]
-fn a_link_to_a_directory_is_that_directory() {
+fn symlink_to_a_directory_is_followed() {
     let (dir, other) = (sample(), tempfile::tempdir().unwrap());
     let link = other.path().join("link");
     symlink(dir.path(), &link).unwrap();
@@ -72,7 +74,7 @@ fn a_link_to_a_directory_is_that_directory() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_all_at_once_each_by_its_path() {
+fn all_entries_that_cannot_be_sent_are_found() {
     use std::os::unix::ffi::OsStrExt;
     let dir = sample();
     let at = |name: &str| dir.path().join(name);
@@ -92,24 +94,24 @@ fn what_cannot_be_sent_is_refused_all_at_once_each_by_its_path() {
     fs::write(at("two\nlines"), "").unwrap();
     fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
     let errors = hash(&[dir.path(), Path::new("/dev/null"), Path::new("/no/such")]).unwrap_err();
-    let said = |name: &str, words: &str| {
+    let refused = |name: &str, words: &str| {
         let fits = |error: &&String| error.contains(name) && error.contains(words);
         assert_eq!(errors.iter().filter(fits).count(), 1, "{name}: {errors:#?}");
     };
-    said("/fifo", "is a FIFO");
-    said("/socket", "is a socket");
-    said("/absolute", "leads out of its directory, to \"/etc/passwd\"");
-    said("/a/out", "leads out of its directory");
-    said("/words", "holds \"x\\ny\"");
-    said("/two\\nlines\"", "name that is not accepted");
-    said("/\\xFF\"", "name that is not accepted");
-    said("/dev/null", "is a device");
-    said("/no/such", "No such file");
+    refused("/fifo", "is a FIFO");
+    refused("/socket", "is a socket");
+    refused("/absolute", "leads out of its directory, to \"/etc/passwd\": expected");
+    refused("/a/out", "leads out of its directory");
+    refused("/words", "has the target \"x\\ny\"");
+    refused("/two\\nlines\"", "invalid name of file");
+    refused("/\\xFF\"", "invalid name of file");
+    refused("/dev/null", "is a device");
+    refused("/no/such", "does not exist");
     assert_eq!(errors.len(), 9, "{errors:#?}");
 }
 
 #[test]
-fn a_directory_too_deep_is_refused() {
+fn depth_of_a_directory_is_limited() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join(vec!["d"; 65].join("/"))).unwrap();
     let errors = hash(&[dir.path()]).unwrap_err();
@@ -118,7 +120,7 @@ fn a_directory_too_deep_is_refused() {
 }
 
 #[test]
-fn many_files_are_hashed_each_as_itself() {
+fn files_keep_their_hashes() {
     let dir = tempfile::tempdir().unwrap();
     for i in 0..200 {
         fs::write(dir.path().join(format!("{i:03}")), format!("content {i}")).unwrap();

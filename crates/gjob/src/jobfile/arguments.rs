@@ -18,12 +18,11 @@ use super::problem::Problem;
 use rows::{Rows, Values};
 use template::Template;
 
-/// A command and where its arguments come from.
+/// A command and the sources of its arguments.
 ///
-/// The command's words are joined by spaces: it is shell text. Values are
-/// data and are quoted, unless a placeholder is part of the command's name
-/// (`{} x`, or no command at all): then, as in GNU parallel, values are shell
-/// text too.
+/// The command's words are joined by spaces: it is shell text. Values are data and
+/// are quoted, unless a placeholder is part of the command's name (`{} x`, or no
+/// command at all). Then values are shell text, too, as in GNU parallel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arguments {
     command: Vec<String>,
@@ -46,7 +45,7 @@ enum Input {
 }
 
 impl Arguments {
-    /// Takes a command line apart.
+    /// Splits a command line into its command and sources.
     #[must_use]
     pub fn new<I, S>(words: I) -> Self
     where
@@ -67,7 +66,7 @@ impl Arguments {
         Arguments { command, sources }
     }
 
-    /// True when values are to be read from standard input.
+    /// True if values come from standard input.
     #[must_use]
     pub fn reads_stdin(&self) -> bool {
         let is_stdin = |source: &InputSource| source.input == Input::Stdin;
@@ -122,7 +121,7 @@ fn input_sources(separator: String, words: Vec<String>) -> Vec<InputSource> {
     let is_linked = separator.ends_with('+');
     let source = |input| InputSource { input, is_linked };
     if !separator.starts_with("::::") {
-        // As in GNU parallel, each line of a value is one.
+        // As in GNU parallel, each line of a value is a value.
         let lines = words.iter().flat_map(|word| word.split('\n'));
         let values = lines.map(str::to_owned).collect();
         return vec![source(Input::Values(values))];
@@ -178,7 +177,7 @@ fn fill(template: &Template, rows: &Rows, jobs: &mut JobsBuilder<'_>) {
             Ok(command) => {
                 jobs.add(JobDraft::of_command(command), number as u32);
             }
-            Err(problem) => jobs.wrong(number as u32, None, problem),
+            Err(problem) => jobs.refuse(number as u32, None, problem),
         }
     }
 }

@@ -3,16 +3,15 @@
 //! job that has it.
 
 use std::collections::HashSet;
-use std::fs::{File, FileType};
-use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 use gjob_core::text::excerpt;
 
-use super::nearest::nearest;
 use super::problem::Problem;
+use crate::inputs::check;
+use crate::nearest::nearest;
 
 /// Finds files that cannot be sent, each with the job's index. Directories are
 /// not looked into.
@@ -21,8 +20,8 @@ pub(super) fn check_files(specs: &[JobSpec]) -> impl Iterator<Item = (usize, Pro
     let files = specs.iter().enumerate();
     let files = files.flat_map(|(index, spec)| spec.files.iter().map(move |path| (index, path)));
     files.filter_map(move |(index, path)| {
-        let problem = if seen.insert(path) { check_file(path).err()? } else { return None };
-        Some((index, problem))
+        let error = seen.insert(path).then(|| check(Path::new(path)))?.err()?;
+        Some((index, error.into()))
     })
 }
 
@@ -56,36 +55,6 @@ fn unknown(after: &After, names: &HashSet<&str>, last: u32) -> Option<Problem> {
         After::Jobs(first, last) => *first.max(last),
     };
     (number > last).then_some(Problem::UnknownJobNumber { found: number, last })
-}
-
-/// Verifies that a path leads to a regular file or a directory that can be read.
-pub(super) fn check_file(path: &str) -> Result<(), Problem> {
-    let unreadable = |source| Problem::UnreadableFile { path: path.to_owned(), source };
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(Problem::MissingFile(path.to_owned()));
-        }
-        Err(error) => return Err(unreadable(error)),
-    };
-    if metadata.is_dir() {
-        return std::fs::read_dir(path).map(drop).map_err(unreadable);
-    }
-    // Opening a FIFO would wait for its writer.
-    if !metadata.is_file() {
-        return Err(Problem::NotAFile { path: path.to_owned(), kind: kind(metadata.file_type()) });
-    }
-    File::open(path).map(drop).map_err(unreadable)
-}
-
-fn kind(file_type: FileType) -> &'static str {
-    if file_type.is_fifo() {
-        "FIFO"
-    } else if file_type.is_socket() {
-        "socket"
-    } else {
-        "device"
-    }
 }
 
 #[cfg(test)]

@@ -68,7 +68,8 @@ impl JobDraft {
         JobDraft { cmds: vec![command], ..JobDraft::default() }
     }
 
-    /// Everything that is wrong with these defaults for any job, each with its field.
+    /// Everything that is wrong with these defaults, whatever the job, each with its
+    /// field.
     #[must_use]
     pub fn check_defaults(&self) -> Vec<(&'static str, Problem)> {
         let (spec, _) = JobDraft::of_command("true".to_owned()).complete(self);

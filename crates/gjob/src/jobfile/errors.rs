@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use gjob_core::plural::counted;
+
 use super::place::{Excerpt, Place, Spot};
 use super::problem::Problem;
 
@@ -46,10 +48,9 @@ impl fmt::Display for JobFileErrors {
             let line_end = if i == 0 { "" } else { "\n" };
             write!(f, "{line_end}{error}")?;
         }
-        match self.total.saturating_sub(SHOWN) {
+        match self.total.saturating_sub(SHOWN) as u64 {
             0 => Ok(()),
-            1 => f.write_str("\nand 1 more error"),
-            more => write!(f, "\nand {more} more errors"),
+            more => write!(f, "\nand {}", counted(more, "more error")),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The names of a job's fields, as serde knows them, and what is wrong with a
-//! field: its name or its value. All formats ask here.
+//! The names of a job's fields, as serde knows them, and the problems that a field
+//! can have with its name or its value. All formats share them.
 
 use std::sync::OnceLock;
 
@@ -10,13 +10,13 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
 use super::draft::JobDraft;
-use super::nearest::nearest;
 use super::problem::Problem;
+use crate::nearest::nearest;
 
-/// What gjob itself writes for another gjob to read.
+/// A field that only gjob writes.
 const NOT_FOR_PEOPLE: &str = "repeat_index";
 
-/// The field that has a second name, which reads better.
+/// A field that has two names: the original's, and one that reads better.
 const COMMANDS: (&str, &str) = ("cmds", "commands");
 
 /// True for the name of a field.
@@ -31,12 +31,12 @@ pub(super) fn canonical(name: &str) -> &str {
     if name == long { short } else { name }
 }
 
-/// What is wrong with a field, if anything is.
+/// The problem of a field, if it has one.
 pub(super) fn problem(name: &str, value: Value) -> Option<Problem> {
     if !is_known(name) {
         return Some(unknown(name, field_names()));
     }
-    // A job with this field alone: whatever is wrong with it is the field's.
+    // In a job with this field alone, every problem is the field's.
     let mut alone = Map::new();
     alone.insert("cmds".to_owned(), Value::Array(Vec::new()));
     alone.insert(canonical(name).to_owned(), value);
@@ -44,7 +44,7 @@ pub(super) fn problem(name: &str, value: Value) -> Option<Problem> {
     Some(Problem::Field { name: name.to_owned(), message: message(&error) })
 }
 
-/// What is wrong with the fields of an object, each with its name.
+/// The problems of an object's fields, each with the field's name.
 pub(super) fn problems(object: Value) -> impl Iterator<Item = (String, Problem)> {
     let fields = if let Value::Object(fields) = object { fields } else { Map::new() };
     fields.into_iter().filter_map(|(name, value)| {
@@ -53,7 +53,7 @@ pub(super) fn problems(object: Value) -> impl Iterator<Item = (String, Problem)>
     })
 }
 
-/// What is wrong with a name that is none of those `known`.
+/// The problem of a name that is not one of those `known`.
 pub(super) fn unknown(name: &str, known: &[&str]) -> Problem {
     Problem::UnknownField {
         found: excerpt(name),
@@ -62,7 +62,7 @@ pub(super) fn unknown(name: &str, known: &[&str]) -> Problem {
     }
 }
 
-/// What serde_json says, without the position in its own words.
+/// The message of serde_json without the position that it appends.
 pub(super) fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
@@ -77,7 +77,7 @@ pub fn field_names() -> &'static [&'static str] {
     static NAMES: OnceLock<Vec<&'static str>> = OnceLock::new();
     NAMES.get_or_init(|| {
         let mut names: &'static [&'static str] = &[];
-        // Stops as soon as the names are known.
+        // Deserializing stops as soon as the names are known.
         let stopped = JobDraft::deserialize(FieldNames(&mut names));
         debug_assert!(stopped.is_err());
         let for_people = |name: &&str| ![COMMANDS.0, NOT_FOR_PEOPLE].contains(name);
@@ -85,7 +85,7 @@ pub fn field_names() -> &'static [&'static str] {
     })
 }
 
-/// Notes the field names of the struct that is deserialized from it.
+/// Records the field names of the struct that is deserialized from it.
 struct FieldNames<'a>(&'a mut &'static [&'static str]);
 
 impl<'de> Deserializer<'de> for FieldNames<'_> {

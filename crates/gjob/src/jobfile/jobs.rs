@@ -52,11 +52,11 @@ impl Jobs {
         }
     }
 
-    /// The jobs of a run: all copies, once it is known that their files can be
-    /// sent and that no job waits in vain.
+    /// The jobs of a run, with all copies. Their files can be sent, and their
+    /// dependencies exist.
     ///
     /// # Errors
-    /// All files and jobs that do not exist; or what else is wrong with the jobs
+    /// All files and dependencies that do not exist, or another problem of the jobs
     /// as a whole.
     pub fn into_specs(self) -> Result<Vec<Arc<JobSpec>>, JobFileErrors> {
         let whole = |problem| JobFileErrors::one(self.origin.whole(), problem);
@@ -141,8 +141,8 @@ impl<'a> JobsBuilder<'a> {
         added
     }
 
-    /// Notes that something is wrong with a field of a part of the origin.
-    pub(super) fn wrong(&mut self, part: u32, field: Option<&str>, problem: impl Into<Problem>) {
+    /// Adds a problem of a part of the origin, or of one of its fields.
+    pub(super) fn refuse(&mut self, part: u32, field: Option<&str>, problem: impl Into<Problem>) {
         self.errors.push(self.jobs.origin.spot(part, field), problem);
     }
 

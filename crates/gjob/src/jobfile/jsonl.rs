@@ -1,4 +1,4 @@
-//! One job a line, as a JSON object.
+//! One job per line, as a JSON object.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -77,7 +77,7 @@ fn name_column(line: &str, end: usize) -> usize {
     end + rest.find('"').unwrap_or(0) + 1
 }
 
-/// The members of a JSON object, in order, also those that are there twice.
+/// The members of a JSON object in order, duplicates included.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

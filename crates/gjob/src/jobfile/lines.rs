@@ -1,5 +1,5 @@
-//! Texts line by line, and job files that are read so: one shell command a line,
-//! or whatever else stands for a job.
+//! Texts line by line, and job files with one job per line: a shell command, or
+//! whatever else a reader takes for a job.
 
 use super::draft::JobDraft;
 use super::errors::{Collector, JobFileErrors};
@@ -8,7 +8,7 @@ use super::origin::Origin;
 use super::place::Place;
 use super::problem::Problem;
 
-/// What some editors put before UTF-8 text.
+/// Some editors put it before UTF-8 text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A line of a file, without its end.
@@ -45,7 +45,7 @@ pub(super) fn lines<'a>(
     })
 }
 
-/// Reads a file of which each line may be a job.
+/// Reads a file with at most one job per line.
 pub(super) fn read(
     file: &str,
     text: &[u8],

@@ -13,6 +13,8 @@ use gjob_core::spec::SpecError;
 pub use script::ScriptProblem;
 pub use table::TableProblem;
 
+use crate::inputs::InputError;
+
 /// What is wrong.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -89,25 +91,9 @@ pub enum Problem {
     /// A value with a NUL byte.
     #[error("value contains a NUL byte: expected text without it")]
     NulInValue,
-    /// A file to be sent that does not exist.
-    #[error("file {0:?} does not exist")]
-    MissingFile(String),
-    /// A file to be sent that is something else.
-    #[error("file {path:?} is a {kind}: expected a regular file or a directory")]
-    NotAFile {
-        /// Its path.
-        path: String,
-        /// What it is.
-        kind: &'static str,
-    },
-    /// A file to be sent that cannot be opened.
-    #[error("file {path:?} cannot be read: {source}")]
-    UnreadableFile {
-        /// Its path.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
+    /// A file or directory that cannot be sent.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// A job name in `after` that no job has.
     #[error("unknown job {found:?}: expected the name of another job")]
     UnknownJob {

@@ -1,6 +1,6 @@
-//! Job scripts: Python, run by the user's own interpreter with the functions
-//! `Job` and `Repeat` in reach. What they are told comes back on a pipe of its
-//! own, job by job; what the script prints goes to stderr.
+//! Job scripts: Python, run by the user's own interpreter with the functions `Job`
+//! and `Repeat`. Their arguments come back through a pipe, job by job; what the
+//! script prints goes to stderr.
 
 mod process;
 
@@ -20,7 +20,7 @@ use super::place::Place;
 use super::problem::{Problem, ScriptProblem};
 use process::Process;
 
-/// A job script, and what it is run with.
+/// A job script and its arguments.
 #[derive(Clone, Debug)]
 pub struct Script {
     path: String,
@@ -28,24 +28,24 @@ pub struct Script {
     stopper: Stopper,
 }
 
-/// What the shim writes, one a line.
+/// A line that the shim writes.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Message<'a> {
     /// A call of `Job`.
     Job {
-        /// The script's line that it comes from; 0 if none is known.
+        /// The line of the script with the call; 0 if it is not known.
         line: u32,
         #[serde(borrow)]
         spec: &'a RawValue,
     },
-    /// The script has come to its end.
+    /// The end of the script.
     End { jobs: u64 },
-    /// It has called `sys.exit`.
+    /// It called `sys.exit`.
     Exit(String),
-    /// It has called a function wrongly.
+    /// It called a function with something that cannot be a job's.
     Call { file: String, line: usize, message: String },
-    /// It has raised an exception.
+    /// It raised an exception.
     Raised(String),
     /// Python is too old for the shim.
     Old(String),
@@ -58,7 +58,7 @@ impl Script {
         Script { path: path.into(), arguments: Vec::new(), stopper: Stopper::default() }
     }
 
-    /// Sets what the script finds in `sys.argv`.
+    /// Sets the arguments in `sys.argv`.
     #[must_use]
     pub fn arguments<I, S>(mut self, arguments: I) -> Self
     where
@@ -69,7 +69,7 @@ impl Script {
         self
     }
 
-    /// What ends the script while it is being run.
+    /// A handle that stops the script while it runs.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
@@ -77,7 +77,7 @@ impl Script {
 
     /// Runs the script to its end.
     pub(super) fn read(&self, defaults: &JobDraft) -> Result<Jobs, JobFileErrors> {
-        // Python would say the same, but not as gjob says it.
+        // Python's own message would be about a traceback of the shim.
         std::fs::File::open(&self.path)
             .map_err(|error| JobFileErrors::one(self.whole(), Problem::Unreadable(error)))?;
         let process = Process::start(&self.path, &self.arguments, &self.stopper)
@@ -123,7 +123,7 @@ impl Script {
         Place::File(self.path.clone())
     }
 
-    /// What the script's last word means.
+    /// Handles the script's last message.
     fn end(&self, last: Message<'_>, calls: u64, process: &Process, errors: &mut Collector) {
         let whole = self.whole();
         let (place, problem) = match last {
@@ -157,9 +157,9 @@ fn add(line: u32, spec: &RawValue, jobs: &mut JobsBuilder<'_>) -> Added {
     let fields = serde_json::from_str(spec.get()).unwrap_or_default();
     let problems: Vec<Problem> = fields::problems(fields).map(|(_, problem)| problem).collect();
     if problems.is_empty() {
-        jobs.wrong(line, None, ScriptProblem::Garbled(fields::message(&error)));
+        jobs.refuse(line, None, ScriptProblem::Garbled(fields::message(&error)));
     }
-    problems.into_iter().for_each(|problem| jobs.wrong(line, None, problem));
+    problems.into_iter().for_each(|problem| jobs.refuse(line, None, problem));
     Added::Bad
 }
 

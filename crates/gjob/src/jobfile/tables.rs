@@ -1,9 +1,9 @@
-//! Job files in TOML: tables of jobs, each of which may stand for many by a
-//! matrix of parameters.
+//! Job files in TOML: tables of jobs, each of which may become many jobs by a matrix
+//! of parameters.
 //!
 //! ```toml
-//! [defaults]                  # what a job doesn't say itself; env is merged
-//! files = ["fit"]             # paths from the job file's directory
+//! [defaults]                  # fields that a job leaves out; env is merged
+//! files = ["fit"]             # relative to the job file
 //! timeout = "1h"
 //!
 //! [[job]]
@@ -66,15 +66,15 @@ pub(super) fn read(name: &str, bytes: &[u8], defaults: &JobDraft) -> Result<Jobs
     jobs.finish()
 }
 
-/// Adds a job for each of a table's combinations, up to the first that has
-/// something wrong with it: others are likely to have the same.
+/// Adds a job for each of a table's combinations, up to the first that has a
+/// problem: others are likely to have the same one.
 fn add(table: &Table, number: u32, base: &Path, jobs: &mut JobsBuilder<'_>) {
     table.matrix.each(|combination| {
         let mut draft = match table.fill(combination) {
             Ok(draft) => draft,
             Err(wrong) => {
                 for (field, problem) in wrong {
-                    jobs.wrong(number, field.as_deref(), problem);
+                    jobs.refuse(number, field.as_deref(), problem);
                 }
                 return ControlFlow::Break(());
             }
@@ -117,7 +117,7 @@ fn number_jobs(firsts: &[u32], jobs: &mut JobsBuilder<'_>) {
         spec.after = after;
     }
     if let Some((table, found)) = unknown {
-        jobs.wrong(table, Some("after"), Problem::UnknownJobNumber { found, last });
+        jobs.refuse(table, Some("after"), Problem::UnknownJobNumber { found, last });
     }
 }
 

@@ -1,5 +1,5 @@
-//! Acting on jobs of a run, whoever manages it: through its manager if one
-//! lives, else by being the manager for a moment.
+//! Acting on jobs of a run: through its manager if one lives, else by being the
+//! manager for a moment.
 
 use std::time::{Duration, Instant};
 
@@ -10,23 +10,24 @@ use super::engine::Engine;
 use super::{ManagerError, NoHandler};
 use crate::store::RunDir;
 
-/// How long hosts may take to answer.
-const REACH: Duration = Duration::from_secs(30);
+/// How long hosts may take to be reached.
+const REACH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long another process may have the run without listening: it is about to
 /// begin, to end, or acts on jobs itself.
-const PATIENCE: Duration = Duration::from_secs(150);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// Between two looks at a run that another process has without listening.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two attempts to take up a run that another process has without
+/// listening.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often news are looked for while hosts are waited for.
-const STEP: Duration = Duration::from_millis(500);
+/// How often what hosts report is taken while they are waited for.
+const PUMP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Who did what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Through {
-    /// The run's manager, which goes on with it.
+    /// The run's manager, which continues.
     Manager,
     /// This process, which has left the run again.
     Itself,
@@ -36,15 +37,15 @@ pub enum Through {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActError {
-    /// The manager can't be asked.
+    /// The manager cannot be asked.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The run can't be taken up.
+    /// The run cannot be taken up.
     #[error(transparent)]
     Manager(#[from] ManagerError),
 }
 
-/// Does something to jobs of a run, and waits until it has come about.
+/// Does something to jobs of a run, and waits until it has taken effect.
 ///
 /// # Errors
 /// When neither the manager nor this process can do it.
@@ -60,15 +61,15 @@ pub fn act(dir: &RunDir, act: Act, jobs: &[u32]) -> Result<(Answer, Through), Ac
         }
         match Engine::act_alone(dir, act, jobs) {
             Ok(engine) => return Ok((alone(engine, act, jobs, cut_off)?, Through::Itself)),
-            Err(error) if error.is_managed_already() && began.elapsed() < PATIENCE => {
-                std::thread::sleep(LOOK);
+            Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
+                std::thread::sleep(RETRY_INTERVAL);
             }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-/// `cut_off` says that a manager was asked before and went without an answer.
+/// `cut_off` says that a manager was asked before and exited without an answer.
 fn alone(
     mut engine: Engine,
     act: Act,
@@ -77,15 +78,15 @@ fn alone(
 ) -> Result<Answer, ManagerError> {
     let mut acting = engine.begin_to(act, jobs);
     engine.settle(&mut NoHandler)?;
-    while !engine.has_come_about(&mut acting, REACH) {
-        engine.pump(STEP, &mut NoHandler)?;
+    while !engine.has_taken_effect(&mut acting, REACH_TIMEOUT) {
+        engine.pump(PUMP_INTERVAL, &mut NoHandler)?;
     }
     engine.leave(&mut NoHandler)?;
     let mut answer = acting.answer;
     if cut_off && act == Act::Kill {
         // What that manager had ended already is what was asked for.
         let killed = Cause::Killed.to_string();
-        answer.accept(|job| engine.jobs()[job as usize].reason.as_ref() == Some(&killed));
+        answer.accept(|job| engine.job(job).reason.as_ref() == Some(&killed));
     }
     Ok(answer)
 }

@@ -1,5 +1,5 @@
-//! The manager's ear for other processes of its user: a unix socket in the
-//! run's directory. Here is the engine's side: who is connected, who watches,
+//! How other processes of the user reach a manager: a unix socket in the run's
+//! directory. This is the engine's side: who is connected, who follows the run,
 //! and who waits for an answer. What is asked for, the engine does.
 //!
 //! # Theory of operation
@@ -24,14 +24,11 @@ use serde::Serialize;
 
 use crate::network::Waker;
 use crate::store::RunDir;
-pub use client::{ControlClient, ControlError, Said};
+pub use client::{ControlClient, ControlError, Received};
 use protocol::Fault;
-pub use protocol::{
-    Act, Answer, CONTROL_VERSION, Counts, HostSnapshot, MAX_JOBS, MAX_LINE, Refusal, Request,
-    Snapshot,
-};
+pub use protocol::{Act, Answer, CONTROL_VERSION, MAX_JOBS, MAX_LINE, Refusal, Request, Snapshot};
 pub(super) use server::ClientId;
-use server::{Heard, Outbox, Server};
+use server::{Incoming, Outbox, Server};
 
 /// The clients of a manager.
 #[derive(Debug, Default)]
@@ -49,7 +46,7 @@ struct Client {
 
 impl Control {
     /// Listens in the run's directory, whose lock this process holds. A run
-    /// goes on without, if that can't be: [`Control::problem`] says so.
+    /// continues without, if that fails: [`Control::problem`] says so.
     pub(super) fn listen(dir: &RunDir, waker: Waker) -> Self {
         match Server::start(dir, waker) {
             Ok(server) => Control { server: Some(server), ..Control::default() },
@@ -57,7 +54,7 @@ impl Control {
         }
     }
 
-    /// Why nobody can be heard.
+    /// Why nobody can connect.
     pub(super) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
@@ -66,15 +63,15 @@ impl Control {
     pub(super) fn next(&mut self) -> Option<(ClientId, Request)> {
         loop {
             match self.server.as_ref()?.next()? {
-                Heard::Came(id, outbox) => {
+                Incoming::Connected(id, outbox) => {
                     self.clients.insert(id, Client { outbox, watches: false });
                 }
-                Heard::Erred(id, error) => {
+                Incoming::Invalid(id, error) => {
                     self.answer(id, &Fault { error });
                     self.dismiss(id);
                 }
-                Heard::Went(id) => drop(self.clients.remove(&id)),
-                Heard::Asked(id, request) => return Some((id, request)),
+                Incoming::Disconnected(id) => drop(self.clients.remove(&id)),
+                Incoming::Request(id, request) => return Some((id, request)),
             }
         }
     }
@@ -89,7 +86,7 @@ impl Control {
         }
     }
 
-    /// From here on the client hears of every event.
+    /// From here on the client gets every event.
     pub(super) fn watch(&mut self, id: ClientId, snapshot: &Snapshot) {
         self.answer(id, snapshot);
         if let Some(client) = self.clients.get_mut(&id) {
@@ -102,8 +99,9 @@ impl Control {
         self.clients.remove(&id);
     }
 
-    /// Hands an event to whoever watches; who can't keep up is cut off.
-    pub(super) fn tell(&mut self, event: &Event) {
+    /// Hands an event to the clients that follow the run; one that cannot keep up
+    /// is cut off.
+    pub(super) fn notify(&mut self, event: &Event) {
         if !self.clients.values().any(|client| client.watches) {
             return;
         }
@@ -111,7 +109,7 @@ impl Control {
         self.clients.retain(|_, client| !client.watches || client.outbox.put(line.clone()));
     }
 
-    /// Lets everyone go, with what they have still to be told.
+    /// Disconnects everyone, with what is still to be sent to them.
     pub(super) fn close(&mut self) {
         self.clients.clear();
         if let Some(server) = self.server.take() {

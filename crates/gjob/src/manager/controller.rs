@@ -8,13 +8,13 @@ use crate::network::Waker;
 /// Tells a manager from another thread to end its run, or to leave it.
 #[derive(Clone, Debug)]
 pub struct Controller {
-    wish: Arc<AtomicU8>,
+    request: Arc<AtomicU8>,
     waker: Arc<Mutex<Option<Waker>>>,
 }
 
 #[derive(Clone, Copy)]
 #[repr(u8)]
-pub(super) enum Wish {
+pub(super) enum StopRequest {
     None = 0,
     Interrupt = 1,
     Leave = 2,
@@ -22,21 +22,21 @@ pub(super) enum Wish {
 
 impl Controller {
     pub(super) fn new(waker: Option<Waker>) -> Self {
-        Controller { wish: Arc::default(), waker: Arc::new(Mutex::new(waker)) }
+        Controller { request: Arc::default(), waker: Arc::new(Mutex::new(waker)) }
     }
 
     /// Starts nothing more, ends what runs, and keeps the run for `attach`.
     pub fn interrupt(&self) {
-        self.ask(Wish::Interrupt);
+        self.ask(StopRequest::Interrupt);
     }
 
     /// Stops at once; jobs go on without a manager.
     pub fn leave(&self) {
-        self.ask(Wish::Leave);
+        self.ask(StopRequest::Leave);
     }
 
-    fn ask(&self, wish: Wish) {
-        self.wish.fetch_max(wish as u8, Ordering::AcqRel);
+    fn ask(&self, request: StopRequest) {
+        self.request.fetch_max(request as u8, Ordering::AcqRel);
         if let Ok(waker) = self.waker.lock()
             && let Some(waker) = &*waker
         {
@@ -44,11 +44,11 @@ impl Controller {
         }
     }
 
-    pub(super) fn take(&self) -> Wish {
-        match self.wish.swap(0, Ordering::AcqRel) {
-            1 => Wish::Interrupt,
-            2 => Wish::Leave,
-            _ => Wish::None,
+    pub(super) fn take(&self) -> StopRequest {
+        match self.request.swap(0, Ordering::AcqRel) {
+            1 => StopRequest::Interrupt,
+            2 => StopRequest::Leave,
+            _ => StopRequest::None,
         }
     }
 }

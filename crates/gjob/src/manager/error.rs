@@ -1,4 +1,4 @@
-//! What can keep a manager from its work. A job's failure is none of it.
+//! What can stop a manager. A job's failure does not.
 
 use gjob_core::scheduler::Unfit;
 
@@ -6,17 +6,17 @@ use crate::network::NetworkError;
 use crate::settings::SettingsError;
 use crate::store::{RunDirError, StoreError};
 
-/// The manager can't begin or can't go on.
+/// The manager cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
     /// There are no jobs.
-    #[error("no jobs: at least one is needed")]
+    #[error("no jobs: expected at least one")]
     NoJobs,
     /// More jobs than a run can have.
-    #[error("{0} jobs are too many for one run: at most {max} are accepted", max = u32::MAX)]
+    #[error("too many jobs for one run: {0}, at most {max}", max = u32::MAX)]
     TooManyJobs(usize),
-    /// A specification that can't be launched.
+    /// A specification that cannot be launched.
     #[error("job {index}: {source}")]
     Spec {
         /// The job's position.
@@ -25,32 +25,32 @@ pub enum ManagerError {
         source: gjob_core::spec::SpecError,
     },
     /// Used before `setup` or `attach`.
-    #[error("the manager has no jobs yet: call setup first")]
+    #[error("the manager has no jobs: call setup first")]
     NotSetUp,
     /// The network, or files that jobs need.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// The store; jobs that run on hosts go on.
+    /// The store; jobs that run on hosts continue.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The run's directory.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
-    /// Outputs can't be written here; jobs that run on hosts go on.
+    /// Outputs cannot be written locally; jobs that run on hosts continue.
     #[error("{0}")]
     Outputs(String),
-    /// Outputs would go where something is already.
+    /// Outputs would go where something exists that is not the run's.
     #[error(
-        "{} has {name:?} already: a directory without the jobs' own in it is accepted",
-        dir.display()
+        "{} exists and was not created by this run\nhelp: move it, or choose another --into",
+        dir.join(name).display()
     )]
     OutputsInTheWay {
-        /// Where outputs are to go.
+        /// Where outputs go.
         dir: std::path::PathBuf,
-        /// What is there.
+        /// What exists there.
         name: String,
     },
-    /// The directory for outputs can't be read.
+    /// The directory for outputs cannot be read.
     #[error("{}: {source}", dir.display())]
     OutputsDir {
         /// Which.
@@ -58,7 +58,7 @@ pub enum ManagerError {
         /// Why.
         source: std::io::Error,
     },
-    /// Jobs that wait for what is no job, or for each other.
+    /// Jobs that wait for something that is not a job, or for each other.
     #[error(transparent)]
     Dependency(#[from] gjob_core::dependency::DependencyError),
     /// Jobs that no host of the run can take; nothing was started.
@@ -69,15 +69,15 @@ pub enum ManagerError {
     Settings(#[from] SettingsError),
 }
 
-/// Kinds of jobs that no host can take, of which a line is said, at most.
-const MAX_SAID: usize = 20;
+/// Classes of jobs that no host can take, at most this many of which are named.
+const MAX_NAMED: usize = 20;
 
-/// A line for each kind of job.
+/// A line for each class of jobs.
 fn all_unfit(unfit: &[Unfit]) -> String {
     let line = |unfit: &Unfit| format!("job {} {unfit}", unfit.index);
-    let mut lines: Vec<String> = unfit.iter().take(MAX_SAID).map(line).collect();
-    if unfit.len() > MAX_SAID {
-        lines.push(format!("and {} more kinds of jobs", unfit.len() - MAX_SAID));
+    let mut lines: Vec<String> = unfit.iter().take(MAX_NAMED).map(line).collect();
+    if unfit.len() > MAX_NAMED {
+        lines.push(format!("and {} more classes of jobs", unfit.len() - MAX_NAMED));
     }
     lines.join("\n")
 }

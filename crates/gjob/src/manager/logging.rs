@@ -10,7 +10,7 @@ use super::{Handler, Manager};
 
 /// Writes a line per job event, and a row of dots while nothing happens.
 ///
-/// An error of the log's writer never fails a run: what can't be written is lost.
+/// An error of the log's writer never fails a run: what cannot be written is lost.
 #[derive(Debug)]
 pub struct JobLog<W> {
     log: W,
@@ -34,7 +34,7 @@ impl<W: Write> JobLog<W> {
         self.last_was_sleep
     }
 
-    /// Writes one line, behind the end of a row of dots.
+    /// Writes one line, after the end of a row of dots.
     pub fn line(&mut self, text: &str) {
         let end = if std::mem::take(&mut self.last_was_sleep) { "\n" } else { "" };
         let _ = writeln!(self.log, "{end}{text}").and_then(|()| self.log.flush());
@@ -50,7 +50,7 @@ impl<W: Write> JobLog<W> {
 
 /// `<id> w/name <name>`, and `-` for what a job doesn't have.
 fn describe(job: &Job) -> String {
-    let id = job.id.as_ref().map_or("-", |id| id.as_str());
+    let id = job.id().map_or("-", |id| id.as_str());
     format!("{id} w/name {}", job.spec.name.as_deref().unwrap_or("-"))
 }
 
@@ -60,7 +60,7 @@ impl<W: Write> Handler for JobLog<W> {
     }
 
     fn handle_job_done(&mut self, job: &Job) {
-        let word = match job.state {
+        let word = match job.state() {
             State::Done => "DONE",
             State::Error => "ERROR",
             State::Unknown | State::Free | State::Busy => "UNKNOWN",
@@ -114,24 +114,25 @@ impl<W: Write> DerefMut for LoggingManager<W> {
 
 #[cfg(test)]
 mod tests {
-    use gjob_core::JobSpec;
+    use gjob_core::job::Phase;
+    use gjob_core::{JobSpec, Key};
 
     use super::*;
 
     #[test]
     fn the_log_has_the_seeds_lines() {
-        let mut job = Job::new(JobSpec::new(["true"]).unwrap().name("first"));
-        job.id = Some("node1/2026-11-22-3".parse().unwrap());
-        job.index = 4;
+        let spec = JobSpec::new(["true"]).unwrap().name("first");
+        let (host, id) = ("node1".parse().unwrap(), "node1/2026-11-22-3".parse().unwrap());
+        let mut job = Job::launched(spec, Key::new(4, 1), host, id);
         let mut log = JobLog::new(Vec::new());
         log.handle_job_launch(&job);
         log.handle_sleep();
         log.handle_sleep();
         assert!(log.last_was_sleep());
-        job.state = State::Done;
+        job.phase = Phase::Ended(State::Done);
         log.handle_job_done(&job);
         assert!(!log.last_was_sleep());
-        job.state = State::Error;
+        job.phase = Phase::Ended(State::Error);
         job.reason = Some("exit 7".into());
         log.handle_job_done(&job);
         assert_eq!(

@@ -1,25 +1,25 @@
-//! Watching a run that another process manages: its events, as that one's
-//! handler hears them.
+//! Following a run that another process manages: its events, as that one's
+//! handler is notified of them.
 
 use std::time::Duration;
 
-use gjob_core::event::RunEnd;
-use gjob_core::{EventKind, HostLabel, Job};
+use gjob_core::event::{RunEnd, RunEvent};
+use gjob_core::{Run, What};
 
 use super::Handler;
-use super::control::{ControlClient, ControlError, Said, Snapshot};
-use super::job_table::JobTable;
+use super::control::{ControlClient, ControlError, Received};
+use super::dispatch::dispatch;
 use crate::store::{RunDir, Store, StoreError};
 
-/// Watches a living run.
+/// Follows a run with a living manager.
 #[derive(Debug)]
 pub struct Watcher {
     client: ControlClient,
-    jobs: JobTable,
-    snapshot: Snapshot,
+    run: Run,
+    ended: Option<RunEnd>,
 }
 
-/// How watching came to its end.
+/// Why following a run is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watched {
     /// The manager has stopped.
@@ -32,76 +32,57 @@ impl Watcher {
     /// Connects to the manager of a run; none when nobody listens.
     ///
     /// # Errors
-    /// When the manager can't be asked, or the run's store can't be read.
+    /// When the manager cannot be asked, or the run's store cannot be read.
     pub fn connect(dir: &RunDir) -> Result<Option<Self>, WatchError> {
         let Some(mut client) = ControlClient::connect(dir)? else { return Ok(None) };
         let Some(snapshot) = client.watch()? else { return Ok(None) };
-        // The store is read behind the snapshot: so it holds all that is not in
-        // the events to come; those it holds already change nothing.
-        let store = Store::read(dir)?;
-        let labels: Vec<HostLabel> = store.hosts()?.into_iter().map(|host| host.label).collect();
-        let jobs = JobTable::restore(store.jobs()?, store.specs()?, &labels);
-        Ok(Some(Watcher { client, jobs, snapshot }))
+        // The store is read after the manager has begun to send events: so it
+        // holds all that is not in them. Those that it holds are known by number.
+        let run = Store::read(dir)?.load()?;
+        Ok(Some(Watcher { client, run, ended: snapshot.ended }))
     }
 
-    /// How the run stood when this began.
+    /// The run as far as it is known.
     #[must_use]
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
+    pub fn run(&self) -> &Run {
+        &self.run
     }
 
-    /// The jobs as they now stand.
-    #[must_use]
-    pub fn jobs(&self) -> &[Job] {
-        self.jobs.all()
-    }
-
-    /// Tells `handler` what happens until the manager stops; jobs' outputs are
-    /// no part of it. `sleep_time` is how long nothing has to happen for a
+    /// Notifies `handler` of what happens until the manager stops; jobs' outputs
+    /// are no part of it. After `sleep_time` without an event comes a
     /// `handle_sleep`.
     ///
     /// # Errors
-    /// When the manager can't be understood.
-    pub fn run(
+    /// When the manager's messages are invalid.
+    pub fn follow(
         &mut self,
         sleep_time: Duration,
         handler: &mut impl Handler,
     ) -> Result<Watched, ControlError> {
-        if let Some(end) = self.snapshot.ended {
+        if let Some(end) = self.ended {
             return Ok(Watched::Ended(end));
         }
         loop {
             let event = match self.client.next(sleep_time)? {
-                Said::Event(event) => event,
-                Said::Nothing => {
+                Received::Event(event) => event,
+                Received::Nothing => {
                     handler.handle_sleep();
                     continue;
                 }
-                Said::End => return Ok(Watched::CutOff),
+                Received::End => return Ok(Watched::CutOff),
             };
-            self.jobs.apply(&event.kind);
-            handler.handle_event(&event, self.jobs.all());
-            match &event.kind {
-                EventKind::JobStarted { key, .. } => self.with(key.index, |job| {
-                    handler.handle_job_launch(job);
-                }),
-                EventKind::JobEnded { key, .. } => self.with(key.index, |job| {
-                    handler.handle_job_done(job);
-                }),
-                EventKind::RunEnded { end, .. } => return Ok(Watched::Ended(*end)),
-                _ => {}
+            if !event.what.is_durable() || event.seq > self.run.seq() {
+                self.run.apply(&event);
+                dispatch(&event, &self.run, handler);
             }
-        }
-    }
-
-    fn with(&self, index: u32, tell: impl FnOnce(&Job)) {
-        if let Some(job) = self.jobs.all().get(index as usize) {
-            tell(job);
+            if let What::Run(RunEvent::Ended { end, .. }) = &event.what {
+                return Ok(Watched::Ended(*end));
+            }
         }
     }
 }
 
-/// A run can't be watched.
+/// A run cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {

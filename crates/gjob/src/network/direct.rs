@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::scheduler::HostIx;
@@ -47,10 +48,9 @@ impl Network {
         open.launch(at, key, &job.spec);
         self.next_index += 1;
         let id = self.await_start(at, key, host)?;
-        job.id = Some(id.clone());
-        job.host = Some(host.clone());
-        job.attempt = key.attempt;
-        job.state = State::Busy;
+        let index = job.index;
+        *job = Job::launched(Arc::clone(&job.spec), key, host.clone(), id.clone());
+        job.index = index;
         Ok(id)
     }
 
@@ -63,11 +63,11 @@ impl Network {
     pub fn get_job_status(&mut self, jobs: &[Job]) -> Result<Vec<State>, NetworkError> {
         let mut states = vec![State::Free; jobs.len()];
         let mut places: BTreeMap<HostIx, Vec<usize>> = BTreeMap::new();
-        for (at, job) in jobs.iter().enumerate().filter(|(_, job)| job.id.is_some()) {
-            let host = job.host.as_ref().and_then(|host| self.position(host));
+        for (at, job) in jobs.iter().enumerate().filter(|(_, job)| job.id().is_some()) {
+            let host = job.host().and_then(|host| self.position(host));
             host.into_iter().for_each(|host| places.entry(host).or_default().push(at));
         }
-        let ids = |batch: &[usize]| batch.iter().filter_map(|at| jobs[*at].id.clone()).collect();
+        let ids = |batch: &[usize]| batch.iter().filter_map(|at| jobs[*at].id().cloned()).collect();
         let requests = places.iter().map(|(host, places)| {
             let batches = places.chunks(STATUS_BATCH).map(|batch| Status { ids: ids(batch) });
             (*host, batches.collect())
@@ -137,7 +137,7 @@ impl Network {
         stream: Stream,
         from: u64,
     ) -> Result<Vec<u8>, NetworkError> {
-        let (Some(id), Some(host)) = (&job.id, &job.host) else {
+        let (Some(id), Some(host)) = (job.id(), job.host()) else {
             return Err(NetworkError::NotLaunched);
         };
         let at = self.find(host)?;

@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 /// How long a lock is tried for before it is another manager's.
 const LOOK_TIME: Duration = Duration::from_millis(300);
 
-/// A run's directory can't be used.
+/// A run's directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunDirError {
@@ -94,7 +94,7 @@ impl StateDir {
     /// Makes the directory of a new run; its id is today's next.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// When it cannot be made.
     pub fn create_run(&self, today: Timestamp) -> Result<RunDir, RunDirError> {
         private_dirs().create(&self.runs).map_err(io_error(&self.runs))?;
         let date = today.date_string();
@@ -115,7 +115,7 @@ impl StateDir {
     /// Every run, oldest first.
     ///
     /// # Errors
-    /// When the directory can't be read; a missing one has no runs.
+    /// When the directory cannot be read; a missing one has no runs.
     pub fn runs(&self) -> Result<Vec<RunId>, RunDirError> {
         let entries = match std::fs::read_dir(&self.runs) {
             Ok(entries) => entries,
@@ -223,7 +223,7 @@ impl RunDir {
     /// True while a process manages the run.
     ///
     /// # Errors
-    /// When the lock can't be looked at.
+    /// When the lock cannot be examined.
     pub fn is_managed(&self) -> Result<bool, RunDirError> {
         let path = self.path.join("lock");
         let file = match File::open(&path) {

@@ -1,5 +1,6 @@
--- One database per run, made to be queried by hand. Times are milliseconds
--- since 1970-01-01T00:00:00Z. States are the words of `gjob status`.
+-- One database per run, made to be queried by hand: begin with the view jobs and the
+-- tables hosts and attempts. Times are milliseconds since 1970-01-01T00:00:00Z. States
+-- are the words of `gjob status`.
 
 CREATE TABLE run (
     id          TEXT NOT NULL,     -- DATE-N
@@ -7,38 +8,82 @@ CREATE TABLE run (
     created     INTEGER NOT NULL,
     epoch       INTEGER NOT NULL,  -- grows with every manager that takes the run up
     ended       TEXT,              -- why the last manager stopped; NULL while one works or after a crash
-    settings    TEXT NOT NULL      -- JSON: what `gjob run` was asked, for `gjob attach`
+    settings    TEXT NOT NULL      -- JSON: the options of `gjob run`, for `gjob attach`
 );
 
 CREATE TABLE hosts (
     ix          INTEGER PRIMARY KEY,
     label       TEXT NOT NULL UNIQUE,
-    state       TEXT NOT NULL,     -- free, busy, unknown, error
-    reason      TEXT,
-    hostname    TEXT,
-    slots       INTEGER,
-    offset      INTEGER NOT NULL DEFAULT 0  -- bytes of its run log that are applied here
+    status      TEXT NOT NULL DEFAULT 'connecting',  -- connecting, up, paused, unreachable, failed
+    reason      TEXT,              -- why it cannot be used
+    hostname    TEXT,              -- what it calls itself, and what follows, as of its last login
+    version     TEXT,              -- of gjob there
+    platform    TEXT,              -- OS-ARCH
+    results_dir TEXT,
+    cpus        INTEGER,           -- slots: jobs of one processor at once
+    mem         INTEGER,           -- bytes
+    gpus        INTEGER,
+    clock_offset_ms INTEGER,       -- its clock less the manager's
+    clock_error_ms  INTEGER,       -- how far off that may be
+    logins      INTEGER NOT NULL DEFAULT 0,
+    started     INTEGER NOT NULL DEFAULT 0,  -- attempts
+    succeeded   INTEGER NOT NULL DEFAULT 0,
+    failed      INTEGER NOT NULL DEFAULT 0,  -- attempts that failed by themselves
+    host_failures INTEGER NOT NULL DEFAULT 0,  -- attempts that the host refused or lost
+    bytes_sent  INTEGER NOT NULL DEFAULT 0,
+    bytes_fetched INTEGER NOT NULL DEFAULT 0,
+    offset      INTEGER NOT NULL DEFAULT 0   -- bytes of its run log that are applied here
 );
 
-CREATE TABLE jobs (
+-- What was asked for. It never changes.
+CREATE TABLE specs (
     idx         INTEGER PRIMARY KEY,
     name        TEXT,
-    spec        TEXT NOT NULL,     -- JSON
-    state       TEXT NOT NULL DEFAULT 'free',
-    attempt     INTEGER NOT NULL DEFAULT 0,
-    collecting  INTEGER NOT NULL DEFAULT 0,  -- 1 while the attempt's outputs are on their way here
-    failures    INTEGER NOT NULL DEFAULT 0,
+    command     TEXT NOT NULL,     -- the script
+    spec        TEXT NOT NULL      -- JSON: all of it
+);
+
+-- How far each job is; see the view jobs.
+CREATE TABLE progress (
+    idx         INTEGER PRIMARY KEY REFERENCES specs(idx),
+    state       TEXT NOT NULL DEFAULT 'free',     -- free, busy, done, unknown, error
+    phase       TEXT NOT NULL DEFAULT 'waiting',  -- waiting, assigned, running, collecting, ended
+    attempt     INTEGER NOT NULL DEFAULT 0,  -- the one that counts, else the latest; 0 before the first
+    last_attempt INTEGER NOT NULL DEFAULT 0,
+    failures    INTEGER NOT NULL DEFAULT 0,  -- of its own
     paused      INTEGER NOT NULL DEFAULT 0,
-    resumed     INTEGER NOT NULL DEFAULT 0,  -- 1 when its attempt was paused and is to go on
-    kill        INTEGER NOT NULL DEFAULT 0,  -- 1 when a user wants its attempt ended
-    host        INTEGER REFERENCES hosts(ix),
-    id          TEXT,              -- HOSTNAME/DATE-N
-    exit        INTEGER,
-    signal      INTEGER,
-    reason      TEXT,
-    started     INTEGER,
+    resumed     INTEGER NOT NULL DEFAULT 0,  -- 1 when its attempt was paused and resumed
+    kill        INTEGER NOT NULL DEFAULT 0,  -- 1 when a user wants it killed
+    reason      TEXT,              -- why it is not done
     ended       INTEGER
 );
+
+CREATE TABLE attempts (
+    idx         INTEGER NOT NULL REFERENCES specs(idx),
+    attempt     INTEGER NOT NULL,
+    host        INTEGER NOT NULL REFERENCES hosts(ix),
+    outcome     TEXT,              -- exited, refused, withdrawn, lost, abandoned; NULL while under way
+    assigned    INTEGER NOT NULL,
+    id          TEXT,              -- HOSTNAME/DATE-N, its directory below the results directory
+    started     INTEGER,           -- by the host's clock, like `ended` after an exit
+    ended       INTEGER,
+    exit        INTEGER,
+    signal      INTEGER,
+    cause       TEXT,              -- timeout, killed, interrupted, superseded, lease: why gjob ended it
+    reason      TEXT,
+    user_us     INTEGER,
+    system_us   INTEGER,
+    max_rss_kib INTEGER,
+    stdout_bytes INTEGER,
+    stderr_bytes INTEGER,
+    survivors   TEXT,              -- JSON: pids of its processes that could not be ended
+    PRIMARY KEY (idx, attempt)
+) WITHOUT ROWID;
+
+CREATE VIEW jobs AS
+    SELECT idx, name, command, state, phase, attempt, host, id, exit, signal, cause, p.reason,
+           started, p.ended, failures, paused, user_us, system_us, max_rss_kib
+    FROM specs JOIN progress p USING (idx) LEFT JOIN attempts USING (idx, attempt);
 
 CREATE TABLE inputs (
     path        TEXT NOT NULL,     -- as jobs name it
@@ -53,36 +98,15 @@ CREATE TABLE inputs (
     PRIMARY KEY (path, nth)
 );
 
--- What is here of the jobs' outputs, below the run's output directory.
+-- The jobs' outputs that are local, below the run's output directory.
 CREATE TABLE outputs (
-    idx         INTEGER NOT NULL REFERENCES jobs(idx),
+    idx         INTEGER NOT NULL REFERENCES specs(idx),
     path        TEXT NOT NULL,     -- below the job's directory
     attempt     INTEGER NOT NULL,
     size        INTEGER NOT NULL,
     mode        INTEGER NOT NULL,
     hash        TEXT NOT NULL,     -- blake3, hexadecimal
     PRIMARY KEY (idx, path)
-) WITHOUT ROWID;
-
-CREATE TABLE attempts (
-    idx         INTEGER NOT NULL REFERENCES jobs(idx),
-    attempt     INTEGER NOT NULL,
-    host        INTEGER NOT NULL REFERENCES hosts(ix),
-    outcome     TEXT,              -- exit, signal, refused, withdrawn, lost, abandoned; NULL while under way
-    assigned    INTEGER NOT NULL,
-    id          TEXT,
-    started     INTEGER,           -- by the host's clock, like `ended`
-    ended       INTEGER,
-    exit        INTEGER,
-    signal      INTEGER,
-    cause       TEXT,              -- timeout, killed, superseded, lease: why gjob ended it
-    reason      TEXT,
-    user_us     INTEGER,
-    system_us   INTEGER,
-    max_rss_kib INTEGER,
-    stdout_bytes INTEGER,
-    stderr_bytes INTEGER,
-    PRIMARY KEY (idx, attempt)
 ) WITHOUT ROWID;
 
 CREATE TABLE events (

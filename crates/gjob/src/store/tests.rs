@@ -1,8 +1,16 @@
-use gjob_core::event::{EventKind, RunEnd};
-use gjob_core::record::Scope;
-use gjob_core::{Cause, Ending, Finish, Key, State};
+use std::sync::Arc;
+
+use gjob_core::dependency::Dependencies;
+use gjob_core::event::HostFacts;
+use gjob_core::outcome::{Ending, Finish};
+use gjob_core::record::Record;
+use gjob_core::resources::Offer;
+use gjob_core::run::HostIx;
+use gjob_core::scheduler::{Action, Config, Scheduler};
+use gjob_core::{Key, State};
 
 use super::*;
+use crate::settings::RunSettings;
 
 pub(crate) fn temp_run() -> (tempfile::TempDir, RunDir) {
     let temp = tempfile::tempdir().unwrap();
@@ -20,192 +28,186 @@ pub(crate) fn host(at: u32) -> HostLabel {
     format!("h{at}").parse().unwrap()
 }
 
-fn finish(key: Key, ending: Ending, cause: Option<Cause>) -> EventKind {
-    EventKind::JobFinished {
-        host: host(1),
-        finish: Finish {
-            key: Some(key),
-            id: "x/2026-11-22-1".parse().unwrap(),
-            ending,
-            cause,
-            started: Timestamp(5),
-            ended: Timestamp(9),
-            user_us: 1,
-            system_us: 2,
-            max_rss_kib: 3,
-            stdout_bytes: 4,
-            stderr_bytes: 5,
-            survivors: Vec::new(),
-        },
-    }
+/// A scheduler of a stored run, and what it has decided.
+fn scheduler(specs: &[Arc<JobSpec>]) -> Scheduler {
+    let run = Run::new([host(0), host(1)], specs.to_vec(), Dependencies::default());
+    Scheduler::new(Config::default(), run)
 }
 
-/// A life of each kind, as a scheduler would tell it.
-pub(crate) fn lives() -> Vec<EventKind> {
-    let key = Key::new;
-    let assign = |key| EventKind::JobAssigned { key, host: host(1) };
-    let start = |key| EventKind::JobStarted {
-        key,
-        host: host(1),
+fn commit(store: &mut Store, scheduler: &mut Scheduler, changes: &mut Changes) {
+    while let Some(action) = scheduler.poll_action() {
+        if let Action::Emit { event, touched } = action {
+            changes.add(event, touched);
+        }
+    }
+    store.commit(scheduler.run(), changes).unwrap();
+    *changes = Changes::default();
+}
+
+fn finished(key: Key, ending: Ending) -> Record {
+    Record::Finished(Finish {
+        key: Some(key),
         id: "x/2026-11-22-1".parse().unwrap(),
+        ending,
+        cause: None,
         started: Timestamp(5),
+        ended: Timestamp(9),
+        user_us: 1,
+        system_us: 2,
+        max_rss_kib: 3,
+        stdout_bytes: 4,
+        stderr_bytes: 5,
+        survivors: vec![6, 7],
+    })
+}
+
+#[test]
+fn a_loaded_run_equals_the_committed_one_after_every_step() {
+    let (_temp, dir) = temp_run();
+    let all = specs(6);
+    let labels = [host(0), host(1)];
+    let mut store = Store::create(&dir, "{}", &labels, &all, &Inputs::default()).unwrap();
+    let mut scheduler = scheduler(&all);
+    let now = std::time::Duration::from_secs(1);
+    let offer = Offer { cpus: 2, mem: 1 << 30, gpus: 1 };
+    let facts = move || HostFacts {
+        hostname: "x".into(),
+        version: "1".into(),
+        platform: "linux-x86_64".into(),
+        results_dir: "/r".into(),
+        offer,
     };
-    let end = |key, state| EventKind::JobEnded { key, state, reason: Some("r".into()) };
-    vec![
-        // 0: done
-        assign(key(0, 1)),
-        start(key(0, 1)),
-        finish(key(0, 1), Ending::Exit(0), None),
-        end(key(0, 1), State::Done),
-        // 1: failed once, running again
-        assign(key(1, 1)),
-        start(key(1, 1)),
-        finish(key(1, 1), Ending::Exit(7), None),
-        assign(key(1, 2)),
-        start(key(1, 2)),
-        // 2: sent, nothing heard
-        assign(key(2, 1)),
-        // 3: taken back
-        assign(key(3, 1)),
-        EventKind::JobWithdrawn { key: key(3, 1), host: host(1) },
-        // 4: lost
-        assign(key(4, 1)),
-        start(key(4, 1)),
-        EventKind::JobLost {
-            key: key(4, 1),
-            host: host(1),
-            id: None,
-            reason: "slot died".into(),
-            survivors: Vec::new(),
-        },
-        end(key(4, 1), State::Unknown),
-        // 5: ended by an interrupt, waiting again
-        assign(key(5, 1)),
-        start(key(5, 1)),
-        finish(key(5, 1), Ending::Signal(15), Some(Cause::Killed)),
-        // 6: failed for the first time
-        assign(key(6, 1)),
-        finish(key(6, 1), Ending::Exit(1), None),
-        // 7: untouched
-        // 8: given up at its host, which has the outcome first
-        assign(key(8, 1)),
-        start(key(8, 1)),
-        EventKind::JobAbandoned { key: key(8, 1), host: host(1), reason: "cut".into() },
-        EventKind::JobAssigned { key: key(8, 2), host: host(0) },
-        EventKind::JobStarted {
-            key: key(8, 2),
-            host: host(0),
-            id: "y/2026-11-22-1".parse().unwrap(),
-            started: Timestamp(6),
-        },
-        finish(key(8, 1), Ending::Exit(0), None),
-        end(key(8, 1), State::Done),
-        finish(key(8, 2), Ending::Signal(9), Some(Cause::Superseded)),
-        EventKind::JobSuperseded { key: key(8, 2), host: host(1) },
-        // 9: held while it ran, and let go on
-        assign(key(9, 1)),
-        start(key(9, 1)),
-        EventKind::JobPaused { key: key(9, 1) },
-        EventKind::JobResumed { key: key(9, 1) },
-        // 10: the same, failed, and given out again
-        assign(key(10, 1)),
-        start(key(10, 1)),
-        EventKind::JobPaused { key: key(10, 1) },
-        EventKind::JobResumed { key: key(10, 1) },
-        finish(key(10, 1), Ending::Exit(1), None),
-        assign(key(10, 2)),
-        start(key(10, 2)),
-        // 11: held before it ran, and let go on
-        EventKind::JobPaused { key: key(11, 0) },
-        EventKind::JobResumed { key: key(11, 0) },
-        // 12: to be ended
-        assign(key(12, 1)),
-        start(key(12, 1)),
-        EventKind::JobKillAsked { key: key(12, 1) },
-        // 13: held, ended, and to be done again
-        assign(key(13, 1)),
-        start(key(13, 1)),
-        EventKind::JobPaused { key: key(13, 1) },
-        EventKind::JobKillAsked { key: key(13, 1) },
-        finish(key(13, 1), Ending::Signal(15), Some(Cause::Killed)),
-        end(key(13, 1), State::Error),
-        EventKind::JobReopened { key: key(13, 1) },
-        // 14: refused, then lost before it was known to have begun
-        assign(key(14, 1)),
-        EventKind::JobRefused {
-            key: key(14, 1),
-            host: host(1),
-            reason: "full".into(),
-            scope: Scope::Host,
-        },
-        assign(key(14, 2)),
-        EventKind::JobLost {
-            survivors: Vec::new(),
-            key: key(14, 2),
-            host: host(1),
-            id: Some("x/2026-11-22-9".parse().unwrap()),
-            reason: "slot died".into(),
-        },
-        end(key(14, 2), State::Unknown),
-        // 15: held while it waits
-        EventKind::JobPaused { key: key(15, 0) },
-        // 16: done with its outputs
-        assign(key(16, 1)),
-        start(key(16, 1)),
-        finish(key(16, 1), Ending::Exit(0), None),
-        EventKind::JobCollecting { key: key(16, 1), host: host(1) },
-        EventKind::JobCollected { key: key(16, 1), host: host(1), files: 2, bytes: 9 },
-        end(key(16, 1), State::Done),
-        // 17: without an output, and given out again
-        assign(key(17, 1)),
-        start(key(17, 1)),
-        finish(key(17, 1), Ending::Exit(0), None),
-        EventKind::JobCollecting { key: key(17, 1), host: host(1) },
-        EventKind::JobNotCollected {
-            key: key(17, 1),
-            host: host(1),
-            reason: "output \"x\" is missing".into(),
-            scope: Scope::Job,
-        },
-        assign(key(17, 2)),
-        // 18: given up at its host, which has its outputs first
-        assign(key(18, 1)),
-        start(key(18, 1)),
-        EventKind::JobAbandoned { key: key(18, 1), host: host(1), reason: "cut".into() },
-        EventKind::JobAssigned { key: key(18, 2), host: host(0) },
-        finish(key(18, 1), Ending::Exit(0), None),
-        EventKind::JobCollecting { key: key(18, 1), host: host(1) },
-        finish(key(18, 2), Ending::Exit(1), None),
-        EventKind::JobSuperseded { key: key(18, 2), host: host(0) },
-        // 19: held as it ended, and let go on
-        assign(key(19, 1)),
-        start(key(19, 1)),
-        EventKind::JobPaused { key: key(19, 1) },
-        finish(key(19, 1), Ending::Exit(0), None),
-        EventKind::JobCollecting { key: key(19, 1), host: host(1) },
-        EventKind::JobResumed { key: key(19, 1) },
-        EventKind::RunEnded { end: RunEnd::Interrupted, done: 1, error: 0, unknown: 1, left: 6 },
-    ]
+    let id = || "x/2026-11-22-1".parse().unwrap();
+    let key = |index| Key::new(index, 1);
+    let started = |key| Record::Started { key, id: id(), pid: 1, at: Timestamp(5) };
+    type Step = Box<dyn Fn(&mut Scheduler)>;
+    let record = |host, record: Record| -> Step {
+        Box::new(move |scheduler: &mut Scheduler| {
+            scheduler.handle_record(now, host, record.clone());
+        })
+    };
+    let (h0, h1) = (HostIx(0), HostIx(1));
+    let up = facts();
+    let steps: Vec<Step> = vec![
+        Box::new(|scheduler| scheduler.handle_start("2026-11-22-1".parse().unwrap(), false)),
+        Box::new(move |scheduler| scheduler.handle_host_up(now, h0, up.clone())),
+        record(h0, started(key(0))),
+        record(h0, finished(key(0), Ending::Exit(0))),
+        record(h0, finished(key(1), Ending::Signal(9))),
+        Box::new(move |scheduler| scheduler.handle_host_unreachable(now, h0, "cut")),
+        // Its attempts are abandoned, start elsewhere, and come back late.
+        Box::new(move |scheduler| scheduler.handle_host_up(now, h1, facts())),
+        Box::new(|scheduler| scheduler.handle_timeout(std::time::Duration::from_secs(900))),
+        record(h0, finished(key(2), Ending::Exit(0))),
+        Box::new(|scheduler| {
+            assert!(scheduler.handle_pause(5) && scheduler.handle_kill(5));
+        }),
+    ];
+    for (nth, step) in steps.iter().enumerate() {
+        scheduler.set_time(Timestamp(nth as u64));
+        step(&mut scheduler);
+        commit(&mut store, &mut scheduler, &mut Changes::default());
+        let loaded = Store::read(&dir).unwrap().load().unwrap();
+        // Survivors are known to the manager that heard of them alone.
+        assert_eq!(
+            format!("{:?}", loaded.jobs()),
+            format!("{:?}", scheduler.run().jobs()),
+            "{nth}"
+        );
+        assert_eq!(loaded.hosts(), scheduler.run().hosts(), "{nth}");
+        assert_eq!(
+            (loaded.tally(), loaded.seq()),
+            (scheduler.run().tally(), scheduler.run().seq())
+        );
+    }
+    let run = scheduler.run();
+    assert!(!run.abandoned(3).is_empty(), "the scene has an abandoned attempt");
+    let (tally, shown) = Store::read(&dir).unwrap().tally(true).unwrap();
+    assert_eq!((tally, shown), (run.tally(), run.shown_tally(true)));
 }
 
 #[test]
 fn a_reader_sees_what_a_writer_has_committed() {
     let (_temp, dir) = temp_run();
+    let all = specs(5);
     let mut writer =
-        Store::create(&dir, "{\"a\":1}", &[host(0), host(1)], &specs(5), &Inputs::default())
-            .unwrap();
-    let events: Vec<Event> =
-        lives().into_iter().take(4).map(|kind| Event { at: Timestamp(1), kind }).collect();
-    writer.commit(&events, &[LogOffset { host: 1, offset: 77 }], &[]).unwrap();
+        Store::create(&dir, "{\"a\":1}", &[host(0), host(1)], &all, &Inputs::default()).unwrap();
+    let mut scheduler = scheduler(&all);
+    let now = std::time::Duration::from_secs(1);
+    let facts = HostFacts { offer: Offer::cpus(1), ..HostFacts::default() };
+    scheduler.handle_host_up(now, HostIx(1), facts);
+    scheduler.handle_record(now, HostIx(1), finished(Key::new(0, 1), Ending::Exit(0)));
+    let mut changes = Changes::default();
+    changes.offsets.push(LogOffset { host: 1, offset: 77 });
+    commit(&mut writer, &mut scheduler, &mut changes);
 
     let reader = Store::read(&dir).unwrap();
-    let row = reader.job(0).unwrap().unwrap();
-    assert_eq!((row.state, row.exit, row.attempt), (State::Done, Some(0), 1));
-    assert_eq!(row.name.as_deref(), Some("n0"));
-    assert_eq!(reader.hosts().unwrap()[1].offset, 77);
-    assert_eq!(reader.run().unwrap().settings, "{\"a\":1}");
-    assert_eq!(reader.counts().unwrap(), [(State::Done, 1), (State::Free, 4)]);
+    let run = reader.load().unwrap();
+    let job = &run.jobs()[0];
+    assert_eq!((job.state(), job.attempt.as_ref().unwrap().exit()), (State::Done, Some(0)));
+    assert_eq!(job.name(), Some("n0"));
+    assert_eq!(reader.offsets().unwrap(), [0, 77]);
+    assert_eq!(reader.row().unwrap().settings, "{\"a\":1}");
+    let sql = "SELECT command, state, exit FROM jobs WHERE idx = 0";
+    let by_hand = reader.db.query_row(sql, [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, u8>(2)?))
+    });
+    assert_eq!(by_hand.unwrap(), ("echo 0".into(), "done".into(), 0));
     assert_eq!(reader.specs().unwrap()[3].cmds, ["echo 3"]);
+}
+
+/// A run that gjob 0.1 left behind, with schema 3.
+fn old_run() -> (tempfile::TempDir, RunDir) {
+    let (temp, dir) = temp_run();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/run-schema-3.db");
+    std::fs::copy(old, dir.database()).unwrap();
+    (temp, dir)
+}
+
+#[test]
+fn a_run_of_the_version_before_is_read_and_stays_as_it_is() {
+    let (_temp, dir) = old_run();
+    let before = std::fs::read(dir.database()).unwrap();
+    let store = Store::read(&dir).unwrap();
+    let run = store.load().unwrap();
+    let states: Vec<String> = run.jobs().iter().map(|job| job.state().to_string()).collect();
+    assert_eq!(states, ["done", "error", "done", "error", "done", "error", "busy", "free"]);
+    let fails = &run.jobs()[1];
+    assert_eq!(fails.key(), Some(Key::new(1, 2)));
+    assert_eq!(fails.finish().unwrap().ending, Ending::Exit(7));
+    assert_eq!(run.hosts()[0].facts.as_ref().unwrap().hostname, "node1");
+    assert_eq!(run.hosts()[0].in_flight().collect::<Vec<_>>(), [6]);
+    assert_eq!(store.job_dirs().unwrap().len(), 7);
+    assert_eq!(store.specs().unwrap()[4].files, ["data.txt"]);
+    assert_eq!(store.inputs().unwrap().roots().count(), 1);
+    let settings = RunSettings::from_json(&store.row().unwrap().settings).unwrap();
+    assert_eq!(settings.network.clusters[0].workers, [gjob_core::HostEntry::local()]);
+    assert_eq!(settings.network.options.slots, Some(4));
+    assert_eq!(settings.outputs.into.as_deref(), Some(Path::new("/tmp/lab/out")));
+    drop(store);
+    assert!(before == std::fs::read(dir.database()).unwrap(), "reading changed the file");
+}
+
+#[test]
+fn a_run_of_the_version_before_is_not_resumed() {
+    let (_temp, dir) = old_run();
+    let refused = Store::take_up(&dir).unwrap_err().to_string();
+    assert!(refused.contains("can read the run, but not resume or clean it"));
+    assert!(refused.contains("\nhelp: "), "{refused}");
+}
+
+/// A migrated database has what a new one has, so that both are read alike.
+#[test]
+fn a_migrated_schema_has_the_columns_of_a_new_one() {
+    let columns = |store: &Store| -> Vec<String> {
+        let sql = "SELECT m.name || '.' || c.name FROM sqlite_schema m, pragma_table_info(m.name) c
+            WHERE m.type IN ('table', 'view') ORDER BY 1";
+        store.all(sql, |row| row.get(0)).unwrap()
+    };
+    let (_temp, dir) = temp_run();
+    let new = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
+    let (_old_temp, old_dir) = old_run();
+    assert_eq!(columns(&Store::read(&old_dir).unwrap()), columns(&new));
 }
 
 #[test]
@@ -228,7 +230,7 @@ fn another_versions_database_names_both_versions() {
     store.db.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
     let error = Store::read(&dir).unwrap_err().to_string();
-    assert!(error.ends_with("has schema version 9, this gjob reads version 3"), "{error}");
+    assert!(error.ends_with("has schema version 9, this gjob reads versions 3 to 4"), "{error}");
 }
 
 #[test]

@@ -1,45 +1,123 @@
 //! Blobs take no more room than they may: those used longest ago go first, those
-//! of runs that are attended to never. The directory is looked through in steps,
-//! for it may be large, and slow.
+//! of runs that are in use never. The directory may be large, and slow: it is
+//! looked through in the background.
 
 use std::collections::HashSet;
-use std::fs::ReadDir;
+use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
 
 use gjob_core::wire::BlobHash;
 
-use super::super::uses::{self, Uses};
-use crate::blobs::{BlobDir, parse_file_name};
+use super::super::background::{Background, Kind, Report};
+use super::{SharedRefs, refs};
+use crate::blobs::{BlobDir, PART, parse_file_name};
 use crate::jobdir::Layout;
 
-/// Files looked at or removed in one turn.
-const STEP: usize = 256;
+/// A part that no agent has continued for so long is removed.
+const STALE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// The room that blobs take, and what is done about it.
+/// The room that blobs take.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: u64,
     /// As far as is known: others add to it too.
     taken: u64,
     /// When it is looked at again: later than at the limit where all are in use.
-    look_at: u64,
-    state: State,
+    threshold: u64,
+    /// Bytes stored since the look that is under way began.
+    stored_meanwhile: Option<u64>,
 }
 
-#[derive(Debug)]
-enum State {
-    Idle,
-    Looking {
-        entries: ReadDir,
-        found: Vec<Found>,
-    },
-    /// What may go, the first to go last.
-    Removing {
-        found: Vec<Found>,
-        in_use: HashSet<BlobHash>,
-    },
+/// How much room is left taken.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Trimmed {
+    taken: u64,
+    /// True when everything else that could go is in use.
+    is_rest_in_use: bool,
 }
 
+impl Budget {
+    pub(super) fn new(limit: u64) -> Self {
+        Budget { limit, taken: 0, threshold: limit, stored_meanwhile: None }
+    }
+
+    /// Removes what nobody will continue, and looks how much there is.
+    pub(super) fn begin(
+        &mut self,
+        layout: &Layout,
+        refs: &SharedRefs,
+        background: &mut Background,
+    ) -> io::Result<()> {
+        let stale_layout = layout.clone();
+        background.submit(Kind::Cleanup, move |_| {
+            // What cannot be removed only takes room.
+            let _ = remove_stale_parts(&stale_layout);
+        })?;
+        // Without a limit there is nothing to look for.
+        if self.limit < u64::MAX { self.trim(layout, refs, background) } else { Ok(()) }
+    }
+
+    /// Takes notice of a new blob.
+    pub(super) fn note_stored(
+        &mut self,
+        size: u64,
+        layout: &Layout,
+        refs: &SharedRefs,
+        background: &mut Background,
+    ) -> io::Result<()> {
+        if let Some(stored) = &mut self.stored_meanwhile {
+            *stored = stored.saturating_add(size);
+            return Ok(());
+        }
+        self.taken = self.taken.saturating_add(size);
+        if self.taken > self.threshold { self.trim(layout, refs, background) } else { Ok(()) }
+    }
+
+    fn trim(
+        &mut self,
+        layout: &Layout,
+        refs: &SharedRefs,
+        background: &mut Background,
+    ) -> io::Result<()> {
+        self.stored_meanwhile = Some(0);
+        let (layout, refs, limit) = (layout.clone(), refs.clone(), self.limit);
+        background.submit(Kind::Cleanup, move |reporter| {
+            // What cannot be read is looked at again with the next blob.
+            let unknown = Trimmed { taken: 0, is_rest_in_use: false };
+            let trimmed = trim(&layout, &refs, limit).unwrap_or(unknown);
+            reporter.send(Report::Trimmed(trimmed));
+        })
+    }
+
+    /// Takes note of what was found.
+    pub(super) fn handle_trimmed(&mut self, trimmed: Trimmed) {
+        let stored = self.stored_meanwhile.take().unwrap_or(0);
+        self.taken = trimmed.taken.saturating_add(stored);
+        self.threshold = match trimmed.is_rest_in_use {
+            // Not worth another look with every blob.
+            true => self.taken.saturating_add(self.limit / 8).max(self.limit),
+            false => self.limit,
+        };
+    }
+}
+
+fn remove_stale_parts(layout: &Layout) -> io::Result<()> {
+    for entry in std::fs::read_dir(layout.blobs())?.flatten() {
+        if !entry.file_name().to_string_lossy().ends_with(PART) {
+            continue;
+        }
+        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+        let is_held = || File::open(entry.path()).is_ok_and(|file| file.try_lock_shared().is_err());
+        if age >= STALE_AFTER && !is_held() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A blob that might go.
 #[derive(Debug)]
 struct Found {
     hash: BlobHash,
@@ -49,95 +127,28 @@ struct Found {
     used: i128,
 }
 
-impl Budget {
-    /// Begins to look how much there is.
-    pub(super) fn new(layout: &Layout, limit: u64) -> Self {
-        let mut budget = Budget { limit, taken: 0, look_at: limit, state: State::Idle };
-        if limit < u64::MAX {
-            budget.look(layout);
-        }
-        budget
+fn trim(layout: &Layout, refs: &SharedRefs, limit: u64) -> io::Result<Trimmed> {
+    let entries = std::fs::read_dir(layout.blobs())?.flatten();
+    let mut found: Vec<Found> = entries.filter_map(|entry| look_at(&entry)).collect();
+    let mut taken = found.iter().fold(0, |sum: u64, blob| sum.saturating_add(blob.size));
+    if taken <= limit {
+        return Ok(Trimmed { taken, is_rest_in_use: false });
     }
-
-    fn look(&mut self, layout: &Layout) {
-        // What can't be read is looked at again with the next blob.
-        if let Ok(entries) = std::fs::read_dir(layout.blobs()) {
-            self.taken = 0;
-            self.state = State::Looking { entries, found: Vec::new() };
+    let runs = refs::run_dirs(layout).into_iter().filter(refs::is_in_use);
+    let in_use: HashSet<BlobHash> = runs.flat_map(|run| refs::read(&run.blobs())).collect();
+    found.sort_unstable_by_key(|blob| blob.used);
+    let blobs = BlobDir::open(layout)?;
+    for blob in found.iter().filter(|blob| !in_use.contains(&blob.hash)) {
+        if taken <= limit {
+            return Ok(Trimmed { taken, is_rest_in_use: false });
         }
-    }
-
-    /// Takes notice of a new blob.
-    pub(super) fn note_stored(&mut self, layout: &Layout, size: u64) {
-        self.taken = self.taken.saturating_add(size);
-        if self.taken > self.look_at && !self.is_busy() {
-            self.look(layout);
+        // Locked until it is removed: else its run might be told that it is there.
+        let own = refs.lock();
+        if !own.contains(&blob.hash) && blobs.remove(&blob.name).is_ok() {
+            taken = taken.saturating_sub(blob.size);
         }
     }
-
-    /// True when there is something to do.
-    pub(super) fn is_busy(&self) -> bool {
-        !matches!(self.state, State::Idle)
-    }
-
-    /// Does a step of it.
-    pub(super) fn work(&mut self, layout: &Layout, uses: &Uses) {
-        self.state = match std::mem::replace(&mut self.state, State::Idle) {
-            State::Idle => State::Idle,
-            State::Looking { entries, found } => self.look_on(entries, found, layout),
-            State::Removing { found, in_use } => self.remove(found, in_use, layout, uses),
-        };
-    }
-
-    fn look_on(&mut self, entries: ReadDir, found: Vec<Found>, layout: &Layout) -> State {
-        let (mut entries, mut found) = (entries, found);
-        for _ in 0..STEP {
-            let Some(entry) = entries.next() else {
-                return self.judge(found, layout);
-            };
-            if let Some(blob) = entry.ok().and_then(|entry| look_at(&entry)) {
-                self.taken = self.taken.saturating_add(blob.size);
-                found.push(blob);
-            }
-        }
-        State::Looking { entries, found }
-    }
-
-    fn judge(&mut self, mut found: Vec<Found>, layout: &Layout) -> State {
-        self.look_at = self.limit;
-        if self.taken <= self.limit {
-            return State::Idle;
-        }
-        let runs = uses::run_dirs(layout).into_iter().filter(uses::is_attended);
-        let in_use = runs.flat_map(|run| uses::read(&run.blobs())).collect();
-        found.sort_unstable_by_key(|blob| std::cmp::Reverse(blob.used));
-        State::Removing { found, in_use }
-    }
-
-    fn remove(
-        &mut self,
-        mut found: Vec<Found>,
-        in_use: HashSet<BlobHash>,
-        layout: &Layout,
-        uses: &Uses,
-    ) -> State {
-        let Ok(blobs) = BlobDir::open(layout) else { return State::Idle };
-        for _ in 0..STEP {
-            if self.taken <= self.limit {
-                return State::Idle;
-            }
-            let Some(blob) = found.pop() else {
-                // What is left is in use: not worth another look with every blob.
-                self.look_at = self.taken.saturating_add(self.limit / 8).max(self.limit);
-                return State::Idle;
-            };
-            let may_go = !in_use.contains(&blob.hash) && !uses.contains(&blob.hash);
-            if may_go && blobs.remove(&blob.name).is_ok() {
-                self.taken = self.taken.saturating_sub(blob.size);
-            }
-        }
-        State::Removing { found, in_use }
-    }
+    Ok(Trimmed { taken, is_rest_in_use: taken > limit })
 }
 
 fn look_at(entry: &std::fs::DirEntry) -> Option<Found> {

@@ -1,34 +1,40 @@
 //! A blob that is being received: written and hashed as it comes, kept when the
 //! link breaks, and only under its own name when every byte is right.
+//!
+//! What an earlier link brought has to be hashed first. Its hasher is lent to the
+//! background for that, and comes back; what has come meanwhile is hashed after
+//! it, again in the background, until there is nothing left to catch up with.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 
 use gjob_core::wire::BlobHash;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
+use super::super::background::{CancelToken, TaskHandle};
 use super::BlobError;
 use crate::blobs::{BlobDir, PART, Variant};
 
-/// The most bytes that are hashed from the disk in one turn.
-const STEP: usize = 4 * 1024 * 1024;
+/// Bytes that are read at once to be hashed.
+const READ_SIZE: usize = 1024 * 1024;
 
 /// How often a file that vanishes while it is opened is opened again.
-const TRIES: u32 = 8;
+const MAX_TRIES: u32 = 8;
 
 /// The name of a part that is kept: this host's, of which one agent has it.
 fn kept_name(hash: &BlobHash, hostname: &str) -> String {
     format!("{hash}.{hostname}{PART}")
 }
 
-/// Bytes of a blob that are here, and can be gone on with.
-pub(super) fn bytes_here(blobs: &BlobDir, hash: &BlobHash, hostname: &str) -> u64 {
+/// Bytes of a blob that were received, and can be continued.
+pub(super) fn bytes_received(blobs: &BlobDir, hash: &BlobHash, hostname: &str) -> u64 {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let opened = openat(blobs, kept_name(hash, hostname), flags, Mode::empty());
     let Ok(file) = opened.map(File::from) else { return 0 };
-    let is_free = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    let is_free = file.try_lock().is_ok();
     let meta = file.metadata().ok().filter(|meta| meta.is_file() && is_free);
     meta.map_or(0, |meta| meta.len())
 }
@@ -41,19 +47,26 @@ pub(super) struct Part {
     /// Its length in the end, bytes.
     pub(super) size: u64,
     received: u64,
-    /// Up to where it was hashed: behind what was received while there is
-    /// something from an earlier link.
-    hashed: u64,
-    hasher: blake3::Hasher,
+    hashing: Hashing,
     /// Locked while it is ours.
     file: File,
     name: String,
-    /// False for one that no later agent will go on with.
+    /// False for one that no later agent will continue.
     is_kept: bool,
 }
 
+/// How far it was hashed: less far than it was received while there is something
+/// from an earlier link.
+#[derive(Debug)]
+enum Hashing {
+    /// Up to there.
+    Until(u64, Box<blake3::Hasher>),
+    /// The hasher is in the background, which goes on while the handle is kept.
+    Lent(TaskHandle),
+}
+
 impl Part {
-    /// Takes up a blob of which `offset` bytes are here.
+    /// Takes up a blob of which `offset` bytes were received before.
     pub(super) fn open(
         blobs: &BlobDir,
         hostname: &str,
@@ -63,19 +76,19 @@ impl Part {
             Some((file, name)) => (file, name, true),
             None => {
                 let name = format!("{hash}.{hostname}.{}{PART}", std::process::id());
-                // Ours by its pid: what is there, another process of that pid has left.
+                // Ours by its pid: another process of that pid has left what is there.
                 blobs.remove(&name).map_err(|error| BlobError::io(&name, error))?;
                 (create(blobs, &name)?, name, false)
             }
         };
-        let hasher = blake3::Hasher::new();
-        let part = Part { hash, size, received: offset, hashed: 0, hasher, file, name, is_kept };
-        let here = part.file.metadata().map_err(|error| part.io(error))?.len();
-        if here == offset && offset <= size {
+        let hashing = Hashing::Until(0, Box::default());
+        let part = Part { hash, size, received: offset, hashing, file, name, is_kept };
+        let received = part.file.metadata().map_err(|error| part.io(error))?.len();
+        if received == offset && offset <= size {
             return Ok(part);
         }
         part.discard(blobs);
-        Err(BlobError::Offset { offset, here })
+        Err(BlobError::Offset { offset, received })
     }
 
     /// Takes the next bytes.
@@ -85,45 +98,66 @@ impl Part {
             return Err(BlobError::TooMany(length - left));
         }
         self.file.write_all_at(bytes, self.received).map_err(|error| self.io(error))?;
-        if self.hashed == self.received {
-            self.hasher.update(bytes);
-            self.hashed += length;
+        match &mut self.hashing {
+            Hashing::Until(hashed, hasher) if *hashed == self.received => {
+                hasher.update(bytes);
+                *hashed += length;
+            }
+            Hashing::Until(..) | Hashing::Lent(_) => {}
         }
         self.received += length;
         Ok(())
     }
 
     /// True when nothing more will come.
-    pub(super) fn is_here(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.received == self.size
     }
 
-    /// True when what is here was not hashed yet.
-    pub(super) fn is_behind(&self) -> bool {
-        self.hashed < self.received
+    /// The hash of all of it, once all of it was received and hashed.
+    pub(super) fn digest(&self) -> Option<BlobHash> {
+        match &self.hashing {
+            Hashing::Until(hashed, hasher) if self.is_complete() && *hashed == self.size => {
+                Some(BlobHash(*hasher.finalize().as_bytes()))
+            }
+            Hashing::Until(..) | Hashing::Lent(_) => None,
+        }
     }
 
-    /// Hashes more of what is here.
-    pub(super) fn catch_up(&mut self, buffer: &mut Vec<u8>) -> Result<(), BlobError> {
-        let length = (self.received - self.hashed).min(STEP as u64) as usize;
-        buffer.resize(STEP, 0);
-        self.file
-            .read_exact_at(&mut buffer[..length], self.hashed)
-            .map_err(|error| self.io(error))?;
-        self.hasher.update(&buffer[..length]);
-        self.hashed += length as u64;
+    /// What is to be done in the background, if there is something to catch up with.
+    pub(super) fn lend_hasher(&mut self) -> Option<HashTask> {
+        let Hashing::Until(hashed, hasher) = &mut self.hashing else { return None };
+        if *hashed == self.received {
+            return None;
+        }
+        let (handle, token) = TaskHandle::new();
+        // Opened anew: the lock is let go of with this part, not with the task.
+        let file = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
+        let (range, hasher) = ((*hashed, self.received), std::mem::take(hasher));
+        self.hashing = Hashing::Lent(handle);
+        Some(HashTask { file, hasher, range, token })
+    }
+
+    /// True for what was hashed of this part.
+    pub(super) fn is_hashed_by(&self, hashed: &Hashed) -> bool {
+        matches!(&self.hashing, Hashing::Lent(handle) if handle.is_of(&hashed.token))
+    }
+
+    /// Takes the hasher back.
+    pub(super) fn take_back(&mut self, hashed: Hashed) -> Result<(), BlobError> {
+        let until = hashed.until.map_err(|error| self.io(error))?;
+        self.hashing = Hashing::Until(until, hashed.hasher);
         Ok(())
     }
 
-    /// Gives it its own name if it is what it should be; else it is removed.
-    pub(super) fn store(self, blobs: &BlobDir) -> Result<(), BlobError> {
-        let found = BlobHash(*self.hasher.finalize().as_bytes());
-        let stored = if found == self.hash {
+    /// Gives it its own name if `digest` is what it should be; otherwise it is removed.
+    pub(super) fn store(self, digest: BlobHash, blobs: &BlobDir) -> Result<(), BlobError> {
+        let stored = if digest == self.hash {
             blobs
                 .store(&self.file, &self.name, &self.hash, Variant::Plain)
                 .map_err(|error| self.io(error))
         } else {
-            Err(BlobError::Mismatch(found))
+            Err(BlobError::Mismatch(digest))
         };
         if stored.is_err() {
             self.discard(blobs);
@@ -131,7 +165,7 @@ impl Part {
         stored
     }
 
-    /// Leaves it for a later agent, if one can go on with it.
+    /// Leaves it for a later agent, if one can continue it.
     pub(super) fn leave(self, blobs: &BlobDir) {
         if !self.is_kept {
             self.discard(blobs);
@@ -140,12 +174,54 @@ impl Part {
 
     /// Removes it.
     pub(super) fn discard(self, blobs: &BlobDir) {
-        // Else it is removed as stale one day.
+        // Otherwise it is removed one day as stale.
         let _ = blobs.remove(&self.name);
     }
 
     fn io(&self, source: io::Error) -> BlobError {
         BlobError::io(&self.name, source)
+    }
+}
+
+/// Hashes bytes of a part that an earlier link brought.
+#[derive(Debug)]
+pub(super) struct HashTask {
+    file: io::Result<File>,
+    hasher: Box<blake3::Hasher>,
+    range: (u64, u64),
+    token: CancelToken,
+}
+
+/// What has come of it.
+#[derive(Debug)]
+pub(in super::super) struct Hashed {
+    hasher: Box<blake3::Hasher>,
+    /// Up to where the part was hashed.
+    until: io::Result<u64>,
+    token: CancelToken,
+}
+
+impl HashTask {
+    /// Does it; none when the part is gone.
+    pub(super) fn run(self) -> Option<Hashed> {
+        let HashTask { file, mut hasher, range: (mut at, end), token } = self;
+        let mut buffer = vec![0; READ_SIZE];
+        let mut next = |file: &File| {
+            let length = (end - at).min(READ_SIZE as u64) as usize;
+            file.read_exact_at(&mut buffer[..length], at)?;
+            hasher.update(&buffer[..length]);
+            at += length as u64;
+            Ok(at)
+        };
+        let until = file.and_then(|file| {
+            loop {
+                match next(&file) {
+                    Ok(until) if until < end && !token.is_cancelled() => {}
+                    done => break done,
+                }
+            }
+        });
+        (!token.is_cancelled()).then_some(Hashed { hasher, until, token })
     }
 }
 
@@ -156,14 +232,14 @@ fn open_kept(
     hostname: &str,
 ) -> Result<Option<(File, String)>, BlobError> {
     let name = kept_name(hash, hostname);
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let file = create(blobs, &name)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match file.try_lock() {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Ok(None),
-            Err(error) => return Err(BlobError::io(&name, error.into())),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(BlobError::io(&name, error)),
         }
-        // Who had it may just have given it the blob's own name.
+        // The agent that had it may just have given it the blob's own name.
         if is_named(blobs, &name, &file).map_err(|error| BlobError::io(&name, error))? {
             return Ok(Some((file, name)));
         }

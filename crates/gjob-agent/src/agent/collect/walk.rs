@@ -10,13 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use gjob_core::output::{MAX_ENTRIES, check_path};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat};
 
+use super::super::background::CancelToken;
 use super::CollectError;
 use super::follow::{FollowError, follow};
 use super::wanted::Wanted;
 use crate::jobdir::JobDir;
-
-/// Names read from a directory in one step.
-const NAMES: usize = 1024;
 
 /// How outputs are opened: a pipe put there must not stop us.
 const READ: OFlags =
@@ -41,19 +39,6 @@ pub(super) enum Output {
     },
 }
 
-/// What a step has come to.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// The next output.
-    Output(Output),
-    /// Nothing yet.
-    On,
-    /// The same, but it has taken a while.
-    Pause,
-    /// There is nothing more.
-    End,
-}
-
 /// A job directory that is being looked through.
 #[derive(Debug)]
 pub(super) struct Walk {
@@ -63,6 +48,7 @@ pub(super) struct Walk {
     ready: VecDeque<Output>,
     /// Entries looked at.
     count: u64,
+    token: CancelToken,
 }
 
 /// A directory that is being looked through.
@@ -76,19 +62,16 @@ struct Level {
     mode: u32,
     /// True when all of it is wanted.
     whole: bool,
-    is_told: bool,
-    /// What was not read yet.
-    unread: Option<Dir>,
-    /// What was, and is of interest; once all is read, in the opposite order.
+    is_reported: bool,
+    /// What is of interest in it and was not looked at yet, the last one first.
     names: Vec<CString>,
 }
 
 impl Level {
-    fn open(fd: OwnedFd, path: String, whole: bool, is_told: bool) -> io::Result<Self> {
+    fn open(fd: OwnedFd, path: String, whole: bool, is_reported: bool) -> io::Result<Self> {
         let stat = fstat(&fd)?;
-        let unread = Some(Dir::read_from(&fd)?);
         let (inode, mode) = ((stat.st_dev, stat.st_ino), stat.st_mode & 0o777);
-        Ok(Level { fd, path, inode, mode, whole, is_told, unread, names: Vec::new() })
+        Ok(Level { fd, path, inode, mode, whole, is_reported, names: Vec::new() })
     }
 
     fn join(&self, name: &str) -> String {
@@ -98,10 +81,19 @@ impl Level {
 
 impl Walk {
     /// Begins with a job directory.
-    pub(super) fn new(root: JobDir, wanted: Wanted) -> io::Result<Self> {
-        let fd = openat(root.as_fd(), ".", READ | OFlags::DIRECTORY, Mode::empty())?;
-        let levels = vec![Level::open(fd, String::new(), false, true)?];
-        Ok(Walk { root, wanted, levels, ready: VecDeque::new(), count: 0 })
+    pub(super) fn new(
+        root: JobDir,
+        wanted: Wanted,
+        token: CancelToken,
+    ) -> Result<Self, CollectError> {
+        let flags = READ | OFlags::DIRECTORY;
+        let opened = openat(root.as_fd(), ".", flags, Mode::empty()).map_err(io::Error::from);
+        let level = opened.and_then(|fd| Level::open(fd, String::new(), false, true));
+        let level = level.map_err(|error| CollectError::io(".", error))?;
+        let (levels, ready) = (Vec::new(), VecDeque::new());
+        let mut walk = Walk { root, wanted, levels, ready, count: 0, token };
+        walk.enter(level)?;
+        Ok(walk)
     }
 
     /// The first pattern that nothing has matched.
@@ -109,34 +101,29 @@ impl Walk {
         self.wanted.missing()
     }
 
-    /// Goes on by a small step.
-    pub(super) fn step(&mut self) -> Result<Step, CollectError> {
-        if let Some(output) = self.ready.pop_front() {
-            return Ok(Step::Output(output));
+    /// The next output; none after the last one.
+    pub(super) fn next(&mut self) -> Result<Option<Output>, CollectError> {
+        loop {
+            if let Some(output) = self.ready.pop_front() {
+                return Ok(Some(output));
+            }
+            let Some(level) = self.levels.last_mut() else { return Ok(None) };
+            match level.names.pop() {
+                Some(name) => self.look_at(&name)?,
+                None => drop(self.levels.pop()),
+            }
         }
-        let Some(level) = self.levels.last_mut() else { return Ok(Step::End) };
-        if level.unread.is_some() {
-            self.read_names()?;
-            return Ok(Step::Pause);
-        }
-        match level.names.pop() {
-            Some(name) => self.look_at(&name)?,
-            None => drop(self.levels.pop()),
-        }
-        Ok(Step::On)
     }
 
-    /// Reads more names of the innermost directory.
-    fn read_names(&mut self) -> Result<(), CollectError> {
-        let Some(level) = self.levels.last_mut() else { return Ok(()) };
-        let Some(mut unread) = level.unread.take() else { return Ok(()) };
-        for _ in 0..NAMES {
-            let entry = unread.read().transpose();
-            let Some(entry) = entry.map_err(|error| CollectError::io(&level.path, error.into()))?
-            else {
-                level.names.sort_unstable_by(|a, b| b.cmp(a));
-                return Ok(());
-            };
+    /// Reads the names in a directory, and goes on with what is in it.
+    fn enter(&mut self, mut level: Level) -> Result<(), CollectError> {
+        let failed = |error: rustix::io::Errno| CollectError::io(&level.path, error.into());
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&level.fd).map_err(failed)? {
+            if self.token.is_cancelled() {
+                return Err(CollectError::Stopped);
+            }
+            let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
@@ -147,13 +134,15 @@ impl Walk {
                 || self.wanted.matches(&path)
                 || !is_file && self.wanted.may_match_below(&path)
             {
-                level.names.push(name.to_owned());
+                names.push(name.to_owned());
+            }
+            if names.len() as u64 > MAX_ENTRIES {
+                return Err(CollectError::TooMany);
             }
         }
-        if level.names.len() as u64 > MAX_ENTRIES {
-            return Err(CollectError::TooMany);
-        }
-        level.unread = Some(unread);
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        level.names = names;
+        self.levels.push(level);
         Ok(())
     }
 
@@ -221,7 +210,7 @@ impl Walk {
         is_wanted: bool,
     ) -> Result<(), CollectError> {
         if is_wanted {
-            self.tell_levels();
+            self.report_levels();
             self.wanted.note(&path);
         }
         if kind == FileType::Directory {
@@ -230,7 +219,7 @@ impl Walk {
             if is_wanted {
                 self.ready.push_back(Output::Dir { path, mode: level.mode });
             }
-            self.levels.push(level);
+            self.enter(level)?;
         } else if is_wanted {
             self.ready.push_back(Output::File { path, file: fd.into() });
         }
@@ -238,9 +227,9 @@ impl Walk {
     }
 
     /// The directories that lead to an output come before it.
-    fn tell_levels(&mut self) {
-        for level in self.levels.iter_mut().filter(|level| !level.is_told) {
-            level.is_told = true;
+    fn report_levels(&mut self) {
+        for level in self.levels.iter_mut().filter(|level| !level.is_reported) {
+            level.is_reported = true;
             self.ready.push_back(Output::Dir { path: level.path.clone(), mode: level.mode });
         }
     }

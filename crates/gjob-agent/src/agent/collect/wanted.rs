@@ -5,8 +5,7 @@ use std::collections::HashSet;
 use gjob_core::jobdir::is_reserved;
 use gjob_core::output::{OutputPattern, PatternError};
 
-use super::super::asked::Asked;
-use crate::jobdir::JobDir;
+use crate::jobdir::{JobDir, JobSummary};
 
 /// The patterns, and what they pass over.
 #[derive(Debug)]
@@ -36,9 +35,10 @@ impl Wanted {
             }
             Err(error) => Err((text, error)),
         };
+        let job = JobSummary::read(dir).unwrap_or_default();
         Ok(Wanted {
             patterns: patterns.into_iter().map(read).collect::<Result<_, _>>()?,
-            inputs: Asked::read(dir).files.into_iter().map(|file| file.name).collect(),
+            inputs: job.files.into_iter().map(|file| file.name).collect(),
         })
     }
 

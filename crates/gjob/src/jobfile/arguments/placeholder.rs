@@ -1,16 +1,16 @@
-//! Placeholders, and what GNU parallel fills in for each: `{}`, `{.}`, `{/}`,
-//! `{//}`, `{/.}`, `{#}`, and with a position `{1}`, `{-1}`, `{1.}` …
+//! Placeholders, which are filled in as in GNU parallel: `{}`, `{.}`, `{/}`, `{//}`,
+//! `{/.}`, `{#}`, and with a position `{1}`, `{-1}`, `{1.}` and so on.
 
-/// What a placeholder stands for.
+/// What is filled in for a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placeholder {
     /// The job's number, from 1.
     Number,
     /// The value at a position, or all values with spaces between them.
     Value {
-        /// From 1; from -1 downwards counted from the end; none means all.
+        /// From 1, or from -1 downwards from the end; none means all.
         position: Option<i32>,
-        /// The part that is wanted.
+        /// The part of the value.
         part: Part,
     },
 }
@@ -31,8 +31,7 @@ pub(super) enum Part {
 }
 
 impl Placeholder {
-    /// The placeholder of what stands between braces; none when that is just
-    /// text.
+    /// The placeholder with this text between its braces; none if they are just text.
     pub(super) fn parse(inside: &str) -> Option<Self> {
         let digits = inside.strip_prefix('-').unwrap_or(inside);
         let digits = digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -41,7 +40,7 @@ impl Placeholder {
         } else {
             let length = digits + usize::from(inside.starts_with('-'));
             let (position, part) = inside.split_at(length);
-            // As GNU parallel has it, blanks may follow a position.
+            // As in GNU parallel, blanks may follow a position.
             (Some(position.parse().ok()?), part.trim_start())
         };
         let part = match part {
@@ -70,7 +69,7 @@ impl Part {
     }
 }
 
-/// Cut at the last dot that no slash follows.
+/// Cut at the last dot without a slash after it.
 fn without_extension(value: &str) -> &str {
     match value.rfind(['.', '/']) {
         Some(at) if value[at..].starts_with('.') => &value[..at],
@@ -78,12 +77,12 @@ fn without_extension(value: &str) -> &str {
     }
 }
 
-/// What is behind the last slash.
+/// The text after the last slash.
 fn base_name(value: &str) -> &str {
     value.rfind('/').map_or(value, |at| &value[at + 1..])
 }
 
-/// What `dirname` gives, as Perl's File::Basename has it.
+/// The directory as Perl's File::Basename has it, whose rules differ from `dirname`'s.
 fn directory(value: &str) -> &str {
     let without_base = |path: &str| path.len() - base_name(path).len();
     let slashed = &value[..without_base(value)];
@@ -94,7 +93,7 @@ fn directory(value: &str) -> &str {
     if slashed.len() < value.len() {
         return trimmed;
     }
-    // It ends in slashes: the last component before them is the base name.
+    // It ends with slashes: the last component before them is the base name.
     match trimmed[..without_base(trimmed)].trim_end_matches('/') {
         "" if trimmed.starts_with('/') => "/",
         "" => ".",
@@ -106,9 +105,9 @@ fn directory(value: &str) -> &str {
 mod tests {
     use super::*;
 
-    /// `{.}`, `{/}`, `{//}`, `{/.}` as GNU parallel 20221122 gives them.
+    /// `{.}`, `{/}`, `{//}`, `{/.}` in GNU parallel 20221122.
     #[test]
-    fn the_parts_of_a_value_are_those_of_gnu_parallel() {
+    fn parts_of_a_value_are_those_of_gnu_parallel() {
         let cases = [
             ("/d/e.f.g", ["/d/e.f", "e.f.g", "/d", "e.f"]),
             ("x", ["x", "x", ".", "x"]),
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_with_something_else_in_them_are_text() {
+    fn other_braces_are_text() {
         for inside in
             [" ", "x", "1x", "1#", "1..", "+1", "/1", "..", "##", "-", "a,b", "99999999999"]
         {

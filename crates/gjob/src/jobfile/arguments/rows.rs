@@ -1,5 +1,5 @@
-//! Sources of values, and the rows that their product makes: one value of
-//! each source, the last source varying fastest; linked sources go in step.
+//! Sources of values, and the rows that their product has: one value of each
+//! source, where the last source varies fastest. Linked sources advance together.
 
 use gjob_core::job::MAX_JOBS;
 
@@ -9,7 +9,7 @@ use crate::jobfile::problem::Problem;
 #[derive(Debug)]
 pub(super) struct Values {
     pub(super) values: Vec<String>,
-    /// True when it goes in step with the source before it (`:::+`).
+    /// True if it advances together with the previous source (`:::+`).
     pub(super) is_linked: bool,
 }
 
@@ -17,16 +17,16 @@ pub(super) struct Values {
 #[derive(Debug)]
 pub(super) struct Rows {
     sources: Vec<Vec<String>>,
-    /// For each source, the group of linked sources that it belongs to.
+    /// For each source, its group of linked sources.
     group_of: Vec<usize>,
-    /// How many values each group has: those of its shortest source.
+    /// For each group, the number of values of its shortest source.
     lengths: Vec<usize>,
     count: usize,
 }
 
 impl Rows {
-    /// The rows of sources. As in GNU parallel an empty one gives an empty
-    /// value, unless all are empty: then there is no row.
+    /// The rows of sources. As in GNU parallel, an empty source has one empty value,
+    /// unless all are empty: then there are no rows.
     pub(super) fn new(sources: Vec<Values>) -> Result<Self, Problem> {
         let all_empty = sources.iter().all(|source| source.values.is_empty());
         let mut rows =
@@ -59,7 +59,7 @@ impl Rows {
         self.sources.push(source.values);
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) fn count(&self) -> usize {
         self.count
     }

@@ -1,5 +1,5 @@
-//! The command that values are filled into. Its own text is shell text; the
-//! values are data, and are quoted so that the shell takes them as such.
+//! The command that values are filled into. Its own text is shell text. Values are
+//! data, and are quoted so that the shell does not interpret them.
 
 use std::borrow::Cow;
 
@@ -12,8 +12,8 @@ use crate::jobfile::problem::Problem;
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     pieces: Vec<Piece>,
-    /// False when a placeholder is part of the command's name, as in `{} x`:
-    /// then, as in GNU parallel, values are shell text themselves.
+    /// False if a placeholder is part of the command's name, as in `{} x`. Then
+    /// values are shell text themselves, as in GNU parallel.
     quotes: bool,
 }
 
@@ -24,8 +24,8 @@ enum Piece {
 }
 
 impl Template {
-    /// Reads the words of a command; without a placeholder, values are
-    /// appended; without words, values are commands themselves.
+    /// Reads the words of a command. Without a placeholder, values are appended;
+    /// without words, values are the commands.
     pub(super) fn parse(words: &[String], sources: usize) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut pieces = split(&words.join(" "), sources, &mut problems);
@@ -69,7 +69,7 @@ impl Template {
     }
 }
 
-/// The value at a position that is known to be good, or all of them.
+/// The value at a position that was checked before, or all values.
 fn at<'a>(values: &'a [&'a str], position: Option<i32>) -> &'a [&'a str] {
     let Some(position) = position else {
         return values;
@@ -81,7 +81,7 @@ fn at<'a>(values: &'a [&'a str], position: Option<i32>) -> &'a [&'a str] {
     values.get(index..=index).unwrap_or_default()
 }
 
-/// A value as one word of the shell, whatever is in it.
+/// A value as one word of the shell.
 fn quote(value: &str) -> Result<Cow<'_, str>, Problem> {
     shlex::try_quote(value).map_err(|_| Problem::NulInValue)
 }
@@ -117,7 +117,7 @@ fn split(command: &str, sources: usize, problems: &mut Vec<Problem>) -> Vec<Piec
     pieces
 }
 
-/// Refuses what GNU parallel would replace and gjob can't.
+/// Refuses placeholders of GNU parallel that gjob does not have.
 fn refuse(braces: &str, inside: &str, problems: &mut Vec<Problem>) {
     let expression = inside.trim_start_matches(|c: char| c == '-' || c.is_ascii_digit());
     if expression == "%" {

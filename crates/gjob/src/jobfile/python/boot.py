@@ -1,4 +1,4 @@
-# For every Python there is: what the shim itself can't be read by is said here.
+# This has to run on every Python, to report those that cannot even parse the shim.
 import os, sys
 if sys.version_info < (3, 6):
     os.write(int(sys.argv[2]), ('{"old":"%d.%d"}\n' % sys.version_info[:2]).encode())

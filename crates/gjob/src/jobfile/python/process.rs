@@ -1,5 +1,5 @@
-//! The process that runs a job script: how it is started, the pipe that its
-//! jobs come through, and how it is ended before its time.
+//! The process that runs a job script: how it is started, the pipe that its jobs
+//! come through, and how it is stopped.
 
 use std::env;
 use std::fmt;
@@ -18,19 +18,19 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::jobfile::problem::ScriptProblem;
 
-/// What Python runs first.
+/// The program that Python runs first.
 const BOOT: &str = include_str!("boot.py");
 
-/// What runs the script.
+/// The program that runs the script.
 const SHIM: &str = include_str!("shim.py");
 
-/// Names the Python to use.
+/// The variable with the Python to use.
 const VARIABLE: &str = "GJOB_PYTHON";
 
-/// How long a script has to end by itself when it is stopped.
+/// How long a script may take to end after each signal.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A script that runs.
+/// A script that is running.
 pub(super) struct Process {
     child: Child,
     python: String,
@@ -53,8 +53,9 @@ impl Process {
         let mut command = Command::new(&python);
         command.arg("-c").arg(BOOT).arg(SHIM).arg(far_end.as_raw_fd().to_string());
         command.arg(script).args(arguments).stdout(Stdio::from(stdout));
-        // The script's process alone is to have it; whichever else is started
-        // meanwhile does no harm, since nobody waits for the end of the file.
+        // The script has to inherit it. Another process that this program happens to
+        // start at the same moment may inherit it, too, but nothing waits for the end
+        // of the file: see `UntilGone`.
         fcntl_setfd(&far_end, FdFlags::empty()).map_err(|error| ScriptProblem::Io(error.into()))?;
         let child = command.spawn();
         drop(far_end);
@@ -64,33 +65,33 @@ impl Process {
         Ok(Process { child, python, pipe: Some(pipe), stopper: stopper.clone() })
     }
 
-    /// What was started.
+    /// The Python that was started.
     pub(super) fn python(&self) -> &str {
         &self.python
     }
 
-    /// What the script writes, up to its end or that of its process, whichever
-    /// else may still hold the pipe. To be asked for once.
+    /// The lines that the script writes, up to its end or that of its process. Call it
+    /// once.
     pub(super) fn out(&mut self) -> impl Read + use<> {
         let pipe = self.pipe.take().map(File::from);
         UntilGone { pipe, process: self.stopper.process() }
     }
 
-    /// Waits for its end, and says what that was.
+    /// Waits for its end, and describes it.
     pub(super) fn wait(&mut self) -> String {
         match self.child.wait() {
-            Ok(status) => say(status),
+            Ok(status) => describe(status),
             Err(error) => error.to_string(),
         }
     }
 }
 
 impl Drop for Process {
-    /// Nothing of a script is left behind, whatever became of its jobs.
+    /// Leaves no script running, whatever became of its jobs.
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             self.stopper.stop();
-            // Gone, or about to be; else it is not ours to end.
+            // It has ended or is about to; errors mean that there is nothing to kill.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -98,7 +99,7 @@ impl Drop for Process {
     }
 }
 
-fn say(status: ExitStatus) -> String {
+fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("signal {signal}"),
         (None, Some(code)) => format!("exit status {code}"),
@@ -106,7 +107,8 @@ fn say(status: ExitStatus) -> String {
     }
 }
 
-/// Reads a pipe until it ends, or the process is gone that was to write to it.
+/// Reads a pipe until it ends, or until the process that should write to it is gone:
+/// children of the script may keep the pipe open.
 struct UntilGone {
     pipe: Option<File>,
     process: Option<Arc<OwnedFd>>,
@@ -131,7 +133,7 @@ impl Read for UntilGone {
     }
 }
 
-/// Ends a script while it runs: at a signal to gjob.
+/// Stops a running script, for instance after a signal to gjob.
 #[derive(Clone, Default)]
 pub struct Stopper {
     process: Arc<Mutex<Option<Arc<OwnedFd>>>>,
@@ -144,22 +146,21 @@ impl fmt::Debug for Stopper {
 }
 
 impl Stopper {
-    /// Waits a moment for the script to end by itself, as one on a terminal does
-    /// at Ctrl-C; else ends it. Does nothing when no script runs.
+    /// Waits a moment for the script to end by itself, as it does after Ctrl-C on a
+    /// terminal, and ends it otherwise. Does nothing if no script runs.
     pub fn stop(&self) {
         let Some(process) = self.process() else { return };
         for signal in [Signal::TERM, Signal::KILL] {
             if is_gone(&process) {
                 return;
             }
-            // It may have gone this instant.
+            // An error means that it has just ended.
             let _ = pidfd_send_signal(&process, signal);
         }
         is_gone(&process);
     }
 
-    /// Without pidfds, in Linux before 5.3, there is nothing to stop it by but
-    /// the terminal.
+    /// Without pidfds (Linux before 5.3), only the terminal can stop it.
     fn watch(&self, child: &Child) {
         let process = Pid::from_raw(child.id().cast_signed())
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
@@ -175,7 +176,7 @@ impl Stopper {
     }
 }
 
-/// True when a process ends within the grace.
+/// True if a process ends within [`GRACE`].
 fn is_gone(process: &OwnedFd) -> bool {
     let grace = Timespec::try_from(GRACE).ok();
     poll(&mut [PollFd::new(process, PollFlags::IN)], grace.as_ref()).is_ok_and(|ready| ready > 0)

@@ -47,7 +47,7 @@ class _Specs(object):
         self.count = 0
         self.ended = False
         self.thread = _thread.get_ident()
-        # What was wrong with a call that the script's own end does not show.
+        # A mistake in a call that does not end the script, as in a thread.
         self.fault = None
         # Jobs may come from several threads.
         self.lock = _thread.allocate_lock()
@@ -108,12 +108,18 @@ def _unexpected(place, value, expected):
     return JobError("%s: expected %s, found %s of type %s" % (place, expected, _shown(value), type(value).__name__))
 
 
-def _text(place, value):
+def _is_text(value):
+    if type(value) is not str:
+        return False
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
-        raise JobError("%s: expected text, found %s, which UTF-8 cannot hold" % (place, ascii(value)))
-    return value
+        return False
+    return True
+
+
+def _is_number(value):
+    return not isinstance(value, bool) and (hasattr(value, "__index__") or hasattr(value, "__float__"))
 
 
 def _number(place, value):
@@ -125,18 +131,17 @@ def _number(place, value):
     return number
 
 
-def _is_number(value):
-    return not isinstance(value, bool) and (hasattr(value, "__index__") or hasattr(value, "__float__"))
-
-
 def _plain(place, value):
     """A value as JSON can hold it. Whether a field may have it is not decided here."""
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if value is None or isinstance(value, bool):
+    if _is_text(value) or type(value) is int or isinstance(value, bool):
         return value
+    if hasattr(value, "__fspath__"):
+        value = os.fspath(value)
     if isinstance(value, str):
-        return _text(place, value)
+        value = str(value)
+        if _is_text(value):
+            return value
+        raise JobError("%s: expected text, found %s, which UTF-8 cannot hold" % (place, ascii(value)))
     if isinstance(value, bytes):
         raise _unexpected(place, value, "text")
     if isinstance(value, dict):
@@ -149,25 +154,32 @@ def _plain(place, value):
         if _is_number(value):
             return _number(place, value)
         raise _unexpected(place, value, "text, a number or a list")
-    return [_plain("%s[%d]" % (place, at), item) for at, item in enumerate(items)]
+    return [item if _is_text(item) else _plain("%s[%d]" % (place, at), item) for at, item in enumerate(items)]
 
 
 def _paths(place, value, start):
     """Paths from where gjob was started, wherever the script is by now."""
-    paths = _plain(place, [value] if isinstance(value, (str, os.PathLike)) else value)
+    paths = _plain(place, value)
     here = os.getcwd()
-    if here == start or not isinstance(paths, list):
+    if here == start or not isinstance(paths, (str, list)):
         return paths
+    paths = [paths] if isinstance(paths, str) else paths
     return [os.path.join(here, path) if isinstance(path, str) else path for path in paths]
 
 
 def _variables(value):
-    """Numbers as Python writes them; JSON would lose digits."""
     try:
-        pairs = dict(value).items()
+        variables = dict(value)
     except (TypeError, ValueError):
         raise _unexpected("env", value, "a dict")
-    return {_plain("env", name): str(item) if _is_number(item) else _plain("env[%r]" % name, item) for name, item in pairs}
+    return {_plain("env", name): _variable(name, item) for name, item in variables.items()}
+
+
+def _variable(name, value):
+    """Numbers as Python writes them; JSON would lose digits."""
+    if _is_text(value):
+        return value
+    return str(value) if _is_number(value) else _plain("env[%r]" % name, value)
 
 
 def _after(value):
@@ -222,14 +234,14 @@ def _functions(specs):
         """Sets how many copies of the following jobs to run, unless they have `repeat`."""
         specs.repeat = _count("repeat", repeat)
 
-    # As a TypeError calls them.
+    # The names that a TypeError shows.
     Job.__qualname__ = "Job"
     Repeat.__qualname__ = "Repeat"
     return {"Job": Job, "Repeat": Repeat, "AddJob": Job, "SetRepeat": Repeat}
 
 
 def _place(trace, script):
-    """The file and line of the last frame that is not the shim's."""
+    """The file and line of the last frame outside the shim."""
     place = (script, 0)
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
@@ -255,7 +267,7 @@ def _without_own(error):
 
 
 def _load(script):
-    """The script's code, or none and what is wrong with its text."""
+    """The script's code, or None and what is wrong with its text."""
     with open(script, "rb") as file:
         text = file.read()
     try:
@@ -265,7 +277,7 @@ def _load(script):
 
 
 def _run(specs, namespace):
-    """Runs the script; what becomes of it, as a word and its content."""
+    """Runs the script; returns its last message as a word and its content."""
     try:
         code, problem = _load(specs.script)
         if problem is not None:
@@ -291,8 +303,8 @@ def _run(specs, namespace):
 
 
 def _wind_up():
-    """What Python does at a script's end: it waits for threads that are no
-    daemons, and calls what `atexit` was given. These may add jobs still."""
+    """Waits for threads that are not daemons and calls exit handlers, as Python
+    does at a script's end. They may still add jobs."""
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
@@ -300,7 +312,7 @@ def _wind_up():
     except KeyboardInterrupt:
         os._exit(130)
     except BaseException:
-        # It has been shown; Python leaves it at that, too.
+        # It was printed already, and Python itself would go on, too.
         pass
 
 
@@ -309,14 +321,14 @@ def _main():
     os.set_inheritable(descriptor, False)
     specs = _Specs(descriptor, script)
     functions = _functions(specs)
-    module = types.ModuleType("gjob", "What a job script has in reach without importing it.")
+    module = types.ModuleType("gjob", "The functions that job scripts can call without importing them.")
     module.__dict__.update(functions, JobError=JobError)
     sys.modules["gjob"] = module
     main = types.ModuleType("__main__")
     main.__dict__.update(functions, __file__=script, __builtins__=builtins)
     sys.modules["__main__"] = main
     sys.argv = [script] + arguments
-    # What `python -c` has put there, if it has.
+    # Newer Pythons have no empty path there for `python -c`.
     sys.path[:1] = [os.path.dirname(os.path.abspath(script))] + [path for path in sys.path[:1] if path]
     word, content = _run(specs, main.__dict__)
     if specs.is_forked():

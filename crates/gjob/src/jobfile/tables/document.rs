@@ -11,14 +11,14 @@ use crate::jobfile::fields;
 use crate::jobfile::place::Text;
 use crate::jobfile::problem::Problem;
 
-/// What may stand on top of a file.
+/// The keys at the top of a file.
 const KNOWN: [&str; 2] = ["defaults", "job"];
 
-/// The tables of a text, in their order. What is wrong with it goes to `errors`.
+/// The tables of a text in their order. Problems go to `errors`.
 pub(super) fn read(text: &Text, errors: &mut Collector) -> Vec<Table> {
     let document = match DeTable::parse(&text.text) {
         Ok(document) => document,
-        // What is behind it may have been meant as another thing.
+        // The rest may mean something else than it seems to.
         Err(error) => {
             let span = error.span().unwrap_or_default();
             errors.push(text.spot(&span), Problem::NotToml(error.message().to_owned()));

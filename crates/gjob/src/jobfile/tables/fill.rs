@@ -1,20 +1,19 @@
-//! Parameters filled into text. Only `{name}` stands for one, and only where no
-//! `$` is before it: a shell's `${X}` and `{a,b}`, and awk's braces, stay as they
-//! are.
+//! Parameters filled into text. Only `{name}` is replaced, and only without a `$`
+//! before it: a shell's `${X}` and `{a,b}` and awk's braces stay.
 
 use serde_json::Value;
 
 use super::matrix::Combination;
 use crate::jobfile::problem::TableProblem;
 
-/// True for what can be a parameter's name.
+/// True for a valid name of a parameter.
 pub(super) fn is_name(text: &str) -> bool {
     let first = text.bytes().next();
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && first.is_some_and(|b| !b.is_ascii_digit())
 }
 
-/// The pieces of a text: each a name between braces, or what is not.
+/// A piece of a text: a name between braces, or text.
 enum Piece<'a> {
     Text(&'a str),
     Name(&'a str),
@@ -31,8 +30,8 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
                 continue;
             }
             if at > 0 {
-                let (before, behind) = rest.split_at(at);
-                (rest, from) = (behind, 0);
+                let (before, after) = rest.split_at(at);
+                (rest, from) = (after, 0);
                 return Some(Piece::Text(before));
             }
             (rest, from) = (&rest[inside.len() + 2..], 0);
@@ -57,7 +56,7 @@ pub(super) fn names_in<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
     }
 }
 
-/// A value with the parameters of a combination in it. `known` are those of all
+/// A value with the parameters of a combination filled in. `known` are those of all
 /// combinations: one that this combination lacks is an error.
 pub(super) fn fill(
     value: &Value,

@@ -1,11 +1,12 @@
 //! Parameters and their combinations.
 //!
-//! A matrix is the product of its parameters' values, the first parameter
-//! varying slowest. `exclude` drops the combinations that have all the values of
-//! one of its entries. Then the entries of `include` are gone through in their
-//! order: one adds its values to every combination of the matrix whose own values
-//! it agrees with, also over what entries before it have added; one that agrees
-//! with none is a combination by itself, which later ones don't add to.
+//! A matrix is the product of its parameters' values, where the first parameter
+//! varies slowest. `exclude` drops the combinations that have all values of one of
+//! its entries. Then the entries of `include` apply in order, as in GitHub's
+//! workflows: an entry adds its values to each combination of the matrix that it
+//! does not contradict, and may replace values that previous entries added. An entry
+//! that contradicts all of them is a combination by itself, to which later entries
+//! add nothing.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +18,7 @@ pub(super) type Entry = Vec<(String, Parameter)>;
 /// A parameter's value in one combination, each parameter once.
 pub(super) type Combination<'a> = Vec<(&'a str, &'a str)>;
 
-/// What the jobs of a table differ in.
+/// The parameters in which the jobs of a table differ.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Matrix {
     /// The parameters and their values, in the order written; each has one.
@@ -27,7 +28,7 @@ pub(super) struct Matrix {
 }
 
 impl Matrix {
-    /// The names of all parameters, those that only `include` has last.
+    /// The names of all parameters. Those that only `include` has come last.
     pub(super) fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.parameters.iter().map(|(name, _)| name.as_str()).collect();
         for (name, _) in self.include.iter().flatten() {
@@ -38,11 +39,11 @@ impl Matrix {
         names
     }
 
-    /// Calls `visit` for each combination in order, until it breaks off. Without
-    /// parameters there is one combination, of nothing.
+    /// Calls `visit` for each combination in order, until it breaks. Without
+    /// parameters there is one empty combination.
     pub(super) fn each(&self, mut visit: impl FnMut(&Combination<'_>) -> ControlFlow<()>) {
         let mut used = vec![false; self.include.len()];
-        // What is in `include` alone has nothing to be added to.
+        // A table with `include` alone has no combinations for it to add to.
         let mut at = (!self.parameters.is_empty() || self.include.is_empty()).then(|| self.first());
         while let Some(position) = at {
             let values = self.values(&position);
@@ -74,7 +75,7 @@ impl Matrix {
         vec![0; self.parameters.len()]
     }
 
-    /// Counts on, the last parameter first.
+    /// The next position; the last parameter varies fastest.
     fn next(&self, mut position: Vec<usize>) -> Option<Vec<usize>> {
         for (at, (_, values)) in position.iter_mut().zip(&self.parameters).rev() {
             *at += 1;
@@ -92,8 +93,8 @@ impl Matrix {
     }
 }
 
-/// True if an entry has no other value of any of the parameters; what is not
-/// among them counts as `others`.
+/// True if an entry has the same value for each of its parameters. A parameter that
+/// is not among `values` counts as `others`.
 fn agrees(entry: &Entry, values: &[(&str, &Parameter)], others: bool) -> bool {
     entry.iter().all(|(name, wanted)| {
         let value = values.iter().find(|(other, _)| other == name);
@@ -101,7 +102,7 @@ fn agrees(entry: &Entry, values: &[(&str, &Parameter)], others: bool) -> bool {
     })
 }
 
-/// Adds an entry's values, but for those of the first `own` that agree anyway.
+/// Adds an entry's values. The first `own` are the matrix's, which it agrees with.
 fn extend<'a>(combination: &mut Combination<'a>, entry: &'a Entry, own: usize) {
     for (name, value) in entry {
         match combination.iter().position(|(other, _)| other == name) {

@@ -1,5 +1,5 @@
-//! Reads tables of jobs: their fields, their matrices, and what is wrong with
-//! them before anything is filled in.
+//! Reads tables of jobs: their fields and matrices, and all problems that show
+//! before parameters are filled in.
 
 use gjob_core::job::MAX_JOBS;
 use serde_json::Value;
@@ -14,24 +14,24 @@ use super::table::{Field, Fields, Table};
 use super::value::{Parameter, environment, json, range, wrong_type};
 use crate::jobfile::errors::Collector;
 use crate::jobfile::fields;
-use crate::jobfile::nearest::nearest;
 use crate::jobfile::place::{Span, Text};
 use crate::jobfile::problem::{Problem, TableProblem};
+use crate::nearest::nearest;
 
-/// Words of a table that are no fields of a job.
+/// Keys of a table that are not fields of a job.
 const OWN: [&str; 3] = ["matrix", "include", "exclude"];
 
-/// Fields in which `{word}` may be the shell's, or the job's own.
+/// Fields in which `{word}` may belong to the shell or to the job.
 const FREE: [&str; 2] = ["cmds", "env"];
 
-/// Reads tables, and gathers what is wrong with them.
+/// Reads tables, and gathers their problems.
 pub(super) struct Reader<'a> {
     pub(super) text: &'a Text,
     pub(super) errors: &'a mut Collector,
 }
 
 impl Reader<'_> {
-    /// What jobs are that don't say otherwise.
+    /// The fields of `[defaults]`.
     pub(super) fn defaults(&mut self, table: &DeTable<'_>) -> Fields {
         self.fields(table, &[])
     }
@@ -49,7 +49,7 @@ impl Reader<'_> {
                     fields.insert(name.clone(), default.clone());
                 }
                 Some(field) => {
-                    // A variable that the job doesn't set.
+                    // Variables are merged; all other fields are replaced.
                     if let (Value::Object(own), Value::Object(more)) =
                         (&mut field.value, &default.value)
                     {
@@ -70,7 +70,7 @@ impl Reader<'_> {
         fits.then_some(table)
     }
 
-    /// The fields of a job, and of no other name than those and `own`.
+    /// The fields of a job. Other keys are refused, except `own`.
     fn fields(&mut self, table: &DeTable<'_>, own: &[&str]) -> Fields {
         let mut found = Fields::new();
         for (key, value) in table {
@@ -93,8 +93,8 @@ impl Reader<'_> {
         found
     }
 
-    /// True unless the matrix alone makes too many jobs; counted before any value
-    /// is made.
+    /// True unless the matrix alone has too many combinations. They are counted
+    /// before any value of a range exists.
     fn fits(&mut self, table: &DeTable<'_>, fields: &Fields) -> bool {
         let Some(matrix) = table.get("matrix") else { return true };
         let DeValue::Table(parameters) = matrix.get_ref() else { return true };
@@ -107,7 +107,7 @@ impl Reader<'_> {
         count <= u64::from(MAX_JOBS)
     }
 
-    /// The matrix of a table, with at most so many values of each parameter.
+    /// The matrix of a table, with at most `most` values of each parameter.
     fn matrix(&mut self, table: &DeTable<'_>, most: usize) -> Matrix {
         let mut matrix = Matrix::default();
         match table.get("matrix").map(|value| (value.span(), value.get_ref())) {
@@ -120,7 +120,7 @@ impl Reader<'_> {
                     if self.parameter_name(name, &key.span()) {
                         let mut values = self.values(name, value, most);
                         if values.is_empty() {
-                            // Wrong; what else is wrong is found with any value.
+                            // Refused already. Any value helps to find other problems.
                             values.push(Parameter::counted(0));
                         }
                         matrix.parameters.push((name.to_owned(), values));
@@ -146,7 +146,7 @@ impl Reader<'_> {
         false
     }
 
-    /// The first values of a parameter: of a list of them, or a range.
+    /// The first `most` values of a parameter, which has a list of them or a range.
     fn values(&mut self, name: &str, value: &Spanned<DeValue<'_>>, most: usize) -> Vec<Parameter> {
         let expected = "a list of values or a range such as \"1..10\"";
         match value.get_ref() {
@@ -184,8 +184,8 @@ impl Reader<'_> {
         parameter
     }
 
-    /// The entries of `include` or `exclude`; those of the latter have no other
-    /// parameters than the matrix.
+    /// The entries of `include` or `exclude`. Those of `exclude` may only have
+    /// parameters of the `matrix`.
     fn entries(&mut self, table: &DeTable<'_>, word: &str, matrix: Option<&Matrix>) -> Vec<Entry> {
         let Some(value) = table.get(word) else { return Vec::new() };
         let expected = "a list of tables such as [{ lr = 0.1 }]";
@@ -215,7 +215,7 @@ impl Reader<'_> {
                     _ => entry.extend(self.scalar(name, value).map(|v| (name.to_owned(), v))),
                 }
             }
-            // One of nothing would be for every combination.
+            // An empty one would match every combination.
             if !entry.is_empty() {
                 entries.push(entry);
             }
@@ -223,7 +223,7 @@ impl Reader<'_> {
         entries
     }
 
-    /// Where nothing else can be meant, `{name}` is a parameter.
+    /// Refuses unknown names in `{name}` where only a parameter can be meant.
     fn check_names(&mut self, table: &Table) {
         let known = table.matrix.names();
         if known.is_empty() {
@@ -238,7 +238,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Where `{name}` stands in a value, as far as it is written so.
+    /// The span of `{name}` in a value, or that of the value if it has escapes.
     fn find(&self, span: &Span, name: &str) -> Span {
         let braces = format!("{{{name}}}");
         let found = self.text.text.get(span.clone()).and_then(|value| value.find(&braces));
@@ -250,7 +250,7 @@ impl Reader<'_> {
     }
 }
 
-/// How many values a parameter has; 1 if there is something wrong with it.
+/// The number of a parameter's values; 1 if it has a problem.
 fn length(value: &DeValue<'_>) -> u64 {
     let length = match value {
         DeValue::Array(items) => items.len() as u64,

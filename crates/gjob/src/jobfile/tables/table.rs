@@ -31,11 +31,14 @@ pub(super) struct Field {
 }
 
 /// A problem of a field, or of the table as a whole.
-type Wrong = (Option<String>, Problem);
+type FieldProblem = (Option<String>, Problem);
 
 impl Table {
-    /// The job of one combination, or everything that is wrong with it.
-    pub(super) fn fill(&self, combination: &Combination<'_>) -> Result<JobDraft, Vec<Wrong>> {
+    /// The job of one combination, or all of its problems.
+    pub(super) fn fill(
+        &self,
+        combination: &Combination<'_>,
+    ) -> Result<JobDraft, Vec<FieldProblem>> {
         let known = self.matrix.names();
         let mut object = Map::new();
         for (name, field) in &self.fields {
@@ -46,7 +49,8 @@ impl Table {
         let object = Value::Object(object);
         JobDraft::deserialize(&object).map_err(|error| {
             let wrong = fields::problems(object);
-            let wrong: Vec<Wrong> = wrong.map(|(name, problem)| (Some(name), problem)).collect();
+            let wrong: Vec<FieldProblem> =
+                wrong.map(|(name, problem)| (Some(name), problem)).collect();
             if !wrong.is_empty() {
                 return wrong;
             }
@@ -54,7 +58,7 @@ impl Table {
         })
     }
 
-    /// Where it and its fields are.
+    /// The spans of the table and its fields.
     pub(super) fn spans(&self) -> TableSpans {
         let fields = self.fields.iter().map(|(name, field)| (name.clone(), field.span.clone()));
         TableSpans { header: self.header.clone(), fields: fields.collect() }

@@ -1,5 +1,5 @@
-//! TOML's values as JSON's, which jobs are made of, and as the text that stands
-//! for a parameter.
+//! TOML's values converted to JSON's, which jobs are deserialized from, and to the
+//! text of a parameter.
 
 use gjob_core::job::MAX_JOBS;
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ pub(super) fn json(value: &DeValue<'_>) -> Value {
             Some(number) => Value::from(number),
             None => Value::from(number.as_str()),
         },
-        // `inf` and `nan` are no numbers there, and none that a field may have.
+        // JSON has no `inf` and `nan`, and no field may have them.
         DeValue::Float(number) => match number.as_str().parse::<f64>() {
             Ok(float) if float.is_finite() => Value::from(float),
             _ => Value::from(number.as_str()),
@@ -34,8 +34,8 @@ pub(super) fn json(value: &DeValue<'_>) -> Value {
     }
 }
 
-/// The variables of an environment: numbers in them are meant as they are
-/// written.
+/// The variables of an environment. Numbers keep the digits that they are written
+/// with.
 pub(super) fn environment(value: &DeValue<'_>) -> Value {
     let DeValue::Table(table) = value else { return json(value) };
     let mut variables = Map::new();
@@ -55,7 +55,7 @@ fn integer(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-/// A value of a parameter: its text, as it was written if it is a number.
+/// A value of a parameter. The text of a number is kept as it was written.
 #[derive(Clone, Debug)]
 pub(super) struct Parameter {
     pub(super) text: String,
@@ -63,7 +63,7 @@ pub(super) struct Parameter {
 }
 
 impl Parameter {
-    /// The parameter's value that a scalar is; none for lists and tables.
+    /// The value of a scalar; none for lists and tables.
     pub(super) fn of(value: &DeValue<'_>) -> Option<Self> {
         let plain = |text: String| Some(Parameter { text, number: None });
         match value {
@@ -87,13 +87,13 @@ impl Parameter {
         Parameter { text: number.to_string(), number: Some(number as f64) }
     }
 
-    /// True for the same text, or numbers that are equal however written.
+    /// True for equal texts, or equal numbers however they are written.
     pub(super) fn is(&self, other: &Parameter) -> bool {
         self.text == other.text || self.number.is_some() && self.number == other.number
     }
 }
 
-/// What is wrong with a value of another type than is expected.
+/// The problem of a value that has another type than expected.
 pub(super) fn wrong_type(name: &str, value: &DeValue<'_>, expected: &'static str) -> Problem {
     let found = match value {
         DeValue::String(_) => "a string",
@@ -107,7 +107,7 @@ pub(super) fn wrong_type(name: &str, value: &DeValue<'_>, expected: &'static str
     TableProblem::Type { name: name.to_owned(), found, expected }.into()
 }
 
-/// The numbers of a range, which are made only when they are asked for.
+/// The numbers of a range, which are computed when they are used.
 pub(super) struct Range {
     first: i64,
     step: i64,
@@ -121,7 +121,8 @@ impl Range {
     }
 }
 
-/// The numbers of `a..b` or `a..b..step`, both ends included.
+/// The numbers of `first..last` or `first..last..step`, inclusive. The error is what
+/// was expected.
 pub(super) fn range(text: &str) -> Result<Range, &'static str> {
     let malformed = "FIRST..LAST (1..10) or FIRST..LAST..STEP (0..100..20)";
     let numbers: Option<Vec<i64>> = text.split("..").map(|part| part.trim().parse().ok()).collect();

@@ -14,12 +14,12 @@ use super::{server, socket};
 use crate::store::RunDir;
 
 /// How long a manager may take to greet.
-const HELLO_TIME: Duration = Duration::from_secs(10);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an answer may take: longer than a manager waits for a host.
-const ANSWER_TIME: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The manager of a run can't be asked.
+/// The manager of a run cannot be asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
@@ -40,7 +40,7 @@ pub enum ControlError {
         found: u32,
     },
     /// What it says makes no sense.
-    #[error("manager of run {run} says what can't be understood: {said}")]
+    #[error("manager of run {run} sent an invalid message: {said}")]
     Nonsense {
         /// The run.
         run: RunId,
@@ -67,9 +67,9 @@ pub struct ControlClient {
     partial: Vec<u8>,
 }
 
-/// What a watched manager says next.
+/// What comes next from a manager that is followed.
 #[derive(Debug)]
-pub enum Said {
+pub enum Received {
     /// Something has happened.
     Event(Box<Event>),
     /// Nothing, for as long as was waited.
@@ -82,13 +82,13 @@ impl ControlClient {
     /// Connects to the manager of a run; none when nobody listens.
     ///
     /// # Errors
-    /// When the socket can't be used, or something else speaks there.
+    /// When the socket cannot be used, or something else listens there.
     pub fn connect(dir: &RunDir) -> Result<Option<Self>, ControlError> {
         let run = dir.run().clone();
         let opened = socket::connect(dir.path()).and_then(|stream| {
             let Some(stream) = stream else { return Ok(None) };
-            stream.set_read_timeout(Some(HELLO_TIME))?;
-            stream.set_write_timeout(Some(HELLO_TIME))?;
+            stream.set_read_timeout(Some(HELLO_TIMEOUT))?;
+            stream.set_write_timeout(Some(HELLO_TIMEOUT))?;
             Ok(Some((stream.try_clone()?, stream)))
         });
         let opened = opened.map_err(|source| ControlError::Io { run: run.clone(), source })?;
@@ -106,13 +106,13 @@ impl ControlClient {
         Ok(Some(client))
     }
 
-    /// Has something done to jobs. None when the manager went without an
-    /// answer: then what was not done yet will not be.
+    /// Acts on jobs. None when the manager exited without an answer: then what
+    /// was not done yet will not be.
     ///
     /// # Errors
-    /// When the manager can't be asked.
+    /// When the manager cannot be asked.
     pub fn act(&mut self, act: Act, jobs: &[u32]) -> Result<Option<Answer>, ControlError> {
-        self.read_within(ANSWER_TIME)?;
+        self.read_within(ANSWER_TIMEOUT)?;
         // All at once, so that ending one part lets no job of the next begin.
         for part in jobs.chunks(MAX_JOBS) {
             if !self.send(&Request::of(act, part.to_vec()))? {
@@ -132,9 +132,9 @@ impl ControlClient {
     /// Ends the run as Ctrl-C does. False when the manager is gone.
     ///
     /// # Errors
-    /// When the manager can't be asked.
+    /// When the manager cannot be asked.
     pub fn interrupt(&mut self) -> Result<bool, ControlError> {
-        self.read_within(ANSWER_TIME)?;
+        self.read_within(ANSWER_TIMEOUT)?;
         if !self.send(&Request::Interrupt {})? {
             return Ok(false);
         }
@@ -145,9 +145,9 @@ impl ControlClient {
     /// Begins to watch. None when the manager is gone.
     ///
     /// # Errors
-    /// When the manager can't be asked.
+    /// When the manager cannot be asked.
     pub fn watch(&mut self) -> Result<Option<Snapshot>, ControlError> {
-        self.read_within(ANSWER_TIME)?;
+        self.read_within(ANSWER_TIMEOUT)?;
         if !self.send(&Request::Watch {})? {
             return Ok(None);
         }
@@ -158,18 +158,18 @@ impl ControlClient {
     /// What a watched manager says next, within `wait`.
     ///
     /// # Errors
-    /// When it can't be understood.
-    pub fn next(&mut self, wait: Duration) -> Result<Said, ControlError> {
+    /// When its message is invalid.
+    pub fn next(&mut self, wait: Duration) -> Result<Received, ControlError> {
         self.read_within(wait)?;
         match self.reader.read_until(b'\n', &mut self.partial) {
             Ok(_) if self.partial.ends_with(b"\n") => {
                 let line = std::mem::take(&mut self.partial);
                 let event = protocol::event(&line).map_err(|e| self.nonsense(&e.to_string()))?;
-                Ok(Said::Event(Box::new(event)))
+                Ok(Received::Event(Box::new(event)))
             }
-            Err(error) if is_timeout(&error) => Ok(Said::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Said::Nothing),
-            Ok(_) | Err(_) => Ok(Said::End),
+            Err(error) if is_timeout(&error) => Ok(Received::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Received::Nothing),
+            Ok(_) | Err(_) => Ok(Received::End),
         }
     }
 

@@ -3,11 +3,11 @@
 //! [`CONTROL_VERSION`].
 
 use gjob_core::event::RunEnd;
-use gjob_core::{Event, HostLabel, RunId, State};
+use gjob_core::{Event, RunId, Tally};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol.
-pub const CONTROL_VERSION: u32 = 2;
+pub const CONTROL_VERSION: u32 = 3;
 
 /// The longest line either side reads, bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -15,7 +15,7 @@ pub const MAX_LINE: usize = 1 << 20;
 /// Most jobs in one request; more are asked for in several.
 pub const MAX_JOBS: usize = 50_000;
 
-/// What it is that speaks here.
+/// What says that a manager listens there.
 pub(super) const MAGIC: &str = "control";
 
 /// A manager's first line.
@@ -29,13 +29,13 @@ pub(super) struct Hello {
 /// What is done to jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// End them.
+    /// Kill them.
     Kill,
-    /// Hold them: those that wait are not started, those that run are stopped.
+    /// Pause them: those that wait do not start, those that run are stopped.
     Pause,
-    /// Let held ones go on.
+    /// Resume paused ones.
     Resume,
-    /// Do those again that are `error` or `unknown`.
+    /// Retry those that are `error` or `unknown`.
     Retry,
 }
 
@@ -43,22 +43,22 @@ pub enum Act {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
-    /// End jobs; answered when they are gone, or can't be reached.
+    /// Kill jobs; answered when they are gone, or their hosts are unreachable.
     Kill {
         /// Their indexes, at most [`MAX_JOBS`].
         jobs: Vec<u32>,
     },
-    /// Hold jobs.
+    /// Pause jobs.
     Pause {
         /// Their indexes.
         jobs: Vec<u32>,
     },
-    /// Let jobs go on.
+    /// Resume jobs.
     Resume {
         /// Their indexes.
         jobs: Vec<u32>,
     },
-    /// Do jobs again.
+    /// Retry jobs.
     Retry {
         /// Their indexes.
         jobs: Vec<u32>,
@@ -119,46 +119,19 @@ pub struct Refusal {
     pub why: String,
 }
 
-/// A request that can't be understood, or one client too many; the connection
-/// ends behind it.
+/// An invalid request, or one client too many; the connection ends after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fault {
     pub(super) error: String,
 }
 
-/// How a run stands when a client begins to watch it.
+/// How a run is when a client begins to follow it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Jobs by state.
-    pub counts: Counts,
-    /// The hosts, in their order.
-    pub hosts: Vec<HostSnapshot>,
-    /// Why the manager stops, if it does so already: then no event comes any more.
+    pub jobs: Tally,
+    /// Why the manager stops, if it does so already: then no event follows.
     pub ended: Option<RunEnd>,
-}
-
-/// How many jobs stand where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Jobs that wait.
-    pub free: u32,
-    /// Jobs given to a host.
-    pub busy: u32,
-    /// Jobs done.
-    pub done: u32,
-    /// Jobs whose outcome nobody can know.
-    pub unknown: u32,
-    /// Jobs that have failed for good.
-    pub error: u32,
-}
-
-/// A host and how it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostSnapshot {
-    /// What the manager calls it.
-    pub host: HostLabel,
-    /// Its state.
-    pub state: State,
 }
 
 /// A value as a line.

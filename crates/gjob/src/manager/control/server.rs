@@ -28,13 +28,13 @@ const OUTBOX: usize = 16_384;
 const REQUESTS: usize = 64;
 
 /// How long a client may take to read anything at all.
-const WRITE_TIME: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the last lines may take when the manager goes.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the last lines may take when the manager exits.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// After an accept that failed, for want of descriptors perhaps.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// A client, by the order in which they came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,12 +42,12 @@ pub(in crate::manager) struct ClientId(u64);
 
 /// What the threads have for the engine.
 #[derive(Debug)]
-pub(super) enum Heard {
-    Came(ClientId, Outbox),
-    Asked(ClientId, Request),
-    /// It said something that can't be understood.
-    Erred(ClientId, String),
-    Went(ClientId),
+pub(super) enum Incoming {
+    Connected(ClientId, Outbox),
+    Request(ClientId, Request),
+    /// It sent something that is not a request.
+    Invalid(ClientId, String),
+    Disconnected(ClientId),
 }
 
 /// Lines on their way to a client. Dropped, it lets the client go.
@@ -58,7 +58,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// False when the client is gone, or can't keep up and is cut off.
+    /// False when the client is gone, or cannot keep up and is cut off.
     pub(super) fn put(&self, line: Arc<[u8]>) -> bool {
         let put = self.lines.try_send(line).is_ok();
         if !put {
@@ -73,7 +73,7 @@ impl Outbox {
 pub(super) struct Server {
     dir: PathBuf,
     listener: UnixListener,
-    heard: Receiver<Heard>,
+    incoming: Receiver<Incoming>,
     closing: Arc<AtomicBool>,
     /// Ends when the last writer has.
     writers: Receiver<()>,
@@ -82,7 +82,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn start(dir: &RunDir, waker: Waker) -> io::Result<Self> {
         let listener = socket::bind(dir.path())?;
-        let (sender, heard) = mpsc::sync_channel(REQUESTS);
+        let (sender, incoming) = mpsc::sync_channel(REQUESTS);
         let (writing, writers) = mpsc::channel();
         let closing = Arc::new(AtomicBool::new(false));
         let mut acceptor = Acceptor {
@@ -95,22 +95,22 @@ impl Server {
             next: 0,
         };
         thread::Builder::new().name("gjob-control".into()).spawn(move || acceptor.run())?;
-        Ok(Server { dir: dir.path().to_owned(), listener, heard, closing, writers })
+        Ok(Server { dir: dir.path().to_owned(), listener, incoming, closing, writers })
     }
 
-    pub(super) fn next(&self) -> Option<Heard> {
-        self.heard.try_recv().ok()
+    pub(super) fn next(&self) -> Option<Incoming> {
+        self.incoming.try_recv().ok()
     }
 
-    /// Hears nobody any more, and gives the last lines a moment to be read.
+    /// Accepts nobody any more, and gives the last lines a moment to be read.
     pub(super) fn close(self) {
-        let Server { dir, listener, heard, closing, writers } = self;
+        let Server { dir, listener, incoming, closing, writers } = self;
         closing.store(true, Ordering::Release);
-        // A client finds nobody here rather than one who doesn't answer.
+        // A client finds nobody rather than somebody who does not answer.
         let _ = socket::remove(&dir);
         hang_up(&UnixStream::from(OwnedFd::from(listener)));
-        drop(heard);
-        let deadline = Instant::now() + FAREWELL;
+        drop(incoming);
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
         while writers.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
     }
 }
@@ -124,14 +124,14 @@ fn hang_up(stream: &UnixStream) {
 /// The engine's end, as the threads see it.
 #[derive(Clone)]
 struct ToEngine {
-    sender: SyncSender<Heard>,
+    sender: SyncSender<Incoming>,
     waker: Waker,
 }
 
 impl ToEngine {
-    /// False when the engine listens no more.
-    fn put(&self, heard: Heard) -> bool {
-        let put = self.sender.send(heard).is_ok();
+    /// False when the engine no longer listens.
+    fn put(&self, incoming: Incoming) -> bool {
+        let put = self.sender.send(incoming).is_ok();
         self.waker.wake();
         put
     }
@@ -152,9 +152,11 @@ impl Acceptor {
     fn run(&mut self) {
         while !self.closing.load(Ordering::Acquire) {
             match self.listener.accept() {
-                // A client that can't be served hears the end of its connection.
+                // A client that cannot be served sees the end of its connection.
                 Ok((stream, _)) => drop(self.serve(stream)),
-                Err(_) => thread::sleep(ACCEPT_PAUSE),
+                // Closing ends the listener, and with it this call.
+                Err(_) if self.closing.load(Ordering::Acquire) => return,
+                Err(_) => thread::sleep(ACCEPT_RETRY_DELAY),
             }
         }
     }
@@ -163,7 +165,7 @@ impl Acceptor {
         if !is_own_user(&stream) {
             return Ok(());
         }
-        stream.set_write_timeout(Some(WRITE_TIME))?;
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let hello = Hello { gjob: MAGIC.into(), version: CONTROL_VERSION, run: self.run.clone() };
         let hello = protocol::line(&hello)?;
         if Arc::strong_count(&self.seats) > MAX_CLIENTS {
@@ -184,10 +186,10 @@ impl Acceptor {
         })?;
         let (to, seat) = (self.to.clone(), Arc::clone(&self.seats));
         thread::Builder::new().name("gjob-control-r".into()).spawn(move || {
-            if to.put(Heard::Came(id, outbox)) {
+            if to.put(Incoming::Connected(id, outbox)) {
                 to.put(match read_requests(&reading, id, &to) {
-                    Ok(()) => Heard::Went(id),
-                    Err(error) => Heard::Erred(id, error),
+                    Ok(()) => Incoming::Disconnected(id),
+                    Err(error) => Incoming::Invalid(id, error),
                 });
             }
             drop(seat);
@@ -212,13 +214,13 @@ fn write_lines(mut stream: &UnixStream, queue: &Receiver<Arc<[u8]>>) {
     hang_up(stream);
 }
 
-/// Hands requests on until the client goes; an error is the client's.
+/// Hands requests on until the client disconnects; an error is the client's.
 fn read_requests(stream: &UnixStream, id: ClientId, to: &ToEngine) -> Result<(), String> {
     let mut reader = BufReader::new(stream);
     loop {
         match read_line(&mut reader) {
             Ok(Some(line)) => {
-                if !to.put(Heard::Asked(id, protocol::parse(&line)?)) {
+                if !to.put(Incoming::Request(id, protocol::parse(&line)?)) {
                     return Ok(());
                 }
             }
@@ -240,7 +242,7 @@ pub(super) fn read_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>
             let why = format!("a line is longer than {MAX_LINE} bytes");
             Err(io::Error::new(io::ErrorKind::InvalidData, why))
         }
-        // What was cut off says nothing.
+        // A line that was cut off means nothing.
         Some(_) | None => Ok(None),
     }
 }

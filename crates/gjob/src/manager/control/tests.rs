@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use gjob_core::{EventKind, Key, State, Timestamp};
+use gjob_core::event::{HostChange, HostEvent, JobChange, JobEvent};
+use gjob_core::{Key, State, Tally, Timestamp, What};
 
 use super::protocol::{Fault, parse};
 use super::*;
@@ -52,11 +53,12 @@ fn line(reader: &mut impl BufRead) -> String {
 
 fn event(text: &str) -> Event {
     let host = "h1".parse().unwrap();
-    Event { at: Timestamp(5), kind: EventKind::HostUnknown { host, reason: text.into() } }
+    let change = HostChange::Unreachable { reason: text.into() };
+    Event { seq: 3, at: Timestamp(5), what: What::Host(HostEvent { host, change }) }
 }
 
 #[test]
-fn the_protocols_lines_are_those_of_version_2() {
+fn the_protocols_lines_are_those_of_version_3() {
     let text = |value: &Request| serde_json::to_string(value).unwrap();
     assert_eq!(text(&Request::of(Act::Kill, vec![1, 2])), r#"{"do":"kill","jobs":[1,2]}"#);
     assert_eq!(text(&Request::of(Act::Pause, vec![])), r#"{"do":"pause","jobs":[]}"#);
@@ -69,13 +71,12 @@ fn the_protocols_lines_are_those_of_version_2() {
         serde_json::to_string(&Answer { ok: vec![1], refused }).unwrap(),
         r#"{"ok":[1],"refused":[{"job":2,"why":"it is done"}]}"#
     );
-    let hosts = vec![HostSnapshot { host: "h1".parse().unwrap(), state: State::Free }];
-    let snapshot = Snapshot { counts: Counts { free: 4, ..Counts::default() }, hosts, ended: None };
+    let snapshot = Snapshot { jobs: Tally { free: 4, ..Tally::default() }, ended: None };
     assert_eq!(
         serde_json::to_string(&snapshot).unwrap(),
-        r#"{"counts":{"free":4,"busy":0,"done":0,"unknown":0,"error":0},"hosts":[{"host":"h1","state":"free"}],"ended":null}"#
+        r#"{"jobs":{"free":4,"busy":0,"done":0,"unknown":0,"error":0},"ended":null}"#
     );
-    assert_eq!(CONTROL_VERSION, 2);
+    assert_eq!(CONTROL_VERSION, 3);
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn a_client_is_greeted_and_answered_though_the_path_is_long() {
     let mut control = listen(&dir);
     let (mut stream, mut reader) = raw(&dir);
     let hello = line(&mut reader);
-    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":2,\"run\":\"2026-11-22-1\"}\n");
+    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":3,\"run\":\"2026-11-22-1\"}\n");
     stream.write_all(b"{\"do\":\"kill\",\"jobs\":[0,3]}\n").unwrap();
     let (client, request) = next(&mut control);
     assert_eq!(request, Request::of(Act::Kill, vec![0, 3]));
@@ -157,18 +158,17 @@ fn a_watcher_hears_events_and_one_that_does_not_read_is_cut_off() {
     line(&mut reader);
     stream.write_all(b"{\"do\":\"watch\"}\n").unwrap();
     let (client, _) = next(&mut control);
-    control.tell(&event("too early"));
-    let counts = Counts::default();
-    control.watch(client, &Snapshot { counts, hosts: vec![], ended: None });
-    control.tell(&event("heard"));
-    assert!(line(&mut reader).starts_with("{\"counts\":"));
+    control.notify(&event("too early"));
+    control.watch(client, &Snapshot { jobs: Tally::default(), ended: None });
+    control.notify(&event("heard"));
+    assert!(line(&mut reader).starts_with("{\"jobs\":"));
     assert_eq!(
         line(&mut reader),
-        "{\"at\":5,\"event\":\"host-unknown\",\"host\":\"h1\",\"reason\":\"heard\"}\n"
+        "{\"seq\":3,\"at\":5,\"host\":\"h1\",\"event\":\"host-unreachable\",\"reason\":\"heard\"}\n"
     );
     let began = std::time::Instant::now();
     while control.clients.contains_key(&client) {
-        control.tell(&event(&"x".repeat(1000)));
+        control.notify(&event(&"x".repeat(1000)));
         assert!(began.elapsed() < Duration::from_secs(20), "the watcher blocks or stays");
     }
     let mut rest = Vec::new();
@@ -179,16 +179,19 @@ fn a_watcher_hears_events_and_one_that_does_not_read_is_cut_off() {
 fn events_come_as_they_went_about_jobs_never_attempted_too() {
     let key = Key::new(3, 0);
     let reason = Some("killed".to_owned());
-    for kind in [
-        EventKind::JobPaused { key },
-        EventKind::JobResumed { key: Key::new(3, 2) },
-        EventKind::JobReopened { key },
-        EventKind::JobEnded { key, state: State::Error, reason },
+    for (key, change) in [
+        (key, JobChange::Paused),
+        (Key::new(3, 2), JobChange::Resumed),
+        (key, JobChange::Reopened),
+        (key, JobChange::Ended { state: State::Error, reason }),
     ] {
-        let event = Event { at: Timestamp(5), kind };
+        let what = What::Job(JobEvent { key, change });
+        let event = Event { seq: 1, at: Timestamp(5), what };
         assert_eq!(protocol::event(&protocol::line(&event).unwrap()).unwrap(), event);
     }
-    assert!(protocol::event(b"{\"at\":5,\"event\":\"job-paused\",\"key\":\"x.0\"}").is_err());
+    assert!(
+        protocol::event(b"{\"seq\":1,\"at\":5,\"event\":\"job-paused\",\"key\":\"x.0\"}").is_err()
+    );
 }
 
 #[test]

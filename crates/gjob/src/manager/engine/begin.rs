@@ -1,22 +1,24 @@
 //! How a run comes into a manager's hands: made anew, taken up where another has
 //! left it, or taken up only to act on some of its jobs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use gjob_core::JobSpec;
 use gjob_core::dependency::Dependencies;
-use gjob_core::scheduler::{HostIx, JobInit, Scheduler};
-use gjob_core::{EventKind, JobSpec};
+use gjob_core::run::{HostIx, Run};
+use gjob_core::scheduler::Scheduler;
 
 use super::Engine;
+use super::books::Books;
 use super::collecting::Collecting;
+use super::requests::Requests;
 use crate::inputs::Inputs;
-use crate::manager::control::{Act, Control};
+use crate::manager::ManagerError;
+use crate::manager::control::Act;
 use crate::manager::controller::Controller;
-use crate::manager::job_table::JobTable;
-use crate::manager::outputs::Outputs;
-use crate::manager::{ManagerError, event_at};
+use crate::manager::streams::Streams;
 use crate::network::{Network, NetworkError};
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, Store, now};
@@ -41,11 +43,9 @@ impl Engine {
         let dir = state.create_run(now())?;
         let json = settings.to_json()?;
         let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
-        let jobs = JobTable::new(specs);
-        let inits = jobs.all().iter().map(|job| collecting.mark(JobInit::of(&job.spec)));
-        let mut scheduler = Scheduler::new(settings.scheduler(), network.get_hosts(), inits);
-        scheduler.set_dependencies(dependencies);
-        let mut engine = Engine::begin(dir, store, scheduler, network, jobs, collecting, false)?;
+        let run = Run::new(network.get_hosts(), specs, dependencies);
+        let scheduler = Scheduler::new(settings.scheduler(), run);
+        let mut engine = Engine::begin(dir, store, scheduler, network, collecting, false)?;
         engine.open(inputs)?;
         engine.listen();
         Ok(engine)
@@ -53,7 +53,7 @@ impl Engine {
 
     pub(in crate::manager) fn attach(dir: &RunDir) -> Result<Self, ManagerError> {
         let mut engine = Engine::restore(dir)?;
-        engine.open(engine.store.inputs()?)?;
+        engine.open(engine.books.store().inputs()?)?;
         engine.listen();
         Ok(engine)
     }
@@ -71,93 +71,67 @@ impl Engine {
         let concerned = jobs.iter().flat_map(|index| engine.hosts_concerned(act, *index));
         let hosts: BTreeSet<HostIx> = concerned.collect();
         if !hosts.is_empty() {
-            let epoch = engine.store.epoch()?;
-            engine.network.open_only(&engine.run, epoch, &engine.offsets()?, &hosts)?;
+            let store = engine.books.store();
+            let (epoch, offsets) = (store.epoch()?, store.offsets()?);
+            engine.network.open_only(&engine.on_hosts, epoch, &offsets, &hosts)?;
         }
         Ok(engine)
     }
 
     fn restore(dir: &RunDir) -> Result<Self, ManagerError> {
         let store = Store::take_up(dir)?;
-        let settings = RunSettings::from_json(&store.run()?.settings)?;
+        let settings = RunSettings::from_json(&store.row()?.settings)?;
         let network = Network::from_settings(&settings)?;
-        let labels = network.get_hosts();
         let collecting = Collecting::new(settings.outputs.clone());
-        let rows = store.jobs()?;
-        let specs = store.specs()?;
-        let inits: Vec<JobInit> =
-            rows.iter().zip(&specs).map(|(row, spec)| collecting.mark(row.to_init(spec))).collect();
-        let dependencies = Dependencies::resolve(&specs)?;
-        let jobs = JobTable::restore(rows, specs, &labels);
-        let mut scheduler = Scheduler::new(settings.scheduler(), labels, inits);
-        scheduler.set_dependencies(dependencies);
-        for (host, key) in store.strays()? {
-            scheduler.add_abandoned(host, key);
-        }
-        Engine::begin(dir.clone(), store, scheduler, network, jobs, collecting, true)
+        let scheduler = Scheduler::new(settings.scheduler(), store.load()?);
+        Engine::begin(dir.clone(), store, scheduler, network, collecting, true)
     }
 
-    /// Nothing is given out before somebody says so.
+    /// Nothing is dispatched before somebody says so.
     fn begin(
         dir: RunDir,
         store: Store,
         mut scheduler: Scheduler,
         network: Network,
-        jobs: JobTable,
         collecting: Collecting,
-        attached: bool,
+        resumed: bool,
     ) -> Result<Self, ManagerError> {
         scheduler.hold();
-        let run = store.run()?.on_hosts;
-        let network = collecting.prepare(network, &run);
-        let labels = network.get_hosts();
-        let began = EventKind::RunBegan {
-            run: dir.run().clone(),
-            jobs: jobs.all().len() as u32,
-            hosts: labels.len() as u32,
-            attached,
-        };
+        scheduler.set_time(now());
+        scheduler.handle_start(dir.run().clone(), resumed);
+        let on_hosts = store.row()?.on_hosts;
+        let network = collecting.prepare(network, &on_hosts);
         Ok(Engine {
             dir,
-            run,
-            control: Control::default(),
-            waiters: Vec::new(),
-            echoes: BTreeMap::new(),
-            store,
+            on_hosts,
+            requests: Requests::default(),
+            books: Books::new(store),
             scheduler,
             network,
-            labels,
-            jobs,
             began: Instant::now(),
-            outputs: Outputs::default(),
+            streams: Streams::default(),
             collecting,
             stopped: None,
             jobs_ended: 0,
             controller: Controller::new(None),
             acts_alone: false,
-            attached,
-            events: vec![event_at(began)],
-            offsets: Vec::new(),
-            orders: Vec::new(),
+            resumed,
         })
     }
 
     /// Opens the links.
     fn open(&mut self, inputs: Inputs) -> Result<(), ManagerError> {
-        self.network.open(&self.run, self.store.epoch()?, &self.offsets()?, inputs)?;
+        let store = self.books.store();
+        let (epoch, offsets) = (store.epoch()?, store.offsets()?);
+        self.network.open(&self.on_hosts, epoch, &offsets, inputs)?;
         self.controller = Controller::new(self.network.waker());
         Ok(())
-    }
-
-    /// How far the hosts' run logs are applied, in their order.
-    fn offsets(&self) -> Result<Vec<u64>, ManagerError> {
-        Ok(self.store.hosts()?.into_iter().map(|host| host.offset).collect())
     }
 
     /// Lets other processes ask.
     fn listen(&mut self) {
         if let Some(waker) = self.network.waker() {
-            self.control = Control::listen(&self.dir, waker);
+            self.requests = Requests::listen(&self.dir, waker);
         }
     }
 }

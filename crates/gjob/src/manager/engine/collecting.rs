@@ -1,5 +1,5 @@
-//! Jobs' outputs on their way here, and what becomes of the job directories
-//! on the hosts then.
+//! Fetching jobs' outputs, and what becomes of the job directories on the hosts
+//! then.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,14 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gjob_core::event::Direction;
+use gjob_core::event::{Direction, Transfer};
 use gjob_core::jobdir::OwnFile;
 use gjob_core::record::Scope;
-use gjob_core::scheduler::{Collected, HostIx, JobInit};
-use gjob_core::{EventKind, Job, JobSpec, Key, RunId, State};
+use gjob_core::run::HostIx;
+use gjob_core::scheduler::Collected;
+use gjob_core::{Job, JobSpec, Key, RunId, State, What};
 
 use super::Engine;
-use crate::manager::{ManagerError, event_at};
+use crate::manager::ManagerError;
 use crate::network::Network;
 use crate::outputs::{
     self, CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, job_dir_name,
@@ -23,15 +24,15 @@ use crate::outputs::{
 use crate::settings::OutputSettings;
 use crate::store::JobOutputs;
 
-/// What is on its way.
+/// Outputs that are being fetched.
 #[derive(Debug, Default)]
 pub(super) struct Collecting {
     settings: OutputSettings,
-    /// What has come and is not committed yet.
-    here: Vec<JobOutputs>,
+    /// Outputs that have arrived and are not committed yet.
+    local: Vec<JobOutputs>,
     /// Attempts that have failed, and whose streams are to be kept all the same.
     streams: BTreeSet<Key>,
-    last_came: Option<Instant>,
+    last_arrival: Option<Instant>,
     /// Why nothing can be written here any more.
     failure: Option<String>,
 }
@@ -65,12 +66,6 @@ impl Collecting {
         }
     }
 
-    /// Notes of a job that it is done only once its streams are here, if they are
-    /// to be kept.
-    pub(super) fn mark(&self, job: JobInit) -> JobInit {
-        JobInit { collects: job.collects || self.settings.results, ..job }
-    }
-
     /// A network that brings outputs of `run` to where they are wanted.
     pub(super) fn prepare(&self, network: Network, run: &RunId) -> Network {
         network.outputs(Some(self.config(run)))
@@ -87,12 +82,12 @@ impl Collecting {
         self.streams.is_empty()
     }
 
-    pub(super) fn last_came(&self) -> Option<Instant> {
-        self.last_came
+    pub(super) fn last_arrival(&self) -> Option<Instant> {
+        self.last_arrival
     }
 
-    pub(super) fn take_here(&mut self) -> Vec<JobOutputs> {
-        std::mem::take(&mut self.here)
+    pub(super) fn take_local(&mut self) -> Vec<JobOutputs> {
+        std::mem::take(&mut self.local)
     }
 
     pub(super) fn failure(&mut self) -> Option<String> {
@@ -101,14 +96,14 @@ impl Collecting {
 
     /// What is wanted of a job's directory.
     fn order(&self, job: &Job, key: Key, patterns: Vec<String>, all: bool) -> Option<CollectOrder> {
-        let dir_name = job_dir_name(job.spec.name.as_deref(), job.index);
-        Some(CollectOrder { key, id: job.id.clone()?, dir_name, patterns, all })
+        let dir_name = job_dir_name(job.name(), job.index);
+        Some(CollectOrder { key, id: job.id().cloned()?, dir_name, patterns, all })
     }
 }
 
 fn check_writable(dir: &Path) -> Result<(), ManagerError> {
     outputs::check_writable(dir).map_err(|error| {
-        let source = io::Error::new(error.kind(), format!("outputs can't be written: {error}"));
+        let source = io::Error::new(error.kind(), format!("cannot write outputs: {error}"));
         ManagerError::OutputsDir { dir: dir.to_owned(), source }
     })
 }
@@ -116,7 +111,7 @@ fn check_writable(dir: &Path) -> Result<(), ManagerError> {
 impl Engine {
     /// Asks for the outputs of a job that has succeeded.
     pub(super) fn collect(&mut self, host: HostIx, key: Key) {
-        let job = &self.jobs[key.index];
+        let job = self.job(key.index);
         let mut patterns = job.spec.outputs.clone();
         if self.collecting.settings.results {
             patterns.extend(OwnFile::STREAMS.map(|file| file.name().to_owned()));
@@ -133,8 +128,8 @@ impl Engine {
         if !failed || !self.collecting.settings.results || self.acts_alone {
             return;
         }
-        let job = &self.jobs[key.index];
-        let host = job.host.as_ref().and_then(|label| self.network.position(label));
+        let job = self.job(key.index);
+        let host = job.host().and_then(|label| self.network.position(label));
         let order = self.collecting.order(
             job,
             key,
@@ -147,21 +142,21 @@ impl Engine {
         }
     }
 
-    /// A job's outputs are here, durably, or can't be had.
+    /// A job's outputs are local, durably, or cannot be fetched.
     pub(super) fn collected(
         &mut self,
         host: HostIx,
         key: Key,
         result: Result<CollectedOutputs, CollectError>,
     ) {
-        self.collecting.last_came = Some(Instant::now());
+        self.collecting.last_arrival = Some(Instant::now());
         let kept = self.collecting.streams.remove(&key);
         let result = match result {
             // It was taken back when they were complete already.
             Ok(_) if !kept && self.is_not_done(key.index) => return self.retract(key.index),
             Ok(CollectedOutputs { files, bytes }) => {
                 let count = files.len() as u64;
-                self.collecting.here.push(JobOutputs { key, files });
+                self.collecting.local.push(JobOutputs { key, files });
                 Ok(Collected { files: count, bytes })
             }
             Err(CollectError { scope: CollectScope::Here, reason }) => {
@@ -172,11 +167,12 @@ impl Engine {
             Err(CollectError { scope: CollectScope::Host, reason }) => Err((Scope::Host, reason)),
         };
         if !kept {
-            let job = &self.jobs[key.index];
-            if result.is_err() && (job.state, job.attempt) == (State::Busy, key.attempt) {
+            let job = self.job(key.index);
+            if result.is_err() && (job.state(), job.key()) == (State::Busy, Some(key)) {
                 self.retract(key.index);
             }
-            self.scheduler.handle_outputs(self.now(), host, key, result);
+            let now = self.now();
+            self.scheduler.handle_outputs(now, host, key, result);
         }
     }
 
@@ -188,16 +184,16 @@ impl Engine {
 
     /// True for a job that does not get the outputs of any attempt now.
     fn is_not_done(&self, index: u32) -> bool {
-        matches!(self.jobs[index].state, State::Free | State::Error | State::Unknown)
+        matches!(self.job(index).state(), State::Free | State::Error | State::Unknown)
     }
 
     /// Removes what is in its place of a job that is not done, as when a manager
     /// was killed before it could say that the outputs are here.
     fn retract(&mut self, index: u32) {
-        let dir_name = job_dir_name(self.jobs[index].spec.name.as_deref(), index);
-        let config = self.collecting.config(&self.run);
-        // What can't be removed is in nobody's way: another attempt replaces it.
-        let _ = outputs::retract(&config, &self.run, &dir_name);
+        let dir_name = job_dir_name(self.job(index).name(), index);
+        let config = self.collecting.config(&self.on_hosts);
+        // What cannot be removed does no harm: another attempt replaces it.
+        let _ = outputs::retract(&config, &self.on_hosts, &dir_name);
     }
 
     /// How far a large file has come.
@@ -208,21 +204,21 @@ impl Engine {
         file: String,
         (bytes, size): (u64, u64),
     ) {
-        let host = self.labels[host.at()].clone();
-        self.events.push(event_at(EventKind::Transfer { host, direction, file, bytes, size }));
+        let host = self.label(host).clone();
+        self.scheduler.note(What::Transfer(Transfer { host, direction, file, bytes, size }));
     }
 
     /// Nothing more is wanted of a job that has ended: its directory may go.
     pub(super) fn clean_up(&mut self, index: u32) {
-        let job = &self.jobs[index];
-        if !self.collecting.settings.cleanup || job.state != State::Done || self.acts_alone {
+        let job = self.job(index);
+        if !self.collecting.settings.cleanup || job.state() != State::Done || self.acts_alone {
             return;
         }
-        let host = job.host.as_ref().and_then(|label| self.network.position(label));
-        if let (Some(host), Some(id)) = (host, &job.id) {
-            let attempt = (Key::new(index, job.attempt), id.clone());
+        let host = job.host().and_then(|label| self.network.position(label));
+        if let (Some(host), Some(id), Some(key)) = (host, job.id(), job.key()) {
+            let attempt = (key, id.clone());
             // With the link broken it stays, for `gjob clean`.
-            self.network.remove(host, &self.run, &[attempt]);
+            self.network.remove(host, &self.on_hosts, &[attempt]);
         }
     }
 }

@@ -1,22 +1,24 @@
 //! What other processes ask of the engine: done between two batches of
-//! reports, answered when it is committed and has come about.
+//! reports, answered when it is committed and has taken effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use gjob_core::outcome::name_survivors;
-use gjob_core::scheduler::HostIx;
-use gjob_core::{Key, State};
+use gjob_core::run::HostIx;
+use gjob_core::{Event, Key, State};
 
 use super::Engine;
-use crate::manager::control::{Act, Answer, ClientId, Counts, HostSnapshot, Request, Snapshot};
+use crate::manager::control::{Act, Answer, ClientId, Control, Request, Snapshot};
 use crate::manager::{Handler, ManagerError};
+use crate::network::Waker;
+use crate::store::RunDir;
 
-/// How long jobs are waited for that are to be gone.
-const KILL_TIME: Duration = Duration::from_secs(60);
+/// How long jobs that are being killed are waited for.
+const KILL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same, when their hosts can't be asked.
-const OUT_OF_REACH: Duration = Duration::from_secs(10);
+/// The same, while their hosts are unreachable.
+const UNREACHABLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Requests served at once.
 const REQUESTS: usize = 256;
@@ -26,42 +28,92 @@ const REQUESTS: usize = 256;
 pub(in crate::manager) struct Acting {
     pub(in crate::manager) answer: Answer,
     act: Act,
-    /// Jobs that are to be gone.
+    /// Jobs that are being killed.
     awaited: BTreeSet<u32>,
-    /// Those of them that had their outcome, and attempts that were given up.
+    /// Those of them that had ended already, and had abandoned attempts.
     had_outcome: BTreeSet<u32>,
-    /// Jobs whose hosts are told to stop them or to let them go on.
-    told: BTreeSet<u32>,
-    /// What shows that those hosts have heard it, so far as it was asked for.
+    /// Jobs whose hosts were sent an order to pause or resume them.
+    awaiting_echo: BTreeSet<u32>,
+    /// The echoes that show that those hosts have handled it, as far as asked for.
     echoes: BTreeMap<HostIx, u32>,
     since: Instant,
 }
 
-/// Who waits for what.
+/// A client that waits for an answer.
 #[derive(Debug)]
-pub(super) struct Waiter {
+struct Waiter {
     client: ClientId,
     acting: Acting,
 }
 
+/// The clients of a manager, and what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    control: Control,
+    waiters: Vec<Waiter>,
+    /// Echoes that hosts were asked for over their present links, and whether
+    /// they have sent them.
+    echoes: BTreeMap<(HostIx, u32), bool>,
+}
+
+impl Requests {
+    /// Lets other processes ask.
+    pub(super) fn listen(dir: &RunDir, waker: Waker) -> Self {
+        Requests { control: Control::listen(dir, waker), ..Requests::default() }
+    }
+
+    /// Why other processes cannot ask.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.control.problem()
+    }
+
+    /// Hands an event to the clients that follow the run.
+    pub(super) fn notify_watchers(&mut self, event: &Event) {
+        self.control.notify(event);
+    }
+
+    /// A host has handled what it was sent before this echo.
+    pub(super) fn note_echo(&mut self, host: HostIx, request: u32) {
+        if let Some(sent) = self.echoes.get_mut(&(host, request)) {
+            *sent = true;
+        }
+    }
+
+    /// A host's link is broken, and with it what was asked over it.
+    pub(super) fn forget_echoes(&mut self, host: HostIx) {
+        self.echoes.retain(|(asked, _), _| *asked != host);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.control.close();
+    }
+}
+
 impl Engine {
     /// Does what other processes ask for.
-    pub(super) fn heed_requests(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+    pub(super) fn handle_requests(
+        &mut self,
+        handler: &mut impl Handler,
+    ) -> Result<(), ManagerError> {
         for _ in 0..REQUESTS {
-            let Some((client, request)) = self.control.next() else { return Ok(()) };
+            let Some((client, request)) = self.requests.control.next() else { return Ok(()) };
             // Whether the run is over is known when all is settled.
             self.settle(handler)?;
-            self.heed(client, request);
+            self.handle_request(client, request);
         }
         Ok(())
     }
 
-    fn heed(&mut self, client: ClientId, request: Request) {
+    fn handle_request(&mut self, client: ClientId, request: Request) {
         let (act, jobs) = match request {
-            Request::Watch {} => return self.control.watch(client, &self.snapshot()),
+            Request::Watch {} => {
+                let snapshot = self.snapshot();
+                return self.requests.control.watch(client, &snapshot);
+            }
             Request::Interrupt {} => {
-                self.scheduler.handle_interrupt(self.now());
-                return self.control.answer(client, &Answer::default());
+                let now = self.now();
+                self.scheduler.handle_interrupt(now);
+                return self.requests.control.answer(client, &Answer::default());
             }
             Request::Kill { jobs } => (Act::Kill, jobs),
             Request::Pause { jobs } => (Act::Pause, jobs),
@@ -69,65 +121,66 @@ impl Engine {
             Request::Retry { jobs } => (Act::Retry, jobs),
         };
         if self.stopped.is_some() {
-            return self.control.dismiss(client);
+            return self.requests.control.dismiss(client);
         }
         let acting = self.begin_to(act, &jobs);
-        self.waiters.push(Waiter { client, acting });
+        self.requests.waiters.push(Waiter { client, acting });
     }
 
-    /// Answers those whose request has come about; all is committed.
+    /// Answers the requests that have taken effect; all is committed.
     pub(super) fn answer_requests(&mut self) {
-        for mut waiter in std::mem::take(&mut self.waiters) {
-            if self.has_come_about(&mut waiter.acting, OUT_OF_REACH) {
-                self.control.answer(waiter.client, &waiter.acting.answer);
+        for mut waiter in std::mem::take(&mut self.requests.waiters) {
+            if self.has_taken_effect(&mut waiter.acting, UNREACHABLE_TIMEOUT) {
+                self.requests.control.answer(waiter.client, &waiter.acting.answer);
             } else if self.stopped.is_some() {
-                self.control.dismiss(waiter.client);
+                self.requests.control.dismiss(waiter.client);
             } else {
-                self.waiters.push(waiter);
+                self.requests.waiters.push(waiter);
             }
         }
     }
 
     /// When a request has waited for long enough.
     pub(super) fn requests_due(&self) -> Option<Duration> {
-        (!self.waiters.is_empty()).then_some(Duration::from_secs(1))
+        (!self.requests.waiters.is_empty()).then_some(Duration::from_secs(1))
     }
 
-    /// Tells the scheduler what is wanted of jobs: of all of them at once.
+    /// Hands the scheduler what is wanted of jobs: of all of them at once.
     pub(in crate::manager) fn begin_to(&mut self, act: Act, jobs: &[u32]) -> Acting {
         let mut acting = Acting {
             answer: Answer::default(),
             act,
             awaited: BTreeSet::new(),
             had_outcome: BTreeSet::new(),
-            told: BTreeSet::new(),
+            awaiting_echo: BTreeSet::new(),
             echoes: BTreeMap::new(),
             since: Instant::now(),
         };
+        let now = self.now();
         for index in jobs {
             match self.act_on(act, *index) {
                 Err(why) => acting.answer.refuse(*index, why),
                 Ok(()) if act == Act::Kill => {
                     acting.awaited.insert(*index);
-                    if self.jobs.has_outcome(*index) {
+                    if self.job(*index).has_ended() {
                         acting.had_outcome.insert(*index);
                     }
                 }
-                Ok(()) if act != Act::Retry && self.jobs[*index].state == State::Busy => {
-                    acting.told.insert(*index);
+                Ok(()) if act != Act::Retry && self.job(*index).state() == State::Busy => {
+                    acting.awaiting_echo.insert(*index);
                 }
                 Ok(()) => acting.answer.ok.push(*index),
             }
         }
-        self.scheduler.settle(self.now());
+        self.scheduler.settle(now);
         acting
     }
 
     fn act_on(&mut self, act: Act, index: u32) -> Result<(), String> {
-        let Some(job) = self.jobs.all().get(index as usize) else {
+        let Some(job) = self.run().job(index) else {
             return Err("the run has no such job".into());
         };
-        let busy = job.state == State::Busy;
+        let busy = job.state() == State::Busy;
         let is_so = match act {
             Act::Kill => self.scheduler.handle_kill(index),
             Act::Pause => self.scheduler.handle_pause(index),
@@ -136,7 +189,7 @@ impl Engine {
         };
         match act {
             _ if !is_so => Err(self.why_not(act, index)),
-            // Who acts alone is here to wait for the host.
+            // A process that acts alone does so to wait for the host.
             Act::Pause | Act::Resume if busy && !self.acts_alone && !self.host_answers(index) => {
                 Err(self.put_off(act, index, "it"))
             }
@@ -145,45 +198,45 @@ impl Engine {
     }
 
     fn why_not(&self, act: Act, index: u32) -> String {
-        let state = self.jobs[index].state;
+        let state = self.job(index).state();
         match act {
-            Act::Kill => format!("it has its outcome already: {state}"),
-            Act::Pause if self.jobs.has_outcome(index) => {
-                format!("it has its outcome already: {state}")
+            Act::Kill => format!("it has already ended: {state}"),
+            Act::Pause if self.job(index).has_ended() => {
+                format!("it has already ended: {state}")
             }
-            Act::Pause | Act::Resume if self.scheduler.is_to_end(index) => {
-                "it is to be ended".into()
+            Act::Pause | Act::Resume if self.scheduler.is_kill_pending(index) => {
+                "it is being killed".into()
             }
-            Act::Pause => "it is paused already".into(),
+            Act::Pause => "it is already paused".into(),
             Act::Resume => "it is not paused".into(),
             Act::Retry if state == State::Done => "it is done".into(),
-            Act::Retry => "it has no outcome yet".into(),
+            Act::Retry => "it has not ended yet".into(),
         }
     }
 
-    /// What is recorded for a job and comes about when its host can be asked.
+    /// What is recorded for a job and takes effect once its host is reached.
     fn put_off(&self, act: Act, index: u32, what: &str) -> String {
         let host = self.host_of(index);
         host.map(|host| self.put_off_at(host, act, what)).unwrap_or_default()
     }
 
     fn put_off_at(&self, host: HostIx, act: Act, what: &str) -> String {
-        let host = &self.labels[host.at()];
+        let host = self.label(host);
         let how = match act {
-            Act::Kill => "is ended",
-            Act::Pause => "is stopped",
-            Act::Resume | Act::Retry => "goes on",
+            Act::Kill => "will be killed",
+            Act::Pause => "will be paused",
+            Act::Resume | Act::Retry => "will be resumed",
         };
         if self.acts_alone {
-            format!("host {host} can't be reached: {what} {how} as soon as a manager reaches it")
+            format!("host {host} is unreachable: {what} {how} once a manager reaches it")
         } else {
-            format!("host {host} can't be asked now: {what} {how} as soon as it can")
+            format!("host {host} is unreachable: {what} {how} once it is reached")
         }
     }
 
     /// The hosts that have something of a job to be acted on.
     pub(super) fn hosts_concerned(&self, act: Act, index: u32) -> Vec<HostIx> {
-        let busy = self.jobs.all().get(index as usize).is_some_and(|job| job.state == State::Busy);
+        let busy = self.run().job(index).is_some_and(|job| job.state() == State::Busy);
         match act {
             Act::Kill => {
                 self.scheduler.attempts_left(index).into_iter().map(|(host, _)| host).collect()
@@ -193,39 +246,39 @@ impl Engine {
         }
     }
 
-    /// True when the host that a job was given to can be asked now.
+    /// True when the host that a job was assigned to answers.
     fn host_answers(&self, index: u32) -> bool {
         self.host_of(index).is_some_and(|host| self.answers(host))
     }
 
     fn answers(&self, host: HostIx) -> bool {
-        matches!(self.scheduler.host_state(host), Some(State::Free | State::Busy))
+        self.run().host(host).is_some_and(|host| host.status.answers())
     }
 
-    /// The host that a job was given to.
+    /// The host that a job was assigned to.
     fn host_of(&self, index: u32) -> Option<HostIx> {
-        let job = self.jobs.all().get(index as usize)?;
-        self.network.position(job.host.as_ref()?)
+        let job = self.run().job(index)?;
+        self.network.position(job.host()?)
     }
 
-    /// True once nothing more is to be waited for, at the latest when hosts
-    /// have been out of reach for so long.
-    pub(in crate::manager) fn has_come_about(
+    /// True once nothing is left to wait for, at the latest when hosts have been
+    /// unreachable for this long.
+    pub(in crate::manager) fn has_taken_effect(
         &mut self,
         acting: &mut Acting,
-        out_of_reach: Duration,
+        unreachable_timeout: Duration,
     ) -> bool {
         self.await_echoes(acting);
         let Acting { answer, awaited, had_outcome, .. } = acting;
-        awaited.retain(|index| match self.jobs[*index].state {
+        awaited.retain(|index| match self.job(*index).state() {
             _ if !self.scheduler.attempts_left(*index).is_empty() => true,
             State::Free | State::Busy => true,
             State::Done if !had_outcome.contains(index) => {
-                answer.refuse(*index, "it was done before it could be ended");
+                answer.refuse(*index, "it was done before it could be killed");
                 false
             }
             State::Done | State::Error | State::Unknown => {
-                match name_survivors(None, self.jobs.survivors(*index)) {
+                match name_survivors(None, self.run().survivors(*index)) {
                     None => answer.ok.push(*index),
                     Some(named) => answer.refuse(*index, named),
                 }
@@ -234,17 +287,17 @@ impl Engine {
         });
         let waited = acting.since.elapsed();
         let may = |state| self.waits_for(acting, state);
-        let hopeless = !may(State::Busy) && (waited >= out_of_reach || !may(State::Unknown));
-        if waited >= KILL_TIME || hopeless {
+        let hopeless = !may(State::Busy) && (waited >= unreachable_timeout || !may(State::Unknown));
+        if waited >= KILL_TIMEOUT || hopeless {
             self.name_the_rest(acting);
         }
-        let come_about = acting.awaited.is_empty() && acting.told.is_empty();
-        if come_about {
+        let is_done = acting.awaited.is_empty() && acting.awaiting_echo.is_empty();
+        if is_done {
             for echo in std::mem::take(&mut acting.echoes) {
-                self.echoes.remove(&echo);
+                self.requests.echoes.remove(&echo);
             }
         }
-        come_about
+        is_done
     }
 
     /// True when a host in this state has something that is waited for; `busy`
@@ -252,39 +305,39 @@ impl Engine {
     fn waits_for(&self, acting: &Acting, state: State) -> bool {
         let is_so = |host: HostIx| match state {
             State::Busy => self.answers(host),
-            other => self.scheduler.host_state(host) == Some(other),
+            other => self.run().host(host).is_some_and(|host| host.state() == other),
         };
-        let mut jobs = acting.awaited.iter().chain(&acting.told);
+        let mut jobs = acting.awaited.iter().chain(&acting.awaiting_echo);
         jobs.any(|index| self.hosts_concerned(acting.act, *index).into_iter().any(is_so))
     }
 
-    /// Asks the hosts of jobs that were told something for an echo, as soon as
+    /// Asks the hosts of jobs that an order was sent for to send an echo, as soon as
     /// they answer, and takes those jobs as done whose host has sent it.
     fn await_echoes(&mut self, acting: &mut Acting) {
         let hosts: BTreeSet<HostIx> =
-            acting.told.iter().filter_map(|index| self.host_of(*index)).collect();
+            acting.awaiting_echo.iter().filter_map(|index| self.host_of(*index)).collect();
         let silent: BTreeSet<HostIx> =
             hosts.into_iter().filter(|host| !self.has_echoed(acting, *host)).collect();
-        for index in std::mem::take(&mut acting.told) {
-            let over = self.jobs[index].state != State::Busy;
+        for index in std::mem::take(&mut acting.awaiting_echo) {
+            let over = self.job(index).state() != State::Busy;
             if over || self.host_of(index).is_none_or(|host| !silent.contains(&host)) {
                 acting.answer.ok.push(index);
             } else {
-                acting.told.insert(index);
+                acting.awaiting_echo.insert(index);
             }
         }
     }
 
-    /// True once a host has heard what it was told; asks it if it wasn't asked
+    /// True once a host has handled what it was sent; asks it if it was not asked
     /// over its present link.
     fn has_echoed(&mut self, acting: &mut Acting, host: HostIx) -> bool {
         let asked = acting.echoes.get(&host).map(|request| (host, *request));
-        match asked.and_then(|echo| self.echoes.get(&echo)) {
+        match asked.and_then(|echo| self.requests.echoes.get(&echo)) {
             Some(sent) => *sent,
             None => {
                 if self.answers(host) {
                     let request = self.network.ask_echo(host);
-                    self.echoes.insert((host, request), false);
+                    self.requests.echoes.insert((host, request), false);
                     acting.echoes.insert(host, request);
                 }
                 false
@@ -292,16 +345,16 @@ impl Engine {
         }
     }
 
-    /// Those for which it has not come about, with the reason so far as it is known.
+    /// Those for which it has not taken effect, with the reason so far as it is known.
     fn name_the_rest(&self, acting: &mut Acting) {
         for index in std::mem::take(&mut acting.awaited) {
             acting.answer.refuse(index, self.what_is_left(index));
         }
-        for index in std::mem::take(&mut acting.told) {
-            let host = self.host_of(index).map(|host| self.labels[host.at()].to_string());
+        for index in std::mem::take(&mut acting.awaiting_echo) {
+            let host = self.host_of(index).map(|host| self.label(host).to_string());
             let why = match self.host_answers(index) {
                 true => {
-                    format!("host {} has not said that it has heard it", host.unwrap_or_default())
+                    format!("host {} has not acknowledged the request", host.unwrap_or_default())
                 }
                 false => self.put_off(acting.act, index, "it"),
             };
@@ -312,11 +365,11 @@ impl Engine {
     /// What of a job is not ended yet.
     fn what_is_left(&self, index: u32) -> String {
         let left = self.scheduler.attempts_left(index);
-        let several = left.len() > 1 || self.jobs.has_outcome(index);
+        let several = left.len() > 1 || self.job(index).has_ended();
         let one = |(host, key): &(HostIx, Key)| {
             let what = if several { format!("attempt {key}") } else { "it".to_owned() };
             match self.answers(*host) {
-                true => format!("host {} has not ended {what} yet", self.labels[host.at()]),
+                true => format!("host {} has not killed {what} yet", self.label(*host)),
                 false => self.put_off_at(*host, Act::Kill, &what),
             }
         };
@@ -324,21 +377,7 @@ impl Engine {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let tally = self.scheduler.tally();
-        let host = |(at, label): (u32, &gjob_core::HostLabel)| HostSnapshot {
-            host: label.clone(),
-            state: self.scheduler.host_state(HostIx(at)).unwrap_or(State::Unknown),
-        };
-        Snapshot {
-            counts: Counts {
-                free: tally.free,
-                busy: tally.busy,
-                done: tally.done,
-                unknown: tally.unknown,
-                error: tally.error,
-            },
-            hosts: (0..).zip(&self.labels).map(host).collect(),
-            ended: self.stopped.map(|(end, _)| end),
-        }
+        let ended = self.stopped.map(|(end, _)| end);
+        Snapshot { jobs: self.run().tally(), ended }
     }
 }

@@ -1,11 +1,11 @@
-//! What jobs have of this host while they run, so that no two of a run have
-//! the same, and which devices a job gets.
+//! What jobs have of this host while they run: no two jobs of a run have the
+//! same processor or GPU.
 
 use std::collections::HashMap;
 
+use gjob_core::Key;
 use gjob_core::resources::Cpus;
 use gjob_core::wire::Launch;
-use gjob_core::{JobRequest, Key};
 
 use crate::host;
 
@@ -19,15 +19,15 @@ pub(crate) struct Allocation {
 }
 
 impl Allocation {
-    /// What was requested, with these GPUs.
-    pub(crate) fn new(request: &JobRequest, devices: Vec<String>) -> Self {
-        Allocation { cpus: request.cpus, mem: request.mem, devices }
+    /// Processors, memory in bytes, and GPUs.
+    pub(crate) fn new(cpus: Cpus, mem: u64, devices: Vec<String>) -> Self {
+        Allocation { cpus, mem, devices }
     }
 }
 
 /// The host's processors, memory and GPUs, as far as this run is concerned.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct Resources {
     /// Jobs of one processor at once.
     cpus: u32,
     mem: u64,
@@ -35,10 +35,10 @@ pub(crate) struct Room {
     held: HashMap<Key, Allocation>,
 }
 
-impl Room {
+impl Resources {
     pub(crate) fn new(slots: u32) -> Self {
         let (mem, devices) = (host::memory_bytes(), host::gpus());
-        Room { cpus: slots, mem, devices, held: HashMap::new() }
+        Resources { cpus: slots, mem, devices, held: HashMap::new() }
     }
 
     /// True when all that a launch asks for is free.
@@ -72,16 +72,17 @@ impl Room {
 
     /// Gives a launch what it asks for; the devices are named.
     pub(crate) fn take(&mut self, launch: &Launch) -> Vec<String> {
+        let request = &launch.request;
         let devices: Vec<String> =
-            self.free_devices().take(launch.request.gpus as usize).cloned().collect();
-        self.held.insert(launch.key, Allocation::new(&launch.request, devices.clone()));
+            self.free_devices().take(request.gpus as usize).cloned().collect();
+        self.held.insert(launch.key, Allocation::new(request.cpus, request.mem, devices.clone()));
         devices
     }
 
     /// A job that an earlier agent has begun has this. If it is not known any
     /// more, since the job has removed its record, it may have any GPU.
     pub(crate) fn keep(&mut self, key: Key, allocation: Option<Allocation>) {
-        let any = || Allocation::new(&JobRequest::default(), self.devices.clone());
+        let any = || Allocation::new(Cpus::default(), 0, self.devices.clone());
         let allocation = allocation.unwrap_or_else(any);
         self.held.insert(key, allocation);
     }
@@ -93,6 +94,8 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use gjob_core::JobRequest;
+
     use super::*;
 
     fn launch(index: u32, gpus: u32) -> Launch {
@@ -107,25 +110,26 @@ mod tests {
     #[test]
     fn no_gpu_is_free_beside_a_job_that_may_have_any() {
         let devices = ["0", "1"].map(str::to_owned).to_vec();
-        let mut room = Room { cpus: 4, mem: 1 << 30, devices, held: HashMap::new() };
-        room.keep(Key::new(0, 1), None);
-        assert!(room.fits(&launch(1, 0)) && !room.fits(&launch(1, 1)));
-        room.release(Key::new(0, 1));
-        assert_eq!(room.take(&launch(1, 2)), ["0", "1"]);
+        let mut resources = Resources { cpus: 4, mem: 1 << 30, devices, held: HashMap::new() };
+        resources.keep(Key::new(0, 1), None);
+        assert!(resources.fits(&launch(1, 0)) && !resources.fits(&launch(1, 1)));
+        resources.release(Key::new(0, 1));
+        assert_eq!(resources.take(&launch(1, 2)), ["0", "1"]);
     }
 
     #[test]
     fn what_spoiled_records_say_of_jobs_leaves_no_room_and_does_no_harm() {
-        let mut room = Room { cpus: 4, mem: 1 << 30, devices: Vec::new(), held: HashMap::new() };
+        let mut resources =
+            Resources { cpus: 4, mem: 1 << 30, devices: Vec::new(), held: HashMap::new() };
         let cpus = Cpus::Count(u32::MAX);
         let most = || Allocation { cpus, mem: u64::MAX, devices: Vec::new() };
-        room.keep(Key::new(0, 1), Some(most()));
-        room.keep(Key::new(1, 1), Some(most()));
+        resources.keep(Key::new(0, 1), Some(most()));
+        resources.keep(Key::new(1, 1), Some(most()));
         let launch = launch(2, 0);
-        assert!(!room.fits(&launch));
-        room.release(Key::new(0, 1));
-        assert!(!room.fits(&launch));
-        room.release(Key::new(1, 1));
-        assert!(room.fits(&launch));
+        assert!(!resources.fits(&launch));
+        resources.release(Key::new(0, 1));
+        assert!(!resources.fits(&launch));
+        resources.release(Key::new(1, 1));
+        assert!(resources.fits(&launch));
     }
 }

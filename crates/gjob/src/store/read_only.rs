@@ -1,4 +1,4 @@
-//! Looking at a run: without a change, and also where nothing can be changed.
+//! Reading a run: without a change, also where nothing can be changed.
 
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{ErrorCode, OpenFlags, ffi};
 
-use super::{RunDir, Store, StoreError};
+use super::{RunDir, SCHEMA_VERSION, Store, StoreError, migrate};
 
 const READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -15,7 +15,7 @@ impl Store {
     /// the database, one that nobody uses is still read.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When it cannot be read.
     pub fn read(dir: &RunDir) -> Result<Store, StoreError> {
         let path = dir.database();
         match Store::open(&path, READ) {
@@ -44,8 +44,11 @@ impl Store {
 
     fn open(path: &Path, flags: OpenFlags) -> Result<Store, StoreError> {
         let store = Store::connect(path, flags, None)?;
-        store.check_version()?;
-        Ok(store)
+        match store.version()? {
+            SCHEMA_VERSION => Ok(store),
+            found if migrate::is_known(found) => store.migrated_copy(found),
+            found => Err(StoreError::Version { path: store.path, found }),
+        }
     }
 }
 
@@ -71,7 +74,7 @@ fn immutable(path: &Path) -> PathBuf {
         match byte {
             b'/' | b'.' | b'-' | b'_' => name.push(byte.into()),
             byte if byte.is_ascii_alphanumeric() => name.push(byte.into()),
-            // Writing to a string can't fail.
+            // Writing to a string cannot fail.
             byte => drop(write!(name, "%{byte:02X}")),
         }
     }

@@ -1,5 +1,5 @@
 //! Which blobs a run has asked for: an append-only list in its directory, a hash
-//! a line. What a run that is attended to has listed is not removed.
+//! a line. What a run that is in use has listed is not removed.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use gjob_core::wire::BlobHash;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 
 use crate::jobdir::{Layout, RunDir};
 
@@ -17,7 +17,7 @@ const LINE: u64 = 65;
 
 /// The blobs of one run.
 #[derive(Debug)]
-pub(super) struct Uses {
+pub(super) struct BlobRefs {
     listed: HashSet<BlobHash>,
     /// Those that the disk did not take: only this agent knows of them.
     unlisted: HashSet<BlobHash>,
@@ -25,12 +25,12 @@ pub(super) struct Uses {
     file: Option<File>,
 }
 
-impl Uses {
+impl BlobRefs {
     /// Reads a run's list, to be added to.
     pub(super) fn open(run_dir: &RunDir) -> Self {
         let path = run_dir.blobs();
         let file = open_for_appending(&path).ok();
-        Uses { listed: read(&path), unlisted: HashSet::new(), file }
+        BlobRefs { listed: read(&path), unlisted: HashSet::new(), file }
     }
 
     /// Adds to the list, as far as the disk takes it.
@@ -51,11 +51,11 @@ impl Uses {
     }
 }
 
-/// Adds whole lines, and behind one that a full disk has cut begins a new one.
+/// Adds whole lines, and begins a new one after a line that a full disk has cut.
 fn append(file: &mut File, lines: &str) -> io::Result<()> {
     let written = file.write_all(lines.as_bytes());
     if written.is_err() {
-        // Nor may this be taken: then the line that follows is lost with it.
+        // Where this fails too, the line that follows is lost with the cut one.
         let _ = file.write_all(b"\n");
     }
     written
@@ -76,24 +76,24 @@ fn open_for_appending(path: &Path) -> io::Result<File> {
 }
 
 /// The hashes of a list; none when there is no list.
-pub(super) fn read(path: &Path) -> HashSet<BlobHash> {
+pub(in super::super) fn read(path: &Path) -> HashSet<BlobHash> {
     let text = std::fs::read(path).unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n');
     lines.filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok()).collect()
 }
 
 /// The directories of all runs, under every label.
-pub(super) fn run_dirs(layout: &Layout) -> Vec<RunDir> {
+pub(in super::super) fn run_dirs(layout: &Layout) -> Vec<RunDir> {
     let below = |path: &Path| std::fs::read_dir(path).into_iter().flatten().flatten();
     let labels = below(&layout.runs()).flat_map(|run| below(&run.path()));
     labels.map(|label| RunDir::at(label.path())).collect()
 }
 
-/// True when an agent attends to the run.
-pub(super) fn is_attended(run_dir: &RunDir) -> bool {
+/// True when an agent serves the run.
+pub(super) fn is_in_use(run_dir: &RunDir) -> bool {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
         .open(run_dir.lock());
-    file.is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_err())
+    file.is_ok_and(|file| file.try_lock_shared().is_err())
 }

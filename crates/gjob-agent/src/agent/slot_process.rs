@@ -1,5 +1,5 @@
-//! The slots that jobs run in: those this agent has started, and those of an
-//! earlier agent that still run a job.
+//! One slot as the agent sees it: a process that it has started, or one of an
+//! earlier agent that still runs a job.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -18,15 +18,15 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use crate::identity::{Process, ProcessIdentity};
 use crate::slot::{ServeConfig, ToSlot};
 
-/// The most bytes of what slots have said that are looked at.
-const MAX_WORDS: usize = 4096;
+/// The most bytes of slots' standard error that are read.
+const MAX_STDERR: usize = 4096;
 
 /// How long an idle slot may take to end.
-const DISMISSAL: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const DISMISS_TIMEOUT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A slot that this agent has started.
 #[derive(Debug)]
-pub(crate) struct OwnSlot {
+pub(super) struct OwnSlot {
     child: Child,
     /// For its pidfd; none when it ended before it could be looked at.
     process: Option<Process>,
@@ -35,25 +35,26 @@ pub(crate) struct OwnSlot {
     /// What the pipe has not taken yet.
     unsent: Vec<u8>,
     /// Its number, from 1.
-    pub(crate) number: u32,
+    pub(super) number: u32,
     /// What it was handed and has not ended.
-    pub(crate) launch: Option<Box<Launch>>,
-    /// Where it says what goes wrong.
-    words: Words,
+    pub(super) launch: Option<Box<Launch>>,
+    /// Processes of its last job that it could not end, and has named.
+    pub(super) survivors: Vec<u32>,
+    stderr: SlotStderr,
     /// How it ended.
     status: Option<ExitStatus>,
 }
 
 impl OwnSlot {
-    /// Starts a slot.
-    pub(crate) fn spawn(config: ServeConfig, path: &Path) -> io::Result<Self> {
+    /// Starts a slot whose standard error is appended to the file at `path`.
+    pub(super) fn spawn(config: ServeConfig, path: &Path) -> io::Result<Self> {
         let stderr = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o600)
             .custom_flags(OFlags::NOFOLLOW.bits() as i32)
             .open(path)?;
-        let words = Words { path: path.to_owned(), from: stderr.metadata()?.len() };
+        let messages = SlotStderr { path: path.to_owned(), from: stderr.metadata()?.len() };
         let number = config.number;
         // Nothing here that would need more than posix_spawn.
         let mut child = Command::new(program()?)
@@ -73,7 +74,8 @@ impl OwnSlot {
             unsent: Vec::new(),
             number,
             launch: None,
-            words,
+            survivors: Vec::new(),
+            stderr: messages,
             status: None,
         };
         slot.send(&ToSlot::Serve(Box::new(config)));
@@ -81,7 +83,7 @@ impl OwnSlot {
     }
 
     /// Hands it a job, and the GPUs that are the job's.
-    pub(crate) fn hand(&mut self, launch: Box<Launch>, devices: Vec<String>) {
+    pub(super) fn hand(&mut self, launch: Box<Launch>, devices: Vec<String>) {
         self.launch = Some(launch.clone());
         self.send(&ToSlot::Run { launch, devices });
     }
@@ -92,7 +94,7 @@ impl OwnSlot {
     }
 
     /// Writes what the pipe takes. That it is broken shows in the slot's end.
-    pub(crate) fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         while !self.unsent.is_empty() {
             match rustix::io::write(&self.pipe, &self.unsent) {
                 Ok(written) => drop(self.unsent.drain(..written)),
@@ -103,37 +105,37 @@ impl OwnSlot {
     }
 
     /// Its pid, which is its own until it is reaped.
-    pub(crate) fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The attempt it has.
-    pub(crate) fn key(&self) -> Option<Key> {
+    pub(super) fn key(&self) -> Option<Key> {
         self.launch.as_ref().map(|launch| launch.key)
     }
 
     /// What to wait for until it can be sent more.
-    pub(crate) fn blocked_pipe(&self) -> Option<&OwnedFd> {
+    pub(super) fn blocked_pipe(&self) -> Option<&OwnedFd> {
         (!self.unsent.is_empty()).then_some(&self.pipe)
     }
 
-    /// Its process, where it can be waited for.
-    pub(crate) fn process(&self) -> Option<&Process> {
+    /// Its process, where its end can be waited for.
+    pub(super) fn process(&self) -> Option<&Process> {
         self.process.as_ref()
     }
 
     /// Ends an idle slot, and reaps it: where process 1 reaps nobody, as in
     /// many containers, a zombie would be left.
-    pub(crate) fn dismiss(self) {
+    pub(super) fn dismiss(self) {
         let OwnSlot { mut child, process, pipe, .. } = self;
         drop(pipe);
-        if process.is_none_or(|process| process.ends_within(&DISMISSAL)) {
+        if process.is_none_or(|process| process.ends_within(&DISMISS_TIMEOUT)) {
             let _ = child.try_wait();
         }
     }
 
     /// True once it has ended; reaps it.
-    pub(crate) fn has_ended(&mut self) -> bool {
+    pub(super) fn has_ended(&mut self) -> bool {
         match self.child.try_wait() {
             Ok(None) => false,
             Ok(status) => {
@@ -144,40 +146,41 @@ impl OwnSlot {
         }
     }
 
-    /// How it ended, and the last that it has said.
-    pub(crate) fn last_words(&self) -> String {
+    /// How it ended, and the last message of it.
+    pub(super) fn describe_end(&self) -> String {
         let status = self.status.map(|status| (status.code(), status.signal()));
         let ended = match status {
             Some((Some(code), _)) => format!("exit {code}"),
             Some((None, Some(signal))) => format!("signal {signal}"),
-            Some((None, None)) | None => "its end can't be told".to_owned(),
+            Some((None, None)) | None => "unknown end".to_owned(),
         };
-        match self.words.last(self.child.id()) {
+        match self.stderr.last_message(self.child.id()) {
             Some(line) => format!("{ended}: {line}"),
             None => ended,
         }
     }
 }
 
-/// The file that all slots of a run complain into, as of one of them.
+/// The standard error of all slots of a run, as far as it may be one slot's.
 #[derive(Debug)]
-struct Words {
+struct SlotStderr {
     path: PathBuf,
-    /// Its length when that one was started.
+    /// Its length when that slot was started.
     from: u64,
 }
 
-impl Words {
-    /// The last line that is the slot's, if it has said anything: one that
-    /// begins with its name, or one without any slot's.
-    fn last(&self, pid: u32) -> Option<String> {
+impl SlotStderr {
+    /// The last line that is the slot's, if there is any: one that begins with its
+    /// name, or one that begins with no slot's.
+    fn last_message(&self, pid: u32) -> Option<String> {
         let file = OpenOptions::new().read(true).open(&self.path).ok()?;
         let length = file.metadata().ok()?.len();
-        let mut said = vec![0; MAX_WORDS];
-        let read = file.read_at(&mut said, self.from.max(length.saturating_sub(MAX_WORDS as u64)));
-        said.truncate(read.ok()?);
-        let said = String::from_utf8_lossy(&said);
-        let mut lines = said.lines().rev().filter(|line| !line.trim().is_empty());
+        let mut bytes = vec![0; MAX_STDERR];
+        let read =
+            file.read_at(&mut bytes, self.from.max(length.saturating_sub(MAX_STDERR as u64)));
+        bytes.truncate(read.ok()?);
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.lines().rev().filter(|line| !line.trim().is_empty());
         let own = format!("gjob slot {pid}: ");
         let named = lines.clone().find_map(|line| line.strip_prefix(&own));
         let line = named.or_else(|| lines.find(|line| !line.starts_with("gjob slot ")))?;
@@ -188,13 +191,13 @@ impl Words {
 /// A slot of an earlier agent, with the attempt that it runs. It ends by
 /// itself after that.
 #[derive(Debug)]
-pub(crate) struct AdoptedSlot {
+pub(super) struct AdoptedSlot {
     /// What it runs.
-    pub(crate) key: Key,
+    pub(super) key: Key,
     /// Its process.
-    pub(crate) process: Process,
+    pub(super) process: Process,
     /// Its number.
-    pub(crate) number: u32,
+    pub(super) number: u32,
 }
 
 /// This program's own executable, or what is left of it when its name is gone.
@@ -208,20 +211,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slots_last_words_are_its_own_and_harmless() {
+    fn last_message_of_a_slot_is_its_own_and_one_plain_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("slots.err");
-        let said = |from: usize, text: &str| {
+        let last = |from: usize, text: &str| {
             std::fs::write(&path, text).unwrap();
-            Words { path: path.clone(), from: from as u64 }.last(7)
+            SlotStderr { path: path.clone(), from: from as u64 }.last_message(7)
         };
-        assert_eq!(Words { path: path.clone(), from: 0 }.last(7), None);
-        assert_eq!(said(0, ""), None);
-        assert_eq!(said(0, "gjob slot 8: b\n"), None);
-        assert_eq!(said(0, "gjob slot 7: a\ngjob slot 8: b\n\n").unwrap(), "a");
-        assert_eq!(said(0, "can't load libx\ngjob slot 8: b\n").unwrap(), "can't load libx");
-        assert_eq!(said(2, "a\n"), None);
-        assert_eq!(said(2, "a\nb\x1b[31m\x07c").unwrap(), "b [31m c");
-        assert_eq!(said(0, &"x".repeat(3 * MAX_WORDS)).unwrap().len(), gjob_core::text::MAX_SHOWN);
+        assert_eq!(SlotStderr { path: path.clone(), from: 0 }.last_message(7), None);
+        assert_eq!(last(0, ""), None);
+        assert_eq!(last(0, "gjob slot 8: b\n"), None);
+        assert_eq!(last(0, "gjob slot 7: a\ngjob slot 8: b\n\n").unwrap(), "a");
+        assert_eq!(last(0, "cannot load libx\ngjob slot 8: b\n").unwrap(), "cannot load libx");
+        assert_eq!(last(2, "a\n"), None);
+        assert_eq!(last(2, "a\nb\x1b[31m\x07c").unwrap(), "b [31m c");
+        assert_eq!(last(0, &"x".repeat(3 * MAX_STDERR)).unwrap().len(), gjob_core::text::MAX_SHOWN);
     }
 }

@@ -1,34 +1,36 @@
-//! Outputs of ended jobs on their way here: a job's are handed on together.
+//! Standard output and error of ended jobs on their way to a handler: a job's
+//! are handed on together.
 
 use std::collections::HashMap;
 use std::time::Instant;
 
-use gjob_core::scheduler::HostIx;
+use gjob_core::run::HostIx;
 use gjob_core::wire::Stream;
 use gjob_core::{Job, JobId};
 
 use super::Wanted;
 use crate::network::{Fetched, Network};
 
+/// What is being fetched.
 #[derive(Debug, Default)]
-pub(super) struct Outputs {
-    /// By host and job id: which job, what is still to come, what came.
+pub(super) struct Streams {
+    /// By host and job id: which job, what is missing, what has arrived.
     pending: HashMap<(HostIx, JobId), Pending>,
-    last_came: Option<Instant>,
+    last_arrival: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Pending {
     index: u32,
     missing: usize,
-    came: Vec<Fetched>,
+    arrived: Vec<Fetched>,
 }
 
-impl Outputs {
-    /// Asks for the outputs of a job that are wanted and not known to be empty.
+impl Streams {
+    /// Asks for the streams of a job that are wanted and not known to be empty.
     /// False when there are none.
-    pub(super) fn want(&mut self, job: &Job, wanted: Wanted, network: &mut Network) -> bool {
-        let (Some(id), Some(finish), Some(host)) = (&job.id, &job.finish, &job.host) else {
+    pub(super) fn request(&mut self, job: &Job, wanted: Wanted, network: &mut Network) -> bool {
+        let (Some(id), Some(finish), Some(host)) = (job.id(), job.finish(), job.host()) else {
             return false;
         };
         let Some(host) = network.position(host) else { return false };
@@ -42,7 +44,7 @@ impl Outputs {
         if streams.is_empty() {
             return false;
         }
-        let pending = Pending { index: job.index, missing: streams.len(), came: Vec::new() };
+        let pending = Pending { index: job.index, missing: streams.len(), arrived: Vec::new() };
         self.pending.insert((host, id.clone()), pending);
         for stream in streams {
             network.fetch(host, id.clone(), stream, 0);
@@ -50,28 +52,29 @@ impl Outputs {
         true
     }
 
-    /// An output has come: the job's outputs, if that was the last of them.
+    /// A stream has arrived: the job and all its streams, if that was the last
+    /// of them.
     pub(super) fn arrived(
         &mut self,
         host: HostIx,
         fetched: Fetched,
     ) -> Option<(u32, Vec<Fetched>)> {
-        self.last_came = Some(Instant::now());
+        self.last_arrival = Some(Instant::now());
         let key = (host, fetched.id.clone());
         let pending = self.pending.get_mut(&key)?;
         pending.missing -= 1;
-        pending.came.push(fetched);
+        pending.arrived.push(fetched);
         if pending.missing > 0 {
             return None;
         }
-        self.pending.remove(&key).map(|done| (done.index, done.came))
+        self.pending.remove(&key).map(|done| (done.index, done.arrived))
     }
 
     pub(super) fn is_idle(&self) -> bool {
         self.pending.is_empty()
     }
 
-    pub(super) fn last_came(&self) -> Option<Instant> {
-        self.last_came
+    pub(super) fn last_arrival(&self) -> Option<Instant> {
+        self.last_arrival
     }
 }

@@ -1,0 +1,315 @@
+//! Finds out what became of attempts that the run log leaves open, and adds to the
+//! log what it lacks.
+//!
+//! The claim of an attempt names its slot. A slot that lives is adopted. One that
+//! is dead has appended all it ever will, so that an attempt still open then needs
+//! an end from here: the exit record if the slot had written one, otherwise that it
+//! was lost. Before that, the job's orphans are ended: once its loss is recorded,
+//! the manager may start it elsewhere. They are ended in the background, many at
+//! once, and until that is done nothing new is started here, since orphans may
+//! still use what they were given.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::Duration;
+
+use gjob_core::jobdir::OwnFile;
+use gjob_core::outcome::MAX_SURVIVORS;
+use gjob_core::record::{Loss, one_line};
+use gjob_core::{Finish, JobId, Key, Record};
+use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+
+use super::background::{Background, Kind, Report};
+use super::link::Link;
+use super::resources::Allocation;
+use super::slot_process::AdoptedSlot;
+use super::{Agent, AgentError, log_error};
+use crate::claims::Claim;
+use crate::host;
+use crate::identity::Process;
+use crate::jobdir::{JobDir, JobSummary, Layout, LockFile};
+use crate::orphan::{self, Remains, Traces};
+use crate::processes;
+
+/// Between TERM and KILL of orphans: as for what a job leaves running that ends by itself.
+const ORPHAN_GRACE: Duration = Duration::from_secs(2);
+
+/// The most jobs whose orphans are ended at once: each keeps a descriptor open.
+const MAX_AT_ONCE: usize = 64;
+
+/// A job whose slot is dead.
+#[derive(Debug)]
+pub(super) struct DeadJob {
+    key: Key,
+    id: JobId,
+    /// Its directory, or why it cannot be opened.
+    dir: io::Result<JobDir>,
+}
+
+/// A job whose orphans were ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    job: DeadJob,
+    remains: Remains,
+}
+
+/// The jobs whose orphans are to be ended.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    waiting: Vec<DeadJob>,
+    /// Those that wait, and those that are being ended.
+    keys: HashSet<Key>,
+    is_ending: bool,
+    children: Children,
+}
+
+impl Recovery {
+    /// Nothing to be recovered yet.
+    pub(super) fn new() -> Self {
+        Recovery {
+            waiting: Vec::new(),
+            keys: HashSet::new(),
+            is_ending: false,
+            children: Children::inherit(),
+        }
+    }
+
+    /// True while orphans are being ended.
+    pub(super) fn is_pending(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    fn add(&mut self, job: DeadJob) {
+        self.keys.insert(job.key);
+        self.waiting.push(job);
+    }
+
+    /// Begins to end the orphans of the jobs that wait; `slots` are this agent's.
+    fn begin(
+        &mut self,
+        layout: &Layout,
+        slots: impl Iterator<Item = u32>,
+        background: &mut Background,
+    ) -> io::Result<()> {
+        if self.is_ending || self.waiting.is_empty() {
+            return Ok(());
+        }
+        let rest = self.waiting.split_off(self.waiting.len().min(MAX_AT_ONCE));
+        let jobs = std::mem::replace(&mut self.waiting, rest);
+        let (layout, others) = (layout.clone(), self.children.except_orphans(slots));
+        self.is_ending = true;
+        background.submit(Kind::Orphans, move |reporter| {
+            let paths: Vec<_> = jobs.iter().map(|job| layout.job_dir(&job.id)).collect();
+            let dirs = jobs.iter().map(|job| job.dir.as_ref().ok());
+            let traces: Vec<_> =
+                paths.iter().zip(dirs).map(|(path, dir)| Traces::new(path, dir)).collect();
+            let remains = orphan::end(&traces, others.as_ref(), ORPHAN_GRACE);
+            let ended = jobs.into_iter().zip(remains);
+            let ended = ended.map(|(job, remains)| Ended { job, remains }).collect();
+            reporter.send(Report::Ended(ended));
+        })
+    }
+
+    /// Takes note that their orphans were ended.
+    fn handle_ended(&mut self, ended: &[Ended], slots: impl Iterator<Item = u32>) {
+        self.is_ending = false;
+        for ended in ended {
+            self.keys.remove(&ended.job.key);
+        }
+        let survivors = ended.iter().flat_map(|ended| &ended.remains.survivors);
+        self.children.settle(survivors.copied(), slots);
+    }
+
+    /// Takes note of slots that have ended by themselves: of what they have left
+    /// behind, `survivors` were named by them.
+    pub(super) fn handle_ended_slots(
+        &mut self,
+        survivors: impl Iterator<Item = u32>,
+        slots: impl Iterator<Item = u32>,
+    ) {
+        self.children.settle(survivors, slots);
+    }
+}
+
+impl Agent {
+    /// After attaching: everything that was begun and has no end in the log.
+    pub(super) fn recover_all(&mut self) {
+        let claimed = self.claims.all().unwrap_or_default();
+        let attempts = self.journal.attempts();
+        let open = claimed.into_iter().filter(|key| !attempts.is_known(*key));
+        let keys: Vec<Key> = open.chain(attempts.running()).collect();
+        for key in keys {
+            self.recover(key);
+        }
+    }
+
+    /// Finds out about one attempt: its slot lives and is adopted, or it is over.
+    pub(super) fn recover(&mut self, key: Key) {
+        let is_handled = self.slots.has(key) || self.recovery.keys.contains(&key);
+        if self.journal.attempts().is_over(key) || is_handled {
+            return;
+        }
+        match self.claims.read(key) {
+            Ok(Some(Claim::Job(id, slot))) => self.recover_job(key, id, slot),
+            Ok(Some(Claim::Withdrawn)) => self.append(&Record::Withdrawn { key, at: host::now() }),
+            Ok(None) => {
+                let reason = "its claim has disappeared";
+                self.lose(key, Loss::Slot, None, reason, Remains::default());
+            }
+            Err(error) => log_error(&format!("read the claim of {key}: {error}")),
+        }
+    }
+
+    fn recover_job(&mut self, key: Key, id: JobId, claimed: Option<LockFile>) {
+        if !id.as_str().starts_with(&format!("{}/", self.hostname)) {
+            // Another machine's, in a results directory that this one shares with
+            // it under one label: nothing can be known of it from here.
+            return;
+        }
+        // The claim first: it is out of the job's reach, which may have removed or
+        // replaced its directory while its slot lives on.
+        if self.adopt(key, &id, claimed.as_ref()) {
+            return;
+        }
+        let dir = JobDir::reopen_below(self.layout.results(), &id);
+        let lock: Option<LockFile> =
+            dir.as_ref().map_or(None, |dir| dir.read(OwnFile::Lock.name()).unwrap_or(None));
+        if self.adopt(key, &id, lock.as_ref()) {
+            return;
+        }
+        // Only now: what a slot appends as its last act is there when it is dead.
+        self.read_journal();
+        if self.journal.attempts().is_over(key) {
+            return;
+        }
+        let job = DeadJob { key, id, dir };
+        if lock.or(claimed).is_some_and(|lock| lock.slot.is_of_another_boot()) {
+            // No process outlives its boot.
+            self.conclude(job, Loss::Restart, Remains::default());
+        } else {
+            self.recovery.add(job);
+        }
+    }
+
+    /// Takes up the slot that has an attempt; false when it is dead.
+    fn adopt(&mut self, key: Key, id: &JobId, slot: Option<&LockFile>) -> bool {
+        let alive = slot.and_then(|slot| Some((Process::open(&slot.slot)?, slot.number)));
+        let Some((process, number)) = alive else { return false };
+        let dir = JobDir::open_below(self.layout.results(), id);
+        let job = dir.ok().and_then(|dir| JobSummary::read(&dir));
+        let allocation =
+            job.map(|job| Allocation::new(job.request.cpus, job.request.mem, job.devices));
+        self.slots.adopt(AdoptedSlot { key, process, number }, allocation);
+        true
+    }
+
+    /// Begins to end the orphans of dead slots' jobs, as far as there are any.
+    pub(super) fn end_orphans(&mut self) -> Result<(), AgentError> {
+        let slots = self.slots.pids();
+        Ok(self.recovery.begin(&self.layout, slots, &mut self.background)?)
+    }
+
+    /// Waits until the orphans of all dead slots' jobs have been ended.
+    pub(super) fn finish_recovery(&mut self, link: &mut Link) -> Result<(), AgentError> {
+        self.end_orphans()?;
+        while self.recovery.is_pending() {
+            if let Some(report) = self.background.wait() {
+                self.handle_report(report, link)?;
+            }
+            self.end_orphans()?;
+        }
+        Ok(())
+    }
+
+    /// Records the end of jobs whose orphans were ended.
+    pub(super) fn conclude_all(&mut self, ended: Vec<Ended>) {
+        self.recovery.handle_ended(&ended, self.slots.pids());
+        for Ended { job, remains } in ended {
+            self.conclude(job, Loss::Slot, remains);
+        }
+    }
+
+    fn conclude(&mut self, job: DeadJob, how: Loss, remains: Remains) {
+        let DeadJob { key, id, dir } = job;
+        match dir.as_ref().map(|dir| dir.read::<Finish>(OwnFile::Done.name())) {
+            Ok(Ok(Some(mut finish))) if finish.key == Some(key) => {
+                finish.survivors.extend(remains.survivors);
+                finish.survivors.sort_unstable();
+                finish.survivors.dedup();
+                finish.survivors.truncate(MAX_SURVIVORS);
+                self.append(&Record::Finished(finish));
+            }
+            Err(error) => {
+                let reason = format!("its job directory cannot be opened: {error}");
+                self.lose(key, how, Some(id), &reason, remains);
+            }
+            Ok(_) => {
+                let reason = match how {
+                    Loss::Slot => "its slot died while it was running",
+                    Loss::Restart => "the host was restarted while it was running",
+                };
+                self.lose(key, how, Some(id), reason, remains);
+            }
+        }
+    }
+
+    fn lose(&mut self, key: Key, how: Loss, id: Option<JobId>, reason: &str, remains: Remains) {
+        let held = match remains.is_held {
+            true => "; a process that cannot be found still holds its lock",
+            false => "",
+        };
+        let mut survivors = remains.survivors;
+        survivors.truncate(MAX_SURVIVORS);
+        let reason = one_line(&format!("{reason}{held}"));
+        self.append(&Record::Lost { key, how, id, reason, survivors, at: host::now() });
+    }
+}
+
+/// This process's children that are not slots. The agent is the reaper of all that
+/// descends from the slots it has started: what has shed every other mark of its
+/// job becomes the agent's child when its slot dies.
+#[derive(Debug)]
+struct Children {
+    /// True when everything that becomes a child of the agent comes of a slot.
+    inherits: bool,
+    /// Those that could not be ended, and that a record names. Nobody else reaps
+    /// them, so that their pids are not given to others.
+    named: HashSet<u32>,
+}
+
+impl Children {
+    /// Becomes the reaper, unless there is a child already: a program that became
+    /// this agent by exec may have started what is not the agent's to end.
+    fn inherit() -> Self {
+        let found = waitid(
+            WaitId::All,
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT,
+        );
+        let is_childless = matches!(found, Err(rustix::io::Errno::CHILD));
+        Children {
+            inherits: is_childless && set_child_subreaper(Some(getpid())).is_ok(),
+            named: HashSet::new(),
+        }
+    }
+
+    /// The children that are no dead slot's orphans, living `slots` among them;
+    /// none when being a child says nothing.
+    ///
+    /// No slot may be started before the orphans have been ended: it would be
+    /// taken for one.
+    fn except_orphans(&self, slots: impl Iterator<Item = u32>) -> Option<HashSet<u32>> {
+        self.inherits.then(|| self.named.iter().copied().chain(slots).collect())
+    }
+
+    /// Reaps those that have ended, and takes note that a record names `survivors`.
+    fn settle(&mut self, survivors: impl Iterator<Item = u32>, slots: impl Iterator<Item = u32>) {
+        if !self.inherits {
+            return;
+        }
+        let slots: HashSet<u32> = slots.collect();
+        let children = processes::own_children().into_iter().filter(|pid| !slots.contains(pid));
+        let alive: HashSet<u32> = children.filter(|pid| !processes::reap(*pid)).collect();
+        self.named.extend(survivors);
+        self.named.retain(|pid| alive.contains(pid));
+    }
+}

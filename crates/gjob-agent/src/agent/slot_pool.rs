@@ -1,0 +1,199 @@
+//! The slots of a run on this host and what their jobs have of it: those that this
+//! agent has started, and those of an earlier one, which end after their job.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use gjob_core::wire::Launch;
+use gjob_core::{HostLabel, Key, RunId};
+
+use super::resources::{Allocation, Resources};
+use super::slot_process::{AdoptedSlot, OwnSlot};
+use crate::control;
+use crate::identity::Process;
+use crate::jobdir::Layout;
+use crate::slot::{PathBytes, ServeConfig};
+
+/// What all slots of a run are started with.
+#[derive(Debug)]
+pub(super) struct SlotConfig {
+    pub(super) layout: Layout,
+    pub(super) hostname: String,
+    pub(super) run: RunId,
+    pub(super) host: HostLabel,
+    /// Processors of the host.
+    pub(super) cpus: u32,
+    /// Jobs at once.
+    pub(super) slots: u32,
+    /// The umask that jobs get.
+    pub(super) umask: u32,
+    /// Where slots' standard error goes.
+    pub(super) stderr: PathBuf,
+}
+
+/// The slots.
+#[derive(Debug)]
+pub(super) struct SlotPool {
+    config: SlotConfig,
+    resources: Resources,
+    own: Vec<OwnSlot>,
+    adopted: Vec<AdoptedSlot>,
+}
+
+/// What has become of a launch.
+#[derive(Debug)]
+pub(super) enum Dispatch {
+    /// A slot has it.
+    Done,
+    /// It has to wait until a job ends.
+    NoRoom(Box<Launch>),
+    /// This host cannot run it.
+    Refused(Key, String),
+}
+
+/// Slots that have ended.
+#[derive(Debug)]
+pub(super) struct EndedSlots {
+    /// Those that this agent had started.
+    pub(super) own: Vec<OwnSlot>,
+    /// The attempts of the others.
+    pub(super) adopted: Vec<Key>,
+}
+
+impl SlotPool {
+    /// No slot yet.
+    pub(super) fn new(config: SlotConfig) -> Self {
+        let resources = Resources::new(config.slots);
+        SlotPool { config, resources, own: Vec::new(), adopted: Vec::new() }
+    }
+
+    /// Hands a launch to a slot if what it asks for is free.
+    pub(super) fn dispatch(&mut self, launch: Box<Launch>) -> Dispatch {
+        let (key, is_any_running) = (launch.key, !self.resources.is_empty());
+        if !self.resources.fits(&launch) {
+            return match is_any_running {
+                true => Dispatch::NoRoom(launch),
+                false => Dispatch::Refused(key, "it requests more than this host offers".into()),
+            };
+        }
+        let devices = self.resources.take(&launch);
+        match self.idle_slot() {
+            Ok(slot) => {
+                slot.hand(launch, devices);
+                Dispatch::Done
+            }
+            Err(error) => {
+                self.resources.release(key);
+                match is_any_running {
+                    // Worth another try when one of them ends.
+                    true => Dispatch::NoRoom(launch),
+                    false => Dispatch::Refused(key, format!("cannot start a slot: {error}")),
+                }
+            }
+        }
+    }
+
+    fn idle_slot(&mut self) -> io::Result<&mut OwnSlot> {
+        let idle = self.own.iter().position(|slot| slot.launch.is_none());
+        let at = match idle {
+            Some(at) => at,
+            None => {
+                self.own.push(OwnSlot::spawn(self.serve_config(), &self.config.stderr)?);
+                self.own.len() - 1
+            }
+        };
+        Ok(&mut self.own[at])
+    }
+
+    fn serve_config(&self) -> ServeConfig {
+        let own = self.own.iter().map(|slot| slot.number);
+        let taken: HashSet<u32> = own.chain(self.adopted.iter().map(|slot| slot.number)).collect();
+        let config = &self.config;
+        ServeConfig {
+            results: PathBytes::from(config.layout.results()),
+            hostname: config.hostname.clone(),
+            run: config.run.clone(),
+            host: config.host.clone(),
+            number: (1..).find(|number| !taken.contains(number)).unwrap_or(1),
+            cpus: (config.cpus / config.slots).max(1),
+            host_cpus: config.cpus,
+            umask: config.umask,
+        }
+    }
+
+    /// Takes up a slot of an earlier agent, whose job may have anything if it is
+    /// not known what it has.
+    pub(super) fn adopt(&mut self, slot: AdoptedSlot, allocation: Option<Allocation>) {
+        self.resources.keep(slot.key, allocation);
+        self.adopted.push(slot);
+    }
+
+    /// True when a slot has the attempt.
+    pub(super) fn has(&self, key: Key) -> bool {
+        self.own.iter().any(|slot| slot.key() == Some(key))
+            || self.adopted.iter().any(|slot| slot.key == key)
+    }
+
+    /// Takes note that a slot could not end these processes of its job. It ends
+    /// itself over that, and leaves them behind.
+    pub(super) fn note_survivors(&mut self, key: Key, survivors: &[u32]) {
+        if let Some(slot) = self.own.iter_mut().find(|slot| slot.key() == Some(key)) {
+            slot.survivors = survivors.to_vec();
+        }
+    }
+
+    /// The attempt is over: what it had is free for another.
+    pub(super) fn release(&mut self, key: Key) {
+        self.resources.release(key);
+        for slot in &mut self.own {
+            if slot.key() == Some(key) {
+                slot.launch = None;
+            }
+        }
+        // An earlier agent's slot ends by itself.
+        self.adopted.retain(|slot| slot.key != key);
+    }
+
+    /// Reaps the slots that have ended.
+    pub(super) fn reap(&mut self) -> EndedSlots {
+        let own = self.own.extract_if(.., |slot| slot.has_ended()).collect();
+        let adopted = self.adopted.extract_if(.., |slot| slot.process.is_gone());
+        EndedSlots { own, adopted: adopted.map(|slot| slot.key).collect() }
+    }
+
+    /// The processes of this agent's own slots.
+    pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
+        self.own.iter().map(OwnSlot::pid)
+    }
+
+    /// Has the slots of an earlier agent read the lease: it was another, or there
+    /// was none.
+    pub(super) fn announce_lease(&self) {
+        // One that cannot be signalled has ended.
+        self.adopted.iter().for_each(|slot| drop(control::wake(&slot.process)));
+    }
+
+    /// Ends the slots that have no job, and leaves the others to themselves.
+    pub(super) fn dismiss(self) {
+        let idle = self.own.into_iter().filter(|slot| slot.launch.is_none());
+        idle.for_each(OwnSlot::dismiss);
+    }
+
+    /// What to wait for until a slot can be sent more.
+    pub(super) fn blocked_pipes(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.own.iter().filter_map(OwnSlot::blocked_pipe)
+    }
+
+    /// Sends what slots did not take before.
+    pub(super) fn flush(&mut self) {
+        self.own.iter_mut().for_each(OwnSlot::flush);
+    }
+
+    /// The processes; none for one whose end cannot be waited for.
+    pub(super) fn processes(&self) -> impl Iterator<Item = Option<&Process>> {
+        let own = self.own.iter().map(OwnSlot::process);
+        own.chain(self.adopted.iter().map(|slot| Some(&slot.process)))
+    }
+}

@@ -1,0 +1,114 @@
+//! One execution of a job on one host, and what became of it.
+
+use crate::id::{HostLabel, JobId, Key};
+use crate::outcome::{Ending, Finish, name_survivors};
+use crate::time::Timestamp;
+use crate::words::words;
+
+/// One execution of a job on one host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// Which attempt of which job.
+    pub key: Key,
+    /// Where.
+    pub host: HostLabel,
+    /// When it was assigned, by the manager's clock.
+    pub assigned: Timestamp,
+    /// Its job directory, once it has one.
+    pub id: Option<JobId>,
+    /// When its script started, by the host's clock.
+    pub started: Option<Timestamp>,
+    /// What became of it; none while it is under way.
+    pub outcome: Option<Outcome>,
+    /// When that was: by the host's clock for an exit, else by the manager's.
+    pub ended: Option<Timestamp>,
+    /// Its exit record, if it has one.
+    pub finish: Option<Box<Finish>>,
+    /// What else is to be said of it, in one line.
+    pub reason: Option<String>,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has an exit record.
+    Exited,
+    /// Its host could not start it.
+    Refused,
+    /// It was taken back before it started.
+    Withdrawn,
+    /// Nobody can know.
+    Lost,
+    /// Its host is lost, and it is no longer waited for. It may still be alive.
+    Abandoned,
+}
+
+impl Attempt {
+    /// An attempt that has just been assigned.
+    #[must_use]
+    pub fn new(key: Key, host: HostLabel, assigned: Timestamp) -> Self {
+        Attempt {
+            key,
+            host,
+            assigned,
+            id: None,
+            started: None,
+            outcome: None,
+            ended: None,
+            finish: None,
+            reason: None,
+        }
+    }
+
+    /// True while its processes may be alive, or its launch under way.
+    #[must_use]
+    pub fn may_live(&self) -> bool {
+        match self.outcome {
+            None | Some(Outcome::Abandoned) => true,
+            Some(Outcome::Exited | Outcome::Refused | Outcome::Withdrawn | Outcome::Lost) => false,
+        }
+    }
+
+    /// Its exit status, if it has exited.
+    #[must_use]
+    pub fn exit(&self) -> Option<u8> {
+        match self.finish.as_ref()?.ending {
+            Ending::Exit(code) => Some(code),
+            Ending::Signal(_) => None,
+        }
+    }
+
+    /// The signal that ended it, if one did.
+    #[must_use]
+    pub fn signal(&self) -> Option<u8> {
+        match self.finish.as_ref()?.ending {
+            Ending::Exit(_) => None,
+            Ending::Signal(number) => Some(number),
+        }
+    }
+
+    /// It ended at `at`, without an exit record.
+    pub(crate) fn close(&mut self, outcome: Outcome, at: Timestamp, reason: Option<String>) {
+        self.outcome = Some(outcome);
+        self.ended = Some(at);
+        self.reason = reason;
+    }
+
+    /// It ended with an exit record.
+    pub(crate) fn finish(&mut self, finish: &Finish) {
+        self.id = Some(finish.id.clone());
+        self.started = Some(finish.started);
+        self.ended = Some(finish.ended);
+        self.outcome = Some(Outcome::Exited);
+        self.reason = name_survivors(None, &finish.survivors);
+        self.finish = Some(Box::new(finish.clone()));
+    }
+}
+
+words!(Outcome, "outcome of an attempt",
+    Exited => "exited",
+    Refused => "refused",
+    Withdrawn => "withdrawn",
+    Lost => "lost",
+    Abandoned => "abandoned",
+);

@@ -1,0 +1,214 @@
+//! A host of a run, with all that is known of it.
+
+use std::collections::BTreeSet;
+
+use super::Usage;
+use crate::event::{ClockOffset, HostChange, HostFacts};
+use crate::id::{HostLabel, Key};
+use crate::resources::{Ask, Cpus, Offer};
+use crate::state::State;
+use crate::words::words;
+
+/// A host by its position in the run's list of hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostIx(pub u32);
+
+impl HostIx {
+    /// The position as an index.
+    #[must_use]
+    pub fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A host of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// What the manager calls it.
+    pub label: HostLabel,
+    /// Whether it can be used now.
+    pub status: HostStatus,
+    /// Why it cannot, in one line.
+    pub reason: Option<String>,
+    /// What it said of itself when it was last reached; none before.
+    pub facts: Option<HostFacts>,
+    /// How far its clock is from the manager's, once measured.
+    pub clock: Option<ClockOffset>,
+    /// What it has done so far.
+    pub totals: HostTotals,
+    /// What its jobs use of it now.
+    pub(super) usage: Usage,
+    /// Jobs it was assigned that have not ended, by index.
+    pub(super) in_flight: BTreeSet<u32>,
+    /// Jobs that succeeded on it and whose outputs are not local yet, by index.
+    pub(super) collecting: BTreeSet<u32>,
+    /// Attempts on it that are no longer waited for and may be alive.
+    pub(super) abandoned: BTreeSet<Key>,
+}
+
+/// Whether a host can be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostStatus {
+    /// Not reached yet by this manager.
+    #[default]
+    Connecting,
+    /// It answers.
+    Up,
+    /// It answers, but gets no jobs for a while.
+    Paused,
+    /// It does not answer now.
+    Unreachable,
+    /// It is out of the run.
+    Failed,
+}
+
+/// What a host has done in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostTotals {
+    /// Times it was reached.
+    pub logins: u32,
+    /// Attempts that started on it.
+    pub started: u32,
+    /// Attempts that succeeded on it.
+    pub succeeded: u32,
+    /// Attempts that failed on it by themselves.
+    pub failed: u32,
+    /// Attempts that it failed: refused or lost.
+    pub host_failures: u32,
+    /// Bytes sent to it: the program and large files.
+    pub bytes_sent: u64,
+    /// Bytes of outputs fetched from it.
+    pub bytes_fetched: u64,
+}
+
+impl Host {
+    /// A host that is yet to be reached.
+    #[must_use]
+    pub fn new(label: HostLabel) -> Self {
+        Host {
+            label,
+            status: HostStatus::Connecting,
+            reason: None,
+            facts: None,
+            clock: None,
+            totals: HostTotals::default(),
+            usage: Usage::default(),
+            in_flight: BTreeSet::new(),
+            collecting: BTreeSet::new(),
+            abandoned: BTreeSet::new(),
+        }
+    }
+
+    /// Jobs of one processor that it runs at once: its processors, or what its
+    /// user gave it; 1 before it is known.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.offer().cpus
+    }
+
+    /// What it offers to jobs; one processor before it is known.
+    #[must_use]
+    pub fn offer(&self) -> Offer {
+        let offer = self.facts.as_ref().map_or(Offer::cpus(1), |facts| facts.offer);
+        Offer { cpus: offer.cpus.max(1), ..offer }
+    }
+
+    /// True when all that is asked for is free now.
+    #[must_use]
+    pub fn has_free(&self, ask: &Ask) -> bool {
+        let offer = self.offer();
+        if self.in_flight.is_empty() {
+            return offer.fits(ask);
+        }
+        match ask.cpus {
+            Cpus::All => false,
+            Cpus::Count(count) => {
+                u64::from(self.load()) + u64::from(count) <= offer.cpus.into()
+                    && self.usage.leaves_memory_and_gpus(ask, &offer)
+            }
+        }
+    }
+
+    /// Processors that its jobs use, or that are promised to them.
+    #[must_use]
+    pub fn load(&self) -> u32 {
+        self.usage.cpus(self.slots())
+    }
+
+    /// Jobs it was assigned that have not ended, in their order.
+    pub fn in_flight(&self) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + '_ {
+        self.in_flight.iter().copied()
+    }
+
+    /// Jobs that succeeded on it and whose outputs are not local yet.
+    pub fn collecting(&self) -> impl ExactSizeIterator<Item = u32> + '_ {
+        self.collecting.iter().copied()
+    }
+
+    /// Attempts on it that are no longer waited for and may be alive.
+    pub fn abandoned(&self) -> impl Iterator<Item = Key> + '_ {
+        self.abandoned.iter().copied()
+    }
+
+    /// True when it has this attempt, and nobody waits for it.
+    #[must_use]
+    pub fn has_abandoned(&self, key: Key) -> bool {
+        self.abandoned.contains(&key)
+    }
+
+    /// Jobs that cannot end without it.
+    #[must_use]
+    pub fn needed_by(&self) -> u32 {
+        (self.in_flight.len() + self.collecting.len()) as u32
+    }
+
+    /// Its state in the seed's words: `free` with room, `busy` without or while
+    /// it is paused, `unknown` while it does not answer, `error` when it is out
+    /// of the run.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.status {
+            HostStatus::Up if self.load() < self.slots() => State::Free,
+            HostStatus::Up | HostStatus::Paused => State::Busy,
+            HostStatus::Connecting | HostStatus::Unreachable => State::Unknown,
+            HostStatus::Failed => State::Error,
+        }
+    }
+
+    pub(super) fn apply(&mut self, change: &HostChange) {
+        let (status, reason) = match change {
+            HostChange::Up(facts) => {
+                self.totals.logins += 1;
+                self.facts = Some(facts.clone());
+                (HostStatus::Up, None)
+            }
+            HostChange::Probed => (HostStatus::Up, None),
+            HostChange::Paused { reason, .. } => (HostStatus::Paused, Some(reason)),
+            HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),
+            HostChange::Failed { reason } => (HostStatus::Failed, Some(reason)),
+            HostChange::Clock(offset) => return self.clock = Some(*offset),
+            HostChange::ProgramSent { bytes } => return self.totals.bytes_sent += bytes,
+        };
+        self.status = status;
+        self.reason = reason.cloned();
+    }
+}
+
+impl HostStatus {
+    /// True when it can be sent something now.
+    #[must_use]
+    pub fn answers(self) -> bool {
+        match self {
+            HostStatus::Up | HostStatus::Paused => true,
+            HostStatus::Connecting | HostStatus::Unreachable | HostStatus::Failed => false,
+        }
+    }
+}
+
+words!(HostStatus, "status of a host",
+    Connecting => "connecting",
+    Up => "up",
+    Paused => "paused",
+    Unreachable => "unreachable",
+    Failed => "failed",
+);

@@ -1,0 +1,124 @@
+//! A run as people are shown it: what is known only through a host that does
+//! not answer is `unknown`.
+
+use std::fmt;
+
+use super::{HostStatus, Run, Tally};
+use crate::job::Phase;
+use crate::state::State;
+
+/// The state of a job as people are shown it, from its own and from that of the
+/// host that it needs: nobody can say how a job is whose host does not answer,
+/// or is asked by no manager.
+#[must_use]
+pub fn shown_state(state: State, host: Option<HostStatus>, managed: bool) -> State {
+    match state {
+        State::Busy if !managed || host.is_some_and(|host| !host.answers()) => State::Unknown,
+        State::Free | State::Busy | State::Done | State::Unknown | State::Error => state,
+    }
+}
+
+/// A run's state in the words for jobs: `busy` while a manager has it; then
+/// `done` if every job is, `error` if every job has its outcome; `unknown`
+/// while jobs may run without a manager, `free` while jobs only wait.
+#[must_use]
+pub fn run_state(tally: Tally, managed: bool) -> State {
+    let Tally { free, busy, done: _, unknown, error } = tally;
+    match (managed, free, busy, unknown + error) {
+        (true, ..) => State::Busy,
+        (false, 0, 0, 0) => State::Done,
+        (false, 0, 0, _) => State::Error,
+        (false, _, 0, _) => State::Free,
+        (false, ..) => State::Unknown,
+    }
+}
+
+/// Why a job waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// A user paused it.
+    Paused,
+    /// This job, which must be done before, is not.
+    Dependency(u32),
+    /// No process manages the run.
+    NoManager,
+    /// No host answers.
+    NoHost,
+    /// Every host that answers is full, paused, or too small.
+    NoRoom,
+    /// It is about to be assigned, or waits for the time to try again.
+    Next,
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WaitReason::Paused => f.write_str("paused"),
+            WaitReason::Dependency(job) => write!(f, "waits for job {job}"),
+            WaitReason::NoManager => f.write_str("the run is stopped"),
+            WaitReason::NoHost => f.write_str("no host is up"),
+            WaitReason::NoRoom => f.write_str("no host has room"),
+            WaitReason::Next => f.write_str("next"),
+        }
+    }
+}
+
+impl Run {
+    /// The state of a job as people are shown it.
+    #[must_use]
+    pub fn shown_state(&self, index: u32, managed: bool) -> Option<State> {
+        let state = self.job(index)?.state();
+        let host = self.host_needed(index).and_then(|host| self.host(host));
+        Some(shown_state(state, host.map(|host| host.status), managed))
+    }
+
+    /// Jobs by the state that people are shown.
+    #[must_use]
+    pub fn shown_tally(&self, managed: bool) -> Tally {
+        let mut tally = self.tally();
+        for host in self.hosts() {
+            let shown = shown_state(State::Busy, Some(host.status), managed);
+            tally.shift(State::Busy, shown, host.needed_by());
+        }
+        tally
+    }
+
+    /// The state of the run in the words for jobs.
+    #[must_use]
+    pub fn state(&self, managed: bool) -> State {
+        run_state(self.tally(), managed)
+    }
+
+    /// Why a job waits; none for one that does not.
+    #[must_use]
+    pub fn why_waiting(&self, index: u32, managed: bool) -> Option<WaitReason> {
+        let job = self.job(index).filter(|job| job.phase == Phase::Waiting)?;
+        if job.paused {
+            return Some(WaitReason::Paused);
+        }
+        if let Some(before) = self.unmet_dependency(index) {
+            return Some(WaitReason::Dependency(before));
+        }
+        if !managed {
+            return Some(WaitReason::NoManager);
+        }
+        if !self.hosts().iter().any(|host| host.status.answers()) {
+            return Some(WaitReason::NoHost);
+        }
+        let ask = job.spec.ask();
+        let has_room =
+            self.hosts().iter().any(|host| host.status == HostStatus::Up && host.has_free(&ask));
+        Some(if has_room { WaitReason::Next } else { WaitReason::NoRoom })
+    }
+
+    /// A job that is to be done before this one, and is not.
+    fn unmet_dependency(&self, index: u32) -> Option<u32> {
+        let dependencies = self.dependencies();
+        let groups = dependencies.waits(index).iter();
+        let mut members =
+            groups.flat_map(|group| &dependencies.groups()[*group as usize].members).copied();
+        members.find(|member| {
+            self.job(*member).is_some_and(|job| job.phase != Phase::Ended(State::Done))
+        })
+    }
+}

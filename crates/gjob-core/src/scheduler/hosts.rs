@@ -1,0 +1,308 @@
+//! What the scheduler knows of hosts beyond the run, and the indexes that make
+//! a choice among ten thousand hosts cost what one among ten does. Every change
+//! of a host passes through here, so that the indexes are always right.
+
+mod index;
+mod totals;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::resources::Ask;
+use crate::run::{Host, HostIx, HostStatus, Run};
+use index::HostIndex;
+pub(super) use totals::Totals;
+
+/// From a job's end to its successor's launch: the manager's own share of the
+/// time, on top of the link's.
+const TURNAROUND: Duration = Duration::from_millis(20);
+
+/// Jobs dispatched ahead of need, at most, per slot.
+const MAX_AHEAD: u32 = 8;
+
+/// A host that was paused this often in a row, and has never started a job, is
+/// no longer waited for.
+const MAX_FUTILE_PAUSES: u32 = 5;
+
+/// This many jobs failing in a row, while as many succeed elsewhere, make a host
+/// a black hole.
+const BLACK_HOLE: u32 = 5;
+
+/// All hosts, by position.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    plans: Vec<HostPlan>,
+    index: HostIndex,
+    totals: Totals,
+    /// When paused hosts are probed.
+    pauses: BTreeSet<(Duration, HostIx)>,
+    /// The job for which a host is reserved.
+    reserved: BTreeMap<HostIx, u32>,
+    /// True when jobs may be dispatched ahead of need.
+    may_run_ahead: bool,
+    /// Jobs that have succeeded under this manager.
+    successes: u64,
+}
+
+/// What the scheduler knows of one host beyond the run.
+#[derive(Debug, Default)]
+struct HostPlan {
+    /// It has answered this manager.
+    reached: bool,
+    /// It has started a job under this manager, or runs one from before.
+    has_started: bool,
+    /// Times in a row that it was paused.
+    pauses: u32,
+    /// Probed after a pause: it gets one job at a time until one succeeds.
+    on_probation: bool,
+    /// Jobs that have succeeded on it.
+    successes: u64,
+    /// Jobs in a row that have failed on it, and the successes elsewhere when
+    /// the first of them did.
+    failing: (u32, u64),
+    /// Jobs being withdrawn from it.
+    withdrawing: u32,
+    /// What it adds to the totals.
+    counted: Totals,
+    /// Smoothed length of its jobs, seconds.
+    mean_length: Option<f64>,
+}
+
+/// A host fails one job after the other, and others don't.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BlackHole {
+    pub(super) failed: u32,
+    pub(super) passed_elsewhere: u64,
+}
+
+impl Hosts {
+    pub(super) fn new(run: &Run, may_run_ahead: bool) -> Self {
+        let mut hosts = Hosts {
+            plans: run.hosts().iter().map(|_| HostPlan::default()).collect(),
+            index: HostIndex::default(),
+            totals: Totals::default(),
+            pauses: BTreeSet::new(),
+            reserved: BTreeMap::new(),
+            may_run_ahead,
+            successes: 0,
+        };
+        (0..run.hosts().len() as u32).for_each(|ix| hosts.refresh(run, HostIx(ix)));
+        hosts
+    }
+
+    /// Brings the indexes up to date after a host has changed.
+    pub(super) fn refresh(&mut self, run: &Run, ix: HostIx) {
+        let (Some(host), Some(plan)) = (run.host(ix), self.plans.get_mut(ix.at())) else { return };
+        let up = host.status == HostStatus::Up;
+        let (load, slots) = (host.load(), host.slots());
+        let capacity = match self.may_run_ahead {
+            true => plan.capacity(slots),
+            false => plan.capacity(slots).min(slots),
+        };
+        let has_room = up && load < capacity && !self.reserved.contains_key(&ix);
+        self.index.place(ix, has_room.then(|| fullness(load, slots)), up && load > slots);
+        let counted = plan.count(host, capacity);
+        self.totals.replace(&mut plan.counted, counted);
+    }
+
+    fn update<T>(
+        &mut self,
+        run: &Run,
+        ix: HostIx,
+        change: impl FnOnce(&mut HostPlan) -> T,
+    ) -> Option<T> {
+        let changed = self.plans.get_mut(ix.at()).map(change);
+        self.refresh(run, ix);
+        changed
+    }
+
+    /// Sums over all hosts.
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// True while any host has room.
+    pub(super) fn any_room(&self) -> bool {
+        self.index.any_room()
+    }
+
+    /// A host at random among the least full ones with room that will do.
+    pub(super) fn pick(
+        &self,
+        rng: &mut fastrand::Rng,
+        will_do: impl Fn(HostIx) -> bool,
+    ) -> Option<HostIx> {
+        self.index.pick(rng, will_do)
+    }
+
+    /// Hosts that hold more jobs than slots.
+    pub(super) fn overfull(&self) -> impl Iterator<Item = HostIx> + '_ {
+        self.index.overfull()
+    }
+
+    /// True when a host can start this now.
+    pub(super) fn has_free(&self, run: &Run, ix: HostIx, ask: &Ask) -> bool {
+        let idle = run.host(ix).is_some_and(|host| host.in_flight().len() == 0);
+        let probation = self.plans.get(ix.at()).is_some_and(|plan| plan.on_probation);
+        (idle || !probation) && run.host(ix).is_some_and(|host| host.has_free(ask))
+    }
+
+    pub(super) fn note_reached(&mut self, run: &Run, ix: HostIx) {
+        self.update(run, ix, |plan| plan.reached = true);
+    }
+
+    pub(super) fn was_reached(&self, ix: HostIx) -> bool {
+        self.plans.get(ix.at()).is_some_and(|plan| plan.reached)
+    }
+
+    pub(super) fn note_started(&mut self, run: &Run, ix: HostIx) {
+        self.update(run, ix, |plan| plan.has_started = true);
+    }
+
+    pub(super) fn has_started(&self, ix: HostIx) -> bool {
+        self.plans.get(ix.at()).is_some_and(|plan| plan.has_started)
+    }
+
+    /// Learns from a job that ran for `length`.
+    pub(super) fn note_length(&mut self, run: &Run, ix: HostIx, length: Duration) {
+        self.update(run, ix, |plan| plan.learn(length));
+    }
+
+    /// Jobs of a host are being withdrawn, or no longer are.
+    pub(super) fn note_withdrawing(&mut self, run: &Run, ix: HostIx, more: i32) {
+        self.update(run, ix, |plan| {
+            plan.withdrawing = plan.withdrawing.saturating_add_signed(more);
+        });
+    }
+
+    pub(super) fn note_success(&mut self, run: &Run, ix: HostIx) {
+        self.successes += 1;
+        self.update(run, ix, |plan| {
+            plan.successes += 1;
+            (plan.failing, plan.pauses, plan.on_probation) = ((0, 0), 0, false);
+        });
+    }
+
+    /// A job failed on a host. Says so if the host is a black hole.
+    pub(super) fn note_failure(&mut self, ix: HostIx) -> Option<BlackHole> {
+        let plan = self.plans.get_mut(ix.at())?;
+        let elsewhere = self.successes - plan.successes;
+        if plan.failing.0 == 0 {
+            plan.failing.1 = elsewhere;
+        }
+        plan.failing.0 += 1;
+        let (failed, before) = plan.failing;
+        let passed_elsewhere = elsewhere - before;
+        let failed_probe = plan.on_probation && passed_elsewhere > 0;
+        let is_black_hole =
+            failed_probe || (failed >= BLACK_HOLE && passed_elsewhere >= BLACK_HOLE.into());
+        is_black_hole.then(|| {
+            plan.failing = (0, 0);
+            BlackHole { failed, passed_elsewhere }
+        })
+    }
+
+    /// Counts a pause of a host: the how many-th in a row it is.
+    pub(super) fn note_pause(&mut self, run: &Run, ix: HostIx) -> u32 {
+        let count = |plan: &mut HostPlan| {
+            plan.pauses += 1;
+            plan.pauses
+        };
+        self.update(run, ix, count).unwrap_or(1)
+    }
+
+    pub(super) fn pause_until(&mut self, ix: HostIx, until: Duration) {
+        self.pauses.insert((until, ix));
+    }
+
+    /// When the first pause is over.
+    pub(super) fn next_pause_end(&self) -> Option<Duration> {
+        self.pauses.first().map(|(until, _)| *until)
+    }
+
+    /// A host whose pause is over, each once.
+    pub(super) fn end_pause(&mut self, now: Duration) -> Option<HostIx> {
+        let (until, host) = *self.pauses.first()?;
+        (until <= now).then(|| {
+            self.pauses.pop_first();
+            host
+        })
+    }
+
+    pub(super) fn put_on_probation(&mut self, run: &Run, ix: HostIx) {
+        self.update(run, ix, |plan| plan.on_probation = true);
+    }
+
+    /// Hosts that are reserved, with the jobs they are reserved for.
+    pub(super) fn reserved(&self) -> impl Iterator<Item = (HostIx, u32)> + '_ {
+        self.reserved.iter().map(|(ix, job)| (*ix, *job))
+    }
+
+    pub(super) fn is_reserved(&self, ix: HostIx) -> bool {
+        self.reserved.contains_key(&ix)
+    }
+
+    pub(super) fn reserve(&mut self, run: &Run, ix: HostIx, job: u32) {
+        self.reserved.insert(ix, job);
+        self.refresh(run, ix);
+    }
+
+    pub(super) fn unreserve(&mut self, run: &Run, ix: HostIx) {
+        self.reserved.remove(&ix);
+        self.refresh(run, ix);
+    }
+}
+
+impl HostPlan {
+    fn learn(&mut self, length: Duration) {
+        let length = length.as_secs_f64();
+        self.mean_length = Some(match self.mean_length {
+            Some(mean) => mean + (length - mean) / 8.0,
+            None => length,
+        });
+    }
+
+    /// Jobs it may hold: its slots, and as many ahead as short jobs need to
+    /// hide the way to the manager and back.
+    fn capacity(&self, slots: u32) -> u32 {
+        if self.on_probation {
+            return 1;
+        }
+        let Some(mean) = self.mean_length else {
+            return slots;
+        };
+        let ahead = f64::from(slots) * TURNAROUND.as_secs_f64() / mean.max(0.001);
+        let ahead = (ahead.round() as u32).min(slots.saturating_mul(MAX_AHEAD));
+        slots.saturating_add(ahead)
+    }
+
+    /// What it adds to the totals, with room for `room_for` jobs.
+    fn count(&self, host: &Host, room_for: u32) -> Totals {
+        let (load, slots) = (host.load(), host.slots());
+        let (up, out) = (host.status == HostStatus::Up, host.status == HostStatus::Failed);
+        let futile = host.status == HostStatus::Paused
+            && !self.has_started
+            && self.pauses >= MAX_FUTILE_PAUSES
+            && host.in_flight().len() == 0;
+        let only = |is_so: bool, number: u64| if is_so { number } else { 0 };
+        Totals {
+            up: u64::from(up),
+            reached: u64::from(self.reached),
+            out: u64::from(out),
+            futile: u64::from(futile),
+            stuck: only(out, host.needed_by().into()),
+            in_reach: only(host.status.answers(), host.in_flight().len() as u64),
+            idle: only(up, u64::from(room_for.min(slots)).saturating_sub(load.into())),
+            withdrawing: only(up && load > slots, self.withdrawing.into()),
+        }
+    }
+}
+
+/// How full a host is, in thousands; hosts of any size compare.
+fn fullness(load: u32, slots: u32) -> u32 {
+    let fullness = u64::from(load) * 1024 / u64::from(slots);
+    u32::try_from(fullness).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+-- Version 3 had a job's specification and its progress in one table, knew less
+-- of hosts, and named an exited attempt's outcome by how it ended.
+
+ALTER TABLE hosts RENAME TO hosts_3;
+ALTER TABLE jobs RENAME TO jobs_3;
+ALTER TABLE attempts RENAME TO attempts_3;
+ALTER TABLE outputs RENAME TO outputs_3;
+
+CREATE TABLE hosts (
+    ix INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE, status TEXT NOT NULL, reason TEXT,
+    hostname TEXT, version TEXT, platform TEXT, results_dir TEXT,
+    cpus INTEGER, mem INTEGER, gpus INTEGER, clock_offset_ms INTEGER, clock_error_ms INTEGER,
+    logins INTEGER NOT NULL DEFAULT 0, started INTEGER NOT NULL DEFAULT 0,
+    succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+    host_failures INTEGER NOT NULL DEFAULT 0, bytes_sent INTEGER NOT NULL DEFAULT 0,
+    bytes_fetched INTEGER NOT NULL DEFAULT 0, offset INTEGER NOT NULL DEFAULT 0
+);
+-- How much memory and how many GPUs a host has was not kept: more than enough.
+INSERT INTO hosts (ix, label, status, reason, hostname, cpus, mem, gpus, started, offset)
+    SELECT ix, label,
+           CASE WHEN state = 'free' THEN 'up' WHEN state = 'busy' THEN 'paused'
+                WHEN state = 'error' THEN 'failed' WHEN reason IS NULL THEN 'connecting'
+                ELSE 'unreachable' END,
+           reason, hostname, slots, 9223372036854775807, 0,
+           (SELECT count(*) FROM attempts_3 WHERE host = ix AND started IS NOT NULL), offset
+    FROM hosts_3;
+
+CREATE TABLE specs (idx INTEGER PRIMARY KEY, name TEXT, command TEXT NOT NULL, spec TEXT NOT NULL);
+INSERT INTO specs
+    SELECT idx, name, (SELECT group_concat(value, char(10)) FROM json_each(spec, '$.cmds')), spec
+    FROM jobs_3;
+
+CREATE TABLE progress (
+    idx INTEGER PRIMARY KEY REFERENCES specs(idx), state TEXT NOT NULL, phase TEXT NOT NULL,
+    attempt INTEGER NOT NULL, last_attempt INTEGER NOT NULL, failures INTEGER NOT NULL,
+    paused INTEGER NOT NULL, resumed INTEGER NOT NULL, kill INTEGER NOT NULL,
+    reason TEXT, ended INTEGER
+);
+INSERT INTO progress
+    SELECT idx, state,
+           CASE WHEN state = 'free' THEN 'waiting' WHEN state <> 'busy' THEN 'ended'
+                WHEN collecting THEN 'collecting' WHEN started IS NOT NULL THEN 'running'
+                ELSE 'assigned' END,
+           attempt,
+           max(attempt, coalesce((SELECT max(a.attempt) FROM attempts_3 a WHERE a.idx = j.idx), 0)),
+           failures, paused, resumed, kill, reason,
+           CASE WHEN state IN ('done', 'error', 'unknown') THEN ended END
+    FROM jobs_3 j;
+
+CREATE TABLE attempts (
+    idx INTEGER NOT NULL REFERENCES specs(idx), attempt INTEGER NOT NULL,
+    host INTEGER NOT NULL REFERENCES hosts(ix), outcome TEXT, assigned INTEGER NOT NULL, id TEXT,
+    started INTEGER, ended INTEGER, exit INTEGER, signal INTEGER, cause TEXT, reason TEXT,
+    user_us INTEGER, system_us INTEGER, max_rss_kib INTEGER, stdout_bytes INTEGER,
+    stderr_bytes INTEGER, survivors TEXT,
+    PRIMARY KEY (idx, attempt)
+) WITHOUT ROWID;
+INSERT INTO attempts
+    SELECT idx, attempt, host, CASE WHEN outcome IN ('exit', 'signal') THEN 'exited' ELSE outcome END,
+           assigned, id, started, ended, exit, signal, cause, reason, user_us, system_us,
+           max_rss_kib, stdout_bytes, stderr_bytes, NULL
+    FROM attempts_3;
+
+CREATE VIEW jobs AS
+    SELECT idx, name, command, state, phase, attempt, host, id, exit, signal, cause, p.reason,
+           started, p.ended, failures, paused, user_us, system_us, max_rss_kib
+    FROM specs JOIN progress p USING (idx) LEFT JOIN attempts USING (idx, attempt);
+
+CREATE TABLE outputs (
+    idx INTEGER NOT NULL REFERENCES specs(idx), path TEXT NOT NULL, attempt INTEGER NOT NULL,
+    size INTEGER NOT NULL, mode INTEGER NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (idx, path)
+) WITHOUT ROWID;
+INSERT INTO outputs SELECT * FROM outputs_3;
+
+-- The options of hosts were among the run's.
+UPDATE run SET settings = json_object(
+    'network', json_object(
+        'clusters', json_array(json_object('workers', json_extract(settings, '$.hosts'))),
+        'options', json_object(
+            'results_dir', nullif(json_extract(settings, '$.results_dir'), ''),
+            'ssh_config', json_extract(settings, '$.ssh_config'),
+            'slots', json_extract(settings, '$.slots'),
+            'blob_budget', json_extract(settings, '$.blob_budget')),
+        'agents', coalesce(
+            (SELECT json_group_object(json_extract(value, '$[0]'), json_extract(value, '$[1]'))
+             FROM json_each(settings, '$.agents')), json_object())),
+    'max_fails', json_extract(settings, '$.max_fails'),
+    'on_lost', json_extract(settings, '$.on_lost'),
+    'lost_after', json_extract(settings, '$.lost_after'),
+    'outputs', json_extract(settings, '$.outputs'),
+    'seed', json_extract(settings, '$.seed')
+);
+
+DROP TABLE outputs_3;
+DROP TABLE attempts_3;
+DROP TABLE jobs_3;
+DROP TABLE hosts_3;

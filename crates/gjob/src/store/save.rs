@@ -1,0 +1,214 @@
+//! A run's rows into the database, as they are. What an event changes is decided
+//! by [`Run::apply`] alone; here the rows that it touched are written.
+
+use std::collections::BTreeSet;
+
+use gjob_core::outcome::Ending;
+use gjob_core::run::{Attempt, Host, HostIx, Touched};
+use gjob_core::{Event, HostLabel, Job, Key, Run};
+use rusqlite::{Connection, Transaction, params};
+
+use super::{JobOutputs, LogOffset};
+use crate::outputs::OutputFile;
+
+/// What has happened since the last commit, and the rows that it changed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// What happened.
+    pub events: Vec<Event>,
+    /// How far hosts' run logs are applied with that.
+    pub offsets: Vec<LogOffset>,
+    /// Outputs that are local with that.
+    pub outputs: Vec<JobOutputs>,
+    jobs: BTreeSet<u32>,
+    hosts: BTreeSet<HostIx>,
+    attempts: BTreeSet<Key>,
+    /// Attempts that the run no longer keeps.
+    dropped: Vec<Attempt>,
+    all_hosts: bool,
+}
+
+impl Changes {
+    /// Adds an event, and the rows that it touched.
+    pub fn add(&mut self, event: Event, touched: Touched) {
+        let Touched { job, host, attempt, dropped, all_hosts } = touched;
+        self.jobs.extend(job);
+        self.hosts.extend(host);
+        self.attempts.extend(attempt);
+        self.dropped.extend(dropped);
+        self.all_hosts |= all_hosts;
+        self.events.push(event);
+    }
+
+    /// True when something of it must be recorded before anybody is notified or
+    /// anything is done.
+    #[must_use]
+    pub fn must_be_durable(&self) -> bool {
+        self.events.iter().any(|event| event.what.is_durable())
+            || !self.offsets.is_empty()
+            || !self.outputs.is_empty()
+    }
+
+    /// Forgets the rows that are committed; handlers are yet to be notified of the
+    /// events.
+    pub fn forget_rows(&mut self) {
+        let (events, offsets) =
+            (std::mem::take(&mut self.events), std::mem::take(&mut self.offsets));
+        *self = Changes { events, offsets, ..Changes::default() };
+    }
+}
+
+pub(super) fn commit(
+    db: &mut Connection,
+    run: &Run,
+    changes: &Changes,
+) -> Result<(), rusqlite::Error> {
+    let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for event in changes.events.iter().filter(|event| event.what.is_durable()) {
+        save_event(&tx, event)?;
+    }
+    for ix in &changes.hosts {
+        if let Some(host) = run.host(*ix).filter(|_| !changes.all_hosts) {
+            save_host(&tx, *ix, host)?;
+        }
+    }
+    if changes.all_hosts {
+        for (ix, host) in (0..).map(HostIx).zip(run.hosts()) {
+            save_host(&tx, ix, host)?;
+        }
+    }
+    let kept = changes.attempts.iter().filter_map(|key| run.attempt(*key));
+    for attempt in kept.chain(&changes.dropped) {
+        save_attempt(&tx, run, attempt)?;
+    }
+    for job in changes.jobs.iter().filter_map(|index| run.job(*index)) {
+        save_job(&tx, job)?;
+    }
+    for JobOutputs { key, files } in &changes.outputs {
+        files.iter().try_for_each(|file| save_output(&tx, *key, file))?;
+    }
+    for LogOffset { host, offset } in &changes.offsets {
+        tx.prepare_cached("UPDATE hosts SET offset = ?2 WHERE ix = ?1")?
+            .execute(params![host, *offset as i64])?;
+    }
+    tx.commit()
+}
+
+fn save_event(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {
+    let json = serde_json::to_string(&event.what)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    tx.prepare_cached("INSERT INTO events (seq, at, event) VALUES (?1, ?2, ?3)")?
+        .execute(params![event.seq as i64, event.at.0 as i64, json])
+        .map(drop)
+}
+
+fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqlite::Error> {
+    let Host { status, reason, facts, clock, totals, .. } = host;
+    let facts = facts.as_ref();
+    tx.prepare_cached(
+        "UPDATE hosts SET status = ?2, reason = ?3, hostname = ?4, version = ?5, platform = ?6,
+             results_dir = ?7, cpus = ?8, mem = ?9, gpus = ?10, clock_offset_ms = ?11,
+             clock_error_ms = ?12, logins = ?13, started = ?14, succeeded = ?15, failed = ?16,
+             host_failures = ?17, bytes_sent = ?18, bytes_fetched = ?19
+         WHERE ix = ?1",
+    )?
+    .execute(params![
+        ix.0,
+        status.as_str(),
+        reason,
+        facts.map(|facts| &facts.hostname),
+        facts.map(|facts| &facts.version),
+        facts.map(|facts| &facts.platform),
+        facts.map(|facts| &facts.results_dir),
+        facts.map(|facts| facts.offer.cpus),
+        facts.map(|facts| i64::try_from(facts.offer.mem).unwrap_or(i64::MAX)),
+        facts.map(|facts| facts.offer.gpus),
+        clock.map(|clock| clock.offset_ms),
+        clock.map(|clock| clock.error_ms as i64),
+        totals.logins,
+        totals.started,
+        totals.succeeded,
+        totals.failed,
+        totals.host_failures,
+        totals.bytes_sent as i64,
+        totals.bytes_fetched as i64,
+    ])
+    .map(drop)
+}
+
+fn save_job(tx: &Transaction<'_>, job: &Job) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "UPDATE progress SET state = ?2, phase = ?3, attempt = ?4, last_attempt = ?5,
+             failures = ?6, paused = ?7, resumed = ?8, kill = ?9, reason = ?10, ended = ?11
+         WHERE idx = ?1",
+    )?
+    .execute(params![
+        job.index,
+        job.state().as_str(),
+        job.phase.as_str(),
+        job.key().map_or(0, |key| key.attempt),
+        job.last_attempt,
+        job.failures,
+        job.paused,
+        job.resumed,
+        job.kill,
+        job.reason,
+        job.ended.map(|at| at.0 as i64),
+    ])
+    .map(drop)
+}
+
+fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<(), rusqlite::Error> {
+    let host = |label: &HostLabel| run.position(label).map(|ix| ix.0);
+    let finish = attempt.finish.as_deref();
+    let (exit, signal) = match finish.map(|finish| finish.ending) {
+        None => (None, None),
+        Some(Ending::Exit(code)) => (Some(code), None),
+        Some(Ending::Signal(number)) => (None, Some(number)),
+    };
+    let survivors = finish.map(|finish| &finish.survivors).filter(|pids| !pids.is_empty());
+    let survivors = survivors.map(serde_json::to_string).transpose();
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, id, started,
+             ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib, stdout_bytes,
+             stderr_bytes, survivors)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?
+    .execute(params![
+        attempt.key.index,
+        attempt.key.attempt,
+        host(&attempt.host),
+        attempt.outcome.map(gjob_core::run::Outcome::as_str),
+        attempt.assigned.0 as i64,
+        attempt.id.as_ref().map(gjob_core::JobId::as_str),
+        attempt.started.map(|at| at.0 as i64),
+        attempt.ended.map(|at| at.0 as i64),
+        exit,
+        signal,
+        finish.and_then(|finish| finish.cause).map(gjob_core::Cause::as_str),
+        attempt.reason,
+        finish.map(|finish| finish.user_us as i64),
+        finish.map(|finish| finish.system_us as i64),
+        finish.map(|finish| finish.max_rss_kib as i64),
+        finish.map(|finish| finish.stdout_bytes as i64),
+        finish.map(|finish| finish.stderr_bytes as i64),
+        survivors.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?,
+    ])
+    .map(drop)
+}
+
+fn save_output(tx: &Transaction<'_>, key: Key, file: &OutputFile) -> Result<(), rusqlite::Error> {
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO outputs (idx, path, attempt, size, mode, hash)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        key.index,
+        file.path,
+        key.attempt,
+        file.size as i64,
+        file.mode,
+        file.hash.to_string(),
+    ])
+    .map(drop)
+}
