@@ -11,8 +11,9 @@ use gjob::settings::RunSettings;
 use gjob::store::Store;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
+use gjob_core::plural::counted;
 use gjob_core::run::HostIx;
-use gjob_core::text::{counted, printable};
+use gjob_core::text::printable;
 use gjob_core::{JobSpec, Run, State};
 
 use super::{find_run, selection};

@@ -4,8 +4,8 @@ use std::io::Write;
 
 use gjob::store::{StateDir, Store, StoreError};
 use gjob_core::State;
+use gjob_core::plural::counted;
 use gjob_core::run::{Tally, run_state};
-use gjob_core::text::counted;
 use serde::Serialize;
 
 use crate::cli::RunsArgs;

@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use gjob::store::{RunDir, Store, StoreError};
+use gjob_core::plural::counted;
 use gjob_core::run::{Host, Tally};
-use gjob_core::text::{counted, printable};
+use gjob_core::text::printable;
 use gjob_core::{Job, Run, State};
 use serde::Serialize;
 
