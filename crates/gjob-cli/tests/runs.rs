@@ -35,10 +35,13 @@ fn run_dirs(place: &Place) -> Vec<PathBuf> {
 #[test]
 fn without_a_run_there_is_only_the_heading() {
     let place = Place::new();
-    place.gjob(&["runs"]).stdout(str![[r#"
+    place
+        .gjob(&["runs"])
+        .stdout(str![[r#"
 RUN  STATE  CREATED  HOSTS  JOBS
 
-"#]]).run();
+"#]])
+        .run();
     place.gjob(&["runs", "--json"]).stdout("[]\n").run();
 }
 
@@ -94,17 +97,24 @@ RUN           STATE  CREATED                   HOSTS  JOBS
 ]
 
 "#]]).run();
-    place.gjob(&["status"]).stdout(str![[r#"
+    place
+        .gjob(&["status"])
+        .stdout(str![[r#"
 run [DATE]-5: done, complete
 jobs: 0 free, 0 busy, 1 done, 0 unknown, 0 error
 
 HOST  STATE  SLOTS  REASON
 :     free   1      -
 
-"#]]).run();
+"#]])
+        .run();
     let oldest = dirs[0].file_name().unwrap().to_str().unwrap();
-    place.gjob(&["status", oldest]).code(3).stderr(str![[r#"
+    place
+        .gjob(&["status", oldest])
+        .code(3)
+        .stderr(str![[r#"
 gjob: store [PLACE]/state/runs/[DATE]-1/run.db has schema version 1, this gjob reads versions 3 to 4
 
-"#]]).run();
+"#]])
+        .run();
 }
