@@ -5,7 +5,6 @@ use std::io::Write;
 
 use gjob::store::{RunDir, StateDir, Store, StoreError};
 use gjob_core::State;
-use gjob_core::plural::counted;
 use gjob_core::run::{Tally, run_state};
 use serde::Serialize;
 
