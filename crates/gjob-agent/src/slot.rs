@@ -10,7 +10,6 @@ mod reap;
 mod request;
 mod signals;
 mod term;
-mod tree;
 mod wait;
 
 use std::ffi::OsString;

@@ -9,7 +9,7 @@ use gjob_core::record::Scope;
 use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
 
-use super::inputs::{InputError, Placer};
+use super::inputs::{InputError, place_all};
 use crate::claims::{Claim, Claims};
 use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobRecord, Layout, LockFile, Reserved, to_json};
@@ -160,14 +160,7 @@ impl Places {
     }
 
     fn place_inputs(&self, dir: &JobDir, inputs: &[Input]) -> Result<(), Refusal> {
-        if inputs.is_empty() {
-            return Ok(());
-        }
-        let placer = Placer::open(&self.layout)
-            .map_err(|error| Refusal::host("can't open the blobs' directory", error))?;
-        inputs.iter().try_for_each(|input| {
-            placer.place(dir, input).map_err(|error| Refusal::input(&input.name, error))
-        })
+        place_all(&self.layout, dir, inputs).map_err(|(name, error)| Refusal::input(name, error))
     }
 }
 

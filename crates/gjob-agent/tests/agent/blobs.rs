@@ -153,7 +153,7 @@ fn a_blob_that_a_job_has_changed_is_not_there_any_more() {
         assert_eq!(store(&mut agent, hash, b"content"), FromAgent::BlobStored { hash });
         let mut job = launch(0, change);
         job.files = vec![input_file("data", hash, 0o600)];
-        job.files[0].link = true;
+        job.files[0].hard_link = true;
         assert!(agent.run(job).is_success());
         assert_eq!(ask(&mut agent, hash), Some(0), "{change}");
         assert!(!bed.blob(hash).exists());

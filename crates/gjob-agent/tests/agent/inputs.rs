@@ -45,7 +45,7 @@ fn a_link_is_the_blob_itself_and_a_program_can_be_run() {
         let mut job =
             launch(index, "test ! -x data; status=0; ./program || status=$?; exit $status");
         job.files = vec![input_file("data", hash, 0o644), input_file("program", hash, 0o755)];
-        job.files.iter_mut().for_each(|input| input.link = true);
+        job.files.iter_mut().for_each(|input| input.hard_link = true);
         let finish = agent.run(job);
         assert_eq!(finish.ending, gjob_core::Ending::Exit(7));
         let dir = bed.results().join(finish.id.as_str());
@@ -70,7 +70,7 @@ fn a_link_that_cannot_be_made_is_a_copy_that_can_only_be_read() {
     let hash = stored(&mut agent, b"content");
     let mut job = launch(0, "true");
     job.files = vec![input_file("data", hash, 0o755)];
-    job.files[0].link = true;
+    job.files[0].hard_link = true;
     let finish = agent.run(job);
     let path = bed.results().join(finish.id.as_str()).join("data");
     assert_eq!((mode(&path), path.metadata().unwrap().mtime()), (0o555, 1));
@@ -80,7 +80,14 @@ fn a_link_that_cannot_be_made_is_a_copy_that_can_only_be_read() {
 fn tree_input(agent: &mut Agent, entries: Vec<TreeEntry>) -> Input {
     let hash = stored(agent, &Tree { entries }.to_text());
     let kind = InputKind::Tree;
-    Input { name: "tree".into(), hash, mode: 0o500, mtime_ns: 9_000_000_000, kind, link: false }
+    Input {
+        name: "tree".into(),
+        hash,
+        mode: 0o500,
+        mtime_ns: 9_000_000_000,
+        kind,
+        hard_link: false,
+    }
 }
 
 fn dir(path: &str, mode: u32) -> TreeEntry {
@@ -114,10 +121,10 @@ fn a_directory_is_placed_as_it_was() {
         link("a/b/back", "../../ab/h"),
     ];
     let input = tree_input(&mut agent, entries);
-    for link in [false, true] {
+    for hard_link in [false, true] {
         let script = "cat tree/up tree/a/b/back tree/a/b/f";
-        let mut job = launch(link.into(), script);
-        job.files = vec![Input { link, ..input.clone() }];
+        let mut job = launch(hard_link.into(), script);
+        job.files = vec![Input { hard_link, ..input.clone() }];
         let finish = agent.run(job);
         let top = bed.results().join(finish.id.as_str());
         assert_eq!(std::fs::read_to_string(top.join("log")).unwrap(), "content".repeat(3));

@@ -91,5 +91,5 @@ fn a_missing_blob_and_a_bad_name_are_refused() {
 
 pub(crate) fn input_file(name: &str, hash: BlobHash, mode: u32) -> Input {
     let kind = InputKind::File;
-    Input { name: name.into(), hash, mode, mtime_ns: 1_000_000_000, kind, link: false }
+    Input { name: name.into(), hash, mode, mtime_ns: 1_000_000_000, kind, hard_link: false }
 }

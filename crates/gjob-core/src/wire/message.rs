@@ -237,7 +237,7 @@ pub struct Input {
     pub kind: InputKind,
     /// True for a read-only hard link to the blob instead of a copy; of a
     /// directory, each file is one.
-    pub link: bool,
+    pub hard_link: bool,
 }
 
 /// What an input is.
@@ -469,7 +469,7 @@ mod tests {
                 mode: 0o644,
                 mtime_ns: 1,
                 kind: InputKind::File,
-                link: false,
+                hard_link: false,
             }],
         }));
         let frame = encode(&launch);
