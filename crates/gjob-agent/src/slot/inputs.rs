@@ -20,13 +20,13 @@ pub(super) fn place_all<'a>(
     inputs: &'a [Input],
 ) -> Result<(), (&'a str, InputError)> {
     let Some(first) = inputs.first() else { return Ok(()) };
-    let placer = Placer::open(layout).map_err(|error| (first.name.as_str(), no_blobs(error)))?;
+    let placer = Placer::open(layout).map_err(|error| (first.name.as_str(), no_blobs(&error)))?;
     inputs
         .iter()
         .try_for_each(|input| place(&placer, dir, input).map_err(|error| (&*input.name, error)))
 }
 
-fn no_blobs(error: io::Error) -> InputError {
+fn no_blobs(error: &io::Error) -> InputError {
     io::Error::new(error.kind(), format!("open the blobs' directory: {error}")).into()
 }
 
