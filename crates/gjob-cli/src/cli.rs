@@ -1,12 +1,12 @@
-//! The command line's grammar. Each subcommand's arguments are here, what it
-//! does is in `commands`.
+//! The command line's grammar: the arguments of each subcommand. What a
+//! subcommand does is in `commands`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gjob_core::scheduler::OnLost;
 
-/// Runs N batch jobs on M machines over plain ssh, with nothing installed on them.
+/// Run N batch jobs on M machines over plain ssh, with nothing installed on them
 #[derive(Debug, Parser)]
 #[command(name = "gjob", version, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -18,27 +18,27 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run jobs
     Run(Box<RunArgs>),
-    /// Take a run up where it stopped, or watch a living one
+    /// Resume a stopped run, or follow a running one
     Attach(AttachArgs),
-    /// End jobs, and wait until they are gone
+    /// Kill jobs, and wait until their processes have ended
     Kill(KillArgs),
-    /// Hold jobs: waiting ones are not started, running ones are stopped
+    /// Pause jobs: waiting jobs are not started, running jobs are stopped
     Pause(JobsArgs),
-    /// Let held jobs go on
+    /// Resume paused jobs
     Resume(JobsArgs),
-    /// Do jobs again that have failed, or whose outcome is unknown
+    /// Retry failed jobs and jobs whose outcome is unknown
     Retry(JobsArgs),
     /// List runs
     Runs(RunsArgs),
-    /// Show how a run stands
+    /// Show the status of a run
     Status(StatusArgs),
-    /// Show what jobs have written
+    /// Show the output of jobs
     Logs(LogsArgs),
-    /// Bring outputs of jobs here, later or again
+    /// Fetch output files of jobs, later or again
     Fetch(FetchArgs),
-    /// Remove what a run has left on its hosts
+    /// Remove the files of a run from its hosts
     Clean(CleanArgs),
-    /// Work on job directories of this machine
+    /// Work on job directories of the local machine
     Local(LocalArgs),
 }
 
@@ -49,19 +49,13 @@ pub(crate) struct RunArgs {
     /// script (.py), which gets the arguments after --; - for standard input
     pub(crate) jobs: Option<String>,
 
-    #[command(flatten)]
-    pub(crate) hosts: HostArgs,
-
-    /// Copy a file or directory into every job's directory (repeatable)
+    /// Copy a file or directory into the directory of every job (repeatable)
     #[arg(short, long = "file", value_name = "PATH")]
     pub(crate) files: Vec<String>,
 
     /// Place files as read-only hard links to one copy per host
     #[arg(long)]
     pub(crate) link_files: bool,
-
-    #[command(flatten)]
-    pub(crate) outputs: OutputArgs,
 
     /// Default repeat count for jobs without `repeat`
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -71,7 +65,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) name: Option<String>,
 
-    /// CPUs per job, or all for one job per host [default: 1]
+    /// CPUs per job, or `all` for one job per host [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<String>,
 
@@ -95,24 +89,21 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
 
-    /// Start no more jobs once N have failed, without those that waited for them
+    /// Stop starting jobs after N failures (failed dependents don't count)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_fails: Option<u32>,
 
-    /// What is done about the jobs of a host that can't be reached any more
+    /// What to do with jobs on an unreachable host
     #[arg(long, value_name = "WHAT", default_value = "rerun")]
     pub(crate) on_lost: Lost,
 
-    /// How long a host can't be reached before it is lost, while another one can
+    /// Give a host up after this time without contact, if another host answers
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) lost_after: String,
 
     /// Skip jobs that are done in RUN or in the latest run (repeatable)
     #[arg(long, value_name = "RUN|latest")]
     pub(crate) skip_done: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) report: ReportArgs,
 
     /// Show jobs and hosts, start nothing
     #[arg(long)]
@@ -126,61 +117,70 @@ pub(crate) struct RunArgs {
     /// script
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
+
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Outputs")]
 pub(crate) struct OutputArgs {
-    /// Bring back what matches GLOB in the job's directory (*, ?, [a-z], **); a
-    /// job is done when that is here. May be given several times
+    /// Fetch the files that match GLOB (*, ?, [a-z], **) from the job's directory; a job
+    /// is done when they have arrived (repeatable)
     #[arg(short, long = "output", value_name = "GLOB")]
     pub(crate) output: Vec<String>,
 
-    /// Where outputs go, a directory per job [default: gjob-out/RUN]
+    /// Write outputs below DIR, one directory per job [default: gjob-out/RUN]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
 
-    /// Keep what jobs write to stdout and stderr there as well, as log and err
+    /// Write the jobs' stdout and stderr there, too, as `log` and `err`
     #[arg(long)]
     pub(crate) results: bool,
 
-    /// Remove a job's directory on its host once it is done and its outputs are here
+    /// Remove the directory of a job from its host once its outputs have arrived
     #[arg(long)]
     pub(crate) cleanup: bool,
 
-    /// The most that one job's outputs may come to [default: 64G]
+    /// Size limit of one job's outputs [default: 64G]
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_output: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
-    /// Jobs: an index, a range 3-7 or a name [default: all that have ended]
+    /// Jobs: an index, a range (3-7) or a name [default: all ended jobs]
     pub(crate) jobs: Vec<String>,
 
-    /// The run [default: the latest]
+    /// Run id [default: the latest run]
     #[arg(short = 'R', long, value_name = "RUN")]
     pub(crate) run: Option<String>,
 
-    /// What to bring instead of the outputs that the jobs declare
+    /// Fetch these files instead of the declared outputs (repeatable)
     #[arg(short, long = "output", value_name = "GLOB")]
     pub(crate) output: Vec<String>,
 
-    /// Where to, a directory per job [default: where the run's outputs go]
+    /// Write below DIR, one directory per job [default: the run's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) into: Option<PathBuf>,
 
-    /// Bring what the jobs have written to stdout and stderr as well
+    /// Fetch the jobs' stdout and stderr, too, as `log` and `err`
     #[arg(long)]
     pub(crate) results: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CleanArgs {
-    /// The run
+    /// Run id
     pub(crate) run: String,
 
-    /// Remove the run's record here as well, once its hosts are clean
+    /// Remove the local record of the run, too, once its hosts are clean
     #[arg(long)]
     pub(crate) record: bool,
 }
@@ -192,13 +192,14 @@ line. {} is the value, {.} without extension, {/} its base name, {//} its direct
 base name without extension, {#} the job's number, {1} {2} the values of the first and second
 list.
 
-Exit status: 0 all jobs done; 1 some job is not done; 2 bad usage or input, nothing was
-started; 3 no host could be used, or the run's store failed; 130 interrupted.";
+Exit status: 0 all jobs done; 1 some job not done; 2 invalid usage or input, nothing was
+started; 3 no usable host, or the run's store or outputs cannot be written; 130 interrupted.";
 
 const HOSTS_HELP: &str =
     "Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Hosts")]
 pub(crate) struct HostArgs {
     #[arg(short = 'H', long, value_name = "LIST", help = HOSTS_HELP)]
     pub(crate) hosts: Vec<String>,
@@ -212,7 +213,7 @@ pub(crate) struct HostArgs {
     #[arg(short, long, value_name = "FILE", value_delimiter = ',')]
     pub(crate) cluster: Vec<PathBuf>,
 
-    /// Directory on the hosts for job directories [default: gjob-results]
+    /// Create job directories below DIR on the hosts [default: gjob-results]
     #[arg(
         short,
         long,
@@ -228,7 +229,7 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "COMMAND")]
     pub(crate) connect: Option<String>,
 
-    /// ssh configuration file to use instead of the user's
+    /// ssh configuration file, instead of ~/.ssh/config
     #[arg(short = 'F', value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
 
@@ -236,7 +237,7 @@ pub(crate) struct HostArgs {
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) slots: Option<u32>,
 
-    /// Room for staged files on a host; those in use stay [default: 20G]
+    /// Disk space for staged files on a host; files in use stay [default: 20G]
     #[arg(long, value_name = "SIZE")]
     pub(crate) blob_budget: Option<String>,
 
@@ -246,40 +247,41 @@ pub(crate) struct HostArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Reporting")]
 pub(crate) struct ReportArgs {
-    /// Whose output to show [default: all with -- CMD, else failed]
+    /// Jobs whose output is shown [default: all with -- CMD, else failed]
     #[arg(long, value_name = "WHICH")]
     pub(crate) show: Option<Show>,
 
-    /// Show outputs in the order of the jobs
+    /// Show output in the order of the jobs
     #[arg(short = 'k', long)]
     pub(crate) keep_order: bool,
 
-    /// Put the job's name before each line of its output
+    /// Prefix each line of output with the job's name
     #[arg(long)]
     pub(crate) tag: bool,
 
-    /// Write a line per ended job, in GNU parallel's columns
+    /// Write one line per ended job, in the columns of GNU parallel
     #[arg(long, value_name = "FILE")]
     pub(crate) joblog: Option<PathBuf>,
 
-    /// Write every event as a line of JSON
+    /// Write each event as one line of JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
 
-    /// Say more: hosts, retries, uploads
+    /// Report hosts, retries and uploads, too
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }
 
-/// What is done about the jobs of a host that is lost.
+/// What to do with jobs on a host that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Lost {
-    /// Start them elsewhere; the first result counts, late ones are ended
+    /// Start them on other hosts; the first result counts, others are killed
     Rerun,
-    /// Wait for the host: never two attempts of a job at once
+    /// Wait for the host; two attempts of a job never run at once
     Wait,
-    /// The host ends them itself, and only then are they started elsewhere
+    /// Start them on other hosts after the host has killed them itself
     Lease,
 }
 
@@ -293,12 +295,12 @@ impl From<Lost> for OnLost {
     }
 }
 
-/// Whose output is shown.
+/// Jobs whose output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Show {
     /// Jobs that are not done
     Failed,
-    /// Every job
+    /// All jobs
     All,
     /// No job
     None,
@@ -306,7 +308,7 @@ pub(crate) enum Show {
 
 #[derive(Debug, Args)]
 pub(crate) struct AttachArgs {
-    /// The run [default: the latest]
+    /// Run id [default: the latest run]
     pub(crate) run: Option<String>,
 
     #[command(flatten)]
@@ -316,11 +318,11 @@ pub(crate) struct AttachArgs {
 #[derive(Debug, Args)]
 #[command(after_help = ACT_HELP)]
 pub(crate) struct JobsArgs {
-    /// Jobs: an index, a range 3-7, or a name [default: all that it can be done to]
+    /// Jobs: an index, a range (3-7) or a name [default: all jobs to which it applies]
     #[arg(value_name = "JOB")]
     pub(crate) jobs: Vec<String>,
 
-    /// The run [default: the latest]
+    /// Run id [default: the latest run]
     #[arg(short = 'R', long, value_name = "RUN")]
     pub(crate) run: Option<String>,
 }
@@ -328,62 +330,62 @@ pub(crate) struct JobsArgs {
 #[derive(Debug, Args)]
 #[command(after_help = ACT_HELP)]
 pub(crate) struct KillArgs {
-    /// Jobs: an index, a range 3-7, or a name
+    /// Jobs: an index, a range (3-7) or a name
     #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
     pub(crate) jobs: Vec<String>,
 
-    /// Every job that has no outcome yet
+    /// All jobs without an outcome
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// The run [default: the latest]
+    /// Run id [default: the latest run]
     #[arg(short = 'R', long, value_name = "RUN")]
     pub(crate) run: Option<String>,
 }
 
 const ACT_HELP: &str = "\
-The run's manager does it if one lives; else this process reaches the jobs' hosts, and leaves
-the run for `gjob attach` to go on with.
+If the run has a manager, the manager does it. Otherwise this process contacts the jobs' hosts
+itself; `gjob attach` resumes the run later.
 
-Exit status: 0 done; 1 refused for some job, or its host can't be reached; 2 bad usage or
+Exit status: 0 done; 1 refused for some job, or its host is unreachable; 2 invalid usage or
 input; 3 the run's manager or store failed.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
-    /// As a JSON array
+    /// Print a JSON array
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The run [default: the latest]
+    /// Run id [default: the latest run]
     pub(crate) run: Option<String>,
 
-    /// Every job
+    /// List every job
     #[arg(long)]
     pub(crate) jobs: bool,
 
-    /// As one JSON object
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Jobs: an index, a range 3-7, or a name
+    /// Jobs: an index, a range (3-7) or a name
     #[arg(required = true, value_name = "JOB")]
     pub(crate) jobs: Vec<String>,
 
-    /// The run [default: the latest]
+    /// Run id [default: the latest run]
     #[arg(short = 'R', long, value_name = "RUN")]
     pub(crate) run: Option<String>,
 
-    /// Standard error instead of standard output
+    /// Show standard error instead of standard output
     #[arg(long)]
     pub(crate) err: bool,
 
-    /// Go on until the job has ended
+    /// Follow the output until the job has ended
     #[arg(short, long)]
     pub(crate) follow: bool,
 }
@@ -396,54 +398,54 @@ pub(crate) struct LocalArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocalCommand {
-    /// Make a job directory and print its path
+    /// Create a job directory and print its path
     Mkdir {
-        /// Directory below which job directories are made
+        /// Create the job directory below DIR
         #[arg(short, long, value_name = "DIR", env = "GJOB_REMOTE_PATH")]
         results_dir: Option<PathBuf>,
     },
-    /// Start the script .cmds in a job directory, detached
+    /// Start the script `.cmds` of a job directory, detached
     Start {
-        /// The job directory
+        /// Job directory
         dir: PathBuf,
-        /// End the job if it runs longer
+        /// Kill the job if it runs longer than this
         #[arg(long, value_name = "DURATION")]
         timeout: Option<String>,
     },
-    /// Print each job's state: free, busy, done, unknown or error
+    /// Print the state of each job: free, busy, done, unknown or error
     Status {
         /// Job directories
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
     },
-    /// End each job: TERM, then KILL
+    /// Kill each job: SIGTERM, then SIGKILL
     Kill {
         /// Job directories
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
-        /// How long between TERM and KILL
+        /// Time between SIGTERM and SIGKILL
         #[arg(long, value_name = "DURATION", default_value = "10s")]
         grace: String,
     },
-    /// Stop each job for a while
+    /// Pause each job
     Pause {
         /// Job directories
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
     },
-    /// Let each paused job go on
+    /// Resume each paused job
     Unpause {
         /// Job directories
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
     },
-    /// Print true or false for each job; exit status 0 if all are paused
+    /// Print true or false for each job; the exit status is 0 if all are paused
     IsPaused {
         /// Job directories
         #[arg(required = true)]
         dirs: Vec<PathBuf>,
     },
-    /// Remove each job directory; one with a running job is refused
+    /// Remove each job directory that has no running job
     Delete {
         /// Job directories
         #[arg(required = true)]

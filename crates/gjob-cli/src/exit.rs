@@ -1,4 +1,4 @@
-//! Exit statuses, and the one place where errors are shown.
+//! Exit statuses, and the one place that prints errors.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -10,9 +10,9 @@ use gjob_core::text::printable;
 pub(crate) const ALL_DONE: u8 = 0;
 /// Some job is not done.
 pub(crate) const NOT_ALL_DONE: u8 = 1;
-/// Bad usage or input; nothing was started.
+/// Invalid usage or input; nothing was started.
 pub(crate) const BAD_INPUT: u8 = 2;
-/// No host could be used, or the store failed.
+/// No host is usable, or the store failed.
 pub(crate) const NO_HOSTS: u8 = 3;
 /// Interrupted by a user.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -25,7 +25,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The user's input is at fault, and nothing was started.
+    /// Invalid input; nothing was started.
     pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
         Failure { code: BAD_INPUT, error: error.into() }
     }
@@ -36,7 +36,7 @@ impl Failure {
     }
 }
 
-/// The status of a run that came to its end.
+/// The exit status after a run.
 pub(crate) fn of_run(end: RunEnd, all_done: bool) -> u8 {
     match end {
         RunEnd::Interrupted => INTERRUPTED,
@@ -46,7 +46,7 @@ pub(crate) fn of_run(end: RunEnd, all_done: bool) -> u8 {
     }
 }
 
-/// True when what was asked for could not be written because nobody reads on.
+/// True if the answer could not be written because its reader has gone.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let kind = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
@@ -54,7 +54,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
-/// The error with its causes, each said once: some repeat theirs themselves.
+/// The error with its causes, each of them once: some contain theirs.
 fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -66,11 +66,11 @@ fn message(error: &anyhow::Error) -> String {
     message
 }
 
-/// Shows an error, line by line as it stands, and gives the status.
+/// Prints an error, and gives the exit status.
 pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
     let code = result.unwrap_or_else(|failure| {
         if is_broken_pipe(&failure.error) {
-            // Whoever read has had enough.
+            // A reader such as `head` has seen enough.
             return ALL_DONE;
         }
         print_error(&message(&failure.error));
@@ -79,12 +79,12 @@ pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints an error line by line: it may hold the names of files, and what hosts
-/// have said.
+/// Prints an error line by line. It may contain file names, and text from hosts.
 pub(crate) fn print_error(text: &str) {
     let mut stderr = std::io::stderr().lock();
     for line in text.lines() {
-        // With stderr gone there is nobody to tell.
-        let _ = writeln!(stderr, "gjob: {}", printable(line));
+        let prefix = if line.starts_with("help: ") { "" } else { "gjob: " };
+        // Without stderr there is no reader.
+        let _ = writeln!(stderr, "{prefix}{}", printable(line));
     }
 }

@@ -1,7 +1,7 @@
-//! Signals as wishes to the manager. Ctrl-C ends the run's jobs and keeps the
-//! run; a second one ends this process at once. SIGTERM and SIGHUP leave the
-//! jobs running. Before there is a manager, any of them ends the job script that
-//! may be running, and this process.
+//! Signals as requests to the manager. Ctrl-C kills the run's jobs and keeps the
+//! run; a second one ends this process at once. SIGTERM and SIGHUP end it and
+//! leave the jobs running. Before there is a manager, any of them ends a running
+//! job script, and this process.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -16,33 +16,35 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::exit::INTERRUPTED;
 
+/// What the second Ctrl-C prints.
+const EXITING: &str = "gjob: exiting now; jobs keep running, resume with `gjob attach`";
+
 const ALL: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
-/// True once a manager is there to be told.
+/// True once a manager receives the signals.
 static LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// A script that may have been ended.
+/// A script that a signal may have ended.
 pub(crate) struct ScriptSignals {
-    came: Arc<AtomicBool>,
+    arrived: Arc<AtomicBool>,
 }
 
 impl ScriptSignals {
-    /// Goes on only if no signal has come: else this process is ending.
+    /// Returns only if no signal has arrived; otherwise this process is ending.
     pub(crate) fn settle(&self) {
-        while self.came.load(Ordering::SeqCst) {
+        while self.arrived.load(Ordering::SeqCst) {
             std::thread::park();
         }
     }
 }
 
-/// From now on, until somebody listens for a manager, signals end a script and
-/// this process.
+/// Until [`listen`] is called, signals end the script and this process.
 pub(crate) fn end_script(stopper: Stopper) -> io::Result<ScriptSignals> {
     let mut signals = Signals::new(ALL)?;
-    // The script may be gone before the thread below has heard of the signal.
-    let came = Arc::new(AtomicBool::new(false));
+    // The script may have ended before the thread below receives the signal.
+    let arrived = Arc::new(AtomicBool::new(false));
     for signal in ALL {
-        flag::register(signal, Arc::clone(&came))?;
+        flag::register(signal, Arc::clone(&arrived))?;
     }
     let listener = move || {
         let Some(signal) = signals.forever().next() else { return };
@@ -51,17 +53,17 @@ pub(crate) fn end_script(stopper: Stopper) -> io::Result<ScriptSignals> {
         }
         stopper.stop();
         if signal == SIGINT {
-            // With stderr gone there is nobody to tell.
+            // Without stderr there is no reader.
             let _ = writeln!(io::stderr(), "gjob: interrupted; nothing was started");
             std::process::exit(i32::from(INTERRUPTED));
         }
         let _ = emulate_default_handler(signal);
     };
     std::thread::Builder::new().name("gjob-script".into()).spawn(listener)?;
-    Ok(ScriptSignals { came })
+    Ok(ScriptSignals { arrived })
 }
 
-/// Listens for as long as the process lives.
+/// Passes signals to the manager, for as long as the process lives.
 pub(crate) fn listen(controller: Controller) -> io::Result<()> {
     let mut signals = Signals::new(ALL)?;
     LISTENING.store(true, Ordering::SeqCst);
@@ -70,8 +72,8 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
         for signal in &mut signals {
             match signal {
                 SIGINT if interrupted => {
-                    // With stderr gone there is nobody to tell.
-                    let _ = writeln!(io::stderr(), "\ngjob: left at once; `gjob attach` goes on");
+                    // Without stderr there is no reader.
+                    let _ = writeln!(io::stderr(), "\n{EXITING}");
                     std::process::exit(i32::from(INTERRUPTED));
                 }
                 SIGINT => {
@@ -85,7 +87,7 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
     std::thread::Builder::new().name("gjob-signals".into()).spawn(listener).map(drop)
 }
 
-/// Ends this process with status 130 at Ctrl-C: nothing else depends on it.
+/// Ends this process with status 130 at Ctrl-C; nothing else depends on it.
 pub(crate) fn end_at_interrupt() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT])?;
     let listener = move || {

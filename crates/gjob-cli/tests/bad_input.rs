@@ -191,7 +191,7 @@ gjob: nothing was started
         &["run", "unknown.jsonl"],
         str![[r#"
 gjob: unknown.jsonl:1:20: unknown field "fles": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat
-gjob: help: did you mean "files"?
+help: did you mean "files"?
 gjob: unknown.jsonl:2: no command: expected at least one that is not blank
 gjob: nothing was started
 
@@ -213,7 +213,7 @@ fn job_file_takes_no_arguments() {
         &["run", "ok.txt", "--", "x"],
         str![[r#"
 gjob: -- x: expected no arguments for a job file other than a Python script (.py)
-gjob: help: to run a command with values, leave out the job file: -- CMD ::: VALUES
+help: to run a command with values, leave out the job file: -- CMD ::: VALUES
 gjob: nothing was started
 
 "#]],
@@ -282,7 +282,7 @@ gjob: --env: invalid variable "X": expected NAME=VALUE
 gjob: --timeout: invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
 gjob: --file: file "missing" does not exist
 gjob: unknown.jsonl:1:20: unknown field "fles": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat
-gjob: help: did you mean "files"?
+help: did you mean "files"?
 gjob: unknown.jsonl:2: no command: expected at least one that is not blank
 gjob: nothing was started
 

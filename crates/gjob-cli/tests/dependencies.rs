@@ -123,7 +123,7 @@ run [DATE]-1: 3 done, 2 error in [ELAPSED]
     place
         .gjob(&["retry", "d"])
         .stdout(str![[r#"
-reopened 1 job; `gjob attach [DATE]-1` goes on with the run
+reopened 1 job; resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .run();
@@ -139,7 +139,7 @@ run [DATE]-1: 3 done, 2 error in [ELAPSED]
     place
         .gjob(&["retry", "d", "b"])
         .stdout(str![[r#"
-reopened 2 jobs; `gjob attach [DATE]-1` goes on with the run
+reopened 2 jobs; resume the run with `gjob attach [DATE]-1`
 
 "#]])
         .run();

@@ -112,7 +112,7 @@ fn unknown_keyword_is_refused_with_the_nearest_one() {
         "# two lines\nJob('true', timout=3)\n",
         str![[r#"
 gjob: jobs.py:2: unknown field "timout": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat
-gjob: help: did you mean "timeout"?
+help: did you mean "timeout"?
 gjob: nothing was started
 
 "#]],
@@ -175,7 +175,7 @@ gjob: jobs.py:1: no command: expected at least one that is not blank
 gjob: jobs.py:2: invalid job name "a\nb": expected 1 to 255 bytes of printable characters
 gjob: jobs.py:2: invalid environment variable name "1": expected letters, digits and _, not starting with a digit
 gjob: jobs.py:3: unknown field "mum": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat
-gjob: help: did you mean "mem"?
+help: did you mean "mem"?
 gjob: jobs.py:3: field "timeout": invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
 gjob: nothing was started
 
@@ -191,7 +191,7 @@ fn missing_files_and_jobs_are_refused_at_their_call() {
         str![[r#"
 gjob: jobs.py:1: file "data" does not exist
 gjob: jobs.py:2: unknown job "trian": expected the name of another job
-gjob: help: did you mean "train"?
+help: did you mean "train"?
 gjob: nothing was started
 
 "#]],
@@ -275,7 +275,7 @@ fn missing_python_is_reported() {
     let gjob = place.gjob(&["run", "jobs.py"]).env("GJOB_PYTHON", "no-py");
     starts_nothing(&place, gjob.stderr(str![[r#"
 gjob: jobs.py: cannot start "no-py": No such file or directory (os error 2): job scripts need Python 3.6 or newer
-gjob: help: set GJOB_PYTHON to a Python, or write jobs in TOML (.toml), JSON Lines (.jsonl) or as one command per line
+help: set GJOB_PYTHON to a Python, or write jobs in TOML (.toml), JSON Lines (.jsonl) or as one command per line
 gjob: nothing was started
 
 "#]]));
@@ -293,7 +293,7 @@ fn old_python_is_reported() {
         &place,
         gjob.stderr(str![[r#"
 gjob: jobs.py: "[PLACE]/here/python2" is Python 2.7: job scripts need Python 3.6 or newer
-gjob: help: set GJOB_PYTHON to a newer Python
+help: set GJOB_PYTHON to a newer Python
 gjob: nothing was started
 
 "#]]),
@@ -396,7 +396,7 @@ fn mistake_in_a_thread_starts_nothing() {
         &script("Job('x', fles='y')"),
         str![[r#"
 gjob: jobs.py:2: unknown field "fles": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat
-gjob: help: did you mean "files"?
+help: did you mean "files"?
 gjob: nothing was started
 
 "#]],

@@ -82,12 +82,12 @@ gjob: jobs.toml:1:2: unknown field "default": expected one of defaults, job
 gjob:   |
 gjob: 1 | [default]
 gjob:   |  ^^^^^^^
-gjob: help: did you mean "defaults"?
+help: did you mean "defaults"?
 gjob: jobs.toml:6:2: unknown field "timout": expected one of commands, files, link, outputs, name, env, timeout, retries, cpus, gpus, mem, after, repeat, matrix, include, exclude
 gjob:   |
 gjob: 6 |     timout = 3
 gjob:   |     ^^^^^^
-gjob: help: did you mean "timeout"?
+help: did you mean "timeout"?
 gjob: nothing was started
 
 "#]],
@@ -169,12 +169,12 @@ gjob: jobs.toml:3:13: unknown parameter "rat": expected rate
 gjob:   |
 gjob: 3 | name = 'fit-{rat}'
 gjob:   |             ^^^^^
-gjob: help: did you mean "rate"?
+help: did you mean "rate"?
 gjob: jobs.toml:5:14: unknown parameter "rates": expected rate
 gjob:   |
 gjob: 5 | exclude = [{ rates = 0.1 }]
 gjob:   |              ^^^^^
-gjob: help: did you mean "rate"?
+help: did you mean "rate"?
 gjob: nothing was started
 
 "#]],
@@ -264,7 +264,7 @@ gjob: jobs.toml:9:9: unknown job "train-3": expected the name of another job
 gjob:   |
 gjob: 9 | after = ['train-2', 'train-3']
 gjob:   |         ^^^^^^^^^^^^^^^^^^^^^^
-gjob: help: did you mean "train-1"?
+help: did you mean "train-1"?
 gjob: nothing was started
 
 "#]],

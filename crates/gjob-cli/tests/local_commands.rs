@@ -4,17 +4,16 @@
 
 mod support;
 
-use support::{Answer, Place, eventually};
+use snapbox::str;
+use support::{Gjob, Place, eventually};
 
-fn local(place: &Place, args: &[&str]) -> Answer {
-    let mut all = vec!["local"];
-    all.extend(args);
-    place.gjob(&all).output()
+fn local(place: &Place, args: &[&str]) -> Gjob {
+    place.gjob(&[&["local"], args].concat())
 }
 
 /// A new job directory with this script in it.
 fn job(place: &Place, script: &str) -> String {
-    let made = local(place, &["mkdir"]);
+    let made = local(place, &["mkdir"]).output();
     assert_eq!(made.code, 0, "{}", made.stderr);
     let dir = made.stdout.trim_end().to_owned();
     std::fs::write(format!("{dir}/.cmds"), script).unwrap();
@@ -22,7 +21,7 @@ fn job(place: &Place, script: &str) -> String {
 }
 
 fn status(place: &Place, dir: &str) -> String {
-    local(place, &["status", dir]).stdout.trim_end().to_owned()
+    local(place, &["status", dir]).output().stdout.trim_end().to_owned()
 }
 
 #[test]
@@ -31,40 +30,47 @@ fn a_job_goes_through_its_states() {
     let dir = job(&place, "echo out; exit $(cat code)\n");
     std::fs::write(format!("{dir}/code"), "0").unwrap();
     assert_eq!(status(&place, &dir), "free");
-    assert_eq!(local(&place, &["start", &dir]).code, 0);
+    local(&place, &["start", &dir]).run();
     eventually("the job is done", || status(&place, &dir) == "done");
     assert_eq!(std::fs::read_to_string(format!("{dir}/log")).unwrap(), "out\n");
-    let again = local(&place, &["start", &dir]);
-    assert_ne!(again.code, 0, "a job is started once");
+    local(&place, &["start", &dir])
+        .code(3)
+        .stderr(str![[r#"
+gjob: start the job in [PLACE]/results/[HOST]/[DATE]-1: it was started before, and is done
+
+"#]])
+        .run();
 
     let failing = job(&place, "exit 3\n");
-    assert_eq!(local(&place, &["start", &failing]).code, 0);
+    local(&place, &["start", &failing]).run();
     eventually("the job has failed", || status(&place, &failing) == "error");
-    let both = local(&place, &["status", &dir, &failing]);
-    assert_eq!(both.stdout, "done\nerror\n");
+    local(&place, &["status", &dir, &failing]).stdout("done\nerror\n").run();
 }
 
 #[test]
 fn a_job_can_be_paused_resumed_and_killed() {
     let place = Place::new();
     let dir = job(&place, "sleep 300\n");
-    assert_eq!(local(&place, &["start", &dir]).code, 0);
+    local(&place, &["start", &dir]).run();
     assert_eq!(status(&place, &dir), "busy");
     let paused = |expected: &str, code: i32| {
-        let answer = local(&place, &["is-paused", &dir]);
-        assert_eq!((answer.stdout.as_str(), answer.code), (expected, code), "{}", answer.stderr);
+        local(&place, &["is-paused", &dir]).code(code).stdout(expected.to_owned()).run();
     };
     paused("false\n", 1);
-    assert_eq!(local(&place, &["pause", &dir]).code, 0);
+    local(&place, &["pause", &dir]).run();
     paused("true\n", 0);
-    assert_eq!(local(&place, &["unpause", &dir]).code, 0);
+    local(&place, &["unpause", &dir]).run();
     paused("false\n", 1);
-    let refused = local(&place, &["delete", &dir]);
-    assert_eq!(refused.code, 1, "a running job's directory stays");
-    let killed = local(&place, &["kill", &dir, "--grace", "1s"]);
-    assert_eq!(killed.code, 0, "{}", killed.stderr);
+    local(&place, &["delete", &dir])
+        .code(1)
+        .stderr(str![[r#"
+gjob: delete [PLACE]/results/[HOST]/[DATE]-1: its job runs; kill it first
+
+"#]])
+        .run();
+    local(&place, &["kill", &dir, "--grace", "1s"]).run();
     eventually("the job has ended", || status(&place, &dir) == "error");
-    assert_eq!(local(&place, &["delete", &dir]).code, 0);
+    local(&place, &["delete", &dir]).run();
     assert!(!std::path::Path::new(&dir).exists());
 }
 
@@ -72,9 +78,16 @@ fn a_job_can_be_paused_resumed_and_killed() {
 fn only_job_directories_are_deleted() {
     let place = Place::new();
     let other = place.path("here");
-    let refused = local(&place, &["delete", other.to_str().unwrap()]);
-    assert_eq!(refused.code, 1);
-    assert!(refused.stderr.contains("here"), "{}", refused.stderr);
+    let missing = place.path("missing");
+    let dirs = ["delete", other.to_str().unwrap(), missing.to_str().unwrap()];
+    local(&place, &dirs)
+        .code(1)
+        .stderr(str![[r#"
+gjob: delete [PLACE]/here: it is no job directory, RESULTS/HOSTNAME/DATE-N
+gjob: delete [PLACE]/missing: No such file or directory (os error 2)
+
+"#]])
+        .run();
     assert!(other.exists());
 }
 
@@ -82,7 +95,14 @@ fn only_job_directories_are_deleted() {
 fn a_job_may_have_a_time_limit() {
     let place = Place::new();
     let dir = job(&place, "sleep 300\n");
-    assert_eq!(local(&place, &["start", &dir, "--timeout", "500ms"]).code, 0);
+    local(&place, &["start", &dir, "--timeout", "soon"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: --timeout: invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
+
+"#]])
+        .run();
+    local(&place, &["start", &dir, "--timeout", "500ms"]).run();
     eventually("the job has been ended", || status(&place, &dir) == "error");
     let done = std::fs::read_to_string(format!("{dir}/.done")).unwrap();
     assert!(done.contains("\"timeout\""), "{done}");

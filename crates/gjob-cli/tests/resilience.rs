@@ -7,6 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use gjob_testbed::{Bed, NetBed};
+use snapbox::str;
 use support::{Answer, Place, eventually, lines};
 
 /// Jobs that note their beginnings and ends in a ledger outside gjob's reach.
@@ -129,16 +130,30 @@ fn killing_an_agent_touches_no_job() {
 fn a_second_manager_of_a_living_run_only_watches() {
     let place = Place::new();
     place.file("jobs.txt", "sleep 60\n");
-    let manager = place.gjob(&["run", "jobs.txt"]).start();
+    let manager = place
+        .gjob(&["run", "jobs.txt"])
+        .code(130)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
+
+"#]])
+        .start();
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
-    let mut second = place.gjob(&["attach"]).start();
-    second.wait_until_printed("another gjob process manages it");
+    let mut second = place
+        .gjob(&["attach"])
+        .code(130)
+        .stderr(str![[r#"
+following run [DATE]-1: another gjob process manages it
+run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
+
+"#]])
+        .start();
+    second.wait_until_printed("another gjob process manages it\n");
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    assert_eq!(manager.output().code, 130);
-    let answer = second.output();
-    assert_eq!(answer.code, 130, "{answer:?}");
-    assert!(answer.stderr.contains("another gjob process manages it"), "{}", answer.stderr);
+    manager.wait();
+    second.wait();
     assert_eq!(place.of_jobs("attempt"), [1]);
 }
 
@@ -150,21 +165,41 @@ fn ctrl_c_ends_the_jobs_and_attach_goes_on_with_them() {
     let job = format!("test -e {} || exec sleep 300\n", go.display());
     place.file("jobs.txt", &job.repeat(3));
     let args = run_args(bed.ssh_config(), &["-H", "2/h1", "jobs.txt"]);
-    let manager = place.gjob(&args).start();
+    let manager = place
+        .gjob(&args)
+        .code(130)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+run [DATE]-1: 0 done, 3 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
+
+"#]])
+        .start();
     let running = || {
         place.has_run() && place.of_jobs("started").iter().filter(|at| !at.is_null()).count() == 2
     };
     eventually("two jobs run", running);
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    let answer = manager.output();
-    assert_eq!(answer.code, 130, "{}", answer.stderr);
-    assert!(answer.stderr.contains("interrupted"), "{}", answer.stderr);
+    manager.wait();
     eventually("no process is left", || bed.processes().is_empty());
     assert_eq!(place.status()["state"], "free");
     std::fs::write(&go, "").unwrap();
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    place
+        .gjob(&["attach"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #1
+LAUNCH [JOB] w/name - as job #2
+DONE [JOB] w/name -
+DONE [JOB] w/name -
+run [DATE]-1: 3 done in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["done", "done", "done"]);
 }
 
@@ -173,11 +208,22 @@ fn sigterm_leaves_the_jobs_running() {
     let place = Place::new();
     let ledger = Ledger::new(&place);
     place.file("jobs.txt", &ledger.jobs(2, "sleep 1"));
-    let manager = place.gjob(&["run", "-j", "2", "jobs.txt"]).start();
-    eventually("both jobs run", || ledger.count("begin") == 2);
+    let run = place.gjob(&["run", "-j", "2", "jobs.txt"]).code(1);
+    let manager = run
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+run [DATE]-1: 0 done, 2 left in [ELAPSED] (jobs keep running; resume with `gjob attach [DATE]-1`)
+
+"#]])
+        .start();
+    eventually("both jobs run", || {
+        place.has_run() && place.of_jobs("started").iter().all(|at| !at.is_null())
+    });
     let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(manager.output().code, 1);
+    manager.wait();
     eventually("both jobs end without a manager", || ledger.count("end") == 2);
     let answer = place.gjob(&["attach"]).output();
     assert_all_done(&place, &answer, 2);
@@ -243,10 +289,12 @@ fn a_file_that_has_changed_since_its_run_began_fails_only_the_jobs_that_need_it_
     manager.kill_9();
     bed.host(1).start();
     place.file("input", "now it is\n");
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 1, "{}", answer.stderr);
-    let reason = place.of_jobs("reason")[0].as_str().unwrap().to_owned();
-    assert!(reason.contains("input\" changed: "), "{reason}");
+    place.gjob(&["attach"]).code(1).stderr(str![[r#"
+host h1 cannot start job 0.1: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
+ERROR - w/name -: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
+run [DATE]-1: 0 done, 1 error in [ELAPSED]
+
+"#]]).run();
 }
 
 #[test]
@@ -261,13 +309,23 @@ fn a_host_that_could_not_be_used_by_one_manager_gives_its_jobs_outcomes_to_the_n
     eventually("the job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
     manager.kill_9();
     bed.host(1).refuse_key();
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    place.gjob(&["attach"]).code(3).stderr(str![[r#"
+host h1 failed: login was not permitted: root@127.0.0.1: Permission denied (publickey).
+run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
+
+"#]]).run();
     assert_eq!(place.of_jobs("state"), ["unknown"]);
     std::fs::write(go, "").unwrap();
     bed.host(1).accept_key();
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    place
+        .gjob(&["attach"])
+        .code(1)
+        .stderr(str![[r#"
+ERROR [HOST]/[DATE]-1 w/name -: exit 5
+run [DATE]-1: 0 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("exit"), [5]);
     assert_eq!(place.of_jobs("state"), ["error"]);
 }

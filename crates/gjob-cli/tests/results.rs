@@ -8,6 +8,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use snapbox::str;
 use support::{Place, eventually};
 
 /// The regular files below a directory, with their content, in order.
@@ -56,8 +57,18 @@ fn outputs_are_here_below_their_jobs_names() {
         json!({"cmds": ["mkdir r", "echo 4 > y.csv"], "outputs": ["log"]}),
     ];
     place.file("jobs.jsonl", &jobs.map(|job| job.to_string()).join("\n"));
-    let answer = place.gjob(&["run", "jobs.jsonl", "-o", "r", "-o", "*.csv"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["run", "jobs.jsonl", "-o", "r", "-o", "*.csv"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name a b as job #0
+LAUNCH [JOB] w/name - as job #1
+DONE [JOB] w/name a b
+DONE [JOB] w/name -
+run [DATE]-1: 2 done in [ELAPSED]
+
+"#]])
+        .run();
     let run = place.status()["run"].as_str().unwrap().to_owned();
     let out = place.path("here/gjob-out").join(run);
     let expected =
@@ -73,9 +84,27 @@ fn a_job_without_its_output_has_failed_and_is_tried_again() {
     let place = Place::new();
     let jobs = "true\ntest $GJOB_ATTEMPT = 1 || echo x > out\nexit 3\n";
     place.file("jobs.txt", jobs);
-    let answer =
-        place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o", "--retries", "1"]).output();
-    assert_eq!(answer.code, 1, "{answer:?}");
+    place
+        .gjob(&["run", "jobs.txt", "-o", "out", "--into", "o", "--retries", "1"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+job 0.1 on :: output "out" is missing
+LAUNCH [JOB] w/name - as job #2
+job 1.1 on :: output "out" is missing
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #2
+job 0.2 on :: output "out" is missing
+ERROR [JOB] w/name -: output "out" is missing
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 3
+DONE [JOB] w/name -
+run [DATE]-1: 1 done, 2 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["error", "done", "error"]);
     assert_eq!(place.of_jobs("attempt"), [2, 2, 2]);
     let missing = json!("output \"out\" is missing");
@@ -87,8 +116,20 @@ fn a_job_without_its_output_has_failed_and_is_tried_again() {
 fn what_jobs_have_said_is_kept_however_they_end() {
     let place = Place::new();
     place.file("jobs.txt", "echo out; echo err >&2\necho no; exit 5\n");
-    let answer = place.gjob(&["run", "jobs.txt", "--results", "--into", "o"]).output();
-    assert_eq!(answer.code, 1, "{answer:?}");
+    place
+        .gjob(&["run", "jobs.txt", "--results", "--into", "o"])
+        .code(1)
+        .stdout("no\n")
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #1
+LAUNCH [JOB] w/name - as job #0
+ERROR [JOB] w/name -: exit 5
+DONE [JOB] w/name -
+run [DATE]-1: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     let expected = [("0/err", "err\n"), ("0/log", "out\n"), ("1/err", ""), ("1/log", "no\n")];
     assert_eq!(files(&place.path("here/o")), some(&expected));
 }
@@ -98,13 +139,15 @@ fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     std::fs::create_dir_all(place.path("here/o/0")).unwrap();
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(
-        answer.stderr.contains("/o/0 exists and was not created by this run\n"),
-        "{}",
-        answer.stderr
-    );
+    place
+        .gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: [PLACE]/here/o/0 exists and was not created by this run
+help: move it, or choose another --into
+
+"#]])
+        .run();
     assert!(!place.has_run());
 }
 
@@ -112,10 +155,16 @@ fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
 fn patterns_that_lead_out_are_refused() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "../x", "--max-output", "lots"]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("output \"../x\" leads out of the job directory"));
-    assert!(answer.stderr.contains("--max-output"), "{}", answer.stderr);
+    place
+        .gjob(&["run", "jobs.txt", "-o", "../x", "--max-output", "lots"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: --max-output: invalid size "lots": expected bytes (4096) or units (500M, 1.5G, 2T)
+gjob: --output: output "../x" leads out of the job directory: expected a path without a leading /, . and ..
+gjob: nothing was started
+
+"#]])
+        .run();
     assert!(!place.has_run());
 }
 
@@ -133,8 +182,16 @@ fn the_next_manager_brings_what_the_last_one_has_left() {
     });
     manager.kill_9();
     std::fs::write(go, "").unwrap();
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["attach"])
+        .side_by_side()
+        .stderr(str![[r#"
+DONE [JOB] w/name -
+DONE [JOB] w/name -
+run [DATE]-1: 2 done in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "0\n"), ("1/out", "1\n")]));
 }
 
@@ -143,20 +200,40 @@ fn outputs_that_cannot_be_written_stop_the_manager_and_wait() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     let in_the_way = place.file("o", "");
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).output();
-    assert_eq!(answer.code, 2, "a file is no directory: {answer:?}");
+    place
+        .gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: [PLACE]/here/o/deep: Not a directory (os error 20)
+
+"#]])
+        .run();
     std::fs::remove_file(&in_the_way).unwrap();
     let path = in_the_way.display();
     let blocker = format!("rm -r {path}; ln -s /proc/none {path}; echo x > out\n");
     place.file("jobs.txt", &blocker);
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"]).output();
-    assert_eq!(answer.code, 3, "{answer:?}");
-    assert!(answer.stderr.contains("once outputs can be written, `gjob attach "), "{answer:?}");
-    let reason = format!("can't write to {path}/deep: ");
-    assert!(answer.stderr.contains(&reason), "{answer:?}");
+    place
+        .gjob(&["run", "jobs.txt", "-o", "out", "--into", "o/deep"])
+        .code(3)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+gjob: run [DATE]-1: can't write to [PLACE]/here/o/deep: No such file or directory (os error 2)
+gjob: running jobs continue
+help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .run();
     std::fs::remove_file(&in_the_way).unwrap();
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["attach"])
+        .side_by_side()
+        .stderr(str![[r#"
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("attempt"), [1]);
     assert_eq!(files(&place.path("here/o/deep")), some(&[("0/out", "x\n")]));
 }
@@ -167,17 +244,42 @@ fn a_place_that_outputs_cannot_go_to_is_refused_before_anything_starts() {
     place.file("jobs.txt", "echo x > out\n");
     let link = place.path("here/gjob-out");
     std::os::unix::fs::symlink("/proc/none", &link).unwrap();
-    for (into, path) in [("gjob-out", "/here/gjob-out: "), ("/proc/none", "/proc/none: ")] {
-        let args = ["run", "jobs.txt", "--results", "--into", into];
-        let answer = place.gjob(&args).output();
-        assert_eq!(answer.code, 2, "{answer:?}");
-        assert!(answer.stderr.contains(path), "{answer:?}");
-    }
-    let answer = place.gjob(&["run", "jobs.txt", "-o", "out"]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("/here/gjob-out: cannot write outputs: "), "{answer:?}");
+    let args = ["run", "jobs.txt", "--results", "--into"];
+    place
+        .gjob(&[&args[..], &["gjob-out"]].concat())
+        .code(2)
+        .stderr(str![[r#"
+gjob: [PLACE]/here/gjob-out: cannot write outputs: File exists (os error 17)
+
+"#]])
+        .run();
+    place
+        .gjob(&[&args[..], &["/proc/none"]].concat())
+        .code(2)
+        .stderr(str![[r#"
+gjob: /proc/none: cannot write outputs: No such file or directory (os error 2)
+
+"#]])
+        .run();
+    place
+        .gjob(&["run", "jobs.txt", "-o", "out"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: [PLACE]/here/gjob-out: cannot write outputs: File exists (os error 17)
+
+"#]])
+        .run();
     assert!(!place.has_run());
-    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0, "none are wanted");
+    place
+        .gjob(&["run", "jobs.txt"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 #[test]
@@ -189,21 +291,53 @@ fn two_runs_with_one_directory_never_overwrite_each_other() {
     };
     place.file("first.txt", &wait("first"));
     place.file("second.txt", "echo second > out\n");
-    let first = place.gjob(&["run", "first.txt", "-o", "out", "--into", "o"]).start();
+    let first = place.gjob(&["run", "first.txt", "-o", "out", "--into", "o"]);
+    let first = first
+        .code(3)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
+gjob: running jobs continue
+help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .start();
     eventually("it runs", || place.has_run() && !place.of_jobs("id")[0].is_null());
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    let answer = place.gjob(&["run", "second.txt", "-o", "out", "--into", "o"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["run", "second.txt", "-o", "out", "--into", "o"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-2: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     std::fs::write(go, "").unwrap();
-    let answer = first.output();
-    assert_eq!(answer.code, 3, "{answer:?}");
-    let reason = "/here/o/0 is there already and not of this run: move it away";
-    assert!(answer.stderr.contains(reason), "{answer:?}");
+    first.wait();
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "second\n")]));
-    assert_eq!(place.gjob(&["attach", &run]).output().code, 3, "it is there still");
+    place
+        .gjob(&["attach", &run])
+        .code(3)
+        .side_by_side()
+        .stderr(str![[r#"
+gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
+gjob: running jobs continue
+help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .run();
     std::fs::rename(place.path("here/o/0"), place.path("here/o/away")).unwrap();
-    let answer = place.gjob(&["attach", &run]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["attach", &run])
+        .side_by_side()
+        .stderr(str![[r#"
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     let expected = [("0/out", "first\n"), ("away/out", "second\n")];
     assert_eq!(files(&place.path("here/o")), some(&expected));
 }
@@ -213,12 +347,37 @@ fn fetch_adds_to_what_is_there_and_never_deletes() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out; echo y > more\necho no; exit 1\n");
     let args = ["run", "jobs.txt", "-o", "out", "--results", "--into", "o"];
-    assert_eq!(place.gjob(&args).output().code, 1);
-    let answer = place.gjob(&["fetch", "0", "-o", "more"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
-    let answer = place.gjob(&["fetch", "1", "-o", "none*"]).output();
-    assert_eq!(answer.code, 1, "{answer:?}");
-    assert!(answer.stderr.contains("gjob: job 1: nothing matches"), "{answer:?}");
+    place
+        .gjob(&args)
+        .code(1)
+        .stdout("no\n")
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 1
+DONE [JOB] w/name -
+run [DATE]-1: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
+    place
+        .gjob(&["fetch", "0", "-o", "more"])
+        .stdout(str![[r#"
+fetched 1 of 1 job: 1 file, 2 bytes in [PLACE]/here/o
+
+"#]])
+        .run();
+    let none = place.gjob(&["fetch", "1", "-o", "none*"]).code(1);
+    none.stdout(str![[r#"
+fetched 0 of 1 job: 0 files, 0 bytes in [PLACE]/here/o
+
+"#]])
+        .stderr(str![[r#"
+gjob: job 1: nothing matches
+
+"#]])
+        .run();
     let expected = [
         ("0/err", ""),
         ("0/log", ""),
@@ -234,13 +393,30 @@ fn fetch_adds_to_what_is_there_and_never_deletes() {
 fn fetch_leaves_a_directory_of_somebody_else_alone() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
-    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0);
+    place
+        .gjob(&["run", "jobs.txt"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     std::fs::create_dir_all(place.path("here/p/0")).unwrap();
     place.file("p/0/out", "mine");
-    let answer = place.gjob(&["fetch", "0", "-o", "out", "--into", "p"]).output();
-    assert_eq!(answer.code, 1, "{answer:?}");
-    let reason = "/here/p/0 is there already and not of this run: move it away";
-    assert!(answer.stderr.contains(reason), "{answer:?}");
+    place
+        .gjob(&["fetch", "0", "-o", "out", "--into", "p"])
+        .code(1)
+        .stdout(str![[r#"
+fetched 0 of 1 job: 0 files, 0 bytes in [PLACE]/here/p
+
+"#]])
+        .stderr(str![[r#"
+gjob: job 0: [PLACE]/here/p/0 is there already and not of this run: move it away
+
+"#]])
+        .run();
     assert_eq!(files(&place.path("here/p")), some(&[("0/out", "mine")]));
 }
 
@@ -248,18 +424,46 @@ fn fetch_leaves_a_directory_of_somebody_else_alone() {
 fn fetch_brings_outputs_later_and_again_and_of_failed_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\necho y > core.1; exit 1\n");
-    assert_eq!(place.gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"]).output().code, 1);
+    place
+        .gjob(&["run", "jobs.txt", "-o", "out", "--into", "o"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 1
+DONE [JOB] w/name -
+run [DATE]-1: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     std::fs::write(place.path("here/o/0/out"), "spoilt").unwrap();
-    let answer = place.gjob(&["fetch", "0"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["fetch", "0"])
+        .stdout(str![[r#"
+fetched 1 of 1 job: 1 file, 2 bytes in [PLACE]/here/o
+
+"#]])
+        .run();
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
-    let answer = place.gjob(&["fetch", "1", "-o", "core.*", "--results", "--into", "p"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
-    assert!(answer.stdout.starts_with("fetched 1 of 1 job: 3 files, 2 bytes in "), "{answer:?}");
+    let args = ["fetch", "1", "-o", "core.*", "--results", "--into", "p"];
+    place
+        .gjob(&args)
+        .stdout(str![[r#"
+fetched 1 of 1 job: 3 files, 2 bytes in [PLACE]/here/p
+
+"#]])
+        .run();
     let expected = [("1/core.1", "y\n"), ("1/err", ""), ("1/log", "")];
     assert_eq!(files(&place.path("here/p")), some(&expected));
-    let answer = place.gjob(&["fetch", "7"]).output();
-    assert_eq!((answer.code, answer.stdout.as_str()), (2, ""), "{answer:?}");
+    place
+        .gjob(&["fetch", "7"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: no job 7: the run has jobs 0 to 1
+
+"#]])
+        .run();
 }
 
 #[test]
@@ -268,18 +472,59 @@ fn a_cleaned_run_leaves_nothing_and_other_runs_keep_what_they_use() {
     place.file("both", "both");
     place.file("one", "one");
     place.file("jobs.txt", "true\nfalse\n");
-    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both", "-f", "one"]).output().code, 1);
+    place
+        .gjob(&["run", "jobs.txt", "-f", "both", "-f", "one"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #1
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+ERROR [JOB] w/name -: exit 1
+run [DATE]-1: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    assert_eq!(place.gjob(&["run", "jobs.txt", "-f", "both"]).output().code, 1);
+    place
+        .gjob(&["run", "jobs.txt", "-f", "both"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 1
+run [DATE]-2: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!((job_dirs(&place).len(), blobs(&place)), (4, 2));
-    let answer = place.gjob(&["clean", &run]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(answer.stdout, "removed 2 job directories, 1 staged file (3 bytes)\n");
+    place
+        .gjob(&["clean", &run])
+        .stdout(str![[r#"
+removed 2 job directories, 1 staged file (3 bytes)
+
+"#]])
+        .run();
     assert_eq!((job_dirs(&place).len(), blobs(&place)), (2, 1));
-    let answer = place.gjob(&["clean", &run, "--record"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["clean", &run, "--record"])
+        .stdout(str![[r#"
+removed 2 job directories, 0 staged files (0 bytes)
+removed the record of run [DATE]-1
+
+"#]])
+        .run();
     assert!(!place.path("state/runs").join(&run).exists());
-    assert_eq!(place.gjob(&["clean", &run]).output().code, 2);
+    place
+        .gjob(&["clean", &run])
+        .code(2)
+        .stderr(str![[r#"
+gjob: no run [DATE]-1 in [PLACE]/state/runs
+
+"#]])
+        .run();
 }
 
 #[test]
@@ -289,19 +534,39 @@ fn a_run_that_is_managed_is_not_cleaned() {
     let manager = place.gjob(&["run", "jobs.txt"]).start();
     eventually("it runs", || place.has_run() && !place.of_jobs("id")[0].is_null());
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    let answer = place.gjob(&["clean", &run]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(answer.stderr.contains("is managed"), "{answer:?}");
+    place
+        .gjob(&["clean", &run])
+        .code(2)
+        .stderr(str![[r#"
+gjob: run [DATE]-1 is in use by its manager
+help: wait for its end, or interrupt it, then clean the run
+
+"#]])
+        .run();
     manager.kill_9();
-    let answer = place.gjob(&["clean", &run]).output();
-    assert_eq!(answer.code, 2, "{answer:?}");
-    assert!(
-        answer.stderr.contains("has 1 job left\ngjob: help: finish them with `gjob attach"),
-        "{answer:?}"
-    );
-    assert_eq!(place.gjob(&["kill", "--all"]).output().code, 0);
-    let answer = place.gjob(&["clean", &run]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["clean", &run])
+        .code(2)
+        .stderr(str![[r#"
+gjob: run [DATE]-1 has 1 job left
+help: finish them with `gjob attach [DATE]-1`, or kill them with `gjob kill --all -R [DATE]-1`
+
+"#]])
+        .run();
+    place
+        .gjob(&["kill", "--all"])
+        .stdout(str![[r#"
+killed 1 job
+
+"#]])
+        .run();
+    place
+        .gjob(&["clean", &run])
+        .stdout(str![[r#"
+removed 1 job directory, 0 staged files (0 bytes)
+
+"#]])
+        .run();
     assert!(job_dirs(&place).is_empty());
 }
 
@@ -310,13 +575,43 @@ fn a_job_is_done_again_after_its_run_was_cleaned() {
     let place = Place::new();
     let go = place.file("go", "no");
     place.file("jobs.txt", &format!("grep yes {}\n", go.display()));
-    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 1);
+    place
+        .gjob(&["run", "jobs.txt"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+ERROR [JOB] w/name -: exit 1
+run [DATE]-1: 0 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     let run = place.status()["run"].as_str().unwrap().to_owned();
-    assert_eq!(place.gjob(&["clean", &run]).output().code, 0);
+    place
+        .gjob(&["clean", &run])
+        .stdout(str![[r#"
+removed 1 job directory, 0 staged files (0 bytes)
+
+"#]])
+        .run();
     std::fs::write(go, "yes").unwrap();
-    assert_eq!(place.gjob(&["retry"]).output().code, 0);
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["retry"])
+        .stdout(str![[r#"
+reopened 1 job; resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .run();
+    place
+        .gjob(&["attach"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("attempt"), [2]);
 }
 
@@ -325,7 +620,19 @@ fn directories_of_done_jobs_are_removed_when_that_is_wanted() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\nexit 1\n");
     let args = ["run", "jobs.txt", "-o", "out", "--into", "o", "--cleanup", "--show", "all"];
-    assert_eq!(place.gjob(&args).output().code, 1);
+    place
+        .gjob(&args)
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 1
+DONE [JOB] w/name -
+run [DATE]-1: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
     eventually("only the failed job's is left", || job_dirs(&place).len() == 1);
     assert!(job_dirs(&place)[0].join(".done").exists());

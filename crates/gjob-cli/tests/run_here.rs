@@ -46,26 +46,68 @@ fn a_command_is_run_for_each_value_and_shown_in_order() {
         "a b",
         "c;d",
     ];
-    let answer = place.gjob(&args).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(answer.stdout, "2-a b\n2-c;d\n1-a b\n1-c;d\n");
+    let run = place.gjob(&args).side_by_side().stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #1
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #2
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #3
+DONE [JOB] w/name -
+DONE [JOB] w/name -
+DONE [JOB] w/name -
+run [DATE]-1: 4 done in [ELAPSED]
+
+"#]]);
+    run.stdout("2-a b\n2-c;d\n1-a b\n1-c;d\n").run();
 }
 
 #[test]
 fn values_come_from_stdin() {
     let place = Place::new();
-    let answer = place.gjob(&["run", "-k", "--", "echo", "got"]).stdin("x\ny z\n").output();
-    assert_eq!((answer.code, answer.stdout.as_str()), (0, "got x\ngot y z\n"), "{}", answer.stderr);
+    place
+        .gjob(&["run", "-k", "--", "echo", "got"])
+        .stdin("x\ny z\n")
+        .side_by_side()
+        .stdout("got x\ngot y z\n")
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #1
+DONE [JOB] w/name -
+run [DATE]-1: 2 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 #[test]
 fn jobs_come_from_stdin_as_lines_and_as_json() {
     let place = Place::new();
-    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin("echo line\n").output();
-    assert_eq!((answer.code, answer.stdout.as_str()), (0, "line\n"), "{}", answer.stderr);
+    place
+        .gjob(&["run", "-", "--show", "all"])
+        .stdin("echo line\n")
+        .side_by_side()
+        .stdout("line\n")
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     let json = r#"{"cmds": ["echo $WHO", "echo $GJOB_NAME"], "name": "n", "env": {"WHO": "me"}}"#;
-    let answer = place.gjob(&["run", "-", "--show", "all"]).stdin(json).output();
-    assert_eq!((answer.code, answer.stdout.as_str()), (0, "me\nn\n"), "{}", answer.stderr);
+    place
+        .gjob(&["run", "-", "--show", "all"])
+        .stdin(json)
+        .side_by_side()
+        .stdout("me\nn\n")
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name n as job #0
+DONE [JOB] w/name n
+run [DATE]-2: 1 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 #[test]
@@ -80,8 +122,27 @@ fn each_kind_of_end_is_told_apart() {
         "false; echo not reached",
     ];
     place.file("jobs.txt", &jobs.join("\n"));
-    let answer = place.gjob(&["run", "jobs.txt", "--timeout", "1s"]).output();
-    assert_eq!(answer.code, 1);
+    place
+        .gjob(&["run", "jobs.txt", "--timeout", "1s"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 7
+ERROR [JOB] w/name -: exit 255
+LAUNCH [JOB] w/name - as job #2
+LAUNCH [JOB] w/name - as job #3
+ERROR [JOB] w/name -: signal 9
+LAUNCH [JOB] w/name - as job #4
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #5
+ERROR [JOB] w/name -: exit 1
+ERROR [JOB] w/name -: timeout
+run [DATE]-1: 1 done, 5 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["error", "error", "error", "error", "done", "error"]);
     let null = json!(null);
     assert_eq!(
@@ -125,12 +186,22 @@ fn a_job_sees_its_variables_and_files() {
         "--show",
         "all",
     ];
-    let answer = place.gjob(&args).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
     let host = rustix::system::uname();
     let host = host.nodename().to_str().unwrap();
     let expected = format!("content\n0 0 1 {host} pair b c\ncontent\n1 1 1 {host} pair b c\n");
-    assert_eq!(answer.stdout, expected);
+    place
+        .gjob(&args)
+        .side_by_side()
+        .stdout(expected)
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name pair as job #0
+LAUNCH [JOB] w/name pair as job #1
+DONE [JOB] w/name pair
+DONE [JOB] w/name pair
+run [DATE]-1: 2 done in [ELAPSED]
+
+"#]])
+        .run();
     let id = place.of_jobs("id")[0].as_str().unwrap().to_owned();
     let dir = place.path("results").join(id);
     assert_eq!(std::fs::read_to_string(dir.join("input.txt")).unwrap(), "content\n");
@@ -141,8 +212,23 @@ fn a_job_sees_its_variables_and_files() {
 fn a_failed_job_is_tried_again_as_often_as_it_may() {
     let place = Place::new();
     place.file("jobs.txt", "test $GJOB_ATTEMPT = 3\nfalse\n");
-    let answer = place.gjob(&["run", "jobs.txt", "--retries", "2"]).output();
-    assert_eq!(answer.code, 1, "{answer:?}");
+    place
+        .gjob(&["run", "jobs.txt", "--retries", "2"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 1
+run [DATE]-1: 1 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["done", "error"]);
     assert_eq!(place.of_jobs("attempt"), [3, 3]);
 }
@@ -157,9 +243,18 @@ fn no_job_is_started_behind_as_many_failures_as_are_allowed() {
             .repeat(50),
     );
     let args = ["run", "jobs.txt", "-j", "1", "--max-fails", "2", "--show", "none"];
-    let answer = place.gjob(&args).output();
-    assert_eq!(answer.code, 1);
-    assert!(answer.stderr.contains("stopped: too many failures"), "{}", answer.stderr);
+    place
+        .gjob(&args)
+        .code(1)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+ERROR [HOST]/[DATE]-1 w/name -: exit 1
+LAUNCH [HOST]/[DATE]-2 w/name - as job #1
+ERROR [HOST]/[DATE]-2 w/name -: exit 1
+run [DATE]-1: 0 done, 2 error, 48 left in [ELAPSED] (stopped: too many failures)
+
+"#]])
+        .run();
     assert_eq!(lines(&place.path("ledger")), ["0", "1"]);
     let states = place.of_jobs("state");
     assert_eq!(states.iter().filter(|state| *state == "error").count(), 2);
@@ -170,9 +265,19 @@ fn no_job_is_started_behind_as_many_failures_as_are_allowed() {
 fn output_that_cannot_be_written_is_no_success() {
     let place = Place::new();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let answer = place.gjob(&["run", "--", "echo", ":::", "a"]).stdout_to(full).output();
-    assert_eq!(answer.code, 1, "{answer:?}");
-    assert!(answer.stderr.contains("can't be written"), "{}", answer.stderr);
+    place
+        .gjob(&["run", "--", "echo", ":::", "a"])
+        .stdout_to(full)
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+cannot write stdout of [JOB]: No space left on device (os error 28)
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["done"]);
 }
 
@@ -194,8 +299,16 @@ fn the_joblog_has_gnu_parallels_columns() {
 #[test]
 fn the_event_file_tells_every_step() {
     let place = Place::new();
-    let answer = place.gjob(&["run", "--events", "ev", "--", "true", ":::", "x"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    place
+        .gjob(&["run", "--events", "ev", "--", "true", ":::", "x"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
     let events: Vec<serde_json::Value> = lines(&place.path("here/ev"))
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -217,20 +330,32 @@ fn the_event_file_tells_every_step() {
 fn output_can_carry_its_jobs_name() {
     let place = Place::new();
     place.file("jobs.jsonl", "{\"cmds\":[\"echo a\",\"printf b\"],\"name\":\"j\"}\n");
-    let answer = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]).output();
-    assert_eq!(answer.stdout, "j\ta\nj\tb\n", "{}", answer.stderr);
+    let run = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]);
+    run.stdout("j\ta\nj\tb\n")
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name j as job #0
+DONE [HOST]/[DATE]-1 w/name j
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 #[test]
 fn a_dry_run_starts_nothing() {
     let place = Place::new();
-    let answer =
-        place.gjob(&["run", "--dry-run", "-H", "2/a,b", "--", "touch", ":::", "x", "y"]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(
-        answer.stdout,
-        "host a, 2 slots\nhost b\njob 0\n    commands: touch x\njob 1\n    commands: touch y\n"
-    );
+    place
+        .gjob(&["run", "--dry-run", "-H", "2/a,b", "--", "touch", ":::", "x", "y"])
+        .stdout(str![[r#"
+host a, 2 slots
+host b
+job 0
+    commands: touch x
+job 1
+    commands: touch y
+
+"#]])
+        .run();
     assert!(!place.has_run() && !place.path("results").exists());
 }
 
@@ -253,7 +378,7 @@ fn runs_are_listed_and_logs_are_read() {
         .gjob(&["logs", "7"])
         .code(2)
         .stderr(str![[r#"
-gjob: job 7: the run has jobs 0 to 1
+gjob: no job 7: the run has jobs 0 to 1
 
 "#]])
         .run();
@@ -263,15 +388,33 @@ gjob: job 7: the run has jobs 0 to 1
 fn a_run_that_no_host_can_begin_a_job_of_ends_with_status_3_and_keeps_its_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "true\ntrue\n");
-    let answer = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent").output();
-    assert_eq!(answer.code, 3, "{}", answer.stderr);
-    for text in
-        ["no bash on the PATH", "2 left in ", "(stopped: no usable host; resume with `gjob attach"]
-    {
-        assert!(answer.stderr.contains(text), "no {text:?} in {}", answer.stderr);
-    }
-    let answer = place.gjob(&["attach"]).output();
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let run = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent");
+    run.code(3).stderr(str![[r#"
+host : cannot start job 0.1: no bash on the PATH: entity not found
+host : paused for 1 s: no bash on the PATH: entity not found
+host : cannot start job 0.2: no bash on the PATH: entity not found
+host : paused for 2 s: no bash on the PATH: entity not found
+host : cannot start job 0.3: no bash on the PATH: entity not found
+host : paused for 4 s: no bash on the PATH: entity not found
+host : cannot start job 0.4: no bash on the PATH: entity not found
+host : paused for 8 s: no bash on the PATH: entity not found
+host : cannot start job 0.5: no bash on the PATH: entity not found
+host : paused for 16 s: no bash on the PATH: entity not found
+run [DATE]-1: 0 done, 2 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
+
+"#]]).run();
+    place
+        .gjob(&["attach"])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #1
+DONE [JOB] w/name -
+run [DATE]-1: 2 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 #[test]
@@ -281,8 +424,17 @@ fn runs_of_one_id_from_two_state_directories_know_nothing_of_each_other() {
     for (name, place) in ["a", "b"].iter().zip(&places) {
         let ledger = place.path("ledger");
         place.file("jobs.txt", &format!("echo {name} >> {}\n", ledger.display()));
-        let answer = place.gjob(&["run", "jobs.txt"]).env("GJOB_REMOTE_PATH", &results).output();
-        assert_eq!(answer.code, 0, "{answer:?}");
+        place
+            .gjob(&["run", "jobs.txt"])
+            .env("GJOB_REMOTE_PATH", &results)
+            .side_by_side()
+            .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+            .run();
         assert_eq!(lines(&ledger), [*name]);
     }
     let ids = places.each_ref().map(|place| place.of_jobs("id")[0].clone());
@@ -290,8 +442,13 @@ fn runs_of_one_id_from_two_state_directories_know_nothing_of_each_other() {
     let runs = places.each_ref().map(|place| place.status()["run"].clone());
     assert_eq!(runs[0], runs[1]);
     let run = runs[0].as_str().unwrap();
-    let answer = places[1].gjob(&["clean", run]).output();
-    assert_eq!(answer.code, 0, "{answer:?}");
+    places[1]
+        .gjob(&["clean", run])
+        .stdout(str![[r#"
+removed 1 job directory, 0 staged files (0 bytes)
+
+"#]])
+        .run();
     assert!(!results.join(ids[1].as_str().unwrap()).exists());
     assert!(results.join(ids[0].as_str().unwrap()).exists());
 }

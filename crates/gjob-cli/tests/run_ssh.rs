@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use gjob_testbed::{Bed, NOWHERE};
 use serde_json::{Value, json};
+use snapbox::str;
 use support::{Place, eventually};
 
 /// `gjob` against a bed: results go below each host's own home.
@@ -77,18 +78,15 @@ fn hosts_that_cannot_be_used_are_told_apart_and_the_others_do_the_work() {
     let hosts = format!("h1,h2,h3,{NOWHERE}");
     let answer = gjob(&place, &bed, &["run", "-H", &hosts, "-j", "2", "jobs.txt"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    let status = place.status();
-    let host = |name: &str| {
-        let hosts = status["hosts"].as_array().unwrap();
-        hosts.iter().find(|host| host["host"] == name).unwrap().clone()
-    };
-    assert_eq!(host("h1")["state"], "free");
-    assert_eq!((&host("h2")["state"], &host("h3")["state"]), (&json!("error"), &json!("unknown")));
-    let reason = |name: &str| host(name)["reason"].as_str().unwrap().to_owned();
-    assert!(reason("h2").contains("Permission denied"), "{}", reason("h2"));
-    assert!(reason("h3").contains("refused"), "{}", reason("h3"));
-    assert_eq!(host(NOWHERE)["state"], "error");
-    assert!(reason(NOWHERE).contains("resolve"), "{}", reason(NOWHERE));
+    place.gjob(&["status"]).stdout(str![[r#"
+run [DATE]-1: done, complete
+jobs: 0 free, 0 busy, 20 done, 0 unknown, 0 error
+host h1: free, 2 slots
+host h2: error: login was not permitted: root@127.0.0.1: Permission denied (publickey).
+host h3: unknown: the connection was refused: ssh: connect to host 127.0.0.1 port [PORT]: Connection refused
+host nowhere: error: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+
+"#]]).run();
 }
 
 #[test]
@@ -98,14 +96,26 @@ fn a_run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
     bed.host(1).refuse_key();
     place.file("jobs.txt", "true\n");
     let hosts = format!("h1,{NOWHERE}");
-    let answer = gjob(&place, &bed, &["run", "-H", &hosts, "jobs.txt"]).output();
-    assert_eq!(answer.code, 3, "{}", answer.stderr);
-    assert!(answer.stderr.contains("no usable host"), "{}", answer.stderr);
+    gjob(&place, &bed, &["run", "-H", &hosts, "jobs.txt"])
+        .code(3)
+        .side_by_side()
+        .stderr(str![[r#"
+run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
+host nowhere failed: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+host h1 failed: login was not permitted: root@127.0.0.1: Permission denied (publickey).
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["free"]);
     bed.host(1).accept_key();
-    let answer = place.gjob(&["attach"]).output();
     // The host that does not resolve is still out; the other one does the work.
-    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    place.gjob(&["attach"]).side_by_side().stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+host nowhere failed: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+
+"#]]).run();
     assert_eq!(place.of_jobs("state"), ["done"]);
 }
 
@@ -115,9 +125,24 @@ fn each_kind_of_end_is_told_apart_over_ssh() {
     let bed = Bed::start(2);
     let jobs = ["exit 7", "exit 255", "kill -SEGV $$", "sleep 60", "echo words >&2"];
     place.file("jobs.txt", &jobs.join("\n"));
-    let answer =
-        gjob(&place, &bed, &["run", "-H", "h1,h2", "--timeout", "1s", "jobs.txt"]).output();
-    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    gjob(&place, &bed, &["run", "-H", "h1,h2", "--timeout", "1s", "jobs.txt"])
+        .code(1)
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+ERROR [JOB] w/name -: exit 7
+ERROR [JOB] w/name -: exit 255
+LAUNCH [JOB] w/name - as job #2
+ERROR [JOB] w/name -: signal 11
+LAUNCH [JOB] w/name - as job #4
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #3
+ERROR [JOB] w/name -: timeout
+run [DATE]-1: 1 done, 4 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(place.of_jobs("state"), ["error", "error", "error", "error", "done"]);
     let reasons = place.of_jobs("reason");
     assert_eq!(
@@ -136,8 +161,19 @@ fn hosts_with_other_login_shells_and_noisy_start_up_files_work_the_same() {
     let values = ["$HOME", "a'b", "`x`", "{1,2}"];
     let mut args = vec!["run", "-k", "-H", "h1,h2", "--", "printf '%s\\n'", ":::"];
     args.extend(values);
-    let answer = gjob(&place, &bed, &args).output();
-    assert_eq!((answer.code, answer.stdout), (0, values.join("\n") + "\n"), "{}", answer.stderr);
+    let run = gjob(&place, &bed, &args).side_by_side().stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #1
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #3
+LAUNCH [JOB] w/name - as job #2
+DONE [JOB] w/name -
+DONE [JOB] w/name -
+run [DATE]-1: 4 done in [ELAPSED]
+
+"#]]);
+    run.stdout(values.join("\n") + "\n").run();
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use support::{Answer, Place, eventually, lines};
+use snapbox::str;
+use support::{Gjob, Place, eventually, lines};
 
 /// A place whose state is on a file system of its own, in a mount namespace that
 /// lives as long as this.
@@ -48,24 +49,19 @@ impl Mounted {
         None
     }
 
-    fn gjob(&self, args: &[&str]) -> Command {
+    fn gjob(&self, args: &[&str]) -> Gjob {
         let mut command = Command::new("nsenter");
         command
             .args(["-m", "-t", &self.holder.id().to_string()])
             .args(["sh", "-c", "cd \"$0\" && exec \"$@\""])
             .arg(self.place.path("here"))
             .arg(env!("CARGO_BIN_EXE_gjob"))
-            .args(args)
-            .env("GJOB_STATE_DIR", self.place.path("state"))
-            .env("GJOB_REMOTE_PATH", self.place.path("results"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+            .args(args);
+        self.place.invoke(command)
     }
 
     fn status(&self) -> serde_json::Value {
-        let answer = wait(self.gjob(&["status", "--jobs", "--json"]).spawn().unwrap());
+        let answer = self.gjob(&["status", "--jobs", "--json"]).output();
         serde_json::from_str(&answer.stdout).unwrap_or_default()
     }
 
@@ -112,15 +108,6 @@ impl Drop for Mounted {
     }
 }
 
-fn wait(child: Child) -> Answer {
-    let output = child.wait_with_output().unwrap();
-    Answer {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
-}
-
 /// A line that waits until this file is there; or until nobody wants it any more.
 fn wait_for(place: &Place, file: &str) -> String {
     let (place, file) = (place.path("here"), place.path(file));
@@ -142,37 +129,55 @@ fn a_full_state_directory_stops_the_manager_and_no_job() {
         )
     };
     disk.place.file("jobs.txt", &[0, 7, 0, 0].map(job).concat());
-    let manager = disk.gjob(&["run", "-j", "2", "jobs.txt"]).spawn().unwrap();
+    let run = disk.gjob(&["run", "-j", "2", "jobs.txt"]).code(3);
+    let manager = run
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+gjob: run [DATE]-1: store [PLACE]/state/runs/[DATE]-1/run.db: its disk is full
+gjob: running jobs continue
+help: free space in [PLACE]/state/runs/[DATE]-1, then resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .start();
     eventually("two jobs run", || {
         disk.of_jobs("id").iter().filter(|id| id.is_string()).count() == 2
     });
     disk.fill();
     disk.let_go(0);
-    let answer = wait(manager);
-    assert_eq!(answer.code, 3, "{}", answer.stderr);
-    let state = disk.place.path("state");
-    let runs: Vec<_> = std::fs::read_dir(disk.hog().with_file_name("runs")).unwrap().collect();
-    let run = runs[0].as_ref().unwrap().file_name().into_string().unwrap();
-    let dir = state.join("runs").join(&run);
-    let expected = format!(
-        "gjob: run {run}: store {dir}/run.db: its disk is full\n\
-         gjob: running jobs continue\n\
-         gjob: help: make room in {dir}, then resume the run with `gjob attach {run}`\n",
-        dir = dir.display()
-    );
-    assert!(answer.stderr.ends_with(&expected), "{}", answer.stderr);
+    manager.wait();
     // What the store had to spare is there again: while that is taken as well,
     // nothing changes, and nothing is spoiled.
     disk.fill();
-    let refused = wait(disk.gjob(&["attach"]).spawn().unwrap());
-    assert_eq!((refused.code, &*refused.stderr), (3, &*expected));
+    disk.gjob(&["attach"])
+        .code(3)
+        .stderr(str![[r#"
+gjob: run [DATE]-1: store [PLACE]/state/runs/[DATE]-1/run.db: its disk is full
+gjob: running jobs continue
+help: free space in [PLACE]/state/runs/[DATE]-1, then resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .run();
     disk.let_go(1);
     eventually("the job that runs has ended", || disk.ledger().contains(&"end 1".to_owned()));
     assert_eq!(disk.ledger(), ["begin 0", "begin 1", "end 0", "end 1"], "nothing else was begun");
     disk.make_room();
     [2, 3].into_iter().for_each(|index| disk.let_go(index));
-    let attached = wait(disk.gjob(&["attach", "--show", "none"]).spawn().unwrap());
-    assert_eq!(attached.code, 1, "{}", attached.stderr);
+    let attach = disk.gjob(&["attach", "--show", "none"]).code(1);
+    attach
+        .side_by_side()
+        .stderr(str![[r#"
+DONE [JOB] w/name -
+ERROR [JOB] w/name -: exit 7
+LAUNCH [JOB] w/name - as job #2
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #3
+DONE [JOB] w/name -
+run [DATE]-1: 3 done, 1 error in [ELAPSED]
+
+"#]])
+        .run();
     assert_eq!(disk.of_jobs("state"), ["done", "error", "done", "done"]);
     assert_eq!(disk.of_jobs("exit"), [0, 7, 0, 0]);
     assert_eq!(disk.of_jobs("attempt"), [1, 1, 1, 1]);
@@ -184,15 +189,25 @@ fn a_run_that_there_is_no_room_for_starts_nothing_and_leaves_nothing() {
     let Some(disk) = Mounted::small() else { return };
     disk.place.file("jobs.txt", "echo begin >> ../ledger\n");
     disk.fill();
-    let refused = wait(disk.gjob(&["run", "jobs.txt"]).spawn().unwrap());
-    assert_eq!(refused.code, 3);
-    let lines: Vec<&str> = refused.stderr.lines().collect();
-    let [full, "gjob: nothing was started"] = lines[..] else { panic!("{}", refused.stderr) };
-    assert!(full.ends_with("run.db.new: its disk is full"), "{full}");
+    disk.gjob(&["run", "jobs.txt"])
+        .code(3)
+        .stderr(str![[r#"
+gjob: store [PLACE]/state/runs/[DATE]-1/run.db.new: its disk is full
+gjob: nothing was started
+
+"#]])
+        .run();
     assert_eq!(std::fs::read_dir(disk.hog().with_file_name("runs")).unwrap().count(), 0);
     assert_eq!(disk.ledger(), [""; 0]);
     disk.make_room();
-    assert_eq!(wait(disk.gjob(&["run", "jobs.txt"]).spawn().unwrap()).code, 0);
+    disk.gjob(&["run", "jobs.txt"])
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
 }
 
 /// All that looks at a run and needs no host.
@@ -206,13 +221,20 @@ fn a_run_can_be_looked_at_where_nothing_can_be_written() {
     let looks = LOOKS.map(|args| place.gjob(args).output());
     let Some(mounted) = Mounted::read_only(place) else { return };
     for (args, expected) in LOOKS.into_iter().zip(looks) {
-        let answer = wait(mounted.gjob(args).spawn().unwrap());
+        let answer = mounted.gjob(args).output();
         assert_eq!((answer.code, &*answer.stderr), (0, ""), "{args:?}");
         assert_eq!(answer.stdout, expected.stdout, "{args:?}");
     }
-    let refused = wait(mounted.gjob(&["attach"]).spawn().unwrap());
-    assert_eq!(refused.code, 3);
-    assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
+    mounted
+        .gjob(&["attach"])
+        .code(3)
+        .stderr(str![[r#"
+gjob: run [DATE]-1: [PLACE]/state/runs/[DATE]-1/lock: Read-only file system (os error 30)
+gjob: running jobs continue
+help: when its store is usable again, resume the run with `gjob attach [DATE]-1`
+
+"#]])
+        .run();
 }
 
 #[test]
@@ -227,17 +249,14 @@ fn what_is_not_in_the_database_yet_is_not_passed_over_where_nothing_can_be_writt
     let run = std::fs::read_dir(place.path("state/runs")).unwrap().next().unwrap().unwrap().path();
     let Some(mounted) = Mounted::read_only(place) else { return };
     for (args, expected) in LOOKS.into_iter().zip(looks) {
-        let answer = wait(mounted.gjob(args).spawn().unwrap());
+        let answer = mounted.gjob(args).output();
         assert_eq!((answer.code, &*answer.stderr), (0, ""), "{args:?}");
         assert_eq!(answer.stdout, expected.stdout, "{args:?}");
     }
     // Without this one, SQLite would have to make it.
     std::fs::remove_file(run.join("run.db-shm")).unwrap();
-    let refused = wait(mounted.gjob(&["status"]).spawn().unwrap());
-    let expected = format!(
-        "gjob: store {}/run.db cannot be read without writing beside it: its last manager was \
-         killed, and `gjob attach` has not taken it up since\n",
-        run.display()
-    );
-    assert_eq!((refused.code, &*refused.stderr), (3, &*expected));
+    mounted.gjob(&["status"]).code(3).stderr(str![[r#"
+gjob: store [PLACE]/state/runs/[DATE]-1/run.db cannot be read without writing beside it: its last manager was killed, and `gjob attach` has not taken it up since
+
+"#]]).run();
 }

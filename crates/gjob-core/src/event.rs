@@ -9,8 +9,8 @@ use crate::id::{HostLabel, JobId, Key, RunId};
 use crate::outcome::Finish;
 use crate::record::Scope;
 use crate::resources::Offer;
-use crate::run::Tally;
 use crate::state::State;
+use crate::tally::Tally;
 use crate::time::Timestamp;
 use crate::words::words;
 

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use crate::attempt::Attempt;
 use crate::id::{HostLabel, JobId, Key};
 use crate::outcome::Finish;
-use crate::run::Attempt;
 use crate::spec::JobSpec;
 use crate::state::State;
 use crate::time::Timestamp;

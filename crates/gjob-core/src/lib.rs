@@ -7,6 +7,7 @@
 //! side) and `gjob` (the manager's side).
 
 pub mod after;
+pub mod attempt;
 pub mod builder;
 pub mod dependency;
 pub mod event;
@@ -28,6 +29,7 @@ pub mod scheduler;
 pub mod spec;
 pub mod state;
 pub mod subset;
+pub mod tally;
 pub mod text;
 pub mod time;
 pub mod tree;

@@ -5,10 +5,8 @@
 //! handlers, watchers and commands read it.
 
 mod apply;
-mod attempt;
 mod host;
 mod shown;
-mod tally;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -22,11 +20,11 @@ use crate::id::{HostLabel, Key};
 use crate::job::{Job, Phase};
 use crate::spec::JobSpec;
 
+pub use crate::attempt::{Attempt, Outcome};
+pub use crate::tally::Tally;
 pub use apply::Touched;
-pub use attempt::{Attempt, Outcome};
 pub use host::{Host, HostIx, HostStatus, HostTotals};
 pub use shown::{WaitReason, run_state, shown_state};
-pub use tally::Tally;
 pub use usage::Usage;
 
 /// A run.

@@ -4,9 +4,9 @@
 //!
 //! Nothing here starts a job or knows what its fields do.
 //!
-//! From the ground up: [`place`] has texts and places in them; [`problem`] has
-//! everything that can be wrong, and [`errors`] gathers it; [`draft`] is a job as it
-//! is written; [`jobs`] takes drafts one by one. On top is a reader for each kind of
+//! From the ground up: `place` has texts and places in them; `problem` has
+//! everything that can be wrong, and `errors` gathers it; `draft` is a job as it
+//! is written; `jobs` takes drafts one by one. On top is a reader for each kind of
 //! source.
 
 mod arguments;

@@ -1,5 +1,5 @@
-//! What `kill`, `pause`, `resume` and `retry` have in common: which jobs, and
-//! what became of it.
+//! What `kill`, `pause`, `resume` and `retry` have in common: the selection of jobs,
+//! and the report.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -7,21 +7,23 @@ use std::io::Write;
 use gjob::manager::{Act, Answer, Through, act};
 use gjob::store::{RunDir, Store};
 use gjob_core::Job;
+use gjob_core::text::counted;
 
 use super::{find_run, selection};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
-/// Which jobs are meant when none is named.
+/// Selects jobs when the user names none.
 pub(super) type Applies = fn(&Job) -> bool;
 
-/// What became of it.
+/// The answer to a request.
 pub(super) struct Acted {
     dir: RunDir,
     answer: Answer,
     pub(super) through: Through,
 }
 
-/// Does `what` to the jobs that `words` name; to those it applies to, if none.
+/// Does `what` to the jobs that `words` name; without words, to all jobs to which it
+/// applies.
 pub(super) fn on_jobs(
     what: Act,
     run: Option<&str>,
@@ -49,7 +51,7 @@ pub(super) fn on_jobs(
     Ok(Acted { dir, answer, through })
 }
 
-/// True for jobs that have no outcome yet.
+/// True for jobs without an outcome.
 pub(super) fn is_open(job: &Job) -> bool {
     !job.has_ended()
 }
@@ -60,20 +62,20 @@ impl Acted {
         self.dir.run().to_string()
     }
 
-    /// How many jobs it was done to.
+    /// The number of jobs to which it was done.
     pub(super) fn count(&self) -> usize {
         self.answer.ok.len()
     }
 
-    /// Says how many jobs it was done to, and of each other one why not.
+    /// Prints the number of jobs to which it was done, and why it was refused for others.
     pub(super) fn say(mut self, done: &str, more: &str) -> Result<u8, Failure> {
         self.answer.refused.sort_by_key(|refusal| refusal.job);
         for refusal in &self.answer.refused {
             print_error(&format!("job {}: {}", refusal.job, refusal.why));
         }
         let count = self.count();
-        let jobs = if count == 1 { "job" } else { "jobs" };
-        writeln!(std::io::stdout(), "{done} {count} {jobs}{more}").map_err(Failure::machinery)?;
+        let jobs = counted(count as u64, "job");
+        writeln!(std::io::stdout(), "{done} {jobs}{more}").map_err(Failure::machinery)?;
         Ok(if self.answer.refused.is_empty() { ALL_DONE } else { NOT_ALL_DONE })
     }
 }

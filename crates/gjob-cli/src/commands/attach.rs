@@ -1,5 +1,5 @@
-//! `gjob attach`: takes up a run whose manager is gone, with the settings it
-//! was begun with; watches one whose manager lives.
+//! `gjob attach`: resumes a run without a manager, with the settings it was started
+//! with; follows a run that has one.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::cli::{AttachArgs, Show};
 use crate::exit::Failure;
 use crate::report::reporters;
 
-/// How long another process may have the run and can't be watched: it begins,
-/// ends, or acts on jobs for a moment.
+/// How long another process may use the run without being a manager to follow: it
+/// starts, ends, or acts on jobs.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 
-/// Between two looks at it.
+/// How often to try again meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {

@@ -1,5 +1,5 @@
-//! `gjob clean`: removes what a run has left on its hosts: job directories, its
-//! logs there, and staged files that no other run has used.
+//! `gjob clean`: removes the files of a run from its hosts: job directories, run
+//! logs, and staged files that no other run has used.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     let dir = find_run(Some(&args.run))?;
     if dir.is_managed().map_err(Failure::machinery)? {
         return Err(Failure::input(anyhow!(
-            "run {} is managed: wait for its end, or end it, before it is cleaned",
+            "run {} is in use by its manager\nhelp: wait for its end, or interrupt it, then clean the run",
             dir.run()
         )));
     }
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     Ok(if clean { ALL_DONE } else { NOT_ALL_DONE })
 }
 
-/// Jobs that are left would never hear of what is removed.
+/// Unfinished jobs would lose their directories while they run.
 fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
     let (jobs, _) = store.tally(false).map_err(Failure::machinery)?;
     let left = jobs.left();
@@ -49,9 +49,9 @@ fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
 
 struct Cleaning {
     dir: RunDir,
-    /// The run as its hosts know it.
+    /// The run's id on its hosts.
     run: RunId,
-    /// Held, so that no manager takes the run up meanwhile.
+    /// Open, so that no manager resumes the run meanwhile.
     store: Store,
     /// Why its last manager stopped.
     ended: Option<String>,
@@ -86,7 +86,7 @@ impl Cleaning {
         })
     }
 
-    /// Cleans the hosts; false when something is left on one.
+    /// Cleans the hosts; false if files are left on one.
     fn hosts(&mut self) -> Result<bool, Failure> {
         let mut network = Network::from_settings(&self.settings).map_err(Failure::machinery)?;
         let run = &self.run;
@@ -107,7 +107,7 @@ impl Cleaning {
                 }
             }
         }
-        // A host that was never reached has nothing of the run.
+        // A host that was never reached has no files of the run.
         let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| host.facts.is_some());
         let hosts: Vec<HostIx> =
             reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
@@ -127,7 +127,7 @@ impl Cleaning {
         self.note(&forgot).map_err(Failure::machinery)?;
         let text = format!(
             "removed {}, {} ({})",
-            dirs_counted(dirs),
+            counted(dirs, "job directory"),
             counted(blobs, "staged file"),
             counted(bytes, "byte")
         );
@@ -135,7 +135,7 @@ impl Cleaning {
         Ok(self.say_problems())
     }
 
-    /// What is done again of the run later begins with new logs.
+    /// Jobs of the run that are retried later start new run logs.
     fn note(&self, forgot: &[HostIx]) -> Result<(), gjob::store::StoreError> {
         self.store.forget_logs(forgot)?;
         self.ended.as_deref().map_or(Ok(()), |ended| self.store.set_ended(ended))
@@ -146,14 +146,10 @@ impl Cleaning {
         self.problems.is_empty()
     }
 
-    /// Removes the run's record here, too.
+    /// Removes the local record of the run.
     fn record(&self) -> Result<(), Failure> {
         std::fs::remove_dir_all(self.dir.path()).map_err(Failure::machinery)?;
         let text = format!("removed the record of run {}", self.dir.run());
         writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)
     }
-}
-
-fn dirs_counted(dirs: u64) -> String {
-    if dirs == 1 { "1 job directory".into() } else { format!("{dirs} job directories") }
 }

@@ -1,5 +1,5 @@
-//! `gjob fetch`: brings outputs of jobs here later, or again, or others than
-//! were asked for.
+//! `gjob fetch`: fetches output files of jobs later, or again, or other files than
+//! the declared ones.
 
 use std::io::Write;
 use std::path::Path;
@@ -19,6 +19,8 @@ use gjob_core::{JobSpec, Run, State};
 use super::{find_run, selection};
 use crate::cli::FetchArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
+
+const NAME_OUTPUTS: &str = "help: say what to fetch with -o GLOB";
 
 pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     check_patterns(&args.output)?;
@@ -51,8 +53,8 @@ fn check_patterns(patterns: &[String]) -> Result<(), Failure> {
     if errors.is_empty() { Ok(()) } else { Err(Failure::input(anyhow!(errors.join("\n")))) }
 }
 
-/// What is to be brought of which jobs: of those that were named, or of all that
-/// have ended and declare outputs.
+/// What to fetch from which jobs: the named ones, or all ended jobs that declare
+/// outputs.
 fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrder)>> {
     let named = !args.jobs.is_empty();
     let chosen: Vec<_> = match named {
@@ -66,13 +68,13 @@ fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrd
         let (Some(host), Some(key), Some(id), true) = (host, job.key(), job.id(), job.has_ended())
         else {
             if named {
-                return Err(anyhow!("job {index} has not ended: there is nothing to fetch"));
+                return Err(anyhow!("job {index} has not ended"));
             }
             continue;
         };
         if patterns.is_empty() {
             if named {
-                return Err(anyhow!("job {index} declares no outputs: name some with -o GLOB"));
+                return Err(anyhow!("job {index} declares no outputs\n{NAME_OUTPUTS}"));
             }
             continue;
         }
@@ -107,7 +109,7 @@ fn fetch(
     let jobs = orders.len();
     if jobs == 0 {
         return Err(Failure::input(anyhow!(
-            "nothing to fetch: no job that has ended declares outputs; -o GLOB says what to fetch"
+            "nothing to fetch: no ended job declares outputs\n{NAME_OUTPUTS}"
         )));
     }
     let (mut fetched, mut files, mut bytes) = (0, 0, 0);

@@ -1,4 +1,4 @@
-//! `gjob kill`: ends jobs, and returns when they are gone.
+//! `gjob kill`: kills jobs, and returns when their processes have ended.
 
 use gjob::manager::Act;
 

@@ -1,6 +1,6 @@
-//! `gjob local`: the original's worker commands, on job directories of this
-//! machine. Each works on every directory it is given and tells at the end
-//! whether one of them failed.
+//! `gjob local`: the original's worker commands, on job directories of the local
+//! machine. Each works on all of its directories; the exit status tells whether
+//! one of them failed.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -12,7 +12,7 @@ use gjob_agent::local::{self, StartOptions};
 use crate::cli::LocalCommand;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 
-/// Where job directories are made when nothing else is said, below the home directory.
+/// The default results directory, below the home directory.
 const DEFAULT_RESULTS: &str = "gjob-results";
 
 pub(crate) fn run(command: &LocalCommand) -> Result<u8, Failure> {
@@ -41,7 +41,9 @@ fn mkdir(results: Option<&Path>) -> Result<u8, Failure> {
         Some(results) => results.to_owned(),
         None => std::env::home_dir()
             .ok_or_else(|| {
-                Failure::input(anyhow!("no home directory: name one with --results-dir"))
+                Failure::input(anyhow!(
+                    "no home directory\nhelp: name a results directory with --results-dir"
+                ))
             })?
             .join(DEFAULT_RESULTS),
     };
@@ -62,7 +64,7 @@ fn start(dir: &Path, timeout: Option<&str>) -> Result<u8, Failure> {
     Ok(ALL_DONE)
 }
 
-/// Does something to each directory, prints what it gives, and says what failed.
+/// Applies `act` to each directory, prints the answers, and reports all failures.
 fn each<T, E>(
     dirs: &[PathBuf],
     mut act: impl FnMut(&Path) -> Result<Option<T>, E>,

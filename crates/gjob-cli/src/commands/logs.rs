@@ -1,4 +1,4 @@
-//! `gjob logs`: what jobs have written so far, read from their hosts.
+//! `gjob logs`: the output of jobs so far, read from their hosts.
 
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::TerminalFilter;
 
-/// Between two looks at a job that has not begun.
+/// How often to look for the start of a job.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let stream = if args.err { Stream::Stderr } else { Stream::Stdout };
     for job in chosen {
         if job.id().is_none() {
-            let error = anyhow!("job {} has not started: it has written nothing", job.index);
+            let error = anyhow!("job {} has not started", job.index);
             return Err(Failure::input(error));
         }
         print(&mut network, job, stream, args.follow).map_err(Failure::machinery)?;

@@ -1,4 +1,4 @@
-//! Managing a run to its end, for `run` and `attach` alike.
+//! Manages a run to its end, for `run` and `attach`.
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,18 @@ use crate::exit::{self, Failure};
 use crate::report::Reporters;
 use crate::signals;
 
-/// How long nothing has to happen for a dot to be shown.
+/// A dot is shown after this time without events.
 pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
 
-/// Runs a manager that is set up, and says at the end how it went.
+/// Runs a manager that is set up, and prints the summary at the end.
 pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure> {
     let began = Instant::now();
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
     signals::listen(controller).map_err(Failure::machinery)?;
     if let Some(problem) = manager.control_problem() {
-        let text = format!("no other gjob can act on this run: control socket: {problem}");
+        let text =
+            format!("other gjob processes cannot act on this run: no control socket: {problem}");
         manager.handler_mut().0.say(&text);
     }
     let result = manager.process_jobs();
@@ -46,10 +47,10 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
             return Failure::input(error);
         }
         ManagerError::Store(store) if store.is_full() => {
-            format!("make room in {}, then ", dir.path().display())
+            format!("free space in {}, then ", dir.path().display())
         }
-        ManagerError::Store(_) => "once its store can be used, ".to_owned(),
-        ManagerError::Outputs(_) => "once outputs can be written, ".to_owned(),
+        ManagerError::Store(_) => "when its store is usable again, ".to_owned(),
+        ManagerError::Outputs(_) => "when outputs can be written again, ".to_owned(),
         ManagerError::Unfit(_) => {
             return Failure::input(anyhow::anyhow!("{error}\nnothing was started"));
         }
@@ -81,7 +82,7 @@ pub(super) fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> 
             format!(" (stopped: no usable host; resume with `gjob attach {run}`)")
         }
         RunEnd::Interrupted => format!(" (interrupted; resume with `gjob attach {run}`)"),
-        RunEnd::Left => format!(" (left running; resume with `gjob attach {run}`)"),
+        RunEnd::Left => format!(" (jobs keep running; resume with `gjob attach {run}`)"),
     };
     let took = gjob::units::format_duration(took);
     format!("run {run}: {} in {took}{why}", counts.join(", "))

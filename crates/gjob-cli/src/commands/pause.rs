@@ -1,4 +1,4 @@
-//! `gjob pause`: holds jobs.
+//! `gjob pause`: pauses jobs.
 
 use gjob::manager::Act;
 

@@ -1,4 +1,4 @@
-//! `gjob resume`: lets held jobs go on.
+//! `gjob resume`: resumes paused jobs.
 
 use gjob::manager::Act;
 

@@ -1,4 +1,4 @@
-//! `gjob retry`: has jobs done again that failed, or whose outcome is unknown.
+//! `gjob retry`: retries failed jobs and jobs whose outcome is unknown.
 
 use gjob::manager::{Act, Through};
 use gjob_core::job::Phase;
@@ -12,7 +12,7 @@ pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
     let acted = on_jobs(Act::Retry, args.run.as_deref(), &args.jobs, failed)?;
     let more = match acted.through {
         Through::Itself if acted.count() > 0 => {
-            format!("; `gjob attach {}` goes on with the run", acted.run())
+            format!("; resume the run with `gjob attach {}`", acted.run())
         }
         Through::Itself | Through::Manager => String::new(),
     };

@@ -1,4 +1,4 @@
-//! `gjob run`: jobs and hosts from the command line, all checked before
+//! `gjob run`: jobs and hosts from the command line, all of them checked before
 //! anything is started.
 
 use std::path::Path;
@@ -15,8 +15,8 @@ use crate::cli::{OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::reporters;
 
-/// A lease is half of this, must outlast the pauses between a link's pings, and
-/// leave time to end the jobs.
+/// A lease is half of this. It must outlast the pauses between a link's pings, and
+/// leave time to kill the jobs.
 const SHORTEST_LEASED: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
@@ -28,7 +28,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     match gjob::units::parse_duration_above_zero(&args.lost_after) {
         Ok(lost_after) if settings.on_lost == OnLost::Lease && lost_after < SHORTEST_LEASED => {
             errors.push(anyhow::anyhow!(
-                "--lost-after {}: with --on-lost lease at least 1m is accepted",
+                "invalid --lost-after {}: expected at least 1m with --on-lost lease",
                 args.lost_after
             ));
         }
@@ -55,7 +55,7 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     if args.dry_run {
         let hosts = settings.network.plan_hosts().map_err(Failure::input)?;
         let result = if args.json { dry_run::json(&specs) } else { dry_run::text(&hosts, &specs) };
-        return result.context("can't write").map(|()| ALL_DONE).map_err(Failure::machinery);
+        return result.context("cannot write").map(|()| ALL_DONE).map_err(Failure::machinery);
     }
     let is_template = args.jobs.is_none() && !args.command.is_empty();
     let default_show = if is_template { Show::All } else { Show::Failed };

@@ -1,4 +1,4 @@
-//! Jobs as a user names them: an index, a range of indexes, or a name.
+//! Jobs as users name them: an index, a range of indexes, or a name.
 
 use anyhow::{anyhow, bail};
 use gjob_core::Job;
@@ -15,18 +15,16 @@ pub(super) fn select<'a>(jobs: &'a [Job], words: &[String]) -> anyhow::Result<Ve
 fn one<'a>(jobs: &'a [Job], word: &str) -> anyhow::Result<Vec<&'a Job>> {
     if let Some((first, last)) = range(word) {
         if first > last {
-            bail!("jobs {word:?}: the first index is greater than the last");
+            bail!("invalid range {word:?}: its first index is greater than its last");
         }
         if last >= jobs.len() {
-            bail!("job {last}: the run has jobs 0 to {}", jobs.len().saturating_sub(1));
+            bail!("no job {last}: the run has jobs 0 to {}", jobs.len().saturating_sub(1));
         }
         return Ok(jobs[first..=last].iter().collect());
     }
     let named: Vec<&Job> = jobs.iter().filter(|job| job.name() == Some(word)).collect();
     if named.is_empty() {
-        return Err(anyhow!(
-            "job {word:?}: no job has this name; an index, a range 3-7 or a name is expected"
-        ));
+        return Err(anyhow!("no job named {word:?}: expected an index, a range (3-7) or a name"));
     }
     Ok(named)
 }

@@ -1,5 +1,5 @@
-//! Watching a run that another gjob manages, for `attach`. Ctrl-C ends the
-//! watching, and nothing else.
+//! Follows a run that another gjob process manages, for `attach`. Ctrl-C ends
+//! this process, and nothing else.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::exit::{self, Failure};
 use crate::report::Reporters;
 use crate::signals;
 
-/// How long the manager's end is waited for once its connection has ended.
+/// How long to wait for the manager's end after its connection has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Watches until the run's manager stops, and says how it went.
+/// Follows the run until its manager stops, and prints the summary.
 pub(super) fn to_the_end(
     dir: &RunDir,
     mut watcher: Watcher,
@@ -23,7 +23,7 @@ pub(super) fn to_the_end(
 ) -> Result<u8, Failure> {
     let began = Instant::now();
     signals::end_at_interrupt().map_err(Failure::machinery)?;
-    reporters.0.say(&format!("run {}: following; another gjob process manages it", dir.run()));
+    reporters.0.say(&format!("following run {}: another gjob process manages it", dir.run()));
     let end = loop {
         match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),
@@ -41,7 +41,7 @@ pub(super) fn to_the_end(
     reporters.0.finish();
     let Some(end) = end else {
         return Err(Failure::machinery(anyhow!(
-            "the manager of run {run} is gone; `gjob attach {run}` takes the run up",
+            "the manager of run {run} has ended\nhelp: resume the run with `gjob attach {run}`",
             run = dir.run()
         )));
     };

@@ -1,5 +1,5 @@
-//! Jobs' output on its way to stdout and stderr: whole jobs at a time, in the
-//! order they end or (`-k`) in the order of the jobs.
+//! Prints jobs' output: whole jobs at a time, in the order in which they end or
+//! (`-k`) in the order of the jobs.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
@@ -17,15 +17,15 @@ const MAX_LINE: u64 = 1024 * 1024;
 pub(crate) struct Printer {
     keep_order: bool,
     tag: bool,
-    /// The job whose turn it is.
+    /// The next job in the order of the jobs.
     next: u32,
     held: BTreeMap<u32, Held>,
     failed: bool,
-    /// Streams that nobody reads any more.
+    /// Streams without a reader.
     closed: Vec<Stream>,
 }
 
-/// A job's output that waits for its turn.
+/// Output of a job that waits for earlier jobs.
 #[derive(Debug)]
 struct Held {
     tag: Option<String>,
@@ -44,7 +44,8 @@ impl Printer {
         }
     }
 
-    /// Prints a job's output, or keeps it for its turn. Returns what went wrong.
+    /// Prints a job's output, or holds it until earlier jobs have ended. Returns
+    /// what could not be printed.
     pub(crate) fn job_output(&mut self, job: &Job, outputs: Vec<Fetched>) -> Vec<String> {
         let name = || job.name().map_or_else(|| job.index.to_string(), str::to_owned);
         let held = Held { tag: self.tag.then(name), outputs };
@@ -60,13 +61,13 @@ impl Printer {
         problems
     }
 
-    /// Prints what still waits: jobs before it have no outcome.
+    /// Prints the output that still waits for jobs without an outcome.
     pub(crate) fn finish(&mut self) -> Vec<String> {
         let held = std::mem::take(&mut self.held);
         held.into_values().flat_map(|held| self.print(held)).collect()
     }
 
-    /// True when something could not be written.
+    /// True if something could not be printed.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed
     }
@@ -82,7 +83,7 @@ impl Printer {
             if let Err(problem) = print(held.tag.as_deref(), fetched) {
                 self.failed = true;
                 problems.push(problem.text);
-                // Nobody reads it any more: saying so once is enough.
+                // A stream without a reader is reported once.
                 self.closed.extend(problem.closed);
             }
         }
@@ -90,21 +91,21 @@ impl Printer {
     }
 }
 
-/// Why an output is not shown.
+/// Why an output is not printed.
 struct Problem {
     text: String,
-    /// The stream, if nothing more can be written there.
+    /// The stream, if it has no reader.
     closed: Option<Stream>,
 }
 
 fn print(tag: Option<&str>, fetched: Fetched) -> Result<(), Problem> {
     let Fetched { id, stream, output } = fetched;
     let what = match stream {
-        Stream::Stdout => "output",
-        Stream::Stderr => "error output",
+        Stream::Stdout => "stdout",
+        Stream::Stderr => "stderr",
     };
     let output = output.map_err(|reason| Problem {
-        text: format!("the {what} of {id} can't be had: {reason}"),
+        text: format!("cannot fetch {what} of {id}: {reason}"),
         closed: None,
     })?;
     let written = match stream {
@@ -120,7 +121,7 @@ fn print(tag: Option<&str>, fetched: Fetched) -> Result<(), Problem> {
         }
     };
     written.map_err(|error| Problem {
-        text: format!("the {what} of {id} can't be written: {error}"),
+        text: format!("cannot write {what} of {id}: {error}"),
         closed: (error.kind() == io::ErrorKind::BrokenPipe).then_some(stream),
     })
 }

@@ -16,6 +16,8 @@ pub(crate) struct Expected {
     code: i32,
     stdout: Data,
     stderr: Data,
+    /// Of lines on stderr.
+    unordered: bool,
     redactions: Redactions,
 }
 
@@ -27,7 +29,13 @@ impl Expected {
         for (placeholder, pattern) in &*PATTERNS {
             redactions.insert(placeholder, pattern).unwrap();
         }
-        Expected { code: 0, stdout: "".into_data(), stderr: "".into_data(), redactions }
+        Expected {
+            code: 0,
+            stdout: "".into_data(),
+            stderr: "".into_data(),
+            unordered: false,
+            redactions,
+        }
     }
 
     pub(super) fn code(&mut self, code: i32) {
@@ -46,6 +54,14 @@ impl Expected {
         self.redactions.insert(placeholder, value.to_owned()).unwrap();
     }
 
+    /// Redacts job ids as a whole, and lets the lines on stderr come in any order.
+    pub(super) fn side_by_side(&mut self) {
+        self.unordered = true;
+        // The longest pattern is applied first.
+        let job = format!("(?<redacted>{}/{DATE}-[0-9]+)(?:){{9}}", regex::escape(&host()));
+        self.redactions.insert("[JOB]", Regex::new(&job).unwrap()).unwrap();
+    }
+
     /// Fails with all that differs.
     #[track_caller]
     pub(super) fn compare(self, command: &str, answer: &Answer) {
@@ -53,8 +69,9 @@ impl Expected {
             .action_env(ACTION)
             .normalize_paths(false)
             .redact_with(self.redactions.clone());
-        let texts =
-            [("stdout", &answer.stdout, self.stdout), ("stderr", &answer.stderr, self.stderr)];
+        let stderr = without_dots(&answer.stderr);
+        let expected = if self.unordered { self.stderr.unordered() } else { self.stderr };
+        let texts = [("stdout", &answer.stdout, self.stdout), ("stderr", &stderr, expected)];
         let mut differences = Vec::new();
         if answer.code != self.code {
             differences.push(format!("exit status {}, expected {}", answer.code, self.code));
@@ -67,17 +84,27 @@ impl Expected {
     }
 }
 
+/// Without the rows of dots, which depend on how fast everything is.
+fn without_dots(stderr: &str) -> String {
+    stderr.split_inclusive('\n').filter(|line| !line.starts_with("WAIT .")).collect()
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+const DATE: &str = "20[0-9]{2}-[0-9]{2}-[0-9]{2}";
+
 /// What differs from run to run, and what stands for it in expected texts.
 static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
-    let host = rustix::system::uname();
-    let host = regex::escape(&host.nodename().to_string_lossy());
+    let host = regex::escape(&host());
     // snapbox applies the longest pattern first.
     let patterns = [
-        ("[HOST]", format!("(?<redacted>{host})/20[0-9]{{2}}-[0-9]{{2}}-[0-9]{{2}}-[0-9]+")),
+        ("[HOST]", format!("(?<redacted>{host})/{DATE}-[0-9]+")),
         ("[HOST]", format!("\"hostname\": \"(?<redacted>{host})\"")),
-        ("[TIME]", r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z".to_owned()),
+        ("[TIME]", format!(r"{DATE}T\d\d:\d\d:\d\d(\.\d+)?Z")),
         ("[ELAPSED]", r" in (?<redacted>(\d+(\.\d+)?(ms|[dhms]))+)\b".to_owned()),
-        ("[DATE]", r"\b20\d\d-\d\d-\d\d\b".to_owned()),
+        ("[DATE]", format!(r"\b{DATE}\b")),
         ("[PORT]", r"\bport (?<redacted>\d+)\b".to_owned()),
         ("[PID]", r"\bpid (?<redacted>\d+)\b".to_owned()),
     ];

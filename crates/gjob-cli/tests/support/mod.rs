@@ -149,6 +149,13 @@ impl Gjob {
         self
     }
 
+    /// Jobs run side by side: lines on stderr come in any order, and each job id is
+    /// `[JOB]`, since the first to start gets the first directory.
+    pub(crate) fn side_by_side(mut self) -> Self {
+        self.expected.side_by_side();
+        self
+    }
+
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         if let Some(text) = self.stdin {
@@ -191,6 +198,12 @@ impl Running {
         while !self.printed.ends_with(text.as_bytes()) && stderr.read(&mut byte).unwrap() == 1 {
             self.printed.push(byte[0]);
         }
+    }
+
+    /// In expected texts this stands for that value, known since it runs.
+    pub(crate) fn redact(mut self, placeholder: &'static str, value: &str) -> Self {
+        self.expected.redact(placeholder, value);
+        self
     }
 
     pub(crate) fn kill_9(mut self) {

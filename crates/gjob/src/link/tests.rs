@@ -177,7 +177,7 @@ async fn files_go_in_pieces_and_one_that_is_not_there_is_said() {
     match fake.event().await {
         LinkEvent::BlobSourceFailed { hash, reason } => {
             assert_eq!(hash, bad);
-            assert!(reason.contains("missing: No such file"), "{reason}");
+            assert!(reason.contains("missing\" does not exist"), "{reason}");
         }
         other => panic!("{other:?}"),
     }

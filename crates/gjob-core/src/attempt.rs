@@ -88,14 +88,14 @@ impl Attempt {
     }
 
     /// It ended at `at`, without an exit record.
-    pub(super) fn close(&mut self, outcome: Outcome, at: Timestamp, reason: Option<String>) {
+    pub(crate) fn close(&mut self, outcome: Outcome, at: Timestamp, reason: Option<String>) {
         self.outcome = Some(outcome);
         self.ended = Some(at);
         self.reason = reason;
     }
 
     /// It ended with an exit record.
-    pub(super) fn finish(&mut self, finish: &Finish) {
+    pub(crate) fn finish(&mut self, finish: &Finish) {
         self.id = Some(finish.id.clone());
         self.started = Some(finish.started);
         self.ended = Some(finish.ended);
