@@ -185,12 +185,17 @@ gjob: job 0: process [LEFT] could not be ended
     manager.redact("[LEFT]", &lines(&pid)[0]).wait();
     place
         .gjob(&["status", "--jobs"])
+        .any_width()
         .redact("[LEFT]", &lines(&pid)[0])
         .stdout(str![[r#"
 run [DATE]-1: error, complete
 jobs: 0 free, 0 busy, 0 done, 0 unknown, 1 error
-host :: free, 1 slot
-     0  error    :  [HOST]/[DATE]-1  -  killed; process [LEFT] could not be ended
+
+HOST  STATE  SLOTS  REASON
+:  free  1  -
+
+JOB  STATE  HOST  ID  NAME  REASON
+0  error  :  [HOST]/[DATE]-1  -  killed; process [LEFT] could not be ended
 
 "#]])
         .run();

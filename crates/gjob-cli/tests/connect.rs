@@ -96,6 +96,8 @@ fn files_jobs_outputs_logs_and_cleaning_go_through_the_command() {
     }
     let home = format!("[PLACE]/boxes/{}\n", hosts[0].as_str().unwrap());
     place.gjob(&["logs", "0"]).stdout(home).run();
+    let pipes = boxes.pipes("b1").len() + boxes.pipes("b2").len();
+    assert_eq!(pipes, 3, "only the job's host is reached again");
     let answer = place.gjob(&["fetch", "3", "--into", "again"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(place.path("here/again/3/out.txt").exists());

@@ -368,7 +368,8 @@ fn runs_are_listed_and_logs_are_read() {
     place
         .gjob(&["runs"])
         .stdout(str![[r#"
-[DATE]-1     done     [TIME]  1 host  0 free, 0 busy, 2 done, 0 unknown, 0 error
+RUN           STATE  CREATED                   HOSTS  JOBS
+[DATE]-1  done   [TIME]  1      0 free, 0 busy, 2 done, 0 unknown, 0 error
 
 "#]])
         .run();

@@ -81,10 +81,12 @@ fn hosts_that_cannot_be_used_are_told_apart_and_the_others_do_the_work() {
     place.gjob(&["status"]).stdout(str![[r#"
 run [DATE]-1: done, complete
 jobs: 0 free, 0 busy, 20 done, 0 unknown, 0 error
-host h1: free, 2 slots
-host h2: error: login was not permitted: root@127.0.0.1: Permission denied (publickey).
-host h3: unknown: the connection was refused: ssh: connect to host 127.0.0.1 port [PORT]: Connection refused
-host nowhere: error: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+
+HOST     STATE    SLOTS  REASON
+h1       free     2      -
+h2       error    -      login was not permitted: root@127.0.0.1: Permission denied (publickey).
+h3       unknown  -      the connection was refused: ssh: connect to host 127.0.0.1 port [PORT]: Connection refused
+nowhere  error    -      its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
 
 "#]]).run();
 }

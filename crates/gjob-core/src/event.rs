@@ -161,7 +161,7 @@ pub enum HostChange {
 pub struct HostFacts {
     /// What it calls itself.
     pub hostname: String,
-    /// The version of gjob that runs there.
+    /// The version of gjob that runs on it.
     pub version: String,
     /// Its operating system and architecture, such as `linux-x86_64`.
     pub platform: String,

@@ -122,16 +122,6 @@ pub fn printable(text: &str) -> String {
     printable
 }
 
-/// How many there are of something: `1 job`, `2 jobs`, `0 directories`.
-#[must_use]
-pub fn counted(count: u64, noun: &str) -> String {
-    match (count, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (_, Some(stem)) => format!("{count} {stem}ies"),
-        (_, None) => format!("{count} {noun}s"),
-    }
-}
-
 /// As much of a text as an error quotes, as it came: to be shown with `{:?}`.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
@@ -186,13 +176,6 @@ mod tests {
         }
         assert_eq!(shown(&"a".repeat(MAX_SHOWN)).len(), MAX_SHOWN);
         assert_eq!(excerpt(&"é".repeat(80)), format!("{}…", "é".repeat(38)));
-    }
-
-    #[test]
-    fn one_of_something_is_no_plural() {
-        assert_eq!(counted(0, "job"), "0 jobs");
-        assert_eq!(counted(1, "directory"), "1 directory");
-        assert_eq!(counted(2, "job directory"), "2 job directories");
     }
 
     #[test]

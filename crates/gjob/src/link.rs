@@ -23,6 +23,8 @@
 mod backoff;
 mod blob;
 mod bootstrap;
+mod calls;
+mod clock;
 mod diagnose;
 mod error;
 mod handshakes;
@@ -31,6 +33,8 @@ mod inbox;
 mod lines;
 mod pipe;
 mod plan;
+mod requests;
+mod sender;
 mod session;
 mod task;
 mod text;
@@ -45,13 +49,20 @@ use gjob_core::RunId;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
+pub use calls::{Answer, NewCall};
+pub(crate) use calls::{OutputStream, Request, StreamPart};
+pub use clock::ClockOffset;
 pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 pub use handshakes::Handshakes;
 use inbox::Inbox;
-pub use inbox::{Arrival, Budget, Lane, Outlets};
+pub use inbox::{Arrival, Budget, Channels};
 pub use plan::{DEFAULT_BLOB_BUDGET, DEFAULT_RESULTS_DIR, HostPlan, HostPlanError};
+pub(crate) use requests::{Echo, Forget, Piece, Read, Remove, Status};
+pub(crate) use sender::Unreachable;
+#[cfg(test)]
+pub(crate) use sender::played;
+pub use sender::{LinkHandle, LinkSender};
 pub(crate) use text::last_lines;
 pub use transport::Transport;
 pub(crate) use transport::{ssh_options, ssh_program};
@@ -87,6 +98,11 @@ pub enum LinkEvent {
     Up(Box<Welcome>),
     /// From the agent.
     Message(FromAgent),
+    /// The answer to a request, to be delivered to whoever asked.
+    Answer(Answer),
+    /// How far the host's clock is from this one's: measured when the link has
+    /// come up, and again when that can be told better.
+    Clock(ClockOffset),
     /// How much of a larger blob has come there; about once a second, and at
     /// its end.
     Sending {
@@ -118,12 +134,26 @@ pub enum LinkEvent {
     },
 }
 
-/// What a link is told.
+/// Whether there is a connection, for those who ask over the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkState {
+    /// There is none now, and why, in one line.
+    Down { reason: String },
+    /// There is one.
+    Up,
+    /// There will be none, and why, in one line.
+    Failed { reason: String },
+}
+
+/// A command to a link.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LinkCommand {
     /// Send a message.
     Send(ToAgent),
+    /// Send a request, and deliver its answer.
+    #[doc(hidden)]
+    Call(NewCall),
     /// Send a blob, after those asked for before.
     SendBlob {
         /// What is sent.
@@ -137,89 +167,38 @@ pub enum LinkCommand {
     Close,
 }
 
-/// Talks to a link's task. Dropped, it closes the link.
-#[derive(Debug)]
-pub struct LinkHandle {
-    commands: mpsc::UnboundedSender<LinkCommand>,
-    closing: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl LinkHandle {
-    /// Tells the link, without waiting. While there is no connection this does
-    /// nothing: what matters is to be sent again after [`LinkEvent::Up`].
-    ///
-    /// A message may reach the connection behind the one it was meant for,
-    /// when that one has broken unseen: messages are made to bear it.
-    pub fn send(&self, command: LinkCommand) {
-        match command {
-            LinkCommand::Close => self.close(),
-            // An error says that the link has ended, and so does its last event.
-            other => drop(self.commands.send(other)),
-        }
-    }
-
-    /// Begins to close the link, without waiting.
-    pub fn close(&self) {
-        self.closing.send_replace(true);
-    }
-
-    /// Tells the link as [`LinkHandle::send`] does, from elsewhere; it doesn't
-    /// keep the link open.
-    #[must_use]
-    pub fn sender(&self) -> LinkSender {
-        LinkSender(self.commands.clone())
-    }
-
-    /// Waits for the end of the link's task and of its child process.
-    pub async fn ended(self) {
-        let LinkHandle { commands, closing, task } = self;
-        // An error is a panic in the task, or a runtime that is shut down.
-        let _ = task.await;
-        drop((commands, closing));
-    }
-}
-
-/// Sends messages over a link that another owns.
-#[derive(Clone, Debug)]
-pub struct LinkSender(mpsc::UnboundedSender<LinkCommand>);
-
-impl LinkSender {
-    /// Tells the link, without waiting; see [`LinkHandle::send`].
-    pub fn send(&self, message: ToAgent) {
-        // An error says that the link has ended, and so does its last event.
-        drop(self.0.send(LinkCommand::Send(message)));
-    }
-}
-
 /// Waits until the link is to be closed, or its handle is gone.
-async fn close_asked(closing: &mut watch::Receiver<bool>) {
+async fn close_asked(closing: &mut watch::Receiver<Option<String>>) {
     // Closed or dropped: both mean the same.
-    let _ = closing.wait_for(|closing| *closing).await;
+    let _ = closing.wait_for(Option::is_some).await;
 }
 
-/// Starts a link; its events come to `outlets` under the number `host`.
+/// Starts a link; its events come to `channels` under the number `host`.
 #[must_use]
 pub fn spawn(
     handle: &Handle,
     host: usize,
     config: LinkConfig,
     limits: Arc<Handshakes>,
-    outlets: Outlets,
+    channels: Channels,
 ) -> LinkHandle {
     let (commands, queued) = mpsc::unbounded_channel();
-    let (closing, close_asked) = watch::channel(false);
+    let (closing, close_asked) = watch::channel(None);
+    let state = LinkState::Down { reason: "no answer".to_owned() };
+    let (state, states) = watch::channel(state);
     let link = task::Link {
         config,
         limits,
-        inbox: Inbox { host, outlets },
+        inbox: Inbox { host, channels },
+        state,
         commands: queued,
         closing: close_asked,
         hop: None,
         was_up: false,
         trust: true,
     };
-    LinkHandle { commands, closing, task: handle.spawn(link.run(fastrand::u64(..))) }
+    let sender = LinkSender::new(commands, states);
+    LinkHandle { sender, closing, task: handle.spawn(link.run(fastrand::u64(..))) }
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl<H: Handler> Manager<H> {
     /// `ProcessJobs`), or until a [`Controller`] says otherwise.
     ///
     /// # Errors
-    /// When the store fails. Jobs that run on hosts go on.
+    /// When the store fails. Jobs that run on hosts continue.
     pub fn process_jobs(&mut self) -> Result<RunEnd, ManagerError> {
         let engine = self.engine.as_mut().ok_or(ManagerError::NotSetUp)?;
         engine.launch_all(&mut self.handler)?;

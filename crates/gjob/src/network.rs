@@ -10,9 +10,10 @@ mod direct;
 mod error;
 mod fetch;
 mod hosts;
-mod looking;
-mod member;
+mod incoming;
 mod open;
+mod open_host;
+mod read_only;
 mod staging;
 
 use std::collections::{BTreeSet, HashMap};
@@ -21,18 +22,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::{Stream, Welcome};
-use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId, State};
+use gjob_core::wire::{Stream, ToAgent, Welcome};
+use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
-use crate::link::{Arrival, HostPlan, LinkCommand};
+use crate::link::{ClockOffset, HostPlan, LinkCommand};
 use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Output};
-pub use looking::{Answers, Fetching, OutputNews, Removal};
-use open::{Open, Use};
+use open::Open;
+use open::Use;
+pub use read_only::{Answers, Fetching, Removal};
+
+/// How long a host may be silent when no manager waits for it.
+const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a host reports, link by link.
 #[derive(Debug)]
@@ -61,18 +66,13 @@ pub enum Report {
     NotSent(Record),
     /// An output asked for with [`Network::fetch`] is here, or can't be had.
     Fetched(Box<Fetched>),
-    /// What job directories say, as asked.
-    Statuses {
-        /// The question's number.
-        request: u32,
-        /// A state each, in the order asked.
-        states: Vec<State>,
-    },
-    /// The host has handled all that was sent before [`Network::ask_echo`].
+    /// The acknowledgement of all that was sent before [`Network::ask_echo`].
     Echo {
-        /// The question's number.
+        /// The number it was asked for under.
         request: u32,
     },
+    /// How far the host's clock is from this one's.
+    Clock(ClockOffset),
     /// A larger file is on its way to the host: about once a second, and when
     /// all of it has come.
     Staging {
@@ -102,22 +102,6 @@ pub enum Report {
         /// Bytes in all.
         size: u64,
     },
-    /// The answer to one request of [`Network::remove`].
-    Removed {
-        /// Its number.
-        request: u32,
-        /// How many of the directories are not there any more.
-        gone: u32,
-        /// Those that are, and why, in one line.
-        kept: Vec<(JobId, String)>,
-    },
-    /// The answer to [`Network::forget_run`].
-    Forgotten {
-        /// Its number.
-        request: u32,
-        /// Files removed, and their bytes; or why nothing was, in one line.
-        result: Result<(u64, u64), String>,
-    },
     /// The worker program is not there and is being sent.
     Uploading {
         /// How many bytes that takes.
@@ -137,7 +121,7 @@ pub struct Network {
     open: Option<Open>,
     /// Of jobs launched without a manager.
     next_index: u32,
-    next_request: u32,
+    next_echo: u32,
 }
 
 impl Network {
@@ -171,9 +155,7 @@ impl Network {
         offsets: &[u64],
         inputs: Inputs,
     ) -> Result<(), NetworkError> {
-        self.close();
-        self.open = Some(Open::new(self, Use::Managed, Some(run), epoch, offsets, inputs, None)?);
-        Ok(())
+        self.open_managed(run, epoch, offsets, inputs, None)
     }
 
     /// The same for some hosts: no other is reached, and no file is sent.
@@ -187,9 +169,21 @@ impl Network {
         offsets: &[u64],
         hosts: &BTreeSet<HostIx>,
     ) -> Result<(), NetworkError> {
+        self.open_managed(run, epoch, offsets, Inputs::default(), Some(hosts))
+    }
+
+    fn open_managed(
+        &mut self,
+        run: &RunId,
+        epoch: Epoch,
+        offsets: &[u64],
+        inputs: Inputs,
+        only: Option<&BTreeSet<HostIx>>,
+    ) -> Result<(), NetworkError> {
         self.close();
-        let (purpose, inputs) = (Use::Managed, Inputs::default());
-        self.open = Some(Open::new(self, purpose, Some(run), epoch, offsets, inputs, Some(hosts))?);
+        let mut open = Open::new(self, Use::Managed, Some(run), epoch, offsets, inputs)?;
+        open.reach(only);
+        self.open = Some(open);
         Ok(())
     }
 
@@ -226,7 +220,7 @@ impl Network {
     /// Asks an attempt back that was not started.
     pub fn withdraw(&mut self, host: HostIx, key: Key) {
         self.forget_launch(host, key);
-        self.send(host, gjob_core::wire::ToAgent::Withdraw { key });
+        self.send(host, ToAgent::Withdraw { key });
     }
 
     /// Orders a host to end, pause or resume an attempt. One that is to be killed
@@ -236,14 +230,17 @@ impl Network {
             Order::Kill { .. } => self.forget_launch(host, key),
             Order::Pause | Order::Resume => {}
         }
-        self.send(host, gjob_core::wire::ToAgent::Order { key, order });
+        self.send(host, ToAgent::Order { key, order });
     }
 
     /// Asks a host for an acknowledgement, [`Report::Echo`] with this number: when
     /// it comes, the host has handled all that was sent to it before.
     pub fn ask_echo(&mut self, host: HostIx) -> u32 {
-        let request = self.number_request();
-        self.send(host, gjob_core::wire::ToAgent::Echo { request });
+        let request = self.next_echo;
+        self.next_echo = self.next_echo.wrapping_add(1);
+        if let Some(open) = &mut self.open {
+            open.echo(host, request);
+        }
         request
     }
 
@@ -295,6 +292,3 @@ impl Waker {
         self.0.notify_one();
     }
 }
-
-/// What came over a link, with its host's position.
-type Inbox = tokio::sync::mpsc::Receiver<Arrival>;

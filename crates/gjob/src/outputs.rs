@@ -4,9 +4,9 @@
 //!
 //! # Theory of operation
 //!
-//! 1. Each host has a collector, a task that asks its agent for the outputs
-//!    of one job after another, a few ahead. The link hands it what comes in a
-//!    short queue: while it writes, that link alone is not read.
+//! 1. Each order has a task that asks the host's agent for the job's outputs,
+//!    a few jobs at once for each host. The link hands it what comes in a short
+//!    queue: while it writes, that link alone is not read.
 //! 2. A job's outputs are written below a temporary name. An agent that
 //!    sends what none has reason to is a host to be put out.
 //! 3. What is complete goes to the one task that commits: content made durable
@@ -19,7 +19,6 @@
 mod collector;
 mod commit;
 mod dir;
-mod exchange;
 mod incoming;
 mod job;
 mod ledger;
@@ -27,6 +26,7 @@ mod listing;
 mod merge;
 mod names;
 mod open_file;
+mod progress;
 mod refusal;
 
 use std::io;
@@ -36,9 +36,10 @@ use gjob_core::wire::BlobHash;
 use gjob_core::{JobId, Key, RunId};
 
 use self::dir::Place;
-pub(crate) use collector::{Collector, PARTS};
-pub(crate) use exchange::{News, Order, Shared};
+pub(crate) use collector::{Collecting, Collector};
 pub use names::{job_dir_name, used_names};
+pub use progress::OutputProgress;
+pub(crate) use progress::{CollectReport, Shared};
 
 /// The most that one job's outputs may come to when nothing else is said, bytes.
 pub const DEFAULT_MAX_BYTES: u64 = 64 << 30;

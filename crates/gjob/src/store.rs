@@ -1,6 +1,6 @@
 //! The store: one SQLite database per run, in a directory of the run's own.
-//! Everything the manager knows is here before it acts on it; what is not
-//! here, the hosts' run logs say.
+//! Everything the manager knows is in it before the manager acts on it; the rest
+//! is in the hosts' run logs.
 //!
 //! One process writes, held by a lock on the run's directory; any number may
 //! read meanwhile.
@@ -138,7 +138,7 @@ pub struct LogOffset {
     pub offset: u64,
 }
 
-/// Outputs of a job that are here.
+/// Outputs of a job that are local.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobOutputs {
     /// The attempt that wrote them.
@@ -264,7 +264,7 @@ impl Store {
         specs: &[std::sync::Arc<JobSpec>],
         inputs: &Inputs,
     ) -> Result<(), rusqlite::Error> {
-        // FULL: a launch that was sent must be found here after a power cut.
+        // FULL: a launch that was sent must survive a power cut in the store.
         self.db.pragma_update(None, "journal_mode", "WAL")?;
         self.db.pragma_update(None, "synchronous", "FULL")?;
         let tx = self.db.transaction()?;

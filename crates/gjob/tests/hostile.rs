@@ -13,8 +13,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gjob::inputs::Inputs;
-use gjob::network::{OutputNews, Removal, Report};
-use gjob::outputs::{CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig};
+use gjob::network::{Removal, Report};
+use gjob::outputs::{
+    CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputProgress, OutputsConfig,
+};
 use gjob::program::{Platform, Programs};
 use gjob::{Cluster, HostLabel, HostOptions, Network, hosts};
 use gjob_core::scheduler::HostIx;
@@ -218,8 +220,9 @@ fn a_flood_is_held_back_and_another_hosts_outputs_come_through() {
         scene.network.fetch_outputs(vec![(ROGUE, order(0)), (HONEST, order(1))]).unwrap();
     // Nobody takes anything out of the queues.
     std::thread::sleep(Duration::from_secs(3));
-    let (host, news) = news.find(|(_, news)| matches!(news, OutputNews::Collected { .. })).unwrap();
-    assert!(matches!(news, OutputNews::Collected { result: Ok(_), .. }), "{news:?}");
+    let (host, news) =
+        news.find(|(_, news)| matches!(news, OutputProgress::Collected { .. })).unwrap();
+    assert!(matches!(news, OutputProgress::Collected { result: Ok(_), .. }), "{news:?}");
     assert_eq!(host, HONEST);
     scene.network.close();
     scene.assert_only_the_honest_hosts_outputs();
@@ -231,7 +234,12 @@ fn outputs_cut_off_by_a_broken_link_go_on_where_they_were() {
     let news = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap();
     let results: Vec<_> = news.collect();
     match &results[..] {
-        [(ROGUE, OutputNews::Collected { result: Ok(CollectedOutputs { files, bytes }), .. })] => {
+        [
+            (
+                ROGUE,
+                OutputProgress::Collected { result: Ok(CollectedOutputs { files, bytes }), .. },
+            ),
+        ] => {
             assert_eq!((files.len(), *bytes), (2, agent::BIG as u64));
         }
         other => panic!("{other:?}"),
@@ -244,7 +252,7 @@ fn outputs_cut_off_by_a_broken_link_go_on_where_they_were() {
 fn an_output_that_has_grown_while_its_link_was_broken_is_asked_for_anew() {
     let mut scene = Scene::new("grown");
     let results: Vec<_> = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap().collect();
-    let [(ROGUE, OutputNews::Collected { result: Ok(collected), .. })] = &results[..] else {
+    let [(ROGUE, OutputProgress::Collected { result: Ok(collected), .. })] = &results[..] else {
         panic!("{results:?}")
     };
     assert_eq!((collected.files.len(), collected.bytes), (1, agent::BIG as u64));
@@ -257,7 +265,7 @@ fn outputs_that_have_come_up_while_their_link_was_broken_are_fetched_as_well() {
     let mut scene = Scene::new("added");
     let results: Vec<_> = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap().collect();
     assert!(
-        matches!(&results[..], [(ROGUE, OutputNews::Collected { result: Ok(_), .. })]),
+        matches!(&results[..], [(ROGUE, OutputProgress::Collected { result: Ok(_), .. })]),
         "{results:?}"
     );
     assert_eq!(names(&scene.out().join("0")), ["a", "b", "c"]);
@@ -299,13 +307,13 @@ fn of_a_large_file_it_is_said_how_far_it_has_come() {
     let mut scene = Scene::new("large");
     let news: Vec<_> = scene.network.fetch_outputs(vec![(ROGUE, order(0))]).unwrap().collect();
     match &news[0] {
-        (ROGUE, OutputNews::Collecting { path, bytes, size, .. }) => {
+        (ROGUE, OutputProgress::Collecting { path, bytes, size, .. }) => {
             assert_eq!((path.as_str(), *size), ("large", agent::LARGE as u64));
             assert!(bytes < size);
         }
         other => panic!("{other:?}"),
     }
-    let Some((_, OutputNews::Collected { result: Ok(collected), .. })) = news.last() else {
+    let Some((_, OutputProgress::Collected { result: Ok(collected), .. })) = news.last() else {
         panic!("{news:?}")
     };
     assert_eq!(collected.bytes, agent::LARGE as u64);
@@ -323,7 +331,7 @@ fn several_hosts_remove_jobs_and_forget_runs_at_once() {
     for host in [ROGUE, HONEST] {
         // Two requests, of each of which the first job is kept.
         let Removal { gone, kept } = removed[&host].as_ref().unwrap();
-        let said: Vec<_> = kept.iter().map(|(_, reason)| reason.as_str()).collect();
+        let said: Vec<_> = kept.iter().map(|(_, reason)| &**reason).collect();
         assert_eq!((*gone, &said[..]), (4998, ["it [1m runs"; 2].as_slice()));
     }
     scene.bed.host(1).kill_connections();
@@ -355,7 +363,7 @@ fn a_directory_that_cannot_be_written_is_this_sides_fault() {
     let mut scene = Scene::new("honest");
     std::fs::write(scene.out(), "a file").unwrap();
     let (_, news) = scene.network.fetch_outputs(vec![(HONEST, order(1))]).unwrap().next().unwrap();
-    let OutputNews::Collected { result: Err(error), .. } = news else { panic!("{news:?}") };
+    let OutputProgress::Collected { result: Err(error), .. } = news else { panic!("{news:?}") };
     assert_eq!(error.scope, CollectScope::Here);
     let reason = format!("can't write to {}: ", scene.out().display());
     assert!(error.reason.starts_with(&reason), "{error}");
@@ -376,7 +384,7 @@ fn a_full_disk_here_is_this_sides_fault_and_leaves_nothing_half() {
     scene.network.close();
     let left = names(&scene.out());
     assert!(Command::new("umount").arg(scene.out()).status().unwrap().success());
-    let OutputNews::Collected { result: Err(error), .. } = news else { panic!("{news:?}") };
+    let OutputProgress::Collected { result: Err(error), .. } = news else { panic!("{news:?}") };
     assert_eq!(error.scope, CollectScope::Here);
     let said = "can't write output \"d/big\": No space left on device (os error 28)";
     assert_eq!(error.reason, said);

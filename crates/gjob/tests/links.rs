@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use gjob::inputs::{Content, InputFile};
 use gjob::link::{
-    Arrival, Budget, Handshakes, HostPlan, Lane, LinkCommand, LinkConfig, LinkEvent, LinkHandle,
-    Outlets, spawn,
+    Arrival, Budget, Channels, ClockOffset, Handshakes, HostPlan, LinkCommand, LinkConfig,
+    LinkEvent, LinkHandle, spawn,
 };
 use gjob::program::Programs;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Links {
     programs: Arc<Programs>,
     limits: Arc<Handshakes>,
-    outlets: Outlets,
+    channels: Channels,
     events: Receiver<Arrival>,
 }
 
@@ -36,8 +36,8 @@ impl Links {
         let built = programs.local();
         assert!(built.is_ok(), "build gjob-agent first: {built:?}");
         let (inbox, events) = mpsc::channel(64);
-        let outlets = Outlets::new(Lane::new(inbox, Budget::new(64 << 20)));
-        Links { programs, limits: Arc::new(Handshakes::new()), outlets, events }
+        let channels = Channels::new(inbox, Budget::new(64 << 20), Budget::new(0));
+        Links { programs, limits: Arc::new(Handshakes::new()), channels, events }
     }
 
     /// A link to `name` for the run number `run`.
@@ -57,19 +57,19 @@ impl Links {
             offset: Arc::new(AtomicU64::new(0)),
         };
         let limits = Arc::clone(&self.limits);
-        spawn(&Handle::current(), run as usize, config, limits, self.outlets.clone())
+        spawn(&Handle::current(), run as usize, config, limits, self.channels.clone())
     }
 
     fn ssh(&self, bed: &Bed, name: &str) -> LinkHandle {
         self.open(name, 1, over(bed))
     }
 
-    /// The next event; a run log's first lines apart.
+    /// The next event; a run log's first lines and clocks apart.
     async fn event(&mut self) -> LinkEvent {
         loop {
             let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
             match event.expect("an event in time").expect("a sender is held").event {
-                LinkEvent::Message(FromAgent::Records { .. }) => {}
+                LinkEvent::Message(FromAgent::Records { .. }) | LinkEvent::Clock(_) => {}
                 other => return other,
             }
         }
@@ -295,10 +295,29 @@ async fn this_machine_needs_no_ssh() {
         offset: Arc::new(AtomicU64::new(0)),
     };
     let limits = Arc::clone(&links.limits);
-    let link = spawn(&Handle::current(), 0, config, limits, links.outlets.clone());
+    let link = spawn(&Handle::current(), 0, config, limits, links.channels.clone());
     let (sent, welcome) = links.up().await;
     assert!(!sent);
     assert_eq!(welcome.results_dir, results_dir);
+    close(link).await;
+}
+
+#[tokio::test]
+async fn the_clock_of_a_host_is_measured_when_its_link_comes_up() {
+    let bed = Bed::start(1);
+    let mut links = Links::new();
+    let link = links.ssh(&bed, "h1");
+    links.up().await;
+    let ClockOffset { offset_ms, error_ms } = loop {
+        let arrival = tokio::time::timeout(PATIENCE, links.events.recv()).await.unwrap();
+        match arrival.unwrap().event {
+            LinkEvent::Clock(offset) => break offset,
+            LinkEvent::Message(FromAgent::Records { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    // One machine, one clock.
+    assert!(offset_ms.unsigned_abs() <= u64::from(error_ms), "{offset_ms} {error_ms}");
     close(link).await;
 }
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use gjob::inputs::Inputs;
-use gjob::network::{OutputNews, Removal, Report};
+use gjob::network::{Removal, Report};
 use gjob::outputs::{
-    CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, job_dir_name,
+    CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputProgress, OutputsConfig,
+    job_dir_name,
 };
 use gjob::{Cluster, HostOptions, JobId, JobSpec, Network, hosts};
 use gjob_core::scheduler::HostIx;
@@ -186,7 +187,9 @@ fn outputs_of_several_hosts_are_fetched_and_cleaned_up_without_a_manager() {
     let news: Vec<_> = looking.fetch_outputs(orders.collect()).unwrap().collect();
     assert_eq!(news.len(), 2);
     for (_, news) in news {
-        let OutputNews::Collected { result: Ok(collected), .. } = news else { panic!("{news:?}") };
+        let OutputProgress::Collected { result: Ok(collected), .. } = news else {
+            panic!("{news:?}")
+        };
         assert_eq!(collected.files.len(), 6);
     }
     for name in ["job-0", "job-1"] {

@@ -7,7 +7,7 @@ use std::io::Write;
 use gjob::manager::{Act, Answer, Through, act};
 use gjob::store::{RunDir, Store};
 use gjob_core::Job;
-use gjob_core::text::counted;
+use gjob_core::plural::counted;
 
 use super::{find_run, selection};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};

@@ -9,8 +9,8 @@ use gjob::Network;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob_core::RunId;
+use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostIx};
-use gjob_core::text::counted;
 
 use super::find_run;
 use crate::cli::CleanArgs;

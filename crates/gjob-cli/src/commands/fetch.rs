@@ -6,14 +6,14 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use gjob::Network;
-use gjob::network::OutputNews;
-use gjob::outputs::{CollectOrder, OutputsConfig, job_dir_name};
+use gjob::outputs::{CollectOrder, OutputProgress, OutputsConfig, job_dir_name};
 use gjob::settings::RunSettings;
 use gjob::store::Store;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
+use gjob_core::plural::counted;
 use gjob_core::run::HostIx;
-use gjob_core::text::{counted, printable};
+use gjob_core::text::printable;
 use gjob_core::{JobSpec, Run, State};
 
 use super::{find_run, selection};
@@ -113,8 +113,8 @@ fn fetch(
         )));
     }
     let (mut fetched, mut files, mut bytes) = (0, 0, 0);
-    for (_, news) in network.fetch_outputs(orders).map_err(Failure::machinery)? {
-        let OutputNews::Collected { key, result } = news else { continue };
+    for (_, progress) in network.fetch_outputs(orders).map_err(Failure::machinery)? {
+        let OutputProgress::Collected { key, result } = progress else { continue };
         match result {
             Ok(outputs) => {
                 fetched += 1;

@@ -5,7 +5,7 @@ use gjob_core::event::{
     AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent,
 };
 use gjob_core::outcome::name_survivors;
-use gjob_core::text::counted;
+use gjob_core::plural::counted;
 use gjob_core::{Finish, What};
 
 /// A clock that is further off than this is worth a line, milliseconds.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gjob::manager::{Handler, JobLog};
 use gjob_core::event::{Direction, Transfer};
+use gjob_core::plural::counted;
 use gjob_core::run::{Host, Tally};
-use gjob_core::text::counted;
 use gjob_core::text::printable;
 use gjob_core::{HostLabel, Job, Run};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};

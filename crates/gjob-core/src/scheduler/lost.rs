@@ -1,4 +1,4 @@
-//! Hosts that don't come back: when their jobs are given up there, and what
+//! Hosts that don't come back: when their attempts are abandoned, and what
 //! becomes of the attempts that were. Such an abandoned attempt may live on and
 //! report late; its result counts if it is the first.
 

@@ -1,7 +1,7 @@
 //! Jobs that ask for more than one processor: a host must have all of it free
 //! at once. One that no host has room for now gets a host reserved, which
 //! takes no other job until it fits: big jobs don't starve behind small ones,
-//! and the other hosts go on with these.
+//! and the other hosts run these meanwhile.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

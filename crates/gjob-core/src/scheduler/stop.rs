@@ -10,7 +10,7 @@ use crate::order::Order;
 use crate::outcome::Cause;
 use crate::run::HostIx;
 
-/// Whether the run goes on.
+/// Whether the run continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     /// Jobs are dispatched.
@@ -43,7 +43,7 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// The manager exits; its jobs go on without it. With none left the run is
+    /// The manager exits; its jobs continue without it. With none left the run is
     /// complete.
     pub fn handle_leave(&mut self) {
         match (self.mode, self.run.tally().left()) {

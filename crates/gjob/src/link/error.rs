@@ -39,8 +39,10 @@ pub(super) enum ConnectError {
     /// Small on the wire, large in memory.
     #[error("its agent sent a message of more parts than any has reason to")]
     Heavy,
-    #[error("its agent sent something else than a welcome")]
+    #[error("the agent did not start with a welcome message")]
     NoWelcome,
+    #[error("the agent answered a request for outputs with something else")]
+    WrongAnswer,
     #[error("{reason}")]
     Fault { reason: String, permanent: bool },
     #[error("agent does not answer")]
@@ -96,6 +98,7 @@ impl ConnectError {
             | ConnectError::Ended { .. }
             | ConnectError::Frame(_)
             | ConnectError::Heavy
+            | ConnectError::WrongAnswer
             | ConnectError::Unanswered
             | ConnectError::Task(_) => false,
         }

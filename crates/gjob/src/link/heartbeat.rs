@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often an agent is asked.
-pub(super) const PING_EVERY: Duration = Duration::from_secs(10);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long it may be silent.
-pub(super) const SILENCE: Duration = Duration::from_secs(30);
+pub(super) const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often [`Heartbeat::handle_tick`] is to be called.
-pub(super) const TICK: Duration = Duration::from_secs(5);
+pub(super) const TICK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a tick asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +44,18 @@ impl Heartbeat {
     /// did not run (a laptop slept, the program was stopped): the agent is
     /// asked again before it is blamed.
     pub(super) fn handle_tick(&mut self, now: Instant) -> Beat {
-        let slept = now.duration_since(self.ticked) > 2 * TICK;
+        let slept = now.duration_since(self.ticked) > 2 * TICK_INTERVAL;
         self.ticked = now;
         if slept {
             self.heard = now;
             self.pinged = now;
             return Beat::Ping;
         }
-        if now.duration_since(self.heard) >= SILENCE {
+        if now.duration_since(self.heard) >= SILENCE_TIMEOUT {
             return Beat::Dead;
         }
         // Ticks come a little early or late: every other one is to ask.
-        if now.duration_since(self.pinged) + TICK / 2 >= PING_EVERY {
+        if now.duration_since(self.pinged) + TICK_INTERVAL / 2 >= PING_INTERVAL {
             self.pinged = now;
             return Beat::Ping;
         }
@@ -75,7 +75,7 @@ mod tests {
     ) -> Option<Duration> {
         let mut passed = Duration::ZERO;
         while passed < limit {
-            passed += TICK;
+            passed += TICK_INTERVAL;
             if heartbeat.handle_tick(start + passed) == Beat::Dead {
                 return Some(passed);
             }
@@ -88,7 +88,7 @@ mod tests {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
         let death = time_to_death(&mut heartbeat, start, Duration::from_secs(100));
-        assert_eq!(death, Some(SILENCE));
+        assert_eq!(death, Some(SILENCE_TIMEOUT));
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
         let mut heartbeat = Heartbeat::new(start);
         let mut pings = 0;
         for tick in 1..=120 {
-            let now = start + tick * TICK;
+            let now = start + tick * TICK_INTERVAL;
             match heartbeat.handle_tick(now) {
                 Beat::Ping => {
                     pings += 1;
@@ -116,7 +116,7 @@ mod tests {
         let mut heartbeat = Heartbeat::new(start);
         let asked = (1..=120).filter(|tick| {
             let late = Duration::from_millis(u64::from(5 - tick % 6));
-            let now = start + *tick * TICK + late;
+            let now = start + *tick * TICK_INTERVAL + late;
             let beat = heartbeat.handle_tick(now);
             heartbeat.handle_heard(now);
             beat == Beat::Ping
@@ -131,6 +131,6 @@ mod tests {
         let woken = start + Duration::from_secs(3600);
         assert_eq!(heartbeat.handle_tick(woken), Beat::Ping);
         let death = time_to_death(&mut heartbeat, woken, Duration::from_secs(100));
-        assert_eq!(death, Some(SILENCE));
+        assert_eq!(death, Some(SILENCE_TIMEOUT));
     }
 }

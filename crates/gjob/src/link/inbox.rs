@@ -1,13 +1,14 @@
 //! The way from the links to their owner: bounded in messages and in bytes, so
 //! that hosts which flood fill no memory; they are held back instead. Parts of
-//! jobs' outputs have a way of their own to whoever writes them down.
-
-use std::sync::Arc;
+//! jobs' outputs go straight to the tasks that write them down, each through a
+//! short queue of its own.
 
 use gjob_core::wire::{BlobHash, FromAgent, MAX_AGENT_FRAME, OutputPart};
+use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::LinkEvent;
+use super::calls::{StreamItem, StreamPart};
 
 /// The most memory one message from an agent may take. What an agent has
 /// reason to send takes half of it; what is made to grow in memory, more.
@@ -50,111 +51,132 @@ pub struct Arrival {
     _room: OwnedSemaphorePermit,
 }
 
-/// A queue of events, and the room that it shares with others.
+/// Where a link delivers what comes.
 #[derive(Clone, Debug)]
-pub struct Lane {
-    sender: mpsc::Sender<Arrival>,
-    budget: Budget,
+pub struct Channels {
+    inbox: mpsc::Sender<Arrival>,
+    inbox_room: Budget,
+    output_room: Budget,
 }
 
-impl Lane {
-    /// A way to whoever has the receiver.
+impl Channels {
+    /// Events into `inbox`, while there is `inbox_room`. Parts of outputs wait
+    /// elsewhere, in `output_room`: a disk that is slow does not hold back the
+    /// rest.
     #[must_use]
-    pub fn new(sender: mpsc::Sender<Arrival>, budget: Budget) -> Self {
-        Lane { sender, budget }
+    pub fn new(inbox: mpsc::Sender<Arrival>, inbox_room: Budget, output_room: Budget) -> Self {
+        Channels { inbox, inbox_room, output_room }
     }
 }
 
-/// Where a link puts what comes.
-#[derive(Clone, Debug)]
-pub struct Outlets {
-    inbox: Lane,
-    outputs: Option<Lane>,
-}
-
-impl Outlets {
-    /// Everything into one lane.
-    #[must_use]
-    pub fn new(inbox: Lane) -> Self {
-        Outlets { inbox, outputs: None }
-    }
-
-    /// The answers to [`ToAgent::Collect`](gjob_core::wire::ToAgent::Collect)
-    /// into another: when it is full only this link waits.
-    #[must_use]
-    pub fn outputs_to(self, outputs: Lane) -> Self {
-        Outlets { outputs: Some(outputs), ..self }
-    }
-}
-
-/// The outlets of one link.
+/// The channels of one link.
 #[derive(Clone, Debug)]
 pub(super) struct Inbox {
     pub(super) host: usize,
-    pub(super) outlets: Outlets,
+    pub(super) channels: Channels,
 }
 
-/// What an event needs before it can be put.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Claim {
-    is_output: bool,
-    bytes: usize,
-}
-
-/// Room for one event where it belongs.
+/// What is to be delivered.
 #[derive(Debug)]
-pub(super) struct Room<'a> {
-    host: usize,
-    place: mpsc::Permit<'a, Arrival>,
-    room: OwnedSemaphorePermit,
+pub(super) enum Outgoing {
+    /// To the link's owner.
+    Event(LinkEvent),
+    /// To the one who reads the outputs asked for under this number.
+    Part { request: u32, to: mpsc::Sender<StreamItem>, part: StreamPart },
+}
+
+/// Room for one delivery.
+#[derive(Debug)]
+pub(super) enum Permit<'a> {
+    Event(mpsc::Permit<'a, Arrival>, OwnedSemaphorePermit),
+    Part(mpsc::OwnedPermit<StreamItem>, OwnedSemaphorePermit),
+}
+
+/// What a delivery needs; it can be waited for while the delivery is changed.
+#[derive(Debug)]
+pub(super) enum Need {
+    Event { bytes: usize },
+    Part { bytes: usize, to: mpsc::Sender<StreamItem> },
+}
+
+/// Why there will be no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// The link's owner is gone.
+    Owner,
+    /// The reader of these outputs is.
+    Reader,
 }
 
 impl Inbox {
-    /// Waits for room; none when nobody listens any more.
-    pub(super) async fn reserve(&self, claim: Claim) -> Option<Room<'_>> {
-        let lane = match &self.outlets.outputs {
-            Some(outputs) if claim.is_output => outputs,
-            _ => &self.outlets.inbox,
-        };
-        // The place first: room is not held by those who wait for a place.
-        let place = lane.sender.reserve().await.ok()?;
-        let room = lane.budget.take(claim.bytes).await?;
-        Some(Room { host: self.host, place, room })
+    /// Waits for room.
+    pub(super) async fn reserve(&self, need: Need) -> Result<Permit<'_>, Closed> {
+        let Channels { inbox, inbox_room, output_room } = &self.channels;
+        // The place in the queue first: room in memory is not held by those who
+        // wait for a place. The semaphores are never closed.
+        match need {
+            Need::Event { bytes } => {
+                let place = inbox.reserve().await.map_err(|_| Closed::Owner)?;
+                let room = inbox_room.take(bytes).await.ok_or(Closed::Owner)?;
+                Ok(Permit::Event(place, room))
+            }
+            Need::Part { bytes, to } => {
+                let place = to.reserve_owned().await.map_err(|_| Closed::Reader)?;
+                let room = output_room.take(bytes).await.ok_or(Closed::Reader)?;
+                Ok(Permit::Part(place, room))
+            }
+        }
     }
 
-    /// Puts `event` where it belongs, in its time; false when nobody listens.
+    /// Delivers an event as soon as there is room; false when the owner is gone.
     pub(super) async fn put(&self, event: LinkEvent) -> bool {
-        match self.reserve(Claim::of(&event)).await {
-            Some(room) => {
-                room.put(event);
+        let outgoing = Outgoing::Event(event);
+        match self.reserve(outgoing.need()).await {
+            Ok(permit) => {
+                self.deliver(permit, outgoing);
                 true
             }
-            None => false,
+            Err(_) => false,
+        }
+    }
+
+    /// Delivers what `permit` was reserved for.
+    pub(super) fn deliver(&self, permit: Permit<'_>, outgoing: Outgoing) {
+        match (permit, outgoing) {
+            (Permit::Event(place, room), Outgoing::Event(event)) => {
+                place.send(Arrival { host: self.host, event, _room: room });
+            }
+            (Permit::Part(place, room), Outgoing::Part { part, .. }) => {
+                place.send((part, room));
+            }
+            (Permit::Event(..), Outgoing::Part { .. }) | (Permit::Part(..), Outgoing::Event(_)) => {
+                debug_assert!(false, "a permit is of the kind it was reserved for");
+            }
         }
     }
 }
 
-impl Room<'_> {
-    pub(super) fn put(self, event: LinkEvent) {
-        let Room { host, place, room } = self;
-        place.send(Arrival { host, event, _room: room });
+impl Outgoing {
+    /// What it needs to be delivered.
+    pub(super) fn need(&self) -> Need {
+        match self {
+            Outgoing::Event(event) => Need::Event { bytes: event_weight(event) },
+            Outgoing::Part { part, to, .. } => {
+                let bytes = match part {
+                    StreamPart::Parts(parts) => parts.iter().map(part_weight).sum(),
+                    StreamPart::End { .. } | StreamPart::Failed { .. } => UNIT,
+                };
+                Need::Part { bytes: bytes + size_of::<StreamPart>(), to: to.clone() }
+            }
+        }
     }
 }
 
-impl Claim {
-    pub(super) fn of(event: &LinkEvent) -> Self {
-        match event {
-            LinkEvent::Message(message) => Claim {
-                is_output: matches!(
-                    message,
-                    FromAgent::Outputs { .. }
-                        | FromAgent::Collected { .. }
-                        | FromAgent::CollectFailed { .. }
-                ),
-                bytes: weight(message),
-            },
-            _ => Claim { is_output: false, bytes: UNIT },
-        }
+fn event_weight(event: &LinkEvent) -> usize {
+    match event {
+        LinkEvent::Message(message) => weight(message),
+        LinkEvent::Answer(answer) => weight(&answer.message),
+        _ => UNIT,
     }
 }
 

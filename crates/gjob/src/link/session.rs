@@ -1,9 +1,10 @@
-//! A link that is up: frames both ways, the heartbeat, and files on their way.
+//! A link that is up: frames both ways, the heartbeat, files on their way, and
+//! answers to those who asked.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gjob_core::wire::{BlobHash, Encoder, FrameBuffer, FromAgent, ToAgent};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,9 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::blob::{self, Source, Step};
+use super::calls::{Calls, Delivery};
+use super::clock::ClockMeter;
 use super::error::ConnectError;
-use super::heartbeat::{Beat, Heartbeat, TICK};
-use super::inbox::{Claim, HEAVIEST, Inbox, weight};
+use super::heartbeat::{Beat, Heartbeat, TICK_INTERVAL};
+use super::inbox::{Closed, HEAVIEST, Inbox, Need, Outgoing, Permit, weight};
 use super::window::{PIECE, Progress, Sent, Window};
 use super::{LinkCommand, LinkEvent, close_asked};
 
@@ -24,8 +27,8 @@ const FULL: usize = 128 * 1024;
 const READ: usize = 64 * 1024;
 /// Marks our own pings among the manager's.
 const OURS: u64 = 1 << 63;
-/// How long the last words may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long sending the last messages may take.
+const DETACH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a session ended.
 #[derive(Debug)]
@@ -44,63 +47,81 @@ pub(super) struct Session<'a> {
     pub(super) stdout: &'a mut ChildStdout,
     pub(super) frames: FrameBuffer,
     pub(super) commands: &'a mut mpsc::UnboundedReceiver<LinkCommand>,
-    pub(super) closing: watch::Receiver<bool>,
+    pub(super) closing: watch::Receiver<Option<String>>,
     pub(super) inbox: &'a Inbox,
 }
 
-/// What is queued for the agent, and what is owed to the inbox.
+/// What is queued for the agent, and what has come and is not delivered yet.
 struct Queues {
     encoder: Encoder,
     out: Vec<u8>,
     written: usize,
-    arrived: VecDeque<LinkEvent>,
+    calls: Calls,
+    undelivered: VecDeque<Outgoing>,
     window: Window,
     progress: Progress,
     /// What the window wants a file's pieces to be.
     piece: Arc<AtomicUsize>,
-    nonce: u64,
-    /// The agent's clock in its last pong: what a lease is counted from.
-    heard_at_ms: u64,
+    pings: Pings,
     sources: mpsc::UnboundedSender<Source>,
-    /// The blobs asked for and not settled, with the words to drop them.
+    /// The blobs asked for and not settled, with the flags that drop them.
     unsettled: VecDeque<(BlobHash, Arc<AtomicBool>)>,
     /// The blob under way.
     under_way: Option<Sent>,
 }
 
+/// Our pings, and what their answers tell of the clocks.
+struct Pings {
+    nonce: u64,
+    /// The latest one that was sent for the clock's sake, and when.
+    clocked: Option<(u64, Instant, SystemTime)>,
+    clock: ClockMeter,
+    /// The agent's boot clock in its last pong: what a lease is counted from.
+    pong_at_ms: u64,
+}
+
 impl Session<'_> {
-    /// Runs until the link ends. While there is no room for what has come,
-    /// nothing is read: the agent is held back, not this process filled.
+    /// Runs until the link ends.
+    ///
+    /// One loop waits for all that may happen. What bounds it: nothing is read
+    /// while something that has come is not delivered, so the agent is held
+    /// back, not this process filled; and no command or file is taken while the
+    /// pipe to the agent is full. Neither waits for the other, or two ends that
+    /// both only write would stand still for ever.
     pub(super) async fn run(mut self) -> End {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps_in, mut steps) = mpsc::channel(2);
         let mut queues = Queues::new(sources);
         tokio::spawn(blob::read_sources(waiting, steps_in, Arc::clone(&queues.piece)));
+        queues.ping_for_clock();
         let mut heartbeat = Heartbeat::new(Instant::now());
-        let mut ticks = interval(TICK);
+        let mut ticks = interval(TICK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut piece = vec![0; READ];
         loop {
-            if queues.arrived.is_empty()
+            if queues.undelivered.is_empty()
                 && let Err(error) = queues.take_message(&mut self.frames)
             {
                 return End::Broken(error);
             }
-            let claim = queues.arrived.front().map(Claim::of);
-            let owed = claim.is_some();
+            let need = queues.undelivered.front().map(Outgoing::need);
+            let blocked = need.is_some();
             let room = queues.has_room();
             tokio::select! {
                 () = close_asked(&mut self.closing) => {
-                    self.say_farewell(queues).await;
+                    self.detach(queues).await;
                     return End::Closed;
                 }
-                room = self.inbox.reserve(claim.unwrap_or_default()), if owed => {
-                    match (room, queues.arrived.pop_front()) {
-                        (Some(room), Some(event)) => room.put(event),
-                        _ => return End::Closed,
+                permit = deliverable(self.inbox, need), if blocked => {
+                    match (permit, queues.undelivered.pop_front()) {
+                        (Ok(permit), Some(outgoing)) => self.inbox.deliver(permit, outgoing),
+                        (Err(Closed::Reader), Some(Outgoing::Part { request, .. })) => {
+                            queues.stop_stream(request);
+                        }
+                        (Err(_), _) | (_, None) => return End::Closed,
                     }
                 }
-                count = self.stdout.read(&mut piece), if !owed => match count {
+                count = self.stdout.read(&mut piece), if !blocked => match count {
                     Ok(count @ 1..) => {
                         heartbeat.handle_heard(Instant::now());
                         self.frames.extend(&piece[..count]);
@@ -116,7 +137,7 @@ impl Session<'_> {
                 command = self.commands.recv(), if room => match command {
                     Some(command) => queues.handle_command(command),
                     None => {
-                        self.say_farewell(queues).await;
+                        self.detach(queues).await;
                         return End::Closed;
                     }
                 },
@@ -124,12 +145,13 @@ impl Session<'_> {
                     queues.handle_step(step, Instant::now());
                 }
                 _ = ticks.tick() => {
-                    if owed {
+                    // Whoever does not read cannot blame the agent for silence.
+                    if blocked {
                         heartbeat.handle_heard(Instant::now());
                     }
                     match heartbeat.handle_tick(Instant::now()) {
                         Beat::Rest => {}
-                        Beat::Ping => drop(queues.ping()),
+                        Beat::Ping => queues.ping_for_clock(),
                         Beat::Dead => return End::Broken(ConnectError::Unanswered),
                     }
                 }
@@ -137,9 +159,9 @@ impl Session<'_> {
         }
     }
 
-    /// Sends what was queued before the end and that this is it. What arrives
+    /// Sends what was queued before the end, and that this is it. What arrives
     /// meanwhile is left: it is in the run log.
-    async fn say_farewell(&mut self, mut queues: Queues) {
+    async fn detach(&mut self, mut queues: Queues) {
         while let Ok(command) = self.commands.try_recv() {
             if let LinkCommand::Send(message) = command {
                 queues.push(&message);
@@ -152,10 +174,18 @@ impl Session<'_> {
             let _ = self.stdin.flush().await;
         };
         let discarding = async { while let Ok(1..) = self.stdout.read(&mut piece).await {} };
-        let _ = timeout(FAREWELL, async {
+        let _ = timeout(DETACH_TIMEOUT, async {
             tokio::select! { () = sending => {}, () = discarding => {} }
         })
         .await;
+    }
+}
+
+/// Waits for room for what is to be delivered, if anything is.
+async fn deliverable(inbox: &Inbox, need: Option<Need>) -> Result<Permit<'_>, Closed> {
+    match need {
+        Some(need) => inbox.reserve(need).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -165,12 +195,17 @@ impl Queues {
             encoder: Encoder::default(),
             out: Vec::new(),
             written: 0,
-            arrived: VecDeque::new(),
+            calls: Calls::default(),
+            undelivered: VecDeque::new(),
             window: Window::new(),
             progress: Progress::default(),
             piece: Arc::new(AtomicUsize::new(PIECE)),
-            nonce: OURS,
-            heard_at_ms: 0,
+            pings: Pings {
+                nonce: OURS,
+                clocked: None,
+                clock: ClockMeter::default(),
+                pong_at_ms: 0,
+            },
             sources,
             unsettled: VecDeque::new(),
             under_way: None,
@@ -200,24 +235,36 @@ impl Queues {
         }
     }
 
-    /// Queues a ping of ours; gives back its nonce.
+    /// Queues a ping of ours; returns its nonce.
     fn ping(&mut self) -> u64 {
-        self.nonce = self.nonce.wrapping_add(1) | OURS;
-        let nonce = self.nonce;
-        self.push(&ToAgent::Ping { nonce, echo_ms: self.heard_at_ms });
+        let pings = &mut self.pings;
+        pings.nonce = pings.nonce.wrapping_add(1) | OURS;
+        let (nonce, echo_ms) = (pings.nonce, pings.pong_at_ms);
+        self.push(&ToAgent::Ping { nonce, echo_ms });
         nonce
+    }
+
+    /// Queues one that also measures the clock: not one that follows a file's
+    /// piece, whose round trip is the piece's.
+    fn ping_for_clock(&mut self) {
+        let nonce = self.ping();
+        self.pings.clocked = Some((nonce, Instant::now(), SystemTime::now()));
     }
 
     fn handle_command(&mut self, command: LinkCommand) {
         match command {
             LinkCommand::Send(message) => self.push(&message),
+            LinkCommand::Call(call) => {
+                let message = self.calls.add(call);
+                self.push(&message);
+            }
             LinkCommand::SendBlob { content, from, verify } => {
                 let dropped = Arc::<AtomicBool>::default();
                 self.unsettled.push_back((content.hash(), Arc::clone(&dropped)));
                 // The reader is gone only when the session is.
                 drop(self.sources.send(Source { content, from, verify, dropped }));
             }
-            // Told by the handle in another way, past what is queued here.
+            // Signalled by the handle in another way, past what is queued.
             LinkCommand::Close => {}
         }
     }
@@ -243,7 +290,7 @@ impl Queues {
                     self.push(&ToAgent::BlobAbort);
                 }
                 self.settle(hash);
-                self.arrived.push_back(LinkEvent::BlobSourceFailed { hash, reason });
+                self.report(LinkEvent::BlobSourceFailed { hash, reason });
             }
             Step::Dropped => self.push(&ToAgent::BlobAbort),
         }
@@ -257,22 +304,39 @@ impl Queues {
         }
     }
 
-    fn handle_answer(&mut self, nonce: u64, now: Instant) {
+    fn report(&mut self, event: LinkEvent) {
+        self.undelivered.push_back(Outgoing::Event(event));
+    }
+
+    /// Nobody reads these outputs any more.
+    fn stop_stream(&mut self, request: u32) {
+        self.calls.remove(request);
+        self.push(&ToAgent::CollectStop { request });
+    }
+
+    fn handle_pong(&mut self, nonce: u64, at_ms: u64, clock_ms: u64) {
+        let now = Instant::now();
+        self.pings.pong_at_ms = at_ms;
         self.window.handle_answer(nonce, now);
         self.piece.store(self.window.piece(), Ordering::Relaxed);
         if let Some(Sent { hash, sent, size }) = self.progress.handle_answer(nonce, now) {
-            self.arrived.push_back(LinkEvent::Sending { hash, sent, size });
+            self.report(LinkEvent::Sending { hash, sent, size });
+        }
+        if let Some((_, sent, wall)) = self.pings.clocked.take_if(|(clocked, ..)| *clocked == nonce)
+        {
+            let sent_ms = milliseconds(wall);
+            let offset = self.pings.clock.handle_answer(sent_ms, now - sent, clock_ms);
+            offset.into_iter().for_each(|offset| self.report(LinkEvent::Clock(offset)));
         }
     }
 
-    /// Takes messages until one is for the inbox, or none is left.
+    /// Takes messages until something is to be delivered, or none is left.
     fn take_message(&mut self, frames: &mut FrameBuffer) -> Result<(), ConnectError> {
-        while self.arrived.is_empty() {
+        while self.undelivered.is_empty() {
             match frames.next()? {
                 None => return Ok(()),
-                Some(FromAgent::Pong { nonce, at_ms, .. }) if nonce & OURS != 0 => {
-                    self.heard_at_ms = at_ms;
-                    self.handle_answer(nonce, Instant::now());
+                Some(FromAgent::Pong { nonce, at_ms, clock_ms }) if nonce & OURS != 0 => {
+                    self.handle_pong(nonce, at_ms, clock_ms);
                 }
                 Some(FromAgent::Fault { reason, permanent }) => {
                     let reason = reason.shown().into();
@@ -281,16 +345,31 @@ impl Queues {
                 Some(message) if weight(&message) > HEAVIEST => {
                     return Err(ConnectError::Heavy);
                 }
-                Some(message) => {
-                    if let FromAgent::BlobStored { hash } | FromAgent::BlobFailed { hash, .. } =
-                        &message
-                    {
-                        self.settle(*hash);
-                    }
-                    self.arrived.push_back(LinkEvent::Message(message));
-                }
+                Some(message) => self.handle_message(message)?,
             }
         }
         Ok(())
     }
+
+    fn handle_message(&mut self, message: FromAgent) -> Result<(), ConnectError> {
+        if let FromAgent::BlobStored { hash } | FromAgent::BlobFailed { hash, .. } = &message {
+            self.settle(*hash);
+        }
+        match self.calls.route(message) {
+            Delivery::Message(message) => self.report(LinkEvent::Message(message)),
+            Delivery::Answer(answer) => self.report(LinkEvent::Answer(answer)),
+            Delivery::Part { request, to, part } => {
+                self.undelivered.push_back(Outgoing::Part { request, to, part });
+            }
+            Delivery::Dropped => {}
+            Delivery::Unexpected => return Err(ConnectError::WrongAnswer),
+        }
+        Ok(())
+    }
+}
+
+/// The local wall clock, milliseconds since 1970.
+fn milliseconds(wall: SystemTime) -> u64 {
+    let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

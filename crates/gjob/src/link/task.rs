@@ -21,9 +21,10 @@ use super::error::ConnectError;
 use super::handshakes::{Handshakes, Hop, Permit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
 use super::pipe::{Exit, Pipe};
+use super::sender::CLOSED;
 use super::session::{End, Session};
 use super::text::last_lines;
-use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, Transport, close_asked};
+use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, LinkState, Transport, close_asked};
 
 /// How long an agent may take to take up a run.
 const WELCOME: Duration = Duration::from_secs(60);
@@ -33,8 +34,9 @@ pub(super) struct Link {
     pub(super) config: LinkConfig,
     pub(super) limits: Arc<Handshakes>,
     pub(super) inbox: Inbox,
+    pub(super) state: watch::Sender<LinkState>,
     pub(super) commands: mpsc::UnboundedReceiver<LinkCommand>,
-    pub(super) closing: watch::Receiver<bool>,
+    pub(super) closing: watch::Receiver<Option<String>>,
     pub(super) hop: Option<Hop>,
     /// Whether it has ever been up.
     pub(super) was_up: bool,
@@ -61,6 +63,19 @@ enum Stage {
 impl Link {
     /// Runs until it is closed, or fails for good.
     pub(super) async fn run(mut self, seed: u64) {
+        self.run_connections(seed).await;
+        // Whoever still asks is not to wait for a connection.
+        let closed = self.closing.borrow().clone().unwrap_or_else(|| CLOSED.to_owned());
+        self.state.send_if_modified(|state| match state {
+            LinkState::Failed { .. } => false,
+            LinkState::Up | LinkState::Down { .. } => {
+                *state = LinkState::Failed { reason: closed };
+                true
+            }
+        });
+    }
+
+    async fn run_connections(&mut self, seed: u64) {
         let mut backoff = Backoff::new(seed);
         for connection in 1.. {
             let mut closing = self.closing.clone();
@@ -83,11 +98,13 @@ impl Link {
             };
             let reason = error.to_string();
             if error.is_permanent(self.was_up) {
-                self.tell(LinkEvent::Failed { reason }).await;
+                self.state.send_replace(LinkState::Failed { reason: reason.clone() });
+                self.report(LinkEvent::Failed { reason }).await;
                 return;
             }
+            self.state.send_replace(LinkState::Down { reason: reason.clone() });
             let retry_in = backoff.next_pause();
-            if !self.tell(LinkEvent::Down { reason, retry_in }).await {
+            if !self.report(LinkEvent::Down { reason, retry_in }).await {
                 return;
             }
             let pause = tokio::time::sleep(retry_in);
@@ -99,7 +116,7 @@ impl Link {
     }
 
     /// Puts `event` into the inbox; false when the link is to end instead.
-    async fn tell(&mut self, event: LinkEvent) -> bool {
+    async fn report(&mut self, event: LinkEvent) -> bool {
         tokio::select! {
             () = close_asked(&mut self.closing) => false,
             put = self.inbox.put(event) => put,
@@ -242,7 +259,8 @@ impl Link {
         self.trust = true;
         // Whatever was meant for the connection before this one.
         while self.commands.try_recv().is_ok() {}
-        if !self.tell(LinkEvent::Up(welcome)).await {
+        self.state.send_replace(LinkState::Up);
+        if !self.report(LinkEvent::Up(welcome)).await {
             return None;
         }
         let session = Session {
@@ -253,7 +271,10 @@ impl Link {
             closing: self.closing.clone(),
             inbox: &self.inbox,
         };
-        match session.run().await {
+        let end = session.run().await;
+        // At once, so that nobody asks on while the pipe is taken down.
+        self.state.send_replace(LinkState::Down { reason: "the connection ended".to_owned() });
+        match end {
             End::Closed => {
                 drop(stdin);
                 pipe.finish().await;

@@ -20,7 +20,7 @@ use crate::program::Platform;
 struct Fake {
     dir: TempDir,
     events: Receiver<Arrival>,
-    outlets: Outlets,
+    channels: Channels,
 }
 
 impl Fake {
@@ -33,8 +33,8 @@ impl Fake {
         let program = dir.path().join("gjob");
         write_program(&program, &script);
         let (inbox, events) = mpsc::channel(4);
-        let outlets = Outlets::new(Lane::new(inbox, Budget::new(64 << 20)));
-        Fake { dir, events, outlets }
+        let channels = Channels::new(inbox, Budget::new(64 << 20), Budget::new(0));
+        Fake { dir, events, channels }
     }
 
     fn path(&self) -> &Path {
@@ -73,7 +73,7 @@ impl Fake {
 
     fn spawn_as(&self, config: LinkConfig) -> LinkHandle {
         let limits = Arc::new(Handshakes::new());
-        spawn(&Handle::current(), 3, config, limits, self.outlets.clone())
+        spawn(&Handle::current(), 3, config, limits, self.channels.clone())
     }
 
     async fn event(&mut self) -> LinkEvent {
@@ -83,10 +83,13 @@ impl Fake {
         event
     }
 
+    /// What the agent has read, but for the first ping, which is for the clock.
     fn heard(&self) -> Vec<ToAgent> {
         let mut frames = FrameBuffer::new();
         frames.extend(&std::fs::read(self.path().join("heard")).unwrap());
-        std::iter::from_fn(|| frames.next().unwrap()).collect()
+        let mut heard: Vec<ToAgent> = std::iter::from_fn(|| frames.next().unwrap()).collect();
+        assert!(matches!(heard.remove(1), ToAgent::Ping { .. }));
+        heard
     }
 
     /// True when none of the agents that were started is left, not even unreaped.
@@ -239,7 +242,7 @@ async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let rude =
         Fake::new(&magic_line(), &[FromAgent::Pong { nonce: 1, at_ms: 1, clock_ms: 1 }], LISTENS);
     let reason = failure(rude, None).await;
-    assert!(reason.contains("something else than a welcome"), "{reason}");
+    assert!(reason.contains("did not start with a welcome message"), "{reason}");
 
     let absent = Fake::new("", &[], "");
     let reason = failure(absent, Some(&["/no/such/transport"])).await;
@@ -324,8 +327,8 @@ async fn a_handle_dropped_closes_its_link() {
     let mut fake = Fake::new(&magic_line(), &[welcome()], LISTENS);
     let link = fake.spawn();
     assert!(matches!(fake.event().await, LinkEvent::Up(_)));
-    let LinkHandle { task, commands, closing } = link;
-    drop((commands, closing));
+    let LinkHandle { task, sender, closing } = link;
+    drop((sender, closing));
     task.await.unwrap();
     assert!(fake.all_gone());
 }
@@ -383,9 +386,7 @@ async fn hosts_that_flood_share_one_room_and_none_holds_back_another() {
     let mut fake = Fake::new(&magic_line(), &[welcome()], flood);
     std::fs::write(fake.path().join("piece"), encode(&piece)).unwrap();
     let (inbox, events) = mpsc::channel(1024);
-    let (outputs, mut parts) = mpsc::channel(1);
-    let (room, output_room) = (Budget::new(8 << 20), Budget::new(0));
-    fake.outlets = Outlets::new(Lane::new(inbox, room)).outputs_to(Lane::new(outputs, output_room));
+    fake.channels = Channels::new(inbox, Budget::new(8 << 20), Budget::new(0));
     fake.events = events;
     let links = [fake.spawn(), fake.spawn()];
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -394,14 +395,18 @@ async fn hosts_that_flood_share_one_room_and_none_holds_back_another() {
     assert!((30..50).contains(&sent()), "{}", sent());
 
     // A third comes up once there is room, and its outputs go past the rest.
-    let other = Fake::new(&magic_line(), &[welcome(), empty_parts(3)], LISTENS);
+    let answers = "grep -q -a needle; cat part; cat >heard";
+    let other = Fake::new(&magic_line(), &[welcome()], answers);
+    std::fs::write(other.path().join("part"), encode(&empty_parts(3))).unwrap();
     let config = other.config(None);
     let limits = Arc::new(Handshakes::new());
-    let third = spawn(&Handle::current(), 4, config, limits, fake.outlets.clone());
+    let third = spawn(&Handle::current(), 4, config, limits, fake.channels.clone());
     let emptied = async { while fake.events.recv().await.is_some_and(|came| came.host != 4) {} };
     tokio::time::timeout(Duration::from_secs(20), emptied).await.unwrap();
-    let part = tokio::time::timeout(Duration::from_secs(20), parts.recv()).await.unwrap().unwrap();
-    assert!(matches!(part.event, LinkEvent::Message(message) if message == empty_parts(3)));
+    let id = "h/2026-11-22-1".parse().unwrap();
+    let mut outputs = third.sender().collect(&id, &["needle\n".to_owned()], false, None);
+    let part = tokio::time::timeout(Duration::from_secs(20), outputs.next()).await.unwrap();
+    assert!(matches!(part, Ok(StreamPart::Parts(parts)) if parts.len() == 3));
     for link in links.into_iter().chain([third]) {
         link.close();
         link.ended().await;

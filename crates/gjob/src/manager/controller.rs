@@ -30,7 +30,7 @@ impl Controller {
         self.ask(StopRequest::Interrupt);
     }
 
-    /// Stops at once; jobs go on without a manager.
+    /// Stops at once; jobs continue without a manager.
     pub fn leave(&self) {
         self.ask(StopRequest::Leave);
     }

@@ -213,7 +213,7 @@ impl Engine {
             Report::Collecting { path, bytes, size, .. } => {
                 self.note_transfer(host, Direction::Out, path, (bytes, size));
             }
-            Report::Statuses { .. } | Report::Removed { .. } | Report::Forgotten { .. } => {}
+            Report::Clock(_) => {}
             Report::Uploading { bytes } => {
                 self.note_host(host, HostChange::ProgramSent { bytes });
             }

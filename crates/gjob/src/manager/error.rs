@@ -47,7 +47,7 @@ pub enum ManagerError {
     OutputsInTheWay {
         /// Where outputs go.
         dir: std::path::PathBuf,
-        /// What exists there.
+        /// What exists in it.
         name: String,
     },
     /// The directory for outputs cannot be read.

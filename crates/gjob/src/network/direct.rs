@@ -2,36 +2,27 @@
 //! ask for states and outputs. The jobs so launched belong to a run of their
 //! own that no manager has.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::{Stream, ToAgent};
+use gjob_core::wire::Stream;
 use gjob_core::{Epoch, HostLabel, Job, JobId, Key, Record, State};
 
+use super::fetch::fetch;
 use super::open::{Open, Use};
-use super::{Network, NetworkError, Report};
+use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
+use crate::link::{Status, Unreachable};
 use crate::store::{StateDir, now};
 
-/// How long a host may take to answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Between two looks at an output that doesn't grow.
-const FOLLOW_PAUSE: Duration = Duration::from_millis(300);
+/// Between two looks at an output that does not grow.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Most jobs in one question about states.
 const STATUS_BATCH: usize = 4096;
-
-/// What a host is to be reached for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// To look at what is there.
-    Look,
-    /// To launch jobs.
-    Launch,
-}
 
 impl Network {
     /// Starts a job on a host and returns the id that it got there (the seed's
@@ -47,12 +38,15 @@ impl Network {
             return Err(error.into());
         }
         let inputs = Inputs::hash([&*job.spec]).map_err(NetworkError::Inputs)?;
-        let at = self.reach(host, Purpose::Launch)?;
-        let open = self.open.as_mut().ok_or(NetworkError::NoHosts)?;
+        let at = self.find(host)?;
         let key = Key::new(self.next_index, 1);
-        self.next_index += 1;
+        let open = self.open_to_launch()?;
         open.add_inputs(inputs);
+        let link = open.link(at);
+        open.block_on(link.up(Some(READ_ONLY_TIMEOUT)))
+            .map_err(|error| unreachable(host, error))?;
         open.launch(at, key, &job.spec);
+        self.next_index += 1;
         let id = self.await_start(at, key, host)?;
         let index = job.index;
         *job = Job::launched(Arc::clone(&job.spec), key, host.clone(), id.clone());
@@ -68,14 +62,24 @@ impl Network {
     /// When the network can't be opened.
     pub fn get_job_status(&mut self, jobs: &[Job]) -> Result<Vec<State>, NetworkError> {
         let mut states = vec![State::Free; jobs.len()];
-        for host in self.get_hosts() {
-            let of_host = |job: &Job| job.id().is_some() && job.host() == Some(&host);
-            let places: Vec<usize> = (0..jobs.len()).filter(|at| of_host(&jobs[*at])).collect();
-            for batch in places.chunks(STATUS_BATCH) {
-                let ids = batch.iter().filter_map(|at| jobs[*at].id().cloned()).collect();
-                let answer = self.ask_states(&host, ids)?;
+        let mut places: BTreeMap<HostIx, Vec<usize>> = BTreeMap::new();
+        for (at, job) in jobs.iter().enumerate().filter(|(_, job)| job.id().is_some()) {
+            let host = job.host().and_then(|host| self.position(host));
+            host.into_iter().for_each(|host| places.entry(host).or_default().push(at));
+        }
+        let ids = |batch: &[usize]| batch.iter().filter_map(|at| jobs[*at].id().cloned()).collect();
+        let requests = places.iter().map(|(host, places)| {
+            let batches = places.chunks(STATUS_BATCH).map(|batch| Status { ids: ids(batch) });
+            (*host, batches.collect())
+        });
+        let answers = self.ask_hosts(requests.collect())?;
+        for (host, places) in &places {
+            let answer = answers.get(host).and_then(|answer| answer.as_ref().ok());
+            for (nth, batch) in places.chunks(STATUS_BATCH).enumerate() {
+                let told = answer.and_then(|batches| batches.get(nth));
                 for (nth, at) in batch.iter().enumerate() {
-                    states[*at] = answer.get(nth).copied().unwrap_or(State::Unknown);
+                    let state = told.and_then(|states| states.get(nth));
+                    states[*at] = state.copied().unwrap_or(State::Unknown);
                 }
             }
         }
@@ -122,7 +126,7 @@ impl Network {
                 return Ok(());
             }
             if bytes.is_empty() {
-                std::thread::sleep(FOLLOW_PAUSE);
+                std::thread::sleep(FOLLOW_INTERVAL);
             }
         }
     }
@@ -136,41 +140,18 @@ impl Network {
         let (Some(id), Some(host)) = (job.id(), job.host()) else {
             return Err(NetworkError::NotLaunched);
         };
-        let at = self.reach(host, Purpose::Look)?;
-        self.fetch(at, id.clone(), stream, from);
+        let at = self.find(host)?;
         let fail = |reason| NetworkError::Output { id: id.clone(), host: host.clone(), reason };
-        let fetched = self.wait_for(at, host, |report| match report {
-            Report::Fetched(fetched) if fetched.id == *id && fetched.stream == stream => {
-                Ok(fetched.output)
-            }
-            other => Err(other),
-        })?;
+        let open = self.open_to_ask()?;
+        let link = open.link(at);
+        let work = async {
+            link.up(Some(READ_ONLY_TIMEOUT)).await.map_err(|error| unreachable(host, error))?;
+            fetch(&link, id, stream, from, Some(READ_ONLY_TIMEOUT)).await.map_err(fail)
+        };
+        let mut output = open.block_on(work)?;
         let mut bytes = Vec::new();
-        let mut output = fetched.map_err(&fail)?;
         output.read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
         Ok(bytes)
-    }
-
-    fn ask_states(
-        &mut self,
-        host: &HostLabel,
-        ids: Vec<JobId>,
-    ) -> Result<Vec<State>, NetworkError> {
-        let count = ids.len();
-        let at = match self.reach(host, Purpose::Look) {
-            Err(NetworkError::Host { .. }) => return Ok(vec![State::Unknown; count]),
-            other => other?,
-        };
-        let request = self.number_request();
-        self.send(at, ToAgent::Status { request, ids });
-        let answer = self.wait_for(at, host, |report| match report {
-            Report::Statuses { request: answered, states } if answered == request => Ok(states),
-            other => Err(other),
-        });
-        match answer {
-            Err(NetworkError::Host { .. }) => Ok(vec![State::Unknown; count]),
-            other => other,
-        }
     }
 
     /// Waits until the host has started an attempt, or has refused it.
@@ -195,39 +176,27 @@ impl Network {
         started.map_err(|reason| NetworkError::Launch { host: host.clone(), reason })
     }
 
-    /// The position of a host that answers; opens the network if need be.
-    fn reach(&mut self, host: &HostLabel, purpose: Purpose) -> Result<HostIx, NetworkError> {
-        let at = self.position(host).ok_or_else(|| NetworkError::UnknownHost(host.clone()))?;
-        let fits = match (&self.open, purpose) {
-            (None, _) => false,
-            (Some(_), Purpose::Look) => true,
-            (Some(open), Purpose::Launch) if open.purpose == Use::Managed => {
-                return Err(NetworkError::Managed);
-            }
-            (Some(open), Purpose::Launch) => open.purpose == Use::Direct,
-        };
-        if !fits {
-            self.close();
-            self.open = Some(self.open_for(purpose)?);
-        }
-        if !self.open.as_ref().is_some_and(|open| open.is_up(at)) {
-            self.wait_for(at, host, |report| match report {
-                Report::Up(_) => Ok(()),
-                other => Err(other),
-            })?;
-        }
-        Ok(at)
+    fn find(&self, host: &HostLabel) -> Result<HostIx, NetworkError> {
+        self.position(host).ok_or_else(|| NetworkError::UnknownHost(host.clone()))
     }
 
-    fn open_for(&self, purpose: Purpose) -> Result<Open, NetworkError> {
-        match purpose {
-            Purpose::Look => Open::to_look(self),
-            Purpose::Launch => {
+    /// The network opened to launch jobs in a run of its own.
+    fn open_to_launch(&mut self) -> Result<&mut Open, NetworkError> {
+        let open = match self.open.take() {
+            Some(open) if open.purpose == Use::Direct => open,
+            Some(open) if open.purpose == Use::Managed => {
+                self.open = Some(open);
+                return Err(NetworkError::Managed);
+            }
+            other => {
+                self.open = other;
+                self.close();
                 let dir = StateDir::from_env()?.create_run(now())?;
                 let run = dir.run().identified(fastrand::u64(..));
-                Open::new(self, Use::Direct, Some(&run), Epoch(1), &[], Inputs::default(), None)
+                Open::new(self, Use::Direct, Some(&run), Epoch(1), &[], Inputs::default())?
             }
-        }
+        };
+        Ok(self.open.insert(open))
     }
 
     /// Waits for a report of a host that `take` wants; the others are kept for
@@ -239,7 +208,7 @@ impl Network {
         mut take: impl FnMut(Report) -> Result<T, Report>,
     ) -> Result<T, NetworkError> {
         let open = self.open.as_mut().ok_or(NetworkError::NoHosts)?;
-        let mut deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + READ_ONLY_TIMEOUT;
         let mut last = "no answer".to_owned();
         let mut kept = Vec::new();
         let taken = loop {
@@ -254,7 +223,7 @@ impl Network {
             }
             match report {
                 Report::Down { reason } => last = reason,
-                Report::Staging { .. } => deadline = Instant::now() + PATIENCE,
+                Report::Staging { .. } => deadline = Instant::now() + READ_ONLY_TIMEOUT,
                 Report::Failed { reason } => {
                     last.clone_from(&reason);
                     break None;
@@ -268,4 +237,8 @@ impl Network {
         open.put_back(kept);
         taken.ok_or_else(|| NetworkError::Host { host: host.clone(), reason: last })
     }
+}
+
+fn unreachable(host: &HostLabel, error: Unreachable) -> NetworkError {
+    NetworkError::Host { host: host.clone(), reason: error.reason }
 }

@@ -1,15 +1,17 @@
-//! Bringing jobs' output here: in pieces, a few outputs at a time per host,
-//! kept in memory while small and in an unnamed file when not.
+//! What a job has written to stdout or stderr: fetched in pieces, kept in memory
+//! while small and in an unnamed file when not.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Seek, Write};
+use std::time::Duration;
 
 use gjob_core::JobId;
-use gjob_core::wire::{CHUNK, Stream, ToAgent};
+use gjob_core::wire::Stream;
 use tempfile::SpooledTempFile;
 
-/// Outputs asked for at once from one host.
-const AT_ONCE: usize = 8;
+use crate::link::{self, LinkSender, Piece};
+
+/// Outputs fetched at once from one host.
+pub(super) const AT_ONCE: usize = 8;
 
 /// An output larger than this is kept in a file, bytes.
 const IN_MEMORY: usize = 64 * 1024;
@@ -40,159 +42,125 @@ pub struct Fetched {
     pub output: Result<Output, String>,
 }
 
-/// The fetches of one host.
-#[derive(Debug, Default)]
-pub(super) struct Fetches {
-    next_request: u32,
-    active: BTreeMap<u32, Active>,
-    waiting: VecDeque<Wish>,
-}
-
-/// An output that is wanted, from this byte on.
-#[derive(Debug)]
-struct Wish {
-    id: JobId,
+/// Fetches an output from a byte on. When the connection ends, it is begun
+/// again over the next one. `limit` is how long there may be none.
+///
+/// # Errors
+/// Why it can't be had, in one line.
+pub(super) async fn fetch(
+    link: &LinkSender,
+    id: &JobId,
     stream: Stream,
     from: u64,
-}
-
-#[derive(Debug)]
-struct Active {
-    wish: Wish,
-    /// Bytes of the whole output that are accounted for.
-    got: u64,
-    spool: SpooledTempFile,
-}
-
-impl Fetches {
-    pub(super) fn add(&mut self, id: JobId, stream: Stream, from: u64) {
-        self.waiting.push_back(Wish { id, stream, from });
-    }
-
-    /// Requests to be sent now.
-    pub(super) fn requests(&mut self) -> Vec<ToAgent> {
-        let mut requests = Vec::new();
-        while self.active.len() < AT_ONCE {
-            let Some(wish) = self.waiting.pop_front() else { break };
-            let spool = SpooledTempFile::new(IN_MEMORY);
-            let active = Active { got: wish.from, wish, spool };
-            requests.push(self.activate(active));
+    limit: Option<Duration>,
+) -> Result<Output, String> {
+    loop {
+        link.up(limit).await.map_err(|error| error.reason)?;
+        if let Some(output) = fetch_once(link, id, stream, from).await? {
+            return Ok(output);
         }
-        requests
-    }
-
-    fn activate(&mut self, active: Active) -> ToAgent {
-        let request = self.next_request;
-        self.next_request = self.next_request.wrapping_add(1);
-        let message = ToAgent::Read {
-            request,
-            id: active.wish.id.clone(),
-            stream: active.wish.stream,
-            offset: active.got,
-            max: CHUNK as u32,
-        };
-        self.active.insert(request, active);
-        message
-    }
-
-    /// A piece has come: the next request, or the whole output.
-    pub(super) fn data(
-        &mut self,
-        request: u32,
-        bytes: &[u8],
-        size: u64,
-    ) -> Option<Result<ToAgent, Fetched>> {
-        let mut active = self.active.remove(&request)?;
-        if let Err(error) = active.spool.write_all(bytes) {
-            let output = Err(format!("can't be kept here: {error}"));
-            return Some(Err(active.into_fetched(output)));
-        }
-        active.got += bytes.len() as u64;
-        if !bytes.is_empty() && active.got < size {
-            return Some(Ok(self.activate(active)));
-        }
-        Some(Err(active.complete()))
-    }
-
-    /// An output can't be had.
-    pub(super) fn failed(&mut self, request: u32, reason: &str) -> Option<Fetched> {
-        let active = self.active.remove(&request)?;
-        Some(active.into_fetched(Err(reason.to_owned())))
-    }
-
-    /// The link broke: what was under way is asked for again over the next one.
-    pub(super) fn interrupt(&mut self) {
-        for (_, active) in std::mem::take(&mut self.active).into_iter().rev() {
-            self.waiting.push_front(active.wish);
-        }
-    }
-
-    /// The host is gone for good.
-    pub(super) fn give_up(&mut self, reason: &str) -> Vec<Fetched> {
-        self.interrupt();
-        let gone = |Wish { id, stream, .. }| Fetched { id, stream, output: Err(reason.to_owned()) };
-        self.waiting.drain(..).map(gone).collect()
     }
 }
 
-impl Active {
-    fn complete(mut self) -> Fetched {
-        let rewound = self.spool.rewind().map_err(|e| format!("can't be kept here: {e}"));
-        let spool = std::mem::replace(&mut self.spool, SpooledTempFile::new(0));
-        self.into_fetched(rewound.map(|()| Output(spool)))
+/// None when the connection ended before the output did.
+async fn fetch_once(
+    link: &LinkSender,
+    id: &JobId,
+    stream: Stream,
+    from: u64,
+) -> Result<Option<Output>, String> {
+    let mut spool = SpooledTempFile::new(IN_MEMORY);
+    let mut offset = from;
+    loop {
+        let read = link::Read { id: id.clone(), stream, offset };
+        let Ok(answer) = link.call(&read).await else { return Ok(None) };
+        let Piece { bytes, size } = answer.map_err(String::from)?;
+        offset += bytes.len() as u64;
+        let ends = bytes.is_empty() || offset >= size;
+        let kept = keep(&mut spool, &bytes, offset - from).and_then(|()| match ends {
+            true => spool.rewind(),
+            false => Ok(()),
+        });
+        kept.map_err(|error| format!("cannot keep the output on this machine: {error}"))?;
+        if ends {
+            return Ok(Some(Output(spool)));
+        }
     }
+}
 
-    fn into_fetched(self, output: Result<Output, String>) -> Fetched {
-        Fetched { id: self.wish.id, stream: self.wish.stream, output }
+/// Adds a piece, which makes `total` bytes. Those that go to a file may wait for
+/// a disk, and the links are not to wait with them.
+fn keep(spool: &mut SpooledTempFile, bytes: &[u8], total: u64) -> io::Result<()> {
+    match total > IN_MEMORY as u64 {
+        true => tokio::task::block_in_place(|| spool.write_all(bytes)),
+        false => spool.write_all(bytes),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use gjob_core::wire::{FromAgent, ToAgent};
 
-    fn id(number: u32) -> JobId {
-        format!("h/2026-11-22-{number}").parse().unwrap()
+    use super::*;
+    use crate::link::played;
+
+    fn id() -> JobId {
+        "h/2026-11-22-1".parse().unwrap()
     }
 
-    fn request_of(message: &ToAgent) -> (u32, u64) {
-        match message {
-            ToAgent::Read { request, offset, .. } => (*request, *offset),
+    async fn offset_asked(link: &mut played::PlayedLink) -> (u32, u64) {
+        match link.asked().await {
+            ToAgent::Read { request, offset, .. } => (request, offset),
             other => panic!("{other:?}"),
         }
     }
 
-    #[test]
-    fn an_output_comes_in_pieces_and_whole() {
-        let mut fetches = Fetches::default();
-        fetches.add(id(1), Stream::Stdout, 0);
-        let first = request_of(&fetches.requests()[0]);
-        let second = fetches.data(first.0, b"abc", 5).unwrap().unwrap();
-        assert_eq!(request_of(&second).1, 3);
-        let fetched = fetches.data(request_of(&second).0, b"de", 5).unwrap().unwrap_err();
+    fn data(request: u32, bytes: &[u8], size: u64) -> FromAgent {
+        FromAgent::Data { request, bytes: bytes.to_vec(), size }
+    }
+
+    fn text(output: Result<Output, String>) -> String {
         let mut text = String::new();
-        fetched.output.unwrap().read_to_string(&mut text).unwrap();
-        assert_eq!(text, "abcde");
+        output.unwrap().read_to_string(&mut text).unwrap();
+        text
     }
 
-    #[test]
-    fn a_broken_link_starts_an_output_over() {
-        let mut fetches = Fetches::default();
-        fetches.add(id(1), Stream::Stdout, 0);
-        let (old, _) = request_of(&fetches.requests()[0]);
-        fetches.interrupt();
-        let (new, offset) = request_of(&fetches.requests()[0]);
-        assert_eq!(offset, 0);
-        assert!(fetches.data(old, b"late", 4).is_none());
-        assert!(fetches.data(new, b"", 0).unwrap().is_err());
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_output_comes_in_pieces_and_from_its_beginning_when_the_connection_ends() {
+        let (sender, mut link) = played::link();
+        let fetching =
+            tokio::spawn(async move { fetch(&sender, &id(), Stream::Stdout, 10, None).await });
+        assert_eq!(offset_asked(&mut link).await, (0, 10));
+        link.answer(data(0, b"abc", 15));
+        assert_eq!(offset_asked(&mut link).await, (1, 13));
+        link.reconnect();
+        assert_eq!(offset_asked(&mut link).await, (2, 10));
+        link.answer(data(2, b"abcd", 15));
+        assert_eq!(offset_asked(&mut link).await, (3, 14));
+        link.answer(data(3, b"e", 15));
+        assert_eq!(text(fetching.await.unwrap()), "abcde");
     }
 
-    #[test]
-    fn only_a_few_outputs_are_under_way_at_once() {
-        let mut fetches = Fetches::default();
-        (1..=20).for_each(|number| fetches.add(id(number), Stream::Stderr, 0));
-        assert_eq!(fetches.requests().len(), AT_ONCE);
-        assert!(fetches.requests().is_empty());
-        assert_eq!(fetches.give_up("gone").len(), 20);
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_large_output_goes_to_a_file_and_one_that_shrinks_ends() {
+        let (sender, mut link) = played::link();
+        let fetching =
+            tokio::spawn(async move { fetch(&sender, &id(), Stream::Stderr, 0, None).await });
+        let piece = vec![b'x'; IN_MEMORY + 1];
+        offset_asked(&mut link).await;
+        link.answer(data(0, &piece, u64::MAX));
+        offset_asked(&mut link).await;
+        link.answer(data(1, b"", 3));
+        assert_eq!(text(fetching.await.unwrap()).len(), piece.len());
+    }
+
+    #[tokio::test]
+    async fn an_output_that_cannot_be_read_is_an_error() {
+        let (sender, mut link) = played::link();
+        let fetching =
+            tokio::spawn(async move { fetch(&sender, &id(), Stream::Stdout, 0, None).await });
+        offset_asked(&mut link).await;
+        link.answer(FromAgent::ReadFailed { request: 0, reason: "no\nsuch file".into() });
+        assert_eq!(fetching.await.unwrap().unwrap_err(), "no such file");
     }
 }

@@ -63,7 +63,7 @@ impl Network {
             outputs: None,
             open: None,
             next_index: 0,
-            next_request: 0,
+            next_echo: 0,
         })
     }
 

@@ -1,27 +1,28 @@
-//! An open network: the links, and the way from what comes over them to
-//! [`Report`]s. Staging and fetching are dealt with here; the rest is handed on.
+//! An open network: its links, the tasks that use them, and the one place where
+//! all that they report is taken in. What it means is in `incoming`.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gjob_core::record::ParseRecordError;
+use gjob_core::request::JobRequest;
 use gjob_core::scheduler::HostIx;
-use gjob_core::text::Foreign;
-use gjob_core::wire::{CHUNK, FromAgent, Launch, Stream};
-use gjob_core::{Epoch, JobId, JobRequest, JobSpec, Key, Record, RunId};
-use tokio::sync::mpsc::Receiver;
+use gjob_core::wire::{Launch, Stream};
+use gjob_core::{Epoch, JobId, JobSpec, Key, RunId};
+use tokio::sync::{Notify, mpsc};
 
-use super::fetch::Fetches;
-use super::member::OpenMember;
-use super::staging::{Staging, Step};
-use super::{Inbox, Network, NetworkError, Report};
+use super::fetch::{Fetched, fetch};
+use super::incoming::TaskReport;
+use super::open_host::{OpenHost, Reached};
+use super::staging::Staging;
+use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{
-    self, Arrival, Budget, Handshakes, Lane, LinkCommand, LinkConfig, LinkEvent, Outlets,
+    self, Arrival, Budget, Channels, Echo, Handshakes, HostPlan, LinkCommand, LinkConfig,
+    LinkHandle, LinkSender,
 };
-use crate::outputs::{self, Collector, News, Order};
+use crate::outputs::{self, CollectOrder, CollectReport, Collector};
+use crate::program::Programs;
 
 /// Messages of all links that may wait to be read; then links wait.
 const INBOX: usize = 1024;
@@ -32,14 +33,14 @@ const INBOX_BYTES: usize = 64 << 20;
 /// Memory that parts of outputs may take while they wait to be written.
 const OUTPUT_BYTES: usize = 64 << 20;
 
-/// Words of the collectors that may wait to be read; then they wait.
-const NEWS: usize = 1024;
+/// Reports of tasks that may wait to be read; then they wait.
+const TASK_REPORTS: usize = 1024;
 
 /// Each manager's attachments are numbered below this, above its epoch.
 const EPOCH_STEP: u64 = 1 << 32;
 
 /// How long links may take to close.
-const CLOSE_TIME: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who uses an open network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,28 +50,48 @@ pub(super) enum Use {
     /// The network itself launches jobs, in a run of its own.
     Direct,
     /// Nothing is launched.
-    Looking,
+    ReadOnly,
 }
 
-/// What came, from a link or from what writes outputs down.
-enum Came {
-    Event(Arrival),
-    News(HostIx, News),
+/// What a link or a task has reported.
+enum Incoming {
+    Link(Arrival),
+    Task(HostIx, TaskReport),
+    Output(HostIx, CollectReport),
 }
 
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) purpose: Use,
-    runtime: tokio::runtime::Runtime,
-    pub(super) members: Vec<OpenMember>,
-    inbox: Inbox,
-    staging: Staging,
-    news: Receiver<(HostIx, News)>,
-    pub(super) wake: Arc<tokio::sync::Notify>,
+    pub(super) runtime: tokio::runtime::Runtime,
+    /// What a link is opened with.
+    opening: Opening,
+    pub(super) hosts: Vec<OpenHost>,
+    inbox: mpsc::Receiver<Arrival>,
+    tasks: mpsc::Receiver<(HostIx, TaskReport)>,
+    outputs: mpsc::Receiver<(HostIx, CollectReport)>,
+    pub(super) staging: Staging,
+    pub(super) wake: Arc<Notify>,
+    /// Reports to be handed on, in order.
     pub(super) ready: VecDeque<(HostIx, Report)>,
 }
 
+/// What all links of an open network have in common.
+#[derive(Debug)]
+struct Opening {
+    plans: Vec<Arc<HostPlan>>,
+    programs: Arc<Programs>,
+    run: Option<RunId>,
+    epoch: Epoch,
+    limits: Arc<Handshakes>,
+    channels: Channels,
+    collecting: outputs::Shared,
+    reports: mpsc::Sender<(HostIx, TaskReport)>,
+}
+
 impl Open {
+    /// Opens the network for `run`; `offsets` says how far each host's run log
+    /// is applied. No host is reached before its [`link`](Open::link) is asked for.
     pub(super) fn new(
         network: &Network,
         purpose: Use,
@@ -78,7 +99,6 @@ impl Open {
         epoch: Epoch,
         offsets: &[u64],
         inputs: Inputs,
-        only: Option<&BTreeSet<HostIx>>,
     ) -> Result<Self, NetworkError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -86,77 +106,87 @@ impl Open {
             .enable_all()
             .build()
             .map_err(NetworkError::Runtime)?;
-        let (sender, inbox) = tokio::sync::mpsc::channel(INBOX);
-        let outlets = Outlets::new(Lane::new(sender, Budget::new(INBOX_BYTES)));
-        let (news_sender, news) = tokio::sync::mpsc::channel(NEWS);
+        let (inbox_sender, inbox) = mpsc::channel(INBOX);
+        let (inbox_room, output_room) = (Budget::new(INBOX_BYTES), Budget::new(OUTPUT_BYTES));
+        let (reports, tasks) = mpsc::channel(TASK_REPORTS);
+        let (output_reports, outputs) = mpsc::channel(TASK_REPORTS);
         let tag = run.map_or_else(|| format!("look-{}", std::process::id()), RunId::to_string);
         let config = network.outputs.as_ref();
-        let collecting = outputs::Shared::start(runtime.handle(), config, tag, news_sender);
-        let output_room = Budget::new(OUTPUT_BYTES);
-        let limits = Arc::new(Handshakes::new());
-        let mut members = Vec::with_capacity(network.hosts.len());
-        for (at, plan) in network.hosts.iter().enumerate() {
-            let offset = Arc::new(AtomicU64::new(offsets.get(at).copied().unwrap_or(0)));
-            let config = LinkConfig {
-                plan: Arc::clone(plan),
-                run: run.cloned(),
-                programs: Arc::clone(&network.programs),
-                epoch_base: epoch.0.saturating_mul(EPOCH_STEP),
-                offset: Arc::clone(&offset),
-            };
-            let wanted = only.is_none_or(|hosts| hosts.contains(&HostIx(at as u32)));
-            let link = wanted.then(|| {
-                let (part_sender, parts) = tokio::sync::mpsc::channel(outputs::PARTS);
-                let lane = Lane::new(part_sender, output_room.clone());
-                let outlets = outlets.clone().outputs_to(lane);
-                let link = link::spawn(runtime.handle(), at, config, Arc::clone(&limits), outlets);
-                let (host, sender) = (HostIx(at as u32), link.sender());
-                let shared = collecting.clone();
-                let collector = Collector::start(runtime.handle(), shared, host, sender, parts);
-                (link, collector)
-            });
-            let (link, collector) = link.unzip();
-            members.push(OpenMember {
-                link,
-                offset,
-                received: 0,
-                up: false,
-                fetches: Fetches::default(),
-                collector,
-            });
-        }
+        let collecting = outputs::Shared::start(runtime.handle(), config, tag, output_reports);
+        let offset = |at: usize| offsets.get(at).copied().unwrap_or(0);
+        let hosts: Vec<_> = (0..network.hosts.len()).map(|at| OpenHost::new(offset(at))).collect();
         Ok(Open {
             purpose,
             runtime,
-            staging: Staging::new(inputs, members.len()),
-            members,
+            opening: Opening {
+                plans: network.hosts.clone(),
+                programs: Arc::clone(&network.programs),
+                run: run.cloned(),
+                epoch,
+                limits: Arc::new(Handshakes::new()),
+                channels: Channels::new(inbox_sender, inbox_room, output_room),
+                collecting,
+                reports,
+            },
+            staging: Staging::new(inputs, hosts.len()),
+            hosts,
             inbox,
-            news,
+            tasks,
+            outputs,
             wake: Arc::default(),
             ready: VecDeque::new(),
         })
     }
 
     /// Without a run: nothing can be launched.
-    pub(super) fn to_look(network: &Network) -> Result<Self, NetworkError> {
-        Open::new(network, Use::Looking, None, Epoch(0), &[], Inputs::default(), None)
+    pub(super) fn read_only(network: &Network) -> Result<Self, NetworkError> {
+        Open::new(network, Use::ReadOnly, None, Epoch(0), &[], Inputs::default())
+    }
+
+    /// Begins to reach hosts: these, or all.
+    pub(super) fn reach(&mut self, only: Option<&BTreeSet<HostIx>>) {
+        for at in 0..self.hosts.len() {
+            let host = HostIx(at as u32);
+            if only.is_none_or(|hosts| hosts.contains(&host)) {
+                self.reached(host);
+            }
+        }
+    }
+
+    /// The link to a host, which is opened if it is not.
+    pub(super) fn link(&mut self, host: HostIx) -> LinkSender {
+        self.reached(host).link.sender()
+    }
+
+    fn reached(&mut self, host: HostIx) -> &Reached {
+        let Open { hosts, opening, runtime, purpose, .. } = self;
+        let open_host = &mut hosts[host.at()];
+        open_host.reached.get_or_insert_with(|| {
+            let offset = Arc::clone(&open_host.offset);
+            let link = opening.open_link(runtime.handle(), host, offset);
+            // A manager's hosts may come back at any time; a command is not to
+            // wait for them for ever.
+            let limit = (*purpose != Use::Managed).then_some(READ_ONLY_TIMEOUT);
+            let shared = opening.collecting.clone();
+            let collector = Collector::new(shared, host, link.sender(), limit);
+            Reached { link, collector }
+        })
     }
 
     /// Closes every link; hosts that don't follow are cut off.
     pub(super) fn close(mut self) {
-        for member in &self.members {
-            member.send(LinkCommand::Close);
-        }
-        self.members.clear();
-        let (inbox, news) = (&mut self.inbox, &mut self.news);
-        // Each link holds a sender of the inbox, and each collector one of the
-        // news: they end when the last one has gone.
+        // Each link and each task holds a sender: the channels end when the last
+        // one has gone.
+        drop(self.opening);
+        self.hosts.clear();
+        let (inbox, tasks, outputs) = (&mut self.inbox, &mut self.tasks, &mut self.outputs);
         self.runtime.block_on(async {
             let drained = async {
                 while inbox.recv().await.is_some() {}
-                while news.recv().await.is_some() {}
+                while tasks.recv().await.is_some() {}
+                while outputs.recv().await.is_some() {}
             };
-            let _ = tokio::time::timeout(CLOSE_TIME, drained).await;
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, drained).await;
         });
         self.runtime.shutdown_timeout(Duration::from_millis(100));
     }
@@ -164,10 +194,6 @@ impl Open {
     /// Adds the files of a job.
     pub(super) fn add_inputs(&mut self, inputs: Inputs) {
         self.staging.add_inputs(inputs);
-    }
-
-    pub(super) fn is_up(&self, host: HostIx) -> bool {
-        self.members[host.at()].up
     }
 
     /// Gives reports back that were taken too early.
@@ -183,179 +209,66 @@ impl Open {
             if let Some(report) = self.ready.pop_front() {
                 return Some(report);
             }
-            let came = match wait {
+            let incoming = match wait {
                 None => self.take_waiting()?,
-                Some(wait) => self.receive(wait)?,
+                Some(wait) => self.receive_within(wait)?,
             };
-            match came {
-                Came::Event(arrival) => self.handle(HostIx(arrival.host as u32), arrival.event),
-                Came::News(host, news) => self.handle_news(host, news),
-            }
+            self.handle_incoming(incoming);
             if wait.is_some() && self.ready.is_empty() {
-                // Something has moved, though nothing to hand on.
+                // Something has moved, though there is nothing to hand on.
                 return None;
             }
         }
     }
 
-    /// News go first: there are few, and a host that floods hides none.
-    fn take_waiting(&mut self) -> Option<Came> {
-        match self.news.try_recv() {
-            Ok((host, news)) => Some(Came::News(host, news)),
-            Err(_) => self.inbox.try_recv().ok().map(Came::Event),
-        }
+    /// Does some work over the links, and takes in meanwhile what they report:
+    /// answers come among all the rest. Reports are kept for later.
+    pub(super) fn block_on<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let runtime = self.runtime.handle().clone();
+        runtime.block_on(async {
+            let mut work = std::pin::pin!(work);
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut work => return done,
+                    incoming = receive(&mut self.inbox, &mut self.tasks, &mut self.outputs) => {
+                        self.handle_incoming(incoming);
+                    }
+                }
+            }
+        })
     }
 
-    fn receive(&mut self, wait: Duration) -> Option<Came> {
-        let (inbox, news, wake) = (&mut self.inbox, &mut self.news, &self.wake);
-        self.runtime.block_on(async {
+    /// Reports of tasks go first: there are few, and a host that floods hides none.
+    fn take_waiting(&mut self) -> Option<Incoming> {
+        if let Ok((host, report)) = self.outputs.try_recv() {
+            return Some(Incoming::Output(host, report));
+        }
+        if let Ok((host, report)) = self.tasks.try_recv() {
+            return Some(Incoming::Task(host, report));
+        }
+        self.inbox.try_recv().ok().map(Incoming::Link)
+    }
+
+    fn receive_within(&mut self, wait: Duration) -> Option<Incoming> {
+        let Open { runtime, inbox, tasks, outputs, wake, .. } = self;
+        runtime.block_on(async {
             tokio::select! {
                 biased;
-                Some((host, news)) = news.recv() => Some(Came::News(host, news)),
-                event = inbox.recv() => event.map(Came::Event),
+                incoming = receive(inbox, tasks, outputs) => Some(incoming),
                 () = wake.notified() => None,
                 () = tokio::time::sleep(wait) => None,
             }
         })
     }
 
-    fn handle(&mut self, host: HostIx, event: LinkEvent) {
-        match event {
-            LinkEvent::Up(welcome) => {
-                let member = &mut self.members[host.at()];
-                member.up = true;
-                member.received = member.offset.load(Ordering::Acquire);
-                self.staging.handle_up(host, &welcome.place);
-                self.members[host.at()].order(Order::Up);
-                self.ready.push_back((host, Report::Up(welcome)));
-                self.send_fetches(host);
+    fn handle_incoming(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Link(arrival) => {
+                self.handle_link(HostIx(arrival.host as u32), arrival.event);
             }
-            LinkEvent::Down { reason, retry_in: _ } => {
-                self.break_off(host);
-                self.members[host.at()].order(Order::Down);
-                self.ready.push_back((host, Report::Down { reason }));
-            }
-            LinkEvent::Failed { reason } => {
-                self.break_off(host);
-                self.members[host.at()].order(Order::Gone);
-                for fetched in self.members[host.at()].fetches.give_up(&reason) {
-                    self.ready.push_back((host, Report::Fetched(Box::new(fetched))));
-                }
-                self.ready.push_back((host, Report::Failed { reason }));
-            }
-            LinkEvent::BlobSourceFailed { hash, reason } => {
-                self.staging.handle_unreadable(host, hash, &reason);
-            }
-            LinkEvent::Sending { hash, sent, size } => {
-                if let Some(content) = self.staging.content(&hash) {
-                    let path = content.path().to_owned();
-                    self.ready.push_back((host, Report::Staging { path, bytes: sent, size }));
-                }
-            }
-            LinkEvent::Uploading { bytes } => {
-                self.ready.push_back((host, Report::Uploading { bytes }));
-            }
-            LinkEvent::Message(message) => self.message(host, message),
-        }
-        self.take_steps();
-    }
-
-    fn break_off(&mut self, host: HostIx) {
-        let member = &mut self.members[host.at()];
-        member.up = false;
-        member.fetches.interrupt();
-        self.staging.handle_down(host);
-    }
-
-    fn message(&mut self, host: HostIx, message: FromAgent) {
-        let member = &mut self.members[host.at()];
-        match message {
-            FromAgent::Records { offset, lines } => self.records(host, offset, &lines),
-            FromAgent::MissingBlobs { blobs } => self.staging.handle_missing(host, &blobs),
-            FromAgent::BlobStored { hash } => self.staging.handle_stored(host, hash),
-            FromAgent::BlobFailed { hash, reason } => {
-                self.staging.handle_refused(host, hash, &reason.shown());
-            }
-            FromAgent::Data { request, bytes, size } if bytes.len() <= CHUNK => {
-                match member.fetches.data(request, &bytes, size) {
-                    None => {}
-                    Some(Ok(request)) => member.send(LinkCommand::Send(request)),
-                    Some(Err(fetched)) => self.fetched(host, fetched),
-                }
-            }
-            FromAgent::Data { .. } => self.reject(host, "sent more output than asked for"),
-            FromAgent::ReadFailed { request, reason } => {
-                if let Some(fetched) = member.fetches.failed(request, &reason.shown()) {
-                    self.fetched(host, fetched);
-                }
-            }
-            FromAgent::Statuses { request, states } => {
-                self.ready.push_back((host, Report::Statuses { request, states }));
-            }
-            FromAgent::Echo { request } => self.ready.push_back((host, Report::Echo { request })),
-            FromAgent::Removed { request, gone, kept } => {
-                self.ready.push_back((host, removed(request, gone, kept)));
-            }
-            FromAgent::Forgotten { request, result } => {
-                let result = result.map_err(|reason| reason.shown().into());
-                self.ready.push_back((host, Report::Forgotten { request, result }));
-            }
-            // The collector's, by another way.
-            FromAgent::Outputs { .. }
-            | FromAgent::Collected { .. }
-            | FromAgent::CollectFailed { .. } => {}
-            FromAgent::Pong { .. } | FromAgent::Welcome(_) | FromAgent::Fault { .. } => {}
-        }
-    }
-
-    /// A part of the run log: whole lines that follow on what was received.
-    fn records(&mut self, host: HostIx, offset: u64, lines: &[u8]) {
-        let member = &mut self.members[host.at()];
-        if offset != member.received || lines.last() != Some(&b'\n') {
-            return self.reject(host, "sent a run log out of order");
-        }
-        let end = offset + lines.len() as u64;
-        let mut records = Vec::new();
-        for line in lines.split(|byte| *byte == b'\n') {
-            match Record::parse(line) {
-                Ok(record) => records.push(record),
-                // What a crash has torn was written again, whole.
-                Err(ParseRecordError::Malformed(_)) => {}
-                Err(error) => return self.reject(host, &format!("sent a bad run log: {error}")),
-            }
-        }
-        member.received = end;
-        records.iter().for_each(|record| self.staging.handle_record(host, record));
-        self.ready.push_back((host, Report::Records { records, end }));
-    }
-
-    /// A host that doesn't keep to the protocol is out.
-    pub(super) fn reject(&mut self, host: HostIx, what: &str) {
-        self.members[host.at()].send(LinkCommand::Close);
-        self.handle(host, LinkEvent::Failed { reason: format!("the host's agent {what}") });
-    }
-
-    /// Does what staging has decided.
-    fn take_steps(&mut self) {
-        while let Some((host, step)) = self.staging.poll_step() {
-            match step {
-                Step::Command(command) => self.members[host.at()].send(command),
-                Step::Refuse(record) => self.ready.push_back((host, Report::NotSent(record))),
-            }
-        }
-    }
-
-    fn fetched(&mut self, host: HostIx, fetched: super::Fetched) {
-        self.ready.push_back((host, Report::Fetched(Box::new(fetched))));
-        self.send_fetches(host);
-    }
-
-    fn send_fetches(&mut self, host: HostIx) {
-        let member = &mut self.members[host.at()];
-        if member.up {
-            for request in member.fetches.requests() {
-                member.send(LinkCommand::Send(request));
-            }
+            Incoming::Task(host, report) => self.handle_task(host, report),
+            Incoming::Output(host, report) => self.handle_output(host, report),
         }
     }
 
@@ -375,21 +288,81 @@ impl Open {
     }
 
     pub(super) fn set_offset(&mut self, host: HostIx, offset: u64) {
-        self.members[host.at()].offset.store(offset, Ordering::Release);
+        self.hosts[host.at()].set_offset(offset);
     }
 
+    /// Fetches an output in a task of its own.
     pub(super) fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, from: u64) {
-        self.members[host.at()].fetches.add(id, stream, from);
-        self.send_fetches(host);
+        let open_host = &self.hosts[host.at()];
+        let Some(reached) = &open_host.reached else { return };
+        let (link, turns) = (reached.link.sender(), Arc::clone(&open_host.fetch_turns));
+        let reports = self.opening.reports.clone();
+        self.runtime.spawn(async move {
+            // The semaphore is never closed.
+            let _turn = turns.acquire().await;
+            let output = fetch(&link, &id, stream, from, None).await;
+            let fetched = TaskReport::Fetched(Box::new(Fetched { id, stream, output }));
+            // An error says that the network is being closed.
+            let _ = reports.send((host, fetched)).await;
+        });
+    }
+
+    /// Asks for an acknowledgement in a task of its own.
+    pub(super) fn echo(&mut self, host: HostIx, request: u32) {
+        let Some(reached) = &self.hosts[host.at()].reached else { return };
+        let (call, reports) = (reached.link.sender().call(&Echo), self.opening.reports.clone());
+        self.runtime.spawn(async move {
+            if call.await.is_ok() {
+                let _ = reports.send((host, TaskReport::Echo { request })).await;
+            }
+        });
+    }
+
+    /// Begins to carry out an order, unless it is under way.
+    pub(super) fn collect(&mut self, host: HostIx, order: CollectOrder) {
+        let runtime = self.runtime.handle().clone();
+        let open_host = &mut self.hosts[host.at()];
+        let Some(reached) = &open_host.reached else { return };
+        let collector = &reached.collector;
+        let key = order.key;
+        open_host.collecting.entry(key).or_insert_with(|| collector.start(&runtime, order));
     }
 
     pub(super) fn send(&mut self, host: HostIx, command: LinkCommand) {
-        self.members[host.at()].send(command);
+        self.hosts[host.at()].send(command);
     }
 }
 
-/// A host's answer, made fit to be shown.
-fn removed(request: u32, gone: u32, kept: Vec<(JobId, Foreign)>) -> Report {
-    let plain = |(id, reason): (JobId, Foreign)| (id, reason.shown().into());
-    Report::Removed { request, gone, kept: kept.into_iter().map(plain).collect() }
+impl Opening {
+    fn open_link(
+        &self,
+        runtime: &tokio::runtime::Handle,
+        host: HostIx,
+        offset: Arc<std::sync::atomic::AtomicU64>,
+    ) -> LinkHandle {
+        let config = LinkConfig {
+            plan: Arc::clone(&self.plans[host.at()]),
+            run: self.run.clone(),
+            programs: Arc::clone(&self.programs),
+            epoch_base: self.epoch.0.saturating_mul(EPOCH_STEP),
+            offset,
+        };
+        let (limits, channels) = (Arc::clone(&self.limits), self.channels.clone());
+        link::spawn(runtime, host.at(), config, limits, channels)
+    }
+}
+
+/// What has come. None of the channels ends: their senders are in [`Opening`].
+async fn receive(
+    inbox: &mut mpsc::Receiver<Arrival>,
+    tasks: &mut mpsc::Receiver<(HostIx, TaskReport)>,
+    outputs: &mut mpsc::Receiver<(HostIx, CollectReport)>,
+) -> Incoming {
+    tokio::select! {
+        biased;
+        Some((host, report)) = outputs.recv() => Incoming::Output(host, report),
+        Some((host, report)) = tasks.recv() => Incoming::Task(host, report),
+        Some(arrival) = inbox.recv() => Incoming::Link(arrival),
+        else => std::future::pending().await,
+    }
 }

@@ -1,291 +1,210 @@
-//! Brings the outputs of one host's jobs here: asks for them, a few jobs ahead,
-//! over whatever link there is, and has what comes written down.
+//! Brings the outputs of one host's jobs here: a task for each order asks for
+//! them over whatever connection there is, and has what comes written down.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::Key;
 use gjob_core::record::Scope;
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::{FromAgent, OutputPart, ToAgent};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, oneshot};
 
-use super::exchange::{News, Order, Shared};
+use super::commit::Waiting;
 use super::incoming::Progress;
 use super::job::{Finished, Job, Written};
+use super::progress::{CollectReport, OutputProgress, Shared};
 use super::refusal::Refusal;
 use super::{CollectError, CollectOrder, CollectScope};
-use crate::link::{Arrival, LinkEvent, LinkSender};
+use crate::link::{LinkSender, OutputStream, StreamPart, Unreachable};
 
 /// Jobs asked for at once of one host: it sends them one after the other.
 const AHEAD: usize = 8;
 
-/// Messages of one host that may wait to be written down.
-pub(crate) const PARTS: usize = 2;
+/// Between two reports of how far a file has come.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between two words on how far a file has come.
-const PROGRESS: Duration = Duration::from_secs(1);
-
-/// The task of one host.
-#[derive(Debug)]
+/// Fetches the outputs of one host.
+#[derive(Clone, Debug)]
 pub(crate) struct Collector {
     shared: Shared,
     host: HostIx,
     link: LinkSender,
-    up: bool,
-    next_request: u32,
-    /// The orders, and what has come of them.
-    jobs: HashMap<Key, Job>,
-    /// Those not yet asked for. Some may have been taken back.
-    waiting: VecDeque<Key>,
-    /// Those that are, by the request's number.
-    active: BTreeMap<u32, Key>,
-    last_progress: Option<Instant>,
+    turns: Arc<Semaphore>,
+    /// How long the host may be unreachable before an order fails; none to wait
+    /// until the link gives up, and to leave it to the owner to say so.
+    limit: Option<Duration>,
+}
+
+/// Keeps an order going. Dropped, it takes the order back, unless its outputs
+/// are complete.
+#[derive(Debug)]
+pub(crate) struct Collecting {
+    _keeps: oneshot::Sender<()>,
+}
+
+/// Why an order came to nothing.
+enum Stopped {
+    Refused(Refusal),
+    /// By the job's host: its files are not as they should be.
+    Failed(CollectError),
+    Unreachable(Unreachable),
+}
+
+impl From<Refusal> for Stopped {
+    fn from(refusal: Refusal) -> Self {
+        Stopped::Refused(refusal)
+    }
+}
+
+/// How far one request for outputs has led.
+enum Step {
+    Complete(Waiting),
+    /// What is left of it is to be asked for again.
+    Again,
 }
 
 impl Collector {
-    /// Starts one. It ends with the sender of its orders.
-    pub(crate) fn start(
-        handle: &Handle,
+    pub(crate) fn new(
         shared: Shared,
         host: HostIx,
         link: LinkSender,
-        parts: mpsc::Receiver<Arrival>,
-    ) -> mpsc::UnboundedSender<Order> {
-        let (sender, orders) = mpsc::unbounded_channel();
-        let collector = Collector {
-            shared,
-            host,
-            link,
-            up: false,
-            next_request: 0,
-            jobs: HashMap::new(),
-            waiting: VecDeque::new(),
-            active: BTreeMap::new(),
-            last_progress: None,
-        };
-        handle.spawn(collector.run(orders, parts));
-        sender
+        limit: Option<Duration>,
+    ) -> Self {
+        Collector { shared, host, link, turns: Arc::new(Semaphore::new(AHEAD)), limit }
     }
 
-    async fn run(
-        mut self,
-        mut orders: mpsc::UnboundedReceiver<Order>,
-        mut parts: mpsc::Receiver<Arrival>,
-    ) {
+    /// Starts to carry out an order.
+    pub(crate) fn start(&self, runtime: &Handle, order: CollectOrder) -> Collecting {
+        let (keeps, dropped) = oneshot::channel();
+        let collector = self.clone();
+        runtime.spawn(async move {
+            let key = order.key;
+            let mut job = Some(Job::new(order));
+            let done = tokio::select! {
+                done = collector.collect(&mut job) => Some(done),
+                _ = dropped => None,
+            };
+            if let Some(job) = job.filter(Job::has_begun) {
+                // Removing what has come takes a disk its time.
+                let _ = collector.shared.write(move |_| drop(job)).await;
+            }
+            if let Some(done) = done {
+                collector.finish(key, done).await;
+            }
+        });
+        Collecting { _keeps: keeps }
+    }
+
+    /// Asks until all has come. `job` is none while it is being written.
+    async fn collect(&self, job: &mut Option<Job>) -> Result<Waiting, Stopped> {
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
         loop {
-            tokio::select! {
-                biased;
-                order = orders.recv() => match order {
-                    Some(order) => self.handle_order(order).await,
-                    None => return self.give_up().await,
-                },
-                Some(arrival) = parts.recv() => {
-                    if let LinkEvent::Message(message) = arrival.event {
-                        self.handle_message(message).await;
+            self.link.up(self.limit).await.map_err(Stopped::Unreachable)?;
+            let Some(asked) = job else { return Err(lost().into()) };
+            let resume = asked.interrupt();
+            let CollectOrder { id, patterns, all, .. } = &asked.order;
+            let stream = self.link.collect(id, patterns, *all, resume);
+            if let Step::Complete(waiting) = self.read(stream, job).await? {
+                return Ok(waiting);
+            }
+        }
+    }
+
+    /// Writes down what one request brings.
+    async fn read(&self, mut stream: OutputStream, job: &mut Option<Job>) -> Result<Step, Stopped> {
+        let mut reported = None;
+        while let Ok(part) = stream.next().await {
+            let Some(taken) = job.take() else { return Err(lost().into()) };
+            match part {
+                StreamPart::Parts(parts) => {
+                    let written = self.shared.write(move |place| taken.write(place, parts)).await?;
+                    match written {
+                        Written::More(more) => {
+                            self.report_progress(&more, &mut reported);
+                            *job = Some(more);
+                        }
+                        Written::Again(again) => {
+                            *job = Some(again);
+                            return Ok(Step::Again);
+                        }
+                        Written::Refused(refusal) => return Err(refusal.into()),
                     }
                 }
-            }
-        }
-    }
-
-    async fn handle_order(&mut self, order: Order) {
-        match order {
-            Order::Collect(order) => self.add(order),
-            Order::Forget(key) => self.forget(key).await,
-            Order::Up => {
-                // Some may have been meant for the link before and come here.
-                for request in self.active.keys() {
-                    self.link.send(ToAgent::CollectStop { request: *request });
+                StreamPart::End { files } => {
+                    let host = self.host;
+                    let work = self.shared.write(move |place| taken.finish(place, host, files));
+                    match work.await? {
+                        Finished::Complete(waiting) => return Ok(Step::Complete(waiting)),
+                        Finished::Again(again) => {
+                            *job = Some(*again);
+                            return Ok(Step::Again);
+                        }
+                        Finished::Refused(refusal) => return Err(refusal.into()),
+                    }
                 }
-                self.interrupt();
-                self.up = true;
-            }
-            Order::Down => {
-                self.up = false;
-                self.interrupt();
-            }
-            Order::Gone => self.give_up().await,
-        }
-        self.ask();
-    }
-
-    fn add(&mut self, order: CollectOrder) {
-        let key = order.key;
-        if let Entry::Vacant(place) = self.jobs.entry(key) {
-            place.insert(Job::new(order));
-            self.waiting.push_back(key);
-        }
-    }
-
-    async fn forget(&mut self, key: Key) {
-        let Some(job) = self.jobs.remove(&key) else { return };
-        let active = self.active.iter().find(|(_, active)| **active == key);
-        if let Some(request) = active.map(|(request, _)| *request) {
-            self.active.remove(&request);
-            self.link.send(ToAgent::CollectStop { request });
-        }
-        self.discard(job).await;
-    }
-
-    /// The link broke: what was asked for is asked for again over the next one.
-    fn interrupt(&mut self) {
-        for (_, key) in std::mem::take(&mut self.active).into_iter().rev() {
-            self.waiting.push_front(key);
-        }
-    }
-
-    async fn give_up(&mut self) {
-        self.up = false;
-        self.active.clear();
-        self.waiting.clear();
-        for (_, job) in std::mem::take(&mut self.jobs) {
-            self.discard(job).await;
-        }
-    }
-
-    /// Asks for as many jobs as the host is to know of.
-    fn ask(&mut self) {
-        while self.up
-            && self.active.len() < AHEAD
-            && let Some(key) = self.waiting.pop_front()
-        {
-            // One that was taken back and given again waits twice.
-            if self.active.values().any(|active| *active == key) {
-                continue;
-            }
-            let Some(job) = self.jobs.get_mut(&key) else { continue };
-            let request = self.next_request;
-            self.next_request = self.next_request.wrapping_add(1);
-            let resume = job.interrupt();
-            let CollectOrder { id, patterns, all, .. } = &job.order;
-            self.link.send(ToAgent::Collect {
-                request,
-                id: id.clone(),
-                patterns: patterns.clone(),
-                all: *all,
-                resume,
-            });
-            self.active.insert(request, key);
-        }
-    }
-
-    /// The job that a request was about, if it is still of interest.
-    fn take_job(&mut self, request: u32) -> Option<Job> {
-        self.jobs.remove(self.active.get(&request)?)
-    }
-
-    fn put_job(&mut self, job: Job) {
-        self.jobs.insert(job.order.key, job);
-    }
-
-    /// An answer; one to a request of an older link, or of an order that is
-    /// not wanted any more, is nobody's.
-    async fn handle_message(&mut self, message: FromAgent) {
-        match message {
-            FromAgent::Outputs { request, parts } => {
-                if let Some(job) = self.take_job(request) {
-                    self.handle_parts(request, job, parts).await;
-                }
-            }
-            FromAgent::Collected { request, files } => {
-                if let Some(job) = self.take_job(request) {
-                    self.active.remove(&request);
-                    self.finish(job, files).await;
-                }
-            }
-            FromAgent::CollectFailed { request, reason, scope } => {
-                if let Some(job) = self.take_job(request) {
-                    self.active.remove(&request);
+                StreamPart::Failed { reason, scope } => {
+                    *job = Some(taken);
                     let scope = match scope {
                         Scope::Job => CollectScope::Job,
                         Scope::Host => CollectScope::Host,
                     };
                     let reason = reason.shown().into();
-                    let key = job.order.key;
-                    self.discard(job).await;
-                    self.fail(key, CollectError { scope, reason }).await;
+                    return Err(Stopped::Failed(CollectError { scope, reason }));
                 }
             }
-            // The link sends nothing else here.
-            _ => {}
         }
-        self.ask();
+        // The connection ended.
+        Ok(Step::Again)
     }
 
-    async fn handle_parts(&mut self, request: u32, job: Job, parts: Vec<OutputPart>) {
-        let key = job.order.key;
-        let refusal = match self.shared.write(move |place| job.write(place, parts)).await {
-            Ok(Written::More(job)) => {
-                self.tell_progress(key, job.progress());
-                return self.put_job(job);
+    /// Hands complete outputs on, or says why there are none.
+    async fn finish(&self, key: Key, done: Result<Waiting, Stopped>) {
+        let (error, violation) = match done {
+            Ok(waiting) => return self.shared.commit(waiting).await,
+            Err(Stopped::Failed(error)) => (error, None),
+            Err(Stopped::Unreachable(Unreachable { reason })) => match self.limit {
+                Some(_) => (CollectError { scope: CollectScope::Host, reason }, None),
+                None => return,
+            },
+            Err(Stopped::Refused(refusal)) => {
+                let violation = match &refusal {
+                    Refusal::Violation(violation) => Some(violation.to_string()),
+                    _ => None,
+                };
+                (refusal.into_error(), violation)
             }
-            Ok(Written::Again(job)) => {
-                self.put_job(job);
-                self.waiting.push_front(key);
-                None
-            }
-            Ok(Written::Refused(refusal)) | Err(refusal) => Some(refusal),
         };
-        self.active.remove(&request);
-        self.link.send(ToAgent::CollectStop { request });
-        if let Some(refusal) = refusal {
-            self.refuse(key, refusal).await;
-        }
-    }
-
-    async fn finish(&mut self, job: Job, files: u64) {
-        let (key, host) = (job.order.key, self.host);
-        let finished = self.shared.write(move |place| job.finish(place, host, files)).await;
-        match finished {
-            Ok(Finished::Complete(waiting)) => self.shared.commit(waiting).await,
-            Ok(Finished::Again(job)) => {
-                self.put_job(*job);
-                self.waiting.push_front(key);
-            }
-            Ok(Finished::Refused(refusal)) | Err(refusal) => self.refuse(key, refusal).await,
-        }
-    }
-
-    async fn refuse(&mut self, key: Key, refusal: Refusal) {
-        let violation = match &refusal {
-            Refusal::Violation(violation) => Some(violation.to_string()),
-            _ => None,
-        };
-        self.fail(key, refusal.into_error()).await;
+        let failed = OutputProgress::Collected { key, result: Err(error) };
+        self.report(CollectReport::Progress(failed)).await;
         if let Some(violation) = violation {
-            self.give_up().await;
-            self.say(News::Violation(violation)).await;
+            self.report(CollectReport::Violation(violation)).await;
         }
     }
 
-    /// Removes what has come of a job.
-    async fn discard(&self, job: Job) {
-        if job.has_begun() {
-            let _ = self.shared.write(move |_| drop(job)).await;
-        }
-    }
-
-    async fn fail(&mut self, key: Key, error: CollectError) {
-        self.say(News::Collected { key, result: Err(error) }).await;
-    }
-
-    async fn say(&mut self, news: News) {
+    async fn report(&self, report: CollectReport) {
         // An error says that the network is being closed.
-        let _ = self.shared.news.send((self.host, news)).await;
+        let _ = self.shared.reports.send((self.host, report)).await;
     }
 
-    fn tell_progress(&mut self, key: Key, progress: Option<Progress>) {
-        let due = self.last_progress.is_none_or(|last| last.elapsed() >= PROGRESS);
-        let Some(Progress { path, bytes, size }) = progress.filter(|_| due) else {
+    fn report_progress(&self, job: &Job, reported: &mut Option<Instant>) {
+        let is_due = reported.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL);
+        let Some(Progress { path, bytes, size }) = job.progress().filter(|_| is_due) else {
             return;
         };
-        let news = News::Collecting { key, path, bytes, size };
-        // Who doesn't listen now hears of it later.
-        if self.shared.news.try_send((self.host, news)).is_ok() {
-            self.last_progress = Some(Instant::now());
+        let key = job.order.key;
+        let progress = OutputProgress::Collecting { key, path, bytes, size };
+        // When nobody listens now, the next report will do.
+        let report = (self.host, CollectReport::Progress(progress));
+        if self.shared.reports.try_send(report).is_ok() {
+            *reported = Some(Instant::now());
         }
     }
+}
+
+/// A job that is being written is nowhere else.
+fn lost() -> Refusal {
+    let source = std::io::Error::other("the task that wrote them failed");
+    Refusal::Here { what: "outputs".to_owned(), source }
 }

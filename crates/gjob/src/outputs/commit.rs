@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use super::dir::OutputsDir;
 use super::incoming::Complete;
 use super::listing::Listing;
+use super::progress::{CollectReport, CollectReports, OutputProgress};
 use super::refusal::Refusal;
-use super::{CollectError, CollectedOutputs, News};
+use super::{CollectError, CollectedOutputs};
 
 /// Jobs put in their place together, at most.
 const BATCH: usize = 256;
@@ -43,10 +44,7 @@ impl Committed {
 }
 
 /// Commits what comes until either end is gone.
-pub(super) async fn commit_all(
-    mut waiting: mpsc::Receiver<Waiting>,
-    news: mpsc::Sender<(HostIx, News)>,
-) {
+pub(super) async fn commit_all(mut waiting: mpsc::Receiver<Waiting>, reports: CollectReports) {
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let taken = std::mem::take(&mut batch);
@@ -60,7 +58,8 @@ pub(super) async fn commit_all(
             whose.into_iter().map(failed).collect()
         });
         for (host, key, result) in done {
-            if news.send((host, News::Collected { key, result })).await.is_err() {
+            let report = CollectReport::Progress(OutputProgress::Collected { key, result });
+            if reports.send((host, report)).await.is_err() {
                 return;
             }
         }

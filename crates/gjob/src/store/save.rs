@@ -1,5 +1,5 @@
 //! A run's rows into the database, as they are. What an event changes is decided
-//! by [`Run::apply`] alone; here the rows that it touched are written.
+//! by [`Run::apply`] alone; this writes the rows that it touched.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 //! What the scheduler has decided and the store does not know yet, and the
 //! order of things that exactness rests on: commit, notify, act. A manager that
 //! is killed between any two of them leaves a store from which the next one
-//! does the rest, since what is acted on can be found there, and what was acted
-//! on can be repeated.
+//! does the rest, since the store has all that is acted on, and acting on it twice
+//! changes nothing.
 
 use gjob_core::scheduler::{Action, Scheduler};
 use gjob_core::{Event, Run};
@@ -34,7 +34,7 @@ impl Books {
         &self.store
     }
 
-    /// A host's run log is applied up to there with what happens now.
+    /// A host's run log is applied up to this offset with what happens now.
     pub(super) fn set_offset(&mut self, offset: LogOffset) {
         self.changes.offsets.retain(|earlier| earlier.host != offset.host);
         self.changes.offsets.push(offset);

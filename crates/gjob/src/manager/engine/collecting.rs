@@ -33,7 +33,7 @@ pub(super) struct Collecting {
     /// Attempts that have failed, and whose streams are to be kept all the same.
     streams: BTreeSet<Key>,
     last_arrival: Option<Instant>,
-    /// Why nothing can be written here any more.
+    /// Why nothing can be written locally any more.
     failure: Option<String>,
 }
 
@@ -176,7 +176,7 @@ impl Engine {
         }
     }
 
-    /// Outputs are not waited for any more: there are to be none of them.
+    /// Outputs are no longer waited for: none of them is to stay.
     pub(super) fn forget_outputs(&mut self, host: HostIx, key: Key) {
         self.network.forget_collect(host, key);
         self.retract(key.index);
@@ -188,7 +188,7 @@ impl Engine {
     }
 
     /// Removes what is in its place of a job that is not done, as when a manager
-    /// was killed before it could say that the outputs are here.
+    /// was killed before it could record that the outputs are local.
     fn retract(&mut self, index: u32) {
         let dir_name = job_dir_name(self.job(index).name(), index);
         let config = self.collecting.config(&self.on_hosts);

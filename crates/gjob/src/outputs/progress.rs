@@ -1,5 +1,5 @@
-//! What collectors are told, what they say, and what those of all hosts have
-//! in common.
+//! How the fetching of jobs' outputs goes on, and what all hosts' collectors
+//! have in common.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::commit::{Committed, Waiting, commit_all};
 use super::dir::Place;
 use super::refusal::Refusal;
-use super::{CollectError, CollectOrder, OutputsConfig};
+use super::{CollectError, CollectedOutputs, OutputsConfig};
 
 /// Jobs of all hosts that may wait to be put in their place.
 const COMPLETE: usize = 256;
@@ -20,32 +20,40 @@ const COMPLETE: usize = 256;
 /// Hosts whose outputs are written at one moment: more don't make a disk faster.
 const WRITERS: usize = 8;
 
-/// What a collector is told, in order.
+/// What happens while outputs are fetched.
 #[derive(Debug)]
-pub(crate) enum Order {
-    /// Bring these; a key that is under way already is left as it is.
-    Collect(CollectOrder),
-    /// Don't bring these, unless they are complete.
-    Forget(Key),
-    /// The link is up, another than before.
-    Up,
-    /// The link broke.
-    Down,
-    /// The link is gone for good: no order is kept.
-    Gone,
+pub enum OutputProgress<T = CollectedOutputs> {
+    /// How far a large file has come; at most once a second for each host.
+    Collecting {
+        /// The order's.
+        key: Key,
+        /// Below the job's directory; fit to be shown.
+        path: String,
+        /// Bytes that are here.
+        bytes: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// An order is carried out, or can't be.
+    Collected {
+        /// The order's.
+        key: Key,
+        /// What came, or why not.
+        result: Result<T, CollectError>,
+    },
 }
 
-/// What collectors say.
+/// What a task that fetches outputs reports. The list of what came is read when
+/// it is handed on: until then a long one takes no memory.
 #[derive(Debug)]
-pub(crate) enum News {
-    /// An order is carried out, or can't be.
-    Collected { key: Key, result: Result<Committed, CollectError> },
-    /// How far a large file has come.
-    Collecting { key: Key, path: String, bytes: u64, size: u64 },
-    /// The host's agent doesn't keep to the protocol. It is not listened to
-    /// until another link is up.
+pub(crate) enum CollectReport {
+    Progress(OutputProgress<Committed>),
+    /// The host's agent does not keep to the protocol.
     Violation(String),
 }
+
+/// Where these reports go.
+pub(crate) type CollectReports = mpsc::Sender<(HostIx, CollectReport)>;
 
 /// What the collectors of all hosts have in common.
 #[derive(Clone, Debug)]
@@ -54,7 +62,7 @@ pub(crate) struct Shared {
     /// Turns at the disk.
     writers: Arc<Semaphore>,
     complete: mpsc::Sender<Waiting>,
-    pub(super) news: mpsc::Sender<(HostIx, News)>,
+    pub(super) reports: CollectReports,
 }
 
 impl Shared {
@@ -64,15 +72,15 @@ impl Shared {
         handle: &Handle,
         config: Option<&OutputsConfig>,
         tag: String,
-        news: mpsc::Sender<(HostIx, News)>,
+        reports: CollectReports,
     ) -> Self {
         let (complete, waiting) = mpsc::channel(COMPLETE);
-        handle.spawn(commit_all(waiting, news.clone()));
+        handle.spawn(commit_all(waiting, reports.clone()));
         let place = Arc::new(Place::new(config.cloned(), tag));
         // What can't be done now is said when outputs come.
         let _ = place.sweep();
         let writers = Arc::new(Semaphore::new(WRITERS));
-        Shared { place, writers, complete, news }
+        Shared { place, writers, complete, reports }
     }
 
     /// Hands on what is complete. Nobody takes it only when the network is

@@ -1,0 +1,96 @@
+//! How far a host's wall clock is from this one. No clock here: every method
+//! is told what the clocks said.
+
+use std::time::Duration;
+
+/// What is known of a host's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockOffset {
+    /// The host's clock minus this one's, milliseconds.
+    pub offset_ms: i64,
+    /// The offset is off by no more than this, milliseconds.
+    pub error_ms: u32,
+}
+
+/// Measures by pings: an answer carries the host's clock, and was sent at some
+/// time between the ping and its arrival. The middle of that time is off by no
+/// more than a half of it.
+#[derive(Debug, Default)]
+pub(super) struct ClockMeter {
+    reported: Option<ClockOffset>,
+}
+
+impl ClockMeter {
+    /// A ping left at `sent_ms` by the local clock, and its answer was here
+    /// after `round_trip`. Returns what is worth reporting: the first
+    /// measurement, a much better one, and one that contradicts what was
+    /// reported, since one of the clocks was set or drifts.
+    pub(super) fn handle_answer(
+        &mut self,
+        sent_ms: u64,
+        round_trip: Duration,
+        host_ms: u64,
+    ) -> Option<ClockOffset> {
+        let half = u64::try_from(round_trip.as_micros() / 2000).unwrap_or(u64::MAX);
+        let middle = sent_ms.saturating_add(half);
+        let offset_ms = i128::from(host_ms) - i128::from(middle);
+        let measured = ClockOffset {
+            offset_ms: offset_ms.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
+            // Both clocks are read in whole milliseconds.
+            error_ms: u32::try_from(half).unwrap_or(u32::MAX).saturating_add(1),
+        };
+        let is_news = self.reported.is_none_or(|reported| {
+            let apart = measured.offset_ms.abs_diff(reported.offset_ms);
+            let errors = u64::from(measured.error_ms) + u64::from(reported.error_ms);
+            apart > errors || measured.error_ms < reported.error_ms / 2
+        });
+        is_news.then(|| {
+            self.reported = Some(measured);
+            measured
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn the_middle_of_the_round_trip_counts() {
+        let mut meter = ClockMeter::default();
+        // Ahead by 5 s: the answer was sent in the middle of 40 ms.
+        let offset = meter.handle_answer(1_000_000, ms(40), 1_005_020);
+        assert_eq!(offset, Some(ClockOffset { offset_ms: 5000, error_ms: 21 }));
+        let mut meter = ClockMeter::default();
+        let behind = meter.handle_answer(1_000_000, ms(0), 400_000);
+        assert_eq!(behind, Some(ClockOffset { offset_ms: -600_000, error_ms: 1 }));
+    }
+
+    #[test]
+    fn better_and_contradicting_measurements_are_reported_and_others_are_not() {
+        let mut meter = ClockMeter::default();
+        assert!(meter.handle_answer(0, ms(1000), 500).is_some());
+        // As good, and in accord with it.
+        assert_eq!(meter.handle_answer(10_000, ms(900), 10_440), None);
+        // Much better.
+        let better = meter.handle_answer(20_000, ms(10), 20_105);
+        assert_eq!(better, Some(ClockOffset { offset_ms: 100, error_ms: 6 }));
+        // Late, in accord.
+        assert_eq!(meter.handle_answer(30_000, ms(2000), 30_900), None);
+        // The host's clock was set.
+        let set = meter.handle_answer(40_000, ms(10), 100_005);
+        assert_eq!(set, Some(ClockOffset { offset_ms: 60_000, error_ms: 6 }));
+    }
+
+    #[test]
+    fn a_host_may_claim_any_time() {
+        let mut meter = ClockMeter::default();
+        let offset = meter.handle_answer(u64::MAX, Duration::MAX, 0).unwrap();
+        assert_eq!(offset.offset_ms, i64::MIN);
+        assert!(meter.handle_answer(0, ms(0), u64::MAX).is_some());
+    }
+}

@@ -1,0 +1,136 @@
+//! The requests that are answered once.
+
+use gjob_core::text::Shown;
+use gjob_core::wire::{CHUNK, FromAgent, Stream, ToAgent};
+use gjob_core::{HostLabel, JobId, Key, RunId, State};
+
+use super::calls::Request;
+
+/// What jobs' directories say: a state each.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// At most 4096 jobs.
+    pub(crate) ids: Vec<JobId>,
+}
+
+impl Request for Status {
+    type Answer = Vec<State>;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::Status { request, ids: self.ids.clone() }
+    }
+
+    fn read(answer: FromAgent) -> Option<Vec<State>> {
+        match answer {
+            FromAgent::Statuses { states, .. } => Some(states),
+            _ => None,
+        }
+    }
+}
+
+/// A piece of a job's output.
+#[derive(Clone, Debug)]
+pub(crate) struct Read {
+    pub(crate) id: JobId,
+    pub(crate) stream: Stream,
+    /// The first byte wanted.
+    pub(crate) offset: u64,
+}
+
+/// A piece that was read.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// None at the end of the file.
+    pub(crate) bytes: Vec<u8>,
+    /// The file's length at that time, bytes.
+    pub(crate) size: u64,
+}
+
+impl Request for Read {
+    /// The piece, or why it cannot be read.
+    type Answer = Result<Piece, Shown>;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        let Read { id, stream, offset } = self.clone();
+        ToAgent::Read { request, id, stream, offset, max: CHUNK as u32 }
+    }
+
+    fn read(answer: FromAgent) -> Option<Self::Answer> {
+        match answer {
+            FromAgent::Data { bytes, size, .. } if bytes.len() <= CHUNK => {
+                Some(Ok(Piece { bytes, size }))
+            }
+            FromAgent::ReadFailed { reason, .. } => Some(Err(reason.shown())),
+            _ => None,
+        }
+    }
+}
+
+/// The removal of jobs' directories.
+#[derive(Clone, Debug)]
+pub(crate) struct Remove {
+    pub(crate) run: RunId,
+    pub(crate) host: HostLabel,
+    /// At most 4096 attempts.
+    pub(crate) jobs: Vec<(Key, JobId)>,
+}
+
+impl Request for Remove {
+    /// How many directories are gone; those that are not, and why.
+    type Answer = (u32, Vec<(JobId, Shown)>);
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        let Remove { run, host, jobs } = self.clone();
+        ToAgent::Remove { request, run, host, jobs }
+    }
+
+    fn read(answer: FromAgent) -> Option<Self::Answer> {
+        match answer {
+            FromAgent::Removed { gone, kept, .. } => {
+                let kept = kept.into_iter().map(|(id, reason)| (id, reason.shown()));
+                Some((gone, kept.collect()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The removal of all that a host has of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Forget {
+    pub(crate) run: RunId,
+    pub(crate) host: HostLabel,
+}
+
+impl Request for Forget {
+    /// The number of blobs removed and their bytes, or why nothing was removed.
+    type Answer = Result<(u64, u64), Shown>;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        let Forget { run, host } = self.clone();
+        ToAgent::Forget { request, run, host }
+    }
+
+    fn read(answer: FromAgent) -> Option<Self::Answer> {
+        match answer {
+            FromAgent::Forgotten { result, .. } => Some(result.map_err(|reason| reason.shown())),
+            _ => None,
+        }
+    }
+}
+
+/// The acknowledgement of everything sent before.
+#[derive(Clone, Debug)]
+pub(crate) struct Echo;
+
+impl Request for Echo {
+    type Answer = ();
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::Echo { request }
+    }
+
+    fn read(answer: FromAgent) -> Option<()> {
+        matches!(answer, FromAgent::Echo { .. }).then_some(())
+    }
+}

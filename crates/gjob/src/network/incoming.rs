@@ -1,0 +1,157 @@
+//! From what links and tasks report to what the network does and hands on as
+//! [`Report`]s. Staging is dealt with here.
+
+use gjob_core::Record;
+use gjob_core::record::ParseRecordError;
+use gjob_core::scheduler::HostIx;
+use gjob_core::wire::FromAgent;
+
+use super::open::{Open, Use};
+use super::staging::Step;
+use super::{Fetched, Report};
+use crate::link::LinkEvent;
+use crate::outputs::{CollectError, CollectReport, CollectScope, OutputProgress};
+
+/// What a task of the network has done.
+#[derive(Debug)]
+pub(super) enum TaskReport {
+    Fetched(Box<Fetched>),
+    Echo { request: u32 },
+}
+
+impl Open {
+    pub(super) fn handle_link(&mut self, host: HostIx, event: LinkEvent) {
+        match event {
+            LinkEvent::Up(welcome) => {
+                self.hosts[host.at()].handle_up();
+                self.staging.handle_up(host, &welcome.place);
+                self.ready.push_back((host, Report::Up(welcome)));
+            }
+            LinkEvent::Down { reason, retry_in: _ } => {
+                self.staging.handle_down(host);
+                self.ready.push_back((host, Report::Down { reason }));
+            }
+            LinkEvent::Failed { reason } => {
+                self.staging.handle_down(host);
+                if self.purpose == Use::Managed {
+                    // The manager knows what it has ordered.
+                    self.hosts[host.at()].collecting.clear();
+                }
+                self.ready.push_back((host, Report::Failed { reason }));
+            }
+            LinkEvent::BlobSourceFailed { hash, reason } => {
+                self.staging.handle_unreadable(host, hash, &reason);
+            }
+            LinkEvent::Sending { hash, sent, size } => {
+                if let Some(content) = self.staging.content(&hash) {
+                    let path = content.path().to_owned();
+                    self.ready.push_back((host, Report::Staging { path, bytes: sent, size }));
+                }
+            }
+            LinkEvent::Uploading { bytes } => {
+                self.ready.push_back((host, Report::Uploading { bytes }));
+            }
+            LinkEvent::Clock(offset) => self.ready.push_back((host, Report::Clock(offset))),
+            LinkEvent::Answer(answer) => {
+                if !answer.deliver() {
+                    self.reject(host, "answered a request with something else");
+                }
+            }
+            LinkEvent::Message(message) => self.handle_message(host, message),
+        }
+        self.take_steps();
+    }
+
+    fn handle_message(&mut self, host: HostIx, message: FromAgent) {
+        match message {
+            FromAgent::Records { offset, lines } => self.handle_records(host, offset, &lines),
+            FromAgent::MissingBlobs { blobs } => self.staging.handle_missing(host, &blobs),
+            FromAgent::BlobStored { hash } => self.staging.handle_stored(host, hash),
+            FromAgent::BlobFailed { hash, reason } => {
+                self.staging.handle_refused(host, hash, &reason.shown());
+            }
+            // Answers come as such; the others are the link's.
+            FromAgent::Data { .. }
+            | FromAgent::ReadFailed { .. }
+            | FromAgent::Statuses { .. }
+            | FromAgent::Outputs { .. }
+            | FromAgent::Collected { .. }
+            | FromAgent::CollectFailed { .. }
+            | FromAgent::Removed { .. }
+            | FromAgent::Forgotten { .. }
+            | FromAgent::Echo { .. }
+            | FromAgent::Pong { .. }
+            | FromAgent::Welcome(_)
+            | FromAgent::Fault { .. } => {}
+        }
+    }
+
+    /// A part of the run log: whole lines that follow on what was received.
+    fn handle_records(&mut self, host: HostIx, offset: u64, lines: &[u8]) {
+        let open_host = &mut self.hosts[host.at()];
+        if offset != open_host.received || lines.last() != Some(&b'\n') {
+            return self.reject(host, "sent a run log out of order");
+        }
+        let end = offset + lines.len() as u64;
+        let mut records = Vec::new();
+        for line in lines.split(|byte| *byte == b'\n') {
+            match Record::parse(line) {
+                Ok(record) => records.push(record),
+                // What a crash has torn was written again, whole.
+                Err(ParseRecordError::Malformed(_)) => {}
+                Err(error) => return self.reject(host, &format!("sent a bad run log: {error}")),
+            }
+        }
+        open_host.received = end;
+        records.iter().for_each(|record| self.staging.handle_record(host, record));
+        self.ready.push_back((host, Report::Records { records, end }));
+    }
+
+    /// A host that does not keep to the protocol is out.
+    fn reject(&mut self, host: HostIx, what: &str) {
+        let reason = format!("the host's agent {what}");
+        self.hosts[host.at()].reject(&reason);
+        self.handle_link(host, LinkEvent::Failed { reason });
+    }
+
+    /// Does what staging has decided.
+    pub(super) fn take_steps(&mut self) {
+        while let Some((host, step)) = self.staging.poll_step() {
+            match step {
+                Step::Command(command) => self.hosts[host.at()].send(command),
+                Step::Refuse(record) => self.ready.push_back((host, Report::NotSent(record))),
+            }
+        }
+    }
+
+    pub(super) fn handle_task(&mut self, host: HostIx, report: TaskReport) {
+        let report = match report {
+            TaskReport::Fetched(fetched) => Report::Fetched(fetched),
+            TaskReport::Echo { request } => Report::Echo { request },
+        };
+        self.ready.push_back((host, report));
+    }
+
+    pub(super) fn handle_output(&mut self, host: HostIx, report: CollectReport) {
+        let progress = match report {
+            CollectReport::Violation(what) => return self.reject(host, &what),
+            CollectReport::Progress(progress) => progress,
+        };
+        let report = match progress {
+            OutputProgress::Collecting { key, path, bytes, size } => {
+                Report::Collecting { key, path, bytes, size }
+            }
+            OutputProgress::Collected { key, result } => {
+                self.hosts[host.at()].collecting.remove(&key);
+                let result = result.and_then(|committed| {
+                    committed.read().map_err(|error| CollectError {
+                        scope: CollectScope::Here,
+                        reason: format!("cannot read the list of its outputs: {error}"),
+                    })
+                });
+                Report::Collected { key, result }
+            }
+        };
+        self.ready.push_back((host, report));
+    }
+}

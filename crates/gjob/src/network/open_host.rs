@@ -1,0 +1,71 @@
+//! One host of an open network.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gjob_core::Key;
+use tokio::sync::Semaphore;
+
+use super::fetch;
+use crate::link::{LinkCommand, LinkHandle};
+use crate::outputs::{Collecting, Collector};
+
+/// A host while the network is open.
+#[derive(Debug)]
+pub(super) struct OpenHost {
+    /// None until it is to be reached.
+    pub(super) reached: Option<Reached>,
+    /// Bytes of its run log that are applied; its link reads it.
+    pub(super) offset: Arc<AtomicU64>,
+    /// Bytes of its run log that have been received over the present connection.
+    pub(super) received: u64,
+    /// Turns at fetching what jobs have printed.
+    pub(super) fetch_turns: Arc<Semaphore>,
+    /// Orders for outputs under way.
+    pub(super) collecting: HashMap<Key, Collecting>,
+}
+
+/// What there is of a host that is to be reached.
+#[derive(Debug)]
+pub(super) struct Reached {
+    pub(super) link: LinkHandle,
+    pub(super) collector: Collector,
+}
+
+impl OpenHost {
+    /// A host that is not reached yet, with so much of its run log applied.
+    pub(super) fn new(offset: u64) -> Self {
+        OpenHost {
+            reached: None,
+            offset: Arc::new(AtomicU64::new(offset)),
+            received: 0,
+            fetch_turns: Arc::new(Semaphore::new(fetch::AT_ONCE)),
+            collecting: HashMap::new(),
+        }
+    }
+
+    /// A new connection: its agent sends the run log from what was applied on.
+    pub(super) fn handle_up(&mut self) {
+        self.received = self.offset.load(Ordering::Acquire);
+    }
+
+    /// Notes that its run log is applied up to there.
+    pub(super) fn set_offset(&self, offset: u64) {
+        self.offset.store(offset, Ordering::Release);
+    }
+
+    /// Closes its link for good; `reason` is what those hear who wait for it.
+    pub(super) fn reject(&self, reason: &str) {
+        if let Some(reached) = &self.reached {
+            reached.link.reject(reason);
+        }
+    }
+
+    /// Sends a command to its link, if there is one.
+    pub(super) fn send(&self, command: LinkCommand) {
+        if let Some(reached) = &self.reached {
+            reached.link.send(command);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A network used without a manager and without a run of its own, for several
+//! hosts at once: fetch the outputs of a list of jobs, remove directories,
+//! forget a run. Only the hosts concerned are reached.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use gjob_core::scheduler::HostIx;
+use gjob_core::text::Shown;
+use gjob_core::{JobId, Key, RunId};
+use tokio::task::JoinSet;
+
+use super::open::{Open, Use};
+use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
+use crate::link::{Forget, Remove, Request};
+use crate::outputs::{CollectOrder, OutputProgress};
+
+/// How long to wait for a report before looking again whether any is expected.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// The most jobs in one request to remove them.
+const REMOVED_AT_ONCE: usize = 4096;
+
+/// What each host has answered, or why it can't be asked, in one line.
+pub type Answers<T> = BTreeMap<HostIx, Result<T, String>>;
+
+/// What became of the directories of a host's jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// How many are not there any more.
+    pub gone: u64,
+    /// Those that are, and why, in one line.
+    pub kept: Vec<(JobId, Shown)>,
+}
+
+impl Network {
+    /// Fetches outputs from several hosts at once. What comes is iterated over:
+    /// each order ends with one [`OutputProgress::Collected`], whatever happens.
+    ///
+    /// # Errors
+    /// When the network can't be opened, or a manager uses it.
+    pub fn fetch_outputs(
+        &mut self,
+        orders: Vec<(HostIx, CollectOrder)>,
+    ) -> Result<Fetching<'_>, NetworkError> {
+        let open = self.open_read_only()?;
+        let mut pending: BTreeMap<HostIx, BTreeSet<Key>> = BTreeMap::new();
+        for (host, order) in orders {
+            pending.entry(host).or_default().insert(order.key);
+            open.link(host);
+            open.collect(host, order);
+        }
+        Ok(Fetching { network: self, pending })
+    }
+
+    /// Removes the directories of jobs of `run` on several hosts at once; those
+    /// that have not ended are kept. Returns what became of them, or why a host
+    /// can't be asked.
+    ///
+    /// # Errors
+    /// When the network can't be opened, or a manager uses it.
+    pub fn remove_jobs(
+        &mut self,
+        run: &RunId,
+        jobs: &BTreeMap<HostIx, Vec<(Key, JobId)>>,
+    ) -> Result<Answers<Removal>, NetworkError> {
+        let mut requests = Vec::new();
+        for (host, jobs) in jobs {
+            let label = self.label(*host);
+            let batches = jobs.chunks(REMOVED_AT_ONCE).map(|jobs| Remove {
+                run: run.clone(),
+                host: label.clone(),
+                jobs: jobs.to_vec(),
+            });
+            requests.push((*host, batches.collect()));
+        }
+        let sum = |mut removal: Removal, (gone, kept): (u32, Vec<_>)| {
+            removal.gone += u64::from(gone);
+            removal.kept.extend(kept);
+            removal
+        };
+        let answers = self.ask_hosts(requests)?;
+        let removals = answers.into_iter().map(|(host, answer)| {
+            (host, answer.map(|batches| batches.into_iter().fold(Removal::default(), sum)))
+        });
+        Ok(removals.collect())
+    }
+
+    /// Has each of `hosts` forget a run, and the staged files that only this run
+    /// has used. Returns how many files each has removed and their bytes, or why
+    /// nothing was.
+    ///
+    /// # Errors
+    /// When the network can't be opened, or a manager uses it.
+    pub fn forget_run_on(
+        &mut self,
+        run: &RunId,
+        hosts: &[HostIx],
+    ) -> Result<Answers<(u64, u64)>, NetworkError> {
+        let request =
+            |host: &HostIx| (*host, vec![Forget { run: run.clone(), host: self.label(*host) }]);
+        let requests = hosts.iter().map(request).collect();
+        let answers = self.ask_hosts(requests)?;
+        let removed = answers.into_iter().map(|(host, answer)| {
+            let one = |answers: Vec<Result<_, Shown>>| match answers.into_iter().next() {
+                Some(answer) => answer.map_err(String::from),
+                None => Ok((0, 0)),
+            };
+            (host, answer.and_then(one))
+        });
+        Ok(removed.collect())
+    }
+
+    /// Asks several hosts at once, each some requests one after the other, again
+    /// if a connection ends before the answer. A host that does not answer for
+    /// [`READ_ONLY_TIMEOUT`] is given up.
+    pub(super) fn ask_hosts<R: Request + Sync>(
+        &mut self,
+        requests: Vec<(HostIx, Vec<R>)>,
+    ) -> Result<Answers<Vec<R::Answer>>, NetworkError> {
+        let open = self.open_to_ask()?;
+        let mut tasks = JoinSet::new();
+        for (host, requests) in requests {
+            let link = open.link(host);
+            let ask_all = async move {
+                let mut answers = Vec::with_capacity(requests.len());
+                for request in &requests {
+                    let answer = link.ask(request, Some(READ_ONLY_TIMEOUT)).await;
+                    answers.push(answer.map_err(|error| error.reason)?);
+                }
+                Ok(answers)
+            };
+            tasks.spawn_on(async move { (host, ask_all.await) }, open.runtime.handle());
+        }
+        Ok(open.block_on(async move { tasks.join_all().await.into_iter().collect() }))
+    }
+
+    /// The network opened for nothing but to ask.
+    fn open_read_only(&mut self) -> Result<&mut Open, NetworkError> {
+        match self.open.as_ref().map(|open| open.purpose) {
+            Some(Use::Managed) => return Err(NetworkError::Managed),
+            Some(Use::ReadOnly) => {}
+            Some(Use::Direct) | None => self.close(),
+        }
+        self.open_to_ask()
+    }
+
+    /// The network opened for whatever it is, else for nothing but to ask.
+    pub(super) fn open_to_ask(&mut self) -> Result<&mut Open, NetworkError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => Open::read_only(self)?,
+        };
+        Ok(self.open.insert(open))
+    }
+}
+
+/// Outputs on their way; see [`Network::fetch_outputs`].
+#[derive(Debug)]
+pub struct Fetching<'a> {
+    network: &'a mut Network,
+    /// Orders that have not ended.
+    pending: BTreeMap<HostIx, BTreeSet<Key>>,
+}
+
+impl Iterator for Fetching<'_> {
+    type Item = (HostIx, OutputProgress);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.pending.retain(|_, keys| !keys.is_empty());
+            if self.pending.is_empty() {
+                return None;
+            }
+            // The others say what the tasks that fetch know by themselves.
+            match self.network.next(WAIT) {
+                Some((host, Report::Collecting { key, path, bytes, size })) => {
+                    let progress = OutputProgress::Collecting { key, path, bytes, size };
+                    return Some((host, progress));
+                }
+                Some((host, Report::Collected { key, result })) => {
+                    if self.pending.get_mut(&host).is_some_and(|keys| keys.remove(&key)) {
+                        return Some((host, OutputProgress::Collected { key, result }));
+                    }
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+}
