@@ -33,7 +33,7 @@ fn run_dirs(place: &Place) -> Vec<PathBuf> {
 }
 
 #[test]
-fn without_a_run_there_is_only_the_heading() {
+fn runs_without_a_run_shows_only_the_heading() {
     let place = Place::new();
     place
         .gjob(&["runs"])
