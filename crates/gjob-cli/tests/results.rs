@@ -634,6 +634,6 @@ run [DATE]-1: 1 done, 1 error in [ELAPSED]
 "#]])
         .run();
     assert_eq!(files(&place.path("here/o")), some(&[("0/out", "x\n")]));
-    eventually("only the failed job's is left", || job_dirs(&place).len() == 1);
+    assert_eq!(job_dirs(&place).len(), 1, "only the failed job's is left");
     assert!(job_dirs(&place)[0].join(".done").exists());
 }

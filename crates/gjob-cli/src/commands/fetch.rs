@@ -68,7 +68,8 @@ fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrd
         let (Some(host), Some(key), Some(id), true) = (host, job.key(), job.id(), job.has_ended())
         else {
             if named {
-                return Err(anyhow!("job {index} has not ended"));
+                let why = if job.has_ended() { "was never started" } else { "has not ended" };
+                return Err(anyhow!("job {index} {why}"));
             }
             continue;
         };

@@ -82,6 +82,7 @@ pub(super) fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> 
             format!(" (stopped: no usable host; resume with `gjob attach {run}`)")
         }
         RunEnd::Interrupted => format!(" (interrupted; resume with `gjob attach {run}`)"),
+        RunEnd::Left if jobs.busy == 0 => format!(" (stopped; resume with `gjob attach {run}`)"),
         RunEnd::Left => format!(" (jobs keep running; resume with `gjob attach {run}`)"),
     };
     let took = gjob::units::format_duration(took);

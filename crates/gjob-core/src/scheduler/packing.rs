@@ -142,7 +142,9 @@ impl Scheduler {
         if all().any(possible) {
             return None;
         }
+        // With no host reached, nobody knows what they offer.
         let known = all().filter(|(ix, _)| self.hosts.was_reached(*ix));
+        known.clone().next()?;
         let closest = known.min_by_key(|(_, host)| shortfall(&ask, &host.offer()));
         let closest = closest.map(|(_, host)| (host.label.clone(), host.offer()));
         Some(Unfit { index, ask, closest })

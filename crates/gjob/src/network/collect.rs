@@ -40,7 +40,7 @@ impl Network {
     pub fn remove(&mut self, host: HostIx, run: &RunId, jobs: &[(Key, JobId)]) {
         let request = Remove { run: run.clone(), host: self.label(host), jobs: jobs.to_vec() };
         if let Some(open) = &mut self.open {
-            drop(open.link(host).call(&request));
+            open.remove(host, &request);
         }
     }
 }

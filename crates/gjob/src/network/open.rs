@@ -10,6 +10,7 @@ use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Launch, Stream};
 use gjob_core::{Epoch, JobId, JobSpec, Key, RunId};
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use super::fetch::{Fetched, fetch};
 use super::incoming::TaskReport;
@@ -19,7 +20,7 @@ use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{
     self, Arrival, Budget, Channels, Echo, Handshakes, HostPlan, LinkCommand, LinkConfig,
-    LinkHandle, LinkSender,
+    LinkHandle, LinkSender, Remove,
 };
 use crate::outputs::{self, CollectOrder, CollectReport, Collector};
 use crate::program::Programs;
@@ -71,6 +72,8 @@ pub(super) struct Open {
     tasks: mpsc::Receiver<(HostIx, TaskReport)>,
     outputs: mpsc::Receiver<(HostIx, CollectReport)>,
     pub(super) staging: Staging,
+    /// Removals of job directories that hosts have not answered yet.
+    removals: JoinSet<()>,
     pub(super) wake: Arc<Notify>,
     /// Reports to be handed on, in order.
     pub(super) ready: VecDeque<(HostIx, Report)>,
@@ -129,6 +132,7 @@ impl Open {
                 reports,
             },
             staging: Staging::new(inputs, hosts.len()),
+            removals: JoinSet::new(),
             hosts,
             inbox,
             tasks,
@@ -175,6 +179,12 @@ impl Open {
 
     /// Closes every link; hosts that don't follow are cut off.
     pub(super) fn close(mut self) {
+        // A host that is asked to remove directories does so before it is left.
+        let removals = &mut self.removals;
+        self.runtime.block_on(async {
+            let answered = async { while removals.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, answered).await;
+        });
         // Each link and each task holds a sender: the channels end when the last
         // one has gone.
         drop(self.opening);
@@ -189,6 +199,14 @@ impl Open {
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, drained).await;
         });
         self.runtime.shutdown_timeout(Duration::from_millis(100));
+    }
+
+    /// Has a host remove directories of jobs; nothing is reported of it.
+    pub(super) fn remove(&mut self, host: HostIx, request: &Remove) {
+        while self.removals.try_join_next().is_some() {}
+        let call = self.link(host).call(request);
+        let answered = async { drop(call.await) };
+        self.removals.spawn_on(answered, self.runtime.handle());
     }
 
     /// Adds the files of a job.

@@ -152,3 +152,12 @@ fn a_host_whose_slots_have_shrunk_gives_back_what_it_can_not_begin() {
     let ended = (0..3).map(|index| scheduler.run().jobs()[index].state());
     assert!(ended.eq([State::Error; 3]), "neither of them offers that");
 }
+
+#[test]
+fn of_hosts_that_were_never_reached_nobody_knows_what_they_offer() {
+    let mut scheduler = scheduler(Config::default(), 1, &[asks(9)]);
+    scheduler.handle_host_failed(NOW, H0, "no such host");
+    assert!(scheduler.unfit_jobs().is_empty());
+    let last = events(&mut scheduler).pop();
+    assert_eq!(last, Some(run_ended(RunEnd::NoHosts, Tally { free: 1, ..Tally::default() })));
+}
