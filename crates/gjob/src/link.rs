@@ -46,13 +46,13 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gjob_core::RunId;
+use gjob_core::event::ClockOffset;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 pub use calls::{Answer, NewCall};
-pub(crate) use calls::{OutputStream, Request, StreamPart};
-pub use clock::ClockOffset;
+pub(crate) use calls::{Call, OutputStream, Request, StreamPart};
 pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 pub use handshakes::Handshakes;
 use inbox::Inbox;

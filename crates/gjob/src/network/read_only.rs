@@ -174,14 +174,13 @@ impl Iterator for Fetching<'_> {
             }
             // The others say what the tasks that fetch know by themselves.
             match self.network.next(WAIT) {
-                Some((host, Report::Collecting { key, path, bytes, size })) => {
-                    let progress = OutputProgress::Collecting { key, path, bytes, size };
-                    return Some((host, progress));
-                }
-                Some((host, Report::Collected { key, result })) => {
-                    if self.pending.get_mut(&host).is_some_and(|keys| keys.remove(&key)) {
-                        return Some((host, OutputProgress::Collected { key, result }));
+                Some((host, Report::Output(progress))) => {
+                    if let OutputProgress::Collected { key, .. } = &progress
+                        && !self.pending.get_mut(&host).is_some_and(|keys| keys.remove(key))
+                    {
+                        continue;
                     }
+                    return Some((host, progress));
                 }
                 Some(_) | None => {}
             }
