@@ -1,4 +1,4 @@
-# `make help` lists what there is.
+# `make help` lists the targets.
 
 CARGO ?= cargo
 # For every build, check and test: `make check CARGO_FLAGS=--locked`.
@@ -12,7 +12,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: deps
-deps: ## Install what the tests need, where it is missing (OpenSSH, Python, iproute2, strace, a C compiler)
+deps: ## Install missing test tools (OpenSSH, Python, iproute2, strace, a C compiler)
 	@.ci/deps
 
 .PHONY: build
@@ -33,27 +33,27 @@ tests: deps build
 test: tests ## Run all tests, and count those that cannot run here
 	@.ci/skipped $(skipped)
 
-# Minutes long. The seed is printed; GJOB_CHAOS_SEED=N has the same again.
+# Takes minutes. It prints its seed; GJOB_CHAOS_SEED=N repeats a run.
 .PHONY: chaos
 chaos: export GJOB_CHAOS_JOBS ?= 2000
 chaos: export GJOB_CHAOS_KILLS ?= 200
 chaos: export GJOB_CRASH_ALL ?= 1
-chaos: deps build ## Kill, freeze and cut off all parts of long runs; GJOB_CHAOS_JOBS, _KILLS, _SEED
+chaos: deps build ## Kill, freeze and cut off all parts of long runs (GJOB_CHAOS_JOBS, _KILLS, _SEED)
 	$(CARGO) test -p gjob-cli --test chaos --test crash_points --test lost_hosts $(CARGO_FLAGS) -- \
 	    --include-ignored --nocapture --test-threads 1
 
 .PHONY: bulk
-bulk: deps ## Test with gigabytes and ten thousands of outputs, optimized
+bulk: deps ## Test with gigabytes and tens of thousands of outputs, optimized
 	$(CARGO) test --release -p gjob-cli --test bulk $(CARGO_FLAGS) -- \
 	    --include-ignored --nocapture --test-threads 1
 
-# cargo-fuzz builds with flags that only a nightly compiler admits to; no
-# sanitizer is used, since nothing that is fuzzed is unsafe.
+# cargo-fuzz builds with flags of the nightly compiler. No sanitizer is needed, since
+# none of the fuzzed code is unsafe.
 fuzzed := frames messages trees paths records
 .PHONY: fuzz
 fuzz: export RUSTC_BOOTSTRAP = 1
 fuzz: SECONDS_EACH ?= 60
-fuzz: ## Feed what reads foreign bytes with any; SECONDS_EACH (needs cargo-fuzz)
+fuzz: ## Fuzz the code that reads foreign bytes (SECONDS_EACH; needs cargo-fuzz)
 	@$(CARGO) fuzz --version >/dev/null || { echo 'cargo install cargo-fuzz --locked' >&2; exit 1; }
 	for target in $(fuzzed); do \
 	    mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target && \
@@ -62,53 +62,53 @@ fuzz: ## Feed what reads foreign bytes with any; SECONDS_EACH (needs cargo-fuzz)
 	done
 
 .PHONY: demo
-demo: deps ## Build gjob and run a first example on this machine
+demo: deps ## Build gjob and run an example on the local machine
 	$(CARGO) run --release $(CARGO_FLAGS) -- run examples/pi.txt -n 12 --show all
 
 .PHONY: check
-check: fmt lint core tests doc deny ## All that CI runs
+check: fmt lint core tests doc deny ## Run everything that CI runs
 	@.ci/skipped $(skipped)
 
 .PHONY: fmt
-fmt: ## Is everything formatted?
+fmt: ## Check the formatting
 	$(CARGO) fmt --all --check
 
 .PHONY: lint
-lint: ## Is clippy content?
+lint: ## Run clippy
 	$(CARGO) clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
 
-# With the workspace, the core would get features that others ask for.
+# In a build of the workspace, the core would get features for other packages.
 .PHONY: core
-core: ## Does the core stand alone, with its own lints?
+core: ## Check that the core builds alone, with its own lints
 	$(CARGO) clippy -p gjob-core $(CARGO_FLAGS) -- -D warnings
 
 .PHONY: doc
-doc: ## Do the docs build, without a broken link?
+doc: ## Check that the docs build without a broken link
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items $(CARGO_FLAGS)
 
 .PHONY: deny
-deny: ## Are the dependencies' licences and sources as deny.toml wants them?
+deny: ## Check the licences and sources of dependencies (deny.toml)
 	@if $(CARGO) deny --version >/dev/null 2>&1; \
 	then $(CARGO) deny --all-features check bans licenses sources; \
-	else echo 'cargo-deny is not installed; passed over (cargo install cargo-deny --locked)'; fi
+	else echo 'skipped: cargo-deny is not installed (cargo install cargo-deny --locked)'; fi
 
 .PHONY: bench
 bench: ## Run the benchmarks
 	$(CARGO) bench --workspace $(CARGO_FLAGS)
 
 .PHONY: install
-install: ## Install gjob; with the agents in it, if `make agents` came before
+install: ## Install gjob, with the agents in it after `make agents`
 	GJOB_AGENTS_DIR=$(CURDIR)/target/agents $(CARGO) install --path crates/gjob-cli --locked
 
 .PHONY: agents
-agents: $(agents:%=target/agents/%) ## Build the slim static agents that are sent to hosts
+agents: $(agents:%=target/agents/%) ## Build the small static agents that are sent to hosts
 	@ls -l target/agents
 
-# Relative relocations packed take a tenth of their room (static programs apply
-# them themselves), and functions that are the same are there once.
+# Packed relative relocations take a tenth of the space (static programs apply them
+# themselves), and identical functions are merged.
 agent_flags := -C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all
 
-# rustc's own linker serves both platforms; nothing in the agent is C.
+# rustc's own linker works for both platforms, since nothing in the agent is C.
 target/agents/gjob-agent-linux-%: musl = CARGO_TARGET_$(shell echo $* | tr a-z A-Z)_UNKNOWN_LINUX_MUSL
 target/agents/gjob-agent-linux-%: FORCE
 	@[ -d "$$(rustc --print target-libdir --target $*-unknown-linux-musl)" ] || \

@@ -1,6 +1,7 @@
 //! What a run says while it goes on: to the terminal, to the joblog, to the
 //! event file. Each is a handler of its own; none of them can fail the run.
 
+mod columns;
 mod events;
 mod filter;
 mod joblog;
@@ -16,6 +17,7 @@ use std::path::Path;
 use gjob::manager::Handler;
 
 use crate::cli::{ReportArgs, Show};
+pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
 use joblog::JobLogFile;

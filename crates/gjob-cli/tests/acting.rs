@@ -76,7 +76,7 @@ fn lives(pid: &str) -> bool {
 }
 
 #[test]
-fn running_and_waiting_jobs_of_a_living_run_are_killed_by_index_and_by_name() {
+fn running_and_waiting_jobs_are_killed_by_index_and_name() {
     let place = Place::new();
     place.file(
         "jobs.jsonl",
@@ -121,7 +121,7 @@ gjob: job 3: it has already ended: done
 }
 
 #[test]
-fn a_job_that_left_its_session_and_ignores_term_is_gone_when_kill_returns() {
+fn kill_returns_after_a_job_that_left_its_session_and_ignores_sigterm_has_ended() {
     let place = Place::new();
     let pids = place.path("pids");
     let job = format!(
@@ -152,7 +152,7 @@ killing job 0
 }
 
 #[test]
-fn what_a_kill_could_not_end_is_named_wherever_one_looks() {
+fn process_that_survives_kill_is_named_everywhere() {
     let place = Place::new();
     let Some(freezer) = Freezer::new() else { return };
     let pid = place.path("pid");
@@ -185,12 +185,17 @@ gjob: job 0: process [LEFT] could not be ended
     manager.redact("[LEFT]", &lines(&pid)[0]).wait();
     place
         .gjob(&["status", "--jobs"])
+        .any_width()
         .redact("[LEFT]", &lines(&pid)[0])
         .stdout(str![[r#"
 run [DATE]-1: error, complete
 jobs: 0 free, 0 busy, 0 done, 0 unknown, 1 error
-host :: free, 1 slot
-     0  error    :  [HOST]/[DATE]-1  -  killed; process [LEFT] could not be ended
+
+HOST  STATE  SLOTS  REASON
+:  free  1  -
+
+JOB  STATE  HOST  ID  NAME  REASON
+0  error  :  [HOST]/[DATE]-1  -  killed; process [LEFT] could not be ended
 
 "#]])
         .run();
@@ -226,7 +231,7 @@ run [DATE]-1: 1 done, 3 error in [ELAPSED]
 }
 
 #[test]
-fn a_job_whose_host_is_away_is_named_and_ended_when_the_run_is_taken_up() {
+fn kill_reaches_an_unreachable_host_later() {
     let place = Place::new();
     let bed = Bed::start(1);
     place.file("jobs.txt", "sleep 300\nsleep 300\n");
@@ -267,7 +272,7 @@ fn scripts(host: &gjob_testbed::Host) -> usize {
 }
 
 #[test]
-fn no_host_is_reached_but_those_of_the_jobs_acted_on() {
+fn kill_contacts_only_the_hosts_of_its_jobs() {
     let place = Place::new();
     let bed = Bed::start(3);
     place.file("jobs.txt", "sleep 300\nsleep 300\nsleep 300\n");
@@ -287,7 +292,7 @@ fn no_host_is_reached_but_those_of_the_jobs_acted_on() {
 }
 
 #[test]
-fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
+fn kill_ends_abandoned_attempts_or_names_them() {
     let place = Place::new();
     let bed = Bed::start(2);
     place.file("jobs.txt", "sleep 300\nsleep 300\nsleep 300\n");
@@ -320,7 +325,7 @@ fn a_kill_ends_attempts_that_were_given_up_or_names_them() {
 }
 
 #[test]
-fn a_job_whose_host_is_away_is_held_and_let_go_on_when_the_run_is_taken_up() {
+fn pause_and_resume_reach_an_unreachable_host_later() {
     let place = Place::new();
     let bed = Bed::start(1);
     let counter = Counter::new(&place, "counter");
@@ -404,7 +409,7 @@ gjob: job 0: it is already paused
 }
 
 #[test]
-fn what_is_paused_stays_so_when_the_manager_is_killed_and_the_run_taken_up() {
+fn paused_jobs_stay_paused_in_a_resumed_run() {
     let place = Place::new();
     let (first, second) = (Counter::new(&place, "first"), Counter::new(&place, "second"));
     place.file("jobs.txt", &format!("{}\n{}\n", first.job(&place), second.job(&place)));
@@ -464,7 +469,7 @@ run [DATE]-1: 2 done in [ELAPSED]
 }
 
 #[test]
-fn a_failed_job_is_done_again_in_a_living_run() {
+fn failed_job_of_a_running_run_is_retried() {
     let place = Place::new();
     let (ok, go) = (place.path("ok"), place.path("go"));
     let jobs = format!(
@@ -505,7 +510,7 @@ gjob: job 1: it has not ended yet
 }
 
 #[test]
-fn a_failed_job_of_a_finished_run_is_reopened_and_attach_does_it() {
+fn failed_job_of_an_ended_run_is_retried_by_attach() {
     let place = Place::new();
     let ok = place.path("ok");
     place.file("data", "needed\n");
@@ -556,7 +561,7 @@ run [DATE]-1: 2 done in [ELAPSED]
 }
 
 #[test]
-fn a_retry_in_a_run_that_was_taken_up_finds_the_jobs_files() {
+fn retry_in_a_resumed_run_finds_the_files_of_the_job() {
     let place = Place::new();
     let (ok, go) = (place.path("ok"), place.path("go"));
     place.file("data", "needed\n");
@@ -592,7 +597,7 @@ job 0 will be retried
 }
 
 #[test]
-fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
+fn attach_follows_a_running_run_and_exits_with_its_status() {
     let place = Place::new();
     let go = place.path("go");
     let jobs = format!(
@@ -635,7 +640,7 @@ fn attach_watches_a_living_run_to_its_end_and_ends_with_its_status() {
 }
 
 #[test]
-fn a_watcher_sees_that_the_run_is_left_and_that_its_manager_is_gone() {
+fn follower_sees_the_manager_leave_or_die() {
     for (kill, code, text) in [
         (false, 1, "(jobs keep running; resume with `gjob attach"),
         (true, 3, "has ended\nhelp: resume the run with `gjob attach"),
@@ -665,7 +670,7 @@ fn a_watcher_sees_that_the_run_is_left_and_that_its_manager_is_gone() {
 }
 
 #[test]
-fn requests_that_meet_the_end_of_a_run_are_not_lost() {
+fn retry_at_the_end_of_a_run_is_not_lost() {
     for _ in 0..4 {
         let place = Place::new();
         let ok = place.path("ok");
@@ -778,7 +783,7 @@ For more information, try '--help'.
 }
 
 #[test]
-fn a_run_deep_below_long_directories_can_be_acted_on_by_its_user_alone() {
+fn control_socket_below_a_long_path_works_and_is_private() {
     let place = Place::new();
     let state = place.path(&"d".repeat(150));
     place.file("jobs.txt", "sleep 300\n");

@@ -70,7 +70,7 @@ fn sha256(paths: &[PathBuf]) -> Vec<String> {
 
 #[test]
 #[ignore = "sends a gigabyte: half a minute, and more than a minute unoptimized"]
-fn a_gigabyte_goes_on_where_its_ssh_was_killed() {
+fn gigabyte_transfer_resumes_after_ssh_is_killed() {
     let (place, bed) = (Place::new(), Bed::start(1));
     let big = place.path("here/big");
     noise(&big, GIANT);
@@ -106,7 +106,7 @@ fn a_gigabyte_goes_on_where_its_ssh_was_killed() {
 
 #[test]
 #[ignore = "ten thousand jobs: some minutes unoptimized"]
-fn every_output_of_ten_thousand_jobs_is_here_as_its_job_wrote_it() {
+fn outputs_of_ten_thousand_jobs_arrive_unchanged() {
     let (place, bed) = (Place::new(), Bed::start(4));
     let script = "for k in 1 2 3; do echo {} $k $RANDOM$RANDOM$RANDOM >$k.out; done; \
                   sha256sum 1.out 2.out 3.out";

@@ -69,7 +69,7 @@ fn each_job_ends_once_whatever_is_killed_cut_off_or_crashes() {
 
 /// A lease is 30 s: in the long form, cuts and some jobs outlast it.
 #[test]
-fn each_job_ends_once_on_hosts_that_end_their_jobs_when_they_are_cut_off() {
+fn each_job_ends_once_on_hosts_with_a_lease() {
     let Some(bed) = NetBed::start(4) else { return };
     let (cut, slow_ms) = if is_long() { (45, 40_000) } else { (3, 0) };
     let (longest_cut, policy) = (Duration::from_secs(cut), Policy::Lease { slow_ms });

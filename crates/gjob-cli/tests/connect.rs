@@ -70,7 +70,7 @@ fn waiting_jobs(place: &Place, count: usize) -> PathBuf {
 }
 
 #[test]
-fn files_jobs_outputs_logs_and_cleaning_go_through_the_command() {
+fn connect_command_carries_files_outputs_logs_and_cleaning() {
     let place = Place::new();
     let boxes = Boxes::new(&place, &["b1", "b2"]);
     place.file("in.txt", "input\n");
@@ -107,7 +107,7 @@ fn files_jobs_outputs_logs_and_cleaning_go_through_the_command() {
 }
 
 #[test]
-fn jobs_survive_their_command_and_their_manager_and_are_reached_again_without_the_cluster_file() {
+fn attach_reaches_connect_hosts_without_the_cluster_file() {
     let place = Place::new();
     let boxes = Boxes::new(&place, &["b1"]);
     let begun = waiting_jobs(&place, 2);
@@ -190,7 +190,7 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn a_program_that_is_missing_ends_the_run_at_once_and_is_named() {
+fn missing_connect_program_is_named() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");
     let answer = place
@@ -256,7 +256,7 @@ fn connect_commands_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
-fn a_dry_run_shows_how_each_host_is_reached() {
+fn dry_run_shows_how_each_host_is_reached() {
     let place = Place::new();
     place.file(
         "lab.toml",

@@ -35,37 +35,37 @@ use strace::{Point, Scope, Strace};
 const SAMPLE: usize = 16;
 
 #[test]
-fn a_manager_killed_at_any_call_leaves_a_run_that_can_be_taken_up() {
+fn manager_killed_at_any_call_leaves_a_run_that_can_be_resumed() {
     let Some(strace) = Strace::find() else { return };
     Enumeration::new("store", &strace, Scope::MainThread).of_runs(3);
 }
 
 #[test]
-fn a_manager_killed_at_any_call_of_a_link_leaves_a_run_that_can_be_taken_up() {
+fn manager_killed_at_any_call_of_a_link_leaves_a_run_that_can_be_resumed() {
     let Some(strace) = Strace::find() else { return };
     Enumeration::new("links", &strace, Scope::AllThreads).of_runs(3);
 }
 
 #[test]
-fn a_manager_killed_while_it_takes_a_run_up_leaves_one_that_can_be_taken_up() {
+fn manager_killed_while_it_resumes_a_run_leaves_one_that_can_be_resumed() {
     let Some(strace) = Strace::find() else { return };
     Enumeration::new("attach", &strace, Scope::MainThread).of_attachments();
 }
 
 #[test]
-fn a_manager_killed_at_any_call_of_collecting_leaves_whole_outputs_or_none() {
+fn manager_killed_at_any_call_of_collecting_leaves_complete_outputs_or_none() {
     let Some(strace) = Strace::find() else { return };
     Enumeration::new("outputs", &strace, Scope::Outputs).of_runs(2);
 }
 
 #[test]
-fn a_manager_killed_while_it_collects_again_leaves_whole_outputs_or_none() {
+fn manager_killed_while_it_collects_again_leaves_complete_outputs_or_none() {
     let Some(strace) = Strace::find() else { return };
     Enumeration::new("outputs again", &strace, Scope::Outputs).of_attachments();
 }
 
 #[test]
-fn jobs_that_are_killed_when_their_manager_was_have_no_outputs() {
+fn jobs_killed_after_their_manager_have_no_outputs() {
     let Some(strace) = Strace::find() else { return };
     // Before the names of outputs are made durable, and thus told.
     let point = Point { call: "fsync".to_owned(), nth: 1 };
@@ -82,7 +82,7 @@ fn an_agent_killed_at_any_call_changes_nothing_for_its_jobs() {
 }
 
 #[test]
-fn a_slot_killed_at_any_call_loses_its_own_job_at_most() {
+fn slot_killed_at_any_call_loses_its_own_job_at_most() {
     let Some(strace) = Strace::find() else { return };
     on_a_host(&strace, Scope::Slots, &Injuries { any_slot: true, ..Injuries::default() });
 }

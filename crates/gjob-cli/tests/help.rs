@@ -46,7 +46,7 @@ fn every_help_page_is_as_in_its_file() {
 }
 
 #[test]
-fn the_commands_that_gjob_starts_itself_with_have_no_page() {
+fn internal_commands_have_no_help_page() {
     let place = Place::new();
     for command in ["agent", "slot"] {
         place.gjob(&[command, "--help"]).code(2).run();

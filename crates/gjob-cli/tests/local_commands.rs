@@ -25,7 +25,7 @@ fn status(place: &Place, dir: &str) -> String {
 }
 
 #[test]
-fn a_job_goes_through_its_states() {
+fn local_job_goes_through_its_states() {
     let place = Place::new();
     let dir = job(&place, "echo out; exit $(cat code)\n");
     std::fs::write(format!("{dir}/code"), "0").unwrap();
@@ -48,7 +48,7 @@ gjob: start the job in [PLACE]/results/[HOST]/[DATE]-1: it was started before, a
 }
 
 #[test]
-fn a_job_can_be_paused_resumed_and_killed() {
+fn local_job_is_paused_resumed_and_killed() {
     let place = Place::new();
     let dir = job(&place, "sleep 300\n");
     local(&place, &["start", &dir]).run();
@@ -92,7 +92,7 @@ gjob: delete [PLACE]/missing: No such file or directory (os error 2)
 }
 
 #[test]
-fn a_job_may_have_a_time_limit() {
+fn local_job_is_killed_at_its_timeout() {
     let place = Place::new();
     let dir = job(&place, "sleep 300\n");
     local(&place, &["start", &dir, "--timeout", "soon"])

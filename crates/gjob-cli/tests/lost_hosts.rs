@@ -59,7 +59,7 @@ fn job_on_h1(place: &Place) -> usize {
 }
 
 #[test]
-fn a_lost_hosts_job_is_done_elsewhere_and_its_late_attempt_is_ended() {
+fn job_of_a_lost_host_runs_on_another_and_its_late_attempt_is_killed() {
     let Some(bed) = NetBed::start(2) else { return };
     let place = Place::new();
     two_holding_jobs(&place);
@@ -83,7 +83,7 @@ fn a_lost_hosts_job_is_done_elsewhere_and_its_late_attempt_is_ended() {
 }
 
 #[test]
-fn an_attempt_that_comes_back_too_late_is_ended_while_the_run_goes_on() {
+fn late_attempt_is_killed_while_the_run_continues() {
     let Some(bed) = NetBed::start(3) else { return };
     let place = Place::new();
     two_holding_jobs(&place);
@@ -106,7 +106,7 @@ fn an_attempt_that_comes_back_too_late_is_ended_while_the_run_goes_on() {
 }
 
 #[test]
-fn a_host_that_is_waited_for_keeps_its_job() {
+fn on_lost_wait_keeps_the_job_on_its_host() {
     let Some(bed) = NetBed::start(2) else { return };
     let place = Place::new();
     two_holding_jobs(&place);
@@ -144,7 +144,7 @@ fn read_json(path: &Path) -> Value {
 }
 
 #[test]
-fn a_host_that_is_cut_off_ends_its_job_before_it_is_begun_elsewhere() {
+fn host_with_a_lease_kills_its_job_before_another_host_starts_it() {
     let Some(bed) = NetBed::start(2) else { return };
     let place = Place::new();
     holding_jobs(&place, 1);
@@ -189,7 +189,7 @@ fn since_boot_ms() -> u64 {
 
 #[test]
 #[ignore = "takes more than a minute; make chaos runs it"]
-fn nothing_happens_to_a_leased_job_whose_host_is_cut_off_for_a_moment() {
+fn job_with_a_lease_survives_a_short_cut() {
     let Some(bed) = NetBed::start(2) else { return };
     let place = Place::new();
     two_holding_jobs(&place);
@@ -219,7 +219,7 @@ fn nothing_happens_to_a_leased_job_whose_host_is_cut_off_for_a_moment() {
 }
 
 #[test]
-fn a_restarted_hosts_job_is_done_again() {
+fn job_of_a_restarted_host_runs_again() {
     let Some(bed) = NetBed::start(2) else { return };
     let place = Place::new();
     two_holding_jobs(&place);

@@ -57,7 +57,7 @@ fn assert_all_done(place: &Place, answer: &Answer, count: usize) {
 }
 
 #[test]
-fn a_killed_managers_run_is_taken_up_and_each_job_is_done_once() {
+fn attach_after_a_killed_manager_runs_each_job_once() {
     let place = Place::new();
     let bed = Bed::start(2);
     let ledger = Ledger::new(&place);
@@ -73,7 +73,7 @@ fn a_killed_managers_run_is_taken_up_and_each_job_is_done_once() {
 }
 
 #[test]
-fn a_killed_managers_run_on_this_machine_is_taken_up_too() {
+fn attach_after_a_killed_manager_runs_each_local_job_once() {
     let place = Place::new();
     let ledger = Ledger::new(&place);
     place.file("jobs.txt", &ledger.jobs(30, "sleep 0.1"));
@@ -86,7 +86,7 @@ fn a_killed_managers_run_on_this_machine_is_taken_up_too() {
 }
 
 #[test]
-fn jobs_go_on_while_connections_are_killed_and_none_is_run_again() {
+fn jobs_continue_while_connections_are_killed() {
     let place = Place::new();
     let bed = Bed::start(2);
     let ledger = Ledger::new(&place);
@@ -127,7 +127,7 @@ fn killing_an_agent_touches_no_job() {
 }
 
 #[test]
-fn a_second_manager_of_a_living_run_only_watches() {
+fn second_attach_follows_the_run() {
     let place = Place::new();
     place.file("jobs.txt", "sleep 60\n");
     let manager = place
@@ -158,7 +158,7 @@ run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach
 }
 
 #[test]
-fn ctrl_c_ends_the_jobs_and_attach_goes_on_with_them() {
+fn ctrl_c_kills_the_jobs_and_attach_runs_them_again() {
     let place = Place::new();
     let bed = Bed::start(1);
     let go = place.path("go");
@@ -231,7 +231,7 @@ run [DATE]-1: 0 done, 2 left in [ELAPSED] (jobs keep running; resume with `gjob 
 }
 
 #[test]
-fn a_host_cut_off_for_a_while_loses_nothing() {
+fn host_cut_off_for_a_while_loses_nothing() {
     let Some(bed) = NetBed::start(2) else { return };
     let place = Place::new();
     let ledger = Ledger::new(&place);
@@ -261,7 +261,7 @@ fn killed_while_the_first_job_holds_its_input(place: &Place) {
 }
 
 #[test]
-fn a_run_is_taken_up_from_any_directory_with_its_own_files_and_its_joblog_is_added_to() {
+fn attach_from_another_directory_uses_the_files_of_the_run_and_appends_to_its_joblog() {
     let place = Place::new();
     killed_while_the_first_job_holds_its_input(&place);
     let elsewhere = place.path("elsewhere");
@@ -277,7 +277,7 @@ fn a_run_is_taken_up_from_any_directory_with_its_own_files_and_its_joblog_is_add
 }
 
 #[test]
-fn a_file_that_has_changed_since_its_run_began_fails_only_the_jobs_that_need_it_sent() {
+fn changed_input_fails_the_jobs_that_still_need_it() {
     let place = Place::new();
     place.file("input", "as it was\n");
     let bed = Bed::start(1);
@@ -298,7 +298,7 @@ run [DATE]-1: 0 done, 1 error in [ELAPSED]
 }
 
 #[test]
-fn a_host_that_could_not_be_used_by_one_manager_gives_its_jobs_outcomes_to_the_next() {
+fn next_manager_gets_the_outcomes_from_a_host_that_refused_the_last_one() {
     let place = Place::new();
     let bed = Bed::start(1);
     let go = place.path("go");

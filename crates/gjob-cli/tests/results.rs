@@ -50,7 +50,7 @@ fn blobs(place: &Place) -> usize {
 }
 
 #[test]
-fn outputs_are_here_below_their_jobs_names() {
+fn outputs_have_directories_named_after_their_jobs() {
     let place = Place::new();
     let jobs = [
         json!({"name": "a b", "cmds": "mkdir -p r/s; echo 1 > r/s/x; echo 2 > y.csv; echo 3 > z"}),
@@ -80,7 +80,7 @@ run [DATE]-1: 2 done in [ELAPSED]
 }
 
 #[test]
-fn a_job_without_its_output_has_failed_and_is_tried_again() {
+fn job_without_its_output_fails_and_is_retried() {
     let place = Place::new();
     let jobs = "true\ntest $GJOB_ATTEMPT = 1 || echo x > out\nexit 3\n";
     place.file("jobs.txt", jobs);
@@ -113,7 +113,7 @@ run [DATE]-1: 1 done, 2 error in [ELAPSED]
 }
 
 #[test]
-fn what_jobs_have_said_is_kept_however_they_end() {
+fn results_keeps_stdout_and_stderr_of_all_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "echo out; echo err >&2\necho no; exit 5\n");
     place
@@ -135,7 +135,7 @@ run [DATE]-1: 1 done, 1 error in [ELAPSED]
 }
 
 #[test]
-fn a_directory_that_is_in_use_is_refused_before_anything_starts() {
+fn output_directory_in_use_is_refused() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     std::fs::create_dir_all(place.path("here/o/0")).unwrap();
@@ -152,7 +152,7 @@ help: move it, or choose another --into
 }
 
 #[test]
-fn patterns_that_lead_out_are_refused() {
+fn pattern_that_leads_out_is_refused() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");
     place
@@ -169,7 +169,7 @@ gjob: nothing was started
 }
 
 #[test]
-fn the_next_manager_brings_what_the_last_one_has_left() {
+fn next_manager_fetches_the_remaining_outputs() {
     let place = Place::new();
     let go = place.path("go");
     let wait =
@@ -196,7 +196,7 @@ run [DATE]-1: 2 done in [ELAPSED]
 }
 
 #[test]
-fn outputs_that_cannot_be_written_stop_the_manager_and_wait() {
+fn unwritable_outputs_stop_the_manager_and_arrive_later() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     let in_the_way = place.file("o", "");
@@ -239,7 +239,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 #[test]
-fn a_place_that_outputs_cannot_go_to_is_refused_before_anything_starts() {
+fn unwritable_output_directory_is_refused() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     let link = place.path("here/gjob-out");
@@ -283,7 +283,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 #[test]
-fn two_runs_with_one_directory_never_overwrite_each_other() {
+fn runs_with_one_output_directory_never_overwrite_each_other() {
     let place = Place::new();
     let go = place.path("go");
     let wait = |what: &str| {
@@ -343,7 +343,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 #[test]
-fn fetch_adds_to_what_is_there_and_never_deletes() {
+fn fetch_adds_files_and_never_deletes() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out; echo y > more\necho no; exit 1\n");
     let args = ["run", "jobs.txt", "-o", "out", "--results", "--into", "o"];
@@ -390,7 +390,7 @@ gjob: job 1: nothing matches
 }
 
 #[test]
-fn fetch_leaves_a_directory_of_somebody_else_alone() {
+fn fetch_leaves_a_foreign_directory_alone() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");
     place
@@ -421,7 +421,7 @@ gjob: job 0: [PLACE]/here/p/0 is there already and not of this run: move it away
 }
 
 #[test]
-fn fetch_brings_outputs_later_and_again_and_of_failed_jobs() {
+fn fetch_gets_outputs_later_and_again_and_of_failed_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\necho y > core.1; exit 1\n");
     place
@@ -467,7 +467,7 @@ gjob: no job 7: the run has jobs 0 to 1
 }
 
 #[test]
-fn a_cleaned_run_leaves_nothing_and_other_runs_keep_what_they_use() {
+fn clean_removes_the_files_of_one_run_only() {
     let place = Place::new();
     place.file("both", "both");
     place.file("one", "one");
@@ -528,7 +528,7 @@ gjob: no run [DATE]-1 in [PLACE]/state/runs
 }
 
 #[test]
-fn a_run_that_is_managed_is_not_cleaned() {
+fn run_in_use_is_not_cleaned() {
     let place = Place::new();
     place.file("jobs.txt", "sleep 60\n");
     let manager = place.gjob(&["run", "jobs.txt"]).start();
@@ -571,7 +571,7 @@ removed 1 job directory, 0 staged files (0 bytes)
 }
 
 #[test]
-fn a_job_is_done_again_after_its_run_was_cleaned() {
+fn job_of_a_cleaned_run_can_be_retried() {
     let place = Place::new();
     let go = place.file("go", "no");
     place.file("jobs.txt", &format!("grep yes {}\n", go.display()));
@@ -616,7 +616,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 #[test]
-fn directories_of_done_jobs_are_removed_when_that_is_wanted() {
+fn cleanup_removes_the_directories_of_done_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\nexit 1\n");
     let args = ["run", "jobs.txt", "-o", "out", "--into", "o", "--cleanup", "--show", "all"];

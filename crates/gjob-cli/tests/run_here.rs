@@ -7,7 +7,7 @@ use snapbox::str;
 use support::{Place, lines};
 
 #[test]
-fn lines_of_a_file_are_jobs_and_a_failure_is_told_with_its_output() {
+fn failed_job_is_shown_with_its_output() {
     let place = Place::new();
     place.file("jobs.txt", "# a comment\n\necho one\necho two >&2; exit 7\n");
     place
@@ -29,7 +29,7 @@ run [DATE]-1: 1 done, 1 error in [ELAPSED]
 }
 
 #[test]
-fn a_command_is_run_for_each_value_and_shown_in_order() {
+fn command_runs_for_each_value_and_output_keeps_their_order() {
     let place = Place::new();
     let args = [
         "run",
@@ -164,7 +164,7 @@ run [DATE]-1: 1 done, 5 error in [ELAPSED]
 }
 
 #[test]
-fn a_job_sees_its_variables_and_files() {
+fn job_sees_its_variables_and_files() {
     let place = Place::new();
     place.file("input.txt", "content\n");
     place.file(
@@ -209,7 +209,7 @@ run [DATE]-1: 2 done in [ELAPSED]
 }
 
 #[test]
-fn a_failed_job_is_tried_again_as_often_as_it_may() {
+fn failed_job_is_retried_up_to_its_retries() {
     let place = Place::new();
     place.file("jobs.txt", "test $GJOB_ATTEMPT = 3\nfalse\n");
     place
@@ -234,7 +234,7 @@ run [DATE]-1: 1 done, 1 error in [ELAPSED]
 }
 
 #[test]
-fn no_job_is_started_behind_as_many_failures_as_are_allowed() {
+fn max_fails_stops_the_start_of_jobs() {
     let place = Place::new();
     place.file(
         "jobs.txt",
@@ -262,7 +262,7 @@ run [DATE]-1: 0 done, 2 error, 48 left in [ELAPSED] (stopped: too many failures)
 }
 
 #[test]
-fn output_that_cannot_be_written_is_no_success() {
+fn unwritable_stdout_is_reported_with_status_1() {
     let place = Place::new();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     place
@@ -282,7 +282,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 #[test]
-fn the_joblog_has_gnu_parallels_columns() {
+fn joblog_has_the_columns_of_gnu_parallel() {
     let place = Place::new();
     place.file("jobs.txt", "echo abc\nexit 3\n");
     place.gjob(&["run", "jobs.txt", "-j", "1", "--joblog", "log", "--show", "none"]).output();
@@ -297,7 +297,7 @@ fn the_joblog_has_gnu_parallels_columns() {
 }
 
 #[test]
-fn the_event_file_tells_every_step() {
+fn event_file_has_every_step() {
     let place = Place::new();
     place
         .gjob(&["run", "--events", "ev", "--", "true", ":::", "x"])
@@ -330,7 +330,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 #[test]
-fn output_can_carry_its_jobs_name() {
+fn tag_prefixes_output_with_the_name_of_the_job() {
     let place = Place::new();
     place.file("jobs.jsonl", "{\"cmds\":[\"echo a\",\"printf b\"],\"name\":\"j\"}\n");
     let run = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]);
@@ -345,7 +345,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 #[test]
-fn a_dry_run_starts_nothing() {
+fn dry_run_starts_nothing() {
     let place = Place::new();
     place
         .gjob(&["run", "--dry-run", "-H", "2/a,b", "--", "touch", ":::", "x", "y"])
@@ -371,7 +371,8 @@ fn runs_are_listed_and_logs_are_read() {
     place
         .gjob(&["runs"])
         .stdout(str![[r#"
-[DATE]-1     done     [TIME]  1 host  0 free, 0 busy, 2 done, 0 unknown, 0 error
+RUN           STATE  CREATED                   HOSTS  JOBS
+[DATE]-1  done   [TIME]  1      0 free, 0 busy, 2 done, 0 unknown, 0 error
 
 "#]])
         .run();
@@ -388,7 +389,7 @@ gjob: no job 7: the run has jobs 0 to 1
 }
 
 #[test]
-fn a_run_that_no_host_can_begin_a_job_of_ends_with_status_3_and_keeps_its_jobs() {
+fn run_on_a_host_without_bash_ends_with_status_3_and_keeps_its_jobs() {
     let place = Place::new();
     place.file("jobs.txt", "true\ntrue\n");
     let run = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent");
@@ -421,7 +422,7 @@ run [DATE]-1: 2 done in [ELAPSED]
 }
 
 #[test]
-fn runs_of_one_id_from_two_state_directories_know_nothing_of_each_other() {
+fn runs_with_one_id_in_two_state_directories_are_separate() {
     let places = [Place::new(), Place::new()];
     let results = places[0].path("results");
     for (name, place) in ["a", "b"].iter().zip(&places) {

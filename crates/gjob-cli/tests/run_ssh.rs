@@ -69,7 +69,7 @@ fn twenty_slots_on_one_host_lose_no_job_to_a_default_sshd() {
 }
 
 #[test]
-fn hosts_that_cannot_be_used_are_told_apart_and_the_others_do_the_work() {
+fn unusable_hosts_have_their_reasons_and_the_others_do_the_work() {
     let place = Place::new();
     let bed = Bed::start(3);
     bed.host(2).refuse_key();
@@ -81,16 +81,18 @@ fn hosts_that_cannot_be_used_are_told_apart_and_the_others_do_the_work() {
     place.gjob(&["status"]).stdout(str![[r#"
 run [DATE]-1: done, complete
 jobs: 0 free, 0 busy, 20 done, 0 unknown, 0 error
-host h1: free, 2 slots
-host h2: error: login was not permitted: root@127.0.0.1: Permission denied (publickey).
-host h3: unknown: the connection was refused: ssh: connect to host 127.0.0.1 port [PORT]: Connection refused
-host nowhere: error: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+
+HOST     STATE    SLOTS  REASON
+h1       free     2      -
+h2       error    -      login was not permitted: root@127.0.0.1: Permission denied (publickey).
+h3       unknown  -      the connection was refused: ssh: connect to host 127.0.0.1 port [PORT]: Connection refused
+nowhere  error    -      its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
 
 "#]]).run();
 }
 
 #[test]
-fn a_run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
+fn run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
     let place = Place::new();
     let bed = Bed::start(1);
     bed.host(1).refuse_key();
@@ -177,7 +179,7 @@ run [DATE]-1: 4 done in [ELAPSED]
 }
 
 #[test]
-fn output_is_brought_back_from_every_host() {
+fn output_of_every_host_arrives() {
     let place = Place::new();
     let bed = Bed::start(2);
     let args = [

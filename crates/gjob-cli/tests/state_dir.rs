@@ -116,7 +116,7 @@ fn wait_for(place: &Place, file: &str) -> String {
 }
 
 #[test]
-fn a_full_state_directory_stops_the_manager_and_no_job() {
+fn full_state_directory_stops_the_manager_but_no_job() {
     let Some(disk) = Mounted::small() else { return };
     let ledger = disk.place.path("ledger");
     let hold = wait_for(&disk.place, "go$GJOB_INDEX");
@@ -185,7 +185,7 @@ run [DATE]-1: 3 done, 1 error in [ELAPSED]
 }
 
 #[test]
-fn a_run_that_there_is_no_room_for_starts_nothing_and_leaves_nothing() {
+fn run_without_space_for_its_store_starts_nothing_and_leaves_nothing() {
     let Some(disk) = Mounted::small() else { return };
     disk.place.file("jobs.txt", "echo begin >> ../ledger\n");
     disk.fill();
@@ -214,7 +214,7 @@ run [DATE]-1: 1 done in [ELAPSED]
 const LOOKS: [&[&str]; 3] = [&["runs"], &["status", "--jobs"], &["status", "--json"]];
 
 #[test]
-fn a_run_can_be_looked_at_where_nothing_can_be_written() {
+fn run_in_a_read_only_directory_can_be_shown() {
     let place = Place::new();
     place.file("jobs.txt", "true\nexit 7\n");
     assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 1);
@@ -238,7 +238,7 @@ help: when its store is usable again, resume the run with `gjob attach [DATE]-1`
 }
 
 #[test]
-fn what_is_not_in_the_database_yet_is_not_passed_over_where_nothing_can_be_written() {
+fn read_only_run_is_shown_with_its_write_ahead_log() {
     let place = Place::new();
     place.file("jobs.txt", &wait_for(&place, "go"));
     let manager = place.gjob(&["run", "jobs.txt"]).start();

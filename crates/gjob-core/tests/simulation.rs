@@ -132,7 +132,7 @@ fn jobs_of_lost_hosts_are_done_elsewhere_and_each_has_one_outcome() {
 }
 
 #[test]
-fn hosts_that_are_waited_for_never_have_two_attempts_of_a_job() {
+fn on_lost_wait_never_has_two_attempts_of_a_job() {
     let seen = run_all(|seed| Plan {
         longest: 12_000,
         seed,

@@ -1,64 +1,96 @@
-//! `gjob runs`: every run, oldest first, with how it stands.
+//! `gjob runs`: every run, oldest first. A run that cannot be read, because of
+//! another version's database or a damaged one, does not hide the others.
 
 use std::io::Write;
 
-use gjob::store::{StateDir, Store, StoreError};
+use gjob::store::{RunDir, StateDir, Store, StoreError};
 use gjob_core::State;
-use gjob_core::plural::counted;
 use gjob_core::run::{Tally, run_state};
 use serde::Serialize;
 
 use crate::cli::RunsArgs;
 use crate::exit::{ALL_DONE, Failure};
+use crate::report::Columns;
 
 #[derive(Serialize)]
-struct Line {
+struct Listed {
     run: String,
-    state: State,
-    created: String,
-    counts: Tally,
-    hosts: usize,
+    #[serde(flatten)]
+    summary: Summary,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Summary {
+    Read {
+        state: State,
+        created: String,
+        counts: Tally,
+        hosts: usize,
+    },
+    Unreadable {
+        /// Why, in one line.
+        error: String,
+    },
 }
 
 pub(crate) fn run(args: &RunsArgs) -> Result<u8, Failure> {
     let state = StateDir::from_env().map_err(Failure::input)?;
-    let lines = collect(&state).map_err(Failure::machinery)?;
-    print(&lines, args.json).map_err(Failure::machinery)?;
+    let runs = state.runs().map_err(Failure::machinery)?;
+    let runs: Vec<Listed> = runs
+        .into_iter()
+        .map(|run| {
+            let dir = state.find(Some(&run)).map_err(|_| "it has no database".to_owned());
+            let summary = dir.and_then(|dir| summary(&dir).map_err(|error| error.to_string()));
+            Listed {
+                run: run.to_string(),
+                summary: summary.unwrap_or_else(|error| unreadable(&error)),
+            }
+        })
+        .collect();
+    print(&runs, args.json).map_err(Failure::machinery)?;
     Ok(ALL_DONE)
 }
 
-fn collect(state: &StateDir) -> Result<Vec<Line>, StoreError> {
-    let mut lines = Vec::new();
-    for run in state.runs()? {
-        // A run whose database is not made yet, or that launched jobs without one.
-        let Ok(dir) = state.find(Some(&run)) else { continue };
-        let store = Store::read(&dir)?;
-        let managed = dir.is_managed()?;
-        let (jobs, shown) = store.tally(managed)?;
-        lines.push(Line {
-            run: run.to_string(),
-            state: run_state(jobs, managed),
-            created: store.row()?.created.to_string(),
-            counts: shown,
-            hosts: store.hosts()?.len(),
-        });
-    }
-    Ok(lines)
+fn summary(dir: &RunDir) -> Result<Summary, StoreError> {
+    let store = Store::read(dir)?;
+    let managed = dir.is_managed()?;
+    let (jobs, counts) = store.tally(managed)?;
+    Ok(Summary::Read {
+        state: run_state(jobs, managed),
+        created: store.row()?.created.to_string(),
+        counts,
+        hosts: store.hosts()?.len(),
+    })
 }
 
-fn print(lines: &[Line], json: bool) -> std::io::Result<()> {
+/// Hints are for one run at a time.
+fn unreadable(error: &str) -> Summary {
+    let error = error.lines().next().unwrap_or_default().to_owned();
+    Summary::Unreadable { error }
+}
+
+fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, lines)?;
+        serde_json::to_writer_pretty(&mut out, runs)?;
         return writeln!(out);
     }
-    for line in lines {
-        let Line { run, state, created, counts, hosts } = line;
-        writeln!(
-            out,
-            "{run:<16} {state:<8} {created}  {}  {counts}",
-            counted(*hosts as u64, "host")
-        )?;
+    let mut columns = Columns::new(["RUN", "STATE", "CREATED", "HOSTS", "JOBS"]);
+    for Listed { run, summary } in runs {
+        let run = Some(run.clone());
+        columns.row(match summary {
+            Summary::Read { state, created, counts, hosts } => [
+                run,
+                Some(state.to_string()),
+                Some(created.clone()),
+                Some(hosts.to_string()),
+                Some(counts.to_string()),
+            ],
+            Summary::Unreadable { error } => {
+                [run, None, None, None, Some(format!("cannot be read: {error}"))]
+            }
+        });
     }
-    Ok(())
+    write!(out, "{columns}")
 }

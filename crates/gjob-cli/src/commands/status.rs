@@ -3,15 +3,14 @@
 use std::io::Write;
 
 use gjob::store::{RunDir, Store, StoreError};
-use gjob_core::plural::counted;
 use gjob_core::run::{Host, Tally};
-use gjob_core::text::printable;
 use gjob_core::{Job, Run, State};
 use serde::Serialize;
 
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
+use crate::report::Columns;
 
 #[derive(Serialize)]
 struct Status {
@@ -131,30 +130,42 @@ fn print_json(status: &Status) -> std::io::Result<()> {
 fn print(status: &Status) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let ended = status.ended.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
-    line(&mut out, &format!("run {}: {}{ended}", status.run, status.state))?;
-    line(&mut out, &format!("jobs: {}", status.counts))?;
-    for host in &status.hosts {
-        let slots = host.slots.map(|slots| format!(", {}", counted(slots.into(), "slot")));
-        let slots = slots.unwrap_or_default();
-        let reason = host.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        line(&mut out, &format!("host {}: {}{slots}{reason}", host.host, host.state))?;
+    writeln!(out, "run {}: {}{ended}", status.run, status.state)?;
+    writeln!(out, "jobs: {}", status.counts)?;
+    write!(out, "\n{}", hosts(&status.hosts))?;
+    match &status.jobs {
+        None => Ok(()),
+        Some(listed) => write!(out, "\n{}", jobs(listed)),
     }
-    for job in status.jobs.iter().flatten() {
-        let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-        let why = job.reason.as_ref().or(job.waits.as_ref());
-        let mut why = why.map(|why| format!("  {why}")).unwrap_or_default();
-        if job.paused && job.waits.is_none() {
-            why = format!("  paused{why}");
-        }
-        let (name, host, id) = (word(&job.name), word(&job.host), word(&job.id));
-        let (index, state) = (job.index, job.state);
-        line(&mut out, &format!("{index:>6}  {state:<7}  {host}  {id}  {name}{why}"))?;
-    }
-    Ok(())
 }
 
-/// Names and reasons were cleaned on their way into the store; this is where
-/// they meet the terminal.
-fn line(out: &mut impl Write, text: &str) -> std::io::Result<()> {
-    writeln!(out, "{}", printable(text))
+fn hosts(hosts: &[HostStatus]) -> Columns {
+    let mut columns = Columns::new(["HOST", "STATE", "SLOTS", "REASON"]);
+    for host in hosts {
+        columns.row([
+            Some(host.host.clone()),
+            Some(host.state.to_string()),
+            host.slots.map(|slots| slots.to_string()),
+            host.reason.clone(),
+        ]);
+    }
+    columns
+}
+
+fn jobs(jobs: &[JobStatus]) -> Columns {
+    let mut columns = Columns::new(["JOB", "STATE", "HOST", "ID", "NAME", "REASON"]);
+    for job in jobs {
+        let why = job.reason.as_ref().or(job.waits.as_ref());
+        let paused = (job.paused && job.waits.is_none()).then_some("paused");
+        let why: Vec<&str> = paused.into_iter().chain(why.map(String::as_str)).collect();
+        columns.row([
+            Some(job.index.to_string()),
+            Some(job.state.to_string()),
+            job.host.clone(),
+            job.id.clone(),
+            job.name.clone(),
+            (!why.is_empty()).then(|| why.join("; ")),
+        ]);
+    }
+    columns
 }

@@ -70,7 +70,7 @@ fn attempt_message(event: &AttemptEvent, verbose: bool) -> Option<String> {
             format!("job {key} on {host}: {known}")
         }
         AttemptChange::Abandoned { reason } => {
-            format!("job {key} on {host}: {reason}; it will start elsewhere")
+            format!("job {key} on {host}: {reason}; the job will start on another host")
         }
         AttemptChange::Superseded => {
             format!("job {key} on {host} ended too late: another attempt counts")
@@ -109,16 +109,92 @@ fn job_message(JobEvent { key, change }: &JobEvent) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use gjob_core::HostLabel;
-
     use super::*;
+
+    /// The line for an event as `--events` writes it.
+    fn line(event: &str, verbose: bool) -> Option<String> {
+        let what: What = serde_json::from_str(&format!("{{{event}}}")).unwrap();
+        message(&what, verbose)
+    }
+
+    fn assert_lines(events: &[(&str, &str)], verbose: bool) {
+        for (event, expected) in events {
+            assert_eq!(line(event, verbose).as_deref(), Some(*expected), "{event}");
+        }
+    }
+
+    const UP: &str = r#""event": "host-up", "host": "h1", "hostname": "node1", "version": "0.1.0",
+        "platform": "linux-x86_64", "results_dir": "/r", "offer": {"cpus": 1, "mem": 0, "gpus": 0}"#;
+    const PROBED: &str = r#""event": "host-probed", "host": "h1""#;
+    const SENT: &str = r#""event": "host-program-sent", "host": "h1", "bytes": 7"#;
+    const ASSIGNED: &str = r#""event": "attempt-assigned", "key": "3.1", "host": "h1""#;
+    const EXITED: &str = r#""event": "attempt-exited", "key": "3.1", "host": "h1", "finish": {
+        "key": "3.1", "id": "node1/2026-11-22-1", "ending": {"exit": 1}, "started": 0, "ended": 0,
+        "user_us": 0, "system_us": 0, "max_rss_kib": 0, "stdout_bytes": 0, "stderr_bytes": 0}"#;
+    const COLLECTED: &str =
+        r#""event": "attempt-collected", "key": "3.1", "host": "h1", "files": 1, "bytes": 2"#;
+
+    #[test]
+    fn every_message() {
+        let refused = r#""event": "attempt-refused", "key": "3.1", "host": "h1", "reason": "no bash",
+            "scope": "host""#;
+        let survivors =
+            EXITED.replace("\"stderr_bytes\": 0", "\"stderr_bytes\": 0, \"survivors\": [7, 8]");
+        let lost = r#""event": "attempt-lost", "key": "3.1", "host": "h1", "reason": "its slot died",
+            "survivors": [7]"#;
+        let failed = r#""event": "attempt-collect-failed", "key": "3.1", "host": "h1",
+            "reason": "output \"x\" is missing", "scope": "job""#;
+        let events = [
+            (r#""event": "host-failed", "host": "h1", "reason": "R""#, "host h1 failed: R"),
+            (
+                r#""event": "host-unreachable", "host": "h1", "reason": "R""#,
+                "host h1 unreachable: R",
+            ),
+            (
+                r#""event": "host-paused", "host": "h1", "reason": "R", "seconds": 30"#,
+                "host h1 paused for 30 s: R",
+            ),
+            (refused, "host h1 cannot start job 3.1: no bash"),
+            (&survivors, "job 3.1 on h1: exit 1; processes 7, 8 could not be ended"),
+            (lost, "job 3.1 on h1: process 7 could not be ended"),
+            (
+                r#""event": "attempt-abandoned", "key": "3.1", "host": "h1", "reason": "R""#,
+                "job 3.1 on h1: R; the job will start on another host",
+            ),
+            (
+                r#""event": "attempt-superseded", "key": "3.1", "host": "h1""#,
+                "job 3.1 on h1 ended too late: another attempt counts",
+            ),
+            (failed, "job 3.1 on h1: output \"x\" is missing"),
+            (r#""event": "job-kill-requested", "key": "3.1""#, "killing job 3"),
+            (r#""event": "job-paused", "key": "3.1""#, "job 3 paused"),
+            (r#""event": "job-resumed", "key": "3.1""#, "job 3 resumed"),
+            (r#""event": "job-reopened", "key": "3.1""#, "job 3 will be retried"),
+        ];
+        assert_lines(&events, false);
+        let verbose = [
+            (UP, "host h1 up: node1, 1 slot"),
+            (PROBED, "probing host h1 with one job"),
+            (SENT, "host h1: sending the worker program, 7 bytes"),
+            (ASSIGNED, "job 3.1 assigned to h1"),
+            (EXITED, "job 3.1 on h1: exit 1"),
+            (COLLECTED, "job 3.1 on h1: fetched 1 output file, 2 bytes"),
+        ];
+        assert_lines(&verbose, true);
+    }
+
+    #[test]
+    fn steps_of_a_run_without_trouble_are_for_verbose_output() {
+        for event in [UP, PROBED, SENT, ASSIGNED, EXITED, COLLECTED] {
+            assert_eq!(line(event, false), None, "{event}");
+        }
+    }
 
     #[test]
     fn a_clock_that_is_far_off_is_named() {
-        let host: HostLabel = "h1".parse().unwrap();
-        let line = |offset_ms, error_ms| {
-            let change = HostChange::Clock(ClockOffset { offset_ms, error_ms });
-            message(&What::Host(HostEvent { host: host.clone(), change }), false)
+        let line = |offset_ms: i64, error_ms: u64| {
+            let event = "\"event\": \"host-clock\", \"host\": \"h1\"";
+            line(&format!("{event}, \"offset_ms\": {offset_ms}, \"error_ms\": {error_ms}"), false)
         };
         assert_eq!(line(900, 0), None);
         assert_eq!(line(-1500, 600), None, "it may be less than a second");

@@ -86,7 +86,7 @@ fn continue_all(processes: &[Process]) {
 
 #[test]
 #[ignore = "takes half a minute; make chaos runs it"]
-fn a_frozen_agent_is_noticed_within_40_seconds_and_each_job_is_done_once() {
+fn frozen_agent_is_noticed_within_40_seconds() {
     let (field, place) = (Field::Loopback(Bed::start(2)), Place::new());
     let scene = Scene::begin(&field, &place, &[]);
     let frozen = field.role(0, "agent");
@@ -99,7 +99,7 @@ fn a_frozen_agent_is_noticed_within_40_seconds_and_each_job_is_done_once() {
 
 #[test]
 #[ignore = "takes half a minute; make chaos runs it"]
-fn a_frozen_session_is_noticed_within_60_seconds_and_each_job_is_done_once() {
+fn frozen_session_is_noticed_within_60_seconds() {
     let (field, place) = (Field::Loopback(Bed::start(2)), Place::new());
     let scene = Scene::begin(&field, &place, &[]);
     let frozen = field.connections(0);
@@ -112,7 +112,7 @@ fn a_frozen_session_is_noticed_within_60_seconds_and_each_job_is_done_once() {
 
 #[test]
 #[ignore = "takes a minute; make chaos runs it"]
-fn a_dead_network_is_noticed_within_60_seconds_and_each_job_is_done_once() {
+fn dead_network_is_noticed_within_60_seconds() {
     let Some(bed) = NetBed::start(2) else { return };
     let (field, place) = (Field::Net(bed), Place::new());
     let scene = Scene::begin(&field, &place, &["--lost-after", "10m"]);
@@ -126,7 +126,7 @@ fn a_dead_network_is_noticed_within_60_seconds_and_each_job_is_done_once() {
 
 #[test]
 #[ignore = "takes a minute; make chaos runs it"]
-fn the_jobs_of_a_host_that_stays_away_are_run_elsewhere() {
+fn jobs_of_a_lost_host_run_on_another() {
     let Some(bed) = NetBed::start(2) else { return };
     let (field, place) = (Field::Net(bed), Place::new());
     let scene = Scene::begin(&field, &place, &["--lost-after", "3s"]);

@@ -89,7 +89,7 @@ fn no_process_of_a_run_listens() {
 }
 
 #[test]
-fn on_a_host_nothing_listens_but_its_sshd() {
+fn nothing_listens_on_a_host_but_its_sshd() {
     let Some(bed) = NetBed::start(2) else { return };
     let field = Field::Net(bed);
     let mut seen = 0;

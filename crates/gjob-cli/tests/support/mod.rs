@@ -156,6 +156,13 @@ impl Gjob {
         self
     }
 
+    /// Columns on stdout are as wide as the host names and directories in them: two
+    /// blanks are expected between them.
+    pub(crate) fn any_width(mut self) -> Self {
+        self.expected.any_width();
+        self
+    }
+
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         if let Some(text) = self.stdin {
