@@ -172,18 +172,14 @@ impl Iterator for Fetching<'_> {
             if self.pending.is_empty() {
                 return None;
             }
-            // The others say what the tasks that fetch know by themselves.
-            match self.network.next(WAIT) {
-                Some((host, Report::Output(progress))) => {
-                    if let OutputProgress::Collected { key, .. } = &progress
-                        && !self.pending.get_mut(&host).is_some_and(|keys| keys.remove(key))
-                    {
-                        continue;
-                    }
-                    return Some((host, progress));
-                }
-                Some(_) | None => {}
+            // Other reports tell what the tasks that fetch know by themselves.
+            let Some((host, Report::Output(progress))) = self.network.next(WAIT) else { continue };
+            if let OutputProgress::Collected { key, .. } = &progress
+                && !self.pending.get_mut(&host).is_some_and(|keys| keys.remove(key))
+            {
+                continue;
             }
+            return Some((host, progress));
         }
     }
 }
