@@ -46,7 +46,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gjob_core::RunId;
-use gjob_core::event::ClockOffset;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -54,6 +53,7 @@ use tokio::sync::{mpsc, watch};
 pub use calls::{Answer, NewCall};
 pub(crate) use calls::{Call, OutputStream, Request, StreamPart};
 pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
+pub use gjob_core::event::ClockOffset;
 pub use handshakes::Handshakes;
 use inbox::Inbox;
 pub use inbox::{Arrival, Budget, Channels};

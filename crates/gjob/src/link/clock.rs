@@ -1,5 +1,5 @@
-//! How far a host's wall clock is from this one. No clock here: every method
-//! is told what the clocks said.
+//! How far a host's wall clock is from the manager's. It reads no clock itself:
+//! what the clocks said comes as arguments.
 
 use std::time::Duration;
 
