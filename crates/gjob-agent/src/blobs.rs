@@ -1,9 +1,8 @@
-//! The blobs of a results directory, as they lie there: read-only files named
-//! by their content's hash. A job that is given a blob as a hard link could
-//! change it all the same: then its mode, size or time is not what it was stored
-//! with, and it counts as none.
+//! The blobs of a results directory: read-only files named by their content's hash.
+//! A job that has a blob as a hard link could change it all the same: then its mode,
+//! size or time is not what it was stored with, and it counts as missing.
 //!
-//! How they come, and which of them go, is for `agent/blobs`.
+//! Receiving and removing them is left to `agent/blobs`.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -27,18 +26,18 @@ const STAMP: i64 = 1_000_000_000;
 /// has cut shows. Twice, for some file systems keep no odd seconds.
 const STAMP_SPAN: u64 = 50_000_000;
 
-/// A use is noted once in so long.
-const USE_STEP: Duration = Duration::from_secs(60);
+/// A use is noted at most this often.
+const USE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What files end in that are being made.
+/// The end of the names of files that are being made.
 pub(crate) const PART: &str = ".part";
 
-/// As what a blob is kept.
+/// The kinds of files that a blob is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
-    /// As a file to be read.
+    /// A file to be read.
     Plain,
-    /// As one that can be run as well: a second file, made when one is wanted.
+    /// One that can be run as well: a second file, made when it is wanted.
     Executable,
 }
 
@@ -65,8 +64,8 @@ pub(crate) fn parse_file_name(name: &str) -> Option<BlobHash> {
     name.strip_suffix(".x").unwrap_or(name).parse().ok()
 }
 
-/// The directory of the blobs. One is opened for every look: where it is shared,
-/// only a directory newly opened shows what other hosts have done.
+/// The directory of the blobs. It is opened for every look: on a network file
+/// system, only a directory newly opened shows what other hosts have done.
 #[derive(Debug)]
 pub(crate) struct BlobDir {
     fd: OwnedFd,
@@ -79,7 +78,7 @@ impl BlobDir {
         Ok(BlobDir { fd: rustix::fs::open(layout.blobs(), flags, Mode::empty())? })
     }
 
-    /// True when a blob is there, as it was stored; what else has its name is
+    /// True when a blob is there as it was stored; anything else under its name is
     /// removed. Notes that it is used.
     pub(crate) fn has(&self, hash: &BlobHash) -> io::Result<bool> {
         let name = file_name(hash, Variant::Plain);
@@ -92,7 +91,7 @@ impl BlobDir {
             return Ok(false);
         }
         if is_old_use(&stat) {
-            // A use that can't be noted only makes it older than it is.
+            // A use that cannot be noted only makes it look older than it is.
             let _ = utimensat(&self.fd, &name, &used_now(), AtFlags::SYMLINK_NOFOLLOW);
         }
         Ok(true)
@@ -105,7 +104,7 @@ impl BlobDir {
         names.filter_map(|entry| entry.map(hash).transpose()).map(|hash| Ok(hash?)).collect()
     }
 
-    /// Opens a blob, as it was stored; what else has its name is removed. Notes
+    /// Opens a blob as it was stored; anything else under its name is removed. Notes
     /// that it is used.
     pub(crate) fn find(&self, hash: &BlobHash, variant: Variant) -> io::Result<Option<File>> {
         let name = file_name(hash, variant);
@@ -148,12 +147,12 @@ impl BlobDir {
         Ok(renameat(&self.fd, part, &self.fd, file_name(hash, variant))?)
     }
 
-    /// A file's length in bytes, 0 when it can't be told.
+    /// A file's length in bytes; 0 when it is unknown.
     pub(crate) fn length(&self, name: &str) -> u64 {
         statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size as u64)
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file if it exists.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -188,7 +187,7 @@ fn stamp(size: u64) -> i64 {
 
 fn is_old_use(stat: &Stat) -> bool {
     let used = SystemTime::UNIX_EPOCH + Duration::from_secs(stat.st_atime.max(0) as u64);
-    used.elapsed().map_or(true, |ago| ago >= USE_STEP)
+    used.elapsed().map_or(true, |ago| ago >= USE_INTERVAL)
 }
 
 /// Another use, and no other change.
@@ -204,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listing_names_what_is_stored_whoever_has_opened_the_directory_before() {
+    fn listing_names_what_was_stored_after_the_directory_was_opened() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path().to_owned());
         std::fs::create_dir_all(layout.blobs()).unwrap();

@@ -1,8 +1,9 @@
-//! Claims: who decided, once and for all, whether an attempt starts here.
+//! Claims: what was decided, once and for all, about whether an attempt starts on
+//! this host.
 //!
 //! `keys/INDEX.ATTEMPT` is a symbolic link, made by one atomic `symlink(2)`. Its
-//! target is the job id that the attempt got, and which slot has it, out of the
-//! job's reach; or `withdrawn`: a tombstone.
+//! target names the job id of the attempt and its slot, out of the job's reach; or
+//! it is `withdrawn`: a tombstone.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,10 +17,10 @@ use crate::jobdir::LockFile;
 /// The target of a tombstone.
 const WITHDRAWN: &str = "withdrawn";
 
-/// What a key leads to.
+/// What was decided about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// The attempt was begun under this id, by this slot if that is said.
+    /// The attempt was begun under this id, by this slot if the claim names one.
     Job(JobId, Option<LockFile>),
     /// The attempt never starts here.
     Withdrawn,
@@ -37,18 +38,18 @@ impl Claims {
         Claims { dir }
     }
 
-    /// Claims `key` for a job; false when something else has it already.
+    /// Claims `key` for a job; false when it is claimed already.
     pub(crate) fn claim(&self, key: Key, id: &JobId, slot: &LockFile) -> io::Result<bool> {
         let LockFile { slot: ProcessIdentity { boot_id, pid, start }, number } = slot;
-        self.link(key, &format!("{id} {number} {pid} {start} {}", short(boot_id)))
+        self.make(key, &format!("{id} {number} {pid} {start} {}", short(boot_id)))
     }
 
-    /// Puts a tombstone under `key`; false when something else has it already.
+    /// Puts a tombstone under `key`; false when it is claimed already.
     pub(crate) fn withdraw(&self, key: Key) -> io::Result<bool> {
-        self.link(key, WITHDRAWN)
+        self.make(key, WITHDRAWN)
     }
 
-    fn link(&self, key: Key, target: &str) -> io::Result<bool> {
+    fn make(&self, key: Key, target: &str) -> io::Result<bool> {
         match std::os::unix::fs::symlink(target, self.dir.join(key.to_string())) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -56,7 +57,7 @@ impl Claims {
         }
     }
 
-    /// What `key` leads to; none when nobody has claimed it.
+    /// The claim of `key`; none when it is not claimed.
     pub(crate) fn read(&self, key: Key) -> io::Result<Option<Claim>> {
         let target = match std::fs::read_link(self.dir.join(key.to_string())) {
             Ok(target) => target,
@@ -86,8 +87,8 @@ impl Claims {
     }
 }
 
-/// As much of a boot id as tells one boot from another: most links are to be
-/// short enough to need no block of their own.
+/// Enough of a boot id to distinguish boots: most targets are to be short enough to
+/// need no block of their own.
 fn short(boot_id: &str) -> &str {
     boot_id.get(..8).unwrap_or(boot_id)
 }
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_claim_stands() {
+    fn first_claim_stands() {
         let dir = tempfile::tempdir().unwrap();
         let claims = Claims::new(dir.path().to_owned());
         let (key, id) = (Key::new(3, 1), "h/2026-11-22-1".parse().unwrap());
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_says_which_slot_of_which_boot_has_made_it_or_not() {
+    fn claim_names_its_slot_and_boot_or_neither() {
         let dir = tempfile::tempdir().unwrap();
         let claims = Claims::new(dir.path().to_owned());
         let (key, id): (_, JobId) = (Key::new(3, 1), "h/2026-11-22-1".parse().unwrap());
@@ -131,7 +132,7 @@ mod tests {
         let Some(Claim::Job(_, Some(found))) = claims.read(key).unwrap() else { panic!() };
         assert!(found.slot.is_of_another_boot());
         assert_eq!((found.number, found.slot.pid, found.slot.start), (7, 5, 6));
-        claims.link(Key::new(4, 1), id.as_str()).unwrap();
+        claims.make(Key::new(4, 1), id.as_str()).unwrap();
         assert_eq!(claims.read(Key::new(4, 1)).unwrap(), Some(Claim::Job(id, None)));
     }
 }

@@ -1,10 +1,10 @@
-//! Job control: the one way in which anything but its slot acts on a running
-//! job. The order is put into a file by rename, then the slot, which carries it
-//! out, gets SIGUSR1. The agent's orders are put into the run's directory, as
-//! `orders/INDEX.ATTEMPT`, since the job's own may be gone; those given by hand
-//! into the job's, as `.control`. On a full disk the order is a symbolic link,
-//! which needs no room: the job that has filled it can still be ended. Only a
-//! dead slot's orphans are for `orphan`.
+//! Job control: the only way in which other processes than its slot act on a
+//! running job. An order is put into a file by rename, then its slot gets SIGUSR1
+//! and carries it out. The agent's orders go to the run's directory, as
+//! `orders/INDEX.ATTEMPT`, since the job may have removed its own; those given by
+//! hand go to the job's directory, as `.control`. On a full disk an order becomes a
+//! symbolic link, which needs no room: a job that has filled the disk can still be
+//! ended. Only a dead slot's orphans are ended without it, by `orphan`.
 
 use std::io;
 
@@ -19,20 +19,20 @@ use crate::jobdir::{JobDir, LockFile, OrderFile};
 /// What became of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// The slot has been told.
-    Told,
-    /// There is no slot any more.
+    /// The slot has been notified.
+    Delivered,
+    /// The slot is gone.
     SlotGone,
 }
 
-/// Gives the slot of the job in `dir` an order, by hand.
-pub(crate) fn request(dir: &JobDir, order: Order) -> io::Result<Delivery> {
+/// Gives an order to the slot of the job in `dir`, by hand.
+pub(crate) fn deliver(dir: &JobDir, order: Order) -> io::Result<Delivery> {
     let Some(slot) = slot_of(dir)? else {
         return Ok(Delivery::SlotGone);
     };
     write(dir, OwnFile::Order.name(), order)?;
     wake(&slot)?;
-    Ok(Delivery::Told)
+    Ok(Delivery::Delivered)
 }
 
 /// Puts an order into a file of `dir`.
@@ -45,17 +45,17 @@ pub(crate) fn write(dir: &JobDir, name: &str, order: Order) -> io::Result<()> {
         return Ok(());
     }
     dir.remove(&temp)?;
-    dir.link(name, &temp, &link_target(order)?)
+    dir.symlink(name, &temp, &order_target(order)?)
 }
 
 /// An order as a symbolic link's target: short enough to be kept in an inode.
-fn link_target(order: Order) -> io::Result<String> {
+fn order_target(order: Order) -> io::Result<String> {
     Ok(serde_json::to_string(&(RECORD_VERSION, order))?)
 }
 
-/// Reads an order, or from `.controlled` the last one.
+/// Reads an order, or from `.controlled` the last one that was carried out.
 pub(crate) fn read(dir: &JobDir, name: &str) -> io::Result<Option<Order>> {
-    let Some(target) = dir.link_target(name)? else {
+    let Some(target) = dir.symlink_target(name)? else {
         return Ok(dir.read::<OrderFile>(name)?.map(|file| file.order));
     };
     let version = format!("[{RECORD_VERSION},");
@@ -63,7 +63,7 @@ pub(crate) fn read(dir: &JobDir, name: &str) -> io::Result<Option<Order>> {
     Ok(order.map(serde_json::from_slice).transpose()?)
 }
 
-/// Has a slot look for an order, and at its run's lease.
+/// Has a slot look for an order, and read its run's lease.
 pub(crate) fn wake(slot: &Process) -> io::Result<()> {
     slot.signal(Signal::USR1)
 }
@@ -92,14 +92,14 @@ mod tests {
         assert_eq!(read(&dir, ".control").unwrap(), None);
         let grace = Duration::from_millis(u32::MAX.into());
         let kill = Order::Kill { cause: Cause::Interrupted, grace };
-        let target = link_target(kill).unwrap();
+        let target = order_target(kill).unwrap();
         assert_eq!(target, "[4,{\"kill\":{\"cause\":\"interrupted\",\"grace_ms\":4294967295}}]");
         assert!(target.len() <= INLINE_TARGET, "the longest order has {} bytes", target.len());
-        dir.link(".control", ".control.y", &target).unwrap();
+        dir.symlink(".control", ".control.y", &target).unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), Some(kill));
         write(&dir, ".control", Order::Pause).unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), Some(Order::Pause));
-        dir.link(".control", ".control.y", "[9,\"pause\"]").unwrap();
+        dir.symlink(".control", ".control.y", "[9,\"pause\"]").unwrap();
         assert_eq!(read(&dir, ".control").unwrap(), None);
     }
 }

@@ -1,5 +1,5 @@
 //! The two hidden commands, `agent` and `slot`, for whichever program holds
-//! them. Everything else on a command line is not for this crate.
+//! them. This crate reads no other command lines.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,7 +11,7 @@ use gjob_core::wire::PROTOCOL;
 use crate::{agent, slot};
 
 /// Runs the program as an agent or a slot if that is what its arguments ask
-/// for; none when the command line is for someone else.
+/// for; none for any other command line.
 ///
 /// `args` begins with the program's name, as [`std::env::args_os`] does.
 pub fn dispatch(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {

@@ -1,5 +1,4 @@
-//! What this machine says of itself: its name, boot, processors, memory and
-//! clock.
+//! This machine: its name, boot, processors, memory and clock.
 
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -66,7 +65,7 @@ pub(crate) fn memory_bytes() -> u64 {
 }
 
 /// The GPUs that jobs may use, as `CUDA_VISIBLE_DEVICES` names them: those that
-/// `GJOB_GPUS` or `CUDA_VISIBLE_DEVICES` lists here, else the devices there are.
+/// `GJOB_GPUS` or `CUDA_VISIBLE_DEVICES` lists, otherwise the devices that exist.
 pub(crate) fn gpus() -> Vec<String> {
     let listed = ["GJOB_GPUS", "CUDA_VISIBLE_DEVICES"].into_iter().find_map(std::env::var_os);
     match listed {

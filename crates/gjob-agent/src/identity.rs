@@ -1,6 +1,6 @@
-//! Which process is meant: boot id + pid + start time, because a pid alone is
-//! handed out again. A [`Process`] is one that was alive and the right one when
-//! it was opened; where the kernel has pidfds it can't become another.
+//! Identifies processes by boot id, pid and start time, since a pid alone is given
+//! to others later. A [`Process`] was alive and the right one when it was opened;
+//! where the kernel has pidfds it cannot become another.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -23,7 +23,7 @@ pub(crate) struct ProcessIdentity {
     pub(crate) start: u64,
 }
 
-/// What `/proc/PID/stat` says.
+/// The content of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stat {
     /// `R`, `S`, `Z` and so on.
@@ -107,7 +107,7 @@ impl Process {
             Err(rustix::io::Errno::SRCH) => return None,
             Err(_) => None,
         };
-        // Looked at after the pidfd was opened: it holds on to what is checked here.
+        // Checked after the pidfd was opened, which holds on to the process checked.
         identity.is_alive().then(|| Process { identity: identity.clone(), pidfd })
     }
 
@@ -126,7 +126,7 @@ impl Process {
         }
     }
 
-    /// What becomes readable when the process ends, where the kernel can tell.
+    /// What becomes readable when the process ends; none without pidfds.
     pub(crate) fn pollable(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(|pidfd| pidfd.as_fd())
     }
@@ -136,7 +136,7 @@ impl Process {
         self.ends_within(&Timespec::default())
     }
 
-    /// Waits for the process's end, where the kernel can tell; true once it is over.
+    /// Waits for the process's end where the kernel has pidfds; true once it has ended.
     pub(crate) fn ends_within(&self, limit: &Timespec) -> bool {
         match &self.pidfd {
             Some(pidfd) => {
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_name_with_parentheses_is_read_past() {
+    fn process_name_with_parentheses_is_read_past() {
         let line = b"12 (a) b (c) S 1 12 12 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0\n";
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.state, stat.parent, stat.group, stat.start), (b'S', 1, 12, 777));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_with_another_start_time_is_another_process() {
+    fn pid_with_another_start_time_is_another_process() {
         let me = ProcessIdentity::of_self().unwrap();
         assert!(Process::open(&me).is_some_and(|process| !process.is_gone()));
         let earlier = ProcessIdentity { start: me.start - 1, ..me.clone() };

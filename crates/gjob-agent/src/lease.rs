@@ -1,6 +1,6 @@
-//! A run's lease: until when, by the host's own clock, its jobs may run without
-//! another word from the manager. The agent writes it into the run's directory;
-//! every slot of the run obeys it, whatever has become of the agent.
+//! A run's lease: until when, by the host's own clock, its jobs may run without a
+//! message from the manager. The agent writes it to the run's directory; every slot
+//! of the run ends its job by it, whether or not the agent still lives.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,8 +17,8 @@ use crate::jobdir::{read_json, to_json};
 /// the next one.
 const LENGTH: usize = 160;
 
-/// How often the file is read until what was read twice is the same.
-const READS: u32 = 5;
+/// How often the file is read until it reads the same twice.
+const MAX_READS: u32 = 5;
 
 /// What the file holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,13 +29,13 @@ struct LeaseFile {
     until_ms: u64,
 }
 
-/// The lease that an agent keeps. Only the one that holds the run's lock does.
+/// The lease as the agent keeps it that holds the run's lock.
 #[derive(Debug)]
 pub(crate) struct KeptLease {
     file: File,
     lease_ms: u64,
-    /// The latest moment that the manager is known to have heard of.
-    heard_ms: u64,
+    /// When the latest message was sent that the manager is known to have received.
+    received_ms: u64,
 }
 
 impl KeptLease {
@@ -52,8 +52,8 @@ impl KeptLease {
                 _ => Ok(None),
             };
         };
-        let kept = |file| KeptLease { file, lease_ms, heard_ms: since_ms };
-        // An earlier attachment's has its room, whatever the disk has left.
+        let kept = |file| KeptLease { file, lease_ms, received_ms: since_ms };
+        // An earlier attachment's has its room even when the disk is full.
         if let Ok(file) = open(path, &mut OpenOptions::new())
             && file.metadata()?.len() == LENGTH as u64
         {
@@ -61,7 +61,7 @@ impl KeptLease {
             lease.write(since_ms)?;
             return Ok(Some(lease));
         }
-        // By rename: a slot finds none or a whole one.
+        // By rename: a slot finds no file or a whole one.
         let new = path.with_extension("new");
         let lease = kept(open(&new, OpenOptions::new().create(true).truncate(true))?);
         lease.write(since_ms)?;
@@ -69,27 +69,27 @@ impl KeptLease {
         Ok(Some(lease))
     }
 
-    /// The manager has heard what was said at `echo_ms`; older news, and what
-    /// can't have been said yet, changes nothing.
+    /// The manager has received what was sent at `echo_ms`. An older time changes
+    /// nothing, nor does one that is yet to come.
     pub(crate) fn renew(&mut self, echo_ms: u64) -> io::Result<()> {
-        if echo_ms > self.heard_ms && echo_ms <= host::since_boot_ms() {
+        if echo_ms > self.received_ms && echo_ms <= host::since_boot_ms() {
             self.write(echo_ms)?;
-            self.heard_ms = echo_ms;
+            self.received_ms = echo_ms;
         }
         Ok(())
     }
 
     /// True when nothing may be started.
     pub(crate) fn is_over(&self) -> bool {
-        self.until_ms(self.heard_ms) <= host::since_boot_ms()
+        self.until_ms(self.received_ms) <= host::since_boot_ms()
     }
 
-    fn until_ms(&self, heard_ms: u64) -> u64 {
-        heard_ms.saturating_add(self.lease_ms)
+    fn until_ms(&self, received_ms: u64) -> u64 {
+        received_ms.saturating_add(self.lease_ms)
     }
 
-    fn write(&self, heard_ms: u64) -> io::Result<()> {
-        let until_ms = self.until_ms(heard_ms);
+    fn write(&self, received_ms: u64) -> io::Result<()> {
+        let until_ms = self.until_ms(received_ms);
         let mut json = to_json(LeaseFile { boot_id: host::boot_id().to_owned(), until_ms })?;
         json.resize(LENGTH.max(json.len()), b' ');
         self.file.write_all_at(&json, 0)
@@ -101,7 +101,7 @@ fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     options.write(true).mode(0o600).custom_flags(flags).open(path)
 }
 
-/// The lease that a slot obeys.
+/// The lease as slots read it.
 #[derive(Debug)]
 pub(crate) struct Lease {
     path: PathBuf,
@@ -121,7 +121,7 @@ impl Lease {
         Ok(Some(if lease.boot_id == host::boot_id() { lease.until_ms } else { 0 }))
     }
 
-    /// True when nothing may be started. A lease that can't be read is no leave.
+    /// True when nothing may be started. A lease that cannot be read permits nothing.
     pub(crate) fn is_over(&self) -> bool {
         match self.until_ms() {
             Ok(None) => false,
@@ -130,10 +130,10 @@ impl Lease {
         }
     }
 
-    /// Reads the file; more than once, because it is written in place.
+    /// Reads the file more than once, since it is written in place.
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let mut last = None;
-        for _ in 0..READS {
+        for _ in 0..MAX_READS {
             let now = match std::fs::read(&self.path) {
                 Ok(json) => json,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -157,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_runs_from_the_latest_echo() {
+    fn lease_runs_from_the_latest_echo() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lease");
         let lease = Lease::new(path.clone());
         assert!(lease.until_ms().unwrap().is_none() && !lease.is_over());
         let mut kept = begin(&path, 1_000_000);
-        let since = kept.heard_ms;
+        let since = kept.received_ms;
         assert_eq!(lease.until_ms().unwrap(), Some(since + 1_000_000));
         for nothing_new in [0, since - 1, since, since + 3_600_000] {
             kept.renew(nothing_new).unwrap();
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_of_another_boot_or_that_cannot_be_read_is_over() {
+    fn lease_of_another_boot_or_that_cannot_be_read_is_over() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lease");
         begin(&path, 1_000_000);
@@ -195,7 +195,7 @@ mod tests {
 
     /// The format on disk: changing it needs a new RECORD_VERSION.
     #[test]
-    fn the_format_of_a_lease_is_pinned() {
+    fn format_of_a_lease_is_pinned() {
         let lease = LeaseFile { boot_id: "b".into(), until_ms: 7 };
         let json = String::from_utf8(to_json(lease).unwrap()).unwrap();
         assert_eq!(json, "{\"version\":4,\"boot_id\":\"b\",\"until_ms\":7}\n");

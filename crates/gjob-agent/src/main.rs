@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     gjob_agent::dispatch(std::env::args_os()).unwrap_or_else(|| {
-        // Where even stderr is gone there is nobody to tell.
+        // Without a stderr, nobody can be told.
         let _ = writeln!(
             std::io::stderr(),
             "gjob-agent: expected `agent`, `agent --protocol`, `agent --verify HASH` or `slot`"

@@ -1,6 +1,6 @@
-//! The machine's process table, read from `/proc`: who descends from whom, and
-//! signals to all of them. Slow (one file per process of the machine), so for
-//! the endings that need it only.
+//! The machine's process table, read from `/proc`: which processes descend from
+//! which, and signals to all of them. It is slow, with one file for each process of
+//! the machine, and used only where jobs have to be ended.
 
 use std::collections::{HashMap, HashSet};
 

@@ -18,7 +18,7 @@ pub(crate) struct RunLog {
 }
 
 impl RunLog {
-    /// Opens the log, making it if it isn't there.
+    /// Opens the log; makes it if it does not exist.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -46,7 +46,7 @@ impl RunLog {
         Ok(last != [b'\n'])
     }
 
-    /// Adds a newline behind a line that was left torn.
+    /// Adds a newline after a line that was left torn.
     pub(crate) fn end_torn_line(&mut self) -> io::Result<()> {
         self.file.write_all(b"\n")
     }
@@ -54,8 +54,8 @@ impl RunLog {
     /// Writes what is pending.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         while !self.pending.is_empty() {
-            // A full disk may have cut our last line, or another writer's: what
-            // is written behind it would be lost with it.
+            // A full disk may have cut this writer's last line or another's. A record
+            // written after it on the same line would be lost.
             if self.is_torn()? {
                 self.end_torn_line()?;
             }
@@ -78,7 +78,7 @@ impl RunLog {
     }
 
     /// True when something could not be written yet.
-    pub(crate) fn is_behind(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_a_full_disk_has_cut_is_written_again_in_whole() {
+    fn line_that_a_full_disk_has_cut_is_written_again_in_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut log = RunLog::open(&path).unwrap();
@@ -105,7 +105,7 @@ mod tests {
         let cut = log.pending[..written].to_vec();
         log.file.write_all(&cut).unwrap();
         assert!(log.take_off(written).is_err());
-        assert!(log.is_behind());
+        assert!(log.has_pending());
         assert!(log.append(&record(3)));
         let third = record(3).to_line();
         let expected = [&first[..], &second[..5], b"\n", &second, &third].concat();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_not_written_behind_one_that_another_writer_left_torn() {
+    fn record_after_a_line_that_another_writer_left_torn_begins_a_new_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         std::fs::write(&path, "{\"torn").unwrap();
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_disk_does_not_take_is_kept() {
+    fn record_that_the_disk_does_not_take_is_kept() {
         let mut log = RunLog::open(Path::new("/dev/full")).unwrap();
         assert!(!log.append(&record(1)));
         let error = log.flush().unwrap_err();

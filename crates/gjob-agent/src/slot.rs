@@ -1,16 +1,15 @@
-//! The slot: a detached process that runs one job after another. It is told
-//! what to run on its standard input, finishes what it has when that ends, and
-//! needs nobody.
+//! The slot: a detached process that runs one job after another. It reads what to
+//! run from its standard input, finishes the job it has when that ends, and depends
+//! on no other process.
 
 mod inputs;
 mod job;
+mod lease_timer;
 mod orders;
 mod prepare;
 mod reap;
 mod request;
 mod signals;
-mod term;
-mod tree;
 mod wait;
 
 use std::ffi::OsString;
@@ -39,7 +38,7 @@ use crate::jobdir::{Allocator, JobDir, JobRecord, Layout, LockFile};
 use crate::lease::Lease;
 use crate::runlog::RunLog;
 
-/// Why a slot stops with jobs perhaps still to be run.
+/// Why a slot stops although it may be sent more jobs.
 #[derive(Debug, thiserror::Error)]
 enum SlotError {
     #[error("read requests: {0}")]
@@ -59,21 +58,23 @@ pub(crate) fn run() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("failed to {error}"));
+            log_error(&format!("failed to {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Says something on standard error, which the agent points at `slots.err`.
-fn complain(text: &str) {
-    // There is nobody else to tell.
+/// Writes an error to standard error, which is the run's `slots.err`.
+fn log_error(text: &str) {
+    // Nobody else could be told.
     let _ = writeln!(io::stderr(), "gjob slot {}: {text}", std::process::id());
 }
 
 fn serve() -> Result<(), SlotError> {
     let inherited_umask = rustix::process::umask(Mode::from_raw_mode(0o077));
-    // Fails when it leads a session already, which is as good.
+    // A session of its own: nothing that ends the agent's session, such as the end of
+    // the ssh connection, signals the slot or its jobs. Fails for a process that leads
+    // a session already, which is as good.
     let _ = rustix::process::setsid();
     let signals = Signals::catch().map_err(SlotError::Setup)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
@@ -103,7 +104,7 @@ impl Requests {
                 return Ok(Some(message));
             }
             match io::stdin().read(&mut bytes) {
-                // A request cut off with its sender was never made.
+                // A message cut off by the end of its sender was never sent.
                 Ok(0) => return Ok(None),
                 Ok(length) => self.buffer.extend(&bytes[..length]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -128,7 +129,7 @@ struct Slot {
     host_cpus: u32,
 }
 
-/// Whether a slot takes another job.
+/// Whether the slot takes another job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     Job,
@@ -180,9 +181,9 @@ impl Slot {
         let prepared = self.within_lease().map_err(NotPrepared::from);
         match prepared.and_then(|()| self.places.prepare(launch, devices)) {
             Ok(job) => return self.run_prepared(job, launch, devices),
-            // The tombstone's record frees this slot in the agent's eyes.
+            // The tombstone has a record of its own, which frees this slot for the agent.
             Err(NotPrepared::Withdrawn) => {}
-            // The agent learns by this slot's end that it did not run this.
+            // This slot's end shows the agent that it did not run the attempt.
             Err(NotPrepared::Taken) => return Ok(Next::Leave),
             Err(NotPrepared::Refused(refusal)) => self.refuse(launch, &refusal),
         }
@@ -196,7 +197,7 @@ impl Slot {
         devices: &[String],
     ) -> Result<Next, SlotError> {
         let variables = self.variables(&job, launch, devices);
-        // Again: preparing may have taken a while.
+        // Once more: preparing may have taken a while.
         let allowed = self.within_lease();
         let started =
             allowed.and_then(|()| self.starter.start(job, &launch.request.env, variables));
@@ -218,23 +219,25 @@ impl Slot {
         let limits = Limits { timeout, lease: Some(&self.lease) };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
         let Finished { finish, lock } = started
-            .finish(Some(orders), limits, &self.signals, || log.is_behind() && log.flush().is_err())
+            .finish(Some(orders), limits, &self.signals, || {
+                log.has_pending() && log.flush().is_err()
+            })
             .map_err(SlotError::Wait)?;
         let clean = finish.survivors.is_empty();
         if !clean {
-            complain(&format!("job {}: could not end {:?}", finish.id, finish.survivors));
+            log_error(&format!("job {}: could not end {:?}", finish.id, finish.survivors));
         }
         self.record(&Record::Finished(finish));
         drop(lock);
-        // They are this slot's children still, and would be taken for the next job's.
+        // Survivors are still this slot's children, and would be taken for the next job's.
         Ok(if clean { Next::Job } else { Next::Leave })
     }
 
     /// Refuses to start anything when the run's lease has run out.
     fn within_lease(&self) -> Result<(), Refusal> {
         if self.lease.is_over() {
-            let ended = io::Error::new(io::ErrorKind::TimedOut, "it has run out");
-            return Err(Refusal::host("can't start a job under the run's lease", ended));
+            let ended = io::Error::new(io::ErrorKind::TimedOut, "the lease has run out");
+            return Err(Refusal::host("cannot start a job under the run's lease", ended));
         }
         Ok(())
     }
@@ -271,7 +274,7 @@ impl Slot {
         });
     }
 
-    /// Appends, however long the disk stays full.
+    /// Appends a record, however long the disk stays full.
     fn record(&mut self, record: &Record) {
         let mut written = self.log.append(record);
         while !written {
@@ -312,11 +315,11 @@ fn start_here(
     let Some(id) = crate::local::job_id(&path) else {
         return Err(Refusal::job(
             path.display().to_string(),
-            "a job directory, RESULTS/HOSTNAME/DATE-N, is expected",
+            "expected a job directory, RESULTS/HOSTNAME/DATE-N",
         ));
     };
     let dir = JobDir::open(&path)
-        .map_err(|error| Refusal::host(format!("can't open {}", path.display()), error))?;
+        .map_err(|error| Refusal::host(format!("cannot open {}", path.display()), error))?;
     let job = JobRecord {
         key: None,
         run: None,
@@ -339,7 +342,7 @@ fn start_here(
         .inspect_err(|_| forget_start(&path))
 }
 
-/// Leaves a directory as it was before a start that came to nothing.
+/// Restores a directory to what it was before a start that failed.
 fn forget_start(path: &Path) {
     let Ok(dir) = JobDir::open(path) else { return };
     for name in [
@@ -348,16 +351,16 @@ fn forget_start(path: &Path) {
         OwnFile::DoneReserved.name(),
         OwnFile::Lock.name(),
     ] {
-        // What can't be removed makes the next start say why.
+        // The next start reports what cannot be removed.
         let _ = dir.remove(name);
     }
 }
 
-/// Answers, and leaves standard output to nobody.
+/// Answers whoever started this slot.
 fn answer(message: &FromSlot) -> Result<(), SlotError> {
     let mut out = io::stdout().lock();
     let sent = out.write_all(&encode(message)).and_then(|()| out.flush());
-    // Who asked may be gone; the job runs all the same.
+    // If nobody reads it any more, the job runs all the same.
     drop(sent);
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::id::{JobId, Key};
 use crate::time::Timestamp;
 use crate::words::words;
 
-/// How a job's script ended, as `wait4` told its slot.
+/// How a job's script ended, according to `wait4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
@@ -43,12 +43,11 @@ pub enum Cause {
     Timeout,
     /// A user asked for it (`gjob kill`).
     Killed,
-    /// A user interrupted the run (Ctrl-C): the job is to be done again when
-    /// the run goes on.
+    /// A user interrupted the run (Ctrl-C): the job is retried when the run resumes.
     Interrupted,
     /// Another attempt of the same job was already recorded as its outcome.
     Superseded,
-    /// Its host had not heard from the manager for as long as was agreed.
+    /// Its host had no contact with the manager for the duration of the lease.
     Lease,
 }
 
@@ -102,10 +101,11 @@ pub struct Finish {
 /// The most survivors that a record names.
 pub const MAX_SURVIVORS: usize = 1000;
 
-/// The most survivors that a line for people names.
+/// The most survivors that a message names.
 const NAMED_SURVIVORS: usize = 20;
 
-/// Adds to `reason` which processes could not be ended; none without either.
+/// Adds to `reason` which processes could not be ended. Without a reason and without
+/// survivors there is none.
 #[must_use]
 pub fn name_survivors(reason: Option<String>, survivors: &[u32]) -> Option<String> {
     let what = if survivors.len() == 1 { "process" } else { "processes" };
@@ -133,8 +133,8 @@ impl Finish {
         self.ending.is_success() && self.cause.is_none()
     }
 
-    /// True when the job itself has failed, by its exit or by taking too long;
-    /// what gjob ended for another reason is no failure of the job's.
+    /// True when the job itself has failed, by its exit status or by its timeout. A job
+    /// that gjob ended for another reason has not.
     #[must_use]
     pub fn is_own_failure(&self) -> bool {
         match self.cause {
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn survivors_are_named_in_a_line() {
+    fn survivors_are_named_in_one_line() {
         let named = |reason: Option<&str>, pids: &[u32]| {
             name_survivors(reason.map(str::to_owned), pids).unwrap_or_default()
         };

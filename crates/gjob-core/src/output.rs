@@ -1,5 +1,5 @@
-//! Which files of a job directory are its outputs, and which paths a host may
-//! name at all. Both ends go by these rules; neither trusts the other to.
+//! Which files of a job directory are its outputs, and which paths a host may name at
+//! all. Both ends apply these rules; neither relies on the other.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub const MAX_COMPONENT: usize = 255;
 /// The most components of a path.
 pub const MAX_DEPTH: usize = 64;
 
-/// The most files and directories that are brought back of one job.
+/// The most files and directories that are fetched of one job.
 pub const MAX_ENTRIES: u64 = 100_000;
 
 /// How names are matched.
@@ -24,10 +24,10 @@ const AS_IN_SHELLS: glob::MatchOptions = glob::MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// One of a job's output patterns: a path below the job directory in which
-/// `*`, `?` and `[a-z]` stand for parts of a name, and `**` for any number of
-/// directories. As in a shell, a name's leading dot has to be given. What
-/// matches a directory brings all that is in it.
+/// One of a job's output patterns: a path below the job directory in which `*`, `?`
+/// and `[a-z]` stand for parts of a name, and `**` for any number of directories. As
+/// in a shell, the leading dot of a name has to be written. A pattern that matches a
+/// directory fetches everything in it.
 #[derive(Clone, Debug)]
 pub struct OutputPattern {
     text: String,
@@ -61,7 +61,7 @@ pub enum PatternError {
     /// It may lead out of the job directory.
     #[error("leads out of the job directory: expected a path without a leading /, . and ..")]
     Outside,
-    /// It can't be a path.
+    /// It cannot be a path.
     #[error("is not a path: expected at most {MAX_PATH} bytes without control characters")]
     NoPath,
     /// A malformed wildcard.
@@ -107,16 +107,17 @@ impl OutputPattern {
         self.literal.then_some(self.text.as_str())
     }
 
-    /// True when something below the directory `path` might match: it need not
-    /// be looked through else.
+    /// True when something below the directory `path` might match; otherwise it need
+    /// not be searched.
     #[must_use]
     pub fn may_match_below(&self, path: &str) -> bool {
         self.reached_by(path) & ((1 << self.parts.len()) - 1) != 0
     }
 
-    /// How many parts of the pattern can stand for all of a path's components, a
-    /// bit for each number: in one pass over these, however many wildcards there
-    /// are. There are at most [`MAX_DEPTH`] parts.
+    /// How many of the pattern's parts, counted from the first, can stand for all of
+    /// a path's components: one bit for each number that is possible. This takes one
+    /// pass over the components, however many wildcards there are; there are at most
+    /// [`MAX_DEPTH`] parts.
     fn reached_by(&self, path: &str) -> u128 {
         let mut reached = self.pass_dirs(1);
         for name in path.split('/') {
@@ -139,7 +140,7 @@ impl OutputPattern {
         reached
     }
 
-    /// `**` stands for no directory, too, unless it is the last part.
+    /// `**` can also stand for no directory, unless it is the last part.
     fn pass_dirs(&self, mut reached: u128) -> u128 {
         for at in 0..self.parts.len().saturating_sub(1) {
             if matches!(self.parts[at], Part::AnyDirs) && reached & (1 << at) != 0 {
@@ -164,11 +165,11 @@ pub enum PathError {
     #[error("leads out of its directory")]
     Outside,
     /// It is empty, too long, too deep, or holds a control character.
-    #[error("is no acceptable path")]
+    #[error("is not an acceptable path")]
     Malformed,
 }
 
-/// Accepts relative paths of plain components, and no others.
+/// Accepts only relative paths of plain components.
 ///
 /// # Errors
 /// When the path is anything else.
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_directories_is_none_or_some_and_no_hidden_one() {
+    fn two_stars_match_any_number_of_directories_that_are_not_hidden() {
         assert!(matches("a/**/b", "a/b"));
         assert!(matches("a/**/b", "a/x/y/b"));
         assert!(!matches("a/**/b", "a/.x/b"));
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_takes_long() {
+    fn no_pattern_takes_long_to_match() {
         let parts = "**/*a*a*a*a*a*a*a*a*b/".repeat(20);
         let pattern = OutputPattern::new(&format!("{parts}x")).unwrap();
         let name = "a".repeat(250);
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn own_files_are_outputs_only_by_name() {
+    fn own_files_are_outputs_only_when_named() {
         assert!(!matches("*", "log"));
         assert!(!matches(".*", ".cmds"));
         assert!(matches("log", "log"));
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_of_the_job_directory_is_refused() {
+    fn pattern_that_leads_out_of_the_job_directory_is_refused() {
         for bad in
             ["", "/", "/etc/passwd", "..", "../x", "a/../b", "./.", "a//b", "a\nb", "[", "a/**b"]
         {
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_where_nothing_can_match_need_not_be_looked_through() {
+    fn directories_where_nothing_can_match_need_not_be_searched() {
         let below =
             |pattern: &str, path: &str| OutputPattern::new(pattern).unwrap().may_match_below(path);
         assert!(below("a/*.csv", "a"));

@@ -1,5 +1,5 @@
-//! The run log's lines: on each host, one append-only file per run says what
-//! really happened there. One JSON object a line, the first of them naming the
+//! The lines of the run log: on each host, one append-only file per run records what
+//! really happened there. Each line is a JSON object; the first one names the
 //! format's version.
 //!
 //! A record is written with a single `O_APPEND` write, so lines of several
@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// The version of the run log and of the job directory's JSON files.
 pub const RECORD_VERSION: u32 = 4;
 
-/// The longest line a reader accepts, bytes; writers stay far below it.
+/// The longest line that a reader accepts, bytes; writers stay far below it.
 pub const MAX_LINE: usize = 16 * 1024;
 
 /// One line of a run log.
@@ -45,7 +45,7 @@ pub enum Record {
     },
     /// A job's script ended.
     Finished(Finish),
-    /// A launch could not be carried out: no process of the job was started.
+    /// A launch was not carried out: no process of the job was started.
     Refused {
         /// Which attempt.
         key: Key,
@@ -56,28 +56,28 @@ pub enum Record {
         /// When, by the host's clock.
         at: Timestamp,
     },
-    /// A tombstone: this key will never start here, however late its launch arrives.
+    /// A tombstone: this key never starts on this host, however late its launch arrives.
     Withdrawn {
         /// Which attempt.
         key: Key,
         /// When, by the host's clock.
         at: Timestamp,
     },
-    /// The attempt was started but its slot died with no exit record: nobody
-    /// can know its outcome. What was left of it has been ended, or is named.
+    /// The attempt was started, but its slot died without an exit record, so that its
+    /// outcome cannot be known. What was left of it has been ended or is named.
     Lost {
         /// Which attempt.
         key: Key,
-        /// What became of its slot.
+        /// What happened to its slot.
         how: Loss,
-        /// Its job directory, when it had got one.
+        /// Its job directory, if it had one already.
         id: Option<JobId>,
         /// What is known of it, in one line.
         reason: Foreign,
         /// Processes of it that could not be ended, as in [`Finish`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         survivors: Vec<u32>,
-        /// When that was found out, by the host's clock.
+        /// When that was found, by the host's clock.
         at: Timestamp,
     },
 }
@@ -149,11 +149,11 @@ impl RecordSummary {
     }
 }
 
-/// What became of a slot that left no exit record.
+/// What happened to a slot that left no exit record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
-    /// It died while its host lived: its job may have done everything.
+    /// It died while its host was running: its job may have done everything.
     Slot,
     /// Its host was restarted: nothing of the job can be alive.
     Restart,
@@ -169,7 +169,7 @@ pub enum Scope {
     Host,
 }
 
-/// A line of a run log that can't be understood.
+/// Why a line of a run log was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseRecordError {
@@ -179,7 +179,7 @@ pub enum ParseRecordError {
     /// Not a record.
     #[error("malformed run log line: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// Another version's.
+    /// The log has another version.
     #[error("run log has version {found}, this gjob reads version {RECORD_VERSION}")]
     Version {
         /// The version the log names.
@@ -271,7 +271,7 @@ mod tests {
 
     /// The format on disk: changing this line needs a new RECORD_VERSION.
     #[test]
-    fn the_format_of_a_finished_line_is_pinned() {
+    fn format_of_a_finished_line_is_pinned() {
         let line = String::from_utf8(finished().to_line()).unwrap();
         assert_eq!(
             line,
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn another_versions_log_names_both_versions() {
+    fn log_of_another_version_is_refused_naming_both() {
         let line = br#"{"event":"log","version":9,"run":"2026-11-22-1","host":"a"}"#;
         let error = Record::parse(line).unwrap_err().to_string();
         assert_eq!(error, RecordSummary::parse(line).unwrap_err().to_string());

@@ -8,16 +8,22 @@
 //! length as another `u32`, and one LZ4 block.
 //! Both ends run the same protocol version exactly; there is no negotiation.
 
+mod blob;
 mod frame;
-mod message;
+mod from_agent;
+#[cfg(test)]
+mod tests;
+mod to_agent;
 
+pub use blob::{BlobHash, Input, InputKind, ParseBlobHashError};
 pub use frame::{DecodeError, Encoder, FrameBuffer, MAX_AGENT_FRAME, MAX_FRAME, decode, encode};
-pub use message::{
-    Attach, BlobHash, CHUNK, FromAgent, Input, InputKind, Launch, OutputPart, ParseBlobHashError,
-    Resume, Stream, ToAgent, Welcome,
-};
+pub use from_agent::{FromAgent, OutputPart, Welcome};
+pub use to_agent::{Attach, Launch, Resume, Stream, ToAgent};
 
-/// The version of the protocol: changes with any change to a message.
+/// The most bytes of file content in one message.
+pub const CHUNK: usize = 256 * 1024;
+
+/// The version of the protocol: it changes with any change to a message.
 pub const PROTOCOL: u32 = 4;
 
 /// What the agent's first line begins with; the version follows in decimal.

@@ -156,7 +156,7 @@ impl Inputs {
                 Root::Directory(dir) => (dir.hash, dir.mode, dir.mtime_ns, InputKind::Tree),
             };
             let name = base_name(path)?.to_owned();
-            Some(Input { name, hash, mode, mtime_ns, kind, link: spec.link })
+            Some(Input { name, hash, mode, mtime_ns, kind, hard_link: spec.link })
         };
         spec.files.iter().filter_map(input).collect()
     }

@@ -80,7 +80,7 @@ impl Identity {
         files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let file = |input: &Input| {
             let is_tree = input.kind == InputKind::Tree;
-            (input.name.clone(), input.hash.0, input.mode, is_tree, input.link)
+            (input.name.clone(), input.hash.0, input.mode, is_tree, input.hard_link)
         };
         let known: Vec<_> = files.iter().map(file).collect();
         // A job with files that are not known matches none whose files are.

@@ -16,10 +16,10 @@ use crate::jobdir::{Layout, RunDir, create_private_dir};
 use crate::lease::KeptLease;
 use crate::runlog::RunLog;
 
-/// How long a line that has no end yet may still be one being written.
-const BEING_WRITTEN: Duration = Duration::from_millis(20);
+/// How long a line without an end may still be one that a slot is writing.
+const TORN_LINE_DELAY: Duration = Duration::from_millis(20);
 
-/// A run taken up.
+/// An attachment to a run.
 #[derive(Debug)]
 pub(crate) struct Attached {
     pub(crate) run: RunId,
@@ -35,14 +35,14 @@ pub(crate) struct Attached {
     pub(crate) lease: Option<KeptLease>,
 }
 
-/// Why a run was not taken up.
+/// Why an attachment failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum AttachError {
-    /// There is nothing to take a relative path from.
-    #[error("results directory {0:?} is relative, and HOME names no directory to take it from")]
+    /// A relative path has no base.
+    #[error("results directory {0:?} is relative, and HOME is no absolute path")]
     NoHome(String),
-    /// A directory is missing and can't be made, or is somebody else's.
+    /// A directory is missing and cannot be made, or others can write to it.
     #[error("make directory {path}: {source}")]
     Directory {
         /// Which.
@@ -50,13 +50,13 @@ pub(crate) enum AttachError {
         /// What went wrong.
         source: io::Error,
     },
-    /// The run is another's.
+    /// Another manager has the run.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The run log can't be followed.
+    /// The run log cannot be followed.
     #[error(transparent)]
     Tail(#[from] TailError),
-    /// The run log can't be written.
+    /// The run log cannot be written.
     #[error("write the run log {path}: {source}")]
     Log {
         /// The file.
@@ -64,7 +64,7 @@ pub(crate) enum AttachError {
         /// What went wrong.
         source: io::Error,
     },
-    /// The lease can't be written, so that nobody would obey it.
+    /// The lease cannot be written: no slot would act on it.
     #[error("write the lease {path}: {source}")]
     Lease {
         /// The file.
@@ -78,7 +78,7 @@ pub(crate) enum AttachError {
 }
 
 impl AttachError {
-    /// True when trying again can't help.
+    /// True when trying again cannot help.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             AttachError::NoHome(_) | AttachError::Version(_) => true,
@@ -100,7 +100,7 @@ impl AttachError {
 }
 
 impl Attached {
-    /// Takes up `run`. A lease is from `since_ms` on, milliseconds since boot.
+    /// Attaches to `run`. A lease runs from `since_ms`, milliseconds since boot.
     pub(crate) fn new(run: RunId, attach: Attach, since_ms: u64) -> Result<Self, AttachError> {
         let layout = layout(&attach)?;
         let run_dir = layout.run_dir(&run, &attach.host);
@@ -127,7 +127,7 @@ impl Attached {
     }
 }
 
-/// The results directory that the manager means.
+/// The results directory that the manager names.
 pub(crate) fn layout(attach: &Attach) -> Result<Layout, AttachError> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     expand(&attach.results_dir, home.as_deref())
@@ -181,9 +181,9 @@ fn open_log(path: &Path, run: &RunId, host: &HostLabel) -> Result<RunLog, Attach
         return Err(error.into());
     }
     if log.is_torn().map_err(named)? {
-        std::thread::sleep(BEING_WRITTEN);
+        std::thread::sleep(TORN_LINE_DELAY);
         if log.is_torn().map_err(named)? {
-            // On a full disk, what is appended next begins with it.
+            // On a full disk, the next record begins with the newline.
             let _ = log.end_torn_line();
         }
     }
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_relative_results_directory_is_below_the_home_directory() {
+    fn relative_results_directory_is_below_the_home_directory() {
         let home = Some(Path::new("/home/a"));
         assert_eq!(expand("r", home), Some("/home/a/r".into()));
         assert_eq!(expand("~/r", home), Some("/home/a/r".into()));

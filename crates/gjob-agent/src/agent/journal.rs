@@ -62,7 +62,7 @@ impl Journal {
 
     /// True when something could not be written yet.
     pub(super) fn has_unwritten(&self) -> bool {
-        self.log.is_behind()
+        self.log.has_pending()
     }
 
     /// The next lines for the manager.
@@ -72,7 +72,7 @@ impl Journal {
 
     /// True when records that were read still have to be sent.
     pub(super) fn has_unsent(&self) -> bool {
-        self.tail.is_behind()
+        self.tail.has_unsent()
     }
 
     /// Fails once the log could not be read.

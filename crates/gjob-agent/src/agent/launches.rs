@@ -99,7 +99,7 @@ impl Agent {
         }
         match self.claims.withdraw(key) {
             Ok(true) => self.append(&Record::Withdrawn { key, at: host::now() }),
-            // Begun, or withdrawn: the log says so, or will.
+            // Begun or withdrawn: that is in the log, or will be.
             Ok(false) => {}
             Err(error) => log_error(&format!("withdraw {key}: {error}")),
         }

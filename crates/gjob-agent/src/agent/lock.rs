@@ -1,5 +1,11 @@
-//! Newest manager wins: one agent per run and host label, and the one with the
-//! greater epoch takes it from the other, by ending it.
+//! The newest manager wins: one agent serves a run under a host label, and one with
+//! a greater epoch takes the run from it by ending it.
+//!
+//! An older agent may be stopped, or hang in a system call; its link may be half
+//! open, so that its manager does not know that it lives. It is fenced all the same:
+//! nobody serves the run before the older agent's process has ended and let go of
+//! the lock. Its epoch stays in the file, so that an even older manager, whose link
+//! was slow, finds that it is late.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -28,29 +34,29 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(10);
 /// The lock file's length, bytes.
 const LENGTH: usize = 256;
 
-/// Why the run was not taken.
+/// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum LockError {
     /// Another manager took the run later than this one.
     #[error(
-        "epoch {ours} is not newer than epoch {theirs}, with which another gjob has taken up this run since"
+        "epoch {ours} is not newer than epoch {theirs}: another gjob process has taken over the run"
     )]
     Outdated {
-        /// The one asked for.
+        /// That of this attachment.
         ours: Epoch,
-        /// The one in the lock file.
+        /// That in the lock file.
         theirs: Epoch,
     },
-    /// The older agent does not go away.
-    #[error("the agent of epoch {theirs} holds {path} and could not be ended")]
+    /// The older agent cannot be ended.
+    #[error("the agent of epoch {theirs} still holds {path}")]
     Stuck {
         /// Its epoch.
         theirs: Epoch,
         /// The lock file.
         path: String,
     },
-    /// The lock file is out of order.
+    /// The lock file cannot be used.
     #[error("lock {path}: {source}")]
     Io {
         /// The lock file.
@@ -85,7 +91,7 @@ pub(super) fn take(path: &Path, epoch: Epoch) -> Result<(), LockError> {
     while !is_taken(&file).map_err(named)? {
         let holder = read_holder(&file);
         let theirs = holder.as_ref().map_or(Epoch(0), |holder| holder.epoch);
-        // An unreadable holder is one that is just writing its name.
+        // An agent that is just writing its name cannot be read.
         if holder.is_some() && epoch <= theirs {
             return Err(LockError::Outdated { ours: epoch, theirs });
         }
@@ -136,7 +142,7 @@ fn write_holder(file: &File, epoch: Epoch) -> io::Result<()> {
 
 /// Ends an older agent. Its slots and jobs are not touched by that.
 fn end(agent: &Process) {
-    // What does not help shows in the lock, which stays held.
+    // If it does not end, the lock stays held.
     let _ = agent.signal(Signal::TERM);
     let deadline = Instant::now() + TERM_TIMEOUT;
     while !agent.is_gone() {

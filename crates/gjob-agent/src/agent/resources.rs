@@ -41,13 +41,13 @@ impl Resources {
         Resources { cpus: slots, mem, devices, held: HashMap::new() }
     }
 
-    /// True when all that a launch asks for is free.
+    /// True when everything that a launch requests is free.
     pub(crate) fn fits(&self, launch: &Launch) -> bool {
         if self.held.values().any(|held| held.cpus == Cpus::All) {
             return false;
         }
-        // What an earlier agent's jobs are said to have may be anything: it is
-        // read in their own directories.
+        // What an earlier agent's jobs have is read in their own directories, which
+        // they can write to: the sums must not overflow.
         let used: u64 =
             self.held.values().filter_map(|held| held.cpus.count()).map(u64::from).sum();
         let request = &launch.request;
@@ -70,7 +70,7 @@ impl Resources {
         self.devices.iter().filter(move |device| !held(device))
     }
 
-    /// Gives a launch what it asks for; the devices are named.
+    /// Gives a launch what it requests; returns its GPUs.
     pub(crate) fn take(&mut self, launch: &Launch) -> Vec<String> {
         let request = &launch.request;
         let devices: Vec<String> =
@@ -79,8 +79,8 @@ impl Resources {
         devices
     }
 
-    /// A job that an earlier agent has begun has this. If it is not known any
-    /// more, since the job has removed its record, it may have any GPU.
+    /// Takes note of what a job has that an earlier agent has begun. Without an
+    /// allocation, since the job has removed its record, it may have any GPU.
     pub(crate) fn keep(&mut self, key: Key, allocation: Option<Allocation>) {
         let any = || Allocation::new(Cpus::default(), 0, self.devices.clone());
         let allocation = allocation.unwrap_or_else(any);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn no_gpu_is_free_beside_a_job_that_may_have_any() {
+    fn no_gpu_is_free_while_a_job_may_have_any() {
         let devices = ["0", "1"].map(str::to_owned).to_vec();
         let mut resources = Resources { cpus: 4, mem: 1 << 30, devices, held: HashMap::new() };
         resources.keep(Key::new(0, 1), None);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_spoiled_records_say_of_jobs_leaves_no_room_and_does_no_harm() {
+    fn changed_records_of_jobs_leave_no_room_and_do_no_harm() {
         let mut resources =
             Resources { cpus: 4, mem: 1 << 30, devices: Vec::new(), held: HashMap::new() };
         let cpus = Cpus::Count(u32::MAX);

@@ -30,13 +30,13 @@ pub(super) struct OwnSlot {
     child: Child,
     /// For its pidfd; none when it ended before it could be looked at.
     process: Option<Process>,
-    /// Its requests. Closed with this agent, whatever ends it.
+    /// Its standard input. The kernel closes it when this agent ends.
     pipe: OwnedFd,
-    /// What the pipe has not taken yet.
+    /// Bytes that the pipe has not taken yet.
     unsent: Vec<u8>,
     /// Its number, from 1.
     pub(super) number: u32,
-    /// What it was handed and has not ended.
+    /// The launch that it was handed, until that is over.
     pub(super) launch: Option<Box<Launch>>,
     /// Processes of its last job that it could not end, and has named.
     pub(super) survivors: Vec<u32>,
@@ -56,7 +56,7 @@ impl OwnSlot {
             .open(path)?;
         let messages = SlotStderr { path: path.to_owned(), from: stderr.metadata()?.len() };
         let number = config.number;
-        // Nothing here that would need more than posix_spawn.
+        // Nothing that needs more than posix_spawn: a fork would copy the agent.
         let mut child = Command::new(program()?)
             .arg("slot")
             .stdin(Stdio::piped())
@@ -93,7 +93,7 @@ impl OwnSlot {
         self.flush();
     }
 
-    /// Writes what the pipe takes. That it is broken shows in the slot's end.
+    /// Writes what the pipe takes. A broken pipe shows in the slot's end.
     pub(super) fn flush(&mut self) {
         while !self.unsent.is_empty() {
             match rustix::io::write(&self.pipe, &self.unsent) {
@@ -200,7 +200,7 @@ pub(super) struct AdoptedSlot {
     pub(super) number: u32,
 }
 
-/// This program's own executable, or what is left of it when its name is gone.
+/// This program's own executable, even when its file was removed.
 fn program() -> io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     if path.exists() { Ok(path) } else { Ok(PathBuf::from("/proc/self/exe")) }

@@ -1,5 +1,5 @@
-//! Reads the run log, twice: once to know each attempt's fate, and once, from
-//! the manager's offset and only as fast as it listens, to send it.
+//! Reads the run log, twice: once to know what became of each attempt, and once to
+//! send it, from the manager's offset and only as fast as the link takes it.
 
 use std::fs::File;
 use std::io;
@@ -15,20 +15,20 @@ use rustix::fs::inotify;
 #[derive(Debug)]
 pub(crate) struct Tail {
     file: File,
-    /// Up to where records were taken notice of.
-    known: u64,
+    /// Up to where records were read.
+    read: u64,
     /// Up to where they were sent.
     sent: u64,
-    /// None where the kernel has none left for us: then it is looked at in turns.
+    /// None where the kernel has none left: then the file is looked at from time to time.
     inotify: Option<OwnedFd>,
     chunk: Vec<u8>,
 }
 
-/// A run log that can't be followed.
+/// Why a run log cannot be followed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum TailError {
-    /// The manager has seen more than there is.
+    /// The manager has read more than there is.
     #[error(
         "the run log {path} ends at byte {length}, but the manager has read it up to byte {offset}: it is not the same file"
     )]
@@ -40,7 +40,7 @@ pub(crate) enum TailError {
         /// The file's length.
         length: u64,
     },
-    /// The manager's place is not one where a line begins.
+    /// No line begins at the manager's offset.
     #[error("byte {offset} of the run log {path} is not the beginning of a line")]
     MidLine {
         /// The run log.
@@ -48,10 +48,10 @@ pub(crate) enum TailError {
         /// The manager's offset.
         offset: u64,
     },
-    /// It holds what no writer puts there.
+    /// A line is longer than any writer makes it.
     #[error("byte {0} of the run log begins a line longer than {CHUNK} bytes")]
     LongLine(u64),
-    /// It can't be read.
+    /// It cannot be read.
     #[error("read the run log: {0}")]
     Io(#[from] io::Error),
 }
@@ -72,13 +72,13 @@ impl Tail {
         if before != [b'\n'] {
             return Err(TailError::MidLine { path: name(), offset });
         }
-        Ok(Tail { file, known: 0, sent: offset, inotify: watch(path).ok(), chunk: vec![0; CHUNK] })
+        Ok(Tail { file, read: 0, sent: offset, inotify: watch(path).ok(), chunk: vec![0; CHUNK] })
     }
 
-    /// Records not taken notice of yet. Lines that are none are passed over.
+    /// Records that were not read yet. Lines that are no records are skipped.
     pub(crate) fn next_records(&mut self) -> Result<Vec<RecordSummary>, TailError> {
-        let length = self.whole_lines_at(self.known)?;
-        self.known += length as u64;
+        let length = self.whole_lines_at(self.read)?;
+        self.read += length as u64;
         let lines = self.chunk[..length].split(|byte| *byte == b'\n');
         Ok(lines.filter_map(|line| RecordSummary::parse(line).ok()).collect())
     }
@@ -94,12 +94,12 @@ impl Tail {
         Ok(Some(FromAgent::Records { offset, lines: self.chunk[..length].to_vec() }))
     }
 
-    /// True when records that were taken notice of still have to be sent.
-    pub(crate) fn is_behind(&self) -> bool {
-        self.sent < self.known
+    /// True when records that were read still have to be sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.sent < self.read
     }
 
-    /// Fills the chunk from `offset`; how many bytes of it are whole lines.
+    /// Fills the chunk from `offset`; gives the number of bytes in whole lines.
     fn whole_lines_at(&mut self, offset: u64) -> Result<usize, TailError> {
         let length = self.file.read_at(&mut self.chunk, offset)?;
         let end =
@@ -118,7 +118,7 @@ impl Tail {
     /// Takes notice of having been woken.
     pub(crate) fn clear_wakeup(&self) {
         if let Some(inotify) = &self.inotify {
-            // Non-blocking; what it says is known: the log has grown.
+            // Non-blocking. All it can say is that the log has grown.
             let _ = rustix::io::read(inotify, &mut [0; 4096]);
         }
     }

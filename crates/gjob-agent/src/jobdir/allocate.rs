@@ -1,12 +1,12 @@
-//! Job numbers: `mkdir` decides who gets one, a hint file says where to begin,
-//! so that nothing is ever scanned.
+//! Job numbers: `mkdir` decides which process gets one, and a hint file names the
+//! one to try first, so that nothing is ever scanned.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 
 use gjob_core::JobId;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 
 use super::dir::JobDir;
 use super::layout::{Layout, create_private_dir};
@@ -39,10 +39,10 @@ impl Allocator {
     /// Makes the next job directory of `date`.
     pub(crate) fn allocate(&self, date: &str) -> io::Result<(JobId, JobDir)> {
         // Without the lock, which not every file system has, mkdir still decides.
-        let locked = flock(&self.hint, FlockOperation::LockExclusive).is_ok();
+        let locked = self.hint.lock().is_ok();
         let made = self.make_from(self.hinted(date), date);
         if locked {
-            flock(&self.hint, FlockOperation::Unlock)?;
+            self.hint.unlock()?;
         }
         made
     }
@@ -76,9 +76,9 @@ impl Allocator {
             .max(1)
     }
 
-    /// A hint that can't be written only costs the next one some tries.
+    /// A hint that cannot be written only costs the next allocation some tries.
     fn give_hint(&self, date: &str, number: u64) {
-        // Behind the newline may be what is left of a longer one.
+        // After the newline there may be a rest of a longer hint.
         let _ = self.hint.write_all_at(format!("{date} {number}\n").as_bytes(), 0);
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_go_up_and_existing_directories_are_passed_over() {
+    fn numbers_go_up_and_existing_directories_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path().to_owned());
         let allocator = Allocator::open(layout.clone(), "h".into()).unwrap();

@@ -1,7 +1,7 @@
 //! One open job directory. Every file in it is reached from the directory's own
 //! descriptor, and never through a symbolic link.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use gjob_core::JobId;
 use gjob_core::jobdir::OwnFile;
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, chmod, fchmod, flock, fstat, openat,
-    readlinkat, renameat, statat, symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, chmod, fchmod, fstat, openat, readlinkat, renameat, statat,
+    symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use rustix::path::Arg;
@@ -41,7 +41,7 @@ pub(crate) struct JobDir {
 /// Whether anything of a job still holds its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LockState {
-    /// There is no lock: it was never begun.
+    /// There is no lock: the job was never begun.
     Absent,
     /// Nobody holds it: the job is over.
     Free,
@@ -66,7 +66,7 @@ impl JobDir {
         Ok(JobDir { path: results.join(id.as_str()), fd })
     }
 
-    /// The same; one that its job has closed to us is opened again first.
+    /// The same. Permissions that its job has taken away are restored first.
     pub(crate) fn reopen_below(results: &Path, id: &JobId) -> io::Result<Self> {
         let opened = JobDir::open_below(results, id);
         if !matches!(&opened, Err(error) if error.kind() == io::ErrorKind::PermissionDenied) {
@@ -78,8 +78,8 @@ impl JobDir {
         Ok(JobDir { path, fd })
     }
 
-    /// Gives this directory's owner back what rights its job has taken away;
-    /// true when some were missing, and are there again.
+    /// Restores the owner's permissions that its job has taken away; true when some
+    /// were missing and are there again.
     pub(crate) fn restore_permissions(&self) -> bool {
         restore_permissions(&self.fd)
     }
@@ -89,14 +89,14 @@ impl JobDir {
         &self.path
     }
 
-    /// Makes a file that must not be there yet.
+    /// Makes a file that must not exist yet.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         Ok(openat(&self.fd, name, flags, Mode::from_raw_mode(0o600))?.into())
     }
 
-    /// Makes a file for a job's output, empty, whatever a start that came to
-    /// nothing has left.
+    /// Makes an empty file for a job's output, even if a start that failed has left
+    /// one.
     pub(crate) fn create_output(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY
             | OFlags::CREATE
@@ -108,13 +108,14 @@ impl JobDir {
     }
 
     /// Makes `.lock` and takes it, on a descriptor that the processes started
-    /// from here on inherit: while one of them lives it is held.
+    /// from here on inherit: it is held while one of them lives.
     pub(crate) fn take_lock(&self) -> io::Result<File> {
         // No CLOEXEC, on this one descriptor.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
         let fd = openat(&self.fd, OwnFile::Lock.name(), flags, Mode::from_raw_mode(0o600))?;
-        flock(&fd, FlockOperation::LockExclusive)?;
-        Ok(fd.into())
+        let file = File::from(fd);
+        file.lock()?;
+        Ok(file)
     }
 
     /// Whether anything of the job is alive.
@@ -122,16 +123,16 @@ impl JobDir {
         let Some(file) = self.open_file(OwnFile::Lock.name())? else {
             return Ok(LockState::Absent);
         };
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
+        match file.try_lock_shared() {
             Ok(()) => Ok(LockState::Free),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(LockState::Held),
-            Err(error) => Err(error.into()),
+            Err(TryLockError::WouldBlock) => Ok(LockState::Held),
+            Err(TryLockError::Error(error)) => Err(error),
         }
     }
 
     /// Opens a regular file for reading; none when there is none.
     pub(crate) fn open_file(&self, name: &str) -> io::Result<Option<File>> {
-        // NONBLOCK: a fifo put there by the job must not stop us.
+        // NONBLOCK: not to wait for the other end of a pipe that the job has put there.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let fd = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
@@ -147,7 +148,7 @@ impl JobDir {
         Ok(Some(fd.into()))
     }
 
-    /// Reads one of the JSON files; none when it isn't there or holds nothing yet.
+    /// Reads one of the JSON files; none when it does not exist or is still empty.
     pub(crate) fn read<T: DeserializeOwned>(&self, name: &str) -> io::Result<Option<T>> {
         let Some(file) = self.open_file(name)? else {
             return Ok(None);
@@ -160,15 +161,15 @@ impl JobDir {
         read_json(&json).map(Some)
     }
 
-    /// Writes one of the JSON files so that it is there whole or not at all.
+    /// Writes one of the JSON files as a whole or not at all.
     pub(crate) fn replace<T: Serialize>(&self, name: &str, temp: &str, body: T) -> io::Result<()> {
-        // Not what a job may have put there: a pipe without an end, a file's other name.
+        // Not into what a job may have put there, such as a pipe or a hard link.
         self.remove(temp)?;
         let written = self.create(temp).and_then(|file| file.write_all_at(&to_json(body)?, 0));
         written.and_then(|()| self.rename(temp, name)).inspect_err(|_| drop(self.remove(temp)))
     }
 
-    /// True when the name is there.
+    /// True when there is something under this name.
     pub(crate) fn has(&self, name: &str) -> io::Result<bool> {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
@@ -178,13 +179,13 @@ impl JobDir {
     }
 
     /// Makes a symbolic link, in place of what had the name.
-    pub(crate) fn link(&self, name: &str, temp: &str, target: &str) -> io::Result<()> {
+    pub(crate) fn symlink(&self, name: &str, temp: &str, target: &str) -> io::Result<()> {
         symlinkat(target, &self.fd, temp)?;
         self.rename(temp, name)
     }
 
-    /// Where a symbolic link leads to; none when the name is no link's.
-    pub(crate) fn link_target(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+    /// The target of a symbolic link; none when the name is not that of one.
+    pub(crate) fn symlink_target(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match readlinkat(&self.fd, name, Vec::new()) {
             Ok(target) => Ok(Some(target.into_bytes())),
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOENT) => Ok(None),
@@ -214,7 +215,7 @@ impl JobDir {
         Ok(renameat(&self.fd, from, &self.fd, to)?)
     }
 
-    /// Removes a file if it is there.
+    /// Removes a file if it exists.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
@@ -222,7 +223,7 @@ impl JobDir {
         }
     }
 
-    /// A file's length in bytes, 0 when it can't be told.
+    /// A file's length in bytes; 0 when it is unknown.
     pub(crate) fn length(&self, name: &str) -> u64 {
         statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size as u64)
     }
@@ -246,31 +247,31 @@ impl AsFd for JobDir {
     }
 }
 
-/// Opens a directory of another, through no symbolic link. One of ours that was
-/// closed to us is opened again first.
+/// Opens a directory in another, through no symbolic link. Permissions that were
+/// taken away in one of this user's are restored first.
 pub(crate) fn open_dir_at(parent: impl AsFd, name: impl Arg + Copy) -> io::Result<OwnedFd> {
     let opened = openat(&parent, name, DIRECTORY, Mode::empty());
     if !matches!(opened, Err(Errno::ACCESS)) {
         return Ok(opened?);
     }
     let closed = openat(&parent, name, DIRECTORY | OFlags::PATH, Mode::empty())?;
-    if let Some(mode) = missing_rights(&closed)? {
-        // A path's descriptor can be changed by its name only.
+    if let Some(mode) = complete_mode(&closed)? {
+        // What such a descriptor stands for can be changed only by name.
         chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), mode)?;
     }
     Ok(openat(&parent, name, DIRECTORY, Mode::empty())?)
 }
 
-/// Gives the owner of an open directory back what rights were taken away; true
-/// when some were missing, and are there again.
+/// Restores the owner's permissions of an open directory; true when some were
+/// missing and are there again.
 pub(crate) fn restore_permissions(fd: impl AsFd) -> bool {
-    let missing = missing_rights(&fd).unwrap_or(None);
+    let missing = complete_mode(&fd).unwrap_or(None);
     missing.is_some_and(|mode| fchmod(&fd, mode).is_ok())
 }
 
-/// The mode that a directory of ours lacks rights of; none when it has them all,
-/// or is somebody else's.
-fn missing_rights(fd: impl AsFd) -> io::Result<Option<Mode>> {
+/// The mode that a directory of this user should have; none when it lacks nothing
+/// or is another user's.
+fn complete_mode(fd: impl AsFd) -> io::Result<Option<Mode>> {
     let stat = fstat(fd)?;
     let mode = Mode::from_raw_mode(stat.st_mode);
     let ours = stat.st_uid == geteuid().as_raw();
@@ -287,7 +288,7 @@ impl Reserved {
     /// Writes the content in place of the room.
     pub(crate) fn fill<T: Serialize>(&self, body: T) -> io::Result<()> {
         let json = to_json(body)?;
-        // Its job may have closed it to all readers.
+        // Its job may have taken the permissions away.
         fchmod(&self.file, Mode::from_raw_mode(0o600))?;
         self.file.write_all_at(&json, 0)?;
         self.file.set_len(json.len() as u64)

@@ -109,7 +109,7 @@ pub(crate) struct InputFile {
     pub(crate) mode: u32,
 }
 
-/// `.lock`: which slot has the job; there before anything else is.
+/// `.lock`: the slot that has the job; it is made before anything else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LockFile {
     /// The slot's process.
@@ -146,7 +146,7 @@ mod tests {
 
     /// The format on disk: changing it needs a new RECORD_VERSION.
     #[test]
-    fn the_format_of_the_files_is_pinned() {
+    fn format_of_the_files_is_pinned() {
         let process = |pid| ProcessIdentity { boot_id: "b".into(), pid, start: 9 };
         let text = |json: io::Result<Vec<u8>>| String::from_utf8(json.unwrap()).unwrap();
         let pid = PidFile { job: process(7), slot: process(6), started: Timestamp(5) };
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_record_reads_back_and_another_version_is_named() {
+    fn exit_record_reads_back_and_another_version_is_named() {
         let finish = Finish {
             key: None,
             id: "h/2026-11-22-1".parse().unwrap(),

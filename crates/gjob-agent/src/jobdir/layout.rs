@@ -34,7 +34,7 @@ impl Layout {
         self.results.join(id.as_str())
     }
 
-    /// What is gjob's own.
+    /// gjob's own directory.
     pub(crate) fn private(&self) -> PathBuf {
         self.results.join(".gjob")
     }
@@ -49,7 +49,7 @@ impl Layout {
         self.private().join("blobs")
     }
 
-    /// What names this results directory.
+    /// The symbolic link that names this results directory.
     pub(crate) fn place(&self) -> PathBuf {
         self.private().join("place")
     }
@@ -59,7 +59,7 @@ impl Layout {
         self.private().join("runs")
     }
 
-    /// What belongs to one run on what the manager calls one host.
+    /// What belongs to one run under one of its manager's host labels.
     pub(crate) fn run_dir(&self, run: &RunId, host: &HostLabel) -> RunDir {
         RunDir { path: self.runs().join(run.as_str()).join(host.to_file_name()) }
     }
@@ -87,12 +87,12 @@ impl RunDir {
         self.path.join("log")
     }
 
-    /// Who is attached.
+    /// Held by the agent that serves the run.
     pub(crate) fn lock(&self) -> PathBuf {
         self.path.join("lock")
     }
 
-    /// Until when its jobs may run, if that was agreed.
+    /// Until when its jobs may run, with `--on-lost lease`.
     pub(crate) fn lease(&self) -> PathBuf {
         self.path.join("lease")
     }
@@ -112,14 +112,14 @@ impl RunDir {
         self.path.join("blobs")
     }
 
-    /// What slots say on their standard error.
+    /// The slots' standard error.
     pub(crate) fn slots_err(&self) -> PathBuf {
         self.path.join("slots.err")
     }
 }
 
-/// Makes a directory and those above it, 0700, or takes one that nobody else
-/// can write to.
+/// Makes a directory and those above it with mode 0700. One that exists must not be
+/// writable by others.
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let meta = std::fs::symlink_metadata(path)?;

@@ -9,11 +9,11 @@ use super::state_of;
 use crate::host;
 use crate::jobdir::{Allocator, JobDir, Layout, create_private_dir};
 
-/// A job directory could not be made.
+/// Why a job directory was not made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MkdirError {
-    /// The results directory can't be used.
+    /// The results directory cannot be used.
     #[error("make a job directory in {path}: {source}")]
     Io {
         /// The results directory.
@@ -23,23 +23,23 @@ pub enum MkdirError {
     },
 }
 
-/// A job directory could not be deleted.
+/// Why a job directory was not deleted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeleteError {
     /// Its path is not that of one.
-    #[error("delete {path}: it is no job directory, RESULTS/HOSTNAME/DATE-N")]
+    #[error("delete {path}: not a job directory: expected RESULTS/HOSTNAME/DATE-N")]
     NotAJobDirectory {
         /// The path.
         path: PathBuf,
     },
-    /// Its job runs.
-    #[error("delete {path}: its job runs; kill it first")]
+    /// Its job is running.
+    #[error("delete {path}: its job is running; kill it first")]
     Busy {
         /// The path.
         path: PathBuf,
     },
-    /// It can't be removed.
+    /// It cannot be removed.
     #[error("delete {path}: {source}")]
     Io {
         /// The path.
@@ -62,7 +62,7 @@ pub(crate) fn open(path: &Path) -> io::Result<JobDir> {
     if job_id(&path.canonicalize()?).is_none() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "it is no job directory, RESULTS/HOSTNAME/DATE-N",
+            "not a job directory: expected RESULTS/HOSTNAME/DATE-N",
         ));
     }
     JobDir::open(path)
@@ -71,7 +71,7 @@ pub(crate) fn open(path: &Path) -> io::Result<JobDir> {
 /// Makes the next job directory of this host below `results`.
 ///
 /// # Errors
-/// When the directory can't be made.
+/// When the directory cannot be made.
 pub fn mkdir(results: &Path) -> Result<JobId, MkdirError> {
     make_job_dir(results).map_err(|source| MkdirError::Io { path: results.to_owned(), source })
 }
@@ -87,7 +87,7 @@ fn make_job_dir(results: &Path) -> io::Result<JobId> {
 /// Removes a job directory with everything in it.
 ///
 /// # Errors
-/// When it is none, or its job runs.
+/// When it is no job directory, or its job is running.
 pub fn delete(dir: &Path) -> Result<(), DeleteError> {
     let path = || dir.to_owned();
     let io_error = |source| DeleteError::Io { path: path(), source };

@@ -10,24 +10,23 @@ use gjob_core::{Cause, Order, State};
 use rustix::fs::inotify;
 
 use super::directory::open;
-use super::state_of;
-use super::wait::is_readable;
+use super::{is_readable, state_of};
 use crate::control::{self, Delivery};
 use crate::jobdir::JobDir;
 use crate::orphan::{self, Traces};
 
-/// How long a slot may take over an order, beyond the grace it was given.
-const ORDER_LIMIT: Duration = Duration::from_secs(10);
+/// How long a slot may take to carry out an order, besides the grace.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often is looked at what no file shows: the end of a slot.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often is looked for the end of a slot, which no file shows.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A running job could not be acted on.
+/// Why a running job was not killed, paused or resumed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {
-    /// It does not run.
-    #[error("the job in {path} does not run: it is {state}")]
+    /// It is not running.
+    #[error("the job in {path} is not running: it is {state}")]
     NotRunning {
         /// Its directory.
         path: PathBuf,
@@ -42,7 +41,7 @@ pub enum ControlError {
         /// What is left.
         pids: Vec<u32>,
     },
-    /// Its slot does not do it.
+    /// Its slot does not carry out the order.
     #[error("the slot of the job in {path} did not act within {seconds} s")]
     TimedOut {
         /// Its directory.
@@ -50,7 +49,7 @@ pub enum ControlError {
         /// How long was waited.
         seconds: u64,
     },
-    /// Its directory can't be read or written.
+    /// Its directory cannot be read or written.
     #[error("control the job in {path}: {source}")]
     Io {
         /// Its directory.
@@ -64,17 +63,17 @@ pub enum ControlError {
 /// gone.
 ///
 /// # Errors
-/// When it does not run, or what is left of it can't be ended.
+/// When it is not running, or processes of it cannot be ended.
 pub fn kill(dir: &Path, grace: Duration) -> Result<(), ControlError> {
     let job = Job::open(dir)?;
     let state = job.state()?;
     if !matches!(state, State::Busy | State::Unknown) {
         return Err(job.not_running(state));
     }
-    match job.tell(Order::Kill { cause: Cause::Killed, grace })? {
-        Delivery::Told => {
-            job.wait_until(grace + ORDER_LIMIT, || Ok(job.state()? != State::Busy))?;
-            // Nothing, if the slot has done it; else it has died over it, or
+    match job.deliver(Order::Kill { cause: Cause::Killed, grace })? {
+        Delivery::Delivered => {
+            job.wait_until(grace + ORDER_TIMEOUT, || Ok(job.state()? != State::Busy))?;
+            // Nothing is left if the slot has done it, unless it has died meanwhile or
             // could not end everything.
             job.end_rest(Duration::ZERO)
         }
@@ -85,15 +84,15 @@ pub fn kill(dir: &Path, grace: Duration) -> Result<(), ControlError> {
 /// Stops a job's processes, and the clock of its timeout.
 ///
 /// # Errors
-/// When it does not run.
+/// When it is not running.
 pub fn pause(dir: &Path) -> Result<(), ControlError> {
     pause_or_resume(dir, Order::Pause)
 }
 
-/// Lets a paused job go on.
+/// Continues a paused job.
 ///
 /// # Errors
-/// When it does not run.
+/// When it is not running.
 pub fn unpause(dir: &Path) -> Result<(), ControlError> {
     pause_or_resume(dir, Order::Resume)
 }
@@ -104,13 +103,13 @@ fn pause_or_resume(dir: &Path, order: Order) -> Result<(), ControlError> {
     if state != State::Busy {
         return Err(job.not_running(state));
     }
-    match job.tell(order)? {
-        Delivery::Told => job.wait_until(ORDER_LIMIT, || job.has_obeyed()),
+    match job.deliver(order)? {
+        Delivery::Delivered => job.wait_until(ORDER_TIMEOUT, || job.is_carried_out()),
         Delivery::SlotGone => Err(job.not_running(job.state()?)),
     }
 }
 
-/// A job that orders are given to.
+/// A job that an order is for.
 struct Job {
     dir: JobDir,
 }
@@ -139,19 +138,19 @@ impl Job {
         state_of(&self.dir).map_err(|source| self.io(source))
     }
 
-    fn tell(&self, order: Order) -> Result<Delivery, ControlError> {
-        control::request(&self.dir, order).map_err(|source| self.io(source))
+    fn deliver(&self, order: Order) -> Result<Delivery, ControlError> {
+        control::deliver(&self.dir, order).map_err(|source| self.io(source))
     }
 
     /// True when the slot has carried the order out.
-    fn has_obeyed(&self) -> Result<bool, ControlError> {
+    fn is_carried_out(&self) -> Result<bool, ControlError> {
         let waits = self.dir.has(OwnFile::Order.name());
         let under_way =
             waits.and_then(|waits| Ok(waits || self.dir.has(OwnFile::OrderTaken.name())?));
         under_way.map(|under_way| !under_way).map_err(|source| self.io(source))
     }
 
-    /// Ends what has no slot any more.
+    /// Ends what is left without a slot.
     fn end_rest(&self, grace: Duration) -> Result<(), ControlError> {
         let traces = Traces::new(self.dir.path(), Some(&self.dir));
         let remains = orphan::end(&[traces], None, grace);
@@ -176,19 +175,19 @@ impl Job {
             }
             match &changes {
                 Some(changes) => {
-                    let until = deadline.min(now + LOOK);
+                    let until = deadline.min(now + LOOK_INTERVAL);
                     if is_readable(changes, until).map_err(|source| self.io(source))? {
-                        // Non-blocking; that something has changed is all there is to know.
+                        // Non-blocking. All it can say is that something has changed.
                         let _ = rustix::io::read(changes, &mut [0; 4096]);
                     }
                 }
-                None => std::thread::sleep(LOOK),
+                None => std::thread::sleep(LOOK_INTERVAL),
             }
         }
         Ok(())
     }
 
-    /// Changes of the directory, where the kernel has an inotify left for us.
+    /// Changes of the directory; none where the kernel has no inotify left.
     fn watch(&self) -> io::Result<Option<OwnedFd>> {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let Ok(changes) = inotify::init(flags) else {

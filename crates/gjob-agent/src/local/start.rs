@@ -9,39 +9,38 @@ use gjob_core::jobdir::OwnFile;
 use gjob_core::wire::{FrameBuffer, encode};
 use gjob_core::{JobRequest, State};
 
-use super::wait::is_readable;
-use super::{job_id, state_of};
+use super::{is_readable, job_id, state_of};
 use crate::jobdir::JobDir;
 use crate::slot::{FromSlot, LocalJob, PathBytes, ToSlot};
 
 /// How long a slot may take to start a script.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A job could not be started.
+/// Why a job was not started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// Its path is not that of one.
-    #[error("{path} is no job directory: RESULTS/HOSTNAME/DATE-N is expected")]
+    #[error("{path} is not a job directory: expected RESULTS/HOSTNAME/DATE-N")]
     NotAJobDirectory {
         /// The path.
         path: PathBuf,
     },
-    /// There is nothing to start.
+    /// There is no script.
     #[error("start the job in {path}: it has no .cmds")]
     NoScript {
         /// Its directory.
         path: PathBuf,
     },
     /// It was started before.
-    #[error("start the job in {path}: it was started before, and is {state}")]
+    #[error("start the job in {path}: it was started before and is {state}")]
     Started {
         /// Its directory.
         path: PathBuf,
         /// Its state.
         state: State,
     },
-    /// The host would not start it.
+    /// The host cannot start it.
     #[error("start the job in {path}: {reason}")]
     Refused {
         /// Its directory.
@@ -49,7 +48,7 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
-    /// Its slot can't be started or does not answer.
+    /// Its slot cannot be started or does not answer.
     #[error("start the job in {path}: {source}")]
     Io {
         /// Its directory.
@@ -75,7 +74,7 @@ pub struct StartOptions {
 /// once it runs.
 ///
 /// # Errors
-/// When it is no job directory, has no script, was started before or can't be.
+/// When it is no job directory, has no script, was started before, or cannot be started.
 pub fn start(dir: &Path, options: &StartOptions) -> Result<u32, StartError> {
     let path = || dir.to_owned();
     let io_error = |source| StartError::Io { path: path(), source };
@@ -119,19 +118,19 @@ fn run_slot(program: &Path, job: LocalJob) -> io::Result<FromSlot> {
         stdin.write_all(&encode(&ToSlot::RunHere(Box::new(job))))?;
     }
     let mut stdout = slot.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let deadline = Instant::now() + START_LIMIT;
+    let deadline = Instant::now() + START_TIMEOUT;
     let mut buffer = FrameBuffer::new();
     loop {
         if let Some(answer) = buffer.next().map_err(io::Error::other)? {
             return Ok(answer);
         }
         if !is_readable(&stdout, deadline)? {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "its slot does not answer"));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "its slot did not answer"));
         }
         let mut bytes = [0; 4096];
         match stdout.read(&mut bytes)? {
             0 => {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its slot has died"));
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "its slot died"));
             }
             length => buffer.extend(&bytes[..length]),
         }

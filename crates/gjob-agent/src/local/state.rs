@@ -1,4 +1,4 @@
-//! What a job directory says of its job.
+//! The state of a job, as its directory shows it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::directory::open;
 use crate::control;
 use crate::jobdir::{JobDir, LockFile, PidFile};
 
-/// A job's state could not be read.
+/// Why a job's state could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("read the state of the job in {path}: {source}")]
 pub struct StatusError {
@@ -25,20 +25,20 @@ pub struct StatusError {
 /// unknown when it was but its slot died or its host was restarted.
 ///
 /// # Errors
-/// When the directory, or a file in it, can't be read.
+/// When the directory, or a file in it, cannot be read.
 pub fn status(dir: &Path) -> Result<State, StatusError> {
     open(dir)
         .and_then(|dir| state_of(&dir))
         .map_err(|source| StatusError { path: dir.to_owned(), source })
 }
 
-/// What the files of an open job directory say.
+/// The state that the files of an open job directory show.
 pub(crate) fn state_of(dir: &JobDir) -> io::Result<State> {
     if let Some(state) = end_of(dir)? {
         return Ok(state);
     }
     let Some(lock) = dir.read::<LockFile>(OwnFile::Lock.name())? else {
-        // Without a lock nothing was begun, or the lock is just being written.
+        // Without a lock nothing was begun, or the slot is just writing it.
         return Ok(match dir.read::<PidFile>(OwnFile::Pid.name())? {
             None => State::Free,
             Some(_) => State::Unknown,
@@ -53,7 +53,7 @@ pub(crate) fn state_of(dir: &JobDir) -> io::Result<State> {
 
 fn end_of(dir: &JobDir) -> io::Result<Option<State>> {
     let finish: Option<Finish> = match dir.read(OwnFile::Done.name()) {
-        // Where the job has put something else, no record was written.
+        // If the job has put something else there, no record was written.
         Err(error) if is_no_file(&error) => None,
         read => read?,
     };
@@ -67,7 +67,7 @@ fn is_no_file(error: &io::Error) -> bool {
 /// True when a job runs and is paused.
 ///
 /// # Errors
-/// When its directory can't be read.
+/// When its directory cannot be read.
 pub fn is_paused(dir: &Path) -> Result<bool, StatusError> {
     let read = || {
         let dir = open(dir)?;

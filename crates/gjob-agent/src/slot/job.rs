@@ -1,4 +1,4 @@
-//! One job from its start to its exit record: the one `fork`+`exec` that it costs.
+//! One job from its start to its exit record: all that it costs is one `fork` and `exec`.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -14,7 +14,7 @@ use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::{Finish, JobId, Timestamp};
 use rustix::fs::Mode;
 
-use super::complain;
+use super::log_error;
 use super::orders::{Orders, RunOrders};
 use super::prepare::{Prepared, Refusal};
 use super::signals::Signals;
@@ -42,7 +42,7 @@ pub(crate) type Variables = Vec<(&'static str, OsString)>;
 /// A job whose shell runs.
 #[derive(Debug)]
 pub(crate) struct Started {
-    /// What it is called.
+    /// Its id.
     pub(crate) id: JobId,
     dir: JobDir,
     done: Reserved,
@@ -54,7 +54,7 @@ pub(crate) struct Started {
 }
 
 impl Starter {
-    /// Looks for bash and at the environment.
+    /// Looks for bash and reads the environment.
     pub(crate) fn new(slot: ProcessIdentity, umask: Mode) -> Self {
         let path =
             std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
@@ -82,7 +82,7 @@ impl Starter {
         rustix::process::umask(own_umask);
         let pid = child.map_err(spawn_refusal)?.id();
         let at = host::now();
-        // Its room is reserved; and that the job lives, the lock says as well.
+        // Its room is reserved; and the lock shows as well that the job lives.
         let _ = job.pid.fill(self.pid_file(pid, at));
         Ok(Started { id: job.id, dir: job.dir, done: job.done, lock: job.lock, pid, at })
     }
@@ -114,7 +114,7 @@ impl Starter {
     }
 
     fn pid_file(&self, pid: u32, started: Timestamp) -> PidFile {
-        // Not reaped yet, so there it is; 0 is no process's start.
+        // It was not reaped, so that this cannot fail; 0 is no process's start time.
         let job = ProcessIdentity::of(pid).unwrap_or_else(|_| ProcessIdentity {
             boot_id: self.slot.boot_id.clone(),
             pid,
@@ -127,16 +127,16 @@ impl Starter {
 fn spawn_refusal(error: io::Error) -> Refusal {
     match error.kind() {
         io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => {
-            Refusal::job("environment", "one that bash can be started with is expected")
+            Refusal::job("environment", "expected one that bash can be started with")
         }
-        _ => Refusal::host("can't start bash", error),
+        _ => Refusal::host("cannot start bash", error),
     }
 }
 
 impl Started {
-    /// Waits for the job's end and writes its exit record. A job of a run gets
-    /// orders from there, too. `retry` is called
-    /// while waiting, and says whether it is to be called again soon.
+    /// Waits for the job's end and writes its exit record. A job of a run also gets
+    /// orders from the run's directory. `retry` is called while waiting, and returns
+    /// true if it is to be called again soon.
     pub(crate) fn finish(
         self,
         run: Option<RunOrders<'_>>,
@@ -166,14 +166,14 @@ impl Started {
             survivors,
         };
         let mut written = self.write_done(&finish);
-        // An exit status is not lost to a full disk.
-        while written.as_ref().is_err_and(may_pass) {
+        // No exit status is lost because a disk is full.
+        while written.as_ref().is_err_and(is_transient) {
             signals.wait(Some(Duration::from_secs(1)));
             written = self.write_done(&finish);
         }
         if let Err(error) = written {
-            // The run log alone will tell.
-            complain(&format!("job {}: can't write .done: {error}", self.id));
+            // It is in the run log alone.
+            log_error(&format!("job {}: cannot write .done: {error}", self.id));
         }
         orders.clear();
         Ok(Finished { finish, lock: self.lock })
@@ -191,8 +191,8 @@ impl Started {
         }
     }
 
-    /// Only through the directory that the job was started in: what has its
-    /// name by now may be the job's work.
+    /// Writes it only through the directory that the job was started in: the job may
+    /// have put something else under that directory's name.
     fn place_done(&self, finish: &Finish) -> io::Result<()> {
         let reserved = self.dir.names(OwnFile::DoneReserved.name(), &self.done)?;
         if reserved && self.done.fill(finish).is_ok() {
@@ -200,27 +200,27 @@ impl Started {
         }
         self.dir.replace(OwnFile::Done.name(), OwnFile::DoneRewritten.name(), finish)?;
         if reserved {
-            // Spaces, and in nobody's way.
+            // It holds only spaces, and may stay.
             let _ = self.dir.remove(OwnFile::DoneReserved.name());
         }
         Ok(())
     }
 }
 
-/// True for what room or time can mend.
-fn may_pass(error: &io::Error) -> bool {
+/// True for an error that more room or time may resolve.
+fn is_transient(error: &io::Error) -> bool {
     let errno = error.raw_os_error();
     [libc::ENOSPC, libc::EDQUOT, libc::EIO, libc::ENFILE, libc::EMFILE, libc::ENOMEM, libc::EINTR]
         .iter()
-        .any(|passing| errno == Some(*passing))
+        .any(|transient| errno == Some(*transient))
 }
 
 /// A job that is over.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Its exit record, written to `.done` if that could be.
+    /// Its exit record, also in `.done` if that could be written.
     pub(crate) finish: Finish,
-    /// Still held: to be let go of when the run log has the record too.
+    /// Still held, until the run log has the record as well.
     pub(crate) lock: File,
 }
 

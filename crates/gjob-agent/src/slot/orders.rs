@@ -1,5 +1,5 @@
-//! Where a running job's orders come from: from its run's directory, which is
-//! out of the job's reach, and, given by hand, from its own.
+//! Where a running job's orders come from: from its run's directory, which is out of
+//! the job's reach, or, given by hand, from the job's own.
 
 use gjob_core::jobdir::OwnFile;
 use gjob_core::{Key, Order};
@@ -26,33 +26,32 @@ pub(crate) struct RunOrders<'a> {
 }
 
 impl Orders<'_> {
-    /// Carries out what is there. An order is taken away first: one that comes
-    /// meanwhile is another one, with a signal of its own.
-    pub(crate) fn obey(&self, mut carry_out: impl FnMut(Order)) {
+    /// Carries out the orders that are there. An order is taken away first: another
+    /// that comes meanwhile has a signal of its own.
+    pub(crate) fn handle(&self, mut carry_out: impl FnMut(Order)) {
         if let Some(order) = self.run.and_then(|run| run.take()) {
             carry_out(order);
-            // For who looks at the job's directory; the job may have seen to it
-            // that there is none.
+            // For people, and `gjob local`; the job may have removed its directory.
             let _ = control::write(self.job, OwnFile::OrderDone.name(), order);
         }
-        self.obey_by_hand(carry_out);
+        self.handle_local(carry_out);
     }
 
-    fn obey_by_hand(&self, mut carry_out: impl FnMut(Order)) {
-        // In a directory that can't be changed it is carried out where it lies.
+    fn handle_local(&self, mut carry_out: impl FnMut(Order)) {
+        // In a directory that cannot be changed it is carried out where it is.
         let taken = self.job.rename(OwnFile::Order.name(), OwnFile::OrderTaken.name()).is_ok();
         let name = if taken { OwnFile::OrderTaken.name() } else { OwnFile::Order.name() };
-        // One that can't be read is no order.
+        // One that cannot be read is no order.
         if let Ok(Some(order)) = control::read(self.job, name) {
             carry_out(order);
-            // Where this fails, whoever waits for the order to be done gives up waiting.
+            // If this fails, the command that waits for it times out.
             let _ = self.job.rename(name, OwnFile::OrderDone.name());
         }
     }
 
-    /// Takes away orders that came too late.
+    /// Removes orders that came too late.
     pub(crate) fn clear(&self) {
-        // What stays is read by nobody.
+        // One that stays is not read any more.
         let _ = self.job.remove(OwnFile::Order.name());
         if let Some(run) = self.run {
             let _ = run.dir.remove(&run.key.to_string());
@@ -66,7 +65,7 @@ impl RunOrders<'_> {
         let taken = format!("{name}.taken");
         self.dir.rename(&name, &taken).ok()?;
         let order = control::read(self.dir, &taken);
-        // The next one takes its place.
+        // If it stays, the next one replaces it.
         let _ = self.dir.remove(&taken);
         order.ok().flatten()
     }

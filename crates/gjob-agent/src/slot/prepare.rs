@@ -1,5 +1,8 @@
-//! From a launch request to a job directory with everything in it: allocate,
-//! lock, claim, then write what was asked. Nothing of the job runs before that.
+//! From a launch to a job directory with everything in it: allocate, lock, claim,
+//! then write what was requested. Nothing of the job runs before that.
+//!
+//! The lock comes before the claim: a claim always leads to a directory that
+//! shows whether its slot lives.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,7 +12,7 @@ use gjob_core::record::Scope;
 use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
 
-use super::inputs::{InputError, Placer};
+use super::inputs::{InputError, place_all};
 use crate::claims::{Claim, Claims};
 use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobRecord, Layout, LockFile, Reserved, to_json};
@@ -17,7 +20,7 @@ use crate::jobdir::{Allocator, InputFile, JobDir, JobRecord, Layout, LockFile, R
 /// A job that only has to be started.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    /// What it is called.
+    /// Its id.
     pub(crate) id: JobId,
     /// Its directory.
     pub(crate) dir: JobDir,
@@ -40,11 +43,11 @@ pub(crate) enum NotPrepared {
     Taken,
     /// The attempt was withdrawn.
     Withdrawn,
-    /// It can't be.
+    /// It cannot be carried out.
     Refused(Refusal),
 }
 
-/// What stands in a launch's way.
+/// Why a launch cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {source}")]
 pub(crate) struct Refusal {
@@ -71,12 +74,12 @@ impl Refusal {
 }
 
 impl Refusal {
-    /// An input's. Of one that is missing, the reason begins with `input`: the
+    /// That of an input. For one that is missing, the reason begins with `input`: the
     /// manager sends it again.
     fn input(name: &str, error: InputError) -> Self {
         let scope = error.scope();
         let (what, source) = match error {
-            InputError::Io(error) => (format!("can't place input {name:?}"), error),
+            InputError::Io(error) => (format!("cannot place input {name:?}"), error),
             error => (format!("input {name:?}"), io::Error::other(error)),
         };
         Refusal { what, source, scope }
@@ -111,7 +114,7 @@ impl Places {
         let (id, dir) = self
             .allocator
             .allocate(&date)
-            .map_err(|error| Refusal::host("can't make a job directory", error))?;
+            .map_err(|error| Refusal::host("cannot make a job directory", error))?;
         let lock = match lock(&dir, &self.slot) {
             Ok(lock) => lock,
             Err(refusal) => {
@@ -123,7 +126,7 @@ impl Places {
         match self.claims.claim(launch.key, &id, &self.slot) {
             Ok(true) => {}
             Ok(false) => {
-                // What stays behind is an empty directory.
+                // What may be left is an empty directory.
                 let _ = dir.discard();
                 return Err(match self.claims.read(launch.key) {
                     Ok(Some(Claim::Withdrawn)) => NotPrepared::Withdrawn,
@@ -132,7 +135,7 @@ impl Places {
             }
             Err(error) => {
                 let _ = dir.discard();
-                return Err(Refusal::host("can't claim the attempt", error).into());
+                return Err(Refusal::host("cannot claim the attempt", error).into());
             }
         }
         self.place_inputs(&dir, &launch.files)?;
@@ -160,14 +163,7 @@ impl Places {
     }
 
     fn place_inputs(&self, dir: &JobDir, inputs: &[Input]) -> Result<(), Refusal> {
-        if inputs.is_empty() {
-            return Ok(());
-        }
-        let placer = Placer::open(&self.layout)
-            .map_err(|error| Refusal::host("can't open the blobs' directory", error))?;
-        inputs.iter().try_for_each(|input| {
-            placer.place(dir, input).map_err(|error| Refusal::input(&input.name, error))
-        })
+        place_all(&self.layout, dir, inputs).map_err(|(name, error)| Refusal::input(name, error))
     }
 }
 
@@ -186,16 +182,16 @@ pub(crate) fn prepare_here(
 }
 
 fn host_refusal(dir: &JobDir, error: io::Error) -> Refusal {
-    Refusal::host(format!("can't write to {}", dir.path().display()), error)
+    Refusal::host(format!("cannot write to {}", dir.path().display()), error)
 }
 
-/// Takes the lock, and says in it who has it.
+/// Takes the lock, and names the slot in it.
 fn lock(dir: &JobDir, slot: &LockFile) -> Result<File, Refusal> {
     let taken = dir.take_lock().and_then(|mut file| {
         file.write_all(&to_json(slot)?)?;
         Ok(file)
     });
-    taken.map_err(|error| Refusal::host(format!("can't lock {}", dir.path().display()), error))
+    taken.map_err(|error| Refusal::host(format!("cannot lock {}", dir.path().display()), error))
 }
 
 fn fill(dir: &JobDir, script: &[u8], job: &JobRecord) -> io::Result<OutputFiles> {
@@ -230,13 +226,13 @@ impl OutputFiles {
     }
 }
 
-/// Refuses what would leave the job directory, or could not be handed to bash.
+/// Refuses what would leave the job directory or could not be passed to bash.
 fn check(launch: &Launch) -> Result<(), Refusal> {
     for input in &launch.files {
         if !is_input_name(&input.name) {
             return Err(Refusal::job(
                 format!("input {:?}", input.name),
-                "the name of one file that gjob does not use itself is expected",
+                "expected the name of one file that gjob does not use itself",
             ));
         }
     }
@@ -244,12 +240,12 @@ fn check(launch: &Launch) -> Result<(), Refusal> {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return Err(Refusal::job(
                 format!("environment variable {name:?}"),
-                "a name and a value that an environment can hold are expected",
+                "expected a name and a value that an environment can hold",
             ));
         }
     }
     if launch.request.name.as_ref().is_some_and(|name| name.contains('\0')) {
-        return Err(Refusal::job("job name", "text without NUL is expected"));
+        return Err(Refusal::job("job name", "expected text without NUL"));
     }
     Ok(())
 }
@@ -266,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_name_cannot_leave_the_job_directory() {
+    fn input_name_cannot_leave_the_job_directory() {
         for bad in ["", ".", "..", "a/b", "/etc/passwd", "log", ".cmds", ".control.7", "a\0"] {
             assert!(!is_input_name(bad), "{bad:?}");
         }

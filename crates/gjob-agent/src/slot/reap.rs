@@ -1,4 +1,4 @@
-//! `wait4`: the end of a child, with what it used.
+//! `wait4`: the end of a child, with the resources it used.
 
 use std::io;
 

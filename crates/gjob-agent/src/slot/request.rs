@@ -1,5 +1,5 @@
-//! What a slot is told on its standard input, and, for a job started by hand,
-//! what it answers. Both ends are the same executable, or the same version.
+//! The messages to a slot on its standard input, and its answer for a job started
+//! by hand. Both ends are the same executable, or the same version.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -16,7 +16,7 @@ pub(crate) enum ToSlot {
     Serve(Box<ServeConfig>),
     /// Run this attempt.
     Run {
-        /// What was asked.
+        /// What was requested.
         launch: Box<Launch>,
         /// The GPUs it has for itself.
         devices: Vec<String>,
@@ -25,7 +25,7 @@ pub(crate) enum ToSlot {
     RunHere(Box<LocalJob>),
 }
 
-/// What a slot of a run has to know.
+/// What a slot of a run is started with.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ServeConfig {
     /// The results directory.
@@ -38,7 +38,7 @@ pub(crate) struct ServeConfig {
     pub(crate) host: HostLabel,
     /// The slot's number, from 1.
     pub(crate) number: u32,
-    /// Processors for each that a job asks for.
+    /// Processors for each that a job requests.
     pub(crate) cpus: u32,
     /// All processors of the host.
     pub(crate) host_cpus: u32,

@@ -1,6 +1,6 @@
-//! The slot's two signals, made readable: SIGCHLD wakes it, SIGUSR1 says that
-//! there is an order in `.control`. They are handled, not blocked: a handler
-//! is reset when a job is started, a blocked signal would stay blocked there.
+//! The slot's two signals, made readable: SIGCHLD wakes it, SIGUSR1 announces an
+//! order, or a new lease. They are handled, not blocked: a handler is reset when a
+//! job is started, whereas a blocked signal would stay blocked in the job.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -24,7 +24,7 @@ impl Signals {
     pub(crate) fn catch() -> io::Result<Self> {
         let (wake, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let control = Arc::new(AtomicBool::new(false));
-        // The flag first: who is woken finds it set.
+        // The flag first: it is set when the pipe wakes the slot.
         signal_hook::flag::register(SIGUSR1, Arc::clone(&control))?;
         signal_hook::low_level::pipe::register(SIGUSR1, write.try_clone()?)?;
         signal_hook::low_level::pipe::register(SIGCHLD, write)?;
@@ -45,7 +45,7 @@ impl Signals {
         let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
         fds.extend(timer.map(|timer| PollFd::from_borrowed_fd(timer, PollFlags::IN)));
         if poll(&mut fds, limit.as_ref()).is_ok_and(|ready| ready > 0) {
-            // Non-blocking; whatever it says, we are awake.
+            // Non-blocking, and its content says nothing.
             let _ = rustix::io::read(&self.wake, &mut [0; 64]);
         }
     }

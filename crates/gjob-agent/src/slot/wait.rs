@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use gjob_core::{Cause, Order};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::lease_timer::LeaseTimer;
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
-use super::term::Term;
 use crate::lease::Lease;
 use crate::processes;
 
@@ -25,19 +25,19 @@ const LEASE_GRACE: Duration = Duration::from_secs(5);
 /// Between TERM and KILL of what a job that ended by itself left running.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
-/// How long killed processes get to disappear before they are named instead.
-const VANISH: Duration = Duration::from_secs(5);
+/// How long killed processes may take to disappear before they are named instead.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often killing is repeated: what was forked meanwhile must go as well.
-const KILL_STEP: Duration = Duration::from_millis(20);
+const KILL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often a record that could not be written is tried again.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What ends a job that does not end by itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits<'a> {
-    /// The longest it may run, pauses aside.
+    /// The longest it may run, pauses not counted.
     pub(crate) timeout: Option<Duration>,
     /// Its run's lease.
     pub(crate) lease: Option<&'a Lease>,
@@ -49,10 +49,10 @@ pub(crate) struct Running<'a> {
     orders: Orders<'a>,
     shell: u32,
     phase: Phase,
-    /// When its time is up.
+    /// When its timeout is over.
     deadline: Option<Instant>,
-    /// What its run's lease leaves it.
-    term: Term<'a>,
+    /// How long its run's lease permits it to run.
+    lease_timer: LeaseTimer<'a>,
     /// Since when it is paused.
     paused: Option<Instant>,
     /// Why gjob ends it.
@@ -92,15 +92,14 @@ impl<'a> Running<'a> {
             shell,
             phase: Phase::Running,
             deadline: limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-            term: Term::new(limits.lease),
+            lease_timer: LeaseTimer::new(limits.lease),
             paused: None,
             cause: None,
             exit: None,
         }
     }
 
-    /// Waits for its end. `retry` is called about once a second while it is
-    /// behind, and says whether it still is.
+    /// Waits for its end. `retry` is called about once a second while it returns true.
     pub(crate) fn wait(
         mut self,
         signals: &Signals,
@@ -114,16 +113,16 @@ impl<'a> Running<'a> {
                 return Ok(self.outcome(exit));
             }
             if signals.take_control() {
-                self.obey();
-                self.term.refresh();
+                self.handle_orders();
+                self.lease_timer.refresh();
             }
-            if self.term.has_run_out() {
+            if self.lease_timer.has_run_out() {
                 self.end_for(Cause::Lease, LEASE_GRACE);
             }
             self.advance();
-            let limit = if retry() { Some(RETRY) } else { None };
-            let limits = [self.time_left(), self.term.time_left(), limit];
-            signals.wait_with(limits.into_iter().flatten().min(), self.term.pollable());
+            let limit = if retry() { Some(RETRY_INTERVAL) } else { None };
+            let limits = [self.time_left(), self.lease_timer.time_left(), limit];
+            signals.wait_with(limits.into_iter().flatten().min(), self.lease_timer.pollable());
         }
     }
 
@@ -145,7 +144,7 @@ impl<'a> Running<'a> {
         loop {
             match reap()? {
                 Reap::Child(child) if child.pid == self.shell => self.exit = Some(child),
-                // A stray of the job's, left to its reaper.
+                // Another process of the job, whose parent has ended.
                 Reap::Child(_) => {}
                 Reap::NoneYet => return Ok(true),
                 Reap::NoChildren => return Ok(false),
@@ -157,7 +156,7 @@ impl<'a> Running<'a> {
         matches!(self.phase, Phase::Killing { give_up_at } if Instant::now() >= give_up_at)
     }
 
-    /// Does what its time has come for.
+    /// Does what is due.
     fn advance(&mut self) {
         let now = Instant::now();
         match self.phase {
@@ -170,7 +169,7 @@ impl<'a> Running<'a> {
             }
             Phase::Ending { kill_at } => {
                 if now >= kill_at {
-                    self.phase = Phase::Killing { give_up_at: now + VANISH };
+                    self.phase = Phase::Killing { give_up_at: now + KILL_TIMEOUT };
                     self.signal(Signal::KILL);
                 }
             }
@@ -182,7 +181,7 @@ impl<'a> Running<'a> {
     fn end(&mut self, grace: Duration) {
         self.phase = Phase::Ending { kill_at: Instant::now() + grace };
         self.signal(Signal::TERM);
-        // One that is stopped could not act on it.
+        // A stopped process could not act on it.
         self.signal(Signal::CONT);
         self.paused = None;
     }
@@ -193,20 +192,20 @@ impl<'a> Running<'a> {
             Phase::Running if self.paused.is_some() => None,
             Phase::Running => self.deadline.map(|at| at.saturating_duration_since(now)),
             Phase::Ending { kill_at } => Some(kill_at.saturating_duration_since(now)),
-            Phase::Killing { .. } => Some(KILL_STEP),
+            Phase::Killing { .. } => Some(KILL_INTERVAL),
         }
     }
 
-    fn obey(&mut self) {
+    fn handle_orders(&mut self) {
         let orders = self.orders;
-        orders.obey(|order| match order {
+        orders.handle(|order| match order {
             Order::Kill { cause, grace } => self.end_for(cause, grace),
             Order::Pause => self.pause(),
             Order::Resume => self.resume(),
         });
     }
 
-    /// Begins to end it for a reason of gjob's, or hurries its end.
+    /// Begins to end it for a reason of gjob's, or brings its end forward.
     fn end_for(&mut self, cause: Cause, grace: Duration) {
         match self.phase {
             Phase::Running => {
@@ -215,7 +214,7 @@ impl<'a> Running<'a> {
                 }
                 self.end(grace);
             }
-            // The second reason may be in more of a hurry than the first.
+            // The second reason may leave less time than the first.
             Phase::Ending { kill_at } => {
                 let kill_at = kill_at.min(Instant::now() + grace);
                 self.phase = Phase::Ending { kill_at };
@@ -242,7 +241,7 @@ impl<'a> Running<'a> {
     /// Signals, once each, the shell's process group and everything else that
     /// descends from this slot.
     fn signal(&self, signal: Signal) {
-        // Until the shell is reaped, its pid and its group's can't be another's.
+        // Until the shell is reaped, its pid and its group cannot be another's.
         let group = if self.exit.is_none() { self.shell } else { 0 };
         if let Some(group) = Pid::from_raw(group as i32) {
             // It may just have ended.
@@ -253,7 +252,7 @@ impl<'a> Running<'a> {
         others.retain(|process| {
             table.get(&process.pid).is_some_and(|stat| group == 0 || stat.group != group)
         });
-        // What can't be signalled is named as a survivor in the end.
+        // A process that cannot be signalled is named as a survivor in the end.
         processes::signal_all(&others, signal);
     }
 }

@@ -49,7 +49,7 @@ fn part(bed: &Bed, agent: &Agent, hash: BlobHash) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_blob_goes_on_where_its_link_broke() {
+fn blob_continues_where_its_link_broke() {
     let bed = Bed::new();
     let whole = content(900_000);
     let hash = hash(&whole);
@@ -73,7 +73,7 @@ fn a_blob_goes_on_where_its_link_broke() {
 }
 
 #[test]
-fn a_blob_that_does_not_go_on_where_it_ends_begins_anew() {
+fn blob_sent_from_a_wrong_offset_is_refused_and_begins_anew() {
     let bed = Bed::new();
     let whole = content(300_000);
     let hash = hash(&whole);
@@ -92,7 +92,7 @@ fn a_blob_that_does_not_go_on_where_it_ends_begins_anew() {
 }
 
 #[test]
-fn a_part_that_was_spoiled_is_removed_in_the_end() {
+fn changed_part_of_a_blob_is_detected_and_removed() {
     let bed = Bed::new();
     let whole = content(300_000);
     let hash = hash(&whole);
@@ -108,7 +108,7 @@ fn a_part_that_was_spoiled_is_removed_in_the_end() {
 }
 
 #[test]
-fn an_agent_answers_while_it_hashes_what_an_earlier_one_received() {
+fn agent_answers_while_it_hashes_what_an_earlier_one_received() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let (hash, size) = (hash(b"something else"), 256 * 1024 * 1024);
@@ -145,7 +145,7 @@ fn two_agents_can_receive_the_same_blob() {
 }
 
 #[test]
-fn a_blob_that_a_job_has_changed_is_not_there_any_more() {
+fn blob_changed_by_a_job_counts_as_missing() {
     for change in ["chmod u+w data; echo x >> data", "chmod u+w data", "touch data"] {
         let bed = Bed::new();
         let mut agent = bed.attach(1, 0, 1);
@@ -153,7 +153,7 @@ fn a_blob_that_a_job_has_changed_is_not_there_any_more() {
         assert_eq!(store(&mut agent, hash, b"content"), FromAgent::BlobStored { hash });
         let mut job = launch(0, change);
         job.files = vec![input_file("data", hash, 0o600)];
-        job.files[0].link = true;
+        job.files[0].hard_link = true;
         assert!(agent.run(job).is_success());
         assert_eq!(ask(&mut agent, hash), Some(0), "{change}");
         assert!(!bed.blob(hash).exists());
@@ -161,7 +161,7 @@ fn a_blob_that_a_job_has_changed_is_not_there_any_more() {
 }
 
 #[test]
-fn parts_that_nobody_goes_on_with_are_removed() {
+fn parts_that_no_agent_continues_are_removed() {
     let bed = Bed::new();
     bed.attach(1, 0, 1).leave();
     let (old, new) = (bed.blob("a.h.part"), bed.blob("b.h.part"));
@@ -217,7 +217,7 @@ fn blobs_used_longest_ago_are_removed_when_there_are_too_many() {
 }
 
 #[test]
-fn blobs_of_a_run_that_is_attended_to_stay() {
+fn blobs_of_a_run_in_use_stay() {
     let bed = Bed::new();
     let (first, hashes) = three_blobs(&bed);
     let mut second = attach_thrifty(&bed, "2026-11-22-2", 0);
@@ -240,7 +240,7 @@ fn is_empty(dir: &Path) -> bool {
 }
 
 #[test]
-fn a_results_directory_has_one_name() {
+fn results_directory_has_one_name() {
     let bed = Bed::new();
     let looks = bed.attach_changed(|attach| attach.run = None);
     assert_eq!(looks.welcome().place, "");

@@ -43,7 +43,7 @@ fn job(bed: &Bed, script: &str) -> PathBuf {
 }
 
 #[test]
-fn a_job_goes_from_free_to_done_or_error() {
+fn job_goes_from_free_to_done_or_error() {
     let bed = Bed::new();
     for (script, end) in [("echo hi", State::Done), ("exit 3", State::Error)] {
         let dir = job(&bed, script);
@@ -59,7 +59,7 @@ fn a_job_goes_from_free_to_done_or_error() {
 }
 
 #[test]
-fn a_job_is_paused_and_resumed_and_killed() {
+fn job_is_paused_and_resumed_and_killed() {
     let bed = Bed::new();
     let dir = job(&bed, "for i in $(seq 1000000); do echo $i > count; sleep 0.01; done");
     start(&dir, &options(&bed)).unwrap();
@@ -86,7 +86,7 @@ fn a_job_is_paused_and_resumed_and_killed() {
 }
 
 #[test]
-fn a_job_whose_slot_was_killed_is_unknown_and_can_still_be_ended() {
+fn job_whose_slot_was_killed_is_unknown_and_can_still_be_ended() {
     let bed = Bed::new();
     let dir = job(&bed, "echo $PPID > slot; setsid sleep 300 & sleep 300");
     start(&dir, &options(&bed)).unwrap();
@@ -98,17 +98,17 @@ fn a_job_whose_slot_was_killed_is_unknown_and_can_still_be_ended() {
 }
 
 #[test]
-fn what_is_no_job_directory_is_left_alone() {
+fn directory_that_is_no_job_directory_is_left_alone() {
     let bed = Bed::new();
     let dir = bed.path().join("precious");
     std::fs::create_dir(&dir).unwrap();
     assert!(matches!(delete(&dir), Err(DeleteError::NotAJobDirectory { .. })));
     let started = start(&dir, &options(&bed));
     assert!(matches!(started, Err(StartError::NotAJobDirectory { .. })));
-    assert!(status(&dir).unwrap_err().to_string().contains("is no job directory"));
+    assert!(status(&dir).unwrap_err().to_string().contains("not a job directory"));
     assert!(is_paused(&dir).is_err());
     for refusal in [kill(&dir, Duration::ZERO), pause(&dir), unpause(&dir)] {
-        assert!(refusal.unwrap_err().to_string().contains("is no job directory"));
+        assert!(refusal.unwrap_err().to_string().contains("not a job directory"));
     }
     let empty = bed.results().join(mkdir(&bed.results()).unwrap().as_str());
     let started = start(&empty, &options(&bed)).unwrap_err();
@@ -120,7 +120,7 @@ fn what_is_no_job_directory_is_left_alone() {
 }
 
 #[test]
-fn a_job_whose_exit_record_cannot_be_written_is_over_all_the_same() {
+fn job_whose_exit_record_cannot_be_written_is_still_over() {
     let bed = Bed::new();
     let dir = job(&bed, "mkdir .done; exit 3");
     start(&dir, &options(&bed)).unwrap();
@@ -135,7 +135,7 @@ fn a_job_whose_exit_record_cannot_be_written_is_over_all_the_same() {
 }
 
 #[test]
-fn a_job_that_has_closed_its_directory_leaves_its_exit_record() {
+fn job_that_has_closed_its_directory_leaves_its_exit_record() {
     for closing in ["chmod a-w .", "chmod 000 .", "chmod 500 ."] {
         let bed = Bed::new();
         let program = bed.unprivileged();
@@ -152,7 +152,7 @@ fn a_job_that_has_closed_its_directory_leaves_its_exit_record() {
 }
 
 #[test]
-fn a_job_that_cannot_be_started_stays_free() {
+fn job_that_cannot_be_started_stays_free() {
     let bed = Bed::new();
     let dir = job(&bed, "true");
     let mut bad = options(&bed);

@@ -77,7 +77,7 @@ fn directories_of_jobs_that_have_ended_are_removed() {
 }
 
 #[test]
-fn a_run_that_is_forgotten_leaves_what_others_need() {
+fn forgotten_run_leaves_the_blobs_that_others_need() {
     let bed = Bed::new();
     let mut first = bed.attach(1, 0, 1);
     let [shared, own] = [b"shared", b"my own"].map(|content| hash(content));
@@ -110,7 +110,7 @@ fn a_run_that_is_forgotten_leaves_what_others_need() {
 }
 
 #[test]
-fn an_agent_that_attends_to_a_run_forgets_none() {
+fn agent_that_serves_a_run_forgets_none() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let (run, host) = ("2026-11-22-2".parse().unwrap(), ":".parse().unwrap());

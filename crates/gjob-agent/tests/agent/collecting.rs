@@ -104,7 +104,7 @@ fn many_small_outputs_take_few_messages() {
 }
 
 #[test]
-fn outputs_go_on_where_their_link_broke() {
+fn outputs_continue_where_their_link_broke() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let script = "mkdir d; echo 1 > d/a; seq 1000000 > d/b; echo 2 > d/c; echo 3 > e";
@@ -141,7 +141,7 @@ fn end_of(part: &OutputPart) -> Option<BlobHash> {
 }
 
 #[test]
-fn links_that_stay_inside_are_followed() {
+fn symlinks_that_stay_inside_are_followed() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let script = "mkdir -p d/e; echo 1 > d/e/f; ln -s d/e short; ln -s ../../d/e/f d/e/up
@@ -155,7 +155,7 @@ fn links_that_stay_inside_are_followed() {
 }
 
 #[test]
-fn what_can_be_no_output_fails_by_its_job() {
+fn unacceptable_output_is_the_jobs_failure() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     std::fs::write(bed.results().join("secret"), "secret").unwrap();
@@ -190,7 +190,7 @@ fn what_can_be_no_output_fails_by_its_job() {
 }
 
 #[test]
-fn more_outputs_than_anyone_wants_are_refused() {
+fn too_many_outputs_are_refused() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let script = "mkdir -p d/a; cd d/a; seq 1000 | xargs touch; cd ..
@@ -202,7 +202,7 @@ fn more_outputs_than_anyone_wants_are_refused() {
 }
 
 #[test]
-fn outputs_of_a_closed_directory_come_and_those_of_none_fail() {
+fn outputs_of_a_closed_directory_are_sent_and_those_of_a_missing_one_fail() {
     let bed = Bed::new();
     let mut agent = bed.attach_unprivileged(1, 0);
     let id = run(&mut agent, "echo 1 > x; chmod 0 .");
@@ -218,7 +218,7 @@ fn outputs_of_a_closed_directory_come_and_those_of_none_fail() {
 }
 
 #[test]
-fn a_collection_can_be_stopped_and_holds_nothing_up() {
+fn request_for_outputs_can_be_stopped_and_delays_nothing() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let id = run(&mut agent, "truncate -s 200G big; echo 1 > small");
@@ -258,7 +258,7 @@ fn stopped_request_for_outputs_that_has_to_wait_is_not_answered() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_read_is_no_output() {
+fn file_that_changes_while_it_is_read_is_no_output() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let id = run(&mut agent, "truncate -s 200G big");

@@ -9,7 +9,7 @@ use gjob_core::{Cause, Ending, Record};
 use crate::driver::{Agent, Bed, eventually, is_alive, kill, launch, pause, pid_in, resume};
 
 #[test]
-fn a_kill_reaches_a_grandchild_in_a_session_of_its_own() {
+fn kill_reaches_a_grandchild_in_a_session_of_its_own() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(
@@ -27,7 +27,7 @@ fn a_kill_reaches_a_grandchild_in_a_session_of_its_own() {
 }
 
 #[test]
-fn a_job_that_ends_itself_on_term_keeps_its_exit_status() {
+fn job_that_ends_itself_on_term_keeps_its_exit_status() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "trap 'exit 42' TERM; echo > ready; while :; do sleep 0.02; done"));
@@ -40,7 +40,7 @@ fn a_job_that_ends_itself_on_term_keeps_its_exit_status() {
 }
 
 #[test]
-fn a_waiting_job_that_is_killed_is_withdrawn() {
+fn waiting_job_that_is_killed_is_withdrawn() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "sleep 300"));
@@ -55,7 +55,7 @@ fn a_waiting_job_that_is_killed_is_withdrawn() {
 }
 
 #[test]
-fn a_job_of_an_earlier_agent_can_be_killed() {
+fn job_of_an_earlier_agent_can_be_killed() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "sleep 300"));
@@ -115,7 +115,7 @@ impl Counter {
 }
 
 #[test]
-fn a_job_is_paused_and_resumed_by_whichever_agent_there_is() {
+fn job_is_paused_and_resumed_by_any_agent() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let counter = Counter::start(&bed, &mut agent, None);
@@ -137,7 +137,7 @@ fn a_job_is_paused_and_resumed_by_whichever_agent_there_is() {
 }
 
 #[test]
-fn a_paused_job_that_is_killed_dies() {
+fn paused_job_that_is_killed_dies() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let counter = Counter::start(&bed, &mut agent, None);
@@ -150,7 +150,7 @@ fn a_paused_job_that_is_killed_dies() {
 }
 
 #[test]
-fn the_clock_of_a_timeout_stops_while_its_job_is_paused() {
+fn clock_of_a_timeout_stops_while_its_job_is_paused() {
     const TIMEOUT_MS: u64 = 800;
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);

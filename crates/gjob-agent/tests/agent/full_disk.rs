@@ -30,7 +30,7 @@ fn assert_refused_by_host(record: &Record, index: u32) {
 }
 
 #[test]
-fn an_exit_status_is_kept_until_the_run_log_has_room_for_it() {
+fn exit_status_is_kept_until_the_run_log_has_room_for_it() {
     let bed = Bed::new();
     let Some(mut agent) = bed.attach_on_small_disk() else { return };
     agent.may_tear = true;
@@ -68,7 +68,7 @@ fn an_exit_status_is_kept_until_the_run_log_has_room_for_it() {
 }
 
 #[test]
-fn a_full_host_refuses_and_can_be_relieved_of_the_job_that_has_filled_it() {
+fn full_host_refuses_jobs_and_the_job_that_filled_it_can_be_killed() {
     let bed = Bed::new();
     let Some(mut agent) = bed.attach_on_small_disk() else { return };
     agent.launch(launch(0, &format!("{FILL}; sleep 300")));
@@ -92,7 +92,7 @@ fn a_full_host_refuses_and_can_be_relieved_of_the_job_that_has_filled_it() {
 }
 
 #[test]
-fn a_manager_that_comes_back_to_a_full_host_is_told_everything() {
+fn manager_that_reconnects_to_a_full_host_gets_all_records() {
     let bed = Bed::new();
     let Some(mut agent) = bed.attach_on_small_disk() else { return };
     agent.launch(launch(0, &format!("echo $PPID > slot; {FILL}; sleep 300")));

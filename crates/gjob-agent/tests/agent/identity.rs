@@ -107,7 +107,7 @@ fn lost(agent: &mut Agent) -> (Loss, String) {
 }
 
 #[test]
-fn a_slot_whose_pid_is_another_process_now_is_not_adopted_and_nothing_is_signalled() {
+fn slot_whose_pid_is_another_process_now_is_not_adopted_and_nothing_is_signalled() {
     let bed = Bed::new();
     let (dir, offset) = abandoned(&bed);
     let bystander = Bystander::new();
@@ -118,7 +118,7 @@ fn a_slot_whose_pid_is_another_process_now_is_not_adopted_and_nothing_is_signall
 }
 
 #[test]
-fn a_job_of_before_a_restart_is_lost_and_nothing_is_signalled() {
+fn job_from_before_a_restart_is_lost_and_nothing_is_signalled() {
     let bed = Bed::new();
     let (dir, offset) = abandoned(&bed);
     let bystander = Bystander::new();
@@ -131,7 +131,7 @@ fn a_job_of_before_a_restart_is_lost_and_nothing_is_signalled() {
 }
 
 #[test]
-fn a_job_that_had_ended_before_a_restart_keeps_its_exit_status() {
+fn job_that_had_ended_before_a_restart_keeps_its_exit_status() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let finish = agent.run(launch(0, "exit 4"));
@@ -148,7 +148,7 @@ fn a_job_that_had_ended_before_a_restart_keeps_its_exit_status() {
 }
 
 #[test]
-fn an_order_is_not_given_to_a_process_that_has_the_slots_pid_now() {
+fn order_does_not_reach_another_process_with_the_slots_pid() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let dir = running(&bed, &mut agent);
@@ -166,7 +166,7 @@ fn an_order_is_not_given_to_a_process_that_has_the_slots_pid_now() {
 }
 
 #[test]
-fn a_kill_by_hand_does_not_reach_a_process_that_has_the_pids_now() {
+fn kill_by_hand_does_not_reach_another_process_with_the_pid() {
     let bed = Bed::new();
     let (dir, _) = abandoned(&bed);
     let bystander = Bystander::new();

@@ -22,7 +22,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_copy_has_the_mode_and_the_time_of_its_file() {
+fn copy_has_the_mode_and_the_time_of_its_file() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let hash = stored(&mut agent, b"content");
@@ -37,7 +37,7 @@ fn a_copy_has_the_mode_and_the_time_of_its_file() {
 }
 
 #[test]
-fn a_link_is_the_blob_itself_and_a_program_can_be_run() {
+fn hard_link_is_the_blob_itself_and_a_program_can_be_run() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let hash = stored(&mut agent, b"#!/bin/sh\nexit 7\n");
@@ -45,7 +45,7 @@ fn a_link_is_the_blob_itself_and_a_program_can_be_run() {
         let mut job =
             launch(index, "test ! -x data; status=0; ./program || status=$?; exit $status");
         job.files = vec![input_file("data", hash, 0o644), input_file("program", hash, 0o755)];
-        job.files.iter_mut().for_each(|input| input.link = true);
+        job.files.iter_mut().for_each(|input| input.hard_link = true);
         let finish = agent.run(job);
         assert_eq!(finish.ending, gjob_core::Ending::Exit(7));
         let dir = bed.results().join(finish.id.as_str());
@@ -58,7 +58,7 @@ fn a_link_is_the_blob_itself_and_a_program_can_be_run() {
 }
 
 #[test]
-fn a_link_that_cannot_be_made_is_a_copy_that_can_only_be_read() {
+fn hard_link_that_cannot_be_made_becomes_a_read_only_copy() {
     let bed = Bed::new();
     let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else { return };
     if elsewhere.path().metadata().unwrap().dev() == bed.path().metadata().unwrap().dev() {
@@ -70,7 +70,7 @@ fn a_link_that_cannot_be_made_is_a_copy_that_can_only_be_read() {
     let hash = stored(&mut agent, b"content");
     let mut job = launch(0, "true");
     job.files = vec![input_file("data", hash, 0o755)];
-    job.files[0].link = true;
+    job.files[0].hard_link = true;
     let finish = agent.run(job);
     let path = bed.results().join(finish.id.as_str()).join("data");
     assert_eq!((mode(&path), path.metadata().unwrap().mtime()), (0o555, 1));
@@ -80,19 +80,26 @@ fn a_link_that_cannot_be_made_is_a_copy_that_can_only_be_read() {
 fn tree_input(agent: &mut Agent, entries: Vec<TreeEntry>) -> Input {
     let hash = stored(agent, &Tree { entries }.to_text());
     let kind = InputKind::Tree;
-    Input { name: "tree".into(), hash, mode: 0o500, mtime_ns: 9_000_000_000, kind, link: false }
+    Input {
+        name: "tree".into(),
+        hash,
+        mode: 0o500,
+        mtime_ns: 9_000_000_000,
+        kind,
+        hard_link: false,
+    }
 }
 
 fn dir(path: &str, mode: u32) -> TreeEntry {
     TreeEntry::Dir { path: path.into(), mode, mtime_ns: 5_000_000_000 }
 }
 
-fn link(path: &str, target: &str) -> TreeEntry {
+fn symlink(path: &str, target: &str) -> TreeEntry {
     TreeEntry::Link { path: path.into(), target: target.into() }
 }
 
 #[test]
-fn a_directory_is_placed_as_it_was() {
+fn directory_is_placed_as_it_was() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let hash = stored(&mut agent, b"content");
@@ -110,14 +117,14 @@ fn a_directory_is_placed_as_it_was() {
         file("a/g"),
         dir("ab", 0o700),
         file("ab/h"),
-        link("up", "a/b/../g"),
-        link("a/b/back", "../../ab/h"),
+        symlink("up", "a/b/../g"),
+        symlink("a/b/back", "../../ab/h"),
     ];
     let input = tree_input(&mut agent, entries);
-    for link in [false, true] {
+    for hard_link in [false, true] {
         let script = "cat tree/up tree/a/b/back tree/a/b/f";
-        let mut job = launch(link.into(), script);
-        job.files = vec![Input { link, ..input.clone() }];
+        let mut job = launch(hard_link.into(), script);
+        job.files = vec![Input { hard_link, ..input.clone() }];
         let finish = agent.run(job);
         let top = bed.results().join(finish.id.as_str());
         assert_eq!(std::fs::read_to_string(top.join("log")).unwrap(), "content".repeat(3));
@@ -128,13 +135,13 @@ fn a_directory_is_placed_as_it_was() {
         }
         let placed = root.join("a/b/f").metadata().unwrap();
         let blob = bed.blob(hash).metadata().unwrap();
-        assert_eq!(placed.ino() == blob.ino(), link);
-        assert_eq!(mode(&root.join("a/g")), if link { 0o444 } else { 0o640 });
+        assert_eq!(placed.ino() == blob.ino(), hard_link);
+        assert_eq!(mode(&root.join("a/g")), if hard_link { 0o444 } else { 0o640 });
     }
 }
 
 #[test]
-fn a_directory_that_leads_out_of_itself_is_refused() {
+fn directory_that_leads_out_of_itself_is_refused() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let hash = hash(b"not here");
@@ -142,15 +149,15 @@ fn a_directory_that_leads_out_of_itself_is_refused() {
         |path: &str| TreeEntry::File { path: path.into(), mode: 0o600, mtime_ns: 0, size: 8, hash };
     let out = "is a symbolic link that leads out of the directory";
     let cases = [
-        (vec![link("l", "/etc/passwd")], Scope::Job, format!("its \"l\" {out}")),
-        (vec![link("d", "."), link("l", "d/../..")], Scope::Job, format!("its \"l\" {out}")),
+        (vec![symlink("l", "/etc/passwd")], Scope::Job, format!("its \"l\" {out}")),
+        (vec![symlink("d", "."), symlink("l", "d/../..")], Scope::Job, format!("its \"l\" {out}")),
         (
-            vec![link("l", "x"), dir("l/d", 0o700)],
+            vec![symlink("l", "x"), dir("l/d", 0o700)],
             Scope::Job,
-            "its \"l/d\" is in no directory of it".into(),
+            "its \"l/d\" is not in a directory of the list".into(),
         ),
-        (vec![dir("d", 0o700), dir("d", 0o700)], Scope::Job, "its \"d\" is there twice".into()),
-        (vec![file("f")], Scope::Host, format!("its content {hash} is not here")),
+        (vec![dir("d", 0o700), dir("d", 0o700)], Scope::Job, "its \"d\" appears twice".into()),
+        (vec![file("f")], Scope::Host, format!("its content {hash} is missing on this host")),
     ];
     for (index, (entries, expected, why)) in cases.into_iter().enumerate() {
         let mut job = launch(index as u32, "true");

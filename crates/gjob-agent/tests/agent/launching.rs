@@ -28,7 +28,7 @@ fn output(agent: &mut Agent, id: &str, stream: Stream) -> String {
 }
 
 #[test]
-fn an_exit_status_is_the_jobs_own() {
+fn exit_status_is_the_jobs_own() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 2);
     agent.launch(launch(0, "echo out; exit 7"));
@@ -46,7 +46,7 @@ fn an_exit_status_is_the_jobs_own() {
 }
 
 #[test]
-fn a_signal_is_recorded_as_one() {
+fn signal_is_recorded_as_one() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let finish = agent.run(launch(0, "kill -SEGV $$"));
@@ -54,7 +54,7 @@ fn a_signal_is_recorded_as_one() {
 }
 
 #[test]
-fn the_first_failing_command_ends_the_script() {
+fn first_failing_command_ends_the_script() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let finish = agent.run(launch(0, "echo a >&2\nfalse\necho b"));
@@ -64,7 +64,7 @@ fn the_first_failing_command_ends_the_script() {
 }
 
 #[test]
-fn a_job_sees_its_variables_and_only_its_own() {
+fn job_sees_its_variables_and_only_its_own() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(3, "env | grep -E '^(GJOB|MINE)' | sort; umask; pwd");
@@ -97,7 +97,7 @@ fn a_job_sees_its_variables_and_only_its_own() {
 }
 
 #[test]
-fn a_launch_sent_again_changes_nothing() {
+fn launch_sent_again_changes_nothing() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 2);
     for _ in 0..3 {
@@ -112,7 +112,7 @@ fn a_launch_sent_again_changes_nothing() {
 }
 
 #[test]
-fn a_withdrawn_launch_never_starts() {
+fn withdrawn_launch_never_starts() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let key = Key::new(5, 1);
@@ -129,7 +129,7 @@ fn a_withdrawn_launch_never_starts() {
 }
 
 #[test]
-fn a_waiting_launch_can_be_taken_back_and_a_running_one_cannot() {
+fn waiting_launch_can_be_withdrawn_and_a_running_one_cannot() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "sleep 0.3"));
@@ -143,7 +143,7 @@ fn a_waiting_launch_can_be_taken_back_and_a_running_one_cannot() {
 }
 
 #[test]
-fn a_job_that_runs_too_long_is_ended_with_all_its_processes() {
+fn job_that_runs_too_long_is_ended_with_all_its_processes() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(0, "sleep 300 & setsid sleep 300 & sleep 300");
@@ -156,7 +156,7 @@ fn a_job_that_runs_too_long_is_ended_with_all_its_processes() {
 }
 
 #[test]
-fn what_a_job_leaves_running_is_ended() {
+fn processes_that_a_job_leaves_running_are_ended() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let finish = agent.run(launch(0, "setsid sleep 300 & (trap '' TERM; sleep 300) & exit 3"));
@@ -166,7 +166,7 @@ fn what_a_job_leaves_running_is_ended() {
 }
 
 #[test]
-fn an_input_with_a_bad_name_is_the_jobs_fault() {
+fn input_with_a_bad_name_is_the_jobs_fault() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(0, "true");
@@ -207,7 +207,7 @@ fn many_jobs_on_two_slots_leave_nothing_behind() {
 }
 
 #[test]
-fn the_directories_answer_for_their_jobs() {
+fn job_directories_show_the_state_of_their_jobs() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 2);
     let done = agent.run(launch(0, "true")).id;
@@ -239,7 +239,7 @@ fn echo_follows_what_was_sent_before_it() {
 }
 
 #[test]
-fn an_agent_that_only_looks_makes_nothing() {
+fn agent_without_a_run_makes_no_files() {
     let bed = Bed::new();
     let before = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
     let mut agent = Agent::start(&bed);
@@ -265,7 +265,7 @@ fn an_agent_that_only_looks_makes_nothing() {
 }
 
 #[test]
-fn a_malformed_message_is_a_fault() {
+fn malformed_message_is_a_fault() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.send(&bed.attach_message(2, 0, 1));
@@ -274,7 +274,7 @@ fn a_malformed_message_is_a_fault() {
 }
 
 #[test]
-fn the_program_knows_its_protocol_and_its_hash() {
+fn program_knows_its_protocol_and_its_hash() {
     let bed = Bed::new();
     let protocol = bed.command("agent").arg("--protocol").output().unwrap();
     assert_eq!(protocol.stdout, format!("{PROTOCOL}\n").as_bytes());
@@ -300,7 +300,7 @@ fn refusal(agent: &mut Agent, index: u32) -> String {
 }
 
 #[test]
-fn a_launch_over_which_slots_die_is_refused_with_what_they_died_of() {
+fn launch_that_slots_die_of_is_refused_with_their_last_error() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let host_dir = bed.results().join(agent.hostname());
@@ -315,7 +315,7 @@ fn a_launch_over_which_slots_die_is_refused_with_what_they_died_of() {
 }
 
 #[test]
-fn a_launch_over_which_slots_are_killed_is_refused_with_the_signal() {
+fn launch_whose_slots_are_killed_is_refused_with_the_signal() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let next = std::fs::File::create(bed.results().join(agent.hostname()).join(".next"));

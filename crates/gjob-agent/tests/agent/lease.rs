@@ -11,7 +11,7 @@ use crate::driver::{Bed, eventually, is_alive, launch, pause, pid_in};
 const SEVERAL: &str = "setsid sleep 300 & sleep 300 & sleep 300";
 
 #[test]
-fn a_lease_ends_a_job_whose_agent_was_killed() {
+fn lease_ends_a_job_whose_agent_was_killed() {
     let bed = Bed::new();
     let began = Instant::now();
     let mut agent = bed.attach_leased(1, 0, 1500);
@@ -29,7 +29,7 @@ fn a_lease_ends_a_job_whose_agent_was_killed() {
 }
 
 #[test]
-fn a_lease_ends_a_paused_job_whose_agent_is_frozen() {
+fn lease_ends_a_paused_job_whose_agent_is_frozen() {
     let bed = Bed::new();
     let mut agent = bed.attach_leased(1, 0, 1500);
     agent.launch(launch(0, SEVERAL));
@@ -43,7 +43,7 @@ fn a_lease_ends_a_paused_job_whose_agent_is_frozen() {
 }
 
 #[test]
-fn a_job_that_ignores_the_end_of_its_lease_is_killed() {
+fn job_that_ignores_the_end_of_its_lease_is_killed() {
     let bed = Bed::new();
     let mut agent = bed.attach_leased(1, 0, 500);
     agent.launch(launch(0, "trap '' TERM; while :; do sleep 300; done"));
@@ -82,7 +82,7 @@ fn echoes_keep_a_lease_and_pings_alone_do_not() {
 }
 
 #[test]
-fn a_launch_waits_for_the_lease_to_be_renewed() {
+fn launch_waits_for_the_lease_to_be_renewed() {
     let bed = Bed::new();
     let mut agent = bed.attach_leased(1, 0, 300);
     let began = agent.ping(0);
@@ -100,7 +100,7 @@ fn a_launch_waits_for_the_lease_to_be_renewed() {
 }
 
 #[test]
-fn a_slot_starts_nothing_under_a_lease_that_has_run_out() {
+fn slot_starts_nothing_under_a_lease_that_has_run_out() {
     let bed = Bed::new();
     let mut agent = bed.attach_leased(1, 0, 600_000);
     let path = bed.run_dir().join("lease");
@@ -112,14 +112,14 @@ fn a_slot_starts_nothing_under_a_lease_that_has_run_out() {
     match agent.record() {
         Record::Refused { scope, reason, .. } => {
             assert_eq!(scope, Scope::Host);
-            assert_eq!(reason, "can't start a job under the run's lease: it has run out");
+            assert_eq!(reason, "cannot start a job under the run's lease: the lease has run out");
         }
         other => panic!("expected a refusal, not {other:?}"),
     }
 }
 
 #[test]
-fn a_job_that_was_started_without_a_lease_gets_the_next_attachments() {
+fn job_started_without_a_lease_gets_that_of_the_next_attachment() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, SEVERAL));
@@ -133,7 +133,7 @@ fn a_job_that_was_started_without_a_lease_gets_the_next_attachments() {
 }
 
 #[test]
-fn an_attachment_without_a_lease_ends_the_lease_and_not_the_job() {
+fn attachment_without_a_lease_ends_the_lease_and_not_the_job() {
     let bed = Bed::new();
     let mut agent = bed.attach_leased(1, 0, 1000);
     agent.launch(launch(0, "sleep 2"));

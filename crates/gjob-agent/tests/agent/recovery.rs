@@ -14,7 +14,7 @@ fn slot_of(bed: &Bed, id: &str) -> u32 {
 }
 
 #[test]
-fn a_job_outlives_its_agent_and_the_next_one_says_the_rest() {
+fn job_outlives_its_agent_and_the_next_one_reports_its_end() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let gate = bed.path().join("gate");
@@ -36,7 +36,7 @@ fn a_job_outlives_its_agent_and_the_next_one_says_the_rest() {
 }
 
 #[test]
-fn what_happened_without_an_agent_is_said_by_the_next() {
+fn end_without_an_agent_is_reported_by_the_next_one() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "sleep 0.2; exit 5"));
@@ -49,7 +49,7 @@ fn what_happened_without_an_agent_is_said_by_the_next() {
 }
 
 #[test]
-fn an_adopted_job_counts_as_busy() {
+fn adopted_job_counts_as_busy() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "sleep 0.5"));
@@ -64,7 +64,7 @@ fn an_adopted_job_counts_as_busy() {
 }
 
 #[test]
-fn a_job_whose_slot_was_killed_is_lost_and_its_orphans_are_ended() {
+fn job_whose_slot_was_killed_is_lost_and_its_orphans_are_ended() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "setsid sleep 300 & echo $! > sleeper; sleep 300"));
@@ -86,7 +86,7 @@ fn a_job_whose_slot_was_killed_is_lost_and_its_orphans_are_ended() {
 }
 
 #[test]
-fn a_job_lost_without_an_agent_is_found_by_the_next() {
+fn job_lost_without_an_agent_is_found_by_the_next() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     agent.launch(launch(0, "sleep 300"));
@@ -101,7 +101,7 @@ fn a_job_lost_without_an_agent_is_found_by_the_next() {
 }
 
 #[test]
-fn an_exit_record_that_is_not_in_the_log_yet_is_put_there() {
+fn exit_record_that_the_log_lacks_is_added() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let finish = agent.run(launch(0, "exit 4"));
@@ -116,7 +116,7 @@ fn an_exit_record_that_is_not_in_the_log_yet_is_put_there() {
 }
 
 #[test]
-fn a_claim_without_a_record_is_accounted_for() {
+fn claim_without_a_record_is_accounted_for() {
     let bed = Bed::new();
     let agent = bed.attach(1, 0, 1);
     let host = agent.hostname();
@@ -132,7 +132,7 @@ fn a_claim_without_a_record_is_accounted_for() {
 }
 
 #[test]
-fn a_torn_line_is_ended_before_more_is_written() {
+fn torn_line_is_ended_before_more_is_written() {
     let bed = Bed::new();
     bed.attach(1, 0, 1).leave();
     let path = bed.run_dir().join("log");
@@ -151,7 +151,7 @@ fn a_torn_line_is_ended_before_more_is_written() {
 }
 
 #[test]
-fn a_newer_epoch_takes_the_run_and_an_older_one_is_refused() {
+fn newer_epoch_takes_the_run_and_an_older_one_is_refused() {
     let bed = Bed::new();
     let mut old = bed.attach(5, 0, 1);
     old.launch(launch(0, "sleep 0.5; exit 9"));
@@ -171,7 +171,7 @@ fn a_newer_epoch_takes_the_run_and_an_older_one_is_refused() {
 }
 
 #[test]
-fn a_stopped_agent_is_fenced_all_the_same() {
+fn stopped_agent_is_fenced() {
     let bed = Bed::new();
     let old = bed.attach(1, 0, 1);
     let pid = rustix::process::Pid::from_raw(old.pid() as i32).unwrap();

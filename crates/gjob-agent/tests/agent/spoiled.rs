@@ -45,7 +45,7 @@ fn ends(bed: &Bed, index: u32) -> usize {
 }
 
 #[test]
-fn a_closed_directory_is_opened_again_for_the_exit_record() {
+fn closed_directory_is_opened_again_for_the_exit_record() {
     let bed = Bed::new();
     let mut agent = bed.attach_unprivileged(1, 0);
     for (index, closing) in CLOSINGS.iter().enumerate() {
@@ -62,7 +62,7 @@ fn a_closed_directory_is_opened_again_for_the_exit_record() {
 }
 
 #[test]
-fn a_job_that_has_closed_its_directory_can_be_killed() {
+fn job_that_has_closed_its_directory_can_be_killed() {
     let bed = Bed::new();
     let mut agent = bed.attach_unprivileged(1, 0);
     for (index, closing) in CLOSINGS.iter().enumerate() {
@@ -100,7 +100,7 @@ fn length(path: &Path) -> u64 {
 }
 
 #[test]
-fn a_job_that_has_removed_its_directory_is_paused_resumed_and_killed() {
+fn job_that_has_removed_its_directory_is_paused_resumed_and_killed() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     for (index, spoil) in (0..).zip(REMOVALS) {
@@ -128,7 +128,7 @@ fn a_job_that_has_removed_its_directory_is_paused_resumed_and_killed() {
 }
 
 #[test]
-fn a_job_that_has_removed_its_directory_is_killed_by_a_later_agent() {
+fn job_that_has_removed_its_directory_is_killed_by_a_later_agent() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     start_spoilt(&bed, &mut agent, 0, REMOVE);
@@ -142,7 +142,7 @@ fn a_job_that_has_removed_its_directory_is_killed_by_a_later_agent() {
 }
 
 #[test]
-fn a_job_that_has_removed_its_directory_runs_out_of_time() {
+fn job_that_has_removed_its_directory_runs_out_of_time() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let mut job = launch(0, &format!("{REMOVE}; sleep 300"));
@@ -152,7 +152,7 @@ fn a_job_that_has_removed_its_directory_runs_out_of_time() {
 }
 
 #[test]
-fn an_exit_record_is_written_whatever_took_the_room_that_was_kept_for_it() {
+fn exit_record_is_written_although_its_reserved_file_was_replaced() {
     let bed = Bed::new();
     let precious = bed.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();
@@ -180,7 +180,7 @@ fn an_exit_record_is_written_whatever_took_the_room_that_was_kept_for_it() {
 }
 
 #[test]
-fn an_outcome_that_its_directory_cannot_hold_is_in_the_run_log() {
+fn outcome_is_in_the_run_log_when_its_directory_cannot_hold_it() {
     let bed = Bed::new();
     let decoy = bed.path().join("decoy");
     std::fs::create_dir(&decoy).unwrap();
@@ -202,7 +202,7 @@ fn an_outcome_that_its_directory_cannot_hold_is_in_the_run_log() {
         assert_eq!(exit_in(&dir), None, "{spoil}");
         let aside = dir.with_file_name(format!("{}.aside", dir.file_name().unwrap().display()));
         assert_eq!(exit_in(&aside), spoil.starts_with("mv").then_some(16), "{spoil}");
-        let complaint = format!("job {}: can't write .done", finish.id);
+        let complaint = format!("job {}: cannot write .done", finish.id);
         assert_eq!(slots_err(&bed).contains(&complaint), !spoil.starts_with("mv"), "{spoil}");
     }
     assert_eq!(std::fs::read_dir(&decoy).unwrap().count(), 0);
@@ -212,7 +212,7 @@ fn an_outcome_that_its_directory_cannot_hold_is_in_the_run_log() {
 }
 
 #[test]
-fn a_job_whose_directory_is_gone_is_not_lost_while_its_slot_lives() {
+fn job_whose_directory_is_gone_is_not_lost_while_its_slot_lives() {
     let spoils = [
         REMOVE,
         &format!("{REMOVE}; mkdir \"$PWD\""),
@@ -242,7 +242,7 @@ fn a_job_whose_directory_is_gone_is_not_lost_while_its_slot_lives() {
 }
 
 #[test]
-fn what_is_left_of_a_dead_slots_job_is_ended_in_whatever_directory() {
+fn orphans_are_ended_whatever_the_job_did_to_its_directory() {
     // By its environment, by its lock, and by descent.
     const LEAVE: [&str; 3] = [
         "setsid sleep 300 & echo $! > ../named",

@@ -21,7 +21,7 @@ pub(crate) fn store(agent: &mut Agent, hash: BlobHash, content: &[u8]) -> FromAg
 }
 
 #[test]
-fn a_stored_blob_becomes_an_input_of_a_job() {
+fn stored_blob_becomes_an_input_of_a_job() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let content: Vec<u8> = (0..1_000_000u32).map(|i| (i % 251) as u8).collect();
@@ -46,7 +46,7 @@ fn a_stored_blob_becomes_an_input_of_a_job() {
 }
 
 #[test]
-fn a_blob_that_is_not_what_it_should_be_is_not_stored() {
+fn blob_with_another_hash_is_not_stored() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let wanted = hash(b"right");
@@ -71,7 +71,7 @@ fn a_blob_that_is_not_what_it_should_be_is_not_stored() {
 }
 
 #[test]
-fn a_missing_blob_and_a_bad_name_are_refused() {
+fn missing_blob_and_a_bad_name_are_refused() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     for (index, name, expected) in [(0, "data", Scope::Host), (1, "../data", Scope::Job)] {
@@ -91,5 +91,5 @@ fn a_missing_blob_and_a_bad_name_are_refused() {
 
 pub(crate) fn input_file(name: &str, hash: BlobHash, mode: u32) -> Input {
     let kind = InputKind::File;
-    Input { name: name.into(), hash, mode, mtime_ns: 1_000_000_000, kind, link: false }
+    Input { name: name.into(), hash, mode, mtime_ns: 1_000_000_000, kind, hard_link: false }
 }

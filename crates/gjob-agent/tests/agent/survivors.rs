@@ -75,7 +75,7 @@ fn slot_of(bed: &Bed, id: &str) -> u32 {
 }
 
 #[test]
-fn a_kill_leaves_no_process_however_it_hides() {
+fn kill_leaves_no_process_however_it_hides() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     for ((how, escape), index) in ESCAPES.into_iter().chain([("nameless", NAMELESS)]).zip(0..) {
@@ -90,7 +90,7 @@ fn a_kill_leaves_no_process_however_it_hides() {
 }
 
 #[test]
-fn a_kill_catches_up_with_a_job_that_forks_without_end() {
+fn kill_ends_a_job_that_forks_without_end() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     for (escape, index) in [CHAIN, SWARM, FAST_CHAIN].into_iter().zip(0..) {
@@ -110,7 +110,7 @@ fn attach_without_inheriting(bed: &Bed) -> (Agent, u32) {
 }
 
 #[test]
-fn what_is_left_of_a_dead_slots_job_is_found_by_its_lock_and_ended() {
+fn orphans_are_found_by_their_lock_and_ended() {
     let bed = Bed::new();
     let (mut agent, child) = attach_without_inheriting(&bed);
     for ((how, escape), index) in ESCAPES.into_iter().chain([("a swarm", SWARM)]).zip(0..) {
@@ -131,7 +131,7 @@ fn what_is_left_of_a_dead_slots_job_is_found_by_its_lock_and_ended() {
 }
 
 #[test]
-fn what_is_left_of_a_dead_slots_job_is_ended_though_it_forks_without_end() {
+fn orphans_that_fork_without_end_are_ended() {
     let bed = Bed::new();
     let (mut agent, child) = attach_without_inheriting(&bed);
     for (escape, index) in [CHAIN, FAST_CHAIN].into_iter().zip(0..) {
@@ -148,7 +148,7 @@ fn what_is_left_of_a_dead_slots_job_is_ended_though_it_forks_without_end() {
 
 /// Nothing leads to it but that it was the dead slot's.
 #[test]
-fn a_dead_slots_nameless_process_is_its_agents_to_end() {
+fn unmarked_orphan_is_ended_by_its_slots_agent() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 2);
     agent.launch(launch(9, "sleep 300"));
@@ -164,7 +164,7 @@ fn a_dead_slots_nameless_process_is_its_agents_to_end() {
 }
 
 #[test]
-fn a_dead_slots_nameless_chain_is_its_agents_to_end() {
+fn unmarked_orphans_that_fork_without_end_are_ended_by_their_slots_agent() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let (id, _) = start(&bed, &mut agent, 0, NAMELESS_CHAIN);
@@ -180,7 +180,7 @@ fn a_dead_slots_nameless_chain_is_its_agents_to_end() {
 /// The limit of what can be known: no mark of the job is on it, and who was to
 /// reap it is gone as well.
 #[test]
-fn only_what_nothing_leads_to_outlives_a_slot_killed_after_its_agent() {
+fn only_an_unmarked_orphan_outlives_a_slot_killed_after_its_agent() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
     let (id, escaped) = start(&bed, &mut agent, 0, NAMELESS);
@@ -194,7 +194,7 @@ fn only_what_nothing_leads_to_outlives_a_slot_killed_after_its_agent() {
 }
 
 #[test]
-fn what_was_started_before_an_agent_is_not_its_to_end() {
+fn process_started_before_the_agent_is_not_ended() {
     let bed = Bed::new();
     let mut agent =
         bed.attach_behind("(sleep 300 & echo $! > stranger; sleep 300) & echo $! > parent");
@@ -208,7 +208,7 @@ fn what_was_started_before_an_agent_is_not_its_to_end() {
 }
 
 #[test]
-fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
+fn survivor_is_named_and_does_not_delay_the_next_job() {
     let bed = Bed::new();
     let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
@@ -227,7 +227,7 @@ fn what_cannot_be_ended_is_named_and_does_not_hold_up_the_next_job() {
 }
 
 #[test]
-fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
+fn survivor_of_a_dead_slots_job_is_named() {
     let bed = Bed::new();
     let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
@@ -246,7 +246,7 @@ fn what_cannot_be_ended_of_a_dead_slots_job_is_named() {
 }
 
 #[test]
-fn what_could_not_be_ended_is_named_once() {
+fn survivor_is_named_once() {
     let bed = Bed::new();
     let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);

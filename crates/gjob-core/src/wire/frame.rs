@@ -1,16 +1,16 @@
-//! The frame codec: lengths capped before anything is allocated, "not all
-//! here yet" told from "invalid".
+//! The frame codec. Lengths are checked before anything is allocated, and a frame
+//! that is incomplete is not taken for an invalid one.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::message::CHUNK;
+use super::CHUNK;
 
 /// The most bytes a frame's payload may have.
 pub const MAX_FRAME: usize = 4 * 1024 * 1024;
 
-/// The same from an agent, which is not trusted: a message takes some times its
-/// size in memory.
+/// The same from an agent. It is not trusted, and in memory a message takes several
+/// times as much.
 pub const MAX_AGENT_FRAME: usize = 2 * CHUNK;
 
 /// Bytes of a frame's length.
@@ -19,27 +19,27 @@ const HEADER: usize = 4;
 /// Set in a frame's length when its payload is compressed.
 const COMPRESSED: u32 = 1 << 31;
 
-/// Payloads below this are sent as they are, bytes.
-const WORTH_IT: usize = 512;
+/// Smaller payloads are not compressed, bytes.
+const MIN_COMPRESSED: usize = 512;
 
-/// The most frames that are not tried after some that would not shrink.
-const MAX_REST: u32 = 64;
+/// The most frames that are sent without trying after some that did not shrink.
+const MAX_UNTRIED: u32 = 64;
 
-/// A stream that no longer makes sense.
+/// Why a stream cannot be decoded any further.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// A length beyond the limit, [`MAX_FRAME`] or less.
-    #[error("frame of {0} bytes, longer than any that is accepted")]
+    #[error("frame of {0} bytes, more than the limit")]
     TooLong(usize),
     /// A payload that is not one whole message.
     #[error("malformed message: {0}")]
     Malformed(#[from] postcard::Error),
-    /// A compressed payload that is none.
+    /// A payload that cannot be decompressed.
     #[error("malformed compression")]
     Compression,
-    /// A message with more behind it.
-    #[error("malformed message: {0} bytes too many")]
+    /// A message with more bytes after it.
+    #[error("malformed message: {0} bytes left over")]
     Trailing(usize),
 }
 
@@ -54,8 +54,8 @@ pub fn encode<M: Serialize>(message: &M) -> Vec<u8> {
 fn encode_into<M: Serialize>(message: &M, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend([0; HEADER]);
-    // Every message is made of sized and counted parts, and bounded where it
-    // is made: writing it into a growing vector can't fail.
+    // Every message is made of sized and counted parts, and bounded where it is
+    // made: to write it into a growing vector cannot fail.
     let mut frame = postcard::to_extend(message, std::mem::take(out)).unwrap_or_default();
     let length = frame.len().saturating_sub(start + HEADER);
     debug_assert!(frame.len() >= start + HEADER && length <= MAX_FRAME);
@@ -65,14 +65,14 @@ fn encode_into<M: Serialize>(message: &M, out: &mut Vec<u8>) {
     *out = frame;
 }
 
-/// Encodes messages, compressed where that makes them smaller. Of data that
-/// does not shrink only a frame now and then is tried.
+/// Encodes messages, compressed where that makes them smaller. After data that does
+/// not shrink, it is tried only now and then.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    /// Frames in a row that would not shrink.
+    /// Frames in a row that did not shrink.
     misses: u32,
-    /// Frames still to be left as they are.
-    rest: u32,
+    /// Frames still to be sent without trying.
+    untried: u32,
 }
 
 impl Encoder {
@@ -84,15 +84,15 @@ impl Encoder {
         frame
     }
 
-    /// Encodes `message` as one frame behind what is in `out`.
+    /// Appends `message` to `out` as one frame.
     pub fn encode_into<M: Serialize>(&mut self, message: &M, out: &mut Vec<u8>) {
         let start = out.len();
         encode_into(message, out);
-        if out.len() - start < HEADER + WORTH_IT {
+        if out.len() - start < HEADER + MIN_COMPRESSED {
             return;
         }
-        if self.rest > 0 {
-            self.rest -= 1;
+        if self.untried > 0 {
+            self.untried -= 1;
             return;
         }
         match compress(&out[start + HEADER..]) {
@@ -103,7 +103,7 @@ impl Encoder {
             }
             None => {
                 self.misses = (self.misses + 1).min(16);
-                self.rest = (1 << self.misses).min(MAX_REST);
+                self.untried = (1 << self.misses).min(MAX_UNTRIED);
             }
         }
     }
@@ -130,7 +130,7 @@ fn decompress(payload: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     if length > limit {
         return Err(DecodeError::TooLong(length));
     }
-    // No block grows more than this: nothing is allocated for one that says so.
+    // No block expands more than this: nothing is allocated for one that claims to.
     if length / 256 > block.len() {
         return Err(DecodeError::Compression);
     }
@@ -141,7 +141,7 @@ fn decompress(payload: &[u8], limit: usize) -> Result<Vec<u8>, DecodeError> {
     }
 }
 
-/// Decodes one frame's payload, as it is without compression.
+/// Decodes one frame's payload, after decompression.
 ///
 /// # Errors
 /// When it is not exactly one message.
@@ -156,7 +156,7 @@ pub fn decode<M: DeserializeOwned>(payload: &[u8]) -> Result<M, DecodeError> {
 #[derive(Debug)]
 pub struct FrameBuffer {
     bytes: Vec<u8>,
-    /// Where the first frame not yet taken begins.
+    /// Where the first frame begins that was not taken yet.
     start: usize,
     /// The longest payload that is accepted.
     limit: usize,
@@ -175,8 +175,8 @@ impl FrameBuffer {
         FrameBuffer::with_limit(MAX_FRAME)
     }
 
-    /// An empty buffer that accepts payloads of up to `limit` bytes, as they
-    /// are without compression.
+    /// An empty buffer that accepts payloads of up to `limit` bytes after
+    /// decompression.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         FrameBuffer { bytes: Vec::new(), start: 0, limit }
@@ -191,10 +191,10 @@ impl FrameBuffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next message, or none until more bytes arrive.
+    /// The next message; none until more bytes arrive.
     ///
     /// # Errors
-    /// When the stream is invalid; it stays so.
+    /// When the stream is invalid, now and from then on.
     #[expect(clippy::should_implement_trait, reason = "each call may ask for another type")]
     pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, DecodeError> {
         let pending = &self.bytes[self.start..];
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_beyond_the_limit_is_refused_before_its_bytes_arrive() {
+    fn frame_beyond_the_limit_is_refused_before_its_bytes_arrive() {
         let mut buffer = FrameBuffer::new();
         buffer.extend(&(u32::MAX >> 1).to_le_bytes());
         let too_long = DecodeError::TooLong((u32::MAX >> 1) as usize);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shrinks_is_compressed_and_what_does_not_is_seldom_tried() {
+    fn data_that_does_not_shrink_is_seldom_tried() {
         let mut encoder = Encoder::default();
         let text = "all work and no play ".repeat(5000);
         let frame = encoder.encode(&text);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compression_bomb_is_refused_before_anything_is_allocated_for_it() {
+    fn compression_bomb_is_refused_before_anything_is_allocated() {
         let bomb = |plain: u32, block: &[u8]| {
             let mut frame = ((block.len() + HEADER) as u32 | COMPRESSED).to_le_bytes().to_vec();
             frame.extend(plain.to_le_bytes());

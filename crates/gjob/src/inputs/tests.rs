@@ -56,7 +56,7 @@ fn launch_needs_the_list_and_every_file() {
     let spec = JobSpec::new(["true"]).unwrap().files([path]).link(true);
     let inputs = Inputs::hash([&spec]).unwrap();
     let [input] = inputs.of(&spec).try_into().unwrap();
-    assert!(input.link && input.kind == InputKind::Tree);
+    assert!(input.hard_link && input.kind == InputKind::Tree);
     let blobs = inputs.blobs(input.hash, input.kind);
     assert_eq!(blobs.len(), 3);
     assert_eq!(blobs[0], input.hash);

@@ -19,9 +19,9 @@ const LINE: u64 = 65;
 #[derive(Debug)]
 pub(super) struct BlobRefs {
     listed: HashSet<BlobHash>,
-    /// Those that the disk did not take: only this agent knows of them.
+    /// Those that the disk did not take: only this agent knows them.
     unlisted: HashSet<BlobHash>,
-    /// None where it can't be written.
+    /// None where it cannot be written.
     file: Option<File>,
 }
 
@@ -69,7 +69,7 @@ fn open_for_appending(path: &Path) -> io::Result<File> {
         .custom_flags(OFlags::NOFOLLOW.bits() as i32)
         .open(path)?;
     if file.metadata()?.len() % LINE != 0 {
-        // A line that was cut stays one of its own.
+        // A line that was cut stays a line of its own.
         file.write_all(b"\n")?;
     }
     Ok(file)

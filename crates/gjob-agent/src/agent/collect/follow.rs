@@ -1,6 +1,6 @@
 //! Symbolic links in a job directory, followed step by step: from descriptor to
-//! descriptor, never by the kernel, so that whatever a job does meanwhile nothing
-//! outside is opened.
+//! descriptor, never by the kernel. So nothing outside is opened, whatever a job
+//! changes meanwhile.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -11,17 +11,17 @@ use rustix::io::Errno;
 
 use crate::jobdir::JobDir;
 
-/// The most links followed for one path.
-const MAX_LINKS: u32 = 40;
+/// The most symbolic links followed for one path.
+const MAX_SYMLINKS: u32 = 40;
 
-/// How files are looked at, without being opened.
+/// How files are identified without being opened.
 const PATH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// How what was found is opened.
+/// How files and directories are opened.
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Why a link leads to no output.
+/// Why a symbolic link leads to no output.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FollowError {
     #[error("is a symbolic link that leads out of the job directory")]
@@ -43,8 +43,8 @@ impl From<Errno> for FollowError {
     }
 }
 
-/// Opens what `path`, below the job directory, leads to. It need not be a file
-/// that one can read from, so that its type comes with it.
+/// Opens what `path`, below the job directory, leads to, and gives its type: it may
+/// be no file that can be read.
 pub(super) fn follow(root: &JobDir, path: &str) -> Result<(OwnedFd, FileType), FollowError> {
     let mut dirs: Vec<OwnedFd> = Vec::new();
     let mut todo: Vec<Vec<u8>> = components(path.as_bytes());
@@ -64,7 +64,7 @@ pub(super) fn follow(root: &JobDir, path: &str) -> Result<(OwnedFd, FileType), F
             FileType::Directory => dirs.push(found),
             FileType::Symlink => {
                 links += 1;
-                if links > MAX_LINKS {
+                if links > MAX_SYMLINKS {
                     return Err(FollowError::Loop);
                 }
                 let target = readlinkat(&found, "", Vec::new())?.into_bytes();

@@ -1,5 +1,5 @@
-//! The outputs in a job directory, found one after the other: sorted, a directory
-//! before what is in it, and whatever is no file or directory refused.
+//! The outputs in a job directory, one after the other: sorted, a directory before
+//! what is in it. Anything but a file or directory is refused.
 
 use std::collections::VecDeque;
 use std::ffi::CString;
@@ -16,7 +16,7 @@ use super::follow::{FollowError, follow};
 use super::wanted::Wanted;
 use crate::jobdir::JobDir;
 
-/// How outputs are opened: a pipe put there must not stop us.
+/// How outputs are opened: without waiting for the other end of a pipe.
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
@@ -57,7 +57,7 @@ struct Level {
     fd: OwnedFd,
     /// Below the job directory; empty for itself.
     path: String,
-    /// Which directory it really is.
+    /// Its device and inode: one directory may have several paths.
     inode: (u64, u64),
     mode: u32,
     /// True when all of it is wanted.
@@ -163,7 +163,7 @@ impl Walk {
         }
         match self.find(name, &path) {
             Ok((fd, kind)) => self.take(fd, kind, path, is_wanted),
-            // Not itself: there is only nothing to be had from it.
+            // It is no output itself, and leads to none.
             Err(CollectError::Unfit { .. } | CollectError::Io { .. }) if !is_wanted => Ok(()),
             Err(error) => Err(error),
         }
@@ -196,7 +196,7 @@ impl Walk {
         }
     }
 
-    /// True for a directory that we are in already.
+    /// True for a directory that the walk is in already.
     fn is_within(&self, fd: &impl AsFd) -> rustix::io::Result<bool> {
         let stat = fstat(fd)?;
         Ok(self.levels.iter().any(|level| level.inode == (stat.st_dev, stat.st_ino)))

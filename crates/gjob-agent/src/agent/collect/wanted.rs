@@ -7,11 +7,11 @@ use gjob_core::output::{OutputPattern, PatternError};
 
 use crate::jobdir::{JobDir, JobSummary};
 
-/// The patterns, and what they pass over.
+/// The patterns, and what they leave out.
 #[derive(Debug)]
 pub(super) struct Wanted {
     patterns: Vec<Pattern>,
-    /// What was there before the job: only a pattern that names it has it.
+    /// The inputs: only a pattern that names one literally matches it.
     inputs: HashSet<String>,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Wanted {
 struct Pattern {
     text: String,
     pattern: OutputPattern,
-    /// True when its first component is a name as it is.
+    /// True when its first component has no wildcard.
     by_name: bool,
     has_matched: bool,
 }
@@ -44,20 +44,20 @@ impl Wanted {
 
     /// True when the path is matched itself.
     pub(super) fn matches(&self, path: &str) -> bool {
-        let own = self.is_there_before(path);
+        let own = self.is_not_written_by_job(path);
         self.patterns.iter().any(|wanted| wanted.applies(own) && wanted.pattern.matches(path))
     }
 
     /// True when something below the path may be matched.
     pub(super) fn may_match_below(&self, path: &str) -> bool {
-        let own = self.is_there_before(path);
+        let own = self.is_not_written_by_job(path);
         let mut patterns = self.patterns.iter();
         patterns.any(|wanted| wanted.applies(own) && wanted.pattern.may_match_below(path))
     }
 
-    /// Takes note that the path is an output.
+    /// Notes that the path is an output.
     pub(super) fn note(&mut self, path: &str) {
-        let own = self.is_there_before(path);
+        let own = self.is_not_written_by_job(path);
         for wanted in &mut self.patterns {
             if !wanted.has_matched && wanted.applies(own) && wanted.pattern.matches(path) {
                 wanted.has_matched = true;
@@ -71,14 +71,14 @@ impl Wanted {
         missing.map(|wanted| wanted.text.as_str())
     }
 
-    fn is_there_before(&self, path: &str) -> bool {
+    fn is_not_written_by_job(&self, path: &str) -> bool {
         let top = path.split('/').next().unwrap_or_default();
         is_reserved(top) || self.inputs.contains(top)
     }
 }
 
 impl Pattern {
-    fn applies(&self, is_there_before: bool) -> bool {
-        self.by_name || !is_there_before
+    fn applies(&self, is_not_written_by_job: bool) -> bool {
+        self.by_name || !is_not_written_by_job
     }
 }

@@ -48,7 +48,7 @@ fn launch(index: u32, numbers: &[u8]) -> Launch {
         mode: 0o600,
         mtime_ns: 0,
         kind: if *number < 100 { InputKind::File } else { InputKind::Tree },
-        link: false,
+        hard_link: false,
     };
     Launch {
         key: Key::new(index, 1),

@@ -1,6 +1,6 @@
 //! A directory as an input: made from its list, entry by entry. Every entry is
 //! reached from the job directory's own descriptor and through no symbolic link,
-//! and no link is made that leads out of the directory.
+//! and no symbolic link is made that leads out of the directory.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -9,7 +9,7 @@ use gjob_core::wire::Input;
 use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 
-use super::inputs::{Content, InputError, Placer, finish};
+use super::file::{Content, InputError, Placer, finish};
 
 /// How directories are opened.
 const DIRECTORY: OFlags =
@@ -27,8 +27,8 @@ pub(super) fn place(
     mkdirat(dir, &input.name, Mode::RWXU)?;
     let mut descent = Descent::new(openat(dir, &input.name, DIRECTORY, Mode::empty())?);
     for entry in &tree.entries {
-        place_entry(placer, &mut descent, entry, input.link, &links)
-            .map_err(|error| blame(error, entry.path()))?;
+        place_entry(placer, &mut descent, entry, input.hard_link, &links)
+            .map_err(|error| with_path(error, entry.path()))?;
     }
     // Only now: they may be closed, and whatever is put into one changes its time.
     for entry in tree.entries.iter().rev() {
@@ -43,7 +43,7 @@ fn place_entry(
     placer: &Placer,
     descent: &mut Descent,
     entry: &TreeEntry,
-    link: bool,
+    hard_link: bool,
     links: &Links<'_>,
 ) -> Result<(), InputError> {
     let (parent, name) = entry.path().rsplit_once('/').unwrap_or(("", entry.path()));
@@ -51,8 +51,8 @@ fn place_entry(
     match entry {
         TreeEntry::Dir { .. } => Ok(mkdirat(dir, name, Mode::RWXU)?),
         TreeEntry::File { mode, mtime_ns, hash, .. } => {
-            let content = Content { hash: *hash, mode: *mode, mtime_ns: *mtime_ns, link };
-            placer.place_file(dir, name, &content)
+            let content = Content { hash: *hash, mode: *mode, mtime_ns: *mtime_ns, hard_link };
+            placer.place(dir, name, &content)
         }
         TreeEntry::Link { path, .. } if !links.stays_inside(path) => Err(InputError::Entry {
             path: path.clone(),
@@ -62,12 +62,13 @@ fn place_entry(
     }
 }
 
-/// What a list of its own making causes is not the host's fault.
-fn blame(error: InputError, path: &str) -> InputError {
+/// The error with the entry's path, if the list causes it: then it is not the
+/// host's fault.
+fn with_path(error: InputError, path: &str) -> InputError {
     let InputError::Io(error) = error else { return error };
     let problem = match Errno::from_io_error(&error) {
-        Some(Errno::EXIST) => "is there twice",
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => "is in no directory of it",
+        Some(Errno::EXIST) => "appears twice",
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => "is not in a directory of the list",
         _ => return InputError::Io(error),
     };
     InputError::Entry { path: path.to_owned(), problem }
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_may_only_lead_to_what_is_below_the_root() {
+    fn symlink_may_only_lead_to_what_is_below_the_root() {
         let leads_out = |target: &str| {
             let link = |path: &str, target: &str| TreeEntry::Link {
                 path: path.to_owned(),

@@ -1,5 +1,5 @@
-//! How long a running job may still run by its run's lease. The timer is one of
-//! `CLOCK_BOOTTIME`: a host that has slept ends the job as soon as it wakes.
+//! How long a running job may still run by its run's lease. The timer runs on
+//! `CLOCK_BOOTTIME`: a host that was suspended ends the job as soon as it wakes.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -12,37 +12,37 @@ use rustix::time::{
 use crate::host;
 use crate::lease::Lease;
 
-/// A job's term; without end where there is no lease.
+/// A job's time under the lease; it has no end without a lease.
 #[derive(Debug)]
-pub(crate) struct Term<'a> {
+pub(crate) struct LeaseTimer<'a> {
     lease: Option<&'a Lease>,
     /// When to look at the lease again, milliseconds since boot.
     until_ms: Option<u64>,
-    /// None without an end, and where the kernel has no such timers.
+    /// None without an end, and where the kernel has no such timer.
     timer: Option<OwnedFd>,
 }
 
-impl<'a> Term<'a> {
-    /// The term of a job that starts now.
+impl<'a> LeaseTimer<'a> {
+    /// The timer of a job that starts now.
     pub(crate) fn new(lease: Option<&'a Lease>) -> Self {
-        let mut term = Term { lease, until_ms: None, timer: None };
+        let mut timer = LeaseTimer { lease, until_ms: None, timer: None };
         if let Some(lease) = lease {
-            // One that can't be read is no leave.
-            term.end_at(lease.until_ms().unwrap_or(Some(0)));
+            // A lease that cannot be read permits nothing.
+            timer.end_at(lease.until_ms().unwrap_or(Some(0)));
         }
-        term
+        timer
     }
 
     /// Reads the lease again: it may have been made shorter.
     pub(crate) fn refresh(&mut self) {
-        // What can't be read now is read at the end that is known.
+        // If it cannot be read now, it is read when the known time is over.
         if let Some(Ok(until_ms)) = self.lease.map(Lease::until_ms) {
             self.end_at(until_ms);
         }
     }
 
-    /// True, once, when it has run out: at its end the lease is read again,
-    /// and what can't be read was not made longer.
+    /// True, once, when it has run out: then the lease is read again, and one that
+    /// cannot be read was not extended.
     pub(crate) fn has_run_out(&mut self) -> bool {
         if self.time_left() != Some(Duration::ZERO) {
             return false;
@@ -51,7 +51,7 @@ impl<'a> Term<'a> {
         if self.time_left() != Some(Duration::ZERO) {
             return false;
         }
-        *self = Term { lease: None, until_ms: None, timer: None };
+        *self = LeaseTimer { lease: None, until_ms: None, timer: None };
         true
     }
 

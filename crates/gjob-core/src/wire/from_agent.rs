@@ -1,0 +1,190 @@
+//! The messages from an agent.
+
+use serde::{Deserialize, Serialize};
+
+use super::blob::BlobHash;
+#[cfg(doc)]
+use super::{CHUNK, ToAgent};
+use crate::id::JobId;
+use crate::record::Scope;
+use crate::state::State;
+use crate::text::Foreign;
+
+/// From an agent to the manager.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromAgent {
+    /// The answer to [`ToAgent::Attach`].
+    Welcome(Box<Welcome>),
+    /// More of the run log: whole lines, in the file's order.
+    Records {
+        /// Where `lines` begins in the file, bytes.
+        offset: u64,
+        /// The lines as they are in the file.
+        #[serde(with = "serde_bytes")]
+        lines: Vec<u8>,
+    },
+    /// Those of the blobs asked for that are missing.
+    MissingBlobs {
+        /// A subset, in the order asked, with the number of bytes received of each.
+        blobs: Vec<(BlobHash, u64)>,
+    },
+    /// A blob is complete, verified and in its place.
+    BlobStored {
+        /// Which.
+        hash: BlobHash,
+    },
+    /// A blob could not be stored.
+    BlobFailed {
+        /// Which.
+        hash: BlobHash,
+        /// Why, in one line.
+        reason: Foreign,
+    },
+    /// A part of a job's output.
+    Data {
+        /// From the request.
+        request: u32,
+        /// The bytes; none at the end of the file.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        /// The file's length now, bytes.
+        size: u64,
+    },
+    /// A job's output could not be read.
+    ReadFailed {
+        /// From the request.
+        request: u32,
+        /// Why, in one line.
+        reason: Foreign,
+    },
+    /// The states that job directories show, in the order asked.
+    Statuses {
+        /// From the request.
+        request: u32,
+        /// A state each.
+        states: Vec<State>,
+    },
+    /// A part of a job's outputs.
+    Outputs {
+        /// From the request.
+        request: u32,
+        /// They follow those sent before. Content and names together are at most
+        /// [`CHUNK`] bytes.
+        parts: Vec<OutputPart>,
+    },
+    /// A job's outputs were sent.
+    Collected {
+        /// From the request.
+        request: u32,
+        /// Regular files among them, including those skipped.
+        files: u64,
+    },
+    /// A job's outputs cannot be sent.
+    CollectFailed {
+        /// From the request.
+        request: u32,
+        /// Why, in one line.
+        reason: Foreign,
+        /// Whose fault it is: the job's if it did not write what it should.
+        scope: Scope,
+    },
+    /// Job directories were removed.
+    Removed {
+        /// From the request.
+        request: u32,
+        /// How many of them are gone.
+        gone: u32,
+        /// Those that stay, and why.
+        kept: Vec<(JobId, Foreign)>,
+    },
+    /// A run was forgotten.
+    Forgotten {
+        /// From the request.
+        request: u32,
+        /// The number of blobs removed, and their bytes; or why nothing was.
+        result: Result<(u64, u64), Foreign>,
+    },
+    /// The answer to [`ToAgent::Echo`].
+    Echo {
+        /// From the request.
+        request: u32,
+    },
+    /// The answer to [`ToAgent::Ping`].
+    Pong {
+        /// From the request.
+        nonce: u64,
+        /// When it was sent: milliseconds since the host was booted, sleep included.
+        at_ms: u64,
+        /// When it was sent, by the host's wall clock: milliseconds since 1970.
+        clock_ms: u64,
+    },
+    /// The agent cannot continue and exits.
+    Fault {
+        /// Why, in one line.
+        reason: Foreign,
+        /// True when trying again cannot help.
+        permanent: bool,
+    },
+}
+
+/// Outputs of a job, in the order of their paths, which are compared component by
+/// component. A directory, if it is sent at all, comes right before what is in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum OutputPart {
+    /// A directory.
+    Dir {
+        /// Below the job directory.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A file; its bytes follow, then its end.
+    File {
+        /// Below the job directory.
+        path: String,
+        /// Its permission bits.
+        mode: u32,
+        /// When it was last modified, nanoseconds since 1970.
+        mtime_ns: i64,
+        /// Its length, bytes.
+        size: u64,
+        /// Where the bytes that follow begin.
+        offset: u64,
+    },
+    /// The next bytes of the file.
+    Bytes(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The file is complete.
+    End {
+        /// The hash of all of it.
+        hash: BlobHash,
+    },
+}
+
+/// A host's description of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The program's version, for people.
+    pub version: Foreign,
+    /// What the program was built for, as `OS-ARCH`: `linux-x86_64`.
+    pub platform: String,
+    /// When this was sent, by the host's wall clock: milliseconds since 1970.
+    pub clock_ms: u64,
+    /// What the host calls itself.
+    pub hostname: Foreign,
+    /// The kernel's boot id: another one means that the host was restarted.
+    pub boot_id: String,
+    /// The results directory, absolute.
+    pub results_dir: String,
+    /// Processors it may use.
+    pub cpus: u32,
+    /// Memory in all, bytes.
+    pub memory_bytes: u64,
+    /// Jobs it runs at once.
+    pub slots: u32,
+    /// GPUs it may use.
+    pub gpus: u32,
+    /// The results directory's own name: hosts with the same name may share it.
+    pub place: String,
+    /// Free space where the results directory is, bytes.
+    pub free_bytes: u64,
+}

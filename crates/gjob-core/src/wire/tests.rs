@@ -1,0 +1,54 @@
+//! The format of the wire.
+
+use std::time::Duration;
+
+use super::*;
+use crate::outcome::Cause;
+use crate::resources::Cpus;
+use crate::wire::{PROTOCOL, decode, encode};
+use crate::{JobRequest, Key, Order};
+
+/// The bytes of the wire: a difference here needs a new PROTOCOL.
+#[test]
+fn wire_format_is_pinned() {
+    let request = JobRequest {
+        name: Some("n".into()),
+        repeat_index: 2,
+        env: [("A".into(), "b".into())].into(),
+        timeout_ms: Some(300),
+        cpus: Cpus::Count(1),
+        mem: 0,
+        gpus: 0,
+    };
+    let launch = ToAgent::Launch(Box::new(Launch {
+        key: Key::new(3, 1),
+        request,
+        script: "true\n".into(),
+        files: vec![Input {
+            name: "f".into(),
+            hash: BlobHash([7; 32]),
+            mode: 0o644,
+            mtime_ns: 1,
+            kind: InputKind::File,
+            hard_link: false,
+        }],
+    }));
+    let frame = encode(&launch);
+    assert_eq!(frame.len(), 71, "{frame:02x?}");
+    assert_eq!(frame[..10], [67, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
+    assert_eq!(frame[10..26], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 0, 0, 5]);
+    let kill = Order::Kill { cause: Cause::Killed, grace: Duration::from_millis(5) };
+    let order = encode(&ToAgent::Order { key: Key::new(3, 1), order: kill });
+    assert_eq!(order, [8, 0, 0, 0, 3, 3, b'3', b'.', b'1', 0, 1, 5]);
+    let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6, clock_ms: 7 });
+    assert_eq!(pong, [4, 0, 0, 0, 14, 5, 6, 7]);
+    assert_eq!(PROTOCOL, 4);
+}
+
+#[test]
+fn whole_host_travels_as_no_number_of_processors() {
+    let request = JobRequest { cpus: Cpus::All, ..JobRequest::default() };
+    let bytes = encode(&request);
+    assert_eq!(bytes[4..], [0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(decode::<JobRequest>(&bytes[4..]).unwrap(), request);
+}
