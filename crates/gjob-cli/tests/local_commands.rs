@@ -36,7 +36,7 @@ fn local_job_goes_through_its_states() {
     local(&place, &["start", &dir])
         .code(3)
         .stderr(str![[r#"
-gjob: start the job in [PLACE]/results/[HOST]/[DATE]-1: it was started before, and is done
+gjob: start the job in [PLACE]/results/[HOST]/[DATE]-1: it was started before and is done
 
 "#]])
         .run();
@@ -64,7 +64,7 @@ fn local_job_is_paused_resumed_and_killed() {
     local(&place, &["delete", &dir])
         .code(1)
         .stderr(str![[r#"
-gjob: delete [PLACE]/results/[HOST]/[DATE]-1: its job runs; kill it first
+gjob: delete [PLACE]/results/[HOST]/[DATE]-1: its job is running; kill it first
 
 "#]])
         .run();
@@ -83,7 +83,7 @@ fn only_job_directories_are_deleted() {
     local(&place, &dirs)
         .code(1)
         .stderr(str![[r#"
-gjob: delete [PLACE]/here: it is no job directory, RESULTS/HOSTNAME/DATE-N
+gjob: delete [PLACE]/here: not a job directory, expected RESULTS/HOSTNAME/DATE-N
 gjob: delete [PLACE]/missing: No such file or directory (os error 2)
 
 "#]])

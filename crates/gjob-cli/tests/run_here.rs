@@ -313,7 +313,9 @@ run [DATE]-1: 1 done in [ELAPSED]
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    let names = events.iter().map(|event| event["event"].as_str().unwrap());
+    // A host's clock is measured at any time.
+    let names: Vec<&str> = names.filter(|name| *name != "host-clock").collect();
     let expected = [
         "run-began",
         "host-up",

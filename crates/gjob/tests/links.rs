@@ -317,7 +317,7 @@ async fn the_clock_of_a_host_is_measured_when_its_link_comes_up() {
         }
     };
     // One machine, one clock.
-    assert!(offset_ms.unsigned_abs() <= u64::from(error_ms), "{offset_ms} {error_ms}");
+    assert!(offset_ms.unsigned_abs() <= error_ms, "{offset_ms} {error_ms}");
     close(link).await;
 }
 

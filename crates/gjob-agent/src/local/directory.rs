@@ -28,7 +28,7 @@ pub enum MkdirError {
 #[non_exhaustive]
 pub enum DeleteError {
     /// Its path is not that of one.
-    #[error("delete {path}: not a job directory: expected RESULTS/HOSTNAME/DATE-N")]
+    #[error("delete {path}: not a job directory, expected RESULTS/HOSTNAME/DATE-N")]
     NotAJobDirectory {
         /// The path.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub(crate) fn open(path: &Path) -> io::Result<JobDir> {
     if job_id(&path.canonicalize()?).is_none() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "not a job directory: expected RESULTS/HOSTNAME/DATE-N",
+            "not a job directory, expected RESULTS/HOSTNAME/DATE-N",
         ));
     }
     JobDir::open(path)

@@ -9,7 +9,7 @@ use gjob_core::plural::counted;
 use gjob_core::{Finish, What};
 
 /// A clock that is further off than this is reported, milliseconds.
-const CLOCK_TOLERANCE_MS: u64 = 1000;
+pub(super) const CLOCK_TOLERANCE_MS: u64 = 1000;
 
 /// The line for an event, if there is one; more events have one if `verbose`.
 pub(super) fn message(what: &What, verbose: bool) -> Option<String> {

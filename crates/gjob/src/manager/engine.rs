@@ -213,7 +213,7 @@ impl Engine {
             Report::Collecting { path, bytes, size, .. } => {
                 self.note_transfer(host, Direction::Out, path, (bytes, size));
             }
-            Report::Clock(_) => {}
+            Report::Clock(offset) => self.note_host(host, HostChange::Clock(offset)),
             Report::Uploading { bytes } => {
                 self.note_host(host, HostChange::ProgramSent { bytes });
             }
