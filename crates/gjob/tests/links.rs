@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use gjob::inputs::{Content, InputFile};
 use gjob::link::{
-    Arrival, Budget, Channels, ClockOffset, Handshakes, HostPlan, LinkCommand, LinkConfig,
-    LinkEvent, LinkHandle, spawn,
+    Arrival, Budget, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkEvent,
+    LinkHandle, spawn,
 };
 use gjob::program::Programs;
+use gjob_core::event::ClockOffset;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use gjob_core::{HostEntry, HostOptions, RunId};
 use gjob_testbed::{Bed, NOWHERE, NetBed, STRANGER, is_installed, wait_within};
@@ -317,7 +318,7 @@ async fn the_clock_of_a_host_is_measured_when_its_link_comes_up() {
         }
     };
     // One machine, one clock.
-    assert!(offset_ms.unsigned_abs() <= u64::from(error_ms), "{offset_ms} {error_ms}");
+    assert!(offset_ms.unsigned_abs() <= error_ms, "{offset_ms} {error_ms}");
     close(link).await;
 }
 

@@ -1,10 +1,13 @@
-//! What a run says on the terminal: messages, progress, and jobs' output.
+//! A run on the terminal: messages, progress, and jobs' output.
+
+use std::collections::BTreeMap;
 
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
-use gjob_core::{Event, Job, Run, State, What};
+use gjob_core::event::{ClockOffset, HostChange, HostEvent};
+use gjob_core::{Event, HostLabel, Job, Run, State, What};
 
-use super::messages::message;
+use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
 use crate::cli::{ReportArgs, Show};
@@ -16,6 +19,8 @@ pub(crate) struct Terminal {
     verbose: bool,
     progress: Progress,
     printer: Printer,
+    /// Hosts' clocks as they were last told of.
+    clocks: BTreeMap<HostLabel, ClockOffset>,
 }
 
 impl Terminal {
@@ -25,15 +30,26 @@ impl Terminal {
             verbose: args.verbose,
             progress: Progress::new(),
             printer: Printer::new(args.keep_order, args.tag),
+            clocks: BTreeMap::new(),
         }
     }
 
-    /// A line for people, beside the progress.
-    pub(crate) fn say(&mut self, text: &str) {
+    /// True when an event tells nothing new of a host's clock: it is measured
+    /// again and again, each time a little better.
+    fn has_said_clock(&mut self, what: &What) -> bool {
+        let What::Host(HostEvent { host, change: HostChange::Clock(measured) }) = what else {
+            return false;
+        };
+        let said = self.clocks.insert(host.clone(), *measured);
+        said.is_some_and(|said| said.offset_ms.abs_diff(measured.offset_ms) <= CLOCK_TOLERANCE_MS)
+    }
+
+    /// Prints a line next to the progress.
+    pub(crate) fn print_line(&mut self, text: &str) {
         self.progress.line(text);
     }
 
-    /// Nothing more will come.
+    /// Prints what still waits, and ends the progress.
     pub(crate) fn finish(&mut self) {
         for text in self.printer.finish() {
             self.progress.line(&text);
@@ -41,7 +57,7 @@ impl Terminal {
         self.progress.finish();
     }
 
-    /// True when output of jobs could not be written.
+    /// True if output of jobs could not be printed.
     pub(crate) fn output_failed(&self) -> bool {
         self.printer.has_failed()
     }
@@ -65,6 +81,9 @@ impl Handler for Terminal {
             return self.progress.transfer(transfer);
         }
         self.progress.update(run);
+        if self.has_said_clock(&event.what) {
+            return;
+        }
         if let Some(text) = message(&event.what, self.verbose) {
             self.progress.line(&text);
         }

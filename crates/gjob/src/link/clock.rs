@@ -1,16 +1,12 @@
-//! How far a host's wall clock is from this one. No clock here: every method
-//! is told what the clocks said.
+//! How far a host's wall clock is from the manager's. It reads no clock itself:
+//! what the clocks said comes as arguments.
 
 use std::time::Duration;
 
-/// What is known of a host's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockOffset {
-    /// The host's clock minus this one's, milliseconds.
-    pub offset_ms: i64,
-    /// The offset is off by no more than this, milliseconds.
-    pub error_ms: u32,
-}
+use gjob_core::event::ClockOffset;
+
+/// A measurement as good as this is not replaced by a better one, milliseconds.
+const GOOD_ENOUGH: u64 = 20;
 
 /// Measures by pings: an answer carries the host's clock, and was sent at some
 /// time between the ping and its arrival. The middle of that time is off by no
@@ -37,12 +33,13 @@ impl ClockMeter {
         let measured = ClockOffset {
             offset_ms: offset_ms.clamp(i64::MIN.into(), i64::MAX.into()) as i64,
             // Both clocks are read in whole milliseconds.
-            error_ms: u32::try_from(half).unwrap_or(u32::MAX).saturating_add(1),
+            error_ms: half.saturating_add(1),
         };
         let is_news = self.reported.is_none_or(|reported| {
             let apart = measured.offset_ms.abs_diff(reported.offset_ms);
-            let errors = u64::from(measured.error_ms) + u64::from(reported.error_ms);
-            apart > errors || measured.error_ms < reported.error_ms / 2
+            let is_better = measured.error_ms < reported.error_ms / 2;
+            apart > measured.error_ms.saturating_add(reported.error_ms)
+                || (is_better && reported.error_ms > GOOD_ENOUGH)
         });
         is_news.then(|| {
             self.reported = Some(measured);
@@ -79,6 +76,8 @@ mod tests {
         // Much better.
         let better = meter.handle_answer(20_000, ms(10), 20_105);
         assert_eq!(better, Some(ClockOffset { offset_ms: 100, error_ms: 6 }));
+        // Better still, but the last one will do.
+        assert_eq!(meter.handle_answer(25_000, ms(0), 25_100), None);
         // Late, in accord.
         assert_eq!(meter.handle_answer(30_000, ms(2000), 30_900), None);
         // The host's clock was set.
