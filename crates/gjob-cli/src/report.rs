@@ -1,5 +1,5 @@
-//! What a run says while it goes on: to the terminal, to the joblog, to the
-//! event file. Each is a handler of its own; none of them can fail the run.
+//! Reports on a run while it runs: on the terminal, in the job log, in the event
+//! file. Each is a handler of its own; none of them can fail the run.
 
 mod columns;
 mod events;
@@ -26,8 +26,8 @@ pub(crate) use terminal::Terminal;
 /// Everything that reports on a run: the terminal, and the files.
 pub(crate) type Reporters = (Terminal, Vec<Box<dyn Handler>>);
 
-/// Reports on a run that begins, or (`resumed`) on one that continues: then its
-/// files are added to.
+/// Reports on a run that starts, or (`resumed`) on one that continues: then its
+/// files are appended to.
 ///
 /// # Errors
 /// When a file to be written cannot be opened; the path is in the error.
@@ -46,7 +46,7 @@ pub(crate) fn reporters(
     Ok((Terminal::new(args, default_show), files))
 }
 
-/// Opens a file to be written, or added to, with its path in the error.
+/// Opens a file for writing or appending, with its path in the error.
 fn open(path: &Path, add: bool) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).append(add).write(true).truncate(!add);

@@ -23,7 +23,7 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
     if let Some(problem) = manager.control_problem() {
         let text =
             format!("other gjob processes cannot act on this run: no control socket: {problem}");
-        manager.handler_mut().0.say(&text);
+        manager.handler_mut().0.print_line(&text);
     }
     let result = manager.process_jobs();
     manager.handler_mut().0.finish();
@@ -34,7 +34,7 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
     };
     if let (Some(dir), Some(run)) = (manager.run_dir(), manager.run()) {
         let summary = summary(dir.run(), run.tally(), end, began.elapsed());
-        manager.handler_mut().0.say(&summary);
+        manager.handler_mut().0.print_line(&summary);
     }
     let complete = manager.all_done() && !manager.handler().0.output_failed();
     Ok(exit::of_run(end, complete))

@@ -23,7 +23,9 @@ pub(super) fn to_the_end(
 ) -> Result<u8, Failure> {
     let began = Instant::now();
     signals::end_at_interrupt().map_err(Failure::machinery)?;
-    reporters.0.say(&format!("following run {}: another gjob process manages it", dir.run()));
+    reporters
+        .0
+        .print_line(&format!("following run {}: another gjob process manages it", dir.run()));
     let end = loop {
         match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),
@@ -32,7 +34,7 @@ pub(super) fn to_the_end(
         std::thread::sleep(POLL_INTERVAL);
         match Watcher::connect(dir).map_err(Failure::machinery)? {
             Some(again) => {
-                reporters.0.say("some events were missed");
+                reporters.0.print_line("some events were missed");
                 watcher = again;
             }
             None => break None,
@@ -46,6 +48,6 @@ pub(super) fn to_the_end(
         )));
     };
     let run = watcher.run();
-    reporters.0.say(&summary(dir.run(), run.tally(), end, began.elapsed()));
+    reporters.0.print_line(&summary(dir.run(), run.tally(), end, began.elapsed()));
     Ok(exit::of_run(end, run.is_all_done()))
 }

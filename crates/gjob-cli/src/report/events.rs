@@ -17,7 +17,7 @@ impl EventFile {
 
 impl Handler for EventFile {
     fn handle_event(&mut self, event: &Event, _run: &Run) {
-        // A file that can't be written never fails a run.
+        // A file that cannot be written never fails a run.
         if serde_json::to_writer(&mut self.0, event).is_ok() {
             let _ = self.0.write_all(b"\n").and_then(|()| self.0.flush());
         }

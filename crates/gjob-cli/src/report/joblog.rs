@@ -12,7 +12,7 @@ pub(super) struct JobLogFile(BufWriter<File>);
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 impl JobLogFile {
-    /// Writes the header, unless there is something in the file already.
+    /// Writes the header, unless the file has content.
     pub(super) fn new(file: File) -> io::Result<Self> {
         let empty = file.metadata()?.len() == 0;
         let mut file = BufWriter::new(file);
@@ -26,7 +26,7 @@ impl JobLogFile {
 
 impl Handler for JobLogFile {
     fn handle_job_done(&mut self, job: &Job) {
-        // A file that can't be written never fails a run.
+        // A file that cannot be written never fails a run.
         let _ = self.0.write_all(line(job).as_bytes()).and_then(|()| self.0.flush());
     }
 }

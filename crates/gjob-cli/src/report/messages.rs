@@ -1,5 +1,5 @@
-//! Events as lines for people, beside the progress. A job's launch and end are
-//! not among them: the progress tells of these.
+//! Events as lines of text, next to the progress. The progress itself reports the
+//! launch and the end of jobs.
 
 use gjob_core::event::{
     AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent,
@@ -8,10 +8,10 @@ use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
 use gjob_core::{Finish, What};
 
-/// A clock that is further off than this is worth a line, milliseconds.
+/// A clock that is further off than this is reported, milliseconds.
 pub(super) const CLOCK_TOLERANCE_MS: u64 = 1000;
 
-/// The line that tells of an event, if there is one: `verbose` has more of them.
+/// The line for an event, if there is one; more events have one if `verbose`.
 pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
     match what {
         What::Host(event) => host_message(event, verbose),
@@ -44,7 +44,8 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
     Some(text)
 }
 
-/// Times of jobs are by their hosts' clocks: a clock that is far off is named.
+/// The times of jobs are by their hosts' clocks, so a clock that is far off is
+/// reported.
 fn clock_message(offset: ClockOffset, host: &str) -> Option<String> {
     let ClockOffset { offset_ms, error_ms } = offset;
     let off = offset_ms.unsigned_abs();

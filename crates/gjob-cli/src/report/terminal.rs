@@ -1,4 +1,4 @@
-//! What a run says on the terminal: messages, progress, and jobs' output.
+//! A run on the terminal: messages, progress, and jobs' output.
 
 use std::collections::BTreeMap;
 
@@ -44,12 +44,12 @@ impl Terminal {
         said.is_some_and(|said| said.offset_ms.abs_diff(measured.offset_ms) <= CLOCK_TOLERANCE_MS)
     }
 
-    /// A line for people, beside the progress.
-    pub(crate) fn say(&mut self, text: &str) {
+    /// Prints a line next to the progress.
+    pub(crate) fn print_line(&mut self, text: &str) {
         self.progress.line(text);
     }
 
-    /// Nothing more will come.
+    /// Prints what still waits, and ends the progress.
     pub(crate) fn finish(&mut self) {
         for text in self.printer.finish() {
             self.progress.line(&text);
@@ -57,7 +57,7 @@ impl Terminal {
         self.progress.finish();
     }
 
-    /// True when output of jobs could not be written.
+    /// True if output of jobs could not be printed.
     pub(crate) fn output_failed(&self) -> bool {
         self.printer.has_failed()
     }

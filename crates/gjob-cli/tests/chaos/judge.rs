@@ -135,11 +135,22 @@ impl Judge<'_> {
         attempt: impl fmt::Display,
     ) -> Option<PathBuf> {
         let results = self.results.get(host)?;
-        let run = results.join(".gjob/runs").join(self.status["run"].as_str()?);
+        let run = self.run_on_host(results)?;
         let key = format!("{index}.{attempt}");
         let claim = std::fs::read_link(run.join(host).join("keys").join(key)).ok()?;
         // Behind the id it names the slot.
         claim.to_str()?.split(' ').next().map(|id| results.join(id))
+    }
+
+    /// The run's directory on a host, which knows it with an identity.
+    fn run_on_host(&self, results: &Path) -> Option<PathBuf> {
+        let run = self.status["run"].as_str()?;
+        let runs = std::fs::read_dir(results.join(".gjob/runs")).ok()?;
+        let mut paths = runs.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.find(|path| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.split('+').next() == Some(run)
+        })
     }
 
     /// When a host ended an attempt by itself, for want of news.
