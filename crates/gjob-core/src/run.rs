@@ -42,6 +42,9 @@ pub struct Run {
     survivors: BTreeMap<u32, Vec<u32>>,
     ended: Option<RunEnd>,
     seq: u64,
+    /// The attempt that exited with the event of this number: if its job ends
+    /// with the next one, that exit is why.
+    last_exit: Option<(Key, u64)>,
 }
 
 /// What a store keeps of a run.
@@ -94,6 +97,7 @@ impl Run {
             survivors: BTreeMap::new(),
             ended,
             seq,
+            last_exit: None,
         };
         for attempt in others {
             run.others.entry(attempt.key.index).or_default().push(attempt);

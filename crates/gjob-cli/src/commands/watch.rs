@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use gjob::manager::{Watched, Watcher};
-use gjob::store::RunDir;
+use gjob::store::{RunDir, Store};
 
 use super::manage::{SLEEP_TIME, summary};
 use crate::exit::{self, Failure};
@@ -41,13 +41,18 @@ pub(super) fn to_the_end(
         }
     };
     reporters.0.finish();
-    let Some(end) = end else {
+    // A follower that was too slow for the manager's last words finds the end in
+    // the store.
+    let run = match end {
+        Some(_) => watcher.run().clone(),
+        None => Store::read(dir).and_then(|store| store.load()).map_err(Failure::machinery)?,
+    };
+    let Some(end) = end.or(run.ended()) else {
         return Err(Failure::machinery(anyhow!(
             "the manager of run {run} has ended\nhelp: resume the run with `gjob attach {run}`",
             run = dir.run()
         )));
     };
-    let run = watcher.run();
     reporters.0.print_line(&summary(dir.run(), run.tally(), end, began.elapsed()));
     Ok(exit::of_run(end, run.is_all_done()))
 }

@@ -111,7 +111,10 @@ impl Run {
                     self.jobs[index].phase = Phase::Running;
                 }
             }
-            AttemptChange::Exited { finish } => self.exited(key, awaited, finish),
+            AttemptChange::Exited { finish } => {
+                self.exited(key, awaited, finish);
+                self.last_exit = Some((key, self.seq));
+            }
             AttemptChange::Refused { reason, .. } => {
                 self.close(key, awaited, Outcome::Refused, at, Some(reason.clone()));
             }
@@ -166,11 +169,14 @@ impl Run {
             JobChange::Ended { state, reason } => {
                 job.reason.clone_from(reason);
                 job.last_attempt = job.last_attempt.max(key.attempt);
+                let exit_counts =
+                    job.phase == Phase::Collecting || self.last_exit == Some((key, self.seq - 1));
                 self.change_phase(index, |run| {
                     run.show(key);
                     let job = &mut run.jobs[index];
                     job.phase = Phase::Ended(*state);
-                    job.ended = job.attempt.as_ref().and_then(|shown| shown.ended).or(Some(at));
+                    let exited = job.attempt.as_ref().and_then(|shown| shown.ended);
+                    job.ended = exited.filter(|_| exit_counts).or(Some(at));
                 });
                 self.drop_closed(key.index, &mut touched);
                 self.index_abandoned(key.index);

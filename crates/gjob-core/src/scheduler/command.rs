@@ -20,7 +20,7 @@ impl Scheduler {
         let killed = || Some(Cause::Killed.to_string());
         match self.state(index) {
             JobState::Ended(_) => {
-                self.end_abandoned(index, None);
+                self.end_abandoned(index);
                 return !self.run.abandoned(index).is_empty();
             }
             JobState::Waiting(_) => self.end_job(index, State::Error, killed()),
@@ -38,7 +38,7 @@ impl Scheduler {
                 if self.answers(host) {
                     self.order(host, key, Order::kill(Cause::Killed));
                 }
-                self.end_abandoned(index, None);
+                self.end_abandoned(index);
             }
         }
         true

@@ -284,6 +284,7 @@ impl HostPlan {
             && !self.has_started
             && self.pauses >= MAX_FUTILE_PAUSES
             && host.in_flight().len() == 0;
+        let may_live = host.in_flight().len() + host.abandoned().count();
         let only = |is_so: bool, number: u64| if is_so { number } else { 0 };
         Totals {
             up: u64::from(up),
@@ -291,7 +292,7 @@ impl HostPlan {
             out: u64::from(out),
             futile: u64::from(futile),
             stuck: only(out, host.needed_by().into()),
-            in_reach: only(host.status.answers(), host.in_flight().len() as u64),
+            in_reach: only(host.status.answers(), may_live as u64),
             idle: only(up, u64::from(room_for.min(slots)).saturating_sub(load.into())),
             withdrawing: only(up && load > slots, self.withdrawing.into()),
         }

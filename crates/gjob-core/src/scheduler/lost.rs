@@ -101,8 +101,8 @@ impl Scheduler {
     }
 
     /// A host with abandoned attempts answers again. Those whose job has its
-    /// outcome, or was killed, are ended; those that have not started never
-    /// will; the others may race.
+    /// outcome, or was killed, are ended, and all of them when the run is
+    /// interrupted; those that have not started never will; the others may race.
     pub(super) fn settle_abandoned(&mut self, host: HostIx) {
         let keys: Vec<Key> =
             self.run.host(host).into_iter().flat_map(crate::run::Host::abandoned).collect();
@@ -110,6 +110,8 @@ impl Scheduler {
             let job = self.job(key.index);
             if job.kill || job.phase.is_settled() {
                 self.order(host, key, Order::kill(Cause::Superseded));
+            } else if self.mode == Mode::Interrupting {
+                self.order(host, key, Order::kill(Cause::Interrupted));
             } else {
                 self.out.push_back(Action::Withdraw { host, key });
             }
@@ -119,13 +121,14 @@ impl Scheduler {
     /// A job has its outcome from attempt `key`: all its others are ended.
     pub(super) fn end_rivals(&mut self, key: Key) {
         self.withdrawn_on.remove(&key.index);
-        self.end_abandoned(key.index, Some(key));
+        self.end_abandoned(key.index);
     }
 
-    /// Ends the abandoned attempts of a job, but for one, where their hosts answer.
-    pub(super) fn end_abandoned(&mut self, index: u32, except: Option<Key>) {
+    /// Ends the abandoned attempts of a job, where their hosts answer. One of them
+    /// may be its latest, if a user kills a job that waits.
+    pub(super) fn end_abandoned(&mut self, index: u32) {
         for (host, key) in self.run.abandoned(index) {
-            if Some(key) != except && self.answers(host) {
+            if self.answers(host) {
                 self.order(host, key, Order::kill(Cause::Superseded));
             }
         }

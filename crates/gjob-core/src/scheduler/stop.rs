@@ -34,8 +34,8 @@ impl Scheduler {
         }
         self.mode = Mode::Interrupting;
         for (host, entry) in (0..).map(HostIx).zip(self.run.hosts()) {
-            for index in entry.in_flight() {
-                let key = self.run.jobs()[index as usize].last_key();
+            let awaited = entry.in_flight().map(|index| self.run.jobs()[index as usize].last_key());
+            for key in awaited.chain(entry.abandoned()) {
                 let order = Order::kill(Cause::Interrupted);
                 self.out.push_back(Action::Order { host, key, order });
             }
@@ -115,16 +115,18 @@ impl Scheduler {
         if jobs.left() == 0 {
             return Some(RunEnd::Complete);
         }
+        let all_out = hosts.stuck == u64::from(jobs.busy);
         match self.mode {
-            Mode::Draining if jobs.busy == 0 => return Some(RunEnd::MaxFails),
+            // Jobs on hosts that are out of the run cannot be waited for.
+            Mode::Draining if jobs.busy == 0 || (all_out && self.losses.is_empty()) => {
+                return Some(RunEnd::MaxFails);
+            }
             // Jobs on a host that does not answer cannot be waited for.
             Mode::Interrupting if hosts.in_reach == 0 => return Some(RunEnd::Interrupted),
             Mode::Running | Mode::Acting | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
         }
         // What is left is on hosts that are out of the run.
-        let all_stuck = jobs.free == self.dependants.blocked
-            && self.losses.is_empty()
-            && hosts.stuck == u64::from(jobs.busy);
+        let all_stuck = jobs.free == self.dependants.blocked && self.losses.is_empty() && all_out;
         let too_long = self.nobody_answered() && now >= self.config.connect_timeout;
         let no_use = hosts.out + hosts.futile == self.run.hosts().len() as u64;
         (no_use || all_stuck || too_long).then_some(RunEnd::NoHosts)

@@ -259,6 +259,9 @@ impl Engine {
     fn notify(&mut self, event: &Event, handler: &mut impl Handler) {
         self.requests.notify_watchers(event);
         dispatch(event, self.scheduler.run(), handler);
+        if let What::Job(JobEvent { key, change: JobChange::Reopened }) = &event.what {
+            self.forget_streams(key.index);
+        }
         if let What::Job(JobEvent { key, change: JobChange::Ended { state, .. } }) = &event.what {
             self.jobs_ended += 1;
             self.keep_streams(*key, *state);

@@ -14,7 +14,7 @@ pub(in crate::scheduler) struct Totals {
     pub(in crate::scheduler) futile: u64,
     /// Jobs at hosts out of the run.
     pub(in crate::scheduler) stuck: u64,
-    /// Jobs at hosts that answer.
+    /// Attempts that may be alive on hosts that answer.
     pub(in crate::scheduler) in_reach: u64,
     /// Free slots of hosts with room.
     pub(in crate::scheduler) idle: u64,

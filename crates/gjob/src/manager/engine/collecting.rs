@@ -1,13 +1,14 @@
 //! Fetching jobs' outputs, and what becomes of the job directories on the hosts
 //! then.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use gjob_core::event::{Direction, Transfer};
+use gjob_core::job::Phase;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::record::Scope;
 use gjob_core::run::HostIx;
@@ -31,7 +32,7 @@ pub(super) struct Collecting {
     /// Outputs that have arrived and are not committed yet.
     local: Vec<JobOutputs>,
     /// Attempts that have failed, and whose streams are to be kept all the same.
-    streams: BTreeSet<Key>,
+    streams: BTreeMap<Key, HostIx>,
     last_arrival: Option<Instant>,
     /// Why nothing can be written locally any more.
     failure: Option<String>,
@@ -137,7 +138,7 @@ impl Engine {
             false,
         );
         if let (Some(host), Some(order)) = (host, order) {
-            self.collecting.streams.insert(key);
+            self.collecting.streams.insert(key, host);
             self.network.collect(host, order);
         }
     }
@@ -150,10 +151,11 @@ impl Engine {
         result: Result<CollectedOutputs, CollectError>,
     ) {
         self.collecting.last_arrival = Some(Instant::now());
-        let kept = self.collecting.streams.remove(&key);
+        let kept = self.collecting.streams.remove(&key).is_some();
+        let is_wanted = self.is_wanted(key, kept);
         let result = match result {
-            // It was taken back when they were complete already.
-            Ok(_) if !kept && self.is_not_done(key.index) => return self.retract(key.index),
+            // The job has gone on since: nothing of this attempt is to stay.
+            Ok(_) if !is_wanted => return self.retract_stale(key.index),
             Ok(CollectedOutputs { files, bytes }) => {
                 let count = files.len() as u64;
                 self.collecting.local.push(JobOutputs { key, files });
@@ -182,9 +184,39 @@ impl Engine {
         self.retract(key.index);
     }
 
-    /// True for a job that does not get the outputs of any attempt now.
-    fn is_not_done(&self, index: u32) -> bool {
-        matches!(self.job(index).state(), State::Free | State::Error | State::Unknown)
+    /// True when what was fetched of an attempt is what its job waits for, or what
+    /// is kept of one that failed.
+    fn is_wanted(&self, key: Key, kept: bool) -> bool {
+        let job = self.job(key.index);
+        let waits = match job.phase {
+            Phase::Collecting => !kept,
+            Phase::Ended(State::Error | State::Unknown) => kept,
+            Phase::Waiting | Phase::Assigned | Phase::Running | Phase::Ended(_) => false,
+        };
+        waits && job.key() == Some(key)
+    }
+
+    /// Removes what an attempt has left in the job's place, unless another one's
+    /// outputs are there, or about to replace it.
+    fn retract_stale(&mut self, index: u32) {
+        match self.job(index).phase {
+            Phase::Collecting | Phase::Ended(State::Done) => {}
+            Phase::Waiting | Phase::Assigned | Phase::Running | Phase::Ended(_) => {
+                self.retract(index);
+            }
+        }
+    }
+
+    /// A job is retried: what its failed attempts wrote must not get into the
+    /// place of the next one's outputs.
+    pub(super) fn forget_streams(&mut self, index: u32) {
+        let keys = Key::new(index, 0)..=Key::new(index, u32::MAX);
+        let stale: Vec<(Key, HostIx)> =
+            self.collecting.streams.range(keys).map(|(key, host)| (*key, *host)).collect();
+        for (key, host) in stale {
+            self.collecting.streams.remove(&key);
+            self.network.forget_collect(host, key);
+        }
     }
 
     /// Removes what is in its place of a job that is not done, as when a manager
