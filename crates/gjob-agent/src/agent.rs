@@ -8,6 +8,7 @@ mod attach;
 mod background;
 mod blobs;
 mod collect;
+mod error;
 mod forget;
 mod journal;
 mod launches;
@@ -29,20 +30,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use gjob_core::record::{RecordSummary, one_line};
-use gjob_core::wire::{DecodeError, FromAgent, ToAgent};
+use gjob_core::wire::{FromAgent, ToAgent};
 use gjob_core::{Key, Record};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 
-use self::attach::{AttachError, Attached};
+use self::attach::Attached;
 use self::background::{Background, Report};
 use self::blobs::Blobs;
+use self::error::{AgentError, check_count};
 use self::journal::Journal;
 use self::launches::LaunchQueue;
 use self::link::Link;
 use self::recovery::Recovery;
 use self::slot_pool::{SlotConfig, SlotPool};
-use self::tail::TailError;
 use self::tasks::Tasks;
 use self::welcome::{make_place, read_place, welcome};
 use crate::claims::Claims;
@@ -58,36 +59,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How often a record that the disk did not take is tried again.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The most hashes, ids or patterns in one message.
-const MAX_COUNT: usize = 4096;
-
-/// Why an agent stops that should not have.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-enum AgentError {
-    #[error("attach to the run: {0}")]
-    Attach(#[from] AttachError),
-    #[error("follow the run: {0}")]
-    Tail(#[from] TailError),
-    #[error("read the manager's messages: {0}")]
-    Decode(#[from] DecodeError),
-    #[error("serve the manager: {0}")]
-    Protocol(&'static str),
-    #[error("wait, or start a thread: {0}")]
-    System(#[from] io::Error),
-}
-
-impl AgentError {
-    fn is_permanent(&self) -> bool {
-        match self {
-            AgentError::Attach(error) => error.is_permanent(),
-            AgentError::Decode(_) | AgentError::Protocol(_) => true,
-            AgentError::Tail(error) => !matches!(error, TailError::Io(_)),
-            AgentError::System(_) => false,
-        }
-    }
-}
 
 /// Runs an agent on this process's standard input and output.
 pub(crate) fn run() -> ExitCode {
@@ -399,12 +370,4 @@ impl Agent {
 /// Writes an error to standard error: nobody else could be told.
 fn log_error(text: &str) {
     let _ = writeln!(io::stderr(), "gjob agent: failed to {text}");
-}
-
-fn check_count(count: usize) -> Result<(), AgentError> {
-    if count <= MAX_COUNT {
-        Ok(())
-    } else {
-        Err(AgentError::Protocol("a message names more than it may"))
-    }
 }

@@ -2,6 +2,7 @@
 //! run from its standard input, finishes the job it has when that ends, and depends
 //! on no other process.
 
+mod by_hand;
 mod inputs;
 mod job;
 mod lease_timer;
@@ -14,27 +15,25 @@ mod wait;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gjob_core::jobdir::OwnFile;
 use gjob_core::record::one_line;
 use gjob_core::resources::Cpus;
-use gjob_core::text::Shown;
-use gjob_core::wire::{DecodeError, FrameBuffer, Launch, encode};
+use gjob_core::wire::{DecodeError, FrameBuffer, Launch};
 use gjob_core::{Record, RunId};
 use rustix::fs::Mode;
 
-use self::job::{Finished, Limits, Started, Starter, Variables};
+use self::by_hand::run_here;
+use self::job::{Finished, Limits, Starter, Variables};
 use self::orders::RunOrders;
-use self::prepare::{NotPrepared, Places, Prepared, Refusal, prepare_here};
+use self::prepare::{NotPrepared, Places, Prepared, Refusal};
 pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
 use self::signals::Signals;
 use crate::claims::Claims;
 use crate::host;
 use crate::identity::ProcessIdentity;
-use crate::jobdir::{Allocator, JobDir, JobRecord, Layout, LockFile};
+use crate::jobdir::{Allocator, JobDir, Layout, LockFile};
 use crate::lease::Lease;
 use crate::runlog::RunLog;
 
@@ -282,85 +281,4 @@ impl Slot {
             written = self.log.flush().is_ok();
         }
     }
-}
-
-/// Runs the one job of a directory, and answers on standard output.
-fn run_here(
-    request: LocalJob,
-    identity: ProcessIdentity,
-    umask: Mode,
-    signals: &Signals,
-) -> Result<(), SlotError> {
-    let timeout = request.job.timeout();
-    match start_here(request, identity, umask) {
-        Ok(started) => {
-            answer(&FromSlot::Started { pid: started.pid })?;
-            let limits = Limits { timeout, lease: None };
-            let finished = started.finish(None, limits, signals, || false);
-            finished.map(drop).map_err(SlotError::Wait)
-        }
-        Err(refusal) => {
-            let reason = Shown::new(&refusal.to_string()).into();
-            answer(&FromSlot::Refused { reason })
-        }
-    }
-}
-
-fn start_here(
-    request: LocalJob,
-    identity: ProcessIdentity,
-    umask: Mode,
-) -> Result<Started, Refusal> {
-    let path = PathBuf::from(request.dir);
-    let Some(id) = crate::local::job_id(&path) else {
-        return Err(Refusal::job(
-            path.display().to_string(),
-            "expected a job directory, RESULTS/HOSTNAME/DATE-N",
-        ));
-    };
-    let dir = JobDir::open(&path)
-        .map_err(|error| Refusal::host(format!("cannot open {}", path.display()), error))?;
-    let job = JobRecord {
-        key: None,
-        run: None,
-        request: request.job,
-        devices: Vec::new(),
-        files: Vec::new(),
-        at: host::now(),
-    };
-    let slot = LockFile { slot: identity.clone(), number: 1 };
-    let variables = vec![
-        ("GJOB_ID", id.as_str().into()),
-        ("GJOB_NAME", job.request.name.clone().unwrap_or_default().into()),
-        ("GJOB_HOST", host::hostname().into()),
-        ("GJOB_SLOT", "1".into()),
-        ("GJOB_CPUS", host::cpus().to_string().into()),
-    ];
-    let prepared = prepare_here(id, dir, &slot, &job)?;
-    Starter::new(identity, umask)
-        .start(prepared, &job.request.env, variables)
-        .inspect_err(|_| forget_start(&path))
-}
-
-/// Restores a directory to what it was before a start that failed.
-fn forget_start(path: &Path) {
-    let Ok(dir) = JobDir::open(path) else { return };
-    for name in [
-        OwnFile::Job.name(),
-        OwnFile::Pid.name(),
-        OwnFile::DoneReserved.name(),
-        OwnFile::Lock.name(),
-    ] {
-        // The next start reports what cannot be removed.
-        let _ = dir.remove(name);
-    }
-}
-
-/// Answers whoever started this slot.
-fn answer(message: &FromSlot) -> Result<(), SlotError> {
-    let mut out = io::stdout().lock();
-    let sent = out.write_all(&encode(message)).and_then(|()| out.flush());
-    // If nobody reads it any more, the job runs all the same.
-    drop(sent);
-    Ok(())
 }

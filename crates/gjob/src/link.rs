@@ -51,7 +51,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 pub use calls::{Answer, NewCall};
-pub(crate) use calls::{OutputStream, Request, StreamPart};
+pub(crate) use calls::{Call, OutputStream, Request, StreamPart};
 pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 pub use gjob_core::event::ClockOffset;
 pub use handshakes::Handshakes;

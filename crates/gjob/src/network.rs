@@ -21,13 +21,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gjob_core::event::ClockOffset;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{Stream, ToAgent, Welcome};
 use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
-use crate::link::{ClockOffset, HostPlan, LinkCommand};
-use crate::outputs::{CollectError, CollectedOutputs, OutputsConfig};
+use crate::link::{Call, Echo, HostPlan, LinkCommand};
+use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
 pub use error::NetworkError;
@@ -66,11 +67,6 @@ pub enum Report {
     NotSent(Record),
     /// An output asked for with [`Network::fetch`] is here, or can't be had.
     Fetched(Box<Fetched>),
-    /// The acknowledgement of all that was sent before [`Network::ask_echo`].
-    Echo {
-        /// The number it was asked for under.
-        request: u32,
-    },
     /// How far the host's clock is from this one's.
     Clock(ClockOffset),
     /// A larger file is on its way to the host: about once a second, and when
@@ -83,25 +79,8 @@ pub enum Report {
         /// Its size, bytes.
         size: u64,
     },
-    /// Outputs asked for with [`Network::collect`] are here, durable and under
-    /// their name; or they can't be had.
-    Collected {
-        /// The order's.
-        key: Key,
-        /// What came, or why not.
-        result: Result<CollectedOutputs, CollectError>,
-    },
-    /// How far a large file of a job's outputs has come; at most once a second.
-    Collecting {
-        /// The order's.
-        key: Key,
-        /// Below the job's directory; fit to be shown.
-        path: String,
-        /// Bytes that are here.
-        bytes: u64,
-        /// Bytes in all.
-        size: u64,
-    },
+    /// How the fetching of outputs asked for with [`Network::collect`] goes on.
+    Output(OutputProgress),
     /// The worker program is not there and is being sent.
     Uploading {
         /// How many bytes that takes.
@@ -121,7 +100,6 @@ pub struct Network {
     open: Option<Open>,
     /// Of jobs launched without a manager.
     next_index: u32,
-    next_echo: u32,
 }
 
 impl Network {
@@ -233,15 +211,12 @@ impl Network {
         self.send(host, ToAgent::Order { key, order });
     }
 
-    /// Asks a host for an acknowledgement, [`Report::Echo`] with this number: when
-    /// it comes, the host has handled all that was sent to it before.
-    pub fn ask_echo(&mut self, host: HostIx) -> u32 {
-        let request = self.next_echo;
-        self.next_echo = self.next_echo.wrapping_add(1);
-        if let Some(open) = &mut self.open {
-            open.echo(host, request);
-        }
-        request
+    /// Asks a host for an acknowledgement of all that was sent to it before. None
+    /// when it is not reached.
+    pub fn acknowledge(&mut self, host: HostIx) -> Option<Acknowledgement> {
+        let reached = self.open.as_ref()?.hosts[host.at()].reached.as_ref()?;
+        let call = reached.link.sender().call(&Echo);
+        Some(Acknowledgement { call, acknowledged: false })
     }
 
     fn forget_launch(&mut self, host: HostIx, key: Key) {
@@ -279,6 +254,39 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// An acknowledgement that was asked for. [`Network::next`] takes it in, and
+/// returns when it has come.
+#[derive(Debug)]
+pub struct Acknowledgement {
+    call: Call<()>,
+    acknowledged: bool,
+}
+
+/// How an acknowledgement stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledged {
+    /// The host has handled all that was sent to it before.
+    Yes,
+    /// It has not answered yet.
+    NotYet,
+    /// It won't: the connection has ended.
+    Lost,
+}
+
+impl Acknowledgement {
+    /// How it stands now.
+    pub fn state(&mut self) -> Acknowledged {
+        match self.acknowledged.then_some(Ok(())).or_else(|| self.call.try_answer()) {
+            None => Acknowledged::NotYet,
+            Some(Err(_)) => Acknowledged::Lost,
+            Some(Ok(())) => {
+                self.acknowledged = true;
+                Acknowledged::Yes
+            }
+        }
     }
 }
 

@@ -90,10 +90,16 @@ impl Scene {
         while !honest || (fallen.is_none() && !is_jobs(refused.as_ref())) {
             assert!(Instant::now() < deadline, "{refused:?} {fallen:?} {honest}");
             match self.network.next(Duration::from_secs(1)) {
-                Some((ROGUE, Report::Collected { key: Key { index: 0, .. }, result })) => {
+                Some((
+                    ROGUE,
+                    Report::Output(OutputProgress::Collected { key: Key { index: 0, .. }, result }),
+                )) => {
                     refused = Some(result.unwrap_err());
                 }
-                Some((HONEST, Report::Collected { key: Key { index: 1, .. }, result })) => {
+                Some((
+                    HONEST,
+                    Report::Output(OutputProgress::Collected { key: Key { index: 1, .. }, result }),
+                )) => {
                     assert_eq!(result.unwrap().bytes, agent::BIG as u64);
                     honest = true;
                 }
@@ -287,7 +293,7 @@ fn an_order_taken_back_leaves_nothing_and_the_next_is_served() {
     scene.network.collect(ROGUE, order(2));
     loop {
         assert!(Instant::now() < deadline);
-        if let Some((_, Report::Collected { key, result })) =
+        if let Some((_, Report::Output(OutputProgress::Collected { key, result }))) =
             scene.network.next(Duration::from_secs(1))
         {
             assert_eq!(key.index, 2);

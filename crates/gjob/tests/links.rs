@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use gjob::inputs::{Content, InputFile};
 use gjob::link::{
-    Arrival, Budget, Channels, ClockOffset, Handshakes, HostPlan, LinkCommand, LinkConfig,
-    LinkEvent, LinkHandle, spawn,
+    Arrival, Budget, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkEvent,
+    LinkHandle, spawn,
 };
 use gjob::program::Programs;
+use gjob_core::event::ClockOffset;
 use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use gjob_core::{HostEntry, HostOptions, RunId};
 use gjob_testbed::{Bed, NOWHERE, NetBed, STRANGER, is_installed, wait_within};

@@ -80,7 +80,11 @@ impl Scene {
         loop {
             assert!(Instant::now() < deadline);
             match self.network.next(Duration::from_secs(1)) {
-                Some((from, Report::Collected { result, .. })) if from == host => return result,
+                Some((from, Report::Output(OutputProgress::Collected { result, .. })))
+                    if from == host =>
+                {
+                    return result;
+                }
                 Some((_, report)) => meanwhile(&self.bed, &report),
                 None => {}
             }
@@ -165,7 +169,7 @@ fn a_large_output_survives_the_loss_of_its_link() {
     let mut cuts = 0;
     let wanted = order(&ids[0], 0, &["big", "sum", "z"], true);
     let collected = scene.collect(HostIx(0), wanted, |bed, report| {
-        if matches!(report, Report::Collecting { .. }) && cuts < 2 {
+        if matches!(report, Report::Output(OutputProgress::Collecting { .. })) && cuts < 2 {
             cuts += 1;
             bed.host(1).kill_connections();
         }

@@ -13,9 +13,9 @@ use gjob_core::{JobId, State};
 use rustix::event::{PollFd, PollFlags};
 
 use super::background::Background;
+use super::error::{AgentError, check_count};
 use super::link::Link;
 use super::tasks::Tasks;
-use super::{AgentError, check_count};
 use crate::host;
 use crate::jobdir::{JobDir, Layout};
 use crate::local;

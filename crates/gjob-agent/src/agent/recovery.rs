@@ -20,10 +20,11 @@ use gjob_core::{Finish, JobId, Key, Record};
 use rustix::process::{WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
 
 use super::background::{Background, Kind, Report};
+use super::error::AgentError;
 use super::link::Link;
 use super::resources::Allocation;
 use super::slot_process::AdoptedSlot;
-use super::{Agent, AgentError, log_error};
+use super::{Agent, log_error};
 use crate::claims::Claim;
 use crate::host;
 use crate::identity::Process;

@@ -7,10 +7,10 @@ use gjob_core::wire::{FromAgent, ToAgent};
 
 use super::background::{Background, CancelToken, Kind, Report, Reporter, TaskHandle};
 use super::collect::{CollectRequest, collect};
+use super::error::{AgentError, check_count};
 use super::forget::forget;
 use super::link::Link;
 use super::remove::{RemoveRequest, remove};
-use super::{AgentError, check_count};
 use crate::jobdir::Layout;
 
 /// The most requests that wait to be served.

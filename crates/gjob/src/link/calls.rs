@@ -36,6 +36,17 @@ pub(crate) struct NoAnswer;
 #[derive(Debug)]
 pub(crate) struct Call<A>(oneshot::Receiver<A>);
 
+impl<A> Call<A> {
+    /// The answer, if it has come; an error if it will not.
+    pub(crate) fn try_answer(&mut self) -> Option<Result<A, NoAnswer>> {
+        match self.0.try_recv() {
+            Ok(answer) => Some(Ok(answer)),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(NoAnswer)),
+        }
+    }
+}
+
 impl<A> Future for Call<A> {
     type Output = Result<A, NoAnswer>;
 

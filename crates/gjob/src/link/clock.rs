@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use gjob_core::event::ClockOffset;
 
+/// A measurement as good as this is not replaced by a better one, milliseconds.
+const GOOD_ENOUGH: u64 = 20;
+
 /// Measures by pings: an answer carries the host's clock, and was sent at some
 /// time between the ping and its arrival. The middle of that time is off by no
 /// more than a half of it.
@@ -34,8 +37,9 @@ impl ClockMeter {
         };
         let is_news = self.reported.is_none_or(|reported| {
             let apart = measured.offset_ms.abs_diff(reported.offset_ms);
-            let errors = measured.error_ms.saturating_add(reported.error_ms);
-            apart > errors || measured.error_ms < reported.error_ms / 2
+            let is_better = measured.error_ms < reported.error_ms / 2;
+            apart > measured.error_ms.saturating_add(reported.error_ms)
+                || (is_better && reported.error_ms > GOOD_ENOUGH)
         });
         is_news.then(|| {
             self.reported = Some(measured);
@@ -72,6 +76,8 @@ mod tests {
         // Much better.
         let better = meter.handle_answer(20_000, ms(10), 20_105);
         assert_eq!(better, Some(ClockOffset { offset_ms: 100, error_ms: 6 }));
+        // Better still, but the last one will do.
+        assert_eq!(meter.handle_answer(25_000, ms(0), 25_100), None);
         // Late, in accord.
         assert_eq!(meter.handle_answer(30_000, ms(2000), 30_900), None);
         // The host's clock was set.

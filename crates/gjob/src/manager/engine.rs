@@ -25,6 +25,7 @@ use super::dispatch::dispatch;
 use super::streams::Streams;
 use super::{Handler, ManagerError};
 use crate::network::{Network, Report};
+use crate::outputs::OutputProgress;
 use crate::store::{LogOffset, RunDir, now};
 
 /// Reports taken at once, so that one commit serves many.
@@ -182,11 +183,9 @@ impl Engine {
         match report {
             Report::Up(welcome) => self.scheduler.handle_host_up(now, host, facts(&welcome)),
             Report::Down { reason } => {
-                self.requests.forget_echoes(host);
                 self.scheduler.handle_host_unreachable(now, host, &reason);
             }
             Report::Failed { reason } => {
-                self.requests.forget_echoes(host);
                 self.scheduler.handle_host_failed(now, host, &reason);
             }
             Report::Records { records, end } => {
@@ -204,13 +203,14 @@ impl Engine {
                     self.clean_up(index);
                 }
             }
-            Report::Echo { request } => self.requests.note_echo(host, request),
             Report::Staging { path, bytes, size } => {
                 let file = Shown::new(&path.to_string_lossy()).into();
                 self.note_transfer(host, Direction::In, file, (bytes, size));
             }
-            Report::Collected { key, result } => self.collected(host, key, result),
-            Report::Collecting { path, bytes, size, .. } => {
+            Report::Output(OutputProgress::Collected { key, result }) => {
+                self.collected(host, key, result);
+            }
+            Report::Output(OutputProgress::Collecting { path, bytes, size, .. }) => {
                 self.note_transfer(host, Direction::Out, path, (bytes, size));
             }
             Report::Clock(offset) => self.note_host(host, HostChange::Clock(offset)),

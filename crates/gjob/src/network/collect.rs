@@ -16,8 +16,8 @@ impl Network {
         self
     }
 
-    /// Asks for a job's outputs; [`Report::Collected`](super::Report::Collected)
-    /// says that they are here and durable, or why not, once an order. An order
+    /// Asks for a job's outputs; [`Report::Output`](super::Report::Output)
+    /// says once that they are here and durable, or why not. An order
     /// outlives the ends of its host's connections, but not
     /// [`Report::Failed`](super::Report::Failed): then it is dropped without a
     /// report. Asking for a key that is under way changes nothing.

@@ -63,7 +63,6 @@ impl Network {
             outputs: None,
             open: None,
             next_index: 0,
-            next_echo: 0,
         })
     }
 

@@ -6,18 +6,11 @@ use gjob_core::record::ParseRecordError;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::FromAgent;
 
+use super::Report;
 use super::open::{Open, Use};
 use super::staging::Step;
-use super::{Fetched, Report};
 use crate::link::LinkEvent;
 use crate::outputs::{CollectError, CollectReport, CollectScope, OutputProgress};
-
-/// What a task of the network has done.
-#[derive(Debug)]
-pub(super) enum TaskReport {
-    Fetched(Box<Fetched>),
-    Echo { request: u32 },
-}
 
 impl Open {
     pub(super) fn handle_link(&mut self, host: HostIx, event: LinkEvent) {
@@ -124,22 +117,14 @@ impl Open {
         }
     }
 
-    pub(super) fn handle_task(&mut self, host: HostIx, report: TaskReport) {
-        let report = match report {
-            TaskReport::Fetched(fetched) => Report::Fetched(fetched),
-            TaskReport::Echo { request } => Report::Echo { request },
-        };
-        self.ready.push_back((host, report));
-    }
-
     pub(super) fn handle_output(&mut self, host: HostIx, report: CollectReport) {
         let progress = match report {
             CollectReport::Violation(what) => return self.reject(host, &what),
             CollectReport::Progress(progress) => progress,
         };
-        let report = match progress {
+        let progress = match progress {
             OutputProgress::Collecting { key, path, bytes, size } => {
-                Report::Collecting { key, path, bytes, size }
+                OutputProgress::Collecting { key, path, bytes, size }
             }
             OutputProgress::Collected { key, result } => {
                 self.hosts[host.at()].collecting.remove(&key);
@@ -149,9 +134,9 @@ impl Open {
                         reason: format!("cannot read the list of its outputs: {error}"),
                     })
                 });
-                Report::Collected { key, result }
+                OutputProgress::Collected { key, result }
             }
         };
-        self.ready.push_back((host, report));
+        self.ready.push_back((host, Report::Output(progress)));
     }
 }

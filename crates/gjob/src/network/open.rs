@@ -12,14 +12,13 @@ use gjob_core::{Epoch, JobId, JobSpec, Key, RunId};
 use tokio::sync::{Notify, mpsc};
 
 use super::fetch::{Fetched, fetch};
-use super::incoming::TaskReport;
 use super::open_host::{OpenHost, Reached};
 use super::staging::Staging;
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{
-    self, Arrival, Budget, Channels, Echo, Handshakes, HostPlan, LinkCommand, LinkConfig,
-    LinkHandle, LinkSender,
+    self, Arrival, Budget, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkHandle,
+    LinkSender,
 };
 use crate::outputs::{self, CollectOrder, CollectReport, Collector};
 use crate::program::Programs;
@@ -33,8 +32,8 @@ const INBOX_BYTES: usize = 64 << 20;
 /// Memory that parts of outputs may take while they wait to be written.
 const OUTPUT_BYTES: usize = 64 << 20;
 
-/// Reports of tasks that may wait to be read; then they wait.
-const TASK_REPORTS: usize = 1024;
+/// What tasks have fetched and may wait to be read; then they wait.
+const FETCHED: usize = 1024;
 
 /// Each manager's attachments are numbered below this, above its epoch.
 const EPOCH_STEP: u64 = 1 << 32;
@@ -56,7 +55,7 @@ pub(super) enum Use {
 /// What a link or a task has reported.
 enum Incoming {
     Link(Arrival),
-    Task(HostIx, TaskReport),
+    Fetched(HostIx, Box<Fetched>),
     Output(HostIx, CollectReport),
 }
 
@@ -68,7 +67,7 @@ pub(super) struct Open {
     opening: Opening,
     pub(super) hosts: Vec<OpenHost>,
     inbox: mpsc::Receiver<Arrival>,
-    tasks: mpsc::Receiver<(HostIx, TaskReport)>,
+    fetched: mpsc::Receiver<(HostIx, Box<Fetched>)>,
     outputs: mpsc::Receiver<(HostIx, CollectReport)>,
     pub(super) staging: Staging,
     pub(super) wake: Arc<Notify>,
@@ -86,7 +85,7 @@ struct Opening {
     limits: Arc<Handshakes>,
     channels: Channels,
     collecting: outputs::Shared,
-    reports: mpsc::Sender<(HostIx, TaskReport)>,
+    fetched: mpsc::Sender<(HostIx, Box<Fetched>)>,
 }
 
 impl Open {
@@ -108,8 +107,8 @@ impl Open {
             .map_err(NetworkError::Runtime)?;
         let (inbox_sender, inbox) = mpsc::channel(INBOX);
         let (inbox_room, output_room) = (Budget::new(INBOX_BYTES), Budget::new(OUTPUT_BYTES));
-        let (reports, tasks) = mpsc::channel(TASK_REPORTS);
-        let (output_reports, outputs) = mpsc::channel(TASK_REPORTS);
+        let (fetched_sender, fetched) = mpsc::channel(FETCHED);
+        let (output_reports, outputs) = mpsc::channel(FETCHED);
         let tag = run.map_or_else(|| format!("look-{}", std::process::id()), RunId::to_string);
         let config = network.outputs.as_ref();
         let collecting = outputs::Shared::start(runtime.handle(), config, tag, output_reports);
@@ -126,12 +125,12 @@ impl Open {
                 limits: Arc::new(Handshakes::new()),
                 channels: Channels::new(inbox_sender, inbox_room, output_room),
                 collecting,
-                reports,
+                fetched: fetched_sender,
             },
             staging: Staging::new(inputs, hosts.len()),
             hosts,
             inbox,
-            tasks,
+            fetched,
             outputs,
             wake: Arc::default(),
             ready: VecDeque::new(),
@@ -179,11 +178,11 @@ impl Open {
         // one has gone.
         drop(self.opening);
         self.hosts.clear();
-        let (inbox, tasks, outputs) = (&mut self.inbox, &mut self.tasks, &mut self.outputs);
+        let (inbox, fetched, outputs) = (&mut self.inbox, &mut self.fetched, &mut self.outputs);
         self.runtime.block_on(async {
             let drained = async {
                 while inbox.recv().await.is_some() {}
-                while tasks.recv().await.is_some() {}
+                while fetched.recv().await.is_some() {}
                 while outputs.recv().await.is_some() {}
             };
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, drained).await;
@@ -231,7 +230,7 @@ impl Open {
                 tokio::select! {
                     biased;
                     done = &mut work => return done,
-                    incoming = receive(&mut self.inbox, &mut self.tasks, &mut self.outputs) => {
+                    incoming = receive(&mut self.inbox, &mut self.fetched, &mut self.outputs) => {
                         self.handle_incoming(incoming);
                     }
                 }
@@ -244,18 +243,18 @@ impl Open {
         if let Ok((host, report)) = self.outputs.try_recv() {
             return Some(Incoming::Output(host, report));
         }
-        if let Ok((host, report)) = self.tasks.try_recv() {
-            return Some(Incoming::Task(host, report));
+        if let Ok((host, fetched)) = self.fetched.try_recv() {
+            return Some(Incoming::Fetched(host, fetched));
         }
         self.inbox.try_recv().ok().map(Incoming::Link)
     }
 
     fn receive_within(&mut self, wait: Duration) -> Option<Incoming> {
-        let Open { runtime, inbox, tasks, outputs, wake, .. } = self;
+        let Open { runtime, inbox, fetched, outputs, wake, .. } = self;
         runtime.block_on(async {
             tokio::select! {
                 biased;
-                incoming = receive(inbox, tasks, outputs) => Some(incoming),
+                incoming = receive(inbox, fetched, outputs) => Some(incoming),
                 () = wake.notified() => None,
                 () = tokio::time::sleep(wait) => None,
             }
@@ -267,7 +266,9 @@ impl Open {
             Incoming::Link(arrival) => {
                 self.handle_link(HostIx(arrival.host as u32), arrival.event);
             }
-            Incoming::Task(host, report) => self.handle_task(host, report),
+            Incoming::Fetched(host, fetched) => {
+                self.ready.push_back((host, Report::Fetched(fetched)));
+            }
             Incoming::Output(host, report) => self.handle_output(host, report),
         }
     }
@@ -296,25 +297,14 @@ impl Open {
         let open_host = &self.hosts[host.at()];
         let Some(reached) = &open_host.reached else { return };
         let (link, turns) = (reached.link.sender(), Arc::clone(&open_host.fetch_turns));
-        let reports = self.opening.reports.clone();
+        let reports = self.opening.fetched.clone();
         self.runtime.spawn(async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await;
             let output = fetch(&link, &id, stream, from, None).await;
-            let fetched = TaskReport::Fetched(Box::new(Fetched { id, stream, output }));
+            let fetched = Box::new(Fetched { id, stream, output });
             // An error says that the network is being closed.
             let _ = reports.send((host, fetched)).await;
-        });
-    }
-
-    /// Asks for an acknowledgement in a task of its own.
-    pub(super) fn echo(&mut self, host: HostIx, request: u32) {
-        let Some(reached) = &self.hosts[host.at()].reached else { return };
-        let (call, reports) = (reached.link.sender().call(&Echo), self.opening.reports.clone());
-        self.runtime.spawn(async move {
-            if call.await.is_ok() {
-                let _ = reports.send((host, TaskReport::Echo { request })).await;
-            }
         });
     }
 
@@ -355,13 +345,13 @@ impl Opening {
 /// What has come. None of the channels ends: their senders are in [`Opening`].
 async fn receive(
     inbox: &mut mpsc::Receiver<Arrival>,
-    tasks: &mut mpsc::Receiver<(HostIx, TaskReport)>,
+    fetched: &mut mpsc::Receiver<(HostIx, Box<Fetched>)>,
     outputs: &mut mpsc::Receiver<(HostIx, CollectReport)>,
 ) -> Incoming {
     tokio::select! {
         biased;
         Some((host, report)) = outputs.recv() => Incoming::Output(host, report),
-        Some((host, report)) = tasks.recv() => Incoming::Task(host, report),
+        Some((host, fetched)) = fetched.recv() => Incoming::Fetched(host, fetched),
         Some(arrival) = inbox.recv() => Incoming::Link(arrival),
         else => std::future::pending().await,
     }

@@ -172,19 +172,14 @@ impl Iterator for Fetching<'_> {
             if self.pending.is_empty() {
                 return None;
             }
-            // The others say what the tasks that fetch know by themselves.
-            match self.network.next(WAIT) {
-                Some((host, Report::Collecting { key, path, bytes, size })) => {
-                    let progress = OutputProgress::Collecting { key, path, bytes, size };
-                    return Some((host, progress));
-                }
-                Some((host, Report::Collected { key, result })) => {
-                    if self.pending.get_mut(&host).is_some_and(|keys| keys.remove(&key)) {
-                        return Some((host, OutputProgress::Collected { key, result }));
-                    }
-                }
-                Some(_) | None => {}
+            // Other reports tell what the tasks that fetch know by themselves.
+            let Some((host, Report::Output(progress))) = self.network.next(WAIT) else { continue };
+            if let OutputProgress::Collected { key, .. } = &progress
+                && !self.pending.get_mut(&host).is_some_and(|keys| keys.remove(key))
+            {
+                continue;
             }
+            return Some((host, progress));
         }
     }
 }

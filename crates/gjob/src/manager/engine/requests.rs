@@ -11,7 +11,7 @@ use gjob_core::{Event, Key, State};
 use super::Engine;
 use crate::manager::control::{Act, Answer, ClientId, Control, Request, Snapshot};
 use crate::manager::{Handler, ManagerError};
-use crate::network::Waker;
+use crate::network::{Acknowledged, Acknowledgement, Waker};
 use crate::store::RunDir;
 
 /// How long jobs that are being killed are waited for.
@@ -33,9 +33,9 @@ pub(in crate::manager) struct Acting {
     /// Those of them that had ended already, and had abandoned attempts.
     had_outcome: BTreeSet<u32>,
     /// Jobs whose hosts were sent an order to pause or resume them.
-    awaiting_echo: BTreeSet<u32>,
-    /// The echoes that show that those hosts have handled it, as far as asked for.
-    echoes: BTreeMap<HostIx, u32>,
+    unacknowledged: BTreeSet<u32>,
+    /// What those hosts were asked for to show that they have handled it.
+    acknowledgements: BTreeMap<HostIx, Acknowledgement>,
     since: Instant,
 }
 
@@ -51,9 +51,6 @@ struct Waiter {
 pub(super) struct Requests {
     control: Control,
     waiters: Vec<Waiter>,
-    /// Echoes that hosts were asked for over their present links, and whether
-    /// they have sent them.
-    echoes: BTreeMap<(HostIx, u32), bool>,
 }
 
 impl Requests {
@@ -70,18 +67,6 @@ impl Requests {
     /// Hands an event to the clients that follow the run.
     pub(super) fn notify_watchers(&mut self, event: &Event) {
         self.control.notify(event);
-    }
-
-    /// A host has handled what it was sent before this echo.
-    pub(super) fn note_echo(&mut self, host: HostIx, request: u32) {
-        if let Some(sent) = self.echoes.get_mut(&(host, request)) {
-            *sent = true;
-        }
-    }
-
-    /// A host's link is broken, and with it what was asked over it.
-    pub(super) fn forget_echoes(&mut self, host: HostIx) {
-        self.echoes.retain(|(asked, _), _| *asked != host);
     }
 
     pub(super) fn close(&mut self) {
@@ -152,8 +137,8 @@ impl Engine {
             act,
             awaited: BTreeSet::new(),
             had_outcome: BTreeSet::new(),
-            awaiting_echo: BTreeSet::new(),
-            echoes: BTreeMap::new(),
+            unacknowledged: BTreeSet::new(),
+            acknowledgements: BTreeMap::new(),
             since: Instant::now(),
         };
         let now = self.now();
@@ -167,7 +152,7 @@ impl Engine {
                     }
                 }
                 Ok(()) if act != Act::Retry && self.job(*index).state() == State::Busy => {
-                    acting.awaiting_echo.insert(*index);
+                    acting.unacknowledged.insert(*index);
                 }
                 Ok(()) => acting.answer.ok.push(*index),
             }
@@ -268,7 +253,7 @@ impl Engine {
         acting: &mut Acting,
         unreachable_timeout: Duration,
     ) -> bool {
-        self.await_echoes(acting);
+        self.await_acknowledgements(acting);
         let Acting { answer, awaited, had_outcome, .. } = acting;
         awaited.retain(|index| match self.job(*index).state() {
             _ if !self.scheduler.attempts_left(*index).is_empty() => true,
@@ -291,13 +276,7 @@ impl Engine {
         if waited >= KILL_TIMEOUT || hopeless {
             self.name_the_rest(acting);
         }
-        let is_done = acting.awaited.is_empty() && acting.awaiting_echo.is_empty();
-        if is_done {
-            for echo in std::mem::take(&mut acting.echoes) {
-                self.requests.echoes.remove(&echo);
-            }
-        }
-        is_done
+        acting.awaited.is_empty() && acting.unacknowledged.is_empty()
     }
 
     /// True when a host in this state has something that is waited for; `busy`
@@ -307,38 +286,38 @@ impl Engine {
             State::Busy => self.answers(host),
             other => self.run().host(host).is_some_and(|host| host.state() == other),
         };
-        let mut jobs = acting.awaited.iter().chain(&acting.awaiting_echo);
+        let mut jobs = acting.awaited.iter().chain(&acting.unacknowledged);
         jobs.any(|index| self.hosts_concerned(acting.act, *index).into_iter().any(is_so))
     }
 
-    /// Asks the hosts of jobs that an order was sent for to send an echo, as soon as
-    /// they answer, and takes those jobs as done whose host has sent it.
-    fn await_echoes(&mut self, acting: &mut Acting) {
+    /// Asks the hosts of jobs that an order was sent for to acknowledge it, as soon
+    /// as they answer, and takes those jobs as done whose host has done so.
+    fn await_acknowledgements(&mut self, acting: &mut Acting) {
         let hosts: BTreeSet<HostIx> =
-            acting.awaiting_echo.iter().filter_map(|index| self.host_of(*index)).collect();
+            acting.unacknowledged.iter().filter_map(|index| self.host_of(*index)).collect();
         let silent: BTreeSet<HostIx> =
-            hosts.into_iter().filter(|host| !self.has_echoed(acting, *host)).collect();
-        for index in std::mem::take(&mut acting.awaiting_echo) {
+            hosts.into_iter().filter(|host| !self.has_acknowledged(acting, *host)).collect();
+        for index in std::mem::take(&mut acting.unacknowledged) {
             let over = self.job(index).state() != State::Busy;
             if over || self.host_of(index).is_none_or(|host| !silent.contains(&host)) {
                 acting.answer.ok.push(index);
             } else {
-                acting.awaiting_echo.insert(index);
+                acting.unacknowledged.insert(index);
             }
         }
     }
 
     /// True once a host has handled what it was sent; asks it if it was not asked
-    /// over its present link.
-    fn has_echoed(&mut self, acting: &mut Acting, host: HostIx) -> bool {
-        let asked = acting.echoes.get(&host).map(|request| (host, *request));
-        match asked.and_then(|echo| self.requests.echoes.get(&echo)) {
-            Some(sent) => *sent,
-            None => {
+    /// over its present connection.
+    fn has_acknowledged(&mut self, acting: &mut Acting, host: HostIx) -> bool {
+        match acting.acknowledgements.get_mut(&host).map(Acknowledgement::state) {
+            Some(Acknowledged::Yes) => true,
+            Some(Acknowledged::NotYet) => false,
+            Some(Acknowledged::Lost) | None => {
+                acting.acknowledgements.remove(&host);
                 if self.answers(host) {
-                    let request = self.network.ask_echo(host);
-                    self.requests.echoes.insert((host, request), false);
-                    acting.echoes.insert(host, request);
+                    let asked = self.network.acknowledge(host).map(|asked| (host, asked));
+                    acting.acknowledgements.extend(asked);
                 }
                 false
             }
@@ -350,7 +329,7 @@ impl Engine {
         for index in std::mem::take(&mut acting.awaited) {
             acting.answer.refuse(index, self.what_is_left(index));
         }
-        for index in std::mem::take(&mut acting.awaiting_echo) {
+        for index in std::mem::take(&mut acting.unacknowledged) {
             let host = self.host_of(index).map(|host| self.label(host).to_string());
             let why = match self.host_answers(index) {
                 true => {
