@@ -1,4 +1,4 @@
-//! A bed of hosts on loopback, for anyone who may run sshd.
+//! A bed of hosts on loopback, for every user who can run sshd.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::process::Process;
 use crate::site::{Site, make_sites, ssh, write_ssh_config};
 use crate::sshd::Sshd;
 
-/// Some hosts on loopback. Dropping it ends everything they run.
+/// Hosts on loopback. Dropping it ends everything they run.
 #[derive(Debug)]
 pub struct Bed {
     hosts: Vec<Host>,
@@ -19,17 +19,17 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// Raises `n` hosts with the aliases `h1` to `h<n>`.
+    /// Starts `n` hosts with the aliases `h1` to `h<n>`.
     ///
     /// # Panics
     ///
-    /// When openssh-server is not installed, or sshd doesn't start.
+    /// When openssh-server is not installed, or sshd does not start.
     #[must_use]
     pub fn start(n: usize) -> Self {
         Self::builder().hosts(n).start()
     }
 
-    /// For a bed that differs from the usual.
+    /// For a bed with other settings.
     pub fn builder() -> BedBuilder {
         BedBuilder { hosts: 1, login_shell: None, noise: None, options: Vec::new() }
     }
@@ -80,7 +80,7 @@ impl Bed {
     }
 }
 
-/// What a [`Bed`] is to be like; ends with [`BedBuilder::start`].
+/// The settings of a [`Bed`], which [`BedBuilder::start`] starts.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BedBuilder {
@@ -91,41 +91,41 @@ pub struct BedBuilder {
 }
 
 impl BedBuilder {
-    /// How many hosts; 1 unless told.
+    /// The number of hosts; 1 by default.
     pub fn hosts(mut self, n: usize) -> Self {
         self.hosts = n;
         self
     }
 
-    /// `MaxStartups`, by which sshd drops logins; sshd's own `10:30:100` unless told.
+    /// `MaxStartups`, by which sshd drops logins; by default sshd's own `10:30:100`.
     pub fn max_startups(self, value: &str) -> Self {
         self.sshd_option(&format!("MaxStartups {value}"))
     }
 
-    /// Every host's login shell; bash unless told. See [`Site::set_login_shell`].
+    /// The login shell of each host; bash by default. See [`Site::set_login_shell`].
     pub fn login_shell(mut self, shell: &str) -> Self {
         self.login_shell = Some(shell.to_owned());
         self
     }
 
-    /// A line that every host's start-up files print. See [`Site::set_noise`].
+    /// A line that the start-up files of each host print. See [`Site::set_noise`].
     pub fn noise(mut self, line: &str) -> Self {
         self.noise = Some(line.to_owned());
         self
     }
 
-    /// A line for every `sshd_config`. sshd takes the first value it is given
-    /// for a word, and the bed's own come first.
+    /// A line for each `sshd_config`. sshd uses the first value of an option, and the
+    /// bed's own lines come first.
     pub fn sshd_option(mut self, line: &str) -> Self {
         self.options.push(line.to_owned());
         self
     }
 
-    /// Raises the hosts and waits until all of them listen.
+    /// Starts the hosts and waits until all of them listen.
     ///
     /// # Panics
     ///
-    /// When openssh-server is not installed, or sshd doesn't start.
+    /// When openssh-server is not installed, or sshd does not start.
     #[must_use]
     pub fn start(&self) -> Bed {
         let sshd = Sshd::find();

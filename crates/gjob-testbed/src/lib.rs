@@ -1,8 +1,8 @@
-//! Real ssh hosts for gjob's tests: a fresh set for each test, gone with it.
+//! Real ssh hosts for gjob's tests: a fresh set for each test, removed at its end.
 //!
-//! A [`Bed`] is some sshds on loopback, each with a port, a host key, a home
-//! directory and a log of its own. It needs no root and no configuration. A
-//! [`NetBed`] is the same in namespaces, so that a host can lose its network,
+//! A [`Bed`] is a set of sshds on loopback, each with its own port, host key, home
+//! directory and log. It needs no root and no configuration. A [`NetBed`] has them
+//! in namespaces, so that a host can lose its network,
 //! crash and boot again; that takes root, and [`NetBed::start`] gives `None`
 //! without it. What cannot run is [skipped](skip), never in silence.
 //!
@@ -18,22 +18,24 @@
 //! - **A host is a directory**: `h1/` below the bed's own holds that host's
 //!   keys, `sshd_config`, `sshd.log` and `home/`. All of it is plain text; set
 //!   `GJOB_TESTBED_KEEP=1` to keep it for a look after the test.
-//! - **A session** is what sshd would start, but for its home. sshd runs
+//! - **A session** is what sshd would start, except for its home. sshd runs
 //!   `h1/enter` (a `ForceCommand`), which sets `HOME`, goes there, and hands
 //!   the client's command to the host's login shell with `-c`, as sshd does.
 //!   Start-up files in that home are read (or not) by that shell's own rules.
-//! - **What a host runs is marked**: `TESTBED_DIR` and `TESTBED_HOST` are
-//!   in the environment of all that its sessions start, detached or not. So
-//!   [`Site::processes`] finds them, and no test needs `pkill`.
+//! - **The processes of a host are marked**: `TESTBED_DIR` and `TESTBED_HOST` are
+//!   in the environment of everything that its sessions start, detached or not, so
+//!   that [`Site::processes`] finds them, and no test needs `pkill`.
 //! - **The janitor** is a small shell process with a pipe to the test. When the
-//!   pipe closes, because the bed was dropped or the test was killed by
-//!   whatever means, it ends the bed's processes and removes its directory.
-//!   Should it be killed too, the next bed finds the directory's lock free and
-//!   has it swept.
+//!   pipe closes, because the bed was dropped or the test was killed, it ends the
+//!   bed's processes and removes its directory. If the janitor is killed, too, the
+//!   next bed finds the directory's lock free and cleans up.
 //!
-//! Constructors panic, with what is missing: a test without its hosts has
-//! nothing else to do.
-#![expect(clippy::expect_used, reason = "a bed that can't be made ends its test, with the reason")]
+//! Constructors panic and name what is missing: a test cannot continue without its
+//! hosts.
+#![expect(
+    clippy::expect_used,
+    reason = "a bed that cannot be set up ends its test, with the reason"
+)]
 
 mod bed;
 mod freezer;

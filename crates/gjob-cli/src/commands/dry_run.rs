@@ -9,6 +9,7 @@ use gjob::units::{format_duration, format_size};
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 use gjob_core::plural::counted;
+use gjob_core::text::printable;
 use serde_json::Value;
 
 /// The jobs as JSON Lines, which `gjob run` reads back as the same jobs.
@@ -32,7 +33,8 @@ pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Resul
             Transport::Command(command) => format!(", by {command}"),
             _ => String::new(),
         };
-        writeln!(out, "host {}{slots}{cluster}{connect}", host.label())?;
+        let line = format!("host {}{slots}{cluster}{connect}", host.label());
+        writeln!(out, "{}", printable(&line))?;
     }
     for (index, spec) in specs.iter().enumerate() {
         let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
@@ -81,7 +83,7 @@ fn lines(value: &Value) -> Vec<String> {
 fn list(out: &mut impl Write, label: &str, lines: Vec<String>) -> io::Result<()> {
     let mut label = format!("{label}:");
     for line in lines {
-        writeln!(out, "    {label:<9} {line}")?;
+        writeln!(out, "    {label:<9} {}", printable(&line))?;
         label.clear();
     }
     Ok(())

@@ -105,7 +105,7 @@ impl Progress {
 
 /// Which file goes where.
 fn way(Transfer { host, direction, file, .. }: &Transfer) -> String {
-    let name = file.rsplit('/').next().unwrap_or(file);
+    let name = printable(file.rsplit('/').next().unwrap_or(file));
     match direction {
         Direction::In => format!("{name} > {host}"),
         Direction::Out => format!("{host} > {name}"),
@@ -115,7 +115,7 @@ fn way(Transfer { host, direction, file, .. }: &Transfer) -> String {
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let template = "{bar:24} {pos}/{len} jobs {msg} {elapsed} eta {eta}";
+        let template = "{bar:24} {pos} of {msg} {elapsed} eta {eta}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
@@ -142,7 +142,8 @@ impl Bar {
             (Some((_, first)), 1) => format!(" {first}"),
             (Some((_, first)), more) => format!(" {first} and {} more", more - 1),
         };
-        self.bar.set_message(format!("({} running{failed}){transfers}", self.running));
+        let jobs = counted(self.jobs.total().into(), "job");
+        self.bar.set_message(format!("{jobs} ({} running{failed}){transfers}", self.running));
     }
 
     fn transfer(&mut self, transfer: &Transfer) {
