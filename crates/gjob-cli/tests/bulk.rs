@@ -22,7 +22,7 @@ const GIANT: u64 = 1 << 30;
 const JOBS: u64 = 10_000;
 
 /// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(900);
+const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// Writes what no compression makes smaller.
 fn noise(path: &Path, size: u64) {
@@ -95,7 +95,7 @@ fn gigabyte_transfer_resumes_after_ssh_is_killed() {
         // Its ssh is gone when the run has ended.
         second.is_some() && now.is_none()
     });
-    let answer = manager.output_within(PATIENCE);
+    let answer = manager.output_within(TIMEOUT);
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(&answer.stdout[..64], sha256(&[big])[0]);
     assert_eq!(bed.host(1).logins(), 2);
@@ -117,7 +117,7 @@ fn outputs_of_ten_thousand_jobs_arrive_unchanged() {
     let outputs = ["--show", "all", "-o", "*.out", "--into", into, "--", script];
     let began = Instant::now();
     let gjob = place.gjob(&[&args[..], &outputs[..]].concat()).stdin(&numbers);
-    let answer = gjob.start().output_within(PATIENCE);
+    let answer = gjob.start().output_within(TIMEOUT);
     let took = began.elapsed();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let there: Vec<&str> = answer.stdout.lines().map(|line| &line[..64]).collect();

@@ -44,7 +44,8 @@ fn take_ledger(place: &Place) -> Vec<String> {
 
 fn run_ids(place: &Place) -> Vec<String> {
     let runs = place.gjob(&["runs"]).output();
-    runs.stdout.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
+    let lines = runs.stdout.lines().skip(1);
+    lines.map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]

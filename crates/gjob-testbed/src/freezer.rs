@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::skip::skip;
-use crate::tools::PATIENCE;
+use crate::tools::TIMEOUT;
 
 /// Where control groups of the first version are frozen.
 const FREEZER: &str = "/sys/fs/cgroup/freezer";
@@ -51,7 +51,7 @@ impl Drop for Freezer {
     fn drop(&mut self) {
         let _ = fs::write(self.dir.join("freezer.state"), "THAWED");
         let procs = self.dir.join("cgroup.procs");
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         while fs::read(&procs).is_ok_and(|it| !it.is_empty()) && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));
         }

@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::process::{self, Process};
 use crate::site::Site;
-use crate::tools::{PATIENCE, wait_within};
+use crate::tools::{TIMEOUT, wait_within};
 
 /// Ports to choose from: below those the kernel hands out by itself.
 const PORTS: Range<u16> = 20_000..32_000;
@@ -141,7 +141,7 @@ impl Host {
     /// port is taken.
     fn listens(&self) -> bool {
         let mut listens = false;
-        wait_within(PATIENCE, "an sshd to listen or to give up", || {
+        wait_within(TIMEOUT, "an sshd to listen or to give up", || {
             let mut state = self.state();
             let Some(Listener { sshd, log_start }) = &mut state.listener else { return true };
             let ended = sshd.try_wait().expect("a child can be waited for").is_some();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use crate::tools::{PATIENCE, wait_within};
+use crate::tools::{TIMEOUT, wait_within};
 
 /// The environment variable that holds the directory of a process's bed. No
 /// GJOB_ name: gjob takes those out of its jobs' environment.
@@ -120,7 +120,7 @@ pub(crate) fn connections(root: u32) -> Vec<Process> {
 pub(crate) fn kill_all(processes: &[Process]) -> usize {
     processes.iter().for_each(Process::kill);
     let gone = || !processes.iter().any(Process::is_alive);
-    wait_within(PATIENCE, "killed processes to end", gone);
+    wait_within(TIMEOUT, "killed processes to end", gone);
     processes.len()
 }
 

@@ -14,7 +14,7 @@ use crate::schedule::{Blow, Schedule, Step};
 use crate::support::Place;
 
 /// After the last blow, if jobs don't end.
-const PATIENCE: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Of each host.
 const SLOTS: u32 = 4;
@@ -135,7 +135,7 @@ impl Storm<'_> {
     fn blow_over(&mut self, ledger: &Ledger) {
         let mut schedule = Schedule::new(self.plan.seed, matches!(self.field, Field::Net(_)));
         let limit =
-            Duration::from_secs(120) + PATIENCE * (2 * self.plan.kills + self.plan.jobs / 20);
+            Duration::from_secs(120) + TIMEOUT * (2 * self.plan.kills + self.plan.jobs / 20);
         let began = Instant::now();
         let mut last = Instant::now();
         let mut next: Option<(Step, Duration)> = None;
@@ -148,7 +148,7 @@ impl Storm<'_> {
             }
             let (kills, ends) = (self.kills(), ledger.ends());
             let due = (kills + 1) * self.plan.jobs * 9 / 10 / (self.plan.kills + 1);
-            let stalls = ends > 0 && last.elapsed() > PATIENCE;
+            let stalls = ends > 0 && last.elapsed() > TIMEOUT;
             if kills == self.plan.kills {
                 ledger.release();
             } else if ends >= due as usize || stalls {

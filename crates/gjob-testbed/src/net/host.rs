@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::range::Range;
 use crate::process::{self, BED_MARK, Process};
 use crate::site::Site;
-use crate::tools::{PATIENCE, wait_within};
+use crate::tools::{TIMEOUT, wait_within};
 
 const BOOT: &str = include_str!("boot.sh");
 
@@ -70,7 +70,7 @@ impl NetHost {
         self.range.remove_link(self.number).expect("a link can be removed");
         machine.kill().and_then(|()| machine.wait()).expect("a child can be ended");
         let quiet = || self.processes().is_empty();
-        wait_within(PATIENCE, "the crashed host's processes to end", quiet);
+        wait_within(TIMEOUT, "the crashed host's processes to end", quiet);
     }
 
     /// Boots it after a crash: same address, same files, new boot id, no
@@ -114,7 +114,7 @@ impl NetHost {
 
     /// Waits until its sshd listens, as its pid file says.
     pub(super) fn settle(&self) {
-        wait_within(PATIENCE, "a booted host's sshd", || {
+        wait_within(TIMEOUT, "a booted host's sshd", || {
             let ended = self.machine().as_mut().is_none_or(|machine| {
                 machine.try_wait().expect("a child can be waited for").is_some()
             });
