@@ -4,7 +4,7 @@
 //! directory and log. It needs no root and no configuration. A [`NetBed`] has them
 //! in namespaces, so that a host can lose its network,
 //! crash and boot again; that takes root, and [`NetBed::start`] gives `None`
-//! without it. What cannot run is [skipped](skip), never in silence.
+//! without it. What cannot run is [skipped](fn@skip), never in silence.
 //!
 //! ```no_run
 //! let bed = gjob_testbed::Bed::start(2);
