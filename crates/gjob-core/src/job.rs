@@ -178,7 +178,7 @@ impl Job {
         Some(self.attempt.as_ref()?.key)
     }
 
-    /// Names its latest attempt; attempt 0 stands for none.
+    /// Names its latest attempt; attempt 0 means that there was none.
     #[must_use]
     pub fn last_key(&self) -> Key {
         Key::new(self.index, self.last_attempt)

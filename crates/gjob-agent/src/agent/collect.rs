@@ -230,7 +230,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// The next bytes, at most so many.
+    /// The next bytes, at most `most` of them.
     fn next(&mut self, most: usize) -> Result<Vec<u8>, CollectError> {
         let mut bytes = vec![0; most];
         let length = loop {

@@ -90,7 +90,7 @@ fn forget_start(path: &Path) {
     }
 }
 
-/// Answers whoever started this slot.
+/// Answers the process that started this slot.
 fn answer(message: &FromSlot) -> Result<(), SlotError> {
     let mut out = io::stdout().lock();
     let sent = out.write_all(&encode(message)).and_then(|()| out.flush());

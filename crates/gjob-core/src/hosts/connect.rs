@@ -31,7 +31,7 @@ pub enum ConnectCommandError {
     /// No program can be given a NUL.
     #[error("invalid connect command {0:?}: it holds a NUL character")]
     Nul(String),
-    /// A placeholder that stands for nothing.
+    /// A placeholder that is not known.
     #[error(
         "unknown placeholder {0} in the connect command: expected {{host}}, {{user}} or {{port}}"
     )]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ConnectCommand;
 
-/// Options for hosts. An option that is none is decided by the next level:
+/// Options for hosts. An option that is not set is decided by the next level:
 /// first the host's cluster, then the run, then gjob's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 
 use super::host::HostStatus;
 
-/// Which rows of a run an event changed, for whoever keeps copies of them.
+/// Which rows of a run an event changed, for a store that keeps copies of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Touched {
     /// A job.

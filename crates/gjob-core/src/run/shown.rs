@@ -111,7 +111,7 @@ impl Run {
         Some(if has_room { WaitReason::Next } else { WaitReason::NoRoom })
     }
 
-    /// A job that is to be done before this one, and is not.
+    /// A job that must be done before this one, and is not.
     fn unmet_dependency(&self, index: u32) -> Option<u32> {
         let dependencies = self.dependencies();
         let groups = dependencies.waits(index).iter();

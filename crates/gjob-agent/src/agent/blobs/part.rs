@@ -124,7 +124,7 @@ impl Part {
         }
     }
 
-    /// What is to be done in the background, if there is something to catch up with.
+    /// The task for the background, if there is something to catch up with.
     pub(super) fn lend_hasher(&mut self) -> Option<HashTask> {
         let Hashing::Until(hashed, hasher) = &mut self.hashing else { return None };
         if *hashed == self.received {
