@@ -187,9 +187,23 @@ pub fn check_path(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
+/// True when `path` is `dir`, or below it. Both are paths as [`check_path`]
+/// accepts them; every path is below the empty one.
+#[must_use]
+pub fn is_within(path: &str, dir: &str) -> bool {
+    dir.is_empty()
+        || path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn path_is_within_itself_its_directories_and_no_name_that_only_begins_alike() {
+        assert!(is_within("a/b", "") && is_within("a/b", "a") && is_within("a/b", "a/b"));
+        assert!(!is_within("ab/c", "a") && !is_within("a", "a/b"));
+    }
 
     fn matches(pattern: &str, path: &str) -> bool {
         OutputPattern::new(pattern).unwrap().matches(path)

@@ -2,6 +2,7 @@
 //! a plain `Duration` since the manager began and never goes backwards.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +55,23 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The wait before trying again after so many failures in a row: `first`,
+/// doubled for every failure after the first one, up to `longest`.
+#[must_use]
+pub fn backoff(first: Duration, longest: Duration, failures: u32) -> Duration {
+    first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(longest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_the_longest_wait() {
+        let wait = |failures| backoff(Duration::from_secs(1), Duration::from_secs(30), failures);
+        let waits = [0, 1, 2, 3, 6, u32::MAX].map(|failures| wait(failures).as_secs());
+        assert_eq!(waits, [1, 1, 2, 4, 30, 30]);
+    }
 
     #[test]
     fn timestamps_print_as_rfc_3339() {

@@ -50,15 +50,15 @@ use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-pub use calls::{Answer, NewCall};
 pub(crate) use calls::{Call, OutputStream, Request, StreamPart};
+pub use calls::{LinkAnswer, NewCall};
 pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 pub use gjob_core::event::ClockOffset;
 pub use handshakes::Handshakes;
 use inbox::Inbox;
-pub use inbox::{Arrival, Budget, Channels};
+pub use inbox::{Arrival, Channels, MemoryBudget};
 pub use plan::{DEFAULT_BLOB_BUDGET, DEFAULT_RESULTS_DIR, HostPlan, HostPlanError};
-pub(crate) use requests::{Echo, Forget, Piece, Read, Remove, Status};
+pub(crate) use requests::{ForgetRun, Piece, QueryStates, ReadOutput, RemoveJobs, RequestEcho};
 pub(crate) use sender::Unreachable;
 #[cfg(test)]
 pub(crate) use sender::played;
@@ -99,7 +99,7 @@ pub enum LinkEvent {
     /// From the agent.
     Message(FromAgent),
     /// The answer to a request, to be delivered to whoever asked.
-    Answer(Answer),
+    Answer(LinkAnswer),
     /// How far the host's clock is from this one's: measured when the link has
     /// come up, and again when that can be told better.
     Clock(ClockOffset),

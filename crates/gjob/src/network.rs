@@ -27,7 +27,7 @@ use gjob_core::wire::{Stream, ToAgent, Welcome};
 use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
-use crate::link::{Call, Echo, HostPlan, LinkCommand};
+use crate::link::{Call, HostPlan, LinkCommand, RequestEcho};
 use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
@@ -215,7 +215,7 @@ impl Network {
     /// when it is not reached.
     pub fn acknowledge(&mut self, host: HostIx) -> Option<Acknowledgement> {
         let reached = self.open.as_ref()?.hosts[host.at()].reached.as_ref()?;
-        let call = reached.link.sender().call(&Echo);
+        let call = reached.link.sender().call(&RequestEcho);
         Some(Acknowledgement { call, acknowledged: false })
     }
 

@@ -19,13 +19,12 @@
 mod collector;
 mod commit;
 mod dir;
+mod file;
 mod incoming;
 mod job;
 mod ledger;
-mod listing;
 mod merge;
 mod names;
-mod open_file;
 mod progress;
 mod refusal;
 
@@ -35,7 +34,7 @@ use std::path::{Path, PathBuf};
 use gjob_core::wire::BlobHash;
 use gjob_core::{JobId, Key, RunId};
 
-use self::dir::Place;
+use self::dir::Destination;
 pub(crate) use collector::{Collecting, Collector};
 pub use names::{job_dir_name, used_names};
 pub use progress::OutputProgress;
@@ -75,7 +74,7 @@ impl OutputsConfig {
 pub(crate) fn retract(config: &OutputsConfig, run: &RunId, dir_name: &str) -> io::Result<()> {
     // Behind the run's own tag, so that what a crash leaves of it is found.
     let config = OutputsConfig { tag: Some(run.to_string()), ..config.clone() };
-    Place::new(Some(config), format!("{run}.gone")).retract(dir_name)
+    Destination::new(Some(config), format!("{run}.gone")).retract(dir_name)
 }
 
 /// Makes the directory, if it isn't there, and finds out whether files can be.

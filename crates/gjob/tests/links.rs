@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use gjob::inputs::{Content, InputFile};
 use gjob::link::{
-    Arrival, Budget, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkEvent,
-    LinkHandle, spawn,
+    Arrival, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkEvent, LinkHandle,
+    MemoryBudget, spawn,
 };
 use gjob::program::Programs;
 use gjob_core::event::ClockOffset;
@@ -37,7 +37,7 @@ impl Links {
         let built = programs.local();
         assert!(built.is_ok(), "build gjob-agent first: {built:?}");
         let (inbox, events) = mpsc::channel(64);
-        let channels = Channels::new(inbox, Budget::new(64 << 20), Budget::new(0));
+        let channels = Channels::new(inbox, MemoryBudget::new(64 << 20), MemoryBudget::new(0));
         Links { programs, limits: Arc::new(Handshakes::new()), channels, events }
     }
 

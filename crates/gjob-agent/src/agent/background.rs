@@ -19,9 +19,9 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use super::blobs::{Hashed, Trimmed};
 use super::recovery::Ended;
 
-/// Messages with outputs that wait for the agent: enough that reading goes on
-/// while the link takes one, and no more memory than that.
-const WAITING_OUTPUTS: usize = 1;
+/// Messages with outputs that wait for the agent: enough that the outputs of many
+/// small jobs are read while the link takes some, and few enough for memory.
+const WAITING_OUTPUTS: usize = 8;
 
 /// Other reports that wait: no kind of work has more than one at a time.
 const WAITING_REPORTS: usize = 8;

@@ -95,7 +95,7 @@ pub(crate) fn rage(field: &Field, plan: &Plan) {
         },
         dealt: BTreeMap::new(),
     };
-    storm.blow_over(&ledger);
+    storm.blow_over(&ledger, &place);
     let took = began.elapsed();
     let mut faults = left_behind(field);
     let status = place.status();
@@ -132,7 +132,7 @@ fn keep(place: &Place) {
 }
 
 impl Storm<'_> {
-    fn blow_over(&mut self, ledger: &Ledger) {
+    fn blow_over(&mut self, ledger: &Ledger, place: &Place) {
         let mut schedule = Schedule::new(self.plan.seed, matches!(self.field, Field::Net(_)));
         let limit =
             Duration::from_secs(120) + TIMEOUT * (2 * self.plan.kills + self.plan.jobs / 20);
@@ -162,6 +162,7 @@ impl Storm<'_> {
                 }
             }
             if began.elapsed() > limit {
+                keep(place);
                 panic!("no end after {limit:?}, {ends} ended:\n{}", self.reign.said());
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -11,7 +11,7 @@ use crate::outcome::{Cause, Finish, name_survivors};
 use crate::record::{Loss, Record, Scope};
 use crate::run::{HostIx, HostStatus};
 use crate::state::State;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, backoff};
 
 /// The first wait before a job is retried; doubled each time.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -227,9 +227,4 @@ pub(super) fn describe(finish: &Finish) -> Option<String> {
         None => Some(finish.ending.to_string()),
     };
     name_survivors(reason, &finish.survivors)
-}
-
-/// `first` doubled for every time after the first, up to `most`.
-fn backoff(first: Duration, most: Duration, times: u32) -> Duration {
-    first.saturating_mul(1 << times.saturating_sub(1).min(16)).min(most)
 }

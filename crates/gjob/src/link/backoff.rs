@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gjob_core::time::backoff;
+
 /// The first pause, at most.
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest pause.
@@ -31,8 +33,8 @@ impl Backoff {
 
     /// The next pause: between a half and the whole of the doubled one.
     pub(super) fn next_pause(&mut self) -> Duration {
-        let whole = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
+        let whole = backoff(FIRST, LONGEST, self.failures);
         whole.mul_f64(0.5 + self.random.f64() / 2.0)
     }
 }

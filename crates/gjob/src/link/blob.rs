@@ -27,7 +27,7 @@ pub(super) struct Source {
 
 /// What reading the files brings, in the order to be sent.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum SourceStep {
     Begin {
         hash: BlobHash,
         size: u64,
@@ -45,7 +45,7 @@ pub(super) enum Step {
 }
 
 /// Why a blob is not sent to its end.
-enum Stop {
+enum SourceEnd {
     /// It is not what it was.
     Failed(InputError),
     /// The host has given it up.
@@ -54,9 +54,9 @@ enum Stop {
     Gone,
 }
 
-impl From<InputError> for Stop {
+impl From<InputError> for SourceEnd {
     fn from(error: InputError) -> Self {
-        Stop::Failed(error)
+        SourceEnd::Failed(error)
     }
 }
 
@@ -64,16 +64,16 @@ impl From<InputError> for Stop {
 /// of `piece` bytes.
 pub(super) async fn read_sources(
     mut sources: mpsc::UnboundedReceiver<Source>,
-    steps: mpsc::Sender<Step>,
+    steps: mpsc::Sender<SourceStep>,
     piece: Arc<AtomicUsize>,
 ) {
     while let Some(source) = sources.recv().await {
         let mut reader = Reader { source: &source, steps: &steps, piece: &piece, begun: false };
         let last = match reader.read().await {
             Ok(()) => continue,
-            Err(Stop::Gone) => return,
-            Err(Stop::Dropped) => Step::Dropped,
-            Err(Stop::Failed(error)) => Step::Failed {
+            Err(SourceEnd::Gone) => return,
+            Err(SourceEnd::Dropped) => SourceStep::Dropped,
+            Err(SourceEnd::Failed(error)) => SourceStep::Failed {
                 hash: source.content.hash(),
                 reason: Shown::new(&error.to_string()).into(),
                 begun: reader.begun,
@@ -87,13 +87,13 @@ pub(super) async fn read_sources(
 
 struct Reader<'a> {
     source: &'a Source,
-    steps: &'a mpsc::Sender<Step>,
+    steps: &'a mpsc::Sender<SourceStep>,
     piece: &'a AtomicUsize,
     begun: bool,
 }
 
 impl Reader<'_> {
-    async fn read(&mut self) -> Result<(), Stop> {
+    async fn read(&mut self) -> Result<(), SourceEnd> {
         match &self.source.content {
             Content::List(directory) => {
                 self.begin().await?;
@@ -111,7 +111,7 @@ impl Reader<'_> {
         }
     }
 
-    async fn read_file(&mut self, file: &Arc<InputFile>) -> Result<(), Stop> {
+    async fn read_file(&mut self, file: &Arc<InputFile>) -> Result<(), SourceEnd> {
         let from = self.source.from;
         let opened = on_a_thread(file, move |file| {
             let mut opened = file.open()?;
@@ -152,23 +152,23 @@ impl Reader<'_> {
         self.piece.load(Ordering::Relaxed)
     }
 
-    async fn begin(&mut self) -> Result<(), Stop> {
+    async fn begin(&mut self) -> Result<(), SourceEnd> {
         let content = &self.source.content;
         let (hash, size) = (content.hash(), content.size());
-        self.step(Step::Begin { hash, size, offset: self.source.from }).await?;
+        self.step(SourceStep::Begin { hash, size, offset: self.source.from }).await?;
         self.begun = true;
         Ok(())
     }
 
-    async fn send(&self, piece: Vec<u8>) -> Result<(), Stop> {
+    async fn send(&self, piece: Vec<u8>) -> Result<(), SourceEnd> {
         if self.source.dropped.load(Ordering::Relaxed) {
-            return Err(Stop::Dropped);
+            return Err(SourceEnd::Dropped);
         }
-        self.step(Step::Piece(piece)).await
+        self.step(SourceStep::Piece(piece)).await
     }
 
-    async fn step(&self, step: Step) -> Result<(), Stop> {
-        self.steps.send(step).await.map_err(|_| Stop::Gone)
+    async fn step(&self, step: SourceStep) -> Result<(), SourceEnd> {
+        self.steps.send(step).await.map_err(|_| SourceEnd::Gone)
     }
 }
 
@@ -185,12 +185,12 @@ fn read_piece(file: &InputFile, mut opened: &File, size: usize) -> Result<Vec<u8
 async fn on_a_thread<T: Send + 'static>(
     file: &Arc<InputFile>,
     work: impl FnOnce(&InputFile) -> Result<T, InputError> + Send + 'static,
-) -> Result<T, Stop> {
+) -> Result<T, SourceEnd> {
     let file = Arc::clone(file);
     match spawn_blocking(move || work(&file)).await {
         Ok(done) => Ok(done?),
         // The runtime is being shut down.
-        Err(_) => Err(Stop::Gone),
+        Err(_) => Err(SourceEnd::Gone),
     }
 }
 
@@ -208,13 +208,13 @@ mod tests {
         InputFile { path, hash, size: content.len() as u64, mode: 0o600, mtime_ns: 0, ino: 0 }
     }
 
-    async fn steps_of(file: InputFile, from: u64, verify: bool) -> Vec<Step> {
+    async fn steps_of(file: InputFile, from: u64, verify: bool) -> Vec<SourceStep> {
         let content = Content::File(Arc::new(file));
         let dropped = Arc::default();
         steps_of_source(Source { content, from, verify, dropped }).await
     }
 
-    async fn steps_of_source(source: Source) -> Vec<Step> {
+    async fn steps_of_source(source: Source) -> Vec<SourceStep> {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps, mut made) = mpsc::channel(100);
         sources.send(source).unwrap();
@@ -227,9 +227,9 @@ mod tests {
         all
     }
 
-    fn sizes(pieces: &[Step]) -> Vec<usize> {
-        let size = |step: &Step| match step {
-            Step::Piece(piece) => piece.len(),
+    fn sizes(pieces: &[SourceStep]) -> Vec<usize> {
+        let size = |step: &SourceStep| match step {
+            SourceStep::Piece(piece) => piece.len(),
             other => panic!("{other:?}"),
         };
         pieces.iter().map(size).collect()
@@ -243,7 +243,7 @@ mod tests {
             std::fs::write(&path, vec![7; size]).unwrap();
             let file = InputFile::hash(&path).unwrap();
             let steps = steps_of(file, from as u64, false).await;
-            assert!(matches!(steps[0], Step::Begin { offset, .. } if offset == from as u64));
+            assert!(matches!(steps[0], SourceStep::Begin { offset, .. } if offset == from as u64));
             let sizes = sizes(&steps[1..]);
             assert_eq!(sizes.iter().sum::<usize>(), size - from);
             assert_eq!(sizes.len(), (size - from).div_ceil(PIECE).max(1));
@@ -262,7 +262,7 @@ mod tests {
         ] {
             let steps = steps_of(input(path, b"abcd"), 0, false).await;
             match &steps[..] {
-                [Step::Failed { reason, begun: false, .. }] => {
+                [SourceStep::Failed { reason, begun: false, .. }] => {
                     assert!(reason.contains(said), "{reason}");
                 }
                 other => panic!("{other:?}"),
@@ -279,7 +279,7 @@ mod tests {
         let changed = InputFile { hash: BlobHash([1; 32]), ..real };
         let steps = steps_of(changed.clone(), 0, true).await;
         assert!(
-            matches!(&steps[..], [_, Step::Failed { reason, begun: true, .. }] if reason.contains(" changed: ")),
+            matches!(&steps[..], [_, SourceStep::Failed { reason, begun: true, .. }] if reason.contains(" changed: ")),
             "{steps:?}"
         );
         assert_eq!(sizes(&steps_of(changed, 0, false).await[1..]), [3]);
@@ -293,7 +293,7 @@ mod tests {
         let content = Content::File(Arc::new(InputFile::hash(&path).unwrap()));
         let dropped = Arc::new(AtomicBool::new(true));
         let steps = steps_of_source(Source { content, from: 0, verify: false, dropped }).await;
-        assert!(matches!(steps[..], [Step::Begin { .. }, Step::Dropped]), "{steps:?}");
+        assert!(matches!(steps[..], [SourceStep::Begin { .. }, SourceStep::Dropped]), "{steps:?}");
     }
 
     #[tokio::test]

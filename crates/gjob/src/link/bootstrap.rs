@@ -28,7 +28,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(45);
 const SLOWEST: u64 = 8 * 1024;
 
 /// What is wanted of a host.
-pub(super) struct Wanted<'a> {
+pub(super) struct BootstrapOptions<'a> {
     pub(super) results_dir: &'a str,
     pub(super) programs: &'a Arc<Programs>,
     /// Whether a program that is there already may be started unseen.
@@ -47,7 +47,7 @@ pub(super) async fn send_script(to: &mut (impl AsyncWrite + Unpin)) {
 pub(super) async fn converse<R, W>(
     lines: &mut Lines<'_, R>,
     to: &mut W,
-    wanted: &Wanted<'_>,
+    wanted: &BootstrapOptions<'_>,
     uploading: impl AsyncFnOnce(u64),
 ) -> Result<Option<()>, ConnectError>
 where

@@ -106,12 +106,12 @@ pub(super) enum Reply {
 }
 
 /// An answer that waits to be delivered.
-pub struct Answer {
+pub struct LinkAnswer {
     pub(super) message: FromAgent,
     deliver: Box<dyn FnOnce(FromAgent) -> bool + Send>,
 }
 
-impl Answer {
+impl LinkAnswer {
     /// Hands it to the one who asked, who may be gone. False when it is an
     /// answer to something else.
     #[must_use]
@@ -120,9 +120,9 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for LinkAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Answer").field(&self.message).finish()
+        f.debug_tuple("LinkAnswer").field(&self.message).finish()
     }
 }
 
@@ -160,7 +160,7 @@ pub(super) enum Delivery {
     /// To the link's owner.
     Message(FromAgent),
     /// Through the owner to the one who asked.
-    Answer(Answer),
+    Answer(LinkAnswer),
     /// To the reader of a stream.
     Part { request: u32, to: mpsc::Sender<StreamItem>, part: StreamPart },
     /// Nobody wants it any more.
@@ -186,7 +186,7 @@ impl Calls {
         let Some(request) = request_of(&message) else { return Delivery::Message(message) };
         match self.open.remove(&request) {
             None => Delivery::Dropped,
-            Some(Reply::Once(deliver)) => Delivery::Answer(Answer { message, deliver }),
+            Some(Reply::Once(deliver)) => Delivery::Answer(LinkAnswer { message, deliver }),
             Some(Reply::Stream(to)) => match stream_part(message) {
                 None => Delivery::Unexpected,
                 Some(part) => {
@@ -236,13 +236,13 @@ fn request_of(message: &FromAgent) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::requests::Echo;
+    use crate::link::requests::RequestEcho;
 
     #[tokio::test]
     async fn an_answer_finds_the_one_who_asked() {
         let mut calls = Calls::default();
-        let (first, first_answer) = once(&Echo, 1);
-        let (second, second_answer) = once(&Echo, 2);
+        let (first, first_answer) = once(&RequestEcho, 1);
+        let (second, second_answer) = once(&RequestEcho, 2);
         assert_eq!(calls.add(first), ToAgent::Echo { request: 1 });
         assert_eq!(calls.add(second), ToAgent::Echo { request: 2 });
         match calls.route(FromAgent::Echo { request: 2 }) {
@@ -258,14 +258,14 @@ mod tests {
     #[test]
     fn an_answer_to_something_else_is_told_apart_and_one_that_nobody_waits_for_dropped() {
         let mut calls = Calls::default();
-        let (call, answer) = once(&Echo, 1);
+        let (call, answer) = once(&RequestEcho, 1);
         calls.add(call);
         match calls.route(FromAgent::Statuses { request: 1, states: Vec::new() }) {
             Delivery::Answer(answer) => assert!(!answer.deliver()),
             other => panic!("{other:?}"),
         }
         assert!(matches!(calls.route(FromAgent::Echo { request: 1 }), Delivery::Dropped));
-        let (call, unread) = once(&Echo, 2);
+        let (call, unread) = once(&RequestEcho, 2);
         calls.add(call);
         drop((answer, unread));
         match calls.route(FromAgent::Echo { request: 2 }) {

@@ -27,7 +27,7 @@ pub struct Handshakes {
 }
 
 /// Held from before a login until the far side's first byte.
-pub(super) type Permit = OwnedSemaphorePermit;
+pub(super) type LoginPermit = OwnedSemaphorePermit;
 
 impl Default for Handshakes {
     fn default() -> Self {
@@ -56,7 +56,7 @@ impl Handshakes {
     }
 
     /// Waits for a turn at `hop`.
-    pub(super) async fn begin(&self, hop: &Hop) -> Option<Permit> {
+    pub(super) async fn begin(&self, hop: &Hop) -> Option<LoginPermit> {
         let logins = self.logins(hop);
         let permit = Arc::clone(&logins).acquire_owned().await.ok();
         if logins.available_permits() < AT_ONCE - 1 {

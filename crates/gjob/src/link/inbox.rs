@@ -19,17 +19,17 @@ const UNIT: usize = 1024;
 
 /// How much memory what waits in some queues may take together.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub struct MemoryBudget {
     room: Arc<Semaphore>,
     units: usize,
 }
 
-impl Budget {
+impl MemoryBudget {
     /// Room for about `bytes`, and for one message at least.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let units = (bytes.max(HEAVIEST) / UNIT).min(u32::MAX as usize);
-        Budget { room: Arc::new(Semaphore::new(units)), units }
+        MemoryBudget { room: Arc::new(Semaphore::new(units)), units }
     }
 
     /// Waits for room; it is given back when the answer is dropped.
@@ -55,8 +55,8 @@ pub struct Arrival {
 #[derive(Clone, Debug)]
 pub struct Channels {
     inbox: mpsc::Sender<Arrival>,
-    inbox_room: Budget,
-    output_room: Budget,
+    inbox_room: MemoryBudget,
+    output_room: MemoryBudget,
 }
 
 impl Channels {
@@ -64,7 +64,11 @@ impl Channels {
     /// elsewhere, in `output_room`: a disk that is slow does not hold back the
     /// rest.
     #[must_use]
-    pub fn new(inbox: mpsc::Sender<Arrival>, inbox_room: Budget, output_room: Budget) -> Self {
+    pub fn new(
+        inbox: mpsc::Sender<Arrival>,
+        inbox_room: MemoryBudget,
+        output_room: MemoryBudget,
+    ) -> Self {
         Channels { inbox, inbox_room, output_room }
     }
 }
@@ -87,7 +91,7 @@ pub(super) enum Outgoing {
 
 /// Room for one delivery.
 #[derive(Debug)]
-pub(super) enum Permit<'a> {
+pub(super) enum DeliveryPermit<'a> {
     Event(mpsc::Permit<'a, Arrival>, OwnedSemaphorePermit),
     Part(mpsc::OwnedPermit<StreamItem>, OwnedSemaphorePermit),
 }
@@ -110,7 +114,7 @@ pub(super) enum Closed {
 
 impl Inbox {
     /// Waits for room.
-    pub(super) async fn reserve(&self, need: Need) -> Result<Permit<'_>, Closed> {
+    pub(super) async fn reserve(&self, need: Need) -> Result<DeliveryPermit<'_>, Closed> {
         let Channels { inbox, inbox_room, output_room } = &self.channels;
         // The place in the queue first: room in memory is not held by those who
         // wait for a place. The semaphores are never closed.
@@ -118,12 +122,12 @@ impl Inbox {
             Need::Event { bytes } => {
                 let place = inbox.reserve().await.map_err(|_| Closed::Owner)?;
                 let room = inbox_room.take(bytes).await.ok_or(Closed::Owner)?;
-                Ok(Permit::Event(place, room))
+                Ok(DeliveryPermit::Event(place, room))
             }
             Need::Part { bytes, to } => {
                 let place = to.reserve_owned().await.map_err(|_| Closed::Reader)?;
                 let room = output_room.take(bytes).await.ok_or(Closed::Reader)?;
-                Ok(Permit::Part(place, room))
+                Ok(DeliveryPermit::Part(place, room))
             }
         }
     }
@@ -141,15 +145,16 @@ impl Inbox {
     }
 
     /// Delivers what `permit` was reserved for.
-    pub(super) fn deliver(&self, permit: Permit<'_>, outgoing: Outgoing) {
+    pub(super) fn deliver(&self, permit: DeliveryPermit<'_>, outgoing: Outgoing) {
         match (permit, outgoing) {
-            (Permit::Event(place, room), Outgoing::Event(event)) => {
+            (DeliveryPermit::Event(place, room), Outgoing::Event(event)) => {
                 place.send(Arrival { host: self.host, event, _room: room });
             }
-            (Permit::Part(place, room), Outgoing::Part { part, .. }) => {
+            (DeliveryPermit::Part(place, room), Outgoing::Part { part, .. }) => {
                 place.send((part, room));
             }
-            (Permit::Event(..), Outgoing::Part { .. }) | (Permit::Part(..), Outgoing::Event(_)) => {
+            (DeliveryPermit::Event(..), Outgoing::Part { .. })
+            | (DeliveryPermit::Part(..), Outgoing::Event(_)) => {
                 debug_assert!(false, "a permit is of the kind it was reserved for");
             }
         }

@@ -28,7 +28,7 @@ pub(super) struct Pipe {
 
 /// How a transport ended.
 #[derive(Debug)]
-pub(super) struct Exit {
+pub(super) struct PipeExit {
     /// Its exit status; none when a signal ended it.
     pub(super) status: Option<i32>,
     /// The last part of its stderr.
@@ -63,7 +63,7 @@ impl Pipe {
 
     /// Closes the child's stdin, discards what it still says, waits a little
     /// for its end, and kills it then.
-    pub(super) async fn finish(mut self) -> Exit {
+    pub(super) async fn finish(mut self) -> PipeExit {
         drop(self.stdin.take());
         let ended =
             timeout(GRACE, async { tokio::join!(drain(&mut self.stdout), self.child.wait()).1 });
@@ -78,7 +78,7 @@ impl Pipe {
             }
         };
         let _ = timeout(GRACE, async { while self.stderr.changed().await.is_ok() {} }).await;
-        Exit { status, stderr: self.said() }
+        PipeExit { status, stderr: self.said() }
     }
 
     /// Kills the group while its leader is not yet reaped, so that its number

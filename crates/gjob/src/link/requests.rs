@@ -8,12 +8,12 @@ use super::calls::Request;
 
 /// What jobs' directories say: a state each.
 #[derive(Clone, Debug)]
-pub(crate) struct Status {
+pub(crate) struct QueryStates {
     /// At most 4096 jobs.
     pub(crate) ids: Vec<JobId>,
 }
 
-impl Request for Status {
+impl Request for QueryStates {
     type Answer = Vec<State>;
 
     fn to_message(&self, request: u32) -> ToAgent {
@@ -30,7 +30,7 @@ impl Request for Status {
 
 /// A piece of a job's output.
 #[derive(Clone, Debug)]
-pub(crate) struct Read {
+pub(crate) struct ReadOutput {
     pub(crate) id: JobId,
     pub(crate) stream: Stream,
     /// The first byte wanted.
@@ -46,12 +46,12 @@ pub(crate) struct Piece {
     pub(crate) size: u64,
 }
 
-impl Request for Read {
+impl Request for ReadOutput {
     /// The piece, or why it cannot be read.
     type Answer = Result<Piece, Shown>;
 
     fn to_message(&self, request: u32) -> ToAgent {
-        let Read { id, stream, offset } = self.clone();
+        let ReadOutput { id, stream, offset } = self.clone();
         ToAgent::Read { request, id, stream, offset, max: CHUNK as u32 }
     }
 
@@ -68,19 +68,19 @@ impl Request for Read {
 
 /// The removal of jobs' directories.
 #[derive(Clone, Debug)]
-pub(crate) struct Remove {
+pub(crate) struct RemoveJobs {
     pub(crate) run: RunId,
     pub(crate) host: HostLabel,
     /// At most 4096 attempts.
     pub(crate) jobs: Vec<(Key, JobId)>,
 }
 
-impl Request for Remove {
+impl Request for RemoveJobs {
     /// How many directories are gone; those that are not, and why.
     type Answer = (u32, Vec<(JobId, Shown)>);
 
     fn to_message(&self, request: u32) -> ToAgent {
-        let Remove { run, host, jobs } = self.clone();
+        let RemoveJobs { run, host, jobs } = self.clone();
         ToAgent::Remove { request, run, host, jobs }
     }
 
@@ -97,17 +97,17 @@ impl Request for Remove {
 
 /// The removal of all that a host has of a run.
 #[derive(Clone, Debug)]
-pub(crate) struct Forget {
+pub(crate) struct ForgetRun {
     pub(crate) run: RunId,
     pub(crate) host: HostLabel,
 }
 
-impl Request for Forget {
+impl Request for ForgetRun {
     /// The number of blobs removed and their bytes, or why nothing was removed.
     type Answer = Result<(u64, u64), Shown>;
 
     fn to_message(&self, request: u32) -> ToAgent {
-        let Forget { run, host } = self.clone();
+        let ForgetRun { run, host } = self.clone();
         ToAgent::Forget { request, run, host }
     }
 
@@ -121,9 +121,9 @@ impl Request for Forget {
 
 /// The acknowledgement of everything sent before.
 #[derive(Clone, Debug)]
-pub(crate) struct Echo;
+pub(crate) struct RequestEcho;
 
-impl Request for Echo {
+impl Request for RequestEcho {
     type Answer = ();
 
     fn to_message(&self, request: u32) -> ToAgent {

@@ -231,12 +231,12 @@ mod tests {
 
     use super::played::link;
     use super::*;
-    use crate::link::Echo;
+    use crate::link::RequestEcho;
 
     #[tokio::test]
     async fn a_request_is_sent_again_over_the_next_connection() {
         let (sender, mut played) = link();
-        let asking = tokio::spawn(async move { sender.ask(&Echo, None).await });
+        let asking = tokio::spawn(async move { sender.ask(&RequestEcho, None).await });
         assert_eq!(played.asked().await, ToAgent::Echo { request: 0 });
         played.reconnect();
         assert_eq!(played.asked().await, ToAgent::Echo { request: 1 });
@@ -250,8 +250,8 @@ mod tests {
         let (sender, mut played) = link();
         played.fall("no route to host");
         let limit = Some(Duration::from_millis(20));
-        assert_eq!(sender.ask(&Echo, limit).await, unreachable("no route to host"));
-        let asking = tokio::spawn(async move { sender.ask(&Echo, None).await });
+        assert_eq!(sender.ask(&RequestEcho, limit).await, unreachable("no route to host"));
+        let asking = tokio::spawn(async move { sender.ask(&RequestEcho, None).await });
         played.fail("authentication failed");
         assert_eq!(asking.await.unwrap(), unreachable("authentication failed"));
     }

@@ -12,13 +12,13 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::blob::{self, Source, Step};
+use super::blob::{self, Source, SourceStep};
 use super::calls::{Calls, Delivery};
 use super::clock::ClockMeter;
 use super::error::ConnectError;
 use super::heartbeat::{Beat, Heartbeat, TICK_INTERVAL};
-use super::inbox::{Closed, HEAVIEST, Inbox, Need, Outgoing, Permit, weight};
-use super::window::{PIECE, Progress, Sent, Window};
+use super::inbox::{Closed, DeliveryPermit, HEAVIEST, Inbox, Need, Outgoing, weight};
+use super::window::{PIECE, SendProgress, Sent, Window};
 use super::{LinkCommand, LinkEvent, close_asked};
 
 /// Bytes queued for the agent above which nothing more is queued.
@@ -32,7 +32,7 @@ const DETACH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a session ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum SessionEnd {
     /// Its owner wants it closed.
     Closed,
     /// The transport's output ended.
@@ -59,7 +59,7 @@ struct Queues {
     calls: Calls,
     undelivered: VecDeque<Outgoing>,
     window: Window,
-    progress: Progress,
+    progress: SendProgress,
     /// What the window wants a file's pieces to be.
     piece: Arc<AtomicUsize>,
     pings: Pings,
@@ -88,7 +88,7 @@ impl Session<'_> {
     /// back, not this process filled; and no command or file is taken while the
     /// pipe to the agent is full. Neither waits for the other, or two ends that
     /// both only write would stand still for ever.
-    pub(super) async fn run(mut self) -> End {
+    pub(super) async fn run(mut self) -> SessionEnd {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps_in, mut steps) = mpsc::channel(2);
         let mut queues = Queues::new(sources);
@@ -102,7 +102,7 @@ impl Session<'_> {
             if queues.undelivered.is_empty()
                 && let Err(error) = queues.take_message(&mut self.frames)
             {
-                return End::Broken(error);
+                return SessionEnd::Broken(error);
             }
             let need = queues.undelivered.front().map(Outgoing::need);
             let blocked = need.is_some();
@@ -110,7 +110,7 @@ impl Session<'_> {
             tokio::select! {
                 () = close_asked(&mut self.closing) => {
                     self.detach(queues).await;
-                    return End::Closed;
+                    return SessionEnd::Closed;
                 }
                 permit = deliverable(self.inbox, need), if blocked => {
                     match (permit, queues.undelivered.pop_front()) {
@@ -118,7 +118,7 @@ impl Session<'_> {
                         (Err(Closed::Reader), Some(Outgoing::Part { request, .. })) => {
                             queues.stop_stream(request);
                         }
-                        (Err(_), _) | (_, None) => return End::Closed,
+                        (Err(_), _) | (_, None) => return SessionEnd::Closed,
                     }
                 }
                 count = self.stdout.read(&mut piece), if !blocked => match count {
@@ -126,19 +126,19 @@ impl Session<'_> {
                         heartbeat.handle_heard(Instant::now());
                         self.frames.extend(&piece[..count]);
                     }
-                    _ => return End::Eof,
+                    _ => return SessionEnd::Eof,
                 },
                 count = self.stdin.write(&queues.out[queues.written..]), if queues.has_output() => {
                     match count {
                         Ok(count @ 1..) => queues.handle_written(count),
-                        _ => return End::Eof,
+                        _ => return SessionEnd::Eof,
                     }
                 }
                 command = self.commands.recv(), if room => match command {
                     Some(command) => queues.handle_command(command),
                     None => {
                         self.detach(queues).await;
-                        return End::Closed;
+                        return SessionEnd::Closed;
                     }
                 },
                 Some(step) = steps.recv(), if room && queues.window.is_open() => {
@@ -152,7 +152,7 @@ impl Session<'_> {
                     match heartbeat.handle_tick(Instant::now()) {
                         Beat::Rest => {}
                         Beat::Ping => queues.ping_for_clock(),
-                        Beat::Dead => return End::Broken(ConnectError::Unanswered),
+                        Beat::Dead => return SessionEnd::Broken(ConnectError::Unanswered),
                     }
                 }
             }
@@ -163,8 +163,11 @@ impl Session<'_> {
     /// meanwhile is left: it is in the run log.
     async fn detach(&mut self, mut queues: Queues) {
         while let Ok(command) = self.commands.try_recv() {
-            if let LinkCommand::Send(message) = command {
-                queues.push(&message);
+            match command {
+                LinkCommand::Send(message) => queues.push(&message),
+                // Nobody will hear the answer, but the host does what it is asked.
+                LinkCommand::Call(call) => queues.push(&call.message),
+                LinkCommand::SendBlob { .. } | LinkCommand::Close => {}
             }
         }
         queues.push(&ToAgent::Detach);
@@ -182,7 +185,7 @@ impl Session<'_> {
 }
 
 /// Waits for room for what is to be delivered, if anything is.
-async fn deliverable(inbox: &Inbox, need: Option<Need>) -> Result<Permit<'_>, Closed> {
+async fn deliverable(inbox: &Inbox, need: Option<Need>) -> Result<DeliveryPermit<'_>, Closed> {
     match need {
         Some(need) => inbox.reserve(need).await,
         None => std::future::pending().await,
@@ -198,7 +201,7 @@ impl Queues {
             calls: Calls::default(),
             undelivered: VecDeque::new(),
             window: Window::new(),
-            progress: Progress::default(),
+            progress: SendProgress::default(),
             piece: Arc::new(AtomicUsize::new(PIECE)),
             pings: Pings {
                 nonce: OURS,
@@ -269,13 +272,13 @@ impl Queues {
         }
     }
 
-    fn handle_step(&mut self, step: Step, now: Instant) {
+    fn handle_step(&mut self, step: SourceStep, now: Instant) {
         match step {
-            Step::Begin { hash, size, offset } => {
+            SourceStep::Begin { hash, size, offset } => {
                 self.under_way = Some(Sent { hash, sent: offset, size });
                 self.push(&ToAgent::Blob { hash, size, offset });
             }
-            Step::Piece(bytes) => {
+            SourceStep::Piece(bytes) => {
                 let count = bytes.len();
                 self.push(&ToAgent::BlobData { bytes });
                 let nonce = self.ping();
@@ -285,14 +288,14 @@ impl Queues {
                     self.progress.handle_sent(nonce, *sent);
                 }
             }
-            Step::Failed { hash, reason, begun } => {
+            SourceStep::Failed { hash, reason, begun } => {
                 if begun {
                     self.push(&ToAgent::BlobAbort);
                 }
                 self.settle(hash);
                 self.report(LinkEvent::BlobSourceFailed { hash, reason });
             }
-            Step::Dropped => self.push(&ToAgent::BlobAbort),
+            SourceStep::Dropped => self.push(&ToAgent::BlobAbort),
         }
     }
 

@@ -15,14 +15,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
-use super::bootstrap::{self, ANSWER, Wanted};
+use super::bootstrap::{self, ANSWER, BootstrapOptions};
 use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 use super::error::ConnectError;
-use super::handshakes::{Handshakes, Hop, Permit};
+use super::handshakes::{Handshakes, Hop, LoginPermit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
-use super::pipe::{Exit, Pipe};
+use super::pipe::{Pipe, PipeExit};
 use super::sender::CLOSED;
-use super::session::{End, Session};
+use super::session::{Session, SessionEnd};
 use super::text::last_lines;
 use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, LinkState, Transport, close_asked};
 
@@ -152,7 +152,7 @@ impl Link {
     async fn attach(
         &self,
         pipe: &mut Pipe,
-        permit: Option<Permit>,
+        permit: Option<LoginPermit>,
         connection: u64,
         stage: &mut Stage,
     ) -> Result<(ChildStdin, FrameBuffer, Box<Welcome>), Broken> {
@@ -168,7 +168,7 @@ impl Link {
             if first.is_err() {
                 return Err(silent("logging in", ANSWER, String::new()).into());
             }
-            let wanted = Wanted {
+            let wanted = BootstrapOptions {
                 results_dir: self.config.plan.results_dir(),
                 programs: &self.config.programs,
                 trust: self.trust,
@@ -227,7 +227,7 @@ impl Link {
     }
 
     /// Why the pipe ended before the agent's welcome.
-    fn explain(&self, stage: Stage, exit: &Exit, said: String) -> ConnectError {
+    fn explain(&self, stage: Stage, exit: &PipeExit, said: String) -> ConnectError {
         let diagnosis = self.diagnose(exit);
         match stage {
             Stage::LoggingIn if diagnosis.said.is_empty() => {
@@ -242,7 +242,7 @@ impl Link {
         }
     }
 
-    fn diagnose(&self, exit: &Exit) -> Diagnosis {
+    fn diagnose(&self, exit: &PipeExit) -> Diagnosis {
         match self.config.plan.transport() {
             Transport::Ssh { .. } => diagnose(exit.status, &exit.stderr),
             Transport::Command(_) => diagnose_command(exit.status, &exit.stderr),
@@ -275,17 +275,17 @@ impl Link {
         // At once, so that nobody asks on while the pipe is taken down.
         self.state.send_replace(LinkState::Down { reason: "the connection ended".to_owned() });
         match end {
-            End::Closed => {
+            SessionEnd::Closed => {
                 drop(stdin);
                 pipe.finish().await;
                 None
             }
-            End::Eof => {
+            SessionEnd::Eof => {
                 drop(stdin);
                 let exit = pipe.finish().await;
                 Some(ConnectError::Transport(self.diagnose(&exit)))
             }
-            End::Broken(error) => Some(error),
+            SessionEnd::Broken(error) => Some(error),
         }
     }
 }

@@ -33,7 +33,7 @@ impl Fake {
         let program = dir.path().join("gjob");
         write_program(&program, &script);
         let (inbox, events) = mpsc::channel(4);
-        let channels = Channels::new(inbox, Budget::new(64 << 20), Budget::new(0));
+        let channels = Channels::new(inbox, MemoryBudget::new(64 << 20), MemoryBudget::new(0));
         Fake { dir, events, channels }
     }
 
@@ -147,7 +147,7 @@ fn attach(host: &str, epoch: u64) -> ToAgent {
 const LISTENS: &str = "cat >heard";
 
 #[tokio::test]
-async fn a_link_comes_up_carries_messages_and_detaches_when_closed() {
+async fn a_link_carries_messages_and_sends_what_is_queued_before_it_detaches() {
     let record = FromAgent::Records { offset: 7, lines: b"{}\n".to_vec() };
     let mut fake = Fake::new(&magic_line(), &[welcome(), record.clone()], LISTENS);
     let link = fake.spawn();
@@ -155,9 +155,13 @@ async fn a_link_comes_up_carries_messages_and_detaches_when_closed() {
     assert!(matches!(fake.event().await, LinkEvent::Message(message) if message == record));
     let question = ToAgent::Status { request: 1, ids: Vec::new() };
     link.send(LinkCommand::Send(question.clone()));
+    let call = link.sender().call(&QueryStates { ids: Vec::new() });
     link.send(LinkCommand::Close);
     link.ended().await;
-    assert_eq!(fake.heard(), [attach(":", 11), question, ToAgent::Detach]);
+    assert!(call.await.is_err());
+    let heard = fake.heard();
+    assert_eq!(heard[..2], [attach(":", 11), question]);
+    assert!(matches!(heard[2..], [ToAgent::Status { .. }, ToAgent::Detach]), "{heard:?}");
     assert!(fake.all_gone());
     assert!(fake.events.try_recv().is_err());
 }
@@ -386,7 +390,7 @@ async fn hosts_that_flood_share_one_room_and_none_holds_back_another() {
     let mut fake = Fake::new(&magic_line(), &[welcome()], flood);
     std::fs::write(fake.path().join("piece"), encode(&piece)).unwrap();
     let (inbox, events) = mpsc::channel(1024);
-    fake.channels = Channels::new(inbox, Budget::new(8 << 20), Budget::new(0));
+    fake.channels = Channels::new(inbox, MemoryBudget::new(8 << 20), MemoryBudget::new(0));
     fake.events = events;
     let links = [fake.spawn(), fake.spawn()];
     tokio::time::sleep(Duration::from_secs(2)).await;

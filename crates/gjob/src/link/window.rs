@@ -77,7 +77,7 @@ impl Window {
 
 /// How far the larger files have come, by what the agent has answered.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct SendProgress {
     pieces: VecDeque<(u64, Sent)>,
     told: Option<Instant>,
 }
@@ -91,7 +91,7 @@ pub(super) struct Sent {
     pub(super) size: u64,
 }
 
-impl Progress {
+impl SendProgress {
     /// A piece was queued, followed by the ping `nonce`.
     pub(super) fn handle_sent(&mut self, nonce: u64, sent: Sent) {
         if sent.size >= WORTH_TELLING {
@@ -164,7 +164,7 @@ mod tests {
     fn progress_is_told_once_a_second_and_at_the_end_and_not_of_small_files() {
         let start = Instant::now();
         let size = WORTH_TELLING;
-        let mut progress = Progress::default();
+        let mut progress = SendProgress::default();
         let mut told = Vec::new();
         for nonce in 1..=32 {
             let sent = Sent { hash: BlobHash([1; 32]), sent: nonce * size / 32, size };

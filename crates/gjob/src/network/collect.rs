@@ -5,7 +5,7 @@ use gjob_core::scheduler::HostIx;
 use gjob_core::{JobId, Key, RunId};
 
 use super::Network;
-use crate::link::Remove;
+use crate::link::RemoveJobs;
 use crate::outputs::{CollectOrder, OutputsConfig};
 
 impl Network {
@@ -38,7 +38,7 @@ impl Network {
     /// Has a host remove the directories of jobs of `run` that have ended, if it
     /// answers now. Nothing is reported: what is left stays for `gjob clean`.
     pub fn remove(&mut self, host: HostIx, run: &RunId, jobs: &[(Key, JobId)]) {
-        let request = Remove { run: run.clone(), host: self.label(host), jobs: jobs.to_vec() };
+        let request = RemoveJobs { run: run.clone(), host: self.label(host), jobs: jobs.to_vec() };
         if let Some(open) = &mut self.open {
             open.remove(host, &request);
         }

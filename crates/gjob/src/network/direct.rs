@@ -15,7 +15,7 @@ use super::fetch::fetch;
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
-use crate::link::{Status, Unreachable};
+use crate::link::{QueryStates, Unreachable};
 use crate::store::{StateDir, now};
 
 /// Between two looks at an output that does not grow.
@@ -69,7 +69,7 @@ impl Network {
         }
         let ids = |batch: &[usize]| batch.iter().filter_map(|at| jobs[*at].id().cloned()).collect();
         let requests = places.iter().map(|(host, places)| {
-            let batches = places.chunks(STATUS_BATCH).map(|batch| Status { ids: ids(batch) });
+            let batches = places.chunks(STATUS_BATCH).map(|batch| QueryStates { ids: ids(batch) });
             (*host, batches.collect())
         });
         let answers = self.ask_hosts(requests.collect())?;

@@ -72,7 +72,7 @@ async fn fetch_once(
     let mut spool = SpooledTempFile::new(IN_MEMORY);
     let mut offset = from;
     loop {
-        let read = link::Read { id: id.clone(), stream, offset };
+        let read = link::ReadOutput { id: id.clone(), stream, offset };
         let Ok(answer) = link.call(&read).await else { return Ok(None) };
         let Piece { bytes, size } = answer.map_err(String::from)?;
         offset += bytes.len() as u64;

@@ -8,7 +8,7 @@ use gjob_core::wire::FromAgent;
 
 use super::Report;
 use super::open::{Open, Use};
-use super::staging::Step;
+use super::staging::StagingStep;
 use crate::link::LinkEvent;
 use crate::outputs::{CollectError, CollectReport, CollectScope, OutputProgress};
 
@@ -111,8 +111,10 @@ impl Open {
     pub(super) fn take_steps(&mut self) {
         while let Some((host, step)) = self.staging.poll_step() {
             match step {
-                Step::Command(command) => self.hosts[host.at()].send(command),
-                Step::Refuse(record) => self.ready.push_back((host, Report::NotSent(record))),
+                StagingStep::Command(command) => self.hosts[host.at()].send(command),
+                StagingStep::Refuse(record) => {
+                    self.ready.push_back((host, Report::NotSent(record)));
+                }
             }
         }
     }

@@ -18,8 +18,8 @@ use super::staging::Staging;
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{
-    self, Arrival, Budget, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkHandle,
-    LinkSender, Remove,
+    self, Arrival, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkHandle, LinkSender,
+    MemoryBudget, RemoveJobs,
 };
 use crate::outputs::{self, CollectOrder, CollectReport, Collector};
 use crate::program::Programs;
@@ -109,7 +109,8 @@ impl Open {
             .build()
             .map_err(NetworkError::Runtime)?;
         let (inbox_sender, inbox) = mpsc::channel(INBOX);
-        let (inbox_room, output_room) = (Budget::new(INBOX_BYTES), Budget::new(OUTPUT_BYTES));
+        let (inbox_room, output_room) =
+            (MemoryBudget::new(INBOX_BYTES), MemoryBudget::new(OUTPUT_BYTES));
         let (fetched_sender, fetched) = mpsc::channel(FETCHED);
         let (output_reports, outputs) = mpsc::channel(FETCHED);
         let tag = run.map_or_else(|| format!("look-{}", std::process::id()), RunId::to_string);
@@ -201,7 +202,7 @@ impl Open {
     }
 
     /// Has a host remove directories of jobs; nothing is reported of it.
-    pub(super) fn remove(&mut self, host: HostIx, request: &Remove) {
+    pub(super) fn remove(&mut self, host: HostIx, request: &RemoveJobs) {
         while self.removals.try_join_next().is_some() {}
         let call = self.link(host).call(request);
         let answered = async { drop(call.await) };

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
-use crate::link::{Forget, Remove, Request};
+use crate::link::{ForgetRun, RemoveJobs, Request};
 use crate::outputs::{CollectOrder, OutputProgress};
 
 /// How long to wait for a report before looking again whether any is expected.
@@ -67,7 +67,7 @@ impl Network {
         let mut requests = Vec::new();
         for (host, jobs) in jobs {
             let label = self.label(*host);
-            let batches = jobs.chunks(REMOVED_AT_ONCE).map(|jobs| Remove {
+            let batches = jobs.chunks(REMOVED_AT_ONCE).map(|jobs| RemoveJobs {
                 run: run.clone(),
                 host: label.clone(),
                 jobs: jobs.to_vec(),
@@ -98,7 +98,7 @@ impl Network {
         hosts: &[HostIx],
     ) -> Result<Answers<(u64, u64)>, NetworkError> {
         let request =
-            |host: &HostIx| (*host, vec![Forget { run: run.clone(), host: self.label(*host) }]);
+            |host: &HostIx| (*host, vec![ForgetRun { run: run.clone(), host: self.label(*host) }]);
         let requests = hosts.iter().map(request).collect();
         let answers = self.ask_hosts(requests)?;
         let removed = answers.into_iter().map(|(host, answer)| {

@@ -1,7 +1,7 @@
 //! Getting files to the hosts: ask each which are missing, send those, and
 //! launch a job once all of its files are there. A file goes to a host once,
 //! and to hosts that share a directory once in all. No I/O here: events go in,
-//! [`Step`]s come out.
+//! [`StagingStep`]s come out.
 
 mod blobs;
 mod host;
@@ -14,7 +14,7 @@ use gjob_core::scheduler::HostIx;
 use gjob_core::wire::{BlobHash, Launch, ToAgent};
 use gjob_core::{JobSpec, Key, Record};
 
-use self::blobs::Refusal;
+use self::blobs::BlobRefusal;
 use self::host::Host;
 use self::places::Places;
 use crate::inputs::{Content, Inputs};
@@ -27,12 +27,12 @@ pub(super) struct Staging {
     inputs: Inputs,
     hosts: Vec<Host>,
     places: Places,
-    steps: VecDeque<(HostIx, Step)>,
+    steps: VecDeque<(HostIx, StagingStep)>,
 }
 
 /// What is to be done next for a host.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum StagingStep {
     /// Send this over the link.
     Command(LinkCommand),
     /// A launch can't be carried out.
@@ -62,7 +62,7 @@ impl Staging {
     }
 
     /// What is to be done next, in order.
-    pub(super) fn poll_step(&mut self) -> Option<(HostIx, Step)> {
+    pub(super) fn poll_step(&mut self) -> Option<(HostIx, StagingStep)> {
         self.steps.pop_front()
     }
 
@@ -131,9 +131,9 @@ impl Staging {
     /// The host did not take a blob.
     pub(super) fn handle_refused(&mut self, host: HostIx, hash: BlobHash, reason: &str) {
         match self.hosts[host.at()].blobs.handle_refused(hash) {
-            Refusal::Unasked => {}
-            Refusal::Again => self.feed(host),
-            Refusal::Final => self.give_up(host, hash, reason, Scope::Host),
+            BlobRefusal::Unasked => {}
+            BlobRefusal::Again => self.feed(host),
+            BlobRefusal::Final => self.give_up(host, hash, reason, Scope::Host),
         }
     }
 
@@ -152,7 +152,7 @@ impl Staging {
         for launch in self.hosts[host.at()].handle_failed(hash) {
             let (key, reason) = (launch.key, one_line(reason));
             let refused = Record::Refused { key, reason, scope, at: now() };
-            self.steps.push_back((host, Step::Refuse(refused)));
+            self.steps.push_back((host, StagingStep::Refuse(refused)));
         }
         self.places.end(host, hash);
         for peer in self.places.peers(host) {
@@ -178,7 +178,7 @@ impl Staging {
             // More than there is of it is something else.
             let from = if wanted.from > content.size() { 0 } else { wanted.from };
             let command = LinkCommand::SendBlob { content, from, verify: wanted.verify };
-            self.steps.push_back((host, Step::Command(command)));
+            self.steps.push_back((host, StagingStep::Command(command)));
         }
     }
 
@@ -194,7 +194,7 @@ impl Staging {
     }
 
     fn send(&mut self, host: HostIx, message: ToAgent) {
-        self.steps.push_back((host, Step::Command(LinkCommand::Send(message))));
+        self.steps.push_back((host, StagingStep::Command(LinkCommand::Send(message))));
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::commit::Waiting;
-use super::incoming::Progress;
-use super::job::{Finished, Job, Written};
+use super::incoming::FileProgress;
+use super::job::{Finished, OutputsJob, Written};
 use super::progress::{CollectReport, OutputProgress, Shared};
 use super::refusal::Refusal;
 use super::{CollectError, CollectOrder, CollectScope};
@@ -58,7 +58,7 @@ impl From<Refusal> for Stopped {
 }
 
 /// How far one request for outputs has led.
-enum Step {
+enum StreamEnd {
     Complete(Waiting),
     /// What is left of it is to be asked for again.
     Again,
@@ -80,12 +80,12 @@ impl Collector {
         let collector = self.clone();
         runtime.spawn(async move {
             let key = order.key;
-            let mut job = Some(Job::new(order));
+            let mut job = Some(OutputsJob::new(order));
             let done = tokio::select! {
                 done = collector.collect(&mut job) => Some(done),
                 _ = dropped => None,
             };
-            if let Some(job) = job.filter(Job::has_begun) {
+            if let Some(job) = job.filter(OutputsJob::has_begun) {
                 // Removing what has come takes a disk its time.
                 let _ = collector.shared.write(move |_| drop(job)).await;
             }
@@ -97,7 +97,7 @@ impl Collector {
     }
 
     /// Asks until all has come. `job` is none while it is being written.
-    async fn collect(&self, job: &mut Option<Job>) -> Result<Waiting, Stopped> {
+    async fn collect(&self, job: &mut Option<OutputsJob>) -> Result<Waiting, Stopped> {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
         loop {
@@ -106,14 +106,18 @@ impl Collector {
             let resume = asked.interrupt();
             let CollectOrder { id, patterns, all, .. } = &asked.order;
             let stream = self.link.collect(id, patterns, *all, resume);
-            if let Step::Complete(waiting) = self.read(stream, job).await? {
+            if let StreamEnd::Complete(waiting) = self.read(stream, job).await? {
                 return Ok(waiting);
             }
         }
     }
 
     /// Writes down what one request brings.
-    async fn read(&self, mut stream: OutputStream, job: &mut Option<Job>) -> Result<Step, Stopped> {
+    async fn read(
+        &self,
+        mut stream: OutputStream,
+        job: &mut Option<OutputsJob>,
+    ) -> Result<StreamEnd, Stopped> {
         let mut reported = None;
         while let Ok(part) = stream.next().await {
             let Some(taken) = job.take() else { return Err(lost().into()) };
@@ -127,7 +131,7 @@ impl Collector {
                         }
                         Written::Again(again) => {
                             *job = Some(again);
-                            return Ok(Step::Again);
+                            return Ok(StreamEnd::Again);
                         }
                         Written::Refused(refusal) => return Err(refusal.into()),
                     }
@@ -136,10 +140,10 @@ impl Collector {
                     let host = self.host;
                     let work = self.shared.write(move |place| taken.finish(place, host, files));
                     match work.await? {
-                        Finished::Complete(waiting) => return Ok(Step::Complete(waiting)),
+                        Finished::Complete(waiting) => return Ok(StreamEnd::Complete(waiting)),
                         Finished::Again(again) => {
                             *job = Some(*again);
-                            return Ok(Step::Again);
+                            return Ok(StreamEnd::Again);
                         }
                         Finished::Refused(refusal) => return Err(refusal.into()),
                     }
@@ -156,7 +160,7 @@ impl Collector {
             }
         }
         // The connection ended.
-        Ok(Step::Again)
+        Ok(StreamEnd::Again)
     }
 
     /// Hands complete outputs on, or says why there are none.
@@ -188,9 +192,9 @@ impl Collector {
         let _ = self.shared.reports.send((self.host, report)).await;
     }
 
-    fn report_progress(&self, job: &Job, reported: &mut Option<Instant>) {
+    fn report_progress(&self, job: &OutputsJob, reported: &mut Option<Instant>) {
         let is_due = reported.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL);
-        let Some(Progress { path, bytes, size }) = job.progress().filter(|_| is_due) else {
+        let Some(FileProgress { path, bytes, size }) = job.progress().filter(|_| is_due) else {
             return;
         };
         let key = job.order.key;

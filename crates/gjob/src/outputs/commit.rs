@@ -9,8 +9,8 @@ use gjob_core::scheduler::HostIx;
 use tokio::sync::mpsc;
 
 use super::dir::OutputsDir;
+use super::file::Listing;
 use super::incoming::Complete;
-use super::listing::Listing;
 use super::progress::{CollectReport, CollectReports, OutputProgress};
 use super::refusal::Refusal;
 use super::{CollectError, CollectedOutputs};

@@ -27,16 +27,16 @@ fn shown_path(path: &Path) -> String {
 
 /// Where outputs go, opened when the first come.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Destination {
     config: Option<OutputsConfig>,
     /// Tells this process's unfinished directories from others'.
     tag: String,
     opened: Mutex<Option<Arc<OutputsDir>>>,
 }
 
-impl Place {
+impl Destination {
     pub(super) fn new(config: Option<OutputsConfig>, tag: String) -> Self {
-        Place { config, tag, opened: Mutex::default() }
+        Destination { config, tag, opened: Mutex::default() }
     }
 
     /// The most that one job's outputs may come to, bytes.
@@ -73,7 +73,7 @@ impl Place {
         if !dir.owns(name, name)? {
             return Ok(());
         }
-        let mut part = Part::new(format!("{}{number}", dir.prefix), &dir);
+        let mut part = UnfinishedDir::new(format!("{}{number}", dir.prefix), &dir);
         match dir.rename(name, &part.name, RenameFlags::empty()) {
             Ok(()) if dir.owns(&part.name, name).unwrap_or(false) => dir.sync_names(),
             Ok(()) => part.give_back(name, RenameFlags::NOREPLACE),
@@ -122,7 +122,7 @@ pub(super) struct OutputsDir {
 
 impl OutputsDir {
     /// Begins a directory under a temporary name.
-    pub(super) fn begin(self: &Arc<Self>, key: Key) -> io::Result<(Part, Dir)> {
+    pub(super) fn begin(self: &Arc<Self>, key: Key) -> io::Result<(UnfinishedDir, Dir)> {
         loop {
             let number = self.parts.fetch_add(1, Ordering::Relaxed);
             let name = format!("{}{key}.{number}", self.prefix);
@@ -131,7 +131,7 @@ impl OutputsDir {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    let part = Part::new(name, self);
+                    let part = UnfinishedDir::new(name, self);
                     let dir = self.dir.open_dir(&part.name)?;
                     return Ok((part, dir));
                 }
@@ -142,9 +142,9 @@ impl OutputsDir {
     /// Notes what is to get these names.
     pub(super) fn claim<'a>(
         &self,
-        parts: impl Iterator<Item = (&'a str, &'a Part)>,
+        parts: impl Iterator<Item = (&'a str, &'a UnfinishedDir)>,
     ) -> io::Result<()> {
-        let entry = |(name, part): (&'a str, &Part)| {
+        let entry = |(name, part): (&'a str, &UnfinishedDir)| {
             Ok((name, Identity::of(&self.dir.symlink_metadata(&part.name)?)))
         };
         let entries = parts.map(entry).collect::<io::Result<Vec<_>>>()?;
@@ -222,16 +222,16 @@ impl OutputsDir {
 
 /// An unfinished directory of one job; removed when dropped.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct UnfinishedDir {
     name: String,
     parent: Arc<OutputsDir>,
     /// What has that name is not to be removed.
     is_anothers: bool,
 }
 
-impl Part {
+impl UnfinishedDir {
     fn new(name: String, parent: &Arc<OutputsDir>) -> Self {
-        Part { name, parent: Arc::clone(parent), is_anothers: false }
+        UnfinishedDir { name, parent: Arc::clone(parent), is_anothers: false }
     }
 
     pub(super) fn parent(&self) -> &Arc<OutputsDir> {
@@ -304,7 +304,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for UnfinishedDir {
     fn drop(&mut self) {
         if self.is_anothers {
             return;
@@ -320,13 +320,13 @@ mod tests {
 
     use super::*;
 
-    fn place(dir: &tempfile::TempDir) -> Place {
+    fn place(dir: &tempfile::TempDir) -> Destination {
         place_of(dir, "r")
     }
 
-    fn place_of(dir: &tempfile::TempDir, run: &str) -> Place {
+    fn place_of(dir: &tempfile::TempDir, run: &str) -> Destination {
         let config = OutputsConfig::new(dir.path().join("a/out"), None);
-        Place::new(Some(config), run.to_owned())
+        Destination::new(Some(config), run.to_owned())
     }
 
     fn put(outputs: &Arc<OutputsDir>, file: &str, name: &str, merge: bool) -> Result<(), String> {
@@ -387,7 +387,7 @@ mod tests {
         put(&place(&dir).open().unwrap(), "x", "0", false).unwrap();
         let config = OutputsConfig::new(dir.path().join("a/out"), None);
         let config = OutputsConfig { tag: Some("r".to_owned()), ..config };
-        let looking = Place::new(Some(config), "look-1".to_owned()).open().unwrap();
+        let looking = Destination::new(Some(config), "look-1".to_owned()).open().unwrap();
         put(&looking, "y", "0", true).unwrap();
         assert!(["x", "y"].iter().all(|name| dir.path().join("a/out/0").join(name).exists()));
         put(&place(&dir).open().unwrap(), "z", "0", false).unwrap();
@@ -433,7 +433,7 @@ mod tests {
         }
         let config = OutputsConfig::new(dir.path().join("a/out"), None);
         let config = OutputsConfig { tag: Some("r".to_owned()), ..config };
-        let place = Place::new(Some(config), "r.gone".to_owned());
+        let place = Destination::new(Some(config), "r.gone".to_owned());
         ["3", "4", "5"].iter().for_each(|name| place.retract(name).unwrap());
         assert_eq!(names(&dir), [".gjob-part.r.3.1.0", ".gjob-run.r", "4"]);
     }

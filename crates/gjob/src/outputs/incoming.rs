@@ -3,12 +3,12 @@
 //! believed but what has been counted and hashed here.
 
 use cap_std::fs::{Dir, Permissions, PermissionsExt};
-use gjob_core::output::{MAX_ENTRIES, check_path};
+use gjob_core::output::{MAX_ENTRIES, check_path, is_within};
 use gjob_core::wire::{BlobHash, OutputPart, Resume};
 
-use super::dir::Part;
-use super::listing::Listing;
-use super::open_file::{Announced, OpenFile};
+use super::dir::UnfinishedDir;
+use super::file::Listing;
+use super::file::{Announced, OpenFile};
 use super::refusal::{Refusal, Violation, shown};
 
 /// What the paths of one job's outputs may come to, bytes.
@@ -18,9 +18,9 @@ const MAX_PATHS: u64 = 32 << 20;
 const LARGE: u64 = 8 << 20;
 
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct IncomingOutputs {
     dir: Dir,
-    part: Part,
+    part: UnfinishedDir,
     max_bytes: u64,
     /// The last entry that is here in whole.
     last: Option<Entry>,
@@ -47,7 +47,7 @@ struct Entry {
 /// A job's outputs, all here, not yet under their name.
 #[derive(Debug)]
 pub(super) struct Complete {
-    pub(super) part: Part,
+    pub(super) part: UnfinishedDir,
     pub(super) listing: Listing,
     pub(super) bytes: u64,
     /// Neither a file nor a directory has come.
@@ -56,15 +56,15 @@ pub(super) struct Complete {
 
 /// How far a large file has come.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct FileProgress {
     pub(super) path: String,
     pub(super) bytes: u64,
     pub(super) size: u64,
 }
 
-impl Incoming {
-    pub(super) fn new(part: Part, dir: Dir, max_bytes: u64) -> Self {
-        Incoming {
+impl IncomingOutputs {
+    pub(super) fn new(part: UnfinishedDir, dir: Dir, max_bytes: u64) -> Self {
+        IncomingOutputs {
             dir,
             part,
             max_bytes,
@@ -82,7 +82,7 @@ impl Incoming {
 
     /// Takes what follows on what came before. After a refusal other than
     /// [`Refusal::Changed`] nothing more is to come; after that one, what follows
-    /// on [`Incoming::interrupt`].
+    /// on [`IncomingOutputs::interrupt`].
     pub(super) fn take(&mut self, parts: Vec<OutputPart>) -> Result<(), Refusal> {
         parts.into_iter().try_for_each(|part| match part {
             OutputPart::Dir { path, mode } => self.take_dir(path, mode),
@@ -118,14 +118,14 @@ impl Incoming {
             }
             return Err(Violation::Count { said: files, sent }.into());
         }
-        let Incoming { part, listing, bytes, entries, .. } = self;
+        let IncomingOutputs { part, listing, bytes, entries, .. } = self;
         Ok(Complete { part, listing, bytes, is_empty: entries == 0 })
     }
 
-    pub(super) fn progress(&self) -> Option<Progress> {
+    pub(super) fn progress(&self) -> Option<FileProgress> {
         let file = self.file.as_ref()?;
         let Announced { path, size, .. } = &file.announced;
-        (*size >= LARGE).then(|| Progress { path: shown(path), bytes: file.got, size: *size })
+        (*size >= LARGE).then(|| FileProgress { path: shown(path), bytes: file.got, size: *size })
     }
 
     fn take_dir(&mut self, path: String, mode: u32) -> Result<(), Refusal> {
@@ -212,7 +212,7 @@ impl Incoming {
     fn make_parents(&mut self, path: &str) -> Result<(), Refusal> {
         for (end, _) in path.match_indices('/') {
             let parent = &path[..end];
-            if !leads_to(parent, &self.below) {
+            if !is_within(&self.below, parent) {
                 if self.implied == MAX_ENTRIES {
                     return Err(Violation::TooMany.into());
                 }
@@ -256,16 +256,11 @@ impl Entry {
             let (path, last) = (shown(path), shown(&self.path));
             return Err(Violation::Order { path, last });
         }
-        if self.is_file && leads_to(&self.path, path) {
+        if self.is_file && is_within(path, &self.path) {
             return Err(Violation::BelowFile { path: shown(path) });
         }
         Ok(())
     }
-}
-
-/// True when `path` is `dir`, or below it.
-fn leads_to(dir: &str, path: &str) -> bool {
-    path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]

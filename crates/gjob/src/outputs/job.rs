@@ -8,14 +8,14 @@ use gjob_core::wire::{OutputPart, Resume};
 
 use super::CollectOrder;
 use super::commit::Waiting;
-use super::dir::Place;
-use super::incoming::{Incoming, Progress};
+use super::dir::Destination;
+use super::incoming::{FileProgress, IncomingOutputs};
 use super::refusal::Refusal;
 
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct OutputsJob {
     pub(super) order: CollectOrder,
-    incoming: Option<Incoming>,
+    incoming: Option<IncomingOutputs>,
     /// All of it was asked for anew once.
     is_anew: bool,
 }
@@ -24,9 +24,9 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Written {
     /// More may come.
-    More(Job),
+    More(OutputsJob),
     /// It is to be asked for again.
-    Again(Job),
+    Again(OutputsJob),
     /// It won't be taken; what had come is removed.
     Refused(Refusal),
 }
@@ -37,14 +37,14 @@ pub(super) enum Finished {
     /// What was wanted.
     Complete(Waiting),
     /// Nothing: it is to be asked for again from its beginning.
-    Again(Box<Job>),
+    Again(Box<OutputsJob>),
     /// Nothing, and it won't be taken; what had come is removed.
     Refused(Refusal),
 }
 
-impl Job {
+impl OutputsJob {
     pub(super) fn new(order: CollectOrder) -> Self {
-        Job { order, incoming: None, is_anew: false }
+        OutputsJob { order, incoming: None, is_anew: false }
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -53,15 +53,15 @@ impl Job {
 
     /// No more comes in answer to this request: what is here, if it has begun.
     pub(super) fn interrupt(&mut self) -> Option<Resume> {
-        self.incoming.as_mut().map(Incoming::interrupt)
+        self.incoming.as_mut().map(IncomingOutputs::interrupt)
     }
 
-    pub(super) fn progress(&self) -> Option<Progress> {
+    pub(super) fn progress(&self) -> Option<FileProgress> {
         self.incoming.as_ref()?.progress()
     }
 
     /// Writes what has come.
-    pub(super) fn write(mut self, place: &Place, parts: Vec<OutputPart>) -> Written {
+    pub(super) fn write(mut self, place: &Destination, parts: Vec<OutputPart>) -> Written {
         let mut incoming = match self.take_incoming(place) {
             Ok(incoming) => incoming,
             Err(refusal) => return Written::Refused(refusal),
@@ -76,7 +76,7 @@ impl Job {
     }
 
     /// All has come, of that many files.
-    pub(super) fn finish(mut self, place: &Place, host: HostIx, files: u64) -> Finished {
+    pub(super) fn finish(mut self, place: &Destination, host: HostIx, files: u64) -> Finished {
         if files == 0 && self.incoming.is_none() && place.merges() {
             return Finished::Refused(Refusal::Nothing);
         }
@@ -90,15 +90,17 @@ impl Job {
                 let merge = place.merges();
                 Finished::Complete(Waiting { host, key, dir_name, merge, complete })
             }
-            Err(Refusal::Altered) if !self.is_anew => {
-                Finished::Again(Box::new(Job { order: self.order, incoming: None, is_anew: true }))
-            }
+            Err(Refusal::Altered) if !self.is_anew => Finished::Again(Box::new(OutputsJob {
+                order: self.order,
+                incoming: None,
+                is_anew: true,
+            })),
             Err(refusal) => Finished::Refused(refusal),
         }
     }
 
     /// What has come, or the beginning of it.
-    fn take_incoming(&mut self, place: &Place) -> Result<Incoming, Refusal> {
+    fn take_incoming(&mut self, place: &Destination) -> Result<IncomingOutputs, Refusal> {
         if let Some(incoming) = self.incoming.take() {
             return Ok(incoming);
         }
@@ -111,6 +113,6 @@ impl Job {
         let dir = place.open().map_err(here)?;
         dir.check_name(dir_name)?;
         let (part, dir) = dir.begin(*key).map_err(here)?;
-        Ok(Incoming::new(part, dir, place.max_bytes()))
+        Ok(IncomingOutputs::new(part, dir, place.max_bytes()))
     }
 }

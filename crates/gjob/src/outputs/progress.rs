@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::commit::{Committed, Waiting, commit_all};
-use super::dir::Place;
+use super::dir::Destination;
 use super::refusal::Refusal;
 use super::{CollectError, CollectedOutputs, OutputsConfig};
 
@@ -58,7 +58,7 @@ pub(crate) type CollectReports = mpsc::Sender<(HostIx, CollectReport)>;
 /// What the collectors of all hosts have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    place: Arc<Place>,
+    place: Arc<Destination>,
     /// Turns at the disk.
     writers: Arc<Semaphore>,
     complete: mpsc::Sender<Waiting>,
@@ -76,7 +76,7 @@ impl Shared {
     ) -> Self {
         let (complete, waiting) = mpsc::channel(COMPLETE);
         handle.spawn(commit_all(waiting, reports.clone()));
-        let place = Arc::new(Place::new(config.cloned(), tag));
+        let place = Arc::new(Destination::new(config.cloned(), tag));
         // What can't be done now is said when outputs come.
         let _ = place.sweep();
         let writers = Arc::new(Semaphore::new(WRITERS));
@@ -92,7 +92,7 @@ impl Shared {
     /// Does what may wait for a disk where that holds back no link.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Place) -> T + Send + 'static,
+        work: impl FnOnce(&Destination) -> T + Send + 'static,
     ) -> Result<T, Refusal> {
         // The semaphore is never closed.
         let _turn = self.writers.acquire().await;

@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use gjob_core::output::is_within;
 use gjob_core::tree::{Links, Tree, TreeEntry};
 use gjob_core::wire::Input;
 use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
@@ -88,10 +89,7 @@ impl Descent {
 
     /// Opens the directory `path` below the root.
     fn enter(&mut self, path: &str) -> Result<&OwnedFd, Errno> {
-        let leads_to = |dir: &str| {
-            path.strip_prefix(dir).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        while self.open.pop_if(|(dir, _)| !leads_to(dir)).is_some() {}
+        while self.open.pop_if(|(dir, _)| !is_within(path, dir)).is_some() {}
         let mut at = self.open.last().map_or(0, |(dir, _)| dir.len());
         while at < path.len() {
             let begin = if at == 0 { 0 } else { at + 1 };

@@ -97,7 +97,7 @@ impl Site {
             .unwrap();
         let (mut stdin, mut stdout) = (shell.stdin.take().unwrap(), shell.stdout.take().unwrap());
         let uploaded = Cell::new(false);
-        let wanted = Wanted { results_dir, programs: &self.programs, trust };
+        let wanted = BootstrapOptions { results_dir, programs: &self.programs, trust };
         send_script(&mut stdin).await;
         let mut lines = Lines::new(&mut stdout);
         let uploading = async |_| uploaded.set(true);
@@ -281,7 +281,7 @@ async fn hosts_that_talk_nonsense_are_refused() {
         (&"noise\n".repeat(20_000), "not an agent: more than 65536 bytes"),
     ] {
         let mut from = said.as_bytes();
-        let wanted = Wanted { results_dir: "r", programs: &site.programs, trust: true };
+        let wanted = BootstrapOptions { results_dir: "r", programs: &site.programs, trust: true };
         let mut lines = Lines::new(&mut from);
         let result = converse(&mut lines, &mut tokio::io::sink(), &wanted, async |_| {}).await;
         let message = result.unwrap_err().to_string();

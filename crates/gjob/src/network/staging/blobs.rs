@@ -78,7 +78,7 @@ pub(super) struct Wanted {
 
 /// What to do about a blob that the host did not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum BlobRefusal {
     /// It is sent once more, from its beginning.
     Again,
     /// It can't be had there.
@@ -174,17 +174,17 @@ impl Blobs {
     }
 
     /// The host did not take a blob: the part that was there may have been bad.
-    pub(super) fn handle_refused(&mut self, hash: BlobHash) -> Refusal {
+    pub(super) fn handle_refused(&mut self, hash: BlobHash) -> BlobRefusal {
         match self.end_sending(&hash) {
-            None => Refusal::Unasked,
+            None => BlobRefusal::Unasked,
             Some(false) => {
                 self.known.insert(hash, Known::Missing { have: 0, verify: true });
                 self.queue.push_front(hash);
-                Refusal::Again
+                BlobRefusal::Again
             }
             Some(true) => {
                 self.known.remove(&hash);
-                Refusal::Final
+                BlobRefusal::Final
             }
         }
     }

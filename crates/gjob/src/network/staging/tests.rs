@@ -63,18 +63,18 @@ fn said(staging: &mut Staging) -> Vec<String> {
     let steps = std::iter::from_fn(|| staging.poll_step());
     let words = steps.map(|(host, step)| {
         let what = match step {
-            Step::Command(LinkCommand::Send(ToAgent::AskBlobs { hashes })) => {
+            StagingStep::Command(LinkCommand::Send(ToAgent::AskBlobs { hashes })) => {
                 let numbers: Vec<String> = hashes.iter().map(|h| h.0[0].to_string()).collect();
                 format!("asks {}", numbers.join(" "))
             }
-            Step::Command(LinkCommand::Send(ToAgent::Launch(launch))) => {
+            StagingStep::Command(LinkCommand::Send(ToAgent::Launch(launch))) => {
                 format!("runs {}", launch.key.index)
             }
-            Step::Command(LinkCommand::SendBlob { content, from, verify }) => {
+            StagingStep::Command(LinkCommand::SendBlob { content, from, verify }) => {
                 let verify = if verify { " verified" } else { "" };
                 format!("gets {} from {from}{verify}", content.hash().0[0])
             }
-            Step::Refuse(Record::Refused { key, reason, scope, .. }) => {
+            StagingStep::Refuse(Record::Refused { key, reason, scope, .. }) => {
                 format!("refuses {} {scope:?}: {}", key.index, reason.shown())
             }
             other => panic!("{other:?}"),
@@ -331,16 +331,16 @@ fn nothing_waits_for_ever_whatever_becomes_of_the_hosts() {
             }
             while let Some((host, step)) = staging.poll_step() {
                 match step {
-                    Step::Command(LinkCommand::Send(ToAgent::AskBlobs { hashes })) => {
+                    StagingStep::Command(LinkCommand::Send(ToAgent::AskBlobs { hashes })) => {
                         questions[host.at()].push_back(hashes);
                     }
-                    Step::Command(LinkCommand::SendBlob { content, .. }) => {
+                    StagingStep::Command(LinkCommand::SendBlob { content, .. }) => {
                         sending[host.at()].push_back(content.hash());
                     }
-                    Step::Command(LinkCommand::Send(ToAgent::Launch(launch))) => {
+                    StagingStep::Command(LinkCommand::Send(ToAgent::Launch(launch))) => {
                         assert_eq!(due.remove(&launch.key.index), Some(host.0), "seed {seed}");
                     }
-                    Step::Refuse(Record::Refused { key, .. }) => {
+                    StagingStep::Refuse(Record::Refused { key, .. }) => {
                         assert_eq!(due.remove(&key.index), Some(host.0), "seed {seed}");
                     }
                     other => panic!("{other:?}"),

@@ -6,21 +6,21 @@ use gjob_core::Key;
 use tempfile::TempDir;
 
 use super::super::OutputsConfig;
-use super::super::dir::Place;
+use super::super::dir::Destination;
 use super::*;
 
 struct Scene {
     dir: TempDir,
-    incoming: Incoming,
+    incoming: IncomingOutputs,
 }
 
 impl Scene {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = OutputsConfig::new(dir.path().join("out"), None);
-        let place = Place::new(Some(config), "r".to_owned());
+        let place = Destination::new(Some(config), "r".to_owned());
         let (part, below) = place.open().unwrap().begin(Key::new(0, 1)).unwrap();
-        Scene { dir, incoming: Incoming::new(part, below, 1 << 20) }
+        Scene { dir, incoming: IncomingOutputs::new(part, below, 1 << 20) }
     }
 
     fn take(&mut self, parts: impl IntoIterator<Item = OutputPart>) -> Result<(), String> {
