@@ -182,6 +182,7 @@ impl Engine {
         let now = self.now();
         match report {
             Report::Up(welcome) => self.scheduler.handle_host_up(now, host, facts(&welcome)),
+            Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),
             Report::Down { reason } => {
                 self.scheduler.handle_host_unreachable(now, host, &reason);
             }
