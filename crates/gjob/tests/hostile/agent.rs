@@ -64,7 +64,7 @@ fn records(role: &str, key: Key) -> Vec<Record> {
     let at = Timestamp(if role == "boundless" { u64::MAX } else { 1 });
     let id: JobId = format!("node/2026-11-22-{}", key.index + 1).parse().unwrap();
     let number = if role == "boundless" { u64::MAX } else { 0 };
-    let finished = |cause| {
+    let finished = |cause: Option<Cause>| {
         let ending = if cause.is_none() { Ending::Exit(0) } else { Ending::Signal(15) };
         Record::Finished(Finish {
             key: Some(key),
