@@ -38,6 +38,7 @@ mod packing;
 mod placement;
 mod report;
 mod stop;
+mod unasked;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -164,6 +165,7 @@ impl Scheduler {
     /// Finds a job of the run its place.
     fn take_over(&mut self, index: u32) {
         self.untried += u32::from(self.has_failed_untried(index));
+        self.jobs[index as usize].inherited = self.job(index).phase.is_in_flight();
         match self.state(index) {
             // Also when it is paused: a dependency may have failed before, and not
             // have failed it.
@@ -245,9 +247,10 @@ impl Scheduler {
             return;
         };
         let again: Vec<u32> = entry.in_flight().collect();
-        self.hosts.note_reached(&self.run, host);
+        self.hosts.note_reached(now, &self.run, host);
         self.hosts.contacts(host, FailedContacts::reset);
         self.emit_host(host, HostChange::Up(facts));
+        self.pause_on(now, host);
         self.forget_loss(host);
         self.settle_abandoned(host);
         for index in again {

@@ -49,8 +49,8 @@ pub(super) struct Hosts {
 /// What the scheduler knows of one host beyond the run.
 #[derive(Debug, Default)]
 struct HostPlan {
-    /// It has answered this manager.
-    reached: bool,
+    /// When it last came to answer this manager.
+    reached: Option<Duration>,
     /// Attempts to reach it that failed since.
     contacts: FailedContacts,
     /// It has started a job under this manager, or runs one from before.
@@ -151,12 +151,13 @@ impl Hosts {
         (idle || !probation) && run.host(ix).is_some_and(|host| host.has_free(ask))
     }
 
-    pub(super) fn note_reached(&mut self, run: &Run, ix: HostIx) {
-        self.update(run, ix, |plan| plan.reached = true);
+    pub(super) fn note_reached(&mut self, now: Duration, run: &Run, ix: HostIx) {
+        self.update(run, ix, |plan| plan.reached = Some(now));
     }
 
-    pub(super) fn was_reached(&self, ix: HostIx) -> bool {
-        self.plans.get(ix.at()).is_some_and(|plan| plan.reached)
+    /// When a host last came to answer this manager; none if it never has.
+    pub(super) fn reached(&self, ix: HostIx) -> Option<Duration> {
+        self.plans.get(ix.at())?.reached
     }
 
     /// Changes, or asks, what is known of the attempts to reach a host.
@@ -226,6 +227,12 @@ impl Hosts {
 
     pub(super) fn pause_until(&mut self, ix: HostIx, until: Duration) {
         self.pauses.insert((until, ix));
+    }
+
+    /// How long a host's pause still lasts, if there is one.
+    pub(super) fn pause_left(&self, now: Duration, ix: HostIx) -> Option<Duration> {
+        let ends = self.pauses.iter().filter(|(_, paused)| *paused == ix).map(|(until, _)| *until);
+        ends.max()?.checked_sub(now).filter(|left| !left.is_zero())
     }
 
     /// When the first pause is over.
@@ -301,7 +308,7 @@ impl HostPlan {
         let only = |is_so: bool, number: u64| if is_so { number } else { 0 };
         Totals {
             up: u64::from(up),
-            reached: u64::from(self.reached),
+            reached: u64::from(self.reached.is_some()),
             out: u64::from(out),
             futile: u64::from(futile),
             stuck: only(out, host.needed_by().into()),
