@@ -1,8 +1,6 @@
 //! `gjob status` and `gjob explain`: what a person reads of a run that goes on, has
 //! stopped, or is over.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
-
 mod support;
 
 use gjob_testbed::Bed;
