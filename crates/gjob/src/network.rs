@@ -32,7 +32,7 @@ use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
 pub use error::NetworkError;
-pub use fetch::{Fetched, Output};
+pub use fetch::{Fetched, Gap, Output};
 use open::Open;
 use open::Use;
 pub use read_only::{Answers, Fetching, Removal};
@@ -238,10 +238,11 @@ impl Network {
         }
     }
 
-    /// Asks for a job's output from a byte on; [`Report::Fetched`] brings it.
-    pub fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, from: u64) {
+    /// Asks for an output of a job that has ended, which has `size` bytes;
+    /// [`Report::Fetched`] brings it, or the first and last part of a large one.
+    pub fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, size: u64) {
         if let Some(open) = &mut self.open {
-            open.fetch(host, id, stream, from);
+            open.fetch(host, id, stream, size);
         }
     }
 
