@@ -272,8 +272,42 @@ pub(crate) struct ReportArgs {
     pub(crate) events: Option<PathBuf>,
 
     /// Report hosts, retries and uploads, too
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
+
+    /// Report only jobs that are not done, and the end
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Colour what is reported on a terminal
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+
+    /// Lines for jobs where no terminal is
+    #[arg(long, value_name = "FORMAT", default_value = "plain")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+/// How jobs are reported line by line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// `start #0`, `ok #0`, `FAILED #0`
+    #[default]
+    Plain,
+    /// `LAUNCH`, `DONE`, `ERROR`, `WAIT`: the lines of glimpse.util.cluster
+    Seed,
 }
 
 /// What to do with jobs on a host that was given up.

@@ -2,17 +2,22 @@
 //! file. None of them can fail the run; what could not be reported, the exit status
 //! tells.
 
+mod bar;
 mod columns;
 mod events;
+mod failures;
 mod filter;
+pub(crate) mod headline;
 mod joblog;
 mod lines;
 mod messages;
 mod output;
 mod progress;
+mod tail;
 mod terminal;
 
 use std::io;
+use std::path::Path;
 
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
@@ -70,6 +75,12 @@ impl Reporters {
             self.terminal.print_line(&text);
         }
         self.terminal.finish();
+    }
+
+    /// What became of the run, a line each: the jobs that are not done by cause, and
+    /// where outputs are.
+    pub(crate) fn outcome(&self, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+        self.terminal.outcome(run, outputs)
     }
 
     /// True if something of what was asked for could not be reported.

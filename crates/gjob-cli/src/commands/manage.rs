@@ -1,11 +1,13 @@
 //! Manages a run to its end, for `run` and `attach`.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use gjob::store::{RunDir, StoreError};
+use gjob::settings::RunSettings;
+use gjob::store::{RunDir, Store, StoreError};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
-use gjob_core::{RunId, Tally};
+use gjob_core::{Job, Run, RunId, State, Tally};
 
 use crate::exit::{self, Failure};
 use crate::report::Reporters;
@@ -33,10 +35,32 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
         (Err(error), None) => return Err(Failure::machinery(error)),
     };
     if let (Some(dir), Some(run)) = (manager.run_dir(), manager.run()) {
-        let summary = summary(dir.run(), run.tally(), end, began.elapsed());
-        manager.handler_mut().print_line(&summary);
+        let lines = last_lines(manager.handler(), dir, run, end, began.elapsed());
+        lines.iter().for_each(|line| manager.handler_mut().print_line(line));
     }
     Ok(exit::of_run(end, manager.all_done(), manager.handler().has_failed()))
+}
+
+/// What became of a run, and its last line.
+pub(super) fn last_lines(
+    reporters: &Reporters,
+    dir: &RunDir,
+    run: &Run,
+    end: RunEnd,
+    took: Duration,
+) -> Vec<String> {
+    let mut lines = reporters.outcome(run, outputs_dir(dir, run).as_deref());
+    lines.push(summary(dir.run(), run.tally(), end, took));
+    lines
+}
+
+/// Where the outputs of jobs are, if any are done that have some.
+fn outputs_dir(dir: &RunDir, run: &Run) -> Option<PathBuf> {
+    let settings = Store::read(dir).and_then(|store| store.row()).ok()?.settings;
+    let outputs = RunSettings::from_json(&settings).ok()?.outputs;
+    let has_outputs = |job: &Job| outputs.results || !job.spec.outputs.is_empty();
+    let mut done = run.jobs().iter().filter(|job| job.state() == State::Done);
+    done.any(has_outputs).then(|| outputs.dir(dir.run()))
 }
 
 /// What stopped a manager; after a failure of its store, how to resume.
@@ -62,10 +86,10 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
 }
 
 /// A run's last line.
-pub(super) fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> String {
+fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> String {
     let counts = [
         (jobs.done, "done"),
-        (jobs.error, "error"),
+        (jobs.error, "failed"),
         (jobs.unknown, "unknown"),
         (jobs.left(), "left"),
     ];

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use gjob::manager::{Watched, Watcher};
 use gjob::store::{RunDir, Store};
 
-use super::manage::{SLEEP_TIME, summary};
+use super::manage::{SLEEP_TIME, last_lines};
 use crate::exit::{self, Failure};
 use crate::report::Reporters;
 use crate::signals;
@@ -51,6 +51,7 @@ pub(super) fn to_the_end(
             run = dir.run()
         )));
     };
-    reporters.print_line(&summary(dir.run(), run.tally(), end, began.elapsed()));
+    let lines = last_lines(&reporters, dir, &run, end, began.elapsed());
+    lines.iter().for_each(|line| reporters.print_line(line));
     Ok(exit::of_run(end, run.is_all_done(), reporters.has_failed()))
 }

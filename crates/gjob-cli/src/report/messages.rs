@@ -2,7 +2,7 @@
 //! launch and the end of jobs.
 
 use gjob_core::event::{
-    AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent,
+    AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent, RunEvent,
 };
 use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
@@ -17,7 +17,12 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
         What::Host(event) => host_message(event, verbose),
         What::Attempt(event) => attempt_message(event, verbose),
         What::Job(event) => job_message(event),
-        What::Run(_) | What::Transfer(_) => None,
+        What::Run(RunEvent::Began { run, jobs, hosts, resumed }) => {
+            let (jobs, hosts) = (counted((*jobs).into(), "job"), counted((*hosts).into(), "host"));
+            let again = if *resumed { " resumed" } else { "" };
+            Some(format!("run {run}{again}: {jobs}, {hosts}"))
+        }
+        What::Run(RunEvent::Ended { .. }) | What::Transfer(_) => None,
     }
 }
 

@@ -1,23 +1,33 @@
 //! Prints jobs' output: whole jobs at a time, in the order in which they end or
-//! (`-k`) in the order of the jobs.
+//! (`-k`) in the order of the jobs. A terminal shows the end of what failed jobs
+//! have printed.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 
 use gjob::network::{Fetched, Gap, Output};
-use gjob_core::Job;
 use gjob_core::plural::counted;
 use gjob_core::wire::Stream;
+use gjob_core::{Job, State};
 
 use super::filter::TerminalFilter;
+use super::tail::Tail;
 
 /// A longer line is shown in pieces, bytes.
 const MAX_LINE: u64 = 1024 * 1024;
+
+/// As many lines of a failed job's stream are shown on a terminal.
+const TAIL_LINES: usize = 20;
 
 #[derive(Debug)]
 pub(crate) struct Printer {
     keep_order: bool,
     tag: bool,
+    /// True when a terminal is to show the end of outputs only.
+    tails: bool,
+    /// The last line that each failed job has printed to standard error, until it
+    /// is taken.
+    last_lines: Vec<(u32, Vec<u8>)>,
     /// The next job in the order of the jobs.
     next: u32,
     held: BTreeMap<u32, Held>,
@@ -32,15 +42,18 @@ pub(crate) struct Printer {
 #[derive(Debug)]
 struct Held {
     index: u32,
+    has_failed: bool,
     tag: Option<String>,
     outputs: Vec<Fetched>,
 }
 
 impl Printer {
-    pub(crate) fn new(keep_order: bool, tag: bool) -> Self {
+    pub(crate) fn new(keep_order: bool, tag: bool, tails: bool) -> Self {
         Printer {
             keep_order,
             tag,
+            tails,
+            last_lines: Vec::new(),
             next: 0,
             held: BTreeMap::new(),
             failed: false,
@@ -53,7 +66,8 @@ impl Printer {
     /// what could not be printed.
     pub(crate) fn job_output(&mut self, job: &Job, outputs: Vec<Fetched>) -> Vec<String> {
         let name = || job.name().map_or_else(|| job.index.to_string(), str::to_owned);
-        let held = Held { index: job.index, tag: self.tag.then(name), outputs };
+        let has_failed = job.state() != State::Done;
+        let held = Held { index: job.index, has_failed, tag: self.tag.then(name), outputs };
         if !self.keep_order {
             return self.print(held);
         }
@@ -72,6 +86,11 @@ impl Printer {
         held.into_values().flat_map(|held| self.print(held)).collect()
     }
 
+    /// What failed jobs have printed last to standard error, by their indexes.
+    pub(super) fn take_last_lines(&mut self) -> Vec<(u32, Vec<u8>)> {
+        std::mem::take(&mut self.last_lines)
+    }
+
     /// True if something could not be printed.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed
@@ -86,8 +105,19 @@ impl Printer {
                 continue;
             }
             let left_out = left_out(held.index, &fetched);
-            match print(held.tag.as_deref(), fetched, &mut self.unwritable) {
-                Ok(()) => problems.extend(left_out),
+            let is_stderr = fetched.stream == Stream::Stderr;
+            let manner = Manner {
+                index: held.index,
+                tag: held.tag.as_deref(),
+                tail: self.tails && held.has_failed,
+            };
+            match print(manner, fetched, &mut self.unwritable) {
+                Ok(last_line) => {
+                    if is_stderr && held.has_failed {
+                        self.last_lines.push((held.index, last_line));
+                    }
+                    problems.extend(left_out);
+                }
                 // A reader such as `head` has seen enough.
                 Err(Problem::Closed(stream)) => self.closed.push(stream),
                 Err(Problem::Failed(text)) => {
@@ -119,7 +149,21 @@ fn left_out(index: u32, fetched: &Fetched) -> Option<String> {
     Some(format!("{bytes} of the {what} of job {index} left out: `gjob logs {index}{option}`"))
 }
 
-fn print(tag: Option<&str>, fetched: Fetched, unwritable: &mut Vec<Stream>) -> Result<(), Problem> {
+/// How a job's output is printed.
+#[derive(Clone, Copy)]
+struct Manner<'a> {
+    index: u32,
+    tag: Option<&'a str>,
+    /// Only the end of it, on a terminal.
+    tail: bool,
+}
+
+/// Prints an output; returns its last line.
+fn print(
+    manner: Manner<'_>,
+    fetched: Fetched,
+    unwritable: &mut Vec<Stream>,
+) -> Result<Vec<u8>, Problem> {
     let Fetched { id, stream, output } = fetched;
     let what = match stream {
         Stream::Stdout => "stdout",
@@ -132,12 +176,14 @@ fn print(tag: Option<&str>, fetched: Fetched, unwritable: &mut Vec<Stream>) -> R
         Stream::Stdout => {
             let stdout = io::stdout();
             let terminal = stdout.is_terminal();
-            copy(tag, false, output, &mut TerminalFilter::new(stdout.lock(), terminal))
+            let mut to = TerminalFilter::new(stdout.lock(), terminal);
+            manner.copy(stream, terminal, output, &mut to)
         }
         Stream::Stderr => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            copy(tag, true, output, &mut TerminalFilter::new(stderr.lock(), terminal))
+            let mut to = TerminalFilter::new(stderr.lock(), terminal);
+            manner.copy(stream, terminal, output, &mut to)
         }
     };
     written.map_err(|error| match error.kind() {
@@ -150,32 +196,60 @@ fn print(tag: Option<&str>, fetched: Fetched, unwritable: &mut Vec<Stream>) -> R
     })
 }
 
-/// Copies an output. With a tag before each line, or among lines of gjob's own
-/// (`whole_lines`), its last line is ended if it is not.
-fn copy(
-    tag: Option<&str>,
-    whole_lines: bool,
-    mut output: Output,
-    to: &mut impl Write,
-) -> io::Result<()> {
-    let mut to = BufWriter::new(to);
-    if let Some(Gap { after, bytes }) = output.gap() {
-        copy_lines(tag, true, output.by_ref().take(after), &mut to)?;
-        let bytes = counted(bytes, "byte");
-        copy_lines(tag, true, format!("[{bytes} left out]\n").as_bytes(), &mut to)?;
+impl Manner<'_> {
+    /// Copies an output, or its end; returns its last line. With a tag before each
+    /// line, or among lines of gjob's own, its last line is ended if it is not.
+    fn copy(
+        self,
+        stream: Stream,
+        is_terminal: bool,
+        mut output: Output,
+        to: &mut impl Write,
+    ) -> io::Result<Vec<u8>> {
+        let mut to = BufWriter::new(to);
+        if self.tail && is_terminal {
+            let tail = Tail::read(output, TAIL_LINES)?;
+            self.write_tail(stream, &tail, &mut to)?;
+            to.flush()?;
+            return Ok(tail.lines.into_iter().next_back().unwrap_or_default());
+        }
+        if let Some(Gap { after, bytes }) = output.gap() {
+            copy_lines(self.tag, true, output.by_ref().take(after), &mut to)?;
+            let bytes = counted(bytes, "byte");
+            copy_lines(self.tag, true, format!("[{bytes} left out]\n").as_bytes(), &mut to)?;
+        }
+        let whole_lines = stream == Stream::Stderr;
+        let last_line = copy_lines(self.tag, whole_lines, output, &mut to)?;
+        to.flush()?;
+        Ok(last_line)
     }
-    copy_lines(tag, whole_lines, output, &mut to)?;
-    to.flush()
+
+    fn write_tail(self, stream: Stream, tail: &Tail, to: &mut impl Write) -> io::Result<()> {
+        if tail.before > 0 {
+            let option = if stream == Stream::Stderr { "--err " } else { "" };
+            let before = counted(tail.before, "earlier line");
+            writeln!(to, "… {before}: gjob logs {option}{}", self.index)?;
+        }
+        for line in &tail.lines {
+            if let Some(tag) = self.tag {
+                write!(to, "{tag}\t")?;
+            }
+            to.write_all(line)?;
+            to.write_all(b"\n")?;
+        }
+        Ok(())
+    }
 }
 
+/// Returns the last line.
 fn copy_lines(
     tag: Option<&str>,
     whole_lines: bool,
     output: impl io::Read,
     to: &mut impl Write,
-) -> io::Result<()> {
+) -> io::Result<Vec<u8>> {
     let mut output = BufReader::new(output);
-    let mut line = Vec::new();
+    let (mut line, mut last_line) = (Vec::new(), Vec::new());
     while output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? > 0 {
         if let Some(tag) = tag {
             to.write_all(tag.as_bytes())?;
@@ -187,7 +261,8 @@ fn copy_lines(
         if (tag.is_some() && !ended) || (whole_lines && last) {
             to.write_all(b"\n")?;
         }
+        std::mem::swap(&mut line, &mut last_line);
         line.clear();
     }
-    Ok(())
+    Ok(last_line)
 }

@@ -1,35 +1,53 @@
 //! A run on the terminal: messages, progress, and jobs' output.
 
 use std::collections::BTreeMap;
+use std::io::stderr;
+use std::path::Path;
 
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Color, Style};
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
 use gjob_core::event::{ClockOffset, HostChange, HostEvent};
+use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, State, What};
 
+use super::failures::Failures;
+use super::headline;
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
-use crate::cli::{ReportArgs, Show};
+use crate::cli::{self, ReportArgs, Show};
 
 /// Messages and progress on stderr, jobs' output where they wrote it to.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     show: Show,
     verbose: bool,
+    quiet: bool,
     progress: Progress,
     printer: Printer,
+    failures: Failures,
+    colour: bool,
+    /// The job that was named last: its output may follow.
+    named: Option<u32>,
     /// Hosts' clocks as they were last told of.
     clocks: BTreeMap<HostLabel, ClockOffset>,
 }
 
 impl Terminal {
     pub(super) fn new(args: &ReportArgs, default_show: Show) -> Self {
+        let show = args.show.unwrap_or(default_show);
+        let tails = show == Show::Failed;
         Terminal {
-            show: args.show.unwrap_or(default_show),
+            show,
             verbose: args.verbose,
-            progress: Progress::new(),
-            printer: Printer::new(args.keep_order, args.tag),
+            quiet: args.quiet,
+            progress: Progress::new(args),
+            printer: Printer::new(args.keep_order, args.tag, tails),
+            failures: Failures::default(),
+            colour: wants_colour(args.color),
+            named: None,
             clocks: BTreeMap::new(),
         }
     }
@@ -46,7 +64,36 @@ impl Terminal {
 
     /// Prints a line next to the progress.
     pub(crate) fn print_line(&mut self, text: &str) {
+        self.named = None;
         self.progress.line(text);
+    }
+
+    /// What became of the run, a line each.
+    pub(super) fn outcome(&self, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+        if self.quiet || !self.progress.names_failures() {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        let failed = u64::from(run.tally().error + run.tally().unknown);
+        // A single one has just been named.
+        if failed > 1 {
+            lines.push(format!("{} not done:", counted(failed, "job")));
+            lines.extend(self.failures.lines(run.jobs()));
+        }
+        if let Some(Job { index, .. }) = run.jobs().iter().find(|job| has_failed(job)) {
+            lines.push(format!(
+                "help: `gjob logs {index}` and `gjob explain {index}` say more, `gjob retry` runs failed jobs again"
+            ));
+        }
+        lines.extend(outputs.map(|outputs| format!("outputs: {}", outputs.display())));
+        lines
+    }
+
+    fn name_failure(&mut self, job: &Job) {
+        let (what, why) = (headline::what_failed(job), headline::why(job));
+        let style = if self.colour { FAILURE } else { Style::new() };
+        self.progress.styled_line(&format!("{style}{what}{style:#}"), &why);
+        self.named = Some(job.index);
     }
 
     /// Prints what still waits, and ends the progress.
@@ -70,6 +117,9 @@ impl Handler for Terminal {
 
     fn handle_job_done(&mut self, job: &Job) {
         self.progress.job_done(job);
+        if job.state() != State::Done && self.progress.names_failures() {
+            self.name_failure(job);
+        }
     }
 
     fn handle_sleep(&mut self) {
@@ -81,10 +131,16 @@ impl Handler for Terminal {
             return self.progress.transfer(transfer);
         }
         self.progress.update(run);
-        if self.has_said_clock(&event.what) {
+        let is_seed = !self.progress.names_failures();
+        if self.has_said_clock(&event.what) || (is_seed && matches!(event.what, What::Run(_))) {
             return;
         }
-        if let Some(text) = message(&event.what, self.verbose) {
+        let is_about_job = matches!(event.what, What::Job(_));
+        if let Some(text) = message(&event.what, self.verbose).filter(|_| !self.quiet) {
+            // Of a job that has just been named more may follow.
+            if !is_about_job {
+                self.named = None;
+            }
             self.progress.line(&text);
         }
     }
@@ -99,11 +155,36 @@ impl Handler for Terminal {
     }
 
     fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
-        let (printer, progress) = (&mut self.printer, &mut self.progress);
         let outputs = std::mem::take(outputs);
+        let is_named = self.named == Some(job.index);
+        if job.state() != State::Done && !outputs.is_empty() && !is_named {
+            let name = job.name().map(|name| format!(" {name}")).unwrap_or_default();
+            self.progress.line(&format!("output of #{}{name}:", job.index));
+        }
+        let (printer, progress) = (&mut self.printer, &mut self.progress);
         let problems = progress.aside(|| printer.job_output(job, outputs));
         for text in problems {
             self.progress.line(&text);
         }
+        for (index, line) in self.printer.take_last_lines() {
+            self.failures.note_last_line(index, &line);
+        }
+        self.named = None;
+    }
+}
+
+fn has_failed(job: &Job) -> bool {
+    matches!(job.state(), State::Error | State::Unknown)
+}
+
+/// How the beginning of a line about a failure looks.
+const FAILURE: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
+
+/// Whether lines on stderr may be coloured.
+fn wants_colour(color: cli::Color) -> bool {
+    match color {
+        cli::Color::Always => true,
+        cli::Color::Never => false,
+        cli::Color::Auto => AutoStream::choice(&stderr()) != ColorChoice::Never,
     }
 }

@@ -5,18 +5,14 @@ use std::time::Duration;
 use gjob::units::format_duration;
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
-use gjob_core::text::printable;
 use gjob_core::{Job, State};
 
 use super::filter::Filter;
 use super::{Snapshot, word};
-use crate::report::Columns;
+use crate::report::{Columns, headline};
 
 /// As many jobs are listed without being asked for.
 const MOST: usize = 40;
-
-/// As much of a command is shown, characters.
-const COMMAND: usize = 60;
 
 /// The table, and what is left out of it; nothing without jobs.
 pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
@@ -34,7 +30,7 @@ pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
             time(job, of),
             job.name().map(str::to_owned),
             reason(job, *state, of),
-            Some(command(job)),
+            Some(headline::command(job)),
         ]);
     }
     let mut text = columns.to_string();
@@ -74,12 +70,4 @@ fn reason(job: &Job, state: State, of: &Snapshot) -> Option<String> {
         parts.push(format!("attempt {}", job.key().map_or(job.last_attempt, |key| key.attempt)));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
-}
-
-fn command(job: &Job) -> String {
-    let command = printable(&job.spec.cmds.join("; "));
-    match command.char_indices().nth(COMMAND) {
-        None => command,
-        Some((end, _)) => format!("{}…", &command[..end]),
-    }
 }

@@ -1,0 +1,104 @@
+//! The jobs that are not done, grouped by what went wrong, for the end of a run.
+
+use std::collections::BTreeMap;
+
+use gjob_core::text::{excerpt, printable};
+use gjob_core::{Job, State};
+
+/// As many jobs of a group are named.
+const NAMED: usize = 8;
+
+/// As many groups are shown.
+const GROUPS: usize = 10;
+
+/// As many jobs are kept with what they printed last.
+const MOST: usize = 10_000;
+
+/// What is known of the jobs that have failed while this process reports.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// The last line that a job printed to standard error.
+    last_lines: BTreeMap<u32, String>,
+}
+
+impl Failures {
+    /// Keeps the last line of what a job has printed to standard error.
+    pub(super) fn note_last_line(&mut self, index: u32, line: &[u8]) {
+        let line = printable(&excerpt(String::from_utf8_lossy(line).trim()));
+        if !line.is_empty() && self.last_lines.len() < MOST {
+            self.last_lines.insert(index, line);
+        }
+    }
+
+    /// A line per cause, the most frequent first: `7 × exit 1 "no such file": #3 #5`.
+    pub(super) fn lines(&self, jobs: &[Job]) -> Vec<String> {
+        let mut groups: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        for job in jobs {
+            if let State::Error | State::Unknown = job.state() {
+                groups.entry(self.cause(job)).or_default().push(job.index);
+            }
+        }
+        let mut groups: Vec<(String, Vec<u32>)> = groups.into_iter().collect();
+        groups.sort_by_key(|(_, jobs)| std::cmp::Reverse(jobs.len()));
+        let mut lines: Vec<String> = groups.iter().take(GROUPS).map(line).collect();
+        if let more @ 1.. = groups.len().saturating_sub(GROUPS) {
+            lines.push(format!("  and {more} other causes: `gjob status --state failed,unknown`"));
+        }
+        lines
+    }
+
+    fn cause(&self, job: &Job) -> String {
+        let reason = job.reason.as_deref().map(printable);
+        let reason = reason.unwrap_or_else(|| "outcome unknown".to_owned());
+        match self.last_lines.get(&job.index) {
+            Some(line) => format!("{reason} \"{line}\""),
+            None => reason,
+        }
+    }
+}
+
+fn line((cause, jobs): &(String, Vec<u32>)) -> String {
+    let named: Vec<String> = jobs.iter().take(NAMED).map(|index| format!("#{index}")).collect();
+    let more = if jobs.len() > NAMED { " …" } else { "" };
+    format!("  {} × {cause}: {}{more}", jobs.len(), named.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::JobSpec;
+    use gjob_core::job::Phase;
+
+    use super::*;
+
+    fn failed(index: u32, reason: &str) -> Job {
+        let mut job = Job::new(JobSpec::new(["true"]).unwrap());
+        (job.index, job.reason) = (index, Some(reason.to_owned()));
+        job.phase = Phase::Ended(State::Error);
+        job
+    }
+
+    #[test]
+    fn failures_are_grouped_by_reason_and_last_line_the_most_frequent_first() {
+        let mut jobs: Vec<Job> = (1..=10).map(|index| failed(index, "exit 1")).collect();
+        jobs.push(failed(11, "timeout"));
+        let mut failures = Failures::default();
+        for job in &jobs[..9] {
+            failures.note_last_line(job.index, b"no such file: x.csv\n");
+        }
+        failures.note_last_line(10, b"killed\x1b[2J\n");
+        let lines = failures.lines(&jobs);
+        let expected = [
+            "  9 × exit 1 \"no such file: x.csv\": #1 #2 #3 #4 #5 #6 #7 #8 …",
+            "  1 × exit 1 \"killed [2J\": #10",
+            "  1 × timeout: #11",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn jobs_that_are_done_are_no_failures() {
+        let mut done = failed(0, "x");
+        done.phase = Phase::Ended(State::Done);
+        assert_eq!(Failures::default().lines(&[done]), [""; 0]);
+    }
+}

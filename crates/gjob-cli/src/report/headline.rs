@@ -1,0 +1,135 @@
+//! A job in one line: that it starts, is done, or is not, and why.
+
+use gjob::units::format_duration;
+use gjob_core::text::printable;
+use gjob_core::{HostLabel, Job, State};
+
+/// As much of a command is shown, characters.
+const COMMAND: usize = 80;
+
+/// `start #0 fit-0.1 on h3: ./fit 0.1`
+pub(super) fn start(job: &Job) -> String {
+    format!("start {}{}{}: {}", subject(job), on(job), attempt(job), command(job))
+}
+
+/// `ok #0 fit-0.1 on h3 in 1.2s`
+fn ok(job: &Job) -> String {
+    let took = job.attempt.as_deref().and_then(|attempt| attempt.duration());
+    let took = took.map(|took| format!(" in {}", format_duration(took))).unwrap_or_default();
+    format!("ok {}{}{took}", subject(job), on(job))
+}
+
+/// How a job ended: as [`ok`] has it, or what [`what_failed`] and [`why`] say.
+pub(super) fn end(job: &Job) -> String {
+    match job.state() {
+        State::Done => ok(job),
+        State::Free | State::Busy | State::Unknown | State::Error => {
+            format!("{}{}", what_failed(job), why(job))
+        }
+    }
+}
+
+/// `FAILED #3`, or `UNKNOWN #3` if nobody can know how it ended.
+pub(super) fn what_failed(job: &Job) -> String {
+    let word = if job.state() == State::Error { "FAILED" } else { "UNKNOWN" };
+    format!("{word} #{}", job.index)
+}
+
+/// ` fit-0.1 on h2: exit 3 (2nd attempt) · ./fit 0.1`
+pub(super) fn why(job: &Job) -> String {
+    let reason = job.reason.as_deref().map(printable);
+    let reason = reason.unwrap_or_else(|| "its outcome is not known".to_owned());
+    format!("{}{}: {reason}{} · {}", name(job), on(job), attempt(job), command(job))
+}
+
+/// Which attempt it is; nothing for the first.
+fn attempt(job: &Job) -> String {
+    match job.key().map_or(0, |key| key.attempt) {
+        0 | 1 => String::new(),
+        number => format!(" ({} attempt)", ordinal(number)),
+    }
+}
+
+fn subject(job: &Job) -> String {
+    format!("#{}{}", job.index, name(job))
+}
+
+fn name(job: &Job) -> String {
+    job.name().map(|name| format!(" {}", printable(name))).unwrap_or_default()
+}
+
+/// Where it runs or ran; nothing for this machine.
+fn on(job: &Job) -> String {
+    let host = job.host().filter(|host| host.as_str() != HostLabel::LOCAL);
+    host.map(|host| format!(" on {host}")).unwrap_or_default()
+}
+
+/// The job's commands in one line, cut to a length that fits a screen.
+pub(crate) fn command(job: &Job) -> String {
+    let command = printable(&job.spec.cmds.join("; "));
+    match command.char_indices().nth(COMMAND) {
+        None => command,
+        Some((end, _)) => format!("{}…", &command[..end]),
+    }
+}
+
+fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, last) if last != 11 => "st",
+        (2, last) if last != 12 => "nd",
+        (3, last) if last != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::job::Phase;
+    use gjob_core::{JobSpec, Key};
+
+    use super::*;
+
+    fn job(host: &str, attempt: u32) -> Job {
+        let spec = JobSpec::new(["./fit 0.1"]).unwrap().name("fit-0.1");
+        let id = "n/2026-11-22-1".parse().unwrap();
+        Job::launched(spec, Key::new(3, attempt), host.parse().unwrap(), id)
+    }
+
+    #[test]
+    fn job_that_is_not_done_is_named_with_host_reason_attempt_and_command() {
+        let mut failed = job("h2", 2);
+        failed.phase = Phase::Ended(State::Error);
+        failed.reason = Some("exit 3".into());
+        assert_eq!(end(&failed), "FAILED #3 fit-0.1 on h2: exit 3 (2nd attempt) · ./fit 0.1");
+        let mut unknown = job(":", 1);
+        unknown.phase = Phase::Ended(State::Unknown);
+        unknown.reason = Some("its slot\u{1b}[2J died".into());
+        assert_eq!(end(&unknown), "UNKNOWN #3 fit-0.1: its slot [2J died · ./fit 0.1");
+    }
+
+    #[test]
+    fn job_that_never_started_is_named_without_a_host() {
+        let spec = JobSpec::new(["true", "false"]).unwrap();
+        let mut job = Job::new(spec);
+        job.phase = Phase::Ended(State::Error);
+        job.reason = Some("job 0 failed".into());
+        assert_eq!(end(&job), "FAILED #0: job 0 failed · true; false");
+    }
+
+    #[test]
+    fn start_and_success_name_job_and_host() {
+        assert_eq!(start(&job("h2", 1)), "start #3 fit-0.1 on h2: ./fit 0.1");
+        assert_eq!(start(&job("h2", 3)), "start #3 fit-0.1 on h2 (3rd attempt): ./fit 0.1");
+        let mut done = job(":", 1);
+        done.phase = Phase::Ended(State::Done);
+        assert_eq!(end(&done), "ok #3 fit-0.1");
+    }
+
+    #[test]
+    fn ordinals_are_english() {
+        let ordinals = [1, 2, 3, 4, 11, 12, 13, 21, 102].map(ordinal);
+        let expected = ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd"];
+        assert_eq!(ordinals, expected);
+    }
+}
