@@ -445,17 +445,37 @@ pub(crate) struct ExplainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Jobs: an index, a range (3-7) or a name
-    #[arg(required = true, value_name = "JOB")]
+    /// Jobs: an index, a range (3-7), a name or a GLOB of names [default: all that have started]
+    #[arg(value_name = "JOB")]
     pub(crate) jobs: Vec<String>,
 
     /// Run id [default: the latest run]
     #[arg(short = 'R', long, value_name = "RUN")]
     pub(crate) run: Option<String>,
 
-    /// Show standard error instead of standard output
+    /// Of the jobs only those that have failed, or whose outcome is unknown
+    #[arg(long)]
+    pub(crate) failed: bool,
+
+    /// Show only standard output
+    #[arg(long, conflicts_with = "err")]
+    pub(crate) out: bool,
+
+    /// Show only standard error
     #[arg(long)]
     pub(crate) err: bool,
+
+    /// Show only the last N lines of each stream
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub(crate) tail: Option<usize>,
+
+    /// Show only lines with TEXT in them, with the jobs that they are from
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["tail", "follow"])]
+    pub(crate) grep: Option<String>,
+
+    /// Show an earlier attempt, by its number from 1
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub(crate) attempt: Option<u32>,
 
     /// Follow the output until the job has ended
     #[arg(short, long)]

@@ -29,6 +29,7 @@ use events::EventFile;
 pub(crate) use filter::TerminalFilter;
 use joblog::JobLogFile;
 use lines::LineFile;
+pub(crate) use tail::{ByLine, Tail};
 use terminal::Terminal;
 
 /// Everything that reports on a run.

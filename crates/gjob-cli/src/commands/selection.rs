@@ -1,7 +1,8 @@
-//! Jobs as users name them: an index, a range of indexes, or a name.
+//! Jobs as users name them: an index, a range of indexes, a name, or a glob of names.
 
 use anyhow::{anyhow, bail};
 use gjob_core::Job;
+use glob::Pattern;
 
 /// The jobs of `jobs` that `words` name, in the order of the words.
 pub(super) fn select<'a>(jobs: &'a [Job], words: &[String]) -> anyhow::Result<Vec<&'a Job>> {
@@ -22,9 +23,18 @@ fn one<'a>(jobs: &'a [Job], word: &str) -> anyhow::Result<Vec<&'a Job>> {
         }
         return Ok(jobs[first..=last].iter().collect());
     }
-    let named: Vec<&Job> = jobs.iter().filter(|job| job.name() == Some(word)).collect();
+    let mut named: Vec<&Job> = jobs.iter().filter(|job| job.name() == Some(word)).collect();
+    if named.is_empty()
+        && word.contains(['*', '?', '['])
+        && let Ok(pattern) = Pattern::new(word)
+    {
+        let matches = |job: &&Job| job.name().is_some_and(|name| pattern.matches(name));
+        named = jobs.iter().filter(matches).collect();
+    }
     if named.is_empty() {
-        return Err(anyhow!("no job named {word:?}: expected an index, a range (3-7) or a name"));
+        return Err(anyhow!(
+            "no job named {word:?}: expected an index, a range (3-7), a name or a glob of names"
+        ));
     }
     Ok(named)
 }

@@ -9,14 +9,14 @@ const COMMAND: usize = 80;
 
 /// `start #0 fit-0.1 on h3: ./fit 0.1`
 pub(super) fn start(job: &Job) -> String {
-    format!("start {}{}{}: {}", subject(job), on(job), attempt(job), command(job))
+    format!("start {}{}: {}", title(job), attempt(job), command(job))
 }
 
 /// `ok #0 fit-0.1 on h3 in 1.2s`
 fn ok(job: &Job) -> String {
     let took = job.attempt.as_deref().and_then(|attempt| attempt.duration());
     let took = took.map(|took| format!(" in {}", format_duration(took))).unwrap_or_default();
-    format!("ok {}{}{took}", subject(job), on(job))
+    format!("ok {}{took}", title(job))
 }
 
 /// How a job ended: as [`ok`] has it, or what [`what_failed`] and [`why`] say.
@@ -48,6 +48,11 @@ fn attempt(job: &Job) -> String {
         0 | 1 => String::new(),
         number => format!(" ({} attempt)", ordinal(number)),
     }
+}
+
+/// `#3 fit-0.1 on h2`
+pub(crate) fn title(job: &Job) -> String {
+    format!("{}{}", subject(job), on(job))
 }
 
 fn subject(job: &Job) -> String {

@@ -208,7 +208,7 @@ impl Manner<'_> {
     ) -> io::Result<Vec<u8>> {
         let mut to = BufWriter::new(to);
         if self.tail && is_terminal {
-            let tail = Tail::read(output, TAIL_LINES)?;
+            let tail = Tail::of(TAIL_LINES, |mut to| io::copy(&mut output, &mut to).map(drop))?;
             self.write_tail(stream, &tail, &mut to)?;
             to.flush()?;
             return Ok(tail.lines.into_iter().next_back().unwrap_or_default());

@@ -1,55 +1,76 @@
-//! The end of an output, as a terminal shows it of a job that has failed.
+//! Outputs by lines: the last ones, or those with a text in them.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Write};
 
 /// A longer line is cut, bytes.
 const MAX_LINE: usize = 4096;
 
+/// Hands each line that is written to it on, without its end.
+pub(crate) struct ByLine<F> {
+    line: Vec<u8>,
+    has_begun: bool,
+    each: F,
+}
+
+impl<F: FnMut(Vec<u8>) -> io::Result<()>> ByLine<F> {
+    pub(crate) fn new(each: F) -> Self {
+        ByLine { line: Vec::new(), has_begun: false, each }
+    }
+
+    /// Hands on a last line without an end.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if self.has_begun { (self.each)(self.line) } else { Ok(()) }
+    }
+}
+
+impl<F: FnMut(Vec<u8>) -> io::Result<()>> Write for ByLine<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let text = &bytes[..end.unwrap_or(bytes.len())];
+        let room = MAX_LINE.saturating_sub(self.line.len()).min(text.len());
+        self.line.extend_from_slice(&text[..room]);
+        self.has_begun |= !text.is_empty();
+        if end.is_none() {
+            return Ok(text.len());
+        }
+        self.has_begun = false;
+        (self.each)(std::mem::take(&mut self.line))?;
+        Ok(text.len() + 1)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The last lines of an output.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     /// Each without its end.
-    pub(super) lines: VecDeque<Vec<u8>>,
+    pub(crate) lines: VecDeque<Vec<u8>>,
     /// How many lines are before them.
-    pub(super) before: u64,
+    pub(crate) before: u64,
 }
 
 impl Tail {
-    /// Reads to the end, and keeps the last `most` lines.
-    pub(super) fn read(output: impl Read, most: usize) -> io::Result<Tail> {
-        let mut output = BufReader::new(output);
+    /// The last `most` lines of what `copy` writes.
+    pub(crate) fn of<E: From<io::Error>>(
+        most: usize,
+        copy: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    ) -> Result<Tail, E> {
         let mut tail = Tail::default();
-        while let Some(line) = next_line(&mut output)? {
+        let mut lines = ByLine::new(|line| {
             tail.lines.push_back(line);
             if tail.lines.len() > most {
                 tail.lines.pop_front();
                 tail.before += 1;
             }
-        }
+            Ok(())
+        });
+        copy(&mut lines)?;
+        lines.finish()?;
         Ok(tail)
-    }
-}
-
-/// The beginning of the next line; all of it is read.
-fn next_line(output: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
-    let mut line = Vec::new();
-    let mut has_any = false;
-    loop {
-        let buffered = output.fill_buf()?;
-        if buffered.is_empty() {
-            return Ok(has_any.then_some(line));
-        }
-        has_any = true;
-        let end = buffered.iter().position(|byte| *byte == b'\n');
-        let text = &buffered[..end.unwrap_or(buffered.len())];
-        let room = MAX_LINE.saturating_sub(line.len()).min(text.len());
-        line.extend_from_slice(&text[..room]);
-        let read = text.len() + usize::from(end.is_some());
-        output.consume(read);
-        if end.is_some() {
-            return Ok(Some(line));
-        }
     }
 }
 
@@ -58,7 +79,9 @@ mod tests {
     use super::*;
 
     fn tail(text: &[u8], most: usize) -> (Vec<String>, u64) {
-        let tail = Tail::read(text, most).unwrap();
+        // Byte by byte: a line may come in pieces.
+        let copy = |to: &mut dyn Write| text.iter().try_for_each(|byte| to.write_all(&[*byte]));
+        let tail = Tail::of(most, copy).unwrap();
         let lines = tail.lines.iter().map(|line| String::from_utf8_lossy(line).into_owned());
         (lines.collect(), tail.before)
     }
@@ -68,12 +91,13 @@ mod tests {
         assert_eq!(tail(b"", 2), (vec![], 0));
         assert_eq!(tail(b"a\nb\nc\n", 2), (vec!["b".into(), "c".into()], 1));
         assert_eq!(tail(b"a\n\nno end", 2), (vec![String::new(), "no end".into()], 1));
+        assert_eq!(tail(b"a\nb\n", 0), (vec![], 2));
     }
 
     #[test]
     fn line_without_end_takes_little_memory() {
         let long = vec![b'x'; 1 << 20];
-        let tail = Tail::read(&long[..], 2).unwrap();
+        let tail = Tail::of(2, |to| to.write_all(&long)).unwrap();
         assert_eq!(tail.lines[0].len(), MAX_LINE);
     }
 }

@@ -131,16 +131,32 @@ impl Network {
         stream: Stream,
         to: &mut dyn Write,
     ) -> Result<(), NetworkError> {
-        let mut from = 0;
+        self.follow_outputs(job, &mut [(stream, to)])
+    }
+
+    /// The same with several streams, each to a place of its own.
+    ///
+    /// # Errors
+    /// As [`Network::follow_output`].
+    pub fn follow_outputs(
+        &mut self,
+        job: &Job,
+        streams: &mut [(Stream, &mut dyn Write)],
+    ) -> Result<(), NetworkError> {
+        let mut copied = vec![0; streams.len()];
         loop {
             // The state first: what was written before a job's end is then here.
             let ended = self.get_job_status(std::slice::from_ref(job))? != [State::Busy];
-            let copied = self.copy_from(job, stream, from, to)?;
-            from += copied;
+            let mut has_grown = false;
+            for ((stream, to), copied) in streams.iter_mut().zip(&mut copied) {
+                let more = self.copy_from(job, *stream, *copied, *to)?;
+                *copied += more;
+                has_grown |= more > 0;
+            }
             if ended {
                 return Ok(());
             }
-            if copied == 0 {
+            if !has_grown {
                 std::thread::sleep(FOLLOW_INTERVAL);
             }
         }

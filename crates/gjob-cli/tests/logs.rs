@@ -1,0 +1,129 @@
+//! `gjob logs`: both streams, several jobs, the last lines, a search, attempts, and
+//! what was fetched.
+
+mod support;
+
+use snapbox::str;
+use support::Place;
+
+/// Three jobs of this machine: one prints to both streams, one fails twice, one is
+/// silent.
+fn place() -> Place {
+    let place = Place::new();
+    place.file(
+        "jobs.jsonl",
+        r#"{"cmds": "echo one; echo 1 >&2; echo two", "name": "fit-0.1"}
+{"cmds": "echo attempt $GJOB_ATTEMPT >&2; seq 1 100; exit 3", "name": "fit-0.2"}
+{"cmds": "true", "name": "last"}
+"#,
+    );
+    let run = ["run", "-j", "1", "--show", "none", "--retries", "1", "jobs.jsonl"];
+    assert_eq!(place.gjob(&run).output().code, 1);
+    place
+}
+
+#[test]
+fn logs_of_a_job_go_to_the_streams_that_it_wrote_to() {
+    let place = place();
+    place.gjob(&["logs", "0"]).stdout("one\ntwo\n").stderr("1\n").run();
+    place.gjob(&["logs", "0", "--out"]).stdout("one\ntwo\n").run();
+    place.gjob(&["logs", "0", "--err"]).stdout("1\n").run();
+    place.gjob(&["logs", "last"]).run();
+}
+
+#[test]
+fn logs_of_several_jobs_tell_whose_they_are() {
+    let place = place();
+    place
+        .gjob(&["logs", "fit-*", "--tail", "1"])
+        .stdout(str![[r#"
+two
+100
+
+"#]])
+        .stderr(str![[r#"
+#0 fit-0.1:
+1
+#1 fit-0.2:
+attempt 2
+
+"#]])
+        .run();
+    place
+        .gjob(&["logs", "--failed", "--tail", "2"])
+        .stdout("99\n100\n")
+        .stderr(str![[r#"
+attempt 2
+
+"#]])
+        .run();
+    place
+        .gjob(&["logs", "--grep", "o"])
+        .stdout(str![[r#"
+#0 fit-0.1: one
+#0 fit-0.1: two
+
+"#]])
+        .run();
+    place
+        .gjob(&["logs", "9-8"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: invalid range "9-8": its first index is greater than its last
+
+"#]])
+        .run();
+    place
+        .gjob(&["logs", "fat-*"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: no job named "fat-*": expected an index, a range (3-7), a name or a glob of names
+
+"#]])
+        .run();
+}
+
+#[test]
+fn logs_of_an_earlier_attempt_can_be_read() {
+    let place = place();
+    place.gjob(&["logs", "1", "--err", "--attempt", "1"]).stdout("attempt 1\n").run();
+    place.gjob(&["logs", "1", "--err"]).stdout("attempt 2\n").run();
+    place
+        .gjob(&["logs", "1", "--attempt", "3"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: job 1 has no attempt 3 that has started
+
+"#]])
+        .run();
+}
+
+#[test]
+fn logs_are_followed_on_both_streams_until_the_job_has_ended() {
+    let place = Place::new();
+    place.file(
+        "jobs.txt",
+        "echo first; echo second >&2; until test -e go; do sleep 0.05; done; echo last\n",
+    );
+    let mut manager = place.gjob(&["run", "-j", "1", "--show", "none", "jobs.txt"]).start();
+    manager.wait_until_printed("start");
+    let mut logs = place.gjob(&["logs", "-f", "0"]).start();
+    logs.wait_until_printed("second");
+    let dirs = std::fs::read_dir(place.path("results")).unwrap().flatten();
+    let host = dirs.map(|dir| dir.path()).find(|dir| !dir.ends_with(".gjob")).unwrap();
+    let job = std::fs::read_dir(host).unwrap().flatten().next().unwrap();
+    std::fs::write(job.path().join("go"), "").unwrap();
+    let answer = logs.output();
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "first\nlast\n"), "{}", answer.stderr);
+    manager.output();
+}
+
+#[test]
+fn logs_that_were_fetched_are_read_where_their_job_is_gone() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo kept\n");
+    let run = ["run", "-j", "1", "--show", "none", "--results", "--into", "out", "jobs.txt"];
+    assert_eq!(place.gjob(&run).output().code, 0);
+    assert_eq!(place.gjob(&["clean", "latest"]).output().code, 0);
+    place.gjob(&["logs", "0"]).stdout("kept\n").run();
+}
