@@ -16,6 +16,10 @@ const GROUP_WRITE: u32 = 0o020;
 /// The group or others may pass through a directory (`S_IXGRP`, `S_IXOTH`).
 const OTHERS_ENTER: u32 = 0o011;
 
+/// The group of root, whose members are trusted as root is. In some containers it is
+/// that of all users.
+const ROOTS_GROUP: u32 = 0;
+
 /// In a directory: only a file's owner may rename or remove it (`S_ISVTX`).
 const STICKY: u32 = 0o1000;
 
@@ -81,8 +85,8 @@ impl Trusted {
         if it.mode & OTHERS_WRITE != 0 {
             return Err(Distrust::Others);
         }
-        let is_private = !it.has_acl && self.private_group == Some(it.gid);
-        if it.mode & GROUP_WRITE != 0 && !is_private {
+        let is_private = it.gid == ROOTS_GROUP || self.private_group == Some(it.gid);
+        if it.mode & GROUP_WRITE != 0 && (it.has_acl || !is_private) {
             return Err(Distrust::Group);
         }
         Ok(())
@@ -162,7 +166,8 @@ mod tests {
 
     #[test]
     fn only_root_and_the_user_may_be_able_to_write() {
-        for good in [it(7, 9, 0o755), it(0, 0, 0o644), it(7, 70, 0o2775), it(7, 9, 0o40700)] {
+        let root = it(0, 0, 0o775);
+        for good in [it(7, 9, 0o755), root, it(7, 70, 0o2775), it(7, 9, 0o40700)] {
             assert_eq!(ME.check(&good), Ok(()), "{good:?}");
         }
         assert_eq!(ME.check(&it(8, 70, 0o700)), Err(Distrust::Owner { uid: 8 }));

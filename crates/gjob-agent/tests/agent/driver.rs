@@ -288,6 +288,14 @@ impl Bed {
             .collect()
     }
 
+    /// Ends all of them, and what they fork meanwhile.
+    pub(crate) fn empty(&self) {
+        eventually("no process left", || {
+            self.processes().into_iter().for_each(kill_9);
+            self.processes().is_empty()
+        });
+    }
+
     pub(crate) fn wait_until_empty(&self) {
         eventually("no process left", || self.processes().is_empty());
     }

@@ -96,8 +96,7 @@ fn abandoned(bed: &Bed) -> (PathBuf, u64) {
     let offset = agent.offset;
     agent.kill_9();
     kill_9(pid_in(&dir.join("slot")));
-    bed.processes().into_iter().for_each(kill_9);
-    bed.wait_until_empty();
+    bed.empty();
     (dir, offset)
 }
 

@@ -89,8 +89,7 @@ fn job_from_before_a_restart_under_another_name_is_lost() {
     let bed = Bed::new();
     let Some((shell, slot, _, offset)) = left_alone(&bed) else { return };
     [shell, slot].into_iter().for_each(kill_9);
-    bed.processes().into_iter().for_each(kill_9);
-    bed.wait_until_empty();
+    bed.empty();
     forge_claim(&bed, "same");
     let mut agent = bed.attach_apart(RENAME, 2, offset).unwrap();
     match agent.record() {

@@ -33,7 +33,9 @@ gjob_bootstrap() {
             yes?????????[tT]*) ;;
             no????????w* | yes????????w*) writable=${writable:-$at: other users can write to it} ;;
             no?????w* | yes?????w*)
-                [ "$2 $5" = "${2%+} $(private_group)" ] ||
+                # A plus stands for a list that grants more.
+                case $2 in *+) set -- "$at" "$2" '' '' list ;; esac
+                [ "$5" = 0 ] || [ "$5" = "$(private_group)" ] ||
                     writable=${writable:-$at: its group can write to it}
                 ;;
             *------ | *------.) writable= ;;
@@ -54,9 +56,10 @@ gjob_bootstrap() {
         done </etc/group
         printf %s "$gid"
     }
+    # Whose a file is; nobody's if everybody can write to it.
     owner() {
         set -- $(LC_ALL=C ls -ldnL "$1" 2>/dev/null)
-        printf %s "${3:-}"
+        case ${1:-} in ????????w*) ;; *) printf %s "${3:-}" ;; esac
     }
     # A gjob that is installed serves where none can be sent.
     start_installed() {
