@@ -127,6 +127,22 @@ pub fn name_survivors(reason: Option<String>, survivors: &[u32]) -> Option<Strin
 }
 
 impl Finish {
+    /// Cuts its numbers to what can be added, stored and shown.
+    pub(crate) fn bound(&mut self) {
+        let Finish { started, ended, survivors, .. } = self;
+        (*started, *ended) = (started.bounded(), ended.bounded());
+        survivors.truncate(MAX_SURVIVORS);
+        for number in [
+            &mut self.user_us,
+            &mut self.system_us,
+            &mut self.max_rss_kib,
+            &mut self.stdout_bytes,
+            &mut self.stderr_bytes,
+        ] {
+            *number = (*number).min(i64::MAX as u64);
+        }
+    }
+
     /// True when the job is done: exit status 0, and not ended by gjob.
     #[must_use]
     pub fn is_success(&self) -> bool {

@@ -201,8 +201,22 @@ impl Record {
             Record::Log { version, .. } if version != RECORD_VERSION => {
                 Err(ParseRecordError::Version { found: version })
             }
-            other => Ok(other),
+            other => Ok(other.bounded()),
         }
+    }
+
+    /// The record with numbers that can be added, stored and shown: a host can
+    /// write any.
+    fn bounded(mut self) -> Self {
+        match &mut self {
+            Record::Log { .. } => {}
+            Record::Finished(finish) => finish.bound(),
+            Record::Started { at, .. }
+            | Record::Refused { at, .. }
+            | Record::Withdrawn { at, .. }
+            | Record::Lost { at, .. } => *at = at.bounded(),
+        }
+        self
     }
 
     /// Its kind.
@@ -321,6 +335,24 @@ mod tests {
             };
             assert_eq!(summary.survivors, survivors);
         }
+    }
+
+    #[test]
+    fn numbers_of_a_record_can_be_added_stored_and_shown() {
+        let line = String::from_utf8(finished().to_line()).unwrap();
+        let most = |field: &str, value: &str| {
+            line.replace(&format!("\"{field}\":{value},"), &format!("\"{field}\":{},", u64::MAX))
+        };
+        let sizes = most("stdout_bytes", "6");
+        let Record::Finished(finish) = Record::parse(sizes.trim().as_bytes()).unwrap() else {
+            panic!("{sizes}")
+        };
+        assert_eq!(finish.stdout_bytes, i64::MAX as u64);
+        let times = most("ended", "2");
+        let Record::Finished(finish) = Record::parse(times.trim().as_bytes()).unwrap() else {
+            panic!("{times}")
+        };
+        assert_eq!(finish.ended.to_string(), "9999-12-31T23:59:59.999Z");
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod packing;
 mod placement;
 mod report;
 mod stop;
+mod unasked;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -61,7 +62,7 @@ use crate::run::{HostStatus, Run};
 use crate::state::State;
 use crate::time::Timestamp;
 use dependants::Dependants;
-use hosts::Hosts;
+use hosts::{FailedContacts, Hosts};
 use job::{JobPlan, JobState, Wait};
 use packing::Classes;
 use stop::Mode;
@@ -164,6 +165,7 @@ impl Scheduler {
     /// Finds a job of the run its place.
     fn take_over(&mut self, index: u32) {
         self.untried += u32::from(self.has_failed_untried(index));
+        self.jobs[index as usize].inherited = self.job(index).phase.is_in_flight();
         match self.state(index) {
             // Also when it is paused: a dependency may have failed before, and not
             // have failed it.
@@ -245,8 +247,10 @@ impl Scheduler {
             return;
         };
         let again: Vec<u32> = entry.in_flight().collect();
-        self.hosts.note_reached(&self.run, host);
+        self.hosts.note_reached(now, &self.run, host);
+        self.hosts.contacts(host, FailedContacts::reset);
         self.emit_host(host, HostChange::Up(facts));
+        self.pause_on(now, host);
         self.forget_loss(host);
         self.settle_abandoned(host);
         for index in again {
@@ -283,11 +287,25 @@ impl Scheduler {
         let Some(before) = self.run.host(host).map(|host| host.status) else {
             return;
         };
-        self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
+        let is_news = self.hosts.contacts(host, |contacts| contacts.add(reason));
+        if before != HostStatus::Unreachable || is_news == Some(true) {
+            self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
+        }
         if before != HostStatus::Unreachable {
             self.expect_loss(now, host);
         }
         self.settle(now);
+    }
+
+    /// A host takes long to answer, and may still do.
+    pub fn handle_host_slow(&mut self, host: HostIx, reason: &str) {
+        let waited_for = self.run.host(host).is_some_and(|host| match host.status {
+            HostStatus::Connecting | HostStatus::Unreachable => true,
+            HostStatus::Up | HostStatus::Paused | HostStatus::Failed => false,
+        });
+        if waited_for && self.hosts.contacts(host, |contacts| contacts.hear(reason)) == Some(true) {
+            self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
+        }
     }
 
     /// A host cannot be used at all, as far as this manager can tell. Its jobs

@@ -13,7 +13,17 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub u64);
 
+/// The last millisecond of the year 9999.
+const LAST: Timestamp = Timestamp(253_402_300_799_999);
+
 impl Timestamp {
+    /// The same time, if it can be written with a year of four digits; else the
+    /// last that can.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        self.min(LAST)
+    }
+
     /// Seconds since the epoch, with the milliseconds as a fraction.
     #[must_use]
     pub fn as_secs_f64(self) -> f64 {

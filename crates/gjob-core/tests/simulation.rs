@@ -288,3 +288,20 @@ fn jobs_are_ended_whoever_heard_that_they_are_to_be() {
     });
     assert!((seen.killed > 0 && seen.killed_unheard > 0) || !is_thorough(), "{seen:?}");
 }
+
+#[test]
+fn a_host_that_lies_costs_little_and_no_job_its_outcome() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        liar: true,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    assert!(seen.lies > 0, "{seen:?}");
+    let runs = seeds().count() as u32;
+    assert!(seen.lies < 40 * runs, "{} lies in {runs} runs", seen.lies);
+}

@@ -6,6 +6,8 @@
 
 #[path = "hostile/agent.rs"]
 mod agent;
+#[path = "hostile/books.rs"]
+mod books;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -50,6 +52,10 @@ struct Scene {
 
 impl Scene {
     fn new(role: &str) -> Self {
+        Scene::of(role, "h1,h2")
+    }
+
+    fn of(role: &str, list: &str) -> Self {
         let bed = Bed::start(2);
         // In memory, if can be: a hundred thousand files take a disk its time.
         let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
@@ -65,7 +71,7 @@ impl Scene {
         }
         let options =
             HostOptions { ssh_config: Some(bed.ssh_config().to_owned()), ..HostOptions::default() };
-        let cluster = Cluster::of_hosts(hosts::parse_list("h1,h2").unwrap());
+        let cluster = Cluster::of_hosts(hosts::parse_list(list).unwrap());
         let network = Network::with_options(options, [cluster])
             .unwrap()
             .programs(Programs::new().with_own(&program).with_agent(Platform::own(), &program))

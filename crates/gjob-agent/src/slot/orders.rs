@@ -2,7 +2,7 @@
 //! the job's reach, or, given by hand, from the job's own.
 
 use gjob_core::jobdir::OwnFile;
-use gjob_core::{Key, Order};
+use gjob_core::{Cause, Key, Order};
 
 use crate::control;
 use crate::jobdir::JobDir;
@@ -43,7 +43,7 @@ impl Orders<'_> {
         let name = if taken { OwnFile::OrderTaken.name() } else { OwnFile::Order.name() };
         // One that cannot be read is no order.
         if let Ok(Some(order)) = control::read(self.job, name) {
-            carry_out(order);
+            carry_out(by_hand(order));
             // If this fails, the command that waits for it times out.
             let _ = self.job.rename(name, OwnFile::OrderDone.name());
         }
@@ -56,6 +56,14 @@ impl Orders<'_> {
         if let Some(run) = self.run {
             let _ = run.dir.remove(&run.key.to_string());
         }
+    }
+}
+
+/// An order as a user gives it: only the manager has other reasons for a kill.
+fn by_hand(order: Order) -> Order {
+    match order {
+        Order::Kill { cause: _, grace } => Order::Kill { cause: Cause::Killed, grace },
+        Order::Pause | Order::Resume => order,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gjob_core::record::RECORD_VERSION;
 use gjob_core::wire::ToAgent;
 use gjob_core::{Cause, Ending, Record};
 
@@ -162,4 +163,14 @@ fn clock_of_a_timeout_stops_while_its_job_is_paused() {
     assert_eq!(finish.cause, Some(Cause::Timeout));
     let took = finish.ended.0 - finish.started.0;
     assert!((2 * TIMEOUT_MS..3 * TIMEOUT_MS + 1000).contains(&took), "{took} ms");
+}
+
+#[test]
+fn order_by_hand_kills_and_has_no_reason_of_the_managers() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let order = format!(r#"[{RECORD_VERSION},{{"kill":{{"cause":"interrupted","grace_ms":0}}}}]"#);
+    agent.launch(launch(0, &format!("ln -s '{order}' .control; kill -USR1 $PPID; sleep 300")));
+    agent.started(0);
+    assert_eq!(agent.finished(0).cause, Some(Cause::Killed));
 }

@@ -72,12 +72,10 @@ impl Scheduler {
         let change = AttemptChange::CollectFailed { reason: reason.clone(), scope };
         self.emit_attempt(host, key, change);
         match scope {
-            Scope::Job => {
-                self.failed(now, host, key, Some(reason));
-                self.note_failure(now, host);
-            }
-            Scope::Host => self.fail_by_host(key.index, &reason),
+            Scope::Job => self.failed(now, host, key, Some(reason)),
+            Scope::Host => self.fail_by_host(now, host, key.index, &reason),
         }
+        self.note_failure(now, host);
     }
 
     /// The attempts whose outputs are on a host.

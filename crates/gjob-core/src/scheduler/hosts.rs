@@ -2,6 +2,7 @@
 //! a choice among ten thousand hosts cost what one among ten does. Every change
 //! of a host passes through here, so that the indexes are always right.
 
+mod contacts;
 mod index;
 mod totals;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use crate::resources::Ask;
 use crate::run::{Host, HostIx, HostStatus, Run};
+pub(super) use contacts::FailedContacts;
 use index::HostIndex;
 pub(super) use totals::Totals;
 
@@ -47,8 +49,10 @@ pub(super) struct Hosts {
 /// What the scheduler knows of one host beyond the run.
 #[derive(Debug, Default)]
 struct HostPlan {
-    /// It has answered this manager.
-    reached: bool,
+    /// When it last came to answer this manager.
+    reached: Option<Duration>,
+    /// Attempts to reach it that failed since.
+    contacts: FailedContacts,
     /// It has started a job under this manager, or runs one from before.
     has_started: bool,
     /// Times in a row that it was paused.
@@ -147,12 +151,22 @@ impl Hosts {
         (idle || !probation) && run.host(ix).is_some_and(|host| host.has_free(ask))
     }
 
-    pub(super) fn note_reached(&mut self, run: &Run, ix: HostIx) {
-        self.update(run, ix, |plan| plan.reached = true);
+    pub(super) fn note_reached(&mut self, now: Duration, run: &Run, ix: HostIx) {
+        self.update(run, ix, |plan| plan.reached = Some(now));
     }
 
-    pub(super) fn was_reached(&self, ix: HostIx) -> bool {
-        self.plans.get(ix.at()).is_some_and(|plan| plan.reached)
+    /// When a host last came to answer this manager; none if it never has.
+    pub(super) fn reached(&self, ix: HostIx) -> Option<Duration> {
+        self.plans.get(ix.at())?.reached
+    }
+
+    /// Changes, or asks, what is known of the attempts to reach a host.
+    pub(super) fn contacts<T>(
+        &mut self,
+        ix: HostIx,
+        change: impl FnOnce(&mut FailedContacts) -> T,
+    ) -> Option<T> {
+        self.plans.get_mut(ix.at()).map(|plan| change(&mut plan.contacts))
     }
 
     pub(super) fn note_started(&mut self, run: &Run, ix: HostIx) {
@@ -213,6 +227,12 @@ impl Hosts {
 
     pub(super) fn pause_until(&mut self, ix: HostIx, until: Duration) {
         self.pauses.insert((until, ix));
+    }
+
+    /// How long a host's pause still lasts, if there is one.
+    pub(super) fn pause_left(&self, now: Duration, ix: HostIx) -> Option<Duration> {
+        let ends = self.pauses.iter().filter(|(_, paused)| *paused == ix).map(|(until, _)| *until);
+        ends.max()?.checked_sub(now).filter(|left| !left.is_zero())
     }
 
     /// When the first pause is over.
@@ -288,7 +308,7 @@ impl HostPlan {
         let only = |is_so: bool, number: u64| if is_so { number } else { 0 };
         Totals {
             up: u64::from(up),
-            reached: u64::from(self.reached),
+            reached: u64::from(self.reached.is_some()),
             out: u64::from(out),
             futile: u64::from(futile),
             stuck: only(out, host.needed_by().into()),

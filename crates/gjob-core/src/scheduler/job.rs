@@ -16,6 +16,9 @@ pub(super) struct JobPlan {
     pub(super) assigned: Duration,
     /// True while it is being withdrawn from its host.
     pub(super) withdrawing: bool,
+    /// True when its attempt was assigned by an earlier manager, whose orders are
+    /// not known.
+    pub(super) inherited: bool,
     /// Times that hosts failed it under this manager.
     pub(super) host_failures: u32,
     /// The host to be passed over if there is another.
@@ -63,6 +66,7 @@ impl JobPlan {
             wait: Wait::Undecided,
             assigned: Duration::ZERO,
             withdrawing: false,
+            inherited: false,
             host_failures: 0,
             avoid: None,
             class,

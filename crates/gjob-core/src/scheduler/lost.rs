@@ -36,6 +36,14 @@ impl OnLost {
             OnLost::Rerun | OnLost::Lease => false,
         }
     }
+
+    /// True when hosts are told to end jobs themselves.
+    pub(super) fn leases(self) -> bool {
+        match self {
+            OnLost::Lease => true,
+            OnLost::Rerun | OnLost::Wait => false,
+        }
+    }
 }
 
 /// After a host's loss was due, when to look again if no other host answers
@@ -70,31 +78,34 @@ impl Scheduler {
             }
             let in_flight: Vec<u32> = lost.in_flight().collect();
             for index in in_flight {
-                self.abandon(host, index);
+                self.abandon(now, host, index);
             }
             self.give_up_outputs(now, host);
         }
     }
 
-    fn abandon(&mut self, host: HostIx, index: u32) {
+    fn abandon(&mut self, now: Duration, host: HostIx, index: u32) {
         let key = self.job(index).last_key();
         let reason = format!("no contact for {} s", self.config.lost_after.as_secs());
         self.withdrawn_on.remove(&index);
         self.emit_attempt(host, key, AttemptChange::Abandoned { reason: reason.clone() });
-        self.fail_by_host(index, &format!("its host was lost: {reason}"));
+        self.fail_by_host(now, host, index, &format!("its host was lost: {reason}"));
     }
 
     /// A host failed a job, through no fault of the job's: a host gets it again,
-    /// until too many have failed it.
-    pub(super) fn fail_by_host(&mut self, index: u32, reason: &str) {
+    /// another one if it was not the first, until too many have failed it.
+    pub(super) fn fail_by_host(&mut self, now: Duration, host: HostIx, index: u32, reason: &str) {
         let plan = &mut self.jobs[index as usize];
         plan.host_failures += 1;
+        plan.avoid = Some(host);
         let failures = plan.host_failures;
         if self.job(index).kill {
             self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
         } else if failures >= self.config.host_failures {
             let reason = format!("gave up after {failures} host failures, last: {reason}");
             self.end_job(index, State::Error, Some(reason));
+        } else if failures > 1 {
+            self.requeue_elsewhere(now, index);
         } else {
             self.requeue(index);
         }
@@ -138,6 +149,7 @@ impl Scheduler {
     pub(super) fn record_of_abandoned(&mut self, host: HostIx, key: Key, record: Record) {
         let change = match record {
             Record::Log { .. } => return,
+            Record::Started { .. } if self.has_started(key) => return,
             Record::Started { id, at, .. } => AttemptChange::Started { id, started: at },
             Record::Finished(finish) => return self.abandoned_finished(host, key, finish),
             Record::Refused { reason, scope, .. } => {
@@ -149,6 +161,10 @@ impl Scheduler {
             }
         };
         self.emit_attempt(host, key, change);
+    }
+
+    fn has_started(&self, key: Key) -> bool {
+        self.run.attempt(key).is_some_and(|attempt| attempt.started.is_some())
     }
 
     fn abandoned_finished(&mut self, host: HostIx, key: Key, finish: Finish) {

@@ -137,13 +137,13 @@ impl Scheduler {
         let all = || (0..).map(HostIx).zip(self.run.hosts());
         let possible = |(ix, host): (HostIx, &Host)| {
             host.status != HostStatus::Failed
-                && (!self.hosts.was_reached(ix) || host.offer().fits(&ask))
+                && (self.hosts.reached(ix).is_none() || host.offer().fits(&ask))
         };
         if all().any(possible) {
             return None;
         }
         // With no host reached, nobody knows what they offer.
-        let known = all().filter(|(ix, _)| self.hosts.was_reached(*ix));
+        let known = all().filter(|(ix, _)| self.hosts.reached(*ix).is_some());
         known.clone().next()?;
         let closest = known.min_by_key(|(_, host)| shortfall(&ask, &host.offer()));
         let closest = closest.map(|(_, host)| (host.label.clone(), host.offer()));
@@ -159,10 +159,9 @@ impl Scheduler {
     /// True when every host has said what it offers, or cannot be reached.
     #[must_use]
     pub fn all_hosts_known(&self) -> bool {
-        (0..)
-            .map(HostIx)
-            .zip(self.run.hosts())
-            .all(|(ix, host)| self.hosts.was_reached(ix) || host.status != HostStatus::Connecting)
+        (0..).map(HostIx).zip(self.run.hosts()).all(|(ix, host)| {
+            self.hosts.reached(ix).is_some() || host.status != HostStatus::Connecting
+        })
     }
 }
 

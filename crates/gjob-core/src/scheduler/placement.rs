@@ -109,7 +109,8 @@ impl Scheduler {
             self.withdrawn_on.remove(&index);
         }
         let key = Key::new(index, attempt);
-        self.jobs[index as usize].assigned = now;
+        let plan = &mut self.jobs[index as usize];
+        (plan.assigned, plan.inherited) = (now, false);
         self.emit_attempt(host, key, AttemptChange::Assigned);
         self.out.push_back(Action::Launch { host, key });
         key

@@ -20,7 +20,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// The first pause of a host that could not start a job; doubled each time.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The first pause of a host that fails job after job; doubled each time.
 const BLACK_HOLE_PAUSE: Duration = Duration::from_secs(30);
@@ -52,6 +52,10 @@ impl Scheduler {
         if matches!(record, Record::Started { .. } | Record::Finished(_)) {
             self.hosts.note_started(&self.run, host);
         }
+        let record = match self.check_asked(host, key, record) {
+            Ok(record) => record,
+            Err(unasked) => return self.fail_unasked(now, host, key, unasked),
+        };
         match record {
             Record::Log { .. } => {}
             Record::Started { id, at, .. } => self.started(host, key, id, at),
@@ -64,7 +68,7 @@ impl Scheduler {
                 let reason = String::from(reason.shown());
                 let known = name_survivors(Some(reason.clone()), &survivors).unwrap_or_default();
                 self.emit_attempt(host, key, AttemptChange::Lost { id, reason, survivors });
-                self.lost(key, how, known);
+                self.lost(now, host, key, how, known);
             }
         }
     }
@@ -102,10 +106,15 @@ impl Scheduler {
             }
             Some(Cause::Interrupted) => self.requeue(key.index),
             Some(Cause::Killed | Cause::Superseded) => {
+                let by_hand = !self.job(key.index).kill;
                 self.end_job(key.index, State::Error, reason);
+                if by_hand {
+                    self.note_failure(now, host);
+                }
             }
             Some(Cause::Lease) => {
-                self.fail_by_host(key.index, &cut_off.unwrap_or_default());
+                self.fail_by_host(now, host, key.index, &cut_off.unwrap_or_default());
+                self.note_failure(now, host);
             }
             None if success => {
                 self.succeeded(host, key, reason);
@@ -140,7 +149,8 @@ impl Scheduler {
         self.waiting.push_delayed(key.index, now + delay);
     }
 
-    /// A host that fails one job after the other while others don't is paused.
+    /// A host that fails one job after the other while others don't is paused,
+    /// in whatever way it fails them.
     pub(super) fn note_failure(&mut self, now: Duration, ix: HostIx) {
         if let Some(found) = self.hosts.note_failure(ix) {
             let (failed, passed) = (found.failed, found.passed_elsewhere);
@@ -157,11 +167,14 @@ impl Scheduler {
         let change = AttemptChange::Refused { reason: reason.clone(), scope };
         self.emit_attempt(host, key, change);
         match scope {
-            Scope::Job => self.end_job(key.index, State::Error, Some(reason)),
+            Scope::Job => {
+                self.end_job(key.index, State::Error, Some(reason));
+                self.note_failure(now, host);
+            }
             Scope::Host => {
                 self.pause_host(now, host, REFUSAL_PAUSE, reason.clone());
                 if self.hosts.has_started(host) || self.job(key.index).kill {
-                    self.fail_by_host(key.index, &reason);
+                    self.fail_by_host(now, host, key.index, &reason);
                 } else {
                     // It says nothing about the job.
                     self.requeue(key.index);
@@ -170,7 +183,13 @@ impl Scheduler {
         }
     }
 
-    fn pause_host(&mut self, now: Duration, ix: HostIx, first: Duration, reason: String) {
+    pub(super) fn pause_host(
+        &mut self,
+        now: Duration,
+        ix: HostIx,
+        first: Duration,
+        reason: String,
+    ) {
         if self.run.host(ix).is_none_or(|host| host.status != HostStatus::Up) {
             return;
         }
@@ -178,6 +197,14 @@ impl Scheduler {
         let pause = backoff(first, MAX_HOST_PAUSE, times);
         self.hosts.pause_until(ix, now + pause);
         self.emit_host(ix, HostChange::Paused { reason, seconds: pause.as_secs() });
+    }
+
+    /// A new connection does not end a pause.
+    pub(super) fn pause_on(&mut self, now: Duration, ix: HostIx) {
+        if let Some(left) = self.hosts.pause_left(now, ix) {
+            let reason = "it failed jobs before its connection ended".to_owned();
+            self.emit_host(ix, HostChange::Paused { reason, seconds: left.as_secs() });
+        }
     }
 
     /// Lets a paused host take one job, to see whether it succeeds.
@@ -210,12 +237,22 @@ impl Scheduler {
         }
     }
 
-    fn lost(&mut self, key: Key, how: Loss, reason: String) {
+    /// A job waits for another host than it had before, for a while.
+    pub(super) fn requeue_elsewhere(&mut self, now: Duration, index: u32) {
+        if self.job(index).paused || self.dependants.is_blocked(index) {
+            return self.requeue(index);
+        }
+        self.set_wait(index, Wait::Delayed);
+        self.waiting.push_retried(index, now);
+    }
+
+    fn lost(&mut self, now: Duration, host: HostIx, key: Key, how: Loss, reason: String) {
         match how {
             Loss::Slot => self.end_job(key.index, State::Unknown, Some(reason)),
             // Nothing of it is alive: it can be started again, whatever the policy.
-            Loss::Restart => self.fail_by_host(key.index, &reason),
+            Loss::Restart => self.fail_by_host(now, host, key.index, &reason),
         }
+        self.note_failure(now, host);
     }
 }
 

@@ -1,6 +1,7 @@
 mod abandoned;
 mod dependants;
 mod packing;
+mod unasked;
 
 use std::sync::Arc;
 
@@ -278,7 +279,8 @@ fn a_host_kept_for_a_job_takes_those_before_it() {
     let ask = |cpus| Ask { cpus: Cpus::Count(cpus), ..Ask::default() };
     let job = |cpus| Init { ask: ask(cpus), ..Init::new(0) };
     let jobs = [job(2), job(2), job(3), job(1)];
-    let mut scheduler = scheduler(Config::default(), 1, &jobs);
+    let config = Config { on_lost: OnLost::Lease, ..Config::default() };
+    let mut scheduler = scheduler(config, 1, &jobs);
     // 0 and 1 run; the host is kept for 2, and 3 does not pass it.
     scheduler.handle_host_up(NOW, H0, facts(4));
     let launched = |scheduler: &mut Scheduler| -> Vec<u32> {
@@ -290,8 +292,8 @@ fn a_host_kept_for_a_job_takes_those_before_it() {
     };
     assert_eq!(launched(&mut scheduler), [0, 1]);
     // 0 has failed for a reason of its host's: it waits before 2 again.
-    let refused = Record::Withdrawn { key: Key::new(0, 1), at: crate::time::Timestamp(0) };
-    scheduler.handle_record(NOW, H0, refused);
+    let lost = finished(Key::new(0, 1), Ending::Signal(15), Some(Cause::Lease));
+    scheduler.handle_record(NOW, H0, lost);
     assert_eq!(launched(&mut scheduler), [0]);
     scheduler.handle_record(NOW, H0, finished(Key::new(1, 1), Ending::Exit(0), None));
     assert!(launched(&mut scheduler).is_empty());

@@ -45,6 +45,11 @@ impl Waiting {
         self.delayed.push(Reverse((until, index)));
     }
 
+    /// For a while it is better placed on another host than the last one.
+    pub(super) fn push_retried(&mut self, index: u32, now: Duration) {
+        self.retried.push_back((index, now + PREFER_OTHER_HOST_FOR));
+    }
+
     /// The first of the next class, in the order of these jobs.
     pub(super) fn next_first(&self, last: Option<(u32, u32)>) -> Option<(u32, u32)> {
         let from = last.map_or(Bound::Unbounded, Bound::Excluded);
@@ -85,7 +90,7 @@ impl Waiting {
     pub(super) fn release(&mut self, now: Duration) -> Vec<u32> {
         while self.next_ready().is_some_and(|until| until <= now) {
             if let Some(Reverse((_, index))) = self.delayed.pop() {
-                self.retried.push_back((index, now + PREFER_OTHER_HOST_FOR));
+                self.push_retried(index, now);
             }
         }
         let any_host = self.retried.partition_point(|(_, until)| *until <= now);

@@ -43,15 +43,7 @@ impl Simulation {
         self.hosts[host as usize].stopped.clear();
         let dead = std::mem::take(&mut self.hosts[host as usize].running);
         for key in dead.into_keys() {
-            let (reason, at) = ("restarted".into(), Timestamp(self.now));
-            let record = Record::Lost {
-                key,
-                how: Loss::Restart,
-                id: None,
-                reason,
-                survivors: Vec::new(),
-                at,
-            };
+            let record = restarted(key, Timestamp(self.now));
             self.hosts[host as usize].log.push(record);
             self.ends(key);
         }
@@ -119,6 +111,11 @@ impl Simulation {
                 self.seen.last_big = self.now;
             }
             assert!(sim.claims.insert(key), "{key} was queued though claimed");
+            if self.plan.liar && host == 0 {
+                self.lie(key);
+                continue;
+            }
+            let sim = &mut self.hosts[host as usize];
             let id = format!("h{host}/2026-11-22-{}", sim.claims.len()).parse().unwrap();
             sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
             sim.running.insert(key, self.now);
@@ -133,6 +130,19 @@ impl Simulation {
                 self.at(self.now + length, Happening::JobEnds { host, key });
             }
         }
+    }
+
+    /// Host 0 says that a job ended by an order that nobody gave, or that its host
+    /// was restarted.
+    fn lie(&mut self, key: Key) {
+        self.seen.lies += 1;
+        let (cause, at) = (Some(Cause::Interrupted), Timestamp(self.now));
+        let record = match self.rng.u32(..3) {
+            0 => finished(0, key, Ending::Signal(15), cause, (at, at)),
+            1 => Record::Withdrawn { key, at },
+            _ => restarted(key, at),
+        };
+        self.hosts[0].log.push(record);
     }
 
     pub(super) fn job_is_through(&mut self, host: u32, key: Key) {
@@ -154,20 +164,7 @@ impl Simulation {
             Some(_) => Ending::Signal(15),
             None => Ending::Exit(if failing { 7 } else { 0 }),
         };
-        let record = Record::Finished(Finish {
-            key: Some(key),
-            id: format!("h{host}/2026-11-22-1").parse().unwrap(),
-            ending,
-            cause,
-            started: Timestamp(started),
-            ended: Timestamp(self.now),
-            user_us: 0,
-            system_us: 0,
-            max_rss_kib: 0,
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-            survivors: Vec::new(),
-        });
+        let record = finished(host, key, ending, cause, (Timestamp(started), Timestamp(self.now)));
         self.hosts[host as usize].log.push(record);
         self.start_queued(host);
         self.send_tail(host);
@@ -198,4 +195,32 @@ impl Simulation {
             }
         }
     }
+}
+
+fn restarted(key: Key, at: Timestamp) -> Record {
+    let (how, reason) = (Loss::Restart, "restarted".into());
+    Record::Lost { key, how, id: None, reason, survivors: Vec::new(), at }
+}
+
+fn finished(
+    host: u32,
+    key: Key,
+    ending: Ending,
+    cause: Option<Cause>,
+    (started, ended): (Timestamp, Timestamp),
+) -> Record {
+    Record::Finished(Finish {
+        key: Some(key),
+        id: format!("h{host}/2026-11-22-1").parse().unwrap(),
+        ending,
+        cause,
+        started,
+        ended,
+        user_us: 0,
+        system_us: 0,
+        max_rss_kib: 0,
+        stdout_bytes: 0,
+        stderr_bytes: 0,
+        survivors: Vec::new(),
+    })
 }

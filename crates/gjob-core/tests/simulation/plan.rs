@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) outputs: bool,
     /// One job in so many asks for all slots of a host; none for 0.
     pub(crate) big: u32,
+    /// Host 0 starts nothing, and reports ends that nobody ordered.
+    pub(crate) liar: bool,
     /// Each job waits for the one that is so many before it; none for 0.
     pub(crate) chain: u32,
 }
@@ -87,6 +89,7 @@ pub(crate) struct Seen {
     /// The same of jobs that were to be ended.
     pub(crate) killed_unheard: u32,
     pub(crate) outputs_given_up: u32,
+    pub(crate) lies: u32,
     /// Slots times ms that there were, and that jobs ran on.
     pub(crate) offered: u64,
     pub(crate) used: u64,
@@ -107,6 +110,7 @@ impl std::ops::AddAssign for Seen {
         self.resumed_unheard += more.resumed_unheard;
         self.killed_unheard += more.killed_unheard;
         self.outputs_given_up += more.outputs_given_up;
+        self.lies += more.lies;
         self.offered += more.offered;
         self.used += more.used;
         self.big_gap = self.big_gap.max(more.big_gap);

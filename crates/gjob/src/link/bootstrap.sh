@@ -71,6 +71,11 @@ gjob_bootstrap() {
         fi
     }
 
+    # A login without a usable PATH: jobs need a usable one as well.
+    if ! command -v uname >/dev/null 2>&1 || ! command -v mkdir >/dev/null 2>&1; then
+        PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+        export PATH
+    fi
     how=plain
     command -v gzip >/dev/null 2>&1 && how=gzip
     printf '\ngjob-bootstrap ready 1 %s %s\n' "$how" "$(uname -s -m)"
@@ -81,6 +86,7 @@ gjob_bootstrap() {
     /*) ;;
     *)
         [ -n "${HOME:-}" ] || fail home 'HOME is not set'
+        [ -d "$HOME" ] || fail home "$HOME does not exist"
         results=$HOME/$results
         ;;
     esac

@@ -23,6 +23,9 @@ pub(super) enum ConnectError {
     Program(#[from] ProgramError),
     #[error("no answer within {} s while {doing}{}", .limit.as_secs(), behind(.said))]
     Silent { doing: &'static str, limit: Duration, said: String },
+    /// The login was accepted, and what it started says nothing.
+    #[error("logged in, but gave no answer for {} s{}", .waited.as_secs(), behind(.said))]
+    Mute { waited: Duration, said: String },
     #[error("not an agent: more than {limit} bytes before its first line{}", behind(.said))]
     Noise { limit: usize, said: String },
     #[error("its agent speaks protocol {theirs:?}, this program {PROTOCOL}")]
@@ -98,6 +101,7 @@ impl ConnectError {
             ConnectError::Transport(diagnosis) => !diagnosis.trouble.is_transient(),
             ConnectError::Fault { permanent, .. } => *permanent,
             ConnectError::Silent { .. }
+            | ConnectError::Mute { .. }
             | ConnectError::Ended { .. }
             | ConnectError::Frame(_)
             | ConnectError::Heavy

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use gjob_core::hosts::{ConnectCommandError, HostOptions, ResultsDirError, check_results_dir};
 use gjob_core::id::ParseIdError;
+use gjob_core::resources::Offer;
+use gjob_core::wire::Welcome;
 use gjob_core::{HostEntry, HostLabel};
 
 use super::Transport;
@@ -16,6 +18,15 @@ pub const DEFAULT_RESULTS_DIR: &str = "gjob-results";
 
 /// Room for staged files in a results directory when none is given, bytes.
 pub const DEFAULT_BLOB_BUDGET: u64 = 20 << 30;
+
+/// Processors that a host is believed to have, at most. The user may give it more.
+const MAX_CPUS: u32 = 4096;
+
+/// Memory that a host is believed to have, at most, bytes.
+const MAX_MEMORY: u64 = 1 << 50;
+
+/// GPUs that a host is believed to have, at most.
+const MAX_GPUS: u32 = 1024;
 
 /// One host of a run.
 #[derive(Clone, Debug)]
@@ -83,6 +94,18 @@ impl HostPlan {
         &self.transport
     }
 
+    /// What the host offers, as far as that can be: no more slots than its user has
+    /// given it, and no more of anything than a machine has.
+    #[must_use]
+    pub fn offer(&self, welcome: &Welcome) -> Offer {
+        let most = self.slots().unwrap_or(welcome.cpus.min(MAX_CPUS));
+        Offer {
+            cpus: welcome.slots.min(most),
+            mem: welcome.memory_bytes.min(MAX_MEMORY),
+            gpus: welcome.gpus.min(MAX_GPUS),
+        }
+    }
+
     /// Jobs it runs at once; none lets the host offer one per processor.
     #[must_use]
     pub fn slots(&self) -> Option<u32> {
@@ -139,6 +162,32 @@ mod tests {
         }
         let user = HostEntry { user: Some("-x".into()), ..host("h") };
         assert!(plan(user, command()).is_err());
+    }
+
+    #[test]
+    fn a_host_offers_no_more_than_its_user_gave_it_or_than_a_machine_has() {
+        let welcome = Welcome {
+            version: "0".into(),
+            platform: String::new(),
+            clock_ms: 0,
+            hostname: "h".into(),
+            boot_id: String::new(),
+            results_dir: String::new(),
+            cpus: u32::MAX,
+            memory_bytes: u64::MAX,
+            slots: u32::MAX,
+            gpus: u32::MAX,
+            place: String::new(),
+            free_bytes: 0,
+        };
+        let most = Offer { cpus: MAX_CPUS, mem: MAX_MEMORY, gpus: MAX_GPUS };
+        let free = plan(host("h"), HostOptions::default()).unwrap();
+        assert_eq!(free.offer(&welcome), most);
+        let given = plan(HostEntry { slots: Some(2), ..host("h") }, HostOptions::default());
+        assert_eq!(given.unwrap().offer(&welcome), Offer { cpus: 2, ..most });
+        // One that offers less has its reasons.
+        let small = Welcome { slots: 1, cpus: 1, memory_bytes: 5, gpus: 0, ..welcome };
+        assert_eq!(free.offer(&small), Offer { cpus: 1, mem: 5, gpus: 0 });
     }
 
     #[test]

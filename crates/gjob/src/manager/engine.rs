@@ -181,7 +181,11 @@ impl Engine {
     fn take(&mut self, host: HostIx, report: Report, handler: &mut impl Handler) {
         let now = self.now();
         match report {
-            Report::Up(welcome) => self.scheduler.handle_host_up(now, host, facts(&welcome)),
+            Report::Up(welcome) => {
+                let offer = self.network.hosts()[host.at()].offer(&welcome);
+                self.scheduler.handle_host_up(now, host, facts(&welcome, offer));
+            }
+            Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),
             Report::Down { reason } => {
                 self.scheduler.handle_host_unreachable(now, host, &reason);
             }
@@ -324,12 +328,12 @@ impl Engine {
 }
 
 /// What a host says of itself, fit to be shown.
-fn facts(welcome: &Welcome) -> HostFacts {
+fn facts(welcome: &Welcome, offer: Offer) -> HostFacts {
     HostFacts {
         hostname: welcome.hostname.shown().into(),
         version: welcome.version.shown().into(),
         platform: Shown::new(&welcome.platform).into(),
         results_dir: Shown::new(&welcome.results_dir).into(),
-        offer: Offer { cpus: welcome.slots, mem: welcome.memory_bytes, gpus: welcome.gpus },
+        offer,
     }
 }

@@ -222,7 +222,7 @@ impl Network {
                 continue;
             }
             match report {
-                Report::Down { reason } => last = reason,
+                Report::Down { reason } | Report::Slow { reason } => last = reason,
                 Report::Staging { .. } => deadline = Instant::now() + READ_ONLY_TIMEOUT,
                 Report::Failed { reason } => {
                     last.clone_from(&reason);

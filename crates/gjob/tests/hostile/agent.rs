@@ -3,10 +3,11 @@
 
 use std::io::{Read, Write};
 
-use gjob_core::record::Scope;
+use gjob_core::record::{Loss, Scope};
 use gjob_core::wire::{
     BlobHash, FrameBuffer, FromAgent, OutputPart, Resume, ToAgent, Welcome, encode, magic_line,
 };
+use gjob_core::{Cause, Ending, Finish, JobId, Key, Record, Timestamp};
 
 /// A file of the honest agent that takes several messages.
 pub(crate) const BIG: usize = 1_000_000;
@@ -26,8 +27,10 @@ pub(crate) fn serve() {
     // libtest may have begun a line.
     say_bytes(format!("\n{}", magic_line()).as_bytes());
     let (mut frames, mut piece) = (FrameBuffer::new(), [0; 4096]);
+    let mut log = Log::default();
     loop {
         while let Some(message) = frames.next::<ToAgent>().unwrap() {
+            log.keep(&role, &message);
             answer(&role, message);
         }
         match std::io::stdin().read(&mut piece) {
@@ -35,6 +38,61 @@ pub(crate) fn serve() {
             _ => std::process::exit(0),
         }
     }
+}
+
+/// A run log that says of launches what the role wants.
+#[derive(Default)]
+struct Log {
+    length: u64,
+}
+
+impl Log {
+    fn keep(&mut self, role: &str, message: &ToAgent) {
+        match message {
+            ToAgent::Attach(attach) => self.length = attach.offset,
+            ToAgent::Launch(launch) => records(role, launch.key).iter().for_each(|record| {
+                let (offset, lines) = (self.length, record.to_line());
+                self.length += lines.len() as u64;
+                say(&FromAgent::Records { offset, lines });
+            }),
+            _ => {}
+        }
+    }
+}
+
+fn records(role: &str, key: Key) -> Vec<Record> {
+    let at = Timestamp(if role == "boundless" { u64::MAX } else { 1 });
+    let id: JobId = format!("node/2026-11-22-{}", key.index + 1).parse().unwrap();
+    let number = if role == "boundless" { u64::MAX } else { 0 };
+    let finished = |cause: Option<Cause>| {
+        let ending = if cause.is_none() { Ending::Exit(0) } else { Ending::Signal(15) };
+        Record::Finished(Finish {
+            key: Some(key),
+            id: id.clone(),
+            ending,
+            cause,
+            started: at,
+            ended: Timestamp(1),
+            user_us: number,
+            system_us: number,
+            max_rss_kib: number,
+            stdout_bytes: number,
+            stderr_bytes: number,
+            survivors: Vec::new(),
+        })
+    };
+    let started = Record::Started { key, id: id.clone(), pid: 1, at };
+    let end = match role {
+        "interrupts" => finished(Some(Cause::Interrupted)),
+        "supersedes" => finished(Some(Cause::Superseded)),
+        "withdraws" => return vec![Record::Withdrawn { key, at }],
+        "restarts" => {
+            let (how, reason) = (Loss::Restart, "it says so".into());
+            Record::Lost { key, how, id: None, reason, survivors: Vec::new(), at }
+        }
+        _ => finished(None),
+    };
+    vec![started, end]
 }
 
 fn answer(role: &str, message: ToAgent) {
@@ -47,10 +105,10 @@ fn answer(role: &str, message: ToAgent) {
                 hostname: "node".into(),
                 boot_id: "b".to_owned(),
                 results_dir: attach.results_dir,
-                cpus: 1,
-                memory_bytes: 1,
-                slots: 1,
-                gpus: 0,
+                cpus: if role == "greedy" { u32::MAX } else { 1 },
+                memory_bytes: if role == "greedy" { u64::MAX } else { 1 },
+                slots: if role == "greedy" { u32::MAX } else { attach.slots.unwrap_or(1) },
+                gpus: if role == "greedy" { u32::MAX } else { 0 },
                 place: String::new(),
                 free_bytes: 0,
             })));

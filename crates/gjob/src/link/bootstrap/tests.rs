@@ -102,7 +102,11 @@ impl Site {
         send_script(&mut stdin).await;
         let mut lines = Lines::new(&mut stdout);
         let uploading = async |_| uploaded.set(true);
-        let result = converse(&mut lines, &mut stdin, &wanted, uploading).await;
+        let result = match ready(&mut lines).await {
+            Ok(Some(ready)) => converse(&mut lines, &mut stdin, &ready, &wanted, uploading).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
         let mut said = String::new();
         if let Ok(Some(())) = result
             && lines.line_behind(MAGIC).await.is_ok()
@@ -398,8 +402,15 @@ async fn hosts_that_talk_nonsense_are_refused() {
         let mut from = said.as_bytes();
         let wanted = BootstrapOptions { results_dir: "r", programs: &site.programs, trust: true };
         let mut lines = Lines::new(&mut from);
-        let result = converse(&mut lines, &mut tokio::io::sink(), &wanted, async |_| {}).await;
-        let message = result.unwrap_err().to_string();
+        let error = match ready(&mut lines).await {
+            Ok(ready) => {
+                let (ready, mut to) = (ready.unwrap(), tokio::io::sink());
+                let result = converse(&mut lines, &mut to, &ready, &wanted, async |_| {}).await;
+                result.unwrap_err()
+            }
+            Err(error) => error,
+        };
+        let message = error.to_string();
         assert!(message.contains(expected), "{message}");
         assert!(!message.contains('\x1b'), "{message:?}");
     }

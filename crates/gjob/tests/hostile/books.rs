@@ -1,0 +1,71 @@
+//! Hosts that say of jobs, or of themselves, what nobody has asked for: what it
+//! costs the run is bounded, and another host does the jobs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gjob::settings::RunSettings;
+use gjob::store::StateDir;
+use gjob::{Manager, ManagerError};
+use gjob_core::event::RunEnd;
+use gjob_core::run::HostStatus;
+use gjob_core::{JobSpec, Run, State};
+
+use super::{HONEST, PATIENCE, ROGUE, Scene};
+
+/// Runs so many jobs on a rogue and an honest host.
+fn run(role: &str, list: &str, jobs: usize) -> Run {
+    let scene = Scene::of(role, list);
+    let state = StateDir::new(scene.dir.path().join("state"));
+    let settings =
+        RunSettings { network: scene.network.settings().clone(), ..RunSettings::default() };
+    let spec = Arc::new(JobSpec::new(["true"]).unwrap());
+    let mut manager = Manager::new(Duration::from_secs(1));
+    manager.setup_with(&state, vec![spec; jobs], None, &settings).unwrap();
+    let began = Instant::now();
+    // No job is launched before both are there.
+    while manager.run().unwrap().hosts().iter().any(|host| host.status != HostStatus::Up) {
+        assert!(began.elapsed() < PATIENCE);
+        manager.update_job_status().unwrap();
+    }
+    let end: Result<RunEnd, ManagerError> = manager.process_jobs();
+    assert_eq!(end.unwrap(), RunEnd::Complete);
+    assert!(began.elapsed() < PATIENCE);
+    manager.run().unwrap().clone()
+}
+
+fn all_done(run: &Run) -> bool {
+    run.jobs().iter().all(|job| job.state() == State::Done)
+}
+
+#[test]
+fn a_host_that_ends_jobs_unasked_is_paused_and_another_does_them() {
+    for role in ["interrupts", "supersedes", "withdraws", "restarts"] {
+        let run = run(role, "h1,h2", 40);
+        assert!(all_done(&run), "{role}");
+        let attempts: u32 = run.jobs().iter().map(|job| job.last_attempt).sum();
+        assert!(attempts <= 60, "{role}: {attempts}");
+        let rogue = run.host(ROGUE).unwrap().totals;
+        assert!((1..=20).contains(&rogue.host_failures), "{role}: {rogue:?}");
+        assert_eq!(run.host(HONEST).unwrap().totals.succeeded, 40, "{role}");
+    }
+}
+
+#[test]
+fn a_host_gets_no_more_jobs_at_once_than_its_user_gave_it() {
+    let run = run("greedy", "2/h1,2/h2", 20);
+    assert!(all_done(&run));
+    assert_eq!(run.host(ROGUE).unwrap().offer().cpus, 2);
+    assert!(run.host(HONEST).unwrap().totals.succeeded > 0);
+}
+
+#[test]
+fn numbers_without_bounds_are_cut() {
+    let run = run("boundless", "h1,h2", 10);
+    assert!(all_done(&run));
+    let shown = run.jobs().iter().filter_map(|job| job.attempt.as_deref());
+    assert!(shown.clone().all(|attempt| attempt.started.unwrap().to_string().len() == 24));
+    for finish in shown.filter_map(|attempt| attempt.finish.as_deref()) {
+        assert!(finish.stdout_bytes.checked_add(finish.stderr_bytes).is_some());
+    }
+}
