@@ -1,12 +1,13 @@
 //! Looks at who could have written a file or directory before it is relied on; what
 //! may be relied on is decided in `gjob-core/src/trust.rs`.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use gjob_core::trust::{Distrust, Ownership, Trusted, ancestors, private_group};
-use rustix::fs::getxattr_query;
+use rustix::fs::{fgetxattr_query, getxattr_query};
 use rustix::process::{getegid, geteuid};
 
 /// The list that grants more than a file's mode does.
@@ -53,6 +54,15 @@ pub(crate) fn check_file(path: &Path) -> Result<(), PlaceError> {
     let it = ownership(path).map_err(|source| io_error(path, source))?;
     let distrusted = |why| PlaceError::Distrusted { path: path.to_owned(), why };
     trusted(it.may_group_write()).check(&it).map_err(distrusted)
+}
+
+/// Checks an open file, without what it lies in.
+pub(crate) fn check_open(file: &File) -> io::Result<()> {
+    let meta = file.metadata()?;
+    let has_acl = fgetxattr_query(file, ACL).is_ok();
+    let it = Ownership { uid: meta.uid(), gid: meta.gid(), mode: meta.mode(), has_acl };
+    let checked = trusted(it.may_group_write()).check(&it);
+    checked.map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 fn io_error(path: &Path, source: io::Error) -> PlaceError {
