@@ -183,7 +183,7 @@ impl Agent {
         match Whereabouts::of(slot.as_ref(), &id, &dir) {
             Whereabouts::Here => self.recovery.add(DeadJob { key, id, dir }),
             Whereabouts::Gone(how) => {
-                self.conclude(DeadJob { key, id, dir }, how, Remains::default())
+                self.conclude(DeadJob { key, id, dir }, how, Remains::default());
             }
             Whereabouts::Elsewhere => {
                 self.elsewhere.note(key, id, slot.map(|slot| slot.slot.pid));
