@@ -4,6 +4,7 @@ use std::io::Write;
 
 use gjob::store::{RunDir, Store, StoreError};
 use gjob_core::run::{Host, Tally};
+use gjob_core::text::printable;
 use gjob_core::{Job, Run, State};
 use serde::Serialize;
 
@@ -163,7 +164,7 @@ fn jobs(jobs: &[JobStatus]) -> Columns {
             Some(job.state.to_string()),
             job.host.clone(),
             job.id.clone(),
-            job.name.clone(),
+            job.name.as_deref().map(printable),
             (!why.is_empty()).then(|| why.join("; ")),
         ]);
     }
