@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show the status of a run
     Status(StatusArgs),
+    /// Explain why a job waits, or what became of it
+    Explain(ExplainArgs),
     /// Show the output of jobs
     Logs(LogsArgs),
     /// Fetch output files of jobs, later or again
@@ -372,15 +374,51 @@ pub(crate) struct RunsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Run id [default: the latest run]
+    #[arg(conflicts_with = "run_option")]
     pub(crate) run: Option<String>,
 
-    /// List every job
-    #[arg(long)]
-    pub(crate) jobs: bool,
+    /// Run id, as other commands take it
+    #[arg(short = 'R', long = "run", value_name = "RUN")]
+    pub(crate) run_option: Option<String>,
+
+    /// List every job, not only those that are running, failed or unknown
+    #[arg(short, long, visible_alias = "jobs")]
+    pub(crate) all: bool,
+
+    /// List jobs in these states: waiting, running, done, failed, unknown
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(crate) state: Vec<String>,
+
+    /// List jobs whose host matches GLOB
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) host: Option<String>,
+
+    /// List jobs whose name matches GLOB
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) name: Option<String>,
+
+    /// List jobs with TEXT in their command, name or reason
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) grep: Option<String>,
+
+    /// Show the status again every 2 seconds, until no process manages the run
+    #[arg(short, long)]
+    pub(crate) watch: bool,
 
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Jobs: an index, a range (3-7) or a name
+    #[arg(required = true, value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+
+    /// Run id [default: the latest run]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
 }
 
 #[derive(Debug, Args)]
