@@ -19,6 +19,7 @@ use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use gjob_core::os_text::to_os;
 use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch};
@@ -258,7 +259,7 @@ impl Slot {
             ("GJOB_INDEX", launch.key.index.to_string().into()),
             ("GJOB_ATTEMPT", launch.key.attempt.to_string().into()),
             ("GJOB_REPEAT", request.repeat_index.to_string().into()),
-            ("GJOB_NAME", request.name.clone().unwrap_or_default().into()),
+            ("GJOB_NAME", to_os(request.name.as_deref().unwrap_or_default()).into_owned()),
             ("GJOB_ID", job.id.as_str().into()),
             ("GJOB_HOST", OsString::from(&self.hostname)),
             ("GJOB_SLOT", self.places.slot.number.to_string().into()),

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gjob_core::jobdir::OwnFile;
+use gjob_core::os_text::to_os;
 use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::{Finish, JobId, Timestamp};
 use rustix::fs::Mode;
@@ -112,7 +113,7 @@ impl Starter {
             .stdin(Stdio::null())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .envs(env)
+            .envs(env.iter().map(|(name, value)| (name, to_os(value))))
             .envs(variables)
             .env("GJOB_DIR", dir.path());
         Ok(command)

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use gjob_core::os_text::to_path;
 use gjob_core::wire::BlobHash;
 use tempfile::SpooledTempFile;
 
@@ -45,7 +46,7 @@ impl OpenFile {
     pub(super) fn create(dir: &Dir, announced: Announced) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        let file = dir.open_with(&announced.path, &options)?.into_std();
+        let file = dir.open_with(to_path(&announced.path), &options)?.into_std();
         Ok(OpenFile {
             announced,
             got: 0,

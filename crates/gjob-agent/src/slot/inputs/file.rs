@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 
+use gjob_core::os_text::to_os;
 use gjob_core::record::Scope;
 use gjob_core::tree::ParseTreeError;
 use gjob_core::wire::BlobHash;
@@ -96,7 +97,8 @@ impl Placer {
         if self.blobs.find(&content.hash, variant)?.is_none() {
             self.make_variant(&blob, content, variant)?;
         }
-        match linkat(&self.blobs, file_name(&content.hash, variant), dir, name, AtFlags::empty()) {
+        let blob_name = file_name(&content.hash, variant);
+        match linkat(&self.blobs, blob_name, dir, &*to_os(name), AtFlags::empty()) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => Err(InputError::Missing(content.hash)),
             // A blob with as many as it can have, another file system, or one without any.
@@ -144,7 +146,7 @@ fn copy_bytes(
     hash: BlobHash,
 ) -> Result<File, InputError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(dir, name, flags, Mode::from_raw_mode(0o600))?);
+    let mut file = File::from(openat(dir, &*to_os(name), flags, Mode::from_raw_mode(0o600))?);
     if ioctl_ficlone(&file, blob).is_err() {
         let mut bytes = blob;
         // It may have been read from before.
