@@ -122,7 +122,7 @@ fn status_of_a_run_tells_what_runs_and_after_its_managers_death_how_to_resume_it
     let place = Place::new();
     place.file("jobs.txt", "sleep 100\nsleep 100\n");
     let mut manager = place.gjob(&["run", "-j", "1", "jobs.txt"]).start();
-    manager.wait_until_printed("LAUNCH");
+    manager.wait_until_printed("start #");
     place
         .gjob(&["status"])
         .any_width()
@@ -257,7 +257,7 @@ fn explain_tells_what_a_waiting_job_waits_for() {
 "#,
     );
     let mut manager = place.gjob(&["run", "-j", "2", "jobs.jsonl"]).start();
-    manager.wait_until_printed("LAUNCH");
+    manager.wait_until_printed("start #");
     assert_eq!(place.gjob(&["pause", "3"]).output().code, 0);
     place
         .gjob(&["explain", "1", "2", "3"])

@@ -24,7 +24,7 @@ use crate::jobdir::{JobDir, Layout};
 const PART_OVERHEAD: usize = 64;
 
 /// A message with less room than this is sent: the longest path needs it.
-const LEAST_ROOM: usize = 8 * 1024;
+const LEAST_ROOM: usize = 20 * 1024;
 
 /// What the manager wants.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use gjob::units::format_duration;
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
+use gjob_core::text::printable;
 use gjob_core::{Job, State};
 
 use super::filter::Filter;
@@ -28,7 +29,7 @@ pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
             Some(if job.phase == Phase::Collecting { "fetching" } else { word(*state) }.to_owned()),
             job.host().map(ToString::to_string),
             time(job, of),
-            job.name().map(str::to_owned),
+            job.name().map(printable),
             reason(job, *state, of),
             Some(headline::command(job)),
         ]);
