@@ -88,16 +88,20 @@ fn running_and_waiting_jobs_are_killed_by_index_and_name() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-ERROR - w/name -: killed
-run [DATE]-1: 1 done, 3 error in [ELAPSED]
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name long as job #1
-ERROR [JOB] w/name long: killed
-ERROR [JOB] w/name -: killed
-LAUNCH [JOB] w/name - as job #3
-DONE [JOB] w/name -
 killing job 0
 killing job 1
+run [DATE]-1: 4 jobs, 1 host
+start #0: sleep 300
+start #1 long: sleep 300
+FAILED #2: killed · sleep 300
+FAILED #0: killed · sleep 300
+FAILED #1 long: killed · sleep 300
+start #3: true
+ok #3 in [ELAPSED]
+3 jobs not done:
+  3 × killed: #0 #1 #2
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 3 failed in [ELAPSED]
 
 "#]])
         .start();
@@ -135,10 +139,12 @@ fn kill_returns_after_a_job_that_left_its_session_and_ignores_sigterm_has_ended(
         .code(1)
         .stderr(
             str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-ERROR [HOST]/[DATE]-1 w/name -: killed
-run [DATE]-1: 0 done, 1 error in [ELAPSED]
 killing job 0
+run [DATE]-1: 1 job, 1 host
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 0 done, 1 failed in [ELAPSED]
+start #0: trap '' TERM; setsid bash -c 'trap "" TERM; echo $$ >> [PLACE]/pids; while true; do sleep 1; done' & echo $$ >> [PLACE]/pids; while true; do sleep 1; done
+FAILED #0: killed · trap '' TERM; setsid bash -c 'trap "" TERM; echo $$ >> [PLACE]/pids; while true; do sleep 1; done' & echo $$ >> [PLACE]/pids; while true; do sleep 1; done
 
 "#]]
             .unordered(),
@@ -164,11 +170,13 @@ fn process_that_survives_kill_is_named_everywhere() {
         .code(1)
         .stderr(
             str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
 job 0.1 on :: signal 15; process [LEFT] could not be ended
-ERROR [HOST]/[DATE]-1 w/name -: killed; process [LEFT] could not be ended
-run [DATE]-1: 0 done, 1 error in [ELAPSED]
 killing job 0
+run [DATE]-1: 1 job, 1 host
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 0 done, 1 failed in [ELAPSED]
+start #0: setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/[GROUP]/cgroup.procs echo FROZEN > /sys/fs/cgroup/freezer/[GROUP]/freezer.state echo $! > [PLACE]/pid; sleep 300
+FAILED #0: killed; process [LEFT] could not be ended · setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/[GROUP]/cgroup.procs echo FROZEN > /sys/fs/cgroup/freezer/[GROUP]/freezer.state echo $! > [PLACE]/pid; sleep 300
 
 "#]]
             .unordered(),
@@ -195,7 +203,7 @@ HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
 :  -  0/1  0  1  -  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-0  failed  :  [ELAPSED]  -  killed; process [LEFT] could not be ended  setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/gjob-tes…
+0  failed  :  [ELAPSED]  -  killed; process [LEFT] could not be ended  setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/[GROUP]/cgroup.pro…
 
 `gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
 `gjob retry` has the failed ones run again
@@ -224,9 +232,13 @@ fn jobs_are_killed_on_their_hosts_when_the_manager_is_gone() {
         .gjob(&["attach"])
         .code(1)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-3 w/name - as job #3
-DONE [HOST]/[DATE]-3 w/name -
-run [DATE]-1: 1 done, 3 error in [ELAPSED]
+run [DATE]-1 resumed: 4 jobs, 1 host
+start #3 on h1: true
+ok #3 on h1 in [ELAPSED]
+3 jobs not done:
+  3 × killed: #0 #1 #2
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 3 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -258,8 +270,12 @@ gjob: job 0: host h1 is unreachable: it will be killed once a manager reaches it
         .gjob(&["attach"])
         .code(1)
         .stderr(str![[r#"
-ERROR [HOST]/[DATE]-1 w/name -: killed
-run [DATE]-1: 0 done, 2 error in [ELAPSED]
+run [DATE]-1 resumed: 2 jobs, 1 host
+FAILED #0 on h1: killed · sleep 300
+2 jobs not done:
+  2 × killed: #0 #1
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 0 done, 2 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -355,7 +371,8 @@ fn pause_and_resume_reach_an_unreachable_host_later() {
     let manager = place
         .gjob(&["attach"])
         .stderr(str![[r#"
-DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1 resumed: 1 job, 1 host
+ok #0 on h1 in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])
@@ -374,15 +391,16 @@ fn pause_stops_running_jobs_and_holds_waiting_ones_until_resume() {
         .gjob(&["run", "-j", "1", "jobs.txt"])
         .stderr(
             str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-DONE [HOST]/[DATE]-2 w/name -
 run [DATE]-1: 2 done in [ELAPSED]
 job 0 paused
 job 1 paused
 job 0 resumed
 job 1 resumed
+run [DATE]-1: 2 jobs, 1 host
+ok #0 in [ELAPSED]
+ok #1 in [ELAPSED]
+start #0: while ! test -e [PLACE]/go; do echo x >> [PLACE]/first; sleep 0.02; done
+start #1: while ! test -e [PLACE]/go; do echo x >> [PLACE]/second; sleep 0.02; done
 
 "#]]
             .unordered(),
@@ -425,12 +443,13 @@ fn paused_jobs_stay_paused_in_a_resumed_run() {
         .gjob(&["attach"])
         .stderr(
             str![[r#"
-DONE [HOST]/[DATE]-1 w/name -
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-DONE [HOST]/[DATE]-2 w/name -
 run [DATE]-1: 2 done in [ELAPSED]
 job 0 resumed
 job 1 resumed
+run [DATE]-1 resumed: 2 jobs, 1 host
+ok #0 in [ELAPSED]
+ok #1 in [ELAPSED]
+start #1: while ! test -e [PLACE]/go; do echo x >> [PLACE]/second; sleep 0.02; done
 
 "#]]
             .unordered(),
@@ -461,9 +480,10 @@ fn jobs_are_paused_and_resumed_on_their_hosts_without_a_manager() {
     place
         .gjob(&["attach"])
         .stderr(str![[r#"
-DONE [HOST]/[DATE]-1 w/name -
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-DONE [HOST]/[DATE]-2 w/name -
+run [DATE]-1 resumed: 2 jobs, 1 host
+ok #0 in [ELAPSED]
+start #1: true
+ok #1 in [ELAPSED]
 run [DATE]-1: 2 done in [ELAPSED]
 
 "#]])
@@ -485,13 +505,14 @@ fn failed_job_of_a_running_run_is_retried() {
     let manager = run
         .stderr(str![[r#"
 run [DATE]-1: 2 done in [ELAPSED]
-LAUNCH [JOB] w/name - as job #0
-ERROR [JOB] w/name -: exit 1
-LAUNCH [JOB] w/name - as job #1
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-DONE [JOB] w/name -
 job 0 will be retried
+run [DATE]-1: 2 jobs, 1 host
+start #0: test -e [PLACE]/ok
+start #1: while ! test -e [PLACE]/go; do sleep 0.05; done
+FAILED #0: exit 1 · test -e [PLACE]/ok
+start #0 (2nd attempt): test -e [PLACE]/ok
+ok #0 in [ELAPSED]
+ok #1 in [ELAPSED]
 
 "#]])
         .start();
@@ -523,11 +544,13 @@ fn failed_job_of_an_ended_run_is_retried_by_attach() {
         .gjob(&["run", "-j", "1", "-f", "data", "jobs.txt"])
         .code(1)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-ERROR [HOST]/[DATE]-1 w/name -: exit 1
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-DONE [HOST]/[DATE]-2 w/name -
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #0: grep -q needed data && test -e [PLACE]/ok
+FAILED #0: exit 1 · grep -q needed data && test -e [PLACE]/ok
+start #1: true
+ok #1 in [ELAPSED]
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -553,8 +576,9 @@ reopened 1 job; resume the run with `gjob attach [DATE]-1`
     place
         .gjob(&["attach"])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-3 w/name - as job #0
-DONE [HOST]/[DATE]-3 w/name -
+run [DATE]-1 resumed: 2 jobs, 1 host
+start #0 (2nd attempt): grep -q needed data && test -e [PLACE]/ok
+ok #0 in [ELAPSED]
 run [DATE]-1: 2 done in [ELAPSED]
 
 "#]])
@@ -584,10 +608,11 @@ fn retry_in_a_resumed_run_finds_the_files_of_the_job() {
         .side_by_side()
         .stderr(str![[r#"
 run [DATE]-1: 2 done in [ELAPSED]
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-DONE [JOB] w/name -
 job 0 will be retried
+run [DATE]-1 resumed: 2 jobs, 1 host
+start #0 (2nd attempt): grep -q needed data && test -e [PLACE]/ok
+ok #0 in [ELAPSED]
+ok #1 in [ELAPSED]
 
 "#]])
         .start();
@@ -635,9 +660,10 @@ fn attach_follows_a_running_run_and_exits_with_its_status() {
     let (seen, printed) = (lines_but_pauses(&seen.stderr), lines_but_pauses(&answer.stderr));
     let run = place.status()["run"].as_str().unwrap().to_owned();
     assert_eq!(seen[0], format!("following run {run}: another gjob process manages it"));
-    let end = format!("run {run}: 1 done, 1 error in ");
+    let end = format!("run {run}: 1 done, 1 failed in ");
     assert!(seen.last().unwrap().starts_with(&end), "{seen:?}");
-    assert_eq!(seen[1..seen.len() - 1], printed[1..printed.len() - 1]);
+    // Job 0 had started before the watcher came.
+    assert_eq!(seen[1..seen.len() - 1], printed[2..printed.len() - 1]);
     let told = lines(&events);
     assert!(told.last().unwrap().contains("\"event\":\"run-ended\""), "{told:?}");
 }
@@ -689,8 +715,9 @@ fn retry_at_the_end_of_a_run_is_not_lost() {
             place
                 .gjob(&["attach"])
                 .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-2 w/name - as job #0
-DONE [HOST]/[DATE]-2 w/name -
+run [DATE]-1 resumed: 1 job, 1 host
+start #0 (2nd attempt): test -e [PLACE]/ok
+ok #0 in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])
@@ -717,8 +744,9 @@ gjob: no runs in [PLACE]/state/runs
     place
         .gjob(&["run", "jobs.txt"])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1: 1 job, 1 host
+start #0: true
+ok #0 in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])
@@ -736,7 +764,7 @@ gjob: no job 1: the run has jobs 0 to 0
             .gjob(&[act, "0", "x"])
             .code(2)
             .stderr(str![[r#"
-gjob: no job named "x": expected an index, a range (3-7) or a name
+gjob: no job named "x": expected an index, a range (3-7), a name or a glob of names
 
 "#]])
             .run();

@@ -99,16 +99,21 @@ fn dependents_of_a_failed_job_fail_and_can_be_retried() {
     run(&place, &["-j", "1"])
         .code(1)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name a as job #0
-DONE [HOST]/[DATE]-1 w/name a
-LAUNCH [HOST]/[DATE]-2 w/name b as job #1
-ERROR [HOST]/[DATE]-2 w/name b: exit 1
-ERROR - w/name d: dependency: job 1 is not done
-LAUNCH [HOST]/[DATE]-3 w/name c as job #2
-DONE [HOST]/[DATE]-3 w/name c
-LAUNCH [HOST]/[DATE]-4 w/name alone as job #4
-DONE [HOST]/[DATE]-4 w/name alone
-run [DATE]-1: 3 done, 2 error in [ELAPSED]
+run [DATE]-1: 5 jobs, 1 host
+start #0 a: cd [PLACE]/here; while test -e a.waits; do sleep 0.02; done; echo a >> ledger; ! test -e a.fails
+ok #0 a in [ELAPSED]
+start #1 b: cd [PLACE]/here; while test -e b.waits; do sleep 0.02; done; echo b >> ledger; ! test -e b.fails
+FAILED #1 b: exit 1 · cd [PLACE]/here; while test -e b.waits; do sleep 0.02; done; echo b >> ledger; ! test -e b.fails
+FAILED #3 d: dependency: job 1 is not done · cd [PLACE]/here; while test -e d.waits; do sleep 0.02; done; echo d >> ledger; ! test -e d.fails
+start #2 c: cd [PLACE]/here; while test -e c.waits; do sleep 0.02; done; echo c >> ledger; ! test -e c.fails
+ok #2 c in [ELAPSED]
+start #4 alone: cd [PLACE]/here; while test -e alone.waits; do sleep 0.02; done; echo alone >> ledger; ! test -e alone.fails
+ok #4 alone in [ELAPSED]
+2 jobs not done:
+  1 × dependency: job 1 is not done: #3
+  1 × exit 1: #1
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 3 done, 2 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -130,7 +135,12 @@ reopened 1 job; resume the run with `gjob attach [DATE]-1`
     attach(&place)
         .code(1)
         .stderr(str![[r#"
-run [DATE]-1: 3 done, 2 error in [ELAPSED]
+run [DATE]-1 resumed: 5 jobs, 1 host
+2 jobs not done:
+  1 × dependency: job 1 is not done: #3
+  1 × exit 1: #1
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 3 done, 2 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -145,10 +155,11 @@ reopened 2 jobs; resume the run with `gjob attach [DATE]-1`
         .run();
     attach(&place)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-5 w/name b as job #1
-DONE [HOST]/[DATE]-5 w/name b
-LAUNCH [HOST]/[DATE]-6 w/name d as job #3
-DONE [HOST]/[DATE]-6 w/name d
+run [DATE]-1 resumed: 5 jobs, 1 host
+start #1 b (2nd attempt): cd [PLACE]/here; while test -e b.waits; do sleep 0.02; done; echo b >> ledger; ! test -e b.fails
+ok #1 b in [ELAPSED]
+start #3 d: cd [PLACE]/here; while test -e d.waits; do sleep 0.02; done; echo d >> ledger; ! test -e d.fails
+ok #3 d in [ELAPSED]
 run [DATE]-1: 5 done in [ELAPSED]
 
 "#]])
@@ -327,20 +338,25 @@ fn failed_dependents_do_not_count_as_failures() {
     run(&place, &["-j", "1", "--max-fails", "2"])
         .code(1)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name a as job #0
-ERROR [HOST]/[DATE]-1 w/name a: exit 1
-ERROR - w/name after-0: dependency: job 0 is not done
-ERROR - w/name after-1: dependency: job 0 is not done
-ERROR - w/name after-2: dependency: job 0 is not done
-ERROR - w/name after-3: dependency: job 0 is not done
-ERROR - w/name after-4: dependency: job 0 is not done
-LAUNCH [HOST]/[DATE]-2 w/name free-0 as job #6
-DONE [HOST]/[DATE]-2 w/name free-0
-LAUNCH [HOST]/[DATE]-3 w/name free-1 as job #7
-DONE [HOST]/[DATE]-3 w/name free-1
-LAUNCH [HOST]/[DATE]-4 w/name free-2 as job #8
-DONE [HOST]/[DATE]-4 w/name free-2
-run [DATE]-1: 3 done, 6 error in [ELAPSED]
+run [DATE]-1: 9 jobs, 1 host
+start #0 a: cd [PLACE]/here; while test -e a.waits; do sleep 0.02; done; echo a >> ledger; ! test -e a.fails
+FAILED #0 a: exit 1 · cd [PLACE]/here; while test -e a.waits; do sleep 0.02; done; echo a >> ledger; ! test -e a.fails
+FAILED #1 after-0: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-0.waits; do sleep 0.02; done; echo after-0 >> ledger; ! test -e after-0.fails
+FAILED #2 after-1: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-1.waits; do sleep 0.02; done; echo after-1 >> ledger; ! test -e after-1.fails
+FAILED #3 after-2: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-2.waits; do sleep 0.02; done; echo after-2 >> ledger; ! test -e after-2.fails
+FAILED #4 after-3: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-3.waits; do sleep 0.02; done; echo after-3 >> ledger; ! test -e after-3.fails
+FAILED #5 after-4: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-4.waits; do sleep 0.02; done; echo after-4 >> ledger; ! test -e after-4.fails
+start #6 free-0: cd [PLACE]/here; while test -e free-0.waits; do sleep 0.02; done; echo free-0 >> ledger; ! test -e free-0.fails
+ok #6 free-0 in [ELAPSED]
+start #7 free-1: cd [PLACE]/here; while test -e free-1.waits; do sleep 0.02; done; echo free-1 >> ledger; ! test -e free-1.fails
+ok #7 free-1 in [ELAPSED]
+start #8 free-2: cd [PLACE]/here; while test -e free-2.waits; do sleep 0.02; done; echo free-2 >> ledger; ! test -e free-2.fails
+ok #8 free-2 in [ELAPSED]
+6 jobs not done:
+  5 × dependency: job 0 is not done: #1 #2 #3 #4 #5
+  1 × exit 1: #0
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 3 done, 6 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -355,16 +371,17 @@ fn job_waits_for_all_copies_of_another() {
     place.file("jobs.jsonl", &format!("{last}{copies}").replace("\"after\":[0]", "\"after\":[1]"));
     run(&place, &["-j", "1"])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name copy as job #2
-DONE [HOST]/[DATE]-1 w/name copy
-LAUNCH [HOST]/[DATE]-2 w/name copy as job #3
-DONE [HOST]/[DATE]-2 w/name copy
-LAUNCH [HOST]/[DATE]-3 w/name copy as job #4
-DONE [HOST]/[DATE]-3 w/name copy
-LAUNCH [HOST]/[DATE]-4 w/name last as job #0
-DONE [HOST]/[DATE]-4 w/name last
-LAUNCH [HOST]/[DATE]-5 w/name last as job #1
-DONE [HOST]/[DATE]-5 w/name last
+run [DATE]-1: 5 jobs, 1 host
+start #2 copy: cd [PLACE]/here; while test -e copy.waits; do sleep 0.02; done; echo copy >> ledger; ! test -e copy.fails
+ok #2 copy in [ELAPSED]
+start #3 copy: cd [PLACE]/here; while test -e copy.waits; do sleep 0.02; done; echo copy >> ledger; ! test -e copy.fails
+ok #3 copy in [ELAPSED]
+start #4 copy: cd [PLACE]/here; while test -e copy.waits; do sleep 0.02; done; echo copy >> ledger; ! test -e copy.fails
+ok #4 copy in [ELAPSED]
+start #0 last: cd [PLACE]/here; while test -e last.waits; do sleep 0.02; done; echo last >> ledger; ! test -e last.fails
+ok #0 last in [ELAPSED]
+start #1 last: cd [PLACE]/here; while test -e last.waits; do sleep 0.02; done; echo last >> ledger; ! test -e last.fails
+ok #1 last in [ELAPSED]
 run [DATE]-1: 5 done in [ELAPSED]
 
 "#]])

@@ -104,8 +104,9 @@ sub/run
 
 "#]])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1: 1 job, 1 host
+start #0: cd data; find . | sort; ./link; stat -c %a sub/run; readlink link
+ok #0 in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])

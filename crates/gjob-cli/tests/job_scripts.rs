@@ -49,12 +49,13 @@ import sys, models
 "#]])
         .stderr(str![[r#"
 making jobs
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-DONE [HOST]/[DATE]-2 w/name -
-LAUNCH [HOST]/[DATE]-3 w/name - as job #2
-DONE [HOST]/[DATE]-3 w/name -
+run [DATE]-1: 3 jobs, 1 host
+start #0: echo model a
+ok #0 in [ELAPSED]
+start #1: echo model --b
+ok #1 in [ELAPSED]
+start #2: echo $A; cat jobs.py | head -n 1
+ok #2 in [ELAPSED]
 run [DATE]-1: 3 done in [ELAPSED]
 
 "#]])
@@ -240,8 +241,9 @@ x
 
 "#]])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1: 1 job, 1 host
+start #0: echo x
+ok #0 in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])
@@ -283,9 +285,10 @@ fn modules_are_not_taken_from_the_working_directory() {
         .gjob(&["run", script.to_str().unwrap()])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1: 1 job, 1 host
+start #0: true
+ok #0 in [ELAPSED]
 
 "#]])
         .run();
@@ -392,18 +395,19 @@ end
 
 "#]])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-DONE [HOST]/[DATE]-2 w/name -
-LAUNCH [HOST]/[DATE]-3 w/name - as job #2
-DONE [HOST]/[DATE]-3 w/name -
-LAUNCH [HOST]/[DATE]-4 w/name - as job #3
-DONE [HOST]/[DATE]-4 w/name -
-LAUNCH [HOST]/[DATE]-5 w/name - as job #4
-DONE [HOST]/[DATE]-5 w/name -
-LAUNCH [HOST]/[DATE]-6 w/name - as job #5
-DONE [HOST]/[DATE]-6 w/name -
+run [DATE]-1: 6 jobs, 1 host
+start #0: echo first
+ok #0 in [ELAPSED]
+start #1: echo thread
+ok #1 in [ELAPSED]
+start #2: echo thread
+ok #2 in [ELAPSED]
+start #3: echo thread
+ok #3 in [ELAPSED]
+start #4: echo thread
+ok #4 in [ELAPSED]
+start #5: echo end
+ok #5 in [ELAPSED]
 run [DATE]-1: 6 done in [ELAPSED]
 
 "#]])

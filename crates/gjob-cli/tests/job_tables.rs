@@ -39,18 +39,19 @@ x-q-2 1 7
 
 "#]])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name x-p-2 as job #0
-DONE [HOST]/[DATE]-1 w/name x-p-2
-LAUNCH [HOST]/[DATE]-2 w/name x-p-2 as job #1
-DONE [HOST]/[DATE]-2 w/name x-p-2
-LAUNCH [HOST]/[DATE]-3 w/name x-q-1 as job #2
-DONE [HOST]/[DATE]-3 w/name x-q-1
-LAUNCH [HOST]/[DATE]-4 w/name x-q-1 as job #3
-DONE [HOST]/[DATE]-4 w/name x-q-1
-LAUNCH [HOST]/[DATE]-5 w/name x-q-2 as job #4
-DONE [HOST]/[DATE]-5 w/name x-q-2
-LAUNCH [HOST]/[DATE]-6 w/name x-q-2 as job #5
-DONE [HOST]/[DATE]-6 w/name x-q-2
+run [DATE]-1: 6 jobs, 1 host
+start #0 x-p-2: echo $GJOB_NAME $GJOB_REPEAT $(cat data)
+ok #0 x-p-2 in [ELAPSED]
+start #1 x-p-2: echo $GJOB_NAME $GJOB_REPEAT $(cat data)
+ok #1 x-p-2 in [ELAPSED]
+start #2 x-q-1: echo $GJOB_NAME $GJOB_REPEAT $(cat data)
+ok #2 x-q-1 in [ELAPSED]
+start #3 x-q-1: echo $GJOB_NAME $GJOB_REPEAT $(cat data)
+ok #3 x-q-1 in [ELAPSED]
+start #4 x-q-2: echo $GJOB_NAME $GJOB_REPEAT $(cat data)
+ok #4 x-q-2 in [ELAPSED]
+start #5 x-q-2: echo $GJOB_NAME $GJOB_REPEAT $(cat data)
+ok #5 x-q-2 in [ELAPSED]
 run [DATE]-1: 6 done in [ELAPSED]
 
 "#]])

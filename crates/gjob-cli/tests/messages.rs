@@ -123,10 +123,11 @@ gjob: --output "/x" leads out of the job directory: expected a path without a le
 #[test]
 fn unreadable_output_is_reported() {
     let place = Place::new();
-    let run = place.gjob(&["run", "-j", "1", "--", "rm log; mkdir log; echo", ":::", "x"]).code(1);
+    let run = place.gjob(&["run", "-j", "1", "--", "rm log; mkdir log; echo", ":::", "x"]).code(3);
     run.stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1: 1 job, 1 host
+start #0: rm log; mkdir log; echo x
+ok #0 in [ELAPSED]
 cannot fetch stdout of [HOST]/[DATE]-1: read the output of job [HOST]/[DATE]-1: log is no regular file
 run [DATE]-1: 1 done in [ELAPSED]
 
@@ -149,8 +150,9 @@ fn run_without_a_control_socket_goes_on() {
         .gjob(&["attach"])
         .stderr(str![[r#"
 other gjob processes cannot act on this run: no control socket: Is a directory (os error 21)
-LAUNCH [HOST]/[DATE]-2 w/name - as job #0
-DONE [HOST]/[DATE]-2 w/name -
+run [DATE]-1 resumed: 1 job, 1 host
+start #0 (2nd attempt): test -e [PLACE]/go
+ok #0 in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])

@@ -25,12 +25,13 @@ fn unwritable_stdout_is_reported_once_with_status_3() {
         .code(3)
         .side_by_side()
         .stderr(str![[r#"
-DONE [JOB] w/name -
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
 cannot write stdout of [JOB]: No space left on device (os error 28)
 run [DATE]-1: 2 done in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #0: echo a
+ok #0 in [ELAPSED]
+start #1: echo b
+ok #1 in [ELAPSED]
 
 "#]])
         .run();

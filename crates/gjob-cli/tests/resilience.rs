@@ -134,7 +134,8 @@ fn second_attach_follows_the_run() {
         .gjob(&["run", "jobs.txt"])
         .code(130)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+run [DATE]-1: 1 job, 1 host
+start #0: sleep 60
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
 
 "#]])
@@ -170,9 +171,10 @@ fn ctrl_c_kills_the_jobs_and_attach_runs_them_again() {
         .code(130)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
 run [DATE]-1: 0 done, 3 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
+run [DATE]-1: 3 jobs, 1 host
+start #0 on h1: test -e [PLACE]/go || exec sleep 300
+start #1 on h1: test -e [PLACE]/go || exec sleep 300
 
 "#]])
         .start();
@@ -190,13 +192,14 @@ run [DATE]-1: 0 done, 3 left in [ELAPSED] (interrupted; resume with `gjob attach
         .gjob(&["attach"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #1
-LAUNCH [JOB] w/name - as job #2
-DONE [JOB] w/name -
-DONE [JOB] w/name -
 run [DATE]-1: 3 done in [ELAPSED]
+run [DATE]-1 resumed: 3 jobs, 1 host
+start #1 on h1 (2nd attempt): test -e [PLACE]/go || exec sleep 300
+start #0 on h1 (2nd attempt): test -e [PLACE]/go || exec sleep 300
+ok #1 on h1 in [ELAPSED]
+ok #0 on h1 in [ELAPSED]
+start #2 on h1: test -e [PLACE]/go || exec sleep 300
+ok #2 on h1 in [ELAPSED]
 
 "#]])
         .run();
@@ -212,9 +215,10 @@ fn sigterm_leaves_the_jobs_running() {
     let manager = run
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
 run [DATE]-1: 0 done, 2 left in [ELAPSED] (jobs keep running; resume with `gjob attach [DATE]-1`)
+run [DATE]-1: 2 jobs, 1 host
+start #0: echo begin $GJOB_INDEX >> [PLACE]/ledger; sleep 1; echo end $GJOB_INDEX >> [PLACE]/ledger
+start #1: echo begin $GJOB_INDEX >> [PLACE]/ledger; sleep 1; echo end $GJOB_INDEX >> [PLACE]/ledger
 
 "#]])
         .start();
@@ -290,9 +294,11 @@ fn changed_input_fails_the_jobs_that_still_need_it() {
     bed.host(1).start();
     place.file("input", "now it is\n");
     place.gjob(&["attach"]).code(1).stderr(str![[r#"
+run [DATE]-1 resumed: 1 job, 1 host
 host h1 cannot start job 0.1: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
-ERROR - w/name -: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
-run [DATE]-1: 0 done, 1 error in [ELAPSED]
+FAILED #0 on h1: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done · cat input
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 
 "#]]).run();
 }
@@ -310,6 +316,7 @@ fn next_manager_gets_the_outcomes_from_a_host_that_refused_the_last_one() {
     manager.kill_9();
     bed.host(1).refuse_key();
     place.gjob(&["attach"]).code(3).stderr(str![[r#"
+run [DATE]-1 resumed: 1 job, 1 host
 host h1 failed: login was not permitted: root@127.0.0.1: Permission denied (publickey).
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
 
@@ -321,8 +328,10 @@ run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with 
         .gjob(&["attach"])
         .code(1)
         .stderr(str![[r#"
-ERROR [HOST]/[DATE]-1 w/name -: exit 5
-run [DATE]-1: 0 done, 1 error in [ELAPSED]
+run [DATE]-1 resumed: 1 job, 1 host
+FAILED #0 on h1: exit 5 · while ! test -e [PLACE]/go; do sleep 0.05; done; exit 5
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();

@@ -61,11 +61,13 @@ fn outputs_have_directories_named_after_their_jobs() {
         .gjob(&["run", "jobs.jsonl", "-o", "r", "-o", "*.csv"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name a b as job #0
-LAUNCH [JOB] w/name - as job #1
-DONE [JOB] w/name a b
-DONE [JOB] w/name -
 run [DATE]-1: 2 done in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #0 a b: mkdir -p r/s; echo 1 > r/s/x; echo 2 > y.csv; echo 3 > z
+start #1: mkdir r; echo 4 > y.csv
+ok #0 a b in [ELAPSED]
+ok #1 in [ELAPSED]
+outputs: [PLACE]/here/gjob-out/[DATE]-1
 
 "#]])
         .run();
@@ -89,19 +91,25 @@ fn job_without_its_output_fails_and_is_retried() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
 job 0.1 on :: output "out" is missing
-LAUNCH [JOB] w/name - as job #2
 job 1.1 on :: output "out" is missing
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #2
 job 0.2 on :: output "out" is missing
-ERROR [JOB] w/name -: output "out" is missing
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 3
-DONE [JOB] w/name -
-run [DATE]-1: 1 done, 2 error in [ELAPSED]
+run [DATE]-1: 3 jobs, 1 host
+start #0: true
+start #1: test $GJOB_ATTEMPT = 1 || echo x > out
+start #2: exit 3
+start #0 (2nd attempt): true
+FAILED #0: output "out" is missing (2nd attempt) · true
+start #2 (2nd attempt): exit 3
+FAILED #2: exit 3 (2nd attempt) · exit 3
+start #1 (2nd attempt): test $GJOB_ATTEMPT = 1 || echo x > out
+ok #1 in [ELAPSED]
+2 jobs not done:
+  1 × exit 3: #2
+  1 × output "out" is missing: #0
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+outputs: [PLACE]/here/o
+run [DATE]-1: 1 done, 2 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -122,11 +130,14 @@ fn results_keeps_stdout_and_stderr_of_all_jobs() {
         .stdout("no\n")
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #1
-LAUNCH [JOB] w/name - as job #0
-ERROR [JOB] w/name -: exit 5
-DONE [JOB] w/name -
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #1: echo no; exit 5
+start #0: echo out; echo err >&2
+FAILED #1: exit 5 · echo no; exit 5
+ok #0 in [ELAPSED]
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+outputs: [PLACE]/here/o
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -186,9 +197,11 @@ fn next_manager_fetches_the_remaining_outputs() {
         .gjob(&["attach"])
         .side_by_side()
         .stderr(str![[r#"
-DONE [JOB] w/name -
-DONE [JOB] w/name -
 run [DATE]-1: 2 done in [ELAPSED]
+run [DATE]-1 resumed: 2 jobs, 1 host
+ok #1 in [ELAPSED]
+ok #0 in [ELAPSED]
+outputs: [PLACE]/here/o
 
 "#]])
         .run();
@@ -232,10 +245,11 @@ gjob: [PLACE]/here/o/deep: Not a directory (os error 20)
         .code(3)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
 gjob: run [DATE]-1: can't write to [PLACE]/here/o/deep: No such file or directory (os error 2)
 gjob: running jobs continue
 help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
+run [DATE]-1: 1 job, 1 host
+start #0: rm -r [PLACE]/here/o; ln -s /proc/none [PLACE]/here/o; echo x > out
 
 "#]])
         .run();
@@ -244,8 +258,10 @@ help: when outputs can be written again, resume the run with `gjob attach [DATE]
         .gjob(&["attach"])
         .side_by_side()
         .stderr(str![[r#"
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1 resumed: 1 job, 1 host
+ok #0 in [ELAPSED]
+outputs: [PLACE]/here/o/deep
 
 "#]])
         .run();
@@ -289,9 +305,10 @@ gjob: [PLACE]/here/gjob-out: cannot write outputs: File exists (os error 17)
         .gjob(&["run", "jobs.txt"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1: 1 job, 1 host
+start #0: echo x > out
+ok #0 in [ELAPSED]
 
 "#]])
         .run();
@@ -310,7 +327,8 @@ fn runs_with_one_output_directory_never_overwrite_each_other() {
     let first = first
         .code(3)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+run [DATE]-1: 1 job, 1 host
+start #0: until [ -e [PLACE]/go ]; do sleep 0.05; done; echo first > out
 gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
 gjob: running jobs continue
 help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
@@ -323,9 +341,11 @@ help: when outputs can be written again, resume the run with `gjob attach [DATE]
         .gjob(&["run", "second.txt", "-o", "out", "--into", "o"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-2: 1 done in [ELAPSED]
+run [DATE]-2: 1 job, 1 host
+start #0: echo second > out
+ok #0 in [ELAPSED]
+outputs: [PLACE]/here/o
 
 "#]])
         .run();
@@ -340,6 +360,7 @@ run [DATE]-2: 1 done in [ELAPSED]
 gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
 gjob: running jobs continue
 help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
+run [DATE]-1 resumed: 1 job, 1 host
 
 "#]])
         .run();
@@ -348,8 +369,10 @@ help: when outputs can be written again, resume the run with `gjob attach [DATE]
         .gjob(&["attach", &run])
         .side_by_side()
         .stderr(str![[r#"
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1 resumed: 1 job, 1 host
+ok #0 in [ELAPSED]
+outputs: [PLACE]/here/o
 
 "#]])
         .run();
@@ -368,11 +391,14 @@ fn fetch_adds_files_and_never_deletes() {
         .stdout("no\n")
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 1
-DONE [JOB] w/name -
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #1: echo no; exit 1
+start #0: echo x > out; echo y > more
+FAILED #1: exit 1 · echo no; exit 1
+ok #0 in [ELAPSED]
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+outputs: [PLACE]/here/o
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -412,9 +438,10 @@ fn fetch_leaves_a_foreign_directory_alone() {
         .gjob(&["run", "jobs.txt"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1: 1 job, 1 host
+start #0: echo x > out
+ok #0 in [ELAPSED]
 
 "#]])
         .run();
@@ -444,11 +471,14 @@ fn fetch_gets_outputs_later_and_again_and_of_failed_jobs() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 1
-DONE [JOB] w/name -
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #0: echo x > out
+start #1: echo y > core.1; exit 1
+FAILED #1: exit 1 · echo y > core.1; exit 1
+ok #0 in [ELAPSED]
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+outputs: [PLACE]/here/o
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -492,11 +522,13 @@ fn clean_removes_the_files_of_one_run_only() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #1
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-ERROR [JOB] w/name -: exit 1
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #0: true
+ok #0 in [ELAPSED]
+start #1: false
+FAILED #1: exit 1 · false
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -506,11 +538,13 @@ run [DATE]-1: 1 done, 1 error in [ELAPSED]
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 1
-run [DATE]-2: 1 done, 1 error in [ELAPSED]
+run [DATE]-2: 2 jobs, 1 host
+start #0: true
+ok #0 in [ELAPSED]
+start #1: false
+FAILED #1: exit 1 · false
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+run [DATE]-2: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -595,9 +629,11 @@ fn job_of_a_cleaned_run_can_be_retried() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-ERROR [JOB] w/name -: exit 1
-run [DATE]-1: 0 done, 1 error in [ELAPSED]
+run [DATE]-1: 1 job, 1 host
+start #0: grep yes [PLACE]/here/go
+FAILED #0: exit 1 · grep yes [PLACE]/here/go
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -621,9 +657,10 @@ reopened 1 job; resume the run with `gjob attach [DATE]-1`
         .gjob(&["attach"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1 resumed: 1 job, 1 host
+start #0 (2nd attempt): grep yes [PLACE]/here/go
+ok #0 in [ELAPSED]
 
 "#]])
         .run();
@@ -640,11 +677,14 @@ fn cleanup_removes_the_directories_of_done_jobs() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 1
-DONE [JOB] w/name -
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #0: echo x > out
+start #1: exit 1
+FAILED #1: exit 1 · exit 1
+ok #0 in [ELAPSED]
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+outputs: [PLACE]/here/o
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();

@@ -14,12 +14,14 @@ fn failed_job_is_shown_with_its_output() {
         .gjob(&["run", "-j", "1", "jobs.txt"])
         .code(1)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-ERROR [HOST]/[DATE]-2 w/name -: exit 7
+run [DATE]-1: 2 jobs, 1 host
+start #0: echo one
+ok #0 in [ELAPSED]
+start #1: echo two >&2; exit 7
+FAILED #1: exit 7 · echo two >&2; exit 7
 two
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -47,15 +49,16 @@ fn command_runs_for_each_value_and_output_keeps_their_order() {
         "c;d",
     ];
     let run = place.gjob(&args).side_by_side().stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #1
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #2
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #3
-DONE [JOB] w/name -
-DONE [JOB] w/name -
-DONE [JOB] w/name -
 run [DATE]-1: 4 done in [ELAPSED]
+run [DATE]-1: 4 jobs, 1 host
+start #0: sleep 0.2; echo 2-'a b'
+start #1: sleep 0.2; echo 2-'c;d'
+start #2: sleep 0.1; echo 1-'a b'
+ok #2 in [ELAPSED]
+start #3: sleep 0.1; echo 1-'c;d'
+ok #0 in [ELAPSED]
+ok #1 in [ELAPSED]
+ok #3 in [ELAPSED]
 
 "#]]);
     run.stdout("2-a b\n2-c;d\n1-a b\n1-c;d\n").run();
@@ -70,11 +73,12 @@ fn values_come_from_stdin() {
         .side_by_side()
         .stdout("got x\ngot y z\n")
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #1
-DONE [JOB] w/name -
 run [DATE]-1: 2 done in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #1: echo got 'y z'
+start #0: echo got x
+ok #0 in [ELAPSED]
+ok #1 in [ELAPSED]
 
 "#]])
         .run();
@@ -89,9 +93,10 @@ fn jobs_come_from_stdin_as_lines_and_as_json() {
         .side_by_side()
         .stdout("line\n")
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1: 1 job, 1 host
+start #0: echo line
+ok #0 in [ELAPSED]
 
 "#]])
         .run();
@@ -102,9 +107,10 @@ run [DATE]-1: 1 done in [ELAPSED]
         .side_by_side()
         .stdout("me\nn\n")
         .stderr(str![[r#"
-LAUNCH [JOB] w/name n as job #0
-DONE [JOB] w/name n
 run [DATE]-2: 1 done in [ELAPSED]
+run [DATE]-2: 1 job, 1 host
+start #0 n: echo $WHO; echo $GJOB_NAME
+ok #0 n in [ELAPSED]
 
 "#]])
         .run();
@@ -127,19 +133,27 @@ fn each_kind_of_end_is_told_apart() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 7
-ERROR [JOB] w/name -: exit 255
-LAUNCH [JOB] w/name - as job #2
-LAUNCH [JOB] w/name - as job #3
-ERROR [JOB] w/name -: signal 9
-LAUNCH [JOB] w/name - as job #4
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #5
-ERROR [JOB] w/name -: exit 1
-ERROR [JOB] w/name -: timeout
-run [DATE]-1: 1 done, 5 error in [ELAPSED]
+run [DATE]-1: 6 jobs, 1 host
+start #0: exit 7
+FAILED #0: exit 7 · exit 7
+start #1: exit 255
+FAILED #1: exit 255 · exit 255
+start #3: sleep 60
+start #2: kill -KILL $$
+FAILED #2: signal 9 · kill -KILL $$
+start #4: echo words >&2
+ok #4 in [ELAPSED]
+start #5: false; echo not reached
+FAILED #5: exit 1 · false; echo not reached
+FAILED #3: timeout · sleep 60
+5 jobs not done:
+  1 × exit 1: #5
+  1 × exit 255: #1
+  1 × exit 7: #0
+  1 × signal 9: #2
+  1 × timeout: #3
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 5 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -194,11 +208,12 @@ fn job_sees_its_variables_and_files() {
         .side_by_side()
         .stdout(expected)
         .stderr(str![[r#"
-LAUNCH [JOB] w/name pair as job #0
-LAUNCH [JOB] w/name pair as job #1
-DONE [JOB] w/name pair
-DONE [JOB] w/name pair
 run [DATE]-1: 2 done in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+ok #1 pair in [ELAPSED]
+ok #0 pair in [ELAPSED]
+start #1 pair: cat input.txt; echo $GJOB_INDEX $GJOB_REPEAT $GJOB_ATTEMPT $GJOB_HOST $GJOB_NAME $A
+start #0 pair: cat input.txt; echo $GJOB_INDEX $GJOB_REPEAT $GJOB_ATTEMPT $GJOB_HOST $GJOB_NAME $A
 
 "#]])
         .run();
@@ -217,15 +232,17 @@ fn failed_job_is_retried_up_to_its_retries() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 1
-run [DATE]-1: 1 done, 1 error in [ELAPSED]
+run [DATE]-1: 2 jobs, 1 host
+start #0: test $GJOB_ATTEMPT = 3
+start #1: false
+start #1 (2nd attempt): false
+start #0 (2nd attempt): test $GJOB_ATTEMPT = 3
+start #0 (3rd attempt): test $GJOB_ATTEMPT = 3
+ok #0 in [ELAPSED]
+start #1 (3rd attempt): false
+FAILED #1: exit 1 (3rd attempt) · false
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -247,11 +264,15 @@ fn max_fails_stops_the_start_of_jobs() {
         .gjob(&args)
         .code(1)
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-ERROR [HOST]/[DATE]-1 w/name -: exit 1
-LAUNCH [HOST]/[DATE]-2 w/name - as job #1
-ERROR [HOST]/[DATE]-2 w/name -: exit 1
-run [DATE]-1: 0 done, 2 error, 48 left in [ELAPSED] (stopped: too many failures)
+run [DATE]-1: 50 jobs, 1 host
+start #0: echo $GJOB_INDEX >> [PLACE]//ledger; false
+FAILED #0: exit 1 · echo $GJOB_INDEX >> [PLACE]//ledger; false
+start #1: echo $GJOB_INDEX >> [PLACE]//ledger; false
+FAILED #1: exit 1 · echo $GJOB_INDEX >> [PLACE]//ledger; false
+2 jobs not done:
+  2 × exit 1: #0 #1
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 0 done, 2 failed, 48 left in [ELAPSED] (stopped: too many failures)
 
 "#]])
         .run();
@@ -283,9 +304,10 @@ fn event_file_has_every_step() {
         .gjob(&["run", "--events", "ev", "--", "true", ":::", "x"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1: 1 job, 1 host
+start #0: true x
+ok #0 in [ELAPSED]
 
 "#]])
         .run();
@@ -316,8 +338,9 @@ fn tag_prefixes_output_with_the_name_of_the_job() {
     let run = place.gjob(&["run", "jobs.jsonl", "--tag", "--show", "all"]);
     run.stdout("j\ta\nj\tb\n")
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name j as job #0
-DONE [HOST]/[DATE]-1 w/name j
+run [DATE]-1: 1 job, 1 host
+start #0 j: echo a; printf b
+ok #0 j in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])
@@ -356,7 +379,7 @@ RUN           STATE  CREATED                   HOSTS  JOBS
 
 "#]])
         .run();
-    place.gjob(&["logs", "0-1"]).stdout("out\n1\nout\n2\n").run();
+    place.gjob(&["logs", "0-1", "--out"]).stdout("out\n1\nout\n2\n").stderr("#0:\n#1:\n").run();
     place.gjob(&["logs", "1", "--err", "-f"]).stdout("err\n").run();
     place
         .gjob(&["logs", "7"])
@@ -374,6 +397,7 @@ fn run_on_a_host_without_bash_ends_with_status_3_and_keeps_its_jobs() {
     place.file("jobs.txt", "true\ntrue\n");
     let run = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent");
     run.code(3).stderr(str![[r#"
+run [DATE]-1: 2 jobs, 1 host
 host : cannot start job 0.1: no bash on the PATH: entity not found
 host : paused for 1 s: no bash on the PATH: entity not found
 host : cannot start job 0.2: no bash on the PATH: entity not found
@@ -391,11 +415,12 @@ run [DATE]-1: 0 done, 2 left in [ELAPSED] (stopped: no usable host; resume with 
         .gjob(&["attach"])
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #1
-DONE [JOB] w/name -
 run [DATE]-1: 2 done in [ELAPSED]
+run [DATE]-1 resumed: 2 jobs, 1 host
+start #0 (6th attempt): true
+ok #0 in [ELAPSED]
+start #1: true
+ok #1 in [ELAPSED]
 
 "#]])
         .run();
@@ -407,15 +432,18 @@ fn runs_with_one_id_in_two_state_directories_are_separate() {
     let results = places[0].path("results");
     for (name, place) in ["a", "b"].iter().zip(&places) {
         let ledger = place.path("ledger");
-        place.file("jobs.txt", &format!("echo {name} >> {}\n", ledger.display()));
+        // The same command in both, so that the lines about it are the same.
+        place.file("append", &format!("echo {name} >> $1\n"));
+        place.file("jobs.txt", &format!("sh append {}\n", ledger.display()));
         place
-            .gjob(&["run", "jobs.txt"])
+            .gjob(&["run", "-f", "append", "jobs.txt"])
             .env("GJOB_REMOTE_PATH", &results)
             .side_by_side()
             .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
+run [DATE]-1: 1 job, 1 host
+start #0: sh append [PLACE]/ledger
+ok #0 in [ELAPSED]
 
 "#]])
             .run();
@@ -429,7 +457,7 @@ run [DATE]-1: 1 done in [ELAPSED]
     places[1]
         .gjob(&["clean", run])
         .stdout(str![[r#"
-removed 1 job directory, 0 staged files (0 bytes)
+removed 1 job directory, 1 staged file (13 bytes)
 
 "#]])
         .run();

@@ -79,14 +79,14 @@ fn unusable_hosts_have_their_reasons_and_the_others_do_the_work() {
     let answer = gjob(&place, &bed, &["run", "-H", &hosts, "-j", "2", "jobs.txt"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     place.gjob(&["status"]).stdout(str![[r#"
-run [DATE]-1: done, complete
-jobs: 0 free, 0 busy, 20 done, 0 unknown, 0 error
+run [DATE]-1: done in [ELAPSED]
+20 jobs: 20 done
 
-HOST     STATE    SLOTS  REASON
-h1       free     2      -
-h2       error    -      login was not permitted: root@127.0.0.1: Permission denied (publickey).
-h3       unknown  -      the connection was refused: ssh: connect to host 127.0.0.1 port [PORT]: Connection refused
-nowhere  error    -      its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+HOST     STATE     BUSY  DONE  FAILED  MEDIAN  NOTE
+h1       -         0/2   20    0       [ELAPSED]     -
+h2       failed    -     0     0       -       login was not permitted: root@127.0.0.1: Permission denied (publickey).
+h3       not used  -     0     0       -       -
+nowhere  failed    -     0     0       -       its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
 
 "#]]).run();
 }
@@ -105,6 +105,7 @@ fn run_without_a_usable_host_ends_with_status_3_and_keeps_its_jobs() {
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
 host nowhere failed: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
 host h1 failed: login was not permitted: root@127.0.0.1: Permission denied (publickey).
+run [DATE]-1: 1 job, 2 hosts
 
 "#]])
         .run();
@@ -112,10 +113,11 @@ host h1 failed: login was not permitted: root@127.0.0.1: Permission denied (publ
     bed.host(1).accept_key();
     // The host that does not resolve is still out; the other one does the work.
     place.gjob(&["attach"]).side_by_side().stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
 run [DATE]-1: 1 done in [ELAPSED]
 host nowhere failed: its name does not resolve: ssh: Could not resolve hostname nowhere..invalid: Name or service not known
+run [DATE]-1 resumed: 1 job, 2 hosts
+start #0 on h1: true
+ok #0 on h1 in [ELAPSED]
 
 "#]]).run();
     assert_eq!(place.of_jobs("state"), ["done"]);
@@ -131,17 +133,24 @@ fn each_kind_of_end_is_told_apart_over_ssh() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
-ERROR [JOB] w/name -: exit 7
-ERROR [JOB] w/name -: exit 255
-LAUNCH [JOB] w/name - as job #2
-ERROR [JOB] w/name -: signal 11
-LAUNCH [JOB] w/name - as job #4
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #3
-ERROR [JOB] w/name -: timeout
-run [DATE]-1: 1 done, 4 error in [ELAPSED]
+run [DATE]-1: 5 jobs, 2 hosts
+start #1 on h1: exit 255
+start #0 on h1: exit 7
+FAILED #0 on h1: exit 7 · exit 7
+FAILED #1 on h1: exit 255 · exit 255
+start #3 on h1: sleep 60
+start #2 on h1: kill -SEGV $$
+FAILED #2 on h1: signal 11 · kill -SEGV $$
+start #4 on h1: echo words >&2
+ok #4 on h1 in [ELAPSED]
+FAILED #3 on h1: timeout · sleep 60
+4 jobs not done:
+  1 × exit 255: #1
+  1 × exit 7: #0
+  1 × signal 11: #2
+  1 × timeout: #3
+help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 1 done, 4 failed in [ELAPSED]
 
 "#]])
         .run();
@@ -164,15 +173,16 @@ fn hosts_with_other_login_shells_and_noisy_start_up_files_work_the_same() {
     let mut args = vec!["run", "-k", "-H", "h1,h2", "--", "printf '%s\\n'", ":::"];
     args.extend(values);
     let run = gjob(&place, &bed, &args).side_by_side().stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #1
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #3
-LAUNCH [JOB] w/name - as job #2
-DONE [JOB] w/name -
-DONE [JOB] w/name -
 run [DATE]-1: 4 done in [ELAPSED]
+run [DATE]-1: 4 jobs, 2 hosts
+start #0 on h2: printf '%s\n' '$HOME'
+ok #0 on h2 in [ELAPSED]
+start #1 on h2: printf '%s\n' "a'b"
+ok #1 on h2 in [ELAPSED]
+start #2 on h2: printf '%s\n' '`x`'
+start #3 on h2: printf '%s\n' '{1,2}'
+ok #3 on h2 in [ELAPSED]
+ok #2 on h2 in [ELAPSED]
 
 "#]]);
     run.stdout(values.join("\n") + "\n").run();

@@ -102,18 +102,20 @@ skipping jobs done in run [DATE]-1: 2 of 7; left: 1 new, 1 failed, 1 extra copy,
     let args = ["more.jsonl", "--skip-done", "latest"];
     run(&place, &args).code(1).stderr(str![[r#"
 skipping jobs done in run [DATE]-1: 2 of 7; left: 1 new, 1 failed, 1 extra copy, 1 with other files, 1 with other outputs
-LAUNCH [HOST]/[DATE]-5 w/name - as job #0
-DONE [HOST]/[DATE]-5 w/name -
-LAUNCH [HOST]/[DATE]-6 w/name - as job #1
-DONE [HOST]/[DATE]-6 w/name -
-LAUNCH [HOST]/[DATE]-7 w/name - as job #2
-DONE [HOST]/[DATE]-7 w/name -
-LAUNCH [HOST]/[DATE]-8 w/name - as job #3
-DONE [HOST]/[DATE]-8 w/name -
-LAUNCH [HOST]/[DATE]-9 w/name - as job #4
+run [DATE]-2: 5 jobs, 1 host
+start #0: echo c >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-c
+ok #0 in [ELAPSED]
+start #1: echo b >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-b
+ok #1 in [ELAPSED]
+start #2: echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
+ok #2 in [ELAPSED]
+start #3: echo d >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-d
+ok #3 in [ELAPSED]
+start #4: echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
 job 4.1 on :: output "*.csv" is missing
-ERROR [HOST]/[DATE]-9 w/name -: output "*.csv" is missing
-run [DATE]-2: 4 done, 1 error in [ELAPSED]
+FAILED #4: output "*.csv" is missing · echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
+help: `gjob logs 4` and `gjob explain 4` say more, `gjob retry` runs failed jobs again
+run [DATE]-2: 4 done, 1 failed in [ELAPSED]
 
 "#]]).run();
     assert_eq!(take_ledger(&place), ["a", "a", "b", "c", "d"]);
@@ -151,8 +153,9 @@ skipping jobs done in run [DATE]-1: 3 of 3; nothing left to run
     run(&place, &four)
         .stderr(str![[r#"
 skipping jobs done in run [DATE]-1: 3 of 4; left: 1 new
-LAUNCH [HOST]/[DATE]-4 w/name - as job #0
-DONE [HOST]/[DATE]-4 w/name -
+run [DATE]-2: 1 job, 1 host
+start #0: echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
+ok #0 in [ELAPSED]
 run [DATE]-2: 1 done in [ELAPSED]
 
 "#]])
@@ -248,10 +251,11 @@ skipping jobs done in run [DATE]-1: 2 of 4; left: 2 failed
     run(&place, &args)
         .stderr(str![[r#"
 skipping jobs done in run [DATE]-1: 2 of 4; left: 2 failed
-LAUNCH [HOST]/[DATE]-4 w/name two as job #0
-DONE [HOST]/[DATE]-4 w/name two
-LAUNCH [HOST]/[DATE]-5 w/name last as job #1
-DONE [HOST]/[DATE]-5 w/name last
+run [DATE]-2: 2 jobs, 1 host
+start #0 two: echo c >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-c
+ok #0 two in [ELAPSED]
+start #1 last: echo d >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-d
+ok #1 last in [ELAPSED]
 run [DATE]-2: 2 done in [ELAPSED]
 
 "#]])

@@ -134,11 +134,12 @@ fn full_state_directory_stops_the_manager_but_no_job() {
     let manager = run
         .side_by_side()
         .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-LAUNCH [JOB] w/name - as job #1
 gjob: run [DATE]-1: store [PLACE]/state/runs/[DATE]-1/run.db: its disk is full
 gjob: running jobs continue
 help: free space in [PLACE]/state/runs/[DATE]-1, then resume the run with `gjob attach [DATE]-1`
+run [DATE]-1: 4 jobs, 1 host
+start #0: echo begin $GJOB_INDEX >> [PLACE]/ledger; while test -e [PLACE]/here && ! test -e [PLACE]/go$GJOB_INDEX; do sleep 0.05; done; echo end $GJOB_INDEX >> [PLACE]/ledger; ex…
+start #1: echo begin $GJOB_INDEX >> [PLACE]/ledger; while test -e [PLACE]/here && ! test -e [PLACE]/go$GJOB_INDEX; do sleep 0.05; done; echo end $GJOB_INDEX >> [PLACE]/ledger; ex…
 
 "#]])
         .start();
@@ -169,13 +170,15 @@ help: free space in [PLACE]/state/runs/[DATE]-1, then resume the run with `gjob 
     attach
         .side_by_side()
         .stderr(str![[r#"
-DONE [JOB] w/name -
-ERROR [JOB] w/name -: exit 7
-LAUNCH [JOB] w/name - as job #2
-DONE [JOB] w/name -
-LAUNCH [JOB] w/name - as job #3
-DONE [JOB] w/name -
-run [DATE]-1: 3 done, 1 error in [ELAPSED]
+run [DATE]-1 resumed: 4 jobs, 1 host
+ok #0 in [ELAPSED]
+ok #2 in [ELAPSED]
+ok #3 in [ELAPSED]
+help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+run [DATE]-1: 3 done, 1 failed in [ELAPSED]
+FAILED #1: exit 7 · echo begin $GJOB_INDEX >> [PLACE]/ledger; while test -e [PLACE]/here && ! test -e [PLACE]/go$GJOB_INDEX; do sleep 0.05; done; echo end $GJOB_INDEX >> [PLACE]/ledger; ex…
+start #3: echo begin $GJOB_INDEX >> [PLACE]/ledger; while test -e [PLACE]/here && ! test -e [PLACE]/go$GJOB_INDEX; do sleep 0.05; done; echo end $GJOB_INDEX >> [PLACE]/ledger; ex…
+start #2: echo begin $GJOB_INDEX >> [PLACE]/ledger; while test -e [PLACE]/here && ! test -e [PLACE]/go$GJOB_INDEX; do sleep 0.05; done; echo end $GJOB_INDEX >> [PLACE]/ledger; ex…
 
 "#]])
         .run();
@@ -203,8 +206,9 @@ gjob: nothing was started
     disk.make_room();
     disk.gjob(&["run", "jobs.txt"])
         .stderr(str![[r#"
-LAUNCH [HOST]/[DATE]-1 w/name - as job #0
-DONE [HOST]/[DATE]-1 w/name -
+run [DATE]-1: 1 job, 1 host
+start #0: echo begin >> ../ledger
+ok #0 in [ELAPSED]
 run [DATE]-1: 1 done in [ELAPSED]
 
 "#]])
@@ -212,7 +216,8 @@ run [DATE]-1: 1 done in [ELAPSED]
 }
 
 /// All that looks at a run and needs no host.
-const LOOKS: [&[&str]; 3] = [&["runs"], &["status", "--jobs"], &["status", "--json"]];
+/// What says the same whenever it is asked.
+const LOOKS: [&[&str]; 3] = [&["runs"], &["runs", "--json"], &["explain", "0"]];
 
 #[test]
 fn run_in_a_read_only_directory_can_be_shown() {

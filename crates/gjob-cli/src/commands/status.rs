@@ -112,11 +112,16 @@ impl Snapshot {
                 "stopped: {} still to do; resume with `gjob attach {id}`",
                 counted(left.into(), "job")
             ),
-            (false, busy, _) => format!(
-                "stopped, no gjob is attached: {} may be running, {} waiting; resume with `gjob attach {id}`",
-                counted(busy.into(), "job"),
-                tally.free
-            ),
+            (false, busy, _) => {
+                let waiting = match tally.free {
+                    0 => String::new(),
+                    waiting => format!(", {waiting} waiting"),
+                };
+                let busy = counted(busy.into(), "job");
+                format!(
+                    "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
+                )
+            }
         }
     }
 

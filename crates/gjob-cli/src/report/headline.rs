@@ -5,7 +5,7 @@ use gjob_core::text::printable;
 use gjob_core::{HostLabel, Job, State};
 
 /// As much of a command is shown, characters.
-const COMMAND: usize = 80;
+const COMMAND: usize = 200;
 
 /// `start #0 fit-0.1 on h3: ./fit 0.1`
 pub(super) fn start(job: &Job) -> String {
@@ -69,10 +69,14 @@ fn on(job: &Job) -> String {
     host.map(|host| format!(" on {host}")).unwrap_or_default()
 }
 
-/// The job's commands in one line, cut to a length that fits a screen.
-pub(crate) fn command(job: &Job) -> String {
+fn command(job: &Job) -> String {
+    cut_command(job, COMMAND)
+}
+
+/// The job's commands in one line of so many characters at most.
+pub(crate) fn cut_command(job: &Job, most: usize) -> String {
     let command = printable(&job.spec.cmds.join("; "));
-    match command.char_indices().nth(COMMAND) {
+    match command.char_indices().nth(most) {
         None => command,
         Some((end, _)) => format!("{}…", &command[..end]),
     }

@@ -122,10 +122,11 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         ("[TIME]", format!(r"{DATE}T\d\d:\d\d:\d\d(\.\d+)?Z")),
         ("[ELAPSED]", format!(" (in|for|after|about) (?<redacted>{DURATION})\\b")),
         ("[ELAPSED]", format!(", (?<redacted>{DURATION}) of CPU time")),
-        ("[ELAPSED]", format!("  (?<redacted>{DURATION})( |\n)")),
+        ("[ELAPSED]", format!("  (?<redacted>{DURATION})  ")),
         ("[MEMORY]", r", (?<redacted>\d+ MiB), ".to_owned()),
         ("[CLOCK]", format!(r"{DATE} \d\d:\d\d:\d\d\.\d+")),
         ("[DATE]", format!(r"\b{DATE}\b")),
+        ("[GROUP]", r"\bgjob-test-\d+-\d+\b".to_owned()),
         ("[PORT]", r"\bport (?<redacted>\d+)\b".to_owned()),
         ("[PID]", r"\bpid (?<redacted>\d+)\b".to_owned()),
     ];

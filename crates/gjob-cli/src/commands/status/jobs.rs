@@ -15,6 +15,9 @@ use crate::report::{Columns, headline};
 /// As many jobs are listed without being asked for.
 const MOST: usize = 40;
 
+/// As much of a command is shown, characters.
+const COMMAND: usize = 80;
+
 /// The table, and what is left out of it; nothing without jobs.
 pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
     let jobs = filter.jobs(of);
@@ -31,7 +34,7 @@ pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
             time(job, of),
             job.name().map(printable),
             reason(job, *state, of),
-            Some(headline::command(job)),
+            Some(headline::cut_command(job, COMMAND)),
         ]);
     }
     let mut text = columns.to_string();
