@@ -52,6 +52,8 @@ pub(crate) struct Started {
     pub(crate) pid: u32,
     /// When it was started.
     pub(crate) at: Timestamp,
+    /// The same, since the host's boot, milliseconds.
+    since_boot_ms: u64,
 }
 
 impl Starter {
@@ -82,10 +84,11 @@ impl Starter {
         let child = command.spawn();
         rustix::process::umask(own_umask);
         let pid = child.map_err(spawn_refusal)?.id();
-        let at = host::now();
+        let (at, since_boot_ms) = (host::now(), host::since_boot_ms());
         // Its room is reserved; and the lock shows as well that the job lives.
         let _ = job.pid.fill(self.pid_file(pid, at));
-        Ok(Started { id: job.id, dir: job.dir, done: job.done, lock: job.lock, pid, at })
+        let Prepared { id, dir, done, lock, .. } = job;
+        Ok(Started { id, dir, done, lock, pid, at, since_boot_ms })
     }
 
     fn command(
@@ -158,7 +161,7 @@ impl Started {
             ending: exit.ending,
             cause,
             started: self.at,
-            ended: host::now(),
+            ended: self.now(),
             user_us: exit.user_us,
             system_us: exit.system_us,
             max_rss_kib: exit.max_rss_kib,
@@ -178,6 +181,12 @@ impl Started {
         }
         orders.clear();
         Ok(Finished { finish, lock: self.lock })
+    }
+
+    /// Now, on the scale of its start: the wall clock may be set while it runs.
+    fn now(&self) -> Timestamp {
+        let elapsed = host::since_boot_ms().saturating_sub(self.since_boot_ms);
+        Timestamp(self.at.0.saturating_add(elapsed))
     }
 
     fn write_done(&self, finish: &Finish) -> io::Result<()> {
