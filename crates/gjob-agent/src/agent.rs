@@ -8,6 +8,8 @@ mod attach;
 mod background;
 mod blobs;
 mod collect;
+mod elsewhere;
+mod enforcement;
 mod error;
 mod forget;
 mod journal;
@@ -24,10 +26,11 @@ mod slot_process;
 mod tail;
 mod tasks;
 mod welcome;
+mod whereabouts;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gjob_core::record::{RecordSummary, one_line};
 use gjob_core::wire::{FromAgent, ToAgent};
@@ -38,6 +41,8 @@ use rustix::fs::Mode;
 use self::attach::Attached;
 use self::background::{Background, Report};
 use self::blobs::Blobs;
+use self::elsewhere::Elsewhere;
+use self::enforcement::Enforcement;
 use self::error::{AgentError, check_count};
 use self::journal::Journal;
 use self::launches::LaunchQueue;
@@ -47,6 +52,7 @@ use self::slot_pool::{SlotConfig, SlotPool};
 use self::tasks::Tasks;
 use self::welcome::{make_place, read_place, welcome};
 use crate::claims::Claims;
+use crate::dispatch::report_size_limit;
 use crate::host;
 use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
@@ -66,6 +72,7 @@ pub(crate) fn run() -> ExitCode {
     // runs from here ends later than one that runs from there.
     let began_ms = host::since_boot_ms();
     let umask = rustix::process::umask(Mode::from_raw_mode(0o077)).as_raw_mode();
+    report_size_limit();
     let Ok(mut link) = Link::open() else { return ExitCode::FAILURE };
     let code = match serve(&mut link, umask, began_ms) {
         Ok(()) => ExitCode::SUCCESS,
@@ -94,14 +101,16 @@ fn serve(link: &mut Link, umask: u32, began_ms: u64) -> Result<(), AgentError> {
     let ToAgent::Attach(mut attach) = first else {
         return Err(AgentError::Protocol("the first message is no attachment"));
     };
-    let (layout, slots) = (attach::layout(&attach)?, attach.slots);
+    let slots = attach.slots;
     match attach.run.take() {
         Some(run) => {
             let attached = Attached::new(run, attach, began_ms)?;
-            link.send(&welcome(&layout, slots, make_place(&layout)));
+            let layout = &attached.layout;
+            link.send(&welcome(layout, slots, make_place(layout)));
             Agent::new(attached, umask)?.serve(link)
         }
         None => {
+            let layout = attach::layout(&attach)?;
             link.send(&welcome(&layout, slots, read_place(&layout)));
             queries::serve(&layout, link)
         }
@@ -119,6 +128,8 @@ struct Agent {
     queue: LaunchQueue,
     slots: SlotPool,
     recovery: Recovery,
+    elsewhere: Elsewhere,
+    enforcement: Enforcement,
     blobs: Blobs,
     tasks: Tasks,
     background: Background,
@@ -154,6 +165,8 @@ impl Agent {
             slots: SlotPool::new(config),
             // Before the first thread and the first slot: it looks for children.
             recovery: Recovery::new(),
+            elsewhere: Elsewhere::default(),
+            enforcement: Enforcement::default(),
             blobs: Blobs::new(layout.clone(), &run_dir, hostname.clone(), attached.blob_budget),
             tasks: Tasks::new(layout.clone()),
             background: Background::new()?,
@@ -213,6 +226,8 @@ impl Agent {
         while let Some(report) = self.background.next(link.has_room_for_outputs()) {
             self.handle_report(report, link)?;
         }
+        self.enforce();
+        self.look_elsewhere();
         self.end_orphans()?;
         self.dispatch_all();
         self.journal.flush();
@@ -356,6 +371,9 @@ impl Agent {
         }
         if self.journal.has_unsent() && !link.is_full() {
             limit = Duration::ZERO;
+        }
+        for due in [self.enforcement.next(), self.elsewhere.next()].into_iter().flatten() {
+            limit = limit.min(due.saturating_duration_since(Instant::now()));
         }
         let ready = link.wait(fds, limit)?;
         self.journal.clear_wakeup();

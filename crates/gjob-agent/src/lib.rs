@@ -45,5 +45,6 @@ mod orphan;
 mod processes;
 mod runlog;
 mod slot;
+mod trust;
 
 pub use dispatch::dispatch;

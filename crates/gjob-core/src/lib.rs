@@ -35,6 +35,7 @@ pub mod tally;
 pub mod text;
 pub mod time;
 pub mod tree;
+pub mod trust;
 pub mod wire;
 pub mod words;
 

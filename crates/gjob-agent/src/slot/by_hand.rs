@@ -63,7 +63,7 @@ fn start_here(
         files: Vec::new(),
         at: host::now(),
     };
-    let slot = LockFile { slot: identity.clone(), number: 1 };
+    let slot = LockFile::new(identity.clone(), 1);
     let variables = vec![
         ("GJOB_ID", id.as_str().into()),
         ("GJOB_NAME", to_os(job.request.name.as_deref().unwrap_or_default()).into_owned()),

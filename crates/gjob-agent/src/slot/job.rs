@@ -18,6 +18,7 @@ use rustix::fs::Mode;
 use super::log_error;
 use super::orders::{Orders, RunOrders};
 use super::prepare::{Prepared, Refusal};
+use super::resume_timer::ResumeTimer;
 use super::signals::Signals;
 pub(crate) use super::wait::Limits;
 use super::wait::{Outcome, Running};
@@ -54,6 +55,8 @@ pub(crate) struct Started {
     pub(crate) at: Timestamp,
     /// The same, since the host's boot, milliseconds.
     since_boot_ms: u64,
+    /// The job may stop its slot from its first moment on.
+    _timer: Option<ResumeTimer>,
 }
 
 impl Starter {
@@ -80,6 +83,7 @@ impl Starter {
     ) -> Result<Started, Refusal> {
         let mut command = self.command(&job.dir, env, variables)?;
         command.stdout(job.log).stderr(job.err);
+        let timer = ResumeTimer::start();
         let own_umask = rustix::process::umask(self.umask);
         let child = command.spawn();
         rustix::process::umask(own_umask);
@@ -88,7 +92,7 @@ impl Starter {
         // Its room is reserved; and the lock shows as well that the job lives.
         let _ = job.pid.fill(self.pid_file(pid, at));
         let Prepared { id, dir, done, lock, .. } = job;
-        Ok(Started { id, dir, done, lock, pid, at, since_boot_ms })
+        Ok(Started { id, dir, done, lock, pid, at, since_boot_ms, _timer: timer })
     }
 
     fn command(
@@ -149,9 +153,13 @@ impl Started {
         retry: impl FnMut() -> bool,
     ) -> io::Result<Finished> {
         let orders = Orders { job: &self.dir, run };
-        let Outcome { exit, cause, mut survivors } =
-            Running::new(orders, self.pid, limits).wait(signals, retry)?;
+        let outcome = Running::new(orders, self.pid, limits).wait(signals, retry)?;
+        let Outcome { exit, cause, mut survivors, is_clean } = outcome;
         survivors.truncate(MAX_SURVIVORS);
+        let Some(exit) = exit else {
+            let (id, lock) = (self.id, self.lock);
+            return Ok(Finished { id, end: None, survivors, is_clean, lock });
+        };
         if self.dir.has(OwnFile::Stdout.name()).is_err() {
             self.dir.restore_permissions();
         }
@@ -167,7 +175,7 @@ impl Started {
             max_rss_kib: exit.max_rss_kib,
             stdout_bytes: self.dir.length(OwnFile::Stdout.name()),
             stderr_bytes: self.dir.length(OwnFile::Stderr.name()),
-            survivors,
+            survivors: survivors.clone(),
         };
         let mut written = self.write_done(&finish);
         // No exit status is lost because a disk is full.
@@ -180,7 +188,8 @@ impl Started {
             log_error(&format!("job {}: cannot write .done: {error}", self.id));
         }
         orders.clear();
-        Ok(Finished { finish, lock: self.lock })
+        let (id, lock) = (self.id, self.lock);
+        Ok(Finished { id, end: Some(finish), survivors, is_clean, lock })
     }
 
     /// Now, on the scale of its start: the wall clock may be set while it runs.
@@ -228,8 +237,15 @@ fn is_transient(error: &io::Error) -> bool {
 /// A job that is over.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Its exit record, also in `.done` if that could be written.
-    pub(crate) finish: Finish,
+    /// Its id.
+    pub(crate) id: JobId,
+    /// Its exit record, also in `.done` if that could be written; none when its shell
+    /// could not be ended.
+    pub(crate) end: Option<Finish>,
+    /// Processes that could not be ended.
+    pub(crate) survivors: Vec<u32>,
+    /// False when anything of it was left, be it seen or not.
+    pub(crate) is_clean: bool,
     /// Still held, until the run log has the record as well.
     pub(crate) lock: File,
 }

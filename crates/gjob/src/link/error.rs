@@ -65,6 +65,9 @@ pub(super) enum BootstrapFailure {
     Create(String),
     #[error("cannot write {0}")]
     Write(String),
+    /// Another user could have put a program there.
+    #[error("unsafe results directory: {0}")]
+    Unsafe(String),
     /// The mount forbids it (noexec), or it is not for this system.
     #[error("the program sent cannot run there: {0}")]
     CannotRun(String),
@@ -120,6 +123,7 @@ impl BootstrapFailure {
             "home" => BootstrapFailure::Home(text),
             "create" => BootstrapFailure::Create(text),
             "write" => BootstrapFailure::Write(text),
+            "unsafe" => BootstrapFailure::Unsafe(text),
             "verify" if text.starts_with("status 1:") => BootstrapFailure::Damaged(text),
             "verify" => BootstrapFailure::CannotRun(text),
             _ => BootstrapFailure::Unknown(report.to_owned()),
@@ -130,6 +134,7 @@ impl BootstrapFailure {
         match self {
             BootstrapFailure::Home(_)
             | BootstrapFailure::Create(_)
+            | BootstrapFailure::Unsafe(_)
             | BootstrapFailure::CannotRun(_)
             | BootstrapFailure::Unknown(_) => true,
             BootstrapFailure::NoRoom(_)

@@ -13,6 +13,7 @@ use gjob_core::wire::BlobHash;
 use tempfile::SpooledTempFile;
 
 use super::OutputFile;
+use super::mode::within_umask;
 use super::refusal::{Refusal, Violation, shown};
 
 /// A list longer than this is kept in a file, bytes.
@@ -93,7 +94,7 @@ impl OpenFile {
                 false => Violation::Hash { path }.into(),
             });
         }
-        let mode = mode & 0o777;
+        let mode = within_umask(mode);
         // Some file systems have neither; the content is what counts.
         if let Some(time) = time(mtime_ns) {
             let _ = self.file.set_modified(time);

@@ -10,6 +10,7 @@ use gjob_core::wire::{BlobHash, OutputPart, Resume};
 use super::dir::UnfinishedDir;
 use super::file::Listing;
 use super::file::{Announced, OpenFile};
+use super::mode::within_umask;
 use super::refusal::{Refusal, Violation, shown};
 
 /// What the paths of one job's outputs may come to, bytes.
@@ -133,7 +134,7 @@ impl IncomingOutputs {
         self.begin_entry(&path)?;
         self.make_dir(&path)?;
         // Its owner has to be able to fill it, and to remove it again.
-        let mode = mode & 0o777 | 0o700;
+        let mode = within_umask(mode) | 0o700;
         let _ = self.dir.set_permissions(to_path(&path), Permissions::from_mode(mode));
         self.below.clone_from(&path);
         self.last = Some(Entry { path, is_file: false });

@@ -333,8 +333,7 @@ def _main():
     main.__dict__.update(functions, __file__=script, __builtins__=builtins)
     sys.modules["__main__"] = main
     sys.argv = [script] + arguments
-    # Newer Pythons have no empty path there for `python -c`.
-    sys.path[:1] = [os.path.dirname(os.path.abspath(script))] + [path for path in sys.path[:1] if path]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
     word, content = _run(specs, main.__dict__)
     if specs.is_forked():
         return
