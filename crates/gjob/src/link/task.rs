@@ -11,18 +11,19 @@ use gjob_core::wire::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
 use super::bootstrap::{self, ANSWER, BootstrapOptions};
 use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
 use super::error::ConnectError;
-use super::handshakes::{Handshakes, Hop, LoginPermit};
+use super::handshakes::{FilesPermit, Handshakes, Hop, LoginPermit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
 use super::pipe::{Pipe, PipeExit};
 use super::sender::CLOSED;
 use super::session::{Session, SessionEnd};
+use super::stage::{self, ConnectStage, Counted};
 use super::text::last_lines;
 use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, LinkState, Transport, close_asked};
 
@@ -48,6 +49,7 @@ pub(super) struct Link {
 /// An agent that has taken up the run.
 struct Attached {
     pipe: Pipe,
+    _files: Option<FilesPermit>,
     stdin: ChildStdin,
     frames: FrameBuffer,
     welcome: Box<Welcome>,
@@ -68,7 +70,7 @@ impl Link {
         let closed = self.closing.borrow().clone().unwrap_or_else(|| CLOSED.to_owned());
         self.state.send_if_modified(|state| match state {
             LinkState::Failed { .. } => false,
-            LinkState::Up | LinkState::Down { .. } => {
+            LinkState::Up | LinkState::Connecting { .. } | LinkState::Down { .. } => {
                 *state = LinkState::Failed { reason: closed };
                 true
             }
@@ -79,10 +81,12 @@ impl Link {
         let mut backoff = Backoff::new(seed);
         for connection in 1.. {
             let mut closing = self.closing.clone();
+            let reporting = stage::report(self.state.subscribe(), self.inbox.clone());
             let connected = tokio::select! {
                 biased;
                 () = close_asked(&mut closing) => return,
                 connected = self.connect(connection) => connected,
+                () = reporting => return,
             };
             let error = match connected {
                 Err(error) => error,
@@ -124,6 +128,9 @@ impl Link {
     }
 
     async fn connect(&mut self, connection: u64) -> Result<Attached, ConnectError> {
+        self.enter(ConnectStage::NoFiles);
+        let files = self.limits.files().await;
+        self.enter(ConnectStage::LoginTurn);
         if self.hop.is_none() {
             self.hop = self.limits.first_hop(&self.config.plan).await;
         }
@@ -134,10 +141,13 @@ impl Link {
         let plan = &self.config.plan;
         let transport = plan.transport();
         let command = transport.command(plan.entry(), &self.config.programs)?;
+        self.enter(ConnectStage::LoggingIn);
         let mut pipe = Pipe::start(command, transport.owns_group())?;
         let mut stage = Stage::LoggingIn;
         match self.attach(&mut pipe, permit, connection, &mut stage).await {
-            Ok((stdin, frames, welcome)) => Ok(Attached { pipe, stdin, frames, welcome }),
+            Ok((stdin, frames, welcome)) => {
+                Ok(Attached { pipe, _files: files, stdin, frames, welcome })
+            }
             Err(Broken::Error(error)) => Err(error),
             Err(Broken::End { said }) => {
                 if stage == Stage::Started {
@@ -146,6 +156,34 @@ impl Link {
                 Err(self.explain(stage, &pipe.finish().await, said))
             }
         }
+    }
+
+    /// Notes what the connection waits for from now on.
+    fn enter(&self, next: ConnectStage) {
+        self.state.send_modify(|state| {
+            let last = match state {
+                LinkState::Connecting { last, .. } => last.take(),
+                LinkState::Down { reason } | LinkState::Failed { reason } => {
+                    Some(std::mem::take(reason))
+                }
+                LinkState::Up => None,
+            };
+            *state = LinkState::Connecting { stage: next, last, upload: 0 };
+        });
+    }
+
+    /// Waits for a turn at sending a program of so many bytes.
+    async fn begin_upload(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        self.enter(ConnectStage::UploadTurn);
+        let turn = self.limits.upload_turn().await;
+        self.inbox.put(LinkEvent::Uploading { bytes }).await;
+        self.enter(ConnectStage::Uploading(0));
+        self.state.send_modify(|state| {
+            if let LinkState::Connecting { upload, .. } = state {
+                *upload = bytes;
+            }
+        });
+        turn
     }
 
     /// From a pipe just opened to an agent that has taken up the run.
@@ -173,15 +211,18 @@ impl Link {
                 programs: &self.config.programs,
                 trust: self.trust,
             };
-            let uploading = async |bytes| {
-                self.inbox.put(LinkEvent::Uploading { bytes }).await;
-            };
-            let started = bootstrap::converse(&mut lines, &mut stdin, &wanted, uploading).await?;
+            self.enter(ConnectStage::LoggedIn);
+            let mut turn = None;
+            let uploading = async |bytes| turn = self.begin_upload(bytes).await;
+            let mut to = Counted::new(&mut stdin, &self.state);
+            let started = bootstrap::converse(&mut lines, &mut to, &wanted, uploading).await?;
+            drop(turn);
             if started.is_none() {
                 return Err(Broken::End { said: lines.said() });
             }
         }
         *stage = Stage::Started;
+        self.enter(ConnectStage::Starting);
         let theirs = match timeout(ANSWER, lines.line_behind(MAGIC)).await {
             Ok(Ok(theirs)) => theirs,
             Ok(Err(NoLine::End)) => return Err(Broken::End { said: lines.said() }),
@@ -254,7 +295,7 @@ impl Link {
 
     /// Serves a link that is up until it ends: none when it was closed.
     async fn live(&mut self, attached: Attached) -> Option<ConnectError> {
-        let Attached { mut pipe, mut stdin, frames, welcome } = attached;
+        let Attached { mut pipe, _files, mut stdin, frames, welcome } = attached;
         self.was_up = true;
         self.trust = true;
         // Whatever was meant for the connection before this one.
