@@ -8,6 +8,8 @@ mod attach;
 mod background;
 mod blobs;
 mod collect;
+mod elsewhere;
+mod enforcement;
 mod error;
 mod forget;
 mod journal;
@@ -24,10 +26,11 @@ mod slot_process;
 mod tail;
 mod tasks;
 mod welcome;
+mod whereabouts;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gjob_core::record::{RecordSummary, one_line};
 use gjob_core::wire::{FromAgent, ToAgent};
@@ -38,6 +41,8 @@ use rustix::fs::Mode;
 use self::attach::Attached;
 use self::background::{Background, Report};
 use self::blobs::Blobs;
+use self::elsewhere::Elsewhere;
+use self::enforcement::Enforcement;
 use self::error::{AgentError, check_count};
 use self::journal::Journal;
 use self::launches::LaunchQueue;
@@ -47,6 +52,7 @@ use self::slot_pool::{SlotConfig, SlotPool};
 use self::tasks::Tasks;
 use self::welcome::{make_place, read_place, welcome};
 use crate::claims::Claims;
+use crate::dispatch::report_size_limit;
 use crate::host;
 use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
@@ -70,6 +76,7 @@ pub(crate) fn run() -> ExitCode {
         umask: rustix::process::umask(Mode::from_raw_mode(0o077)).as_raw_mode(),
         open_files: open_files::raise(),
     };
+    report_size_limit();
     let Ok(mut link) = Link::open() else { return ExitCode::FAILURE };
     let code = match serve(&mut link, inherited, began_ms) {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,14 +112,16 @@ fn serve(link: &mut Link, inherited: Inherited, began_ms: u64) -> Result<(), Age
     let ToAgent::Attach(mut attach) = first else {
         return Err(AgentError::Protocol("the first message is no attachment"));
     };
-    let (layout, slots) = (attach::layout(&attach)?, attach.slots);
+    let slots = attach.slots;
     match attach.run.take() {
         Some(run) => {
             let attached = Attached::new(run, attach, began_ms)?;
-            link.send(&welcome(&layout, slots, make_place(&layout)));
+            let layout = &attached.layout;
+            link.send(&welcome(layout, slots, make_place(layout)));
             Agent::new(attached, inherited)?.serve(link)
         }
         None => {
+            let layout = attach::layout(&attach)?;
             link.send(&welcome(&layout, slots, read_place(&layout)));
             queries::serve(&layout, link)
         }
@@ -130,6 +139,8 @@ struct Agent {
     queue: LaunchQueue,
     slots: SlotPool,
     recovery: Recovery,
+    elsewhere: Elsewhere,
+    enforcement: Enforcement,
     blobs: Blobs,
     tasks: Tasks,
     background: Background,
@@ -166,6 +177,8 @@ impl Agent {
             slots: SlotPool::new(config),
             // Before the first thread and the first slot: it looks for children.
             recovery: Recovery::new(),
+            elsewhere: Elsewhere::default(),
+            enforcement: Enforcement::default(),
             blobs: Blobs::new(layout.clone(), &run_dir, hostname.clone(), attached.blob_budget),
             tasks: Tasks::new(layout.clone()),
             background: Background::new()?,
@@ -225,6 +238,8 @@ impl Agent {
         while let Some(report) = self.background.next(link.has_room_for_outputs()) {
             self.handle_report(report, link)?;
         }
+        self.enforce();
+        self.look_elsewhere();
         self.end_orphans()?;
         self.dispatch_all();
         self.journal.flush();
@@ -368,6 +383,9 @@ impl Agent {
         }
         if self.journal.has_unsent() && !link.is_full() {
             limit = Duration::ZERO;
+        }
+        for due in [self.enforcement.next(), self.elsewhere.next()].into_iter().flatten() {
+            limit = limit.min(due.saturating_duration_since(Instant::now()));
         }
         let ready = link.wait(fds, limit)?;
         self.journal.clear_wakeup();

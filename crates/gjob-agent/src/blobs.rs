@@ -1,6 +1,7 @@
 //! The blobs of a results directory: read-only files named by their content's hash.
-//! A job that has a blob as a hard link could change it all the same: then its mode,
-//! size or time is not what it was stored with, and it counts as missing.
+//! A job that has one as a hard link could change it all the same: then its mode, size
+//! or time is not what it was stored with, and it counts as missing. Since a job could
+//! restore these, hard links are to files of their own (`Variant`).
 //!
 //! Receiving and removing them is left to `agent/blobs`.
 
@@ -35,9 +36,12 @@ pub(crate) const PART: &str = ".part";
 /// The kinds of files that a blob is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
-    /// A file to be read.
+    /// What was received. Jobs get copies of it, and never the file itself: who has a
+    /// hard link can write to it, and restore its mode and time.
     Plain,
-    /// One that can be run as well: a second file, made when it is wanted.
+    /// One for hard links: a file of its own, made when it is wanted.
+    Linked,
+    /// The same, which can be run as well.
     Executable,
 }
 
@@ -45,7 +49,7 @@ impl Variant {
     /// Its permission bits.
     pub(crate) fn mode(self) -> u32 {
         match self {
-            Variant::Plain => 0o444,
+            Variant::Plain | Variant::Linked => 0o444,
             Variant::Executable => 0o555,
         }
     }
@@ -55,13 +59,15 @@ impl Variant {
 pub(crate) fn file_name(hash: &BlobHash, variant: Variant) -> String {
     match variant {
         Variant::Plain => hash.to_string(),
+        Variant::Linked => format!("{hash}.l"),
         Variant::Executable => format!("{hash}.x"),
     }
 }
 
 /// Which blob has a file name; none when it is no blob's.
 pub(crate) fn parse_file_name(name: &str) -> Option<BlobHash> {
-    name.strip_suffix(".x").unwrap_or(name).parse().ok()
+    let hash = name.strip_suffix(".x").or_else(|| name.strip_suffix(".l"));
+    hash.unwrap_or(name).parse().ok()
 }
 
 /// The directory of the blobs. It is opened for every look: on a network file
@@ -100,7 +106,7 @@ impl BlobDir {
     /// The blobs that the directory names, read from its disk or its server.
     pub(crate) fn list(&self) -> io::Result<HashSet<BlobHash>> {
         let names = Dir::read_from(&self.fd)?;
-        let hash = |entry: DirEntry| parse_file_name(entry.file_name().to_str().ok()?);
+        let hash = |entry: DirEntry| entry.file_name().to_str().ok()?.parse().ok();
         names.filter_map(|entry| entry.map(hash).transpose()).map(|hash| Ok(hash?)).collect()
     }
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use gjob_core::{JobId, Key};
 
-use crate::host;
+use crate::host::{self, Machine};
 use crate::identity::ProcessIdentity;
 use crate::jobdir::LockFile;
 
@@ -40,8 +40,9 @@ impl Claims {
 
     /// Claims `key` for a job; false when it is claimed already.
     pub(crate) fn claim(&self, key: Key, id: &JobId, slot: &LockFile) -> io::Result<bool> {
-        let LockFile { slot: ProcessIdentity { boot_id, pid, start }, number } = slot;
-        self.make(key, &format!("{id} {number} {pid} {start} {}", short(boot_id)))
+        let LockFile { slot: ProcessIdentity { boot_id, pid, start }, number, machine } = slot;
+        let (boot, machine, pids) = (short(boot_id), &machine.id, namespace(machine.pids));
+        self.make(key, &format!("{id} {number} {pid} {start} {boot} {machine}{pids}"))
     }
 
     /// Puts a tombstone under `key`; false when it is claimed already.
@@ -93,6 +94,20 @@ fn short(boot_id: &str) -> &str {
     boot_id.get(..8).unwrap_or(boot_id)
 }
 
+/// The pid namespace that machines have without containers (`PROC_PID_INIT_INO`).
+const FIRST_NAMESPACE: u64 = 0xefff_fffc;
+
+/// A pid namespace behind a machine; nothing for the first one.
+fn namespace(pids: u64) -> String {
+    if pids == FIRST_NAMESPACE { String::new() } else { format!("+{pids:x}") }
+}
+
+fn parse_machine(text: &str) -> Option<Machine> {
+    let (id, pids) = text.split_once('+').map_or((text, None), |(id, pids)| (id, Some(pids)));
+    let pids = pids.map_or(Some(FIRST_NAMESPACE), |pids| u64::from_str_radix(pids, 16).ok())?;
+    Some(Machine { id: id.to_owned(), pids })
+}
+
 fn parse_slot(text: &str) -> Option<LockFile> {
     let mut parts = text.split(' ');
     let number = parts.next()?.parse().ok()?;
@@ -100,7 +115,8 @@ fn parse_slot(text: &str) -> Option<LockFile> {
     let boot_id = parts.next()?;
     let this = host::boot_id();
     let boot_id = if short(this) == boot_id { this } else { boot_id }.to_owned();
-    Some(LockFile { slot: ProcessIdentity { boot_id, pid, start }, number })
+    let machine = parse_machine(parts.next()?)?;
+    Some(LockFile { slot: ProcessIdentity { boot_id, pid, start }, number, machine })
 }
 
 #[cfg(test)]
@@ -113,7 +129,7 @@ mod tests {
         let claims = Claims::new(dir.path().to_owned());
         let (key, id) = (Key::new(3, 1), "h/2026-11-22-1".parse().unwrap());
         assert_eq!(claims.read(key).unwrap(), None);
-        let slot = LockFile { slot: ProcessIdentity::of_self().unwrap(), number: 4 };
+        let slot = LockFile::new(ProcessIdentity::of_self().unwrap(), 4);
         assert!(claims.claim(key, &id, &slot).unwrap());
         assert!(!claims.withdraw(key).unwrap());
         assert_eq!(claims.read(key).unwrap(), Some(Claim::Job(id.clone(), Some(slot.clone()))));
@@ -127,11 +143,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let claims = Claims::new(dir.path().to_owned());
         let (key, id): (_, JobId) = (Key::new(3, 1), "h/2026-11-22-1".parse().unwrap());
-        let identity = ProcessIdentity { boot_id: "another boot".into(), pid: 5, start: 6 };
-        claims.claim(key, &id, &LockFile { slot: identity, number: 7 }).unwrap();
+        let identity = ProcessIdentity { boot_id: "another-boot".into(), pid: 5, start: 6 };
+        let machine = Machine { id: "0a0b0c0d".into(), pids: 0xefff_fffd };
+        let slot = LockFile { slot: identity, number: 7, machine: machine.clone() };
+        claims.claim(key, &id, &slot).unwrap();
         let Some(Claim::Job(_, Some(found))) = claims.read(key).unwrap() else { panic!() };
         assert!(found.slot.is_of_another_boot());
         assert_eq!((found.number, found.slot.pid, found.slot.start), (7, 5, 6));
+        assert_eq!(found.machine, machine);
         claims.make(Key::new(4, 1), id.as_str()).unwrap();
         assert_eq!(claims.read(Key::new(4, 1)).unwrap(), Some(Claim::Job(id, None)));
     }

@@ -15,6 +15,7 @@ use rustix::process::Signal;
 
 use crate::identity::Process;
 use crate::jobdir::{JobDir, LockFile, OrderFile};
+use crate::processes;
 
 /// What became of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,15 +64,22 @@ pub(crate) fn read(dir: &JobDir, name: &str) -> io::Result<Option<Order>> {
     Ok(order.map(serde_json::from_slice).transpose()?)
 }
 
-/// Has a slot look for an order, and read its run's lease.
+/// Has a slot look for an order, and read its run's lease. One that its job has
+/// stopped goes on.
 pub(crate) fn wake(slot: &Process) -> io::Result<()> {
-    slot.signal(Signal::USR1)
+    slot.signal(Signal::USR1)?;
+    slot.signal(Signal::CONT)
 }
 
-/// The living slot of a job.
+/// The living slot of a job. A file alone names no process: the slot holds the lock.
 pub(crate) fn slot_of(dir: &JobDir) -> io::Result<Option<Process>> {
     let lock: Option<LockFile> = dir.read(OwnFile::Lock.name())?;
-    Ok(lock.and_then(|lock| Process::open(&lock.slot)))
+    let slot = lock.and_then(|lock| Process::open(&lock.slot));
+    let holds_lock = |slot: &Process| {
+        let inode = dir.lock_inode().ok();
+        processes::has_open_for_writing(slot.pid(), |fd| processes::inode_of(fd) == inode)
+    };
+    Ok(slot.filter(holds_lock))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use gjob_core::wire::PROTOCOL;
 
@@ -25,6 +26,14 @@ pub fn dispatch(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         [Some("agent" | "slot"), ..] => Some(ExitCode::from(2)),
         _ => None,
     }
+}
+
+/// Has a write beyond the limit on the size of files (`ulimit -f`) fail with a reason,
+/// instead of ending the process. The signal is handled, not ignored: jobs would inherit
+/// that.
+pub(crate) fn report_size_limit() {
+    // Where it cannot be handled, it ends the process as before.
+    let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
 }
 
 fn print_protocol() -> ExitCode {

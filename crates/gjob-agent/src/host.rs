@@ -1,9 +1,11 @@
 //! This machine: its name, boot, processors, memory and clock.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use gjob_core::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// The longest host name used in a path, bytes.
 const MAX_HOSTNAME: usize = 200;
@@ -28,6 +30,39 @@ pub(crate) fn boot_id() -> &'static str {
             .unwrap_or_default()
             .trim()
             .to_owned()
+    })
+}
+
+/// Where a process ran, apart from its boot and the machine's name, which may change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    /// Made from its machine id; empty where it has none. Copies of one image may
+    /// have the same.
+    pub(crate) id: String,
+    /// The number of its pid namespace: containers on one machine have one each.
+    pub(crate) pids: u64,
+}
+
+/// This machine.
+pub(crate) fn machine() -> &'static Machine {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
+    MACHINE.get_or_init(|| Machine {
+        id: ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+            .iter()
+            .find_map(|path| short_id(&std::fs::read_to_string(path).ok()?))
+            .unwrap_or_default(),
+        pids: std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino()),
+    })
+}
+
+/// A machine id in few letters, which do not disclose it.
+fn short_id(machine_id: &str) -> Option<String> {
+    let id = machine_id.trim();
+    // Otherwise it is one that was not made yet, such as `uninitialized`.
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| {
+        let hash = blake3::derive_key("gjob 2026 machine id", id.as_bytes());
+        hash[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     })
 }
 
@@ -100,6 +135,15 @@ mod tests {
             let clean = sanitize(name);
             assert!(JobId::new(&clean, "2026-11-22", 1).is_ok(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn machine_id_is_not_disclosed_and_may_be_missing() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let short = short_id(&format!("{id}\n")).unwrap();
+        assert!(short.len() == 8 && !id.contains(&short), "{short}");
+        assert_eq!(short_id(id), Some(short));
+        assert_eq!([short_id(""), short_id("uninitialized\n")], [None, None]);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Stat {
     pub(crate) parent: u32,
     /// The process group.
     pub(crate) group: u32,
+    /// The session.
+    pub(crate) session: u32,
     /// Clock ticks since boot.
     pub(crate) start: u64,
 }
@@ -53,6 +55,7 @@ impl Stat {
             state: *fields.first()?.as_bytes().first()?,
             parent: fields.get(1)?.parse().ok()?,
             group: fields.get(2)?.parse().ok()?,
+            session: fields.get(3)?.parse().ok()?,
             start: fields.get(19)?.parse().ok()?,
         })
     }
@@ -111,6 +114,11 @@ impl Process {
         identity.is_alive().then(|| Process { identity: identity.clone(), pidfd })
     }
 
+    /// Its pid.
+    pub(crate) fn pid(&self) -> u32 {
+        self.identity.pid
+    }
+
     /// Sends a signal; nothing happens when the process is gone.
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
         let sent = match &self.pidfd {
@@ -154,9 +162,10 @@ mod tests {
 
     #[test]
     fn process_name_with_parentheses_is_read_past() {
-        let line = b"12 (a) b (c) S 1 12 12 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0\n";
+        let line = b"12 (a) b (c) S 1 12 13 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0\n";
         let stat = Stat::parse(line).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.group, stat.start), (b'S', 1, 12, 777));
+        assert_eq!((stat.state, stat.parent, stat.start), (b'S', 1, 777));
+        assert_eq!((stat.group, stat.session), (12, 13));
         assert_eq!(Stat::parse(b"12 (a"), None);
     }
 

@@ -10,4 +10,4 @@ pub(crate) use dir::{JobDir, LockState, Reserved, open_dir_at, restore_permissio
 pub(crate) use files::{
     InputFile, JobRecord, JobSummary, LockFile, OrderFile, PidFile, read_json, to_json,
 };
-pub(crate) use layout::{Layout, RunDir, create_private_dir};
+pub(crate) use layout::{Layout, RunDir};

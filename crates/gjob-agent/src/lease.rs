@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,39 @@ struct LeaseFile {
     boot_id: String,
     /// When it ends: milliseconds since the host was booted, sleep included.
     until_ms: u64,
+    /// The same by the wall clock: the other one stands while a virtual machine does.
+    until_clock_ms: u64,
+}
+
+/// When a lease ends: at the earlier one of two times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeaseEnd {
+    /// Milliseconds since the host was booted.
+    pub(crate) boot_ms: u64,
+    /// Milliseconds since 1970.
+    pub(crate) clock_ms: u64,
+}
+
+impl LeaseEnd {
+    /// One that is over.
+    pub(crate) const LONG_AGO: LeaseEnd = LeaseEnd { boot_ms: 0, clock_ms: 0 };
+
+    /// Until its end; zero after it.
+    pub(crate) fn time_left(&self) -> Duration {
+        let left = self.boot_ms.saturating_sub(host::since_boot_ms());
+        Duration::from_millis(left.min(self.clock_ms.saturating_sub(host::now().0)))
+    }
+
+    /// True from its end on.
+    pub(crate) fn is_over(&self) -> bool {
+        self.time_left().is_zero()
+    }
+
+    /// Since its end; zero before it.
+    pub(crate) fn ago(&self) -> Duration {
+        let ago = host::since_boot_ms().saturating_sub(self.boot_ms);
+        Duration::from_millis(ago.max(host::now().0.saturating_sub(self.clock_ms)))
+    }
 }
 
 /// The lease as the agent keeps it that holds the run's lock.
@@ -36,6 +70,8 @@ pub(crate) struct KeptLease {
     lease_ms: u64,
     /// When the latest message was sent that the manager is known to have received.
     received_ms: u64,
+    /// What was written last.
+    end: LeaseEnd,
 }
 
 impl KeptLease {
@@ -52,18 +88,19 @@ impl KeptLease {
                 _ => Ok(None),
             };
         };
-        let kept = |file| KeptLease { file, lease_ms, received_ms: since_ms };
+        let end = LeaseEnd::LONG_AGO;
+        let kept = |file| KeptLease { file, lease_ms, received_ms: since_ms, end };
         // An earlier attachment's has its room even when the disk is full.
         if let Ok(file) = open(path, &mut OpenOptions::new())
             && file.metadata()?.len() == LENGTH as u64
         {
-            let lease = kept(file);
+            let mut lease = kept(file);
             lease.write(since_ms)?;
             return Ok(Some(lease));
         }
         // By rename: a slot finds no file or a whole one.
         let new = path.with_extension("new");
-        let lease = kept(open(&new, OpenOptions::new().create(true).truncate(true))?);
+        let mut lease = kept(open(&new, OpenOptions::new().create(true).truncate(true))?);
         lease.write(since_ms)?;
         std::fs::rename(&new, path)?;
         Ok(Some(lease))
@@ -81,16 +118,18 @@ impl KeptLease {
 
     /// True when nothing may be started.
     pub(crate) fn is_over(&self) -> bool {
-        self.until_ms(self.received_ms) <= host::since_boot_ms()
+        self.end.is_over()
     }
 
-    fn until_ms(&self, received_ms: u64) -> u64 {
-        received_ms.saturating_add(self.lease_ms)
-    }
-
-    fn write(&self, received_ms: u64) -> io::Result<()> {
-        let until_ms = self.until_ms(received_ms);
-        let mut json = to_json(LeaseFile { boot_id: host::boot_id().to_owned(), until_ms })?;
+    fn write(&mut self, received_ms: u64) -> io::Result<()> {
+        let boot_ms = received_ms.saturating_add(self.lease_ms);
+        let left = boot_ms.saturating_sub(host::since_boot_ms());
+        self.end = LeaseEnd { boot_ms, clock_ms: host::now().0.saturating_add(left) };
+        let mut json = to_json(LeaseFile {
+            boot_id: host::boot_id().to_owned(),
+            until_ms: self.end.boot_ms,
+            until_clock_ms: self.end.clock_ms,
+        })?;
         json.resize(LENGTH.max(json.len()), b' ');
         self.file.write_all_at(&json, 0)
     }
@@ -113,21 +152,17 @@ impl Lease {
         Lease { path }
     }
 
-    /// When it ends, milliseconds since the host was booted; none when there is
-    /// no lease. One of another boot has ended.
-    pub(crate) fn until_ms(&self) -> io::Result<Option<u64>> {
+    /// When it ends; none when there is no lease. One of another boot has ended.
+    pub(crate) fn end(&self) -> io::Result<Option<LeaseEnd>> {
         let Some(json) = self.read()? else { return Ok(None) };
-        let lease: LeaseFile = read_json(&json)?;
-        Ok(Some(if lease.boot_id == host::boot_id() { lease.until_ms } else { 0 }))
+        let LeaseFile { boot_id, until_ms, until_clock_ms } = read_json(&json)?;
+        let end = LeaseEnd { boot_ms: until_ms, clock_ms: until_clock_ms };
+        Ok(Some(if boot_id == host::boot_id() { end } else { LeaseEnd::LONG_AGO }))
     }
 
     /// True when nothing may be started. A lease that cannot be read permits nothing.
     pub(crate) fn is_over(&self) -> bool {
-        match self.until_ms() {
-            Ok(None) => false,
-            Ok(Some(until_ms)) => until_ms <= host::since_boot_ms(),
-            Err(_) => true,
-        }
+        self.end().map_or(true, |end| end.is_some_and(|end| end.is_over()))
     }
 
     /// Reads the file more than once, since it is written in place.
@@ -161,17 +196,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lease");
         let lease = Lease::new(path.clone());
-        assert!(lease.until_ms().unwrap().is_none() && !lease.is_over());
+        let until_ms = || lease.end().unwrap().map(|end| end.boot_ms);
+        assert!(until_ms().is_none() && !lease.is_over());
         let mut kept = begin(&path, 1_000_000);
         let since = kept.received_ms;
-        assert_eq!(lease.until_ms().unwrap(), Some(since + 1_000_000));
+        assert_eq!(until_ms(), Some(since + 1_000_000));
         for nothing_new in [0, since - 1, since, since + 3_600_000] {
             kept.renew(nothing_new).unwrap();
-            assert_eq!(lease.until_ms().unwrap(), Some(since + 1_000_000));
+            assert_eq!(until_ms(), Some(since + 1_000_000));
         }
         while host::since_boot_ms() == since {}
         kept.renew(since + 1).unwrap();
-        assert_eq!(lease.until_ms().unwrap(), Some(since + 1_000_001));
+        assert_eq!(until_ms(), Some(since + 1_000_001));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), LENGTH as u64);
         assert!(!lease.is_over() && !kept.is_over());
         assert!(KeptLease::begin(&path, None, since).unwrap().is_none());
@@ -193,11 +229,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn lease_ends_at_the_earlier_one_of_its_times() {
+        let (boot_ms, clock_ms) = (host::since_boot_ms(), host::now().0);
+        let end = |boot: i64, clock: i64| LeaseEnd {
+            boot_ms: boot_ms.saturating_add_signed(boot),
+            clock_ms: clock_ms.saturating_add_signed(clock),
+        };
+        assert!(!end(100_000, 100_000).is_over());
+        // The machine has stood still for longer than its own clock has counted.
+        assert!(end(100_000, -9_000).is_over() && end(-1, 100_000).is_over());
+        assert!(end(100_000, -9_000).ago() >= Duration::from_secs(9));
+        assert!(LeaseEnd::LONG_AGO.is_over());
+    }
+
     /// The format on disk: changing it needs a new RECORD_VERSION.
     #[test]
     fn format_of_a_lease_is_pinned() {
-        let lease = LeaseFile { boot_id: "b".into(), until_ms: 7 };
+        let lease = LeaseFile { boot_id: "b".into(), until_ms: 7, until_clock_ms: 8 };
         let json = String::from_utf8(to_json(lease).unwrap()).unwrap();
-        assert_eq!(json, "{\"version\":4,\"boot_id\":\"b\",\"until_ms\":7}\n");
+        assert_eq!(json, "{\"version\":4,\"boot_id\":\"b\",\"until_ms\":7,\"until_clock_ms\":8}\n");
     }
 }

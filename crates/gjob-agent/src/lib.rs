@@ -46,5 +46,6 @@ mod orphan;
 mod processes;
 mod runlog;
 mod slot;
+mod trust;
 
 pub use dispatch::dispatch;

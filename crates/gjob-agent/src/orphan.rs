@@ -21,6 +21,7 @@ use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 
 use self::marks::Marks;
+use crate::host;
 use crate::identity::{Process, ProcessIdentity, Stat};
 use crate::jobdir::{JobDir, LockState};
 use crate::processes;
@@ -33,6 +34,9 @@ const SCAN_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How often quick ones are looked for between two looks at everything.
 const CHASE_ROUNDS: u32 = 50;
+
+/// The start time of a child whose own cannot be read; no process has it.
+const HIDDEN: u64 = 0;
 
 /// What leads to the processes of one job.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +175,12 @@ impl Search<'_> {
         let pids: Vec<u32> = roots.iter().map(|(pid, _)| *pid).collect();
         let mut found = processes::descendants(&table, &pids);
         found.extend(pids.iter().filter_map(|pid| processes::identify(&table, *pid)));
+        found.extend(self.children().into_iter().filter_map(|child| {
+            // Another user's where the table does not show them.
+            let is_hidden = !table.contains_key(&child) && !processes::reap(child);
+            let boot_id = host::boot_id().to_owned();
+            is_hidden.then_some(ProcessIdentity { boot_id, pid: child, start: HIDDEN })
+        }));
         found.retain(|process| !marks.is_exempt(process.pid));
         let with_job = |process: ProcessIdentity| (owner_of(process.pid, &table, &roots), process);
         found.into_iter().map(with_job).collect()
@@ -216,9 +226,10 @@ impl Search<'_> {
     fn chase_children(self) -> bool {
         let children = self.children();
         for child in &children {
-            let process = ProcessIdentity::of(*child).ok().and_then(|it| Process::open(&it));
-            if let Some(process) = process {
-                let _ = process.signal(Signal::KILL);
+            match ProcessIdentity::of(*child).ok().and_then(|it| Process::open(&it)) {
+                // What cannot be signalled is found again, and named.
+                Some(process) => drop(process.signal(Signal::KILL)),
+                None => processes::signal_child(*child, Signal::KILL),
             }
             processes::reap(*child);
         }
@@ -227,8 +238,11 @@ impl Search<'_> {
 }
 
 fn signal_all(found: &[Found], signal: Signal) {
+    let (hidden, seen): (Vec<_>, Vec<_>) =
+        found.iter().map(|(_, process)| process).partition(|process| process.start == HIDDEN);
     // What cannot be signalled is named as a survivor in the end.
-    processes::signal_all(found.iter().map(|(_, process)| process), signal);
+    processes::signal_all(seen, signal);
+    hidden.iter().for_each(|child| processes::signal_child(child.pid, signal));
 }
 
 /// The job of the nearest ancestor that is a root, or of the process itself.

@@ -3,8 +3,13 @@
 //! the machine, and used only where jobs have to be ended.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
-use rustix::process::{Pid, Signal, WaitOptions, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid,
+};
 
 use crate::host;
 use crate::identity::{Process, ProcessIdentity, Stat};
@@ -30,6 +35,28 @@ pub(crate) fn own_children() -> Vec<u32> {
     })
 }
 
+/// The children that a process table does not show: with `hidepid`, those that run as
+/// other users.
+pub(crate) fn hidden_children(table: &HashMap<u32, Stat>) -> Vec<u32> {
+    own_children().into_iter().filter(|child| !table.contains_key(child)).collect()
+}
+
+/// Signals a child whose identity cannot be read. One that cannot be signalled shows
+/// in the next look.
+pub(crate) fn signal_child(child: u32, signal: Signal) {
+    let Some(pid) = Pid::from_raw(child as i32) else { return };
+    let opened = pidfd_open(pid, PidfdFlags::empty());
+    // Looked at once more after it was opened: then it cannot become another.
+    if !own_children().contains(&child) {
+        return;
+    }
+    let _ = match opened {
+        Ok(process) => pidfd_send_signal(process, signal),
+        // Its pid is its own until it is reaped.
+        Err(_) => kill_process(pid, signal),
+    };
+}
+
 fn listed_children() -> Option<Vec<u32>> {
     let mut children = Vec::new();
     for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
@@ -42,6 +69,23 @@ fn listed_children() -> Option<Vec<u32>> {
         children.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
     }
     Some(children)
+}
+
+/// Which file an open descriptor of a process is of: device and inode.
+pub(crate) fn inode_of(fd: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(fd).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+/// True when a process has a file open for writing, as those do who inherited a
+/// job's lock; who only looks at a lock opens it for reading. `is_it` gets the name
+/// of each descriptor below `/proc`.
+pub(crate) fn has_open_for_writing(pid: u32, mut is_it: impl FnMut(&Path) -> bool) -> bool {
+    const OWNER_WRITE: u32 = 0o200;
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    entries.flatten().map(|entry| entry.path()).any(|fd| {
+        let is_writable = |meta: Metadata| meta.mode() & OWNER_WRITE != 0;
+        is_it(&fd) && std::fs::symlink_metadata(&fd).is_ok_and(is_writable)
+    })
 }
 
 /// Reaps a child, if it has ended.

@@ -10,6 +10,7 @@ mod orders;
 mod prepare;
 mod reap;
 mod request;
+mod resume_timer;
 mod signals;
 mod wait;
 
@@ -18,10 +19,11 @@ use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gjob_core::record::one_line;
+use gjob_core::os_text::to_os;
+use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch};
-use gjob_core::{Record, RunId};
+use gjob_core::{JobId, Key, Record, RunId};
 use rustix::fs::Mode;
 
 use self::by_hand::run_here;
@@ -31,6 +33,7 @@ use self::prepare::{NotPrepared, Places, Prepared, Refusal};
 pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
 use self::signals::Signals;
 use crate::claims::Claims;
+use crate::dispatch::report_size_limit;
 use crate::host;
 use crate::identity::ProcessIdentity;
 use crate::jobdir::{Allocator, JobDir, Layout, LockFile};
@@ -76,6 +79,7 @@ fn serve() -> Result<(), SlotError> {
     // the ssh connection, signals the slot or its jobs. Fails for a process that leads
     // a session already, which is as good.
     let _ = rustix::process::setsid();
+    report_size_limit();
     let signals = Signals::catch().map_err(SlotError::Setup)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| SlotError::Setup(error.into()))?;
@@ -149,10 +153,10 @@ impl Slot {
         Ok(Slot {
             places: Places {
                 claims: Claims::new(run_dir.keys()),
-                allocator: allocator.map_err(SlotError::Setup)?,
+                allocator: allocator.map_err(|error| SlotError::Setup(io::Error::other(error)))?,
                 layout,
                 run: config.run.clone(),
-                slot: LockFile { slot: identity.clone(), number: config.number },
+                slot: LockFile::new(identity.clone(), config.number),
             },
             starter: Starter::new(identity, Mode::from_raw_mode(config.umask & 0o777)),
             lease: Lease::new(run_dir.lease()),
@@ -219,19 +223,22 @@ impl Slot {
         let timeout = launch.request.timeout();
         let limits = Limits { timeout, lease: Some(&self.lease) };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
-        let Finished { finish, lock } = started
+        let Finished { id, end, survivors, is_clean, lock } = started
             .finish(Some(orders), limits, &self.signals, || {
                 log.has_pending() && log.flush().is_err()
             })
             .map_err(SlotError::Wait)?;
-        let clean = finish.survivors.is_empty();
-        if !clean {
-            log_error(&format!("job {}: could not end {:?}", finish.id, finish.survivors));
+        if !is_clean {
+            log_error(&format!("job {id}: could not end {survivors:?}"));
         }
-        self.record(&Record::Finished(finish));
+        let record = match end {
+            Some(finish) => Record::Finished(finish),
+            None => lost(launch.key, id, survivors),
+        };
+        self.record(&record);
         drop(lock);
         // Survivors are still this slot's children, and would be taken for the next job's.
-        Ok(if clean { Next::Job } else { Next::Leave })
+        Ok(if is_clean { Next::Job } else { Next::Leave })
     }
 
     /// Refuses to start anything when the run's lease has run out.
@@ -254,7 +261,7 @@ impl Slot {
             ("GJOB_INDEX", launch.key.index.to_string().into()),
             ("GJOB_ATTEMPT", launch.key.attempt.to_string().into()),
             ("GJOB_REPEAT", request.repeat_index.to_string().into()),
-            ("GJOB_NAME", request.name.clone().unwrap_or_default().into()),
+            ("GJOB_NAME", to_os(request.name.as_deref().unwrap_or_default()).into_owned()),
             ("GJOB_ID", job.id.as_str().into()),
             ("GJOB_HOST", OsString::from(&self.hostname)),
             ("GJOB_SLOT", self.places.slot.number.to_string().into()),
@@ -283,4 +290,10 @@ impl Slot {
             written = self.log.flush().is_ok();
         }
     }
+}
+
+/// The record of a job whose shell could not be ended.
+fn lost(key: Key, id: JobId, survivors: Vec<u32>) -> Record {
+    let reason = one_line("its shell could not be ended");
+    Record::Lost { key, how: Loss::Slot, id: Some(id), reason, survivors, at: host::now() }
 }

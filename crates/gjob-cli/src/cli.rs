@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gjob_core::os_text::from_os;
 use gjob_core::scheduler::OnLost;
 
 /// Run N batch jobs on M machines over plain ssh, with nothing installed on them
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show the status of a run
     Status(StatusArgs),
+    /// Explain why a job waits, or what became of it
+    Explain(ExplainArgs),
     /// Show the output of jobs
     Logs(LogsArgs),
     /// Fetch output files of jobs, later or again
@@ -42,15 +46,21 @@ pub(crate) enum Command {
     Local(LocalArgs),
 }
 
+/// Arguments that may be names, and so any bytes.
+fn names() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().map(|argument| from_os(&argument).into_owned())
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = RUN_HELP)]
 pub(crate) struct RunArgs {
     /// Job file: one command per line, JSON Lines (.jsonl), TOML (.toml) or a Python
     /// script (.py), which gets the arguments after --; - for standard input
+    #[arg(value_parser = names())]
     pub(crate) jobs: Option<String>,
 
     /// Copy a file or directory into the directory of every job (repeatable)
-    #[arg(short, long = "file", value_name = "PATH")]
+    #[arg(short, long = "file", value_name = "PATH", value_parser = names())]
     pub(crate) files: Vec<String>,
 
     /// Place files as read-only hard links to one copy per host
@@ -62,7 +72,7 @@ pub(crate) struct RunArgs {
     pub(crate) repeat: u32,
 
     /// Default name for jobs without one
-    #[arg(long)]
+    #[arg(long, value_parser = names())]
     pub(crate) name: Option<String>,
 
     /// CPUs per job, or `all` for one job per host [default: 1]
@@ -78,7 +88,7 @@ pub(crate) struct RunArgs {
     pub(crate) mem: Option<String>,
 
     /// Set an environment variable for the jobs (repeatable)
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = names())]
     pub(crate) env: Vec<String>,
 
     /// Kill an attempt that runs longer (90, 90s, 1h30m)
@@ -113,9 +123,13 @@ pub(crate) struct RunArgs {
     #[arg(long, requires = "dry_run")]
     pub(crate) json: bool,
 
+    /// Values in files and on standard input end in NUL, as from find -print0
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
+
     /// A command and its values: -- CMD {} ::: a b c; or the arguments of a Python
     /// script
-    #[arg(last = true, value_name = "CMD")]
+    #[arg(last = true, value_name = "CMD", value_parser = names())]
     pub(crate) command: Vec<String>,
 
     #[command(flatten)]
@@ -133,7 +147,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct OutputArgs {
     /// Fetch the files that match GLOB (*, ?, [a-z], **) from the job's directory; a job
     /// is done when they have arrived (repeatable)
-    #[arg(short, long = "output", value_name = "GLOB")]
+    #[arg(short, long = "output", value_name = "GLOB", value_parser = names())]
     pub(crate) output: Vec<String>,
 
     /// Write outputs below DIR, one directory per job [default: gjob-out/RUN]
@@ -163,7 +177,7 @@ pub(crate) struct FetchArgs {
     pub(crate) run: Option<String>,
 
     /// Fetch these files instead of the declared outputs (repeatable)
-    #[arg(short, long = "output", value_name = "GLOB")]
+    #[arg(short, long = "output", value_name = "GLOB", value_parser = names())]
     pub(crate) output: Vec<String>,
 
     /// Write below DIR, one directory per job [default: the run's own]
@@ -319,7 +333,7 @@ pub(crate) struct AttachArgs {
 #[command(after_help = ACT_HELP)]
 pub(crate) struct JobsArgs {
     /// Jobs: an index, a range (3-7) or a name [default: all jobs to which it applies]
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = names())]
     pub(crate) jobs: Vec<String>,
 
     /// Run id [default: the latest run]
@@ -331,7 +345,7 @@ pub(crate) struct JobsArgs {
 #[command(after_help = ACT_HELP)]
 pub(crate) struct KillArgs {
     /// Jobs: an index, a range (3-7) or a name
-    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all", value_parser = names())]
     pub(crate) jobs: Vec<String>,
 
     /// All jobs without an outcome
@@ -360,11 +374,36 @@ pub(crate) struct RunsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// Run id [default: the latest run]
+    #[arg(conflicts_with = "run_option")]
     pub(crate) run: Option<String>,
 
-    /// List every job
-    #[arg(long)]
-    pub(crate) jobs: bool,
+    /// Run id, as other commands take it
+    #[arg(short = 'R', long = "run", value_name = "RUN")]
+    pub(crate) run_option: Option<String>,
+
+    /// List every job, not only those that are running, failed or unknown
+    #[arg(short, long, visible_alias = "jobs")]
+    pub(crate) all: bool,
+
+    /// List jobs in these states: waiting, running, done, failed, unknown
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(crate) state: Vec<String>,
+
+    /// List jobs whose host matches GLOB
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) host: Option<String>,
+
+    /// List jobs whose name matches GLOB
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) name: Option<String>,
+
+    /// List jobs with TEXT in their command, name or reason
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) grep: Option<String>,
+
+    /// Show the status again every 2 seconds, until no process manages the run
+    #[arg(short, long)]
+    pub(crate) watch: bool,
 
     /// Print one JSON object
     #[arg(long)]
@@ -372,9 +411,20 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct LogsArgs {
+pub(crate) struct ExplainArgs {
     /// Jobs: an index, a range (3-7) or a name
     #[arg(required = true, value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+
+    /// Run id [default: the latest run]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Jobs: an index, a range (3-7) or a name
+    #[arg(required = true, value_name = "JOB", value_parser = names())]
     pub(crate) jobs: Vec<String>,
 
     /// Run id [default: the latest run]

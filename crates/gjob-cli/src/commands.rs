@@ -5,6 +5,7 @@ mod acting;
 pub(crate) mod attach;
 pub(crate) mod clean;
 mod dry_run;
+pub(crate) mod explain;
 pub(crate) mod fetch;
 mod hosts;
 mod jobs;

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Retry(args) => commands::retry::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Fetch(args) => commands::fetch::run(&args),
         Command::Clean(args) => commands::clean::run(&args),

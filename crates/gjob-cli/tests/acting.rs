@@ -188,14 +188,17 @@ gjob: job 0: process [LEFT] could not be ended
         .any_width()
         .redact("[LEFT]", &lines(&pid)[0])
         .stdout(str![[r#"
-run [DATE]-1: error, complete
-jobs: 0 free, 0 busy, 0 done, 0 unknown, 1 error
+run [DATE]-1: finished in [ELAPSED]
+1 job: 0 done, 1 failed
 
-HOST  STATE  SLOTS  REASON
-:  free  1  -
+HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
+:  -  0/1  0  1  -  -
 
-JOB  STATE  HOST  ID  NAME  REASON
-0  error  :  [HOST]/[DATE]-1  -  killed; process [LEFT] could not be ended
+JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
+0  failed  :  [ELAPSED]  -  killed; process [LEFT] could not be ended  setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/gjob-tes…
+
+`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
+`gjob retry` has the failed ones run again
 
 "#]])
         .run();
@@ -789,7 +792,7 @@ fn control_socket_below_a_long_path_works_and_is_private() {
     place.file("jobs.txt", "sleep 300\n");
     let manager = place.gjob(&["run", "jobs.txt"]).env("GJOB_STATE_DIR", &state).start();
     let gjob = |args: &[&str]| place.gjob(args).env("GJOB_STATE_DIR", &state).output();
-    eventually("the job runs", || gjob(&["status", "--jobs"]).stdout.contains("  busy "));
+    eventually("the job runs", || gjob(&["status", "--jobs"]).stdout.contains("  running "));
     let runs = std::fs::read_dir(state.join("runs")).unwrap();
     let run = runs.map(|run| run.unwrap().path()).next().unwrap();
     let mode = |path: &PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -268,6 +268,29 @@ gjob: nothing was started
     );
 }
 
+/// As with `python3 FILE`: it may be anybody's.
+#[test]
+fn modules_are_not_taken_from_the_working_directory() {
+    let place = Place::new();
+    for module in ["json", "types", "traceback", "planted"] {
+        place.file(&format!("{module}.py"), "raise SystemExit('planted')\n");
+    }
+    std::fs::create_dir(place.path("scripts")).unwrap();
+    let script = place.path("scripts/jobs.py");
+    std::fs::write(&script, "try:\n    import planted\nexcept ImportError:\n    Job('true')\n")
+        .unwrap();
+    place
+        .gjob(&["run", script.to_str().unwrap()])
+        .side_by_side()
+        .stderr(str![[r#"
+LAUNCH [JOB] w/name - as job #0
+DONE [JOB] w/name -
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
+}
+
 #[test]
 fn missing_python_is_reported() {
     let place = Place::new();

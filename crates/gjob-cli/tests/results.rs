@@ -196,6 +196,21 @@ run [DATE]-1: 2 done in [ELAPSED]
 }
 
 #[test]
+fn outputs_have_no_more_permissions_than_the_umask_permits() {
+    let place = Place::new();
+    place.file("jobs.txt", "mkdir d; touch d/f; chmod 666 d/f; chmod 777 d\n");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "umask 027 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gjob")]);
+    shell.args(["run", "jobs.txt", "-o", "d", "--into", "out"]).current_dir(place.path("here"));
+    assert_eq!(place.invoke(shell).output().code, 0);
+    let mode = |path: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        place.path(path).metadata().unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!((mode("here/out/0/d"), mode("here/out/0/d/f")), (0o750, 0o640));
+}
+
+#[test]
 fn unwritable_outputs_stop_the_manager_and_arrive_later() {
     let place = Place::new();
     place.file("jobs.txt", "echo x > out\n");

@@ -100,11 +100,11 @@ RUN           STATE  CREATED                   HOSTS  JOBS
     place
         .gjob(&["status"])
         .stdout(str![[r#"
-run [DATE]-5: done, complete
-jobs: 0 free, 0 busy, 1 done, 0 unknown, 0 error
+run [DATE]-5: done in [ELAPSED]
+1 job: 1 done
 
-HOST  STATE  SLOTS  REASON
-:     free   1      -
+HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
+:     -      0/1   1     0       [ELAPSED]     -
 
 "#]])
         .run();

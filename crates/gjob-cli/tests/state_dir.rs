@@ -1,6 +1,6 @@
-//! Where runs are recorded there is no room left, or nothing can be written at
-//! all. The file systems for it take root and a mount namespace; elsewhere this
-//! is passed over.
+//! Where runs are recorded there is no room left, nothing can be written at all, or
+//! another user could write. The file systems and files of other users for it take
+//! root; elsewhere this is passed over.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 
@@ -8,6 +8,7 @@ mod support;
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -259,4 +260,72 @@ fn read_only_run_is_shown_with_its_write_ahead_log() {
 gjob: store [PLACE]/state/runs/[DATE]-1/run.db cannot be read without writing beside it: its last manager was killed, and `gjob attach` has not taken it up since
 
 "#]]).run();
+}
+
+/// A user who runs nothing here.
+const SOMEBODY: u32 = 61001;
+
+#[test]
+fn state_directory_that_another_user_could_change_is_refused() {
+    let place = Place::new();
+    set_mode(&place.path(""), 0o755);
+    place.file("jobs.txt", "true\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0);
+    let run = std::fs::read_dir(place.path("state/runs")).unwrap().next().unwrap().unwrap().path();
+    let run = run.strip_prefix(place.path("")).unwrap().to_str().unwrap().to_owned();
+    for dir in ["state", "state/runs", &run] {
+        set_mode(&place.path(dir), 0o755);
+    }
+    let (run, database) = (run.clone(), format!("{run}/run.db"));
+    let others = "other users can write to it";
+    let mut cases = vec![
+        ("state", 0o777, None, others),
+        ("state/runs", 0o1777, None, others),
+        (&*run, 0o777, None, others),
+        (&*database, 0o666, None, others),
+    ];
+    if rustix::process::geteuid().is_root() {
+        let another = "it belongs to user 61001";
+        cases.push(("state", 0o1777, Some(SOMEBODY), another));
+        cases.push((&*run, 0o755, Some(SOMEBODY), another));
+        cases.push((&*database, 0o644, Some(SOMEBODY), another));
+    } else {
+        gjob_testbed::skip("only root can make files of another user");
+    }
+    for (below, mode, owner, why) in cases {
+        let path = place.path(below);
+        let before = path.metadata().unwrap();
+        set_mode(&path, mode);
+        std::os::unix::fs::chown(&path, owner, None).unwrap();
+        for command in ["status", "attach"] {
+            let answer = place.gjob(&[command]).output();
+            let expected = format!("gjob: unsafe state directory: {}: {why}\n", path.display());
+            assert!(answer.stderr.starts_with(&expected), "{below}: {}", answer.stderr);
+            assert_eq!((answer.code, &*answer.stdout), (2, ""), "{below}");
+        }
+        std::os::unix::fs::chown(&path, Some(before.uid()), None).unwrap();
+        set_mode(&path, before.mode());
+    }
+    assert_eq!(place.gjob(&["status"]).output().code, 0);
+}
+
+fn set_mode(path: &std::path::Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn database_that_is_no_file_is_refused() {
+    let place = Place::new();
+    let run = place.path("state/runs/2026-11-22-1");
+    std::fs::create_dir_all(&run).unwrap();
+    assert!(Command::new("mkfifo").arg(run.join("run.db")).status().unwrap().success());
+    place
+        .gjob(&["status"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: [PLACE]/state/runs/[DATE]-1/run.db: it is no regular file
+
+"#]])
+        .run();
 }

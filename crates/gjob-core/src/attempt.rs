@@ -1,5 +1,7 @@
 //! One execution of a job on one host, and what became of it.
 
+use std::time::Duration;
+
 use crate::id::{HostLabel, JobId, Key};
 use crate::outcome::{Ending, Finish, name_survivors};
 use crate::time::Timestamp;
@@ -67,6 +69,13 @@ impl Attempt {
             None | Some(Outcome::Abandoned) => true,
             Some(Outcome::Exited | Outcome::Refused | Outcome::Withdrawn | Outcome::Lost) => false,
         }
+    }
+
+    /// How long it ran, if it has an exit record.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        let finish = self.finish.as_ref()?;
+        Some(Duration::from_millis(finish.ended.0.saturating_sub(finish.started.0)))
     }
 
     /// Its exit status, if it has exited.

@@ -16,8 +16,10 @@ pub mod id;
 pub mod job;
 pub mod jobdir;
 pub mod order;
+pub mod os_text;
 pub mod outcome;
 pub mod output;
+pub mod plain_text;
 pub mod platform;
 pub mod plural;
 pub mod queue;
@@ -33,6 +35,7 @@ pub mod tally;
 pub mod text;
 pub mod time;
 pub mod tree;
+pub mod trust;
 pub mod wire;
 pub mod words;
 

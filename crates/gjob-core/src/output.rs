@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::jobdir::{is_reserved, is_stream};
+use crate::os_text::byte_len;
 
 /// The longest path of an output, bytes.
 pub const MAX_PATH: usize = 4096;
@@ -62,7 +63,9 @@ pub enum PatternError {
     #[error("leads out of the job directory: expected a path without a leading /, . and ..")]
     Outside,
     /// It cannot be a path.
-    #[error("is not a path: expected at most {MAX_PATH} bytes without control characters")]
+    #[error(
+        "is not a path: expected at most {MAX_PATH} bytes, at most {MAX_COMPONENT} of each name, without NUL"
+    )]
     NoPath,
     /// A malformed wildcard.
     #[error("is not a pattern: expected *, ?, [a-z] or, as a whole component, **")]
@@ -164,7 +167,7 @@ pub enum PathError {
     /// It is absolute, or has a component that leads elsewhere.
     #[error("leads out of its directory")]
     Outside,
-    /// It is empty, too long, too deep, or holds a control character.
+    /// It is empty, too long, too deep, or holds a NUL.
     #[error("is not an acceptable path")]
     Malformed,
 }
@@ -174,13 +177,13 @@ pub enum PathError {
 /// # Errors
 /// When the path is anything else.
 pub fn check_path(path: &str) -> Result<(), PathError> {
-    if path.is_empty() || path.len() > MAX_PATH || path.chars().any(char::is_control) {
+    if path.is_empty() || byte_len(path) > MAX_PATH || path.contains('\0') {
         return Err(PathError::Malformed);
     }
     if path.starts_with('/') || path.split('/').any(|part| matches!(part, "." | "..")) {
         return Err(PathError::Outside);
     }
-    let fits = |part: &str| (1..=MAX_COMPONENT).contains(&part.len());
+    let fits = |part: &str| (1..=MAX_COMPONENT).contains(&byte_len(part));
     if path.split('/').count() > MAX_DEPTH || !path.split('/').all(fits) {
         return Err(PathError::Malformed);
     }
@@ -266,14 +269,15 @@ mod tests {
     #[test]
     fn pattern_that_leads_out_of_the_job_directory_is_refused() {
         for bad in
-            ["", "/", "/etc/passwd", "..", "../x", "a/../b", "./.", "a//b", "a\nb", "[", "a/**b"]
+            ["", "/", "/etc/passwd", "..", "../x", "a/../b", "./.", "a//b", "a\0b", "[", "a/**b"]
         {
             assert!(OutputPattern::new(bad).is_err(), "{bad:?}");
         }
         assert!(check_path(&"a/".repeat(40_000)).is_err());
         assert!(check_path(&"a".repeat(256)).is_err());
-        assert!(check_path("\u{1b}[2J").is_err());
-        assert!(check_path("a b/ü").is_ok());
+        assert!(check_path("a b/ü\n").is_ok());
+        assert!(check_path(&"\u{10ffe9}".repeat(255)).is_ok());
+        assert!(check_path(&"\u{10ffe9}".repeat(256)).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod apply;
 mod host;
+mod pace;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use crate::attempt::{Attempt, Outcome};
 pub use crate::tally::Tally;
 pub use apply::Touched;
 pub use host::{Host, HostIx, HostStatus, HostTotals};
+pub use pace::Pace;
 pub use shown::{WaitReason, run_state, shown_state};
 pub use usage::Usage;
 

@@ -62,7 +62,7 @@ use crate::run::{HostStatus, Run};
 use crate::state::State;
 use crate::time::Timestamp;
 use dependants::Dependants;
-use hosts::Hosts;
+use hosts::{FailedContacts, Hosts};
 use job::{JobPlan, JobState, Wait};
 use packing::Classes;
 use stop::Mode;
@@ -258,6 +258,7 @@ impl Scheduler {
         };
         let again: Vec<u32> = entry.in_flight().collect();
         self.hosts.note_reached(now, &self.run, host);
+        self.hosts.contacts(host, FailedContacts::reset);
         self.emit_host(host, HostChange::Up(facts));
         self.pause_on(now, host);
         self.forget_loss(host);
@@ -308,11 +309,34 @@ impl Scheduler {
         let Some(before) = self.run.host(host).map(|host| host.status) else {
             return;
         };
-        self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
+        let is_news = self.hosts.contacts(host, |contacts| contacts.add(reason));
+        if before != HostStatus::Unreachable || is_news == Some(true) {
+            self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
+        }
         if before != HostStatus::Unreachable {
             self.expect_loss(now, host);
         }
         self.settle(now);
+    }
+
+    /// A host takes long to answer, and may still do.
+    pub fn handle_host_slow(&mut self, host: HostIx, reason: &str) {
+        let waited_for = self.run.host(host).is_some_and(|host| match host.status {
+            HostStatus::Connecting | HostStatus::Unreachable => true,
+            HostStatus::Up | HostStatus::Paused | HostStatus::Failed => false,
+        });
+        let is_first = self.run.host(host).is_some_and(|h| h.status == HostStatus::Connecting);
+        if waited_for && self.hosts.contacts(host, |contacts| contacts.hear(reason)) == Some(true) {
+            let reason = reason.to_owned();
+            self.emit_host(
+                host,
+                match is_first {
+                    // It is waited for until its first connection has failed.
+                    true => HostChange::Connecting { doing: reason },
+                    false => HostChange::Unreachable { reason },
+                },
+            );
+        }
     }
 
     /// A host cannot be used at all, as far as this manager can tell. Its jobs

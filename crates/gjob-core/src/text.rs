@@ -7,6 +7,8 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use crate::os_text::byte_of;
+
 /// The longest text from elsewhere that is shown, bytes: an error with a path.
 pub const MAX_SHOWN: usize = 512;
 
@@ -106,13 +108,16 @@ pub fn is_printable(c: char) -> bool {
     !(c.is_control() || is_format)
 }
 
-/// The text with a space for each run of characters that are not printable.
+/// The text with a space for each run of characters that are not printable, and
+/// bytes that are not UTF-8 as `\xE9`.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     let mut in_run = false;
     for c in text.chars() {
-        if is_printable(c) {
+        if let Some(byte) = byte_of(c) {
+            printable.push_str(&format!("\\x{byte:02X}"));
+        } else if is_printable(c) {
             printable.push(c);
         } else if !in_run {
             printable.push(' ');
@@ -158,6 +163,11 @@ mod tests {
         for format in formats.chars() {
             assert_eq!(shown(&format!("a{format}b")), "a b", "{format:?}");
         }
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_shown_by_their_numbers() {
+        assert_eq!(shown("caf\u{10ffe9}.txt"), "caf\\xE9.txt");
     }
 
     #[test]

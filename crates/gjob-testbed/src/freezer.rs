@@ -35,6 +35,34 @@ impl Freezer {
         None
     }
 
+    /// True once all of its processes are frozen.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        fs::read_to_string(self.dir.join("freezer.state")).is_ok_and(|state| state == "FROZEN\n")
+    }
+
+    /// Shell commands that freeze the shell itself.
+    #[must_use]
+    pub fn script_of_shell(&self) -> String {
+        self.freezing("$$")
+    }
+
+    /// Shell commands that freeze the shell's parent.
+    #[must_use]
+    pub fn script_of_parent(&self) -> String {
+        self.freezing("$PPID")
+    }
+
+    /// By a process outside of the group: it could not freeze itself in one go.
+    fn freezing(&self, pid: &str) -> String {
+        let group = self.dir.display();
+        format!(
+            "echo {pid} > {group}/cgroup.procs\n\
+             (echo $BASHPID > {FREEZER}/cgroup.procs; echo FROZEN > {group}/freezer.state)\n\
+             while :; do sleep 1; done"
+        )
+    }
+
     /// Shell commands that start `sleep`, in a session of its own, freeze it,
     /// and write its pid to `escaped`.
     #[must_use]

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gjob_core::JobSpec;
+use gjob_core::os_text::to_path;
 use gjob_core::spec::base_name;
 use gjob_core::wire::{BlobHash, Input, InputKind};
 
@@ -88,7 +89,7 @@ impl Inputs {
         let mut seen = HashSet::new();
         let paths = specs.into_iter().flat_map(|spec| &spec.files);
         let paths: Vec<&String> = paths.filter(|path| seen.insert(*path)).collect();
-        let found: Vec<_> = paths.iter().map(|path| find(Path::new(path))).collect();
+        let found: Vec<_> = paths.iter().map(|path| find(&to_path(path))).collect();
         let unhashed = found.iter().flatten().flat_map(|found| match found {
             Found::File(path, meta) => vec![(path.clone(), meta)],
             Found::Directory(walked) => walked.files().collect(),

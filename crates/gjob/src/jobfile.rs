@@ -27,7 +27,10 @@ mod tables;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-pub use arguments::Arguments;
+use gjob_core::os_text::{from_os, to_path};
+use gjob_core::plain_text;
+
+pub use arguments::{Arguments, ValueEnd};
 pub use draft::JobDraft;
 pub use errors::{JobFileError, JobFileErrors};
 pub use fields::field_names;
@@ -58,7 +61,7 @@ impl Source {
         match name {
             "-" => Source::Stdin,
             path if path.ends_with(".py") => Source::Script(Script::new(path)),
-            path => Source::File(path.into()),
+            path => Source::File(to_path(path)),
         }
     }
 }
@@ -93,11 +96,11 @@ impl Format {
     /// blank is a JSON object, else shell commands.
     #[must_use]
     pub fn of_text(text: &[u8]) -> Self {
-        let first = text
+        let first = plain_text::body(text)
+            .unwrap_or_default()
             .split(|byte| *byte == b'\n')
             .find(|line| !line.trim_ascii().is_empty())
             .unwrap_or_default();
-        let first = first.strip_prefix(lines::BYTE_ORDER_MARK).unwrap_or(first);
         type Object = serde_json::Map<String, serde_json::Value>;
         match serde_json::from_slice::<Object>(first) {
             Ok(_) => Format::JsonLines,
@@ -127,7 +130,7 @@ pub fn read(
             parse_read("standard input", read, format, defaults)
         }
         Source::File(path) => {
-            let name = path.to_string_lossy();
+            let name = from_os(path.as_os_str());
             parse_read(&name, std::fs::read(path), |_| Format::of_name(&name), defaults)
         }
     }
@@ -155,6 +158,10 @@ pub fn parse(
     format: Format,
     defaults: &JobDraft,
 ) -> Result<Jobs, JobFileErrors> {
+    let text = match plain_text::body(text) {
+        Ok(text) => text,
+        Err(error) => return Err(JobFileErrors::one(Place::File(name.to_owned()), error)),
+    };
     match format {
         Format::Lines => lines::read(name, text, defaults, lines::parse_command),
         Format::JsonLines => lines::read(name, text, defaults, jsonl::parse_line),
@@ -199,6 +206,29 @@ mod tests {
             assert_eq!(jobs.specs(), []);
             let error = jobs.into_specs().unwrap_err();
             assert_eq!(error.to_string(), "jobs: no jobs: expected at least one command");
+        }
+    }
+
+    #[test]
+    fn marks_and_ends_of_lines_make_no_difference_in_any_format() {
+        for (text, format) in [
+            ("echo a\necho b\n", Format::Lines),
+            ("{\"cmds\":[\"echo a\"]}\n{\"cmds\":[\"echo b\"]}\n", Format::JsonLines),
+            ("[[job]]\ncmds = '''echo a'''\n[[job]]\ncmds = '''\necho b'''\n", Format::Toml),
+        ] {
+            let written = format!("\u{feff}{}", text.trim_end().replace('\n', "\r\n"));
+            let jobs = jobs(written.as_bytes(), format).unwrap();
+            assert_eq!(scripts(&jobs), ["echo a\n", "echo b\n"], "{format:?}");
+        }
+        let dos = jobs(br#"{"cmds":["a\r\nb\r","c"]}"#, Format::JsonLines).unwrap();
+        assert_eq!(scripts(&dos), ["a\nb\nc\n"]);
+    }
+
+    #[test]
+    fn text_in_utf_16_is_refused_in_one_line() {
+        for format in [Format::Lines, Format::JsonLines, Format::Toml] {
+            let text = b"\xff\xfee\0c\0h\0o\0\n\0";
+            assert_eq!(errors(text, format), "jobs: text is UTF-16: expected UTF-8");
         }
     }
 

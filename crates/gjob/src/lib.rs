@@ -38,6 +38,7 @@ pub mod program;
 pub mod remote;
 pub mod settings;
 pub mod store;
+mod trust;
 pub mod units;
 
 pub use gjob_core::{

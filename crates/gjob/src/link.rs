@@ -53,7 +53,7 @@ use tokio::sync::{mpsc, watch};
 
 pub(crate) use calls::{Call, OutputStream, Request, StreamPart};
 pub use calls::{LinkAnswer, NewCall};
-pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
+pub use diagnose::{Diagnosis, Trouble, diagnose, diagnose_command, diagnose_login};
 pub use gjob_core::event::ClockOffset;
 pub use handshakes::Handshakes;
 use inbox::Inbox;
@@ -66,8 +66,9 @@ pub(crate) use sender::played;
 pub use sender::{LinkHandle, LinkSender};
 pub use stage::ConnectStage;
 pub(crate) use text::last_lines;
+pub(crate) use transport::Connection as SshConnection;
 pub use transport::Transport;
-pub(crate) use transport::{ssh_options, ssh_program};
+pub(crate) use transport::{learn_unknown, scp_options, ssh_options, ssh_program};
 
 use crate::inputs::Content;
 use crate::program::Programs;
@@ -125,6 +126,11 @@ pub enum LinkEvent {
         /// The blob.
         hash: BlobHash,
         /// Why, in one line that names the file.
+        reason: String,
+    },
+    /// A connection takes long to be made, and is still waited for.
+    Slow {
+        /// For what, in one line.
         reason: String,
     },
     /// There is no connection, or none any more.
@@ -211,6 +217,7 @@ pub fn spawn(
         hop: None,
         was_up: false,
         trust: true,
+        connection: SshConnection::Own,
     };
     let sender = LinkSender::new(commands, states);
     LinkHandle { sender, closing, task: handle.spawn(link.run(fastrand::u64(..))) }

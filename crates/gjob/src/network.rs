@@ -45,6 +45,11 @@ const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(60);
 pub enum Report {
     /// The host answers.
     Up(Box<Welcome>),
+    /// The host has not answered yet, and is still waited for.
+    Slow {
+        /// Why, in one line.
+        reason: String,
+    },
     /// The host can't be asked now; its link tries again.
     Down {
         /// Why, in one line.

@@ -24,6 +24,7 @@ mod incoming;
 mod job;
 mod ledger;
 mod merge;
+mod mode;
 mod names;
 mod progress;
 mod refusal;

@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use gjob_core::wire::BlobHash;
 
 pub use gjob_core::platform::{ParsePlatformError, Platform};
+use gjob_core::trust::Distrust;
+
+use crate::trust::{PlaceError, check_file};
 
 /// Where the worker programs are, and those already read.
 #[derive(Debug, Default)]
@@ -64,6 +67,14 @@ pub enum ProgramError {
     NoLocal {
         /// The directory that was looked in.
         beside: PathBuf,
+    },
+    /// Another user could have put it there.
+    #[error("unsafe worker program: {path}: {why}", path = .path.display())]
+    Unsafe {
+        /// Which.
+        path: PathBuf,
+        /// Why it is not relied on.
+        why: Distrust,
     },
     /// The one that was chosen can't be read.
     #[error("cannot read the worker program {}: {source}", .path.display())]
@@ -131,7 +142,9 @@ impl Programs {
             .chain(on_path.iter().map(PathBuf::as_path))
             .flat_map(|dir| ["gjob-agent", "gjob"].map(|name| dir.join(name)))
             .find(|candidate| is_program(candidate));
-        found.ok_or(ProgramError::NoLocal { beside })
+        let found = found.ok_or(ProgramError::NoLocal { beside })?;
+        check(&found)?;
+        Ok(found)
     }
 
     /// The program for hosts of `platform`. Reads and hashes a file the first
@@ -159,6 +172,7 @@ impl Programs {
         let beside = executable_dir();
         let slim = beside.join(format!("gjob-agent-{platform}"));
         if slim.is_file() {
+            check(&slim)?;
             return read(&slim);
         }
         match self.local() {
@@ -215,6 +229,15 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
+/// Checks a program that was found and not named. Who can write to its directory
+/// could replace gjob as well, or any other program on the PATH.
+fn check(path: &Path) -> Result<(), ProgramError> {
+    check_file(path).map_err(|error| match error {
+        PlaceError::Distrusted { path, why } => ProgramError::Unsafe { path, why },
+        PlaceError::Io { path, source } => ProgramError::Read { path, source },
+    })
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, ProgramError> {
     std::fs::read(path).map_err(|source| ProgramError::Read { path: path.to_owned(), source })
 }
@@ -257,6 +280,28 @@ mod tests {
         let message = programs.find(&platform("plan9-mips")).unwrap_err().to_string();
         for hint in ["plan9-mips", "--agent plan9-mips=PATH", "PATH"] {
             assert!(message.contains(hint), "{message}");
+        }
+    }
+
+    #[test]
+    fn program_that_another_user_could_have_put_there_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gjob-agent-plan9-mips");
+        std::fs::write(&path, "planted").unwrap();
+        assert!(check(&path).is_ok());
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o757);
+        std::fs::set_permissions(&path, mode).unwrap();
+        let message = check(&path).unwrap_err().to_string();
+        assert!(
+            message.ends_with("gjob-agent-plan9-mips: other users can write to it"),
+            "{message}"
+        );
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(61001), None).unwrap();
+            let message = check(&path).unwrap_err().to_string();
+            assert!(message.ends_with(": it belongs to user 61001"), "{message}");
+        } else {
+            gjob_testbed::skip("only root can make files of another user");
         }
     }
 

@@ -18,7 +18,7 @@ use gjob_core::id::ParseIdError;
 
 pub use run::RemoteError;
 
-use crate::link::{ssh_options, ssh_program};
+use crate::link::{SshConnection, learn_unknown, scp_options, ssh_options, ssh_program};
 
 /// How the functions below are to behave.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,8 +60,10 @@ pub fn check_remote_commands(
 ) -> Result<Vec<u8>, RemoteError> {
     let lines: Vec<&str> = cmds.iter().map(AsRef::as_ref).collect();
     let script = script::commands(&lines.join("\n"))?;
-    let mut shell = shell_on(host, options)?;
-    let output = run::run(&mut shell, script.as_bytes(), options.verbose)?;
+    let output = with_ssh(
+        || shell_on(host, options),
+        |shell| run::run(shell, script.as_bytes(), options.verbose),
+    )?;
     script::behind_marker(&output)
 }
 
@@ -85,8 +87,19 @@ pub fn copy_local_files_to_remote_host(
     if host == HostLabel::LOCAL {
         return copy_here(remote_path, files, options.verbose);
     }
+    let copy = || Ok(copy_there(host, remote_path, files, options));
+    with_ssh(copy, |scp| run::run(scp, b"", options.verbose)).map(drop)
+}
+
+/// The scp that copies `files` to `remote_path` on `host`.
+fn copy_there(
+    host: &str,
+    remote_path: &str,
+    files: &[impl AsRef<Path>],
+    options: &RemoteOptions,
+) -> Command {
     let mut scp = Command::new("scp");
-    scp.args(ssh_options(options.ssh_config.as_deref()));
+    scp.args(scp_options(options.ssh_config.as_deref()));
     scp.arg("-S").arg(ssh_program());
     // An old scp gives the path to the login shell. Where that could make a
     // difference only sftp will do; an scp without it refuses the option.
@@ -97,7 +110,7 @@ pub fn copy_local_files_to_remote_host(
     scp.args(files.iter().map(|file| local_file(file.as_ref())));
     let (name, directory) = (scp_host(host), script::directory(remote_path));
     scp.arg(format!("{name}:{directory}"));
-    run::run(&mut scp, b"", options.verbose).map(drop)
+    scp
 }
 
 /// Writes `contents` to the file `remote_path` on `host`; a relative path is
@@ -114,8 +127,24 @@ pub fn write_remote_file(
     options: &RemoteOptions,
 ) -> Result<(), RemoteError> {
     let script = script::write(remote_path, contents.len())?;
-    let mut shell = shell_on(host, options)?;
-    run::converse(&mut shell, &script, contents, options.verbose)
+    with_ssh(
+        || shell_on(host, options),
+        |shell| run::converse(shell, &script, contents, options.verbose),
+    )
+}
+
+/// Runs what is made anew for each try: an ssh that is too old for one of our
+/// options is tried again without it.
+fn with_ssh<T>(
+    make: impl Fn() -> Result<Command, RemoteError>,
+    run: impl Fn(&mut Command) -> Result<T, RemoteError>,
+) -> Result<T, RemoteError> {
+    loop {
+        match run(&mut make()?) {
+            Err(RemoteError::Failed { stderr, .. }) if learn_unknown(stderr.as_bytes()) => {}
+            done => return done,
+        }
+    }
 }
 
 /// The same on this machine, by `cp`.
@@ -140,11 +169,9 @@ fn shell_on(host: &str, options: &RemoteOptions) -> Result<Command, RemoteError>
         return Ok(shell);
     }
     let mut ssh = Command::new(ssh_program());
-    ssh.arg("-T").args(ssh_options(options.ssh_config.as_deref())).args([
-        "--",
-        host,
-        "exec /bin/sh",
-    ]);
+    ssh.args(["-T", "-a", "-x"]);
+    ssh.args(ssh_options(options.ssh_config.as_deref(), SshConnection::Own));
+    ssh.args(["--", host, "exec /bin/sh"]);
     Ok(ssh)
 }
 

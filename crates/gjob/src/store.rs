@@ -5,6 +5,7 @@
 //! One process writes, held by a lock on the run's directory; any number may
 //! read meanwhile.
 
+mod history;
 mod inputs;
 mod load;
 mod migrate;

@@ -12,9 +12,10 @@ use gjob_core::{HostLabel, Record, RunId};
 use super::lock::{self, LockError};
 use super::tail::{Tail, TailError};
 use crate::host;
-use crate::jobdir::{Layout, RunDir, create_private_dir};
+use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
 use crate::runlog::RunLog;
+use crate::trust::DirError;
 
 /// How long a line without an end may still be one that a slot is writing.
 const TORN_LINE_DELAY: Duration = Duration::from_millis(20);
@@ -42,14 +43,9 @@ pub(crate) enum AttachError {
     /// A relative path has no base.
     #[error("results directory {0:?} is relative, and HOME is no absolute path")]
     NoHome(String),
-    /// A directory is missing and cannot be made, or others can write to it.
-    #[error("make directory {path}: {source}")]
-    Directory {
-        /// Which.
-        path: String,
-        /// What went wrong.
-        source: io::Error,
-    },
+    /// A directory is missing and cannot be made, or another user could have made it.
+    #[error("use directory {0}")]
+    Directory(#[from] DirError),
     /// Another manager has the run.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -86,7 +82,7 @@ impl AttachError {
             AttachError::Lock(LockError::Stuck { .. }) => false,
             AttachError::Tail(TailError::Io(source))
             | AttachError::Lock(LockError::Io { source, .. })
-            | AttachError::Directory { source, .. }
+            | AttachError::Directory(DirError { source, .. })
             | AttachError::Log { source, .. }
             | AttachError::Lease { source, .. } => matches!(
                 source.kind(),
@@ -102,7 +98,7 @@ impl AttachError {
 impl Attached {
     /// Attaches to `run`. A lease runs from `since_ms`, milliseconds since boot.
     pub(crate) fn new(run: RunId, attach: Attach, since_ms: u64) -> Result<Self, AttachError> {
-        let layout = layout(&attach)?;
+        let layout = Layout::create(&results_dir(&attach)?)?;
         let run_dir = layout.run_dir(&run, &attach.host);
         let hostname = host::hostname();
         make_directories(&layout, &run_dir, &hostname)?;
@@ -127,11 +123,14 @@ impl Attached {
     }
 }
 
-/// The results directory that the manager names.
+/// The results directory that the manager names, for one that looks at it only.
 pub(crate) fn layout(attach: &Attach) -> Result<Layout, AttachError> {
+    Ok(Layout::open(&results_dir(attach)?)?)
+}
+
+fn results_dir(attach: &Attach) -> Result<PathBuf, AttachError> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     expand(&attach.results_dir, home.as_deref())
-        .map(Layout::new)
         .ok_or_else(|| AttachError::NoHome(attach.results_dir.clone()))
 }
 
@@ -153,10 +152,7 @@ fn make_directories(layout: &Layout, run: &RunDir, hostname: &str) -> Result<(),
         run.orders(),
         layout.host_dir(hostname),
     ];
-    private.iter().try_for_each(|path| {
-        create_private_dir(path)
-            .map_err(|source| AttachError::Directory { path: path.display().to_string(), source })
-    })
+    Ok(private.iter().try_for_each(|path| layout.make_private(path))?)
 }
 
 fn begin_lease(

@@ -26,7 +26,7 @@ use crate::open_files;
 const PART_OVERHEAD: usize = 64;
 
 /// A message with less room than this is sent: the longest path needs it.
-const LEAST_ROOM: usize = 8 * 1024;
+const LEAST_ROOM: usize = 20 * 1024;
 
 /// Between two attempts to open what could not be opened.
 const SHORTAGE_INTERVAL: Duration = Duration::from_millis(200);

@@ -119,13 +119,22 @@ impl Agent {
             return;
         };
         let Some(slot) = slot.and_then(|slot| Process::open(&slot.slot)) else {
-            return self.recover(key);
+            self.recover(key);
+            match order {
+                Order::Kill { .. } => self.give_up_elsewhere(key),
+                Order::Pause | Order::Resume => {}
+            }
+            return;
         };
         let delivered = JobDir::open(&self.run_dir.orders())
             .and_then(|orders| control::write(&orders, &key.to_string(), order))
             .and_then(|()| control::wake(&slot));
         if let Err(error) = delivered {
             log_error(&format!("control job {id}: {error}"));
+        }
+        match order {
+            Order::Kill { grace, .. } => self.enforcement.expect_end(key, slot, grace),
+            Order::Pause | Order::Resume => {}
         }
     }
 
@@ -149,6 +158,7 @@ impl Agent {
     /// The attempt is over.
     pub(super) fn release(&mut self, key: Key) {
         self.slots.release(key);
+        self.enforcement.forget(key);
         self.queue.deaths.remove(&key);
     }
 

@@ -24,8 +24,10 @@ use super::error::AgentError;
 use super::link::Link;
 use super::resources::Allocation;
 use super::slot_process::AdoptedSlot;
+use super::whereabouts::Whereabouts;
 use super::{Agent, log_error};
 use crate::claims::Claim;
+use crate::control::slot_of;
 use crate::host;
 use crate::identity::Process;
 use crate::jobdir::{JobDir, JobSummary, Layout, LockFile};
@@ -162,20 +164,15 @@ impl Agent {
     }
 
     fn recover_job(&mut self, key: Key, id: JobId, claimed: Option<LockFile>) {
-        if !id.as_str().starts_with(&format!("{}/", self.hostname)) {
-            // Another machine's, in a results directory that this one shares with
-            // it under one label: nothing can be known of it from here.
-            return;
-        }
         // The claim first: it is out of the job's reach, which may have removed or
         // replaced its directory while its slot lives on.
         if self.adopt(key, &id, claimed.as_ref()) {
             return;
         }
         let dir = JobDir::reopen_below(self.layout.results(), &id);
-        let lock: Option<LockFile> =
-            dir.as_ref().map_or(None, |dir| dir.read(OwnFile::Lock.name()).unwrap_or(None));
-        if self.adopt(key, &id, lock.as_ref()) {
+        let slot = claimed.or_else(|| dir.as_ref().ok()?.read(OwnFile::Lock.name()).ok()?);
+        let holds_lock = || dir.as_ref().is_ok_and(|dir| matches!(slot_of(dir), Ok(Some(_))));
+        if holds_lock() && self.adopt(key, &id, slot.as_ref()) {
             return;
         }
         // Only now: what a slot appends as its last act is there when it is dead.
@@ -183,12 +180,14 @@ impl Agent {
         if self.journal.attempts().is_over(key) {
             return;
         }
-        let job = DeadJob { key, id, dir };
-        if lock.or(claimed).is_some_and(|lock| lock.slot.is_of_another_boot()) {
-            // No process outlives its boot.
-            self.conclude(job, Loss::Restart, Remains::default());
-        } else {
-            self.recovery.add(job);
+        match Whereabouts::of(slot.as_ref(), &id, &dir) {
+            Whereabouts::Here => self.recovery.add(DeadJob { key, id, dir }),
+            Whereabouts::Gone(how) => {
+                self.conclude(DeadJob { key, id, dir }, how, Remains::default());
+            }
+            Whereabouts::Elsewhere => {
+                self.elsewhere.note(key, id, slot.map(|slot| slot.slot.pid));
+            }
         }
     }
 
@@ -246,6 +245,9 @@ impl Agent {
             }
             Ok(_) => {
                 let reason = match how {
+                    Loss::Slot if self.enforcement.has_killed(key) => {
+                        "its slot did not carry out a kill, and was killed itself"
+                    }
                     Loss::Slot => "its slot died while it was running",
                     Loss::Restart => "the host was restarted while it was running",
                 };
@@ -254,7 +256,14 @@ impl Agent {
         }
     }
 
-    fn lose(&mut self, key: Key, how: Loss, id: Option<JobId>, reason: &str, remains: Remains) {
+    pub(super) fn lose(
+        &mut self,
+        key: Key,
+        how: Loss,
+        id: Option<JobId>,
+        reason: &str,
+        remains: Remains,
+    ) {
         let held = match remains.is_held {
             true => "; a process that cannot be found still holds its lock",
             false => "",

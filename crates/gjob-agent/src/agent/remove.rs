@@ -10,8 +10,8 @@ use gjob_core::text::Foreign;
 use gjob_core::{HostLabel, JobId, Key, RunId};
 
 use super::removal::remove_dir;
+use super::whereabouts::Whereabouts;
 use crate::claims::{Claim, Claims};
-use crate::host;
 use crate::identity::Process;
 use crate::jobdir::{JobDir, JobSummary, Layout, LockFile, LockState};
 
@@ -44,13 +44,8 @@ enum Verdict {
 /// Removes jobs' directories; gives how many of them are gone, and why others stay.
 pub(super) fn remove(layout: &Layout, request: RemoveRequest) -> (u32, Vec<(JobId, Foreign)>) {
     let claims = Claims::new(layout.run_dir(&request.run, &request.host).keys());
-    let remover = Remover {
-        layout,
-        run: request.run,
-        hostname: host::hostname(),
-        claims,
-        deadline: Instant::now() + UNLOCK_TIMEOUT,
-    };
+    let remover =
+        Remover { layout, run: request.run, claims, deadline: Instant::now() + UNLOCK_TIMEOUT };
     let (mut gone, mut kept) = (0, Vec::new());
     let mut jobs = request.jobs;
     while !jobs.is_empty() {
@@ -86,7 +81,6 @@ pub(super) fn remove(layout: &Layout, request: RemoveRequest) -> (u32, Vec<(JobI
 struct Remover<'a> {
     layout: &'a Layout,
     run: RunId,
-    hostname: String,
     claims: Claims,
     /// Until when locks are waited for.
     deadline: Instant,
@@ -101,11 +95,13 @@ impl Remover<'_> {
             _ if self.is_named_in(&dir, key) => None,
             _ => return Ok(Verdict::Keep("it is not a job of this run".to_owned())),
         };
-        let host = id.as_str().split('/').next().unwrap_or_default();
         let has_ended = dir.has(OwnFile::Done.name())?;
-        if host != self.hostname && !has_ended {
+        let dir = Ok(dir);
+        if !has_ended && Whereabouts::of(slot.as_ref(), id, &dir) == Whereabouts::Elsewhere {
+            let host = id.as_str().split('/').next().unwrap_or_default();
             return Ok(Verdict::Keep(format!("only {host} knows whether it is still running")));
         }
+        let dir = dir?;
         if dir.lock_state()? == LockState::Held {
             let may_unlock = has_ended && Instant::now() < self.deadline;
             return Ok(if may_unlock { Verdict::Wait } else { still_running() });

@@ -159,6 +159,11 @@ impl SlotPool {
         self.adopted.retain(|slot| slot.key != key);
     }
 
+    /// Leaves a slot that cannot be ended to itself: it gets nothing more.
+    pub(super) fn abandon(&mut self, key: Key) {
+        self.own.retain(|slot| slot.key() != Some(key));
+    }
+
     /// Reaps the slots that have ended.
     pub(super) fn reap(&mut self) -> EndedSlots {
         let own = self.own.extract_if(.., |slot| slot.has_ended()).collect();

@@ -9,7 +9,8 @@ use gjob_core::JobId;
 use rustix::fs::OFlags;
 
 use super::dir::JobDir;
-use super::layout::{Layout, create_private_dir};
+use super::layout::Layout;
+use crate::trust::DirError;
 
 /// Makes the job directories of one host, across all its processes.
 #[derive(Debug)]
@@ -22,9 +23,10 @@ pub(crate) struct Allocator {
 
 impl Allocator {
     /// Makes the host's directory if need be.
-    pub(crate) fn open(layout: Layout, hostname: String) -> io::Result<Self> {
+    pub(crate) fn open(layout: Layout, hostname: String) -> Result<Self, DirError> {
         let host_dir = layout.host_dir(&hostname);
-        create_private_dir(&host_dir)?;
+        layout.make_private(&host_dir)?;
+        let path = host_dir.join(".next");
         let hint = OpenOptions::new()
             .read(true)
             .write(true)
@@ -32,7 +34,8 @@ impl Allocator {
             .truncate(false)
             .mode(0o600)
             .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(host_dir.join(".next"))?;
+            .open(&path)
+            .map_err(DirError::at(&path))?;
         Ok(Allocator { layout, hostname, hint })
     }
 

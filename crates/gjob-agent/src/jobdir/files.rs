@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::dir::JobDir;
+use crate::host::{self, Machine};
 use crate::identity::ProcessIdentity;
 
 /// The content of a file of this version, with a newline. `body` is an object.
@@ -116,6 +117,15 @@ pub(crate) struct LockFile {
     pub(crate) slot: ProcessIdentity,
     /// The slot's number among those of its host.
     pub(crate) number: u32,
+    /// Where it runs.
+    pub(crate) machine: Machine,
+}
+
+impl LockFile {
+    /// The slot of this process.
+    pub(crate) fn new(slot: ProcessIdentity, number: u32) -> Self {
+        LockFile { slot, number, machine: host::machine().clone() }
+    }
 }
 
 /// `.pid`: the script's shell.

@@ -2,10 +2,12 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use gjob_core::{HostLabel, JobId, RunId};
+
+use crate::trust::{self, DirError};
 
 /// A results directory.
 #[derive(Clone, Debug)]
@@ -14,9 +16,50 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// The layout below `results`, an absolute path.
+    /// The layout below `results`, which was opened before.
     pub(crate) fn new(results: PathBuf) -> Self {
         Layout { results }
+    }
+
+    /// Opens the results directory at `path`, an absolute path, and makes it if need
+    /// be. Nothing in it is used when another user could have put it there.
+    pub(crate) fn create(path: &Path) -> Result<Self, DirError> {
+        let at = || DirError::at(path);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at())?;
+        Layout::open(path)
+    }
+
+    /// The same; one that does not exist is not made.
+    pub(crate) fn open(path: &Path) -> Result<Self, DirError> {
+        let results = match path.canonicalize() {
+            // From here on no symbolic link leads anywhere else.
+            Ok(results) => results,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Layout::new(path.to_owned()));
+            }
+            Err(error) => return Err(DirError::at(path)(error)),
+        };
+        let layout = Layout::new(results);
+        match check_private_dir(&layout.private()) {
+            Err(error) if error.source.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(layout),
+        }
+    }
+
+    /// Makes a directory below the results directory, and those above it. What exists
+    /// must be a directory that no other user can write to.
+    pub(crate) fn make_private(&self, path: &Path) -> Result<(), DirError> {
+        let mut at = self.results.clone();
+        for component in path.strip_prefix(&self.results).unwrap_or(path).components() {
+            at.push(component);
+            match DirBuilder::new().mode(0o700).create(&at) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(DirError::at(&at)(error));
+                }
+                _ => check_private_dir(&at)?,
+            }
+        }
+        Ok(())
     }
 
     /// The results directory itself.
@@ -118,16 +161,10 @@ impl RunDir {
     }
 }
 
-/// Makes a directory and those above it with mode 0700. One that exists must not be
-/// writable by others.
-pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let meta = std::fs::symlink_metadata(path)?;
+fn check_private_dir(path: &Path) -> Result<(), DirError> {
+    let meta = std::fs::symlink_metadata(path).map_err(DirError::at(path))?;
     if !meta.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
+        return Err(DirError::at(path)(io::ErrorKind::NotADirectory.into()));
     }
-    if meta.permissions().mode() & 0o022 != 0 {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others can write to it"));
-    }
-    Ok(())
+    trust::check_place(path)
 }

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use gjob_core::jobdir::OwnFile;
 use gjob_core::{JobId, State};
 
 use super::state_of;
 use crate::host;
-use crate::jobdir::{Allocator, JobDir, Layout, create_private_dir};
+use crate::jobdir::{Allocator, JobDir, Layout};
+use crate::trust::{self, DirError};
 
 /// Why a job directory was not made.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +61,29 @@ pub fn job_id(path: &Path) -> Option<JobId> {
 
 /// Opens a job directory, and nothing else.
 pub(crate) fn open(path: &Path) -> io::Result<JobDir> {
-    if job_id(&path.canonicalize()?).is_none() {
+    let path = path.canonicalize()?;
+    if job_id(&path).is_none() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "not a job directory, expected RESULTS/HOSTNAME/DATE-N",
         ));
     }
-    JobDir::open(path)
+    JobDir::open(&path)
+}
+
+/// The same, to act on what the files in it say: nobody else may have written them.
+pub(crate) fn open_trusted(path: &Path) -> io::Result<JobDir> {
+    let dir = open(path)?;
+    trust::check_place(dir.path()).map_err(named)?;
+    for file in OwnFile::ALL {
+        match trust::check_place(&dir.path().join(file.name())) {
+            Err(error) if error.source.kind() != io::ErrorKind::NotFound => {
+                return Err(named(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(dir)
 }
 
 /// Makes the next job directory of this host below `results`.
@@ -77,11 +95,15 @@ pub fn mkdir(results: &Path) -> Result<JobId, MkdirError> {
 }
 
 fn make_job_dir(results: &Path) -> io::Result<JobId> {
-    let layout = Layout::new(std::path::absolute(results)?);
-    create_private_dir(&layout.private())?;
-    let allocator = Allocator::open(layout, host::hostname())?;
+    let layout = Layout::create(&std::path::absolute(results)?).map_err(named)?;
+    layout.make_private(&layout.private()).map_err(named)?;
+    let allocator = Allocator::open(layout, host::hostname()).map_err(named)?;
     let (id, _) = allocator.allocate(&host::now().date_string())?;
     Ok(id)
+}
+
+fn named(error: DirError) -> io::Error {
+    io::Error::new(error.source.kind(), error)
 }
 
 /// Removes a job directory with everything in it.

@@ -9,7 +9,7 @@ use gjob_core::jobdir::OwnFile;
 use gjob_core::{Cause, Order, State};
 use rustix::fs::inotify;
 
-use super::directory::open;
+use super::directory::open_trusted;
 use super::{is_readable, state_of};
 use crate::control::{self, Delivery};
 use crate::jobdir::JobDir;
@@ -116,7 +116,7 @@ struct Job {
 
 impl Job {
     fn open(dir: &Path) -> Result<Self, ControlError> {
-        match open(dir) {
+        match open_trusted(dir) {
             Ok(dir) => Ok(Job { dir }),
             Err(source) => Err(ControlError::Io { path: dir.to_owned(), source }),
         }

@@ -9,8 +9,8 @@ use gjob_core::jobdir::OwnFile;
 use gjob_core::wire::{FrameBuffer, encode};
 use gjob_core::{JobRequest, State};
 
+use super::directory::open_trusted;
 use super::{is_readable, job_id, state_of};
-use crate::jobdir::JobDir;
 use crate::slot::{FromSlot, LocalJob, PathBytes, ToSlot};
 
 /// How long a slot may take to start a script.
@@ -82,7 +82,7 @@ pub fn start(dir: &Path, options: &StartOptions) -> Result<u32, StartError> {
     if job_id(&absolute).is_none() {
         return Err(StartError::NotAJobDirectory { path: path() });
     }
-    let open = JobDir::open(&absolute).map_err(io_error)?;
+    let open = open_trusted(&absolute).map_err(io_error)?;
     if open.open_file(OwnFile::Script.name()).map_err(io_error)?.is_none() {
         return Err(StartError::NoScript { path: path() });
     }

@@ -1,14 +1,14 @@
 //! What the processes of jobs have inherited: the marks by which they are known.
 
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use gjob_core::jobdir::OwnFile;
 
 use super::Traces;
-use crate::identity::ProcessIdentity;
+use crate::identity::Stat;
 use crate::jobdir::{LockFile, PidFile};
+use crate::processes;
 
 /// The variable that names a job's directory.
 const DIR_VARIABLE: &[u8] = b"GJOB_DIR=";
@@ -41,10 +41,23 @@ impl Marks {
             let slot = job.read::<LockFile>(OwnFile::Lock)?.slot;
             slot.is_alive().then_some(slot.pid)
         });
-        Marks {
+        let mut marks = Marks {
             exempt: slots.chain([std::process::id()]).collect(),
             jobs: jobs.iter().map(|job| JobMarks::of(*job)).collect(),
+        };
+        for (position, job) in jobs.iter().enumerate() {
+            let group = job.read(OwnFile::Pid).and_then(|file| marks.shell(position, file));
+            marks.jobs[position].group = group;
         }
+        marks
+    }
+
+    /// The pid of a job's shell, if it lives. A file alone names no process: it bears
+    /// a mark, or is in its slot's session.
+    fn shell(&self, position: usize, file: PidFile) -> Option<u32> {
+        let PidFile { job, slot, .. } = file;
+        let session = job.is_alive().then(|| Stat::of(job.pid).ok())??.session;
+        (self.job_of(job.pid) == Some(position) || session == slot.pid).then_some(job.pid)
     }
 
     /// True for a process that is no orphan whatever it bears.
@@ -74,23 +87,22 @@ impl Marks {
         })
     }
 
-    /// The job whose lock the process has open as those do who inherited it: for
-    /// writing. Who only looks at a lock opens it for reading.
+    /// The job whose lock the process has open as those do who inherited it.
     fn job_locked_by(&self, pid: u32) -> Option<usize> {
-        const OWNER_WRITE: u32 = 0o200;
         if self.is_exempt(pid) {
             return None;
         }
-        let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-        entries.flatten().map(|entry| entry.path()).find_map(|fd| {
-            let job = self.job_of_lock(&fd)?;
-            let is_writable = std::fs::symlink_metadata(fd).ok()?.mode() & OWNER_WRITE != 0;
-            is_writable.then_some(job)
+        let mut job = None;
+        processes::has_open_for_writing(pid, |fd| {
+            job = self.job_of_lock(fd);
+            job.is_some()
         })
+        .then_some(job)
+        .flatten()
     }
 
     fn job_of_lock(&self, fd: &Path) -> Option<usize> {
-        let inode = std::fs::metadata(fd).ok().map(|meta| (meta.dev(), meta.ino()));
+        let inode = processes::inode_of(fd);
         let is_lock = |job: &JobMarks| job.lock.is_some() && job.lock == inode;
         self.jobs.iter().position(is_lock).or_else(|| {
             let name = std::fs::read_link(fd).ok()?;
@@ -101,12 +113,11 @@ impl Marks {
 
 impl JobMarks {
     fn of(job: Traces<'_>) -> Self {
-        let shell = job.read::<PidFile>(OwnFile::Pid).map(|file| file.job);
         JobMarks {
             dir: job.path.as_os_str().as_bytes().to_vec(),
             lock: job.dir.and_then(|dir| dir.lock_inode().ok()),
             removed_lock: removed_lock(job.path),
-            group: shell.filter(ProcessIdentity::is_alive).map(|shell| shell.pid),
+            group: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use gjob_core::jobdir::OwnFile;
+use gjob_core::os_text::to_os;
 use gjob_core::text::Shown;
 use gjob_core::wire::encode;
 use rustix::fs::Mode;
@@ -62,10 +63,10 @@ fn start_here(
         files: Vec::new(),
         at: host::now(),
     };
-    let slot = LockFile { slot: identity.clone(), number: 1 };
+    let slot = LockFile::new(identity.clone(), 1);
     let variables = vec![
         ("GJOB_ID", id.as_str().into()),
-        ("GJOB_NAME", job.request.name.clone().unwrap_or_default().into()),
+        ("GJOB_NAME", to_os(job.request.name.as_deref().unwrap_or_default()).into_owned()),
         ("GJOB_HOST", host::hostname().into()),
         ("GJOB_SLOT", "1".into()),
         ("GJOB_CPUS", host::cpus().to_string().into()),

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gjob_core::jobdir::OwnFile;
+use gjob_core::os_text::to_os;
 use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::{Finish, JobId, Timestamp};
 use rustix::fs::Mode;
@@ -17,6 +18,7 @@ use rustix::fs::Mode;
 use super::log_error;
 use super::orders::{Orders, RunOrders};
 use super::prepare::{Prepared, Refusal};
+use super::resume_timer::ResumeTimer;
 use super::signals::Signals;
 pub(crate) use super::wait::Limits;
 use super::wait::{Outcome, Running};
@@ -51,6 +53,8 @@ pub(crate) struct Started {
     pub(crate) pid: u32,
     /// When it was started.
     pub(crate) at: Timestamp,
+    /// The job may stop its slot from its first moment on.
+    _timer: Option<ResumeTimer>,
 }
 
 impl Starter {
@@ -77,6 +81,7 @@ impl Starter {
     ) -> Result<Started, Refusal> {
         let mut command = self.command(&job.dir, env, variables)?;
         command.stdout(job.log).stderr(job.err);
+        let timer = ResumeTimer::start();
         let own_umask = rustix::process::umask(self.umask);
         let child = command.spawn();
         rustix::process::umask(own_umask);
@@ -84,7 +89,8 @@ impl Starter {
         let at = host::now();
         // Its room is reserved; and the lock shows as well that the job lives.
         let _ = job.pid.fill(self.pid_file(pid, at));
-        Ok(Started { id: job.id, dir: job.dir, done: job.done, lock: job.lock, pid, at })
+        let Prepared { id, dir, done, lock, .. } = job;
+        Ok(Started { id, dir, done, lock, pid, at, _timer: timer })
     }
 
     fn command(
@@ -107,7 +113,7 @@ impl Starter {
             .stdin(Stdio::null())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .envs(env)
+            .envs(env.iter().map(|(name, value)| (name, to_os(value))))
             .envs(variables)
             .env("GJOB_DIR", dir.path());
         Ok(command)
@@ -145,9 +151,13 @@ impl Started {
         retry: impl FnMut() -> bool,
     ) -> io::Result<Finished> {
         let orders = Orders { job: &self.dir, run };
-        let Outcome { exit, cause, mut survivors } =
-            Running::new(orders, self.pid, limits).wait(signals, retry)?;
+        let outcome = Running::new(orders, self.pid, limits).wait(signals, retry)?;
+        let Outcome { exit, cause, mut survivors, is_clean } = outcome;
         survivors.truncate(MAX_SURVIVORS);
+        let Some(exit) = exit else {
+            let (id, lock) = (self.id, self.lock);
+            return Ok(Finished { id, end: None, survivors, is_clean, lock });
+        };
         if self.dir.has(OwnFile::Stdout.name()).is_err() {
             self.dir.restore_permissions();
         }
@@ -163,7 +173,7 @@ impl Started {
             max_rss_kib: exit.max_rss_kib,
             stdout_bytes: self.dir.length(OwnFile::Stdout.name()),
             stderr_bytes: self.dir.length(OwnFile::Stderr.name()),
-            survivors,
+            survivors: survivors.clone(),
         };
         let mut written = self.write_done(&finish);
         // No exit status is lost because a disk is full.
@@ -176,7 +186,8 @@ impl Started {
             log_error(&format!("job {}: cannot write .done: {error}", self.id));
         }
         orders.clear();
-        Ok(Finished { finish, lock: self.lock })
+        let (id, lock) = (self.id, self.lock);
+        Ok(Finished { id, end: Some(finish), survivors, is_clean, lock })
     }
 
     fn write_done(&self, finish: &Finish) -> io::Result<()> {
@@ -218,8 +229,15 @@ fn is_transient(error: &io::Error) -> bool {
 /// A job that is over.
 #[derive(Debug)]
 pub(crate) struct Finished {
-    /// Its exit record, also in `.done` if that could be written.
-    pub(crate) finish: Finish,
+    /// Its id.
+    pub(crate) id: JobId,
+    /// Its exit record, also in `.done` if that could be written; none when its shell
+    /// could not be ended.
+    pub(crate) end: Option<Finish>,
+    /// Processes that could not be ended.
+    pub(crate) survivors: Vec<u32>,
+    /// False when anything of it was left, be it seen or not.
+    pub(crate) is_clean: bool,
     /// Still held, until the run log has the record as well.
     pub(crate) lock: File,
 }

@@ -1,5 +1,6 @@
 //! How long a running job may still run by its run's lease. The timer runs on
-//! `CLOCK_BOOTTIME`: a host that was suspended ends the job as soon as it wakes.
+//! `CLOCK_BOOTTIME`: a host that was suspended ends the job as soon as it wakes. The end
+//! by the wall clock has no timer: the slot is woken every second (`resume_timer`).
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -9,15 +10,14 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
-use crate::host;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseEnd};
 
 /// A job's time under the lease; it has no end without a lease.
 #[derive(Debug)]
 pub(crate) struct LeaseTimer<'a> {
     lease: Option<&'a Lease>,
-    /// When to look at the lease again, milliseconds since boot.
-    until_ms: Option<u64>,
+    /// When to look at the lease again.
+    until: Option<LeaseEnd>,
     /// None without an end, and where the kernel has no such timer.
     timer: Option<OwnedFd>,
 }
@@ -25,10 +25,10 @@ pub(crate) struct LeaseTimer<'a> {
 impl<'a> LeaseTimer<'a> {
     /// The timer of a job that starts now.
     pub(crate) fn new(lease: Option<&'a Lease>) -> Self {
-        let mut timer = LeaseTimer { lease, until_ms: None, timer: None };
+        let mut timer = LeaseTimer { lease, until: None, timer: None };
         if let Some(lease) = lease {
             // A lease that cannot be read permits nothing.
-            timer.end_at(lease.until_ms().unwrap_or(Some(0)));
+            timer.end_at(lease.end().unwrap_or(Some(LeaseEnd::LONG_AGO)));
         }
         timer
     }
@@ -36,29 +36,26 @@ impl<'a> LeaseTimer<'a> {
     /// Reads the lease again: it may have been made shorter.
     pub(crate) fn refresh(&mut self) {
         // If it cannot be read now, it is read when the known time is over.
-        if let Some(Ok(until_ms)) = self.lease.map(Lease::until_ms) {
-            self.end_at(until_ms);
+        if let Some(Ok(until)) = self.lease.map(Lease::end) {
+            self.end_at(until);
         }
     }
 
-    /// True, once, when it has run out: then the lease is read again, and one that
+    /// How long ago it has run out, once: then the lease is read again, and one that
     /// cannot be read was not extended.
-    pub(crate) fn has_run_out(&mut self) -> bool {
+    pub(crate) fn has_run_out(&mut self) -> Option<Duration> {
         if self.time_left() != Some(Duration::ZERO) {
-            return false;
+            return None;
         }
         self.refresh();
-        if self.time_left() != Some(Duration::ZERO) {
-            return false;
-        }
-        *self = LeaseTimer { lease: None, until_ms: None, timer: None };
-        true
+        let ago = self.until.filter(LeaseEnd::is_over)?.ago();
+        *self = LeaseTimer { lease: None, until: None, timer: None };
+        Some(ago)
     }
 
     /// Until its end, as far as is known.
     pub(crate) fn time_left(&self) -> Option<Duration> {
-        let left = self.until_ms?.saturating_sub(host::since_boot_ms());
-        Some(Duration::from_millis(left))
+        self.until.as_ref().map(LeaseEnd::time_left)
     }
 
     /// What becomes readable at its end.
@@ -66,10 +63,10 @@ impl<'a> LeaseTimer<'a> {
         self.timer.as_ref().map(|timer| timer.as_fd())
     }
 
-    fn end_at(&mut self, until_ms: Option<u64>) {
-        if until_ms != self.until_ms {
-            self.until_ms = until_ms;
-            self.timer = until_ms.and_then(timer_at);
+    fn end_at(&mut self, until: Option<LeaseEnd>) {
+        if until != self.until {
+            self.until = until;
+            self.timer = until.and_then(|until| timer_at(until.boot_ms));
         }
     }
 }

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Write as _};
 
 use gjob_core::jobdir::{OwnFile, is_reserved};
+use gjob_core::os_text::{byte_len, to_bytes};
+use gjob_core::output::MAX_COMPONENT;
 use gjob_core::record::Scope;
 use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
@@ -139,7 +141,7 @@ impl Places {
             }
         }
         self.place_inputs(&dir, &launch.files)?;
-        let written = fill(&dir, launch.script.as_bytes(), &self.job_file(launch, devices));
+        let written = fill(&dir, &to_bytes(&launch.script), &self.job_file(launch, devices));
         match written {
             Ok(files) => Ok(files.into_prepared(id, dir, lock)),
             Err(error) => Err(host_refusal(&dir, error).into()),
@@ -251,7 +253,7 @@ fn check(launch: &Launch) -> Result<(), Refusal> {
 }
 
 fn is_input_name(name: &str) -> bool {
-    (1..=255).contains(&name.len())
+    (1..=MAX_COMPONENT).contains(&byte_len(name))
         && !name.contains(['/', '\0'])
         && !matches!(name, "." | "..")
         && !is_reserved(name)

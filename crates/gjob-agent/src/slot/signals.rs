@@ -1,5 +1,5 @@
-//! The slot's two signals, made readable: SIGCHLD wakes it, SIGUSR1 announces an
-//! order, or a new lease. They are handled, not blocked: a handler is reset when a
+//! The slot's signals, made readable: SIGCHLD wakes it, SIGUSR1 announces an order, or
+//! a new lease. They are handled, not blocked: a handler is reset when a
 //! job is started, whereas a blocked signal would stay blocked in the job.
 
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
-use signal_hook::consts::{SIGCHLD, SIGUSR1};
+use signal_hook::consts::{SIGCHLD, SIGCONT, SIGUSR1};
 
 /// The slot's signals.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ impl Signals {
         signal_hook::flag::register(SIGUSR1, Arc::clone(&control))?;
         signal_hook::low_level::pipe::register(SIGUSR1, write.try_clone()?)?;
         signal_hook::low_level::pipe::register(SIGCHLD, write)?;
+        // Not ignored, as it is otherwise: new kernels stop timers whose signal is.
+        signal_hook::flag::register(SIGCONT, Arc::default())?;
         Ok(Signals { wake, control })
     }
 

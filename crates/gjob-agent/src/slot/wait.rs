@@ -31,6 +31,13 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often killing is repeated: what was forked meanwhile must go as well.
 const KILL_INTERVAL: Duration = Duration::from_millis(20);
 
+/// Killing waits for so many times as long as it takes, where the process table is long.
+const KILL_COST: u32 = 4;
+
+/// The most children that are reaped before orders, timeouts and leases are looked at
+/// again: a job may fork faster than they can be reaped.
+const MAX_REAPED: u32 = 1000;
+
 /// How often a record that could not be written is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -58,6 +65,8 @@ pub(crate) struct Running<'a> {
     /// Why gjob ends it.
     cause: Option<Cause>,
     exit: Option<Reaped>,
+    /// True when there may be more to be reaped.
+    has_more: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,18 +79,21 @@ enum Phase {
     /// KILL was sent.
     Killing {
         give_up_at: Instant,
+        again_at: Instant,
     },
 }
 
 /// How a job ended.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// Its shell's end.
-    pub(crate) exit: Reaped,
+    /// Its shell's end; none when that could not be ended.
+    pub(crate) exit: Option<Reaped>,
     /// Why gjob ended it, if it did.
     pub(crate) cause: Option<Cause>,
     /// Processes that could not be ended.
     pub(crate) survivors: Vec<u32>,
+    /// False when something could not be ended, be it seen or not.
+    pub(crate) is_clean: bool,
 }
 
 impl<'a> Running<'a> {
@@ -96,6 +108,7 @@ impl<'a> Running<'a> {
             paused: None,
             cause: None,
             exit: None,
+            has_more: false,
         }
     }
 
@@ -106,18 +119,17 @@ impl<'a> Running<'a> {
         mut retry: impl FnMut() -> bool,
     ) -> io::Result<Outcome> {
         loop {
-            let alive = self.reap_all()?;
-            if let Some(exit) = self.exit
-                && (!alive || self.gives_up())
-            {
-                return Ok(self.outcome(exit));
+            let alive = self.reap_some()?;
+            if self.exit.is_some() && !alive || self.gives_up() {
+                return Ok(self.outcome(!alive));
             }
             if signals.take_control() {
                 self.handle_orders();
                 self.lease_timer.refresh();
             }
-            if self.lease_timer.has_run_out() {
-                self.end_for(Cause::Lease, LEASE_GRACE);
+            if let Some(ago) = self.lease_timer.has_run_out() {
+                // It is begun elsewhere soon, whether or not this machine was asleep.
+                self.end_for(Cause::Lease, LEASE_GRACE.saturating_sub(ago));
             }
             self.advance();
             let limit = if retry() { Some(RETRY_INTERVAL) } else { None };
@@ -126,22 +138,24 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn outcome(&self, exit: Reaped) -> Outcome {
-        let survivors = match self.phase {
-            Phase::Running | Phase::Ending { .. } => Vec::new(),
-            Phase::Killing { .. } => {
-                processes::descendants(&processes::table(), &[std::process::id()])
-                    .iter()
-                    .map(|process| process.pid)
-                    .collect()
-            }
+    fn outcome(&self, is_clean: bool) -> Outcome {
+        let survivors = if is_clean {
+            Vec::new()
+        } else {
+            let table = processes::table();
+            let below = processes::descendants(&table, &[std::process::id()]);
+            // Children are known even where the table does not show others' processes.
+            let mut pids = processes::hidden_children(&table);
+            pids.extend(below.iter().map(|process| process.pid));
+            pids.sort_unstable();
+            pids
         };
-        Outcome { exit, cause: self.cause, survivors }
+        Outcome { exit: self.exit, cause: self.cause, survivors, is_clean }
     }
 
-    /// Reaps what has ended; true while children are left.
-    fn reap_all(&mut self) -> io::Result<bool> {
-        loop {
+    /// Reaps children that have ended; true when any may be left.
+    fn reap_some(&mut self) -> io::Result<bool> {
+        for _ in 0..MAX_REAPED {
             match reap()? {
                 Reap::Child(child) if child.pid == self.shell => self.exit = Some(child),
                 // Another process of the job, whose parent has ended.
@@ -150,10 +164,12 @@ impl<'a> Running<'a> {
                 Reap::NoChildren => return Ok(false),
             }
         }
+        self.has_more = true;
+        Ok(true)
     }
 
     fn gives_up(&self) -> bool {
-        matches!(self.phase, Phase::Killing { give_up_at } if Instant::now() >= give_up_at)
+        matches!(self.phase, Phase::Killing { give_up_at, .. } if Instant::now() >= give_up_at)
     }
 
     /// Does what is due.
@@ -169,12 +185,23 @@ impl<'a> Running<'a> {
             }
             Phase::Ending { kill_at } => {
                 if now >= kill_at {
-                    self.phase = Phase::Killing { give_up_at: now + KILL_TIMEOUT };
-                    self.signal(Signal::KILL);
+                    self.kill(now + KILL_TIMEOUT);
                 }
             }
-            Phase::Killing { .. } => self.signal(Signal::KILL),
+            Phase::Killing { give_up_at, again_at } => {
+                if now >= again_at {
+                    self.kill(give_up_at);
+                }
+            }
         }
+    }
+
+    /// Kills it, until it is given up.
+    fn kill(&mut self, give_up_at: Instant) {
+        let began = Instant::now();
+        self.signal(Signal::KILL);
+        let again_at = Instant::now() + KILL_INTERVAL.max(KILL_COST * began.elapsed());
+        self.phase = Phase::Killing { give_up_at, again_at };
     }
 
     /// Begins to end it.
@@ -186,13 +213,16 @@ impl<'a> Running<'a> {
         self.paused = None;
     }
 
-    fn time_left(&self) -> Option<Duration> {
+    fn time_left(&mut self) -> Option<Duration> {
         let now = Instant::now();
+        if std::mem::take(&mut self.has_more) {
+            return Some(Duration::ZERO);
+        }
         match self.phase {
             Phase::Running if self.paused.is_some() => None,
             Phase::Running => self.deadline.map(|at| at.saturating_duration_since(now)),
             Phase::Ending { kill_at } => Some(kill_at.saturating_duration_since(now)),
-            Phase::Killing { .. } => Some(KILL_INTERVAL),
+            Phase::Killing { again_at, .. } => Some(again_at.saturating_duration_since(now)),
         }
     }
 
@@ -254,5 +284,8 @@ impl<'a> Running<'a> {
         });
         // A process that cannot be signalled is named as a survivor in the end.
         processes::signal_all(&others, signal);
+        processes::hidden_children(&table)
+            .into_iter()
+            .for_each(|child| processes::signal_child(child, signal));
     }
 }

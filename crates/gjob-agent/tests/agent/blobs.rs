@@ -145,19 +145,52 @@ fn two_agents_can_receive_the_same_blob() {
 }
 
 #[test]
-fn blob_changed_by_a_job_counts_as_missing() {
-    for change in ["chmod u+w data; echo x >> data", "chmod u+w data", "touch data"] {
+fn blob_that_was_changed_counts_as_missing() {
+    for change in ["chmod u+w; echo x >>", "chmod u+w", "touch"] {
         let bed = Bed::new();
         let mut agent = bed.attach(1, 0, 1);
         let hash = hash(b"content");
         assert_eq!(store(&mut agent, hash, b"content"), FromAgent::BlobStored { hash });
-        let mut job = launch(0, change);
-        job.files = vec![input_file("data", hash, 0o600)];
-        job.files[0].hard_link = true;
-        assert!(agent.run(job).is_success());
+        let blob = bed.blob(hash);
+        let commands = change.split(';').map(|command| format!("{command} {}", blob.display()));
+        assert!(agent.run(launch(0, &commands.collect::<Vec<_>>().join("\n"))).is_success());
         assert_eq!(ask(&mut agent, hash), Some(0), "{change}");
-        assert!(!bed.blob(hash).exists());
+        assert!(!blob.exists());
     }
+}
+
+#[test]
+fn job_that_changes_its_hard_link_changes_no_copy_and_no_blob() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let hash = hash(b"content");
+    assert_eq!(store(&mut agent, hash, b"content"), FromAgent::BlobStored { hash });
+    let restored =
+        "cp -p data was; chmod u+w data; printf CHANGED > data; touch -r was data; chmod 444 data";
+    for (index, script, hard_link) in [
+        (0, restored, true),
+        (1, "test $(cat data) = content", false),
+        (2, "touch data", true),
+        (3, "test $(cat data) = content", true),
+    ] {
+        let mut job = launch(index, script);
+        job.files = vec![input_file("data", hash, 0o600)];
+        job.files[0].hard_link = hard_link;
+        assert!(agent.run(job).is_success(), "{script}");
+        assert_eq!(ask(&mut agent, hash), None);
+    }
+    assert_eq!(std::fs::read(bed.blob(hash)).unwrap(), b"content");
+}
+
+#[test]
+fn blob_beyond_the_limit_on_the_size_of_files_is_refused_with_the_reason() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_behind("ulimit -f 64");
+    let content = vec![7; 100_000];
+    let hash = hash(&content);
+    send(&mut agent, hash, &content, 0..content.len());
+    assert!(failure(&mut agent).ends_with("File too large (os error 27)"));
+    assert!(agent.run(launch(0, "true")).is_success());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! One job directory by hand.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -138,16 +137,13 @@ fn job_whose_exit_record_cannot_be_written_is_still_over() {
 fn job_that_has_closed_its_directory_leaves_its_exit_record() {
     for closing in ["chmod a-w .", "chmod 000 .", "chmod 500 ."] {
         let bed = Bed::new();
-        let program = bed.unprivileged();
-        let dir = job(&bed, &format!("{closing}; exit 3"));
-        let owner = std::fs::metadata(bed.path()).unwrap();
-        let host_dir = dir.parent().unwrap().to_owned();
-        for path in [bed.results(), host_dir, dir.clone(), dir.join(".cmds")] {
-            std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
-        }
-        start(&dir, &options_of(&bed, &program)).unwrap();
-        bed.wait_until_empty();
-        assert_eq!(status(&dir).unwrap(), State::Error, "{closing}");
+        let options = options_of(&bed, &Command::new(bed.unprivileged_program()));
+        bed.as_nobody(|| {
+            let dir = job(&bed, &format!("{closing}; exit 3"));
+            start(&dir, &options).unwrap();
+            bed.wait_until_empty();
+            assert_eq!(status(&dir).unwrap(), State::Error, "{closing}");
+        });
     }
 }
 

@@ -14,6 +14,9 @@ use gjob_core::{Cause, Epoch, Finish, JobRequest, Key, Order, Record};
 pub(crate) use gjob_testbed::eventually;
 use rustix::process::{Pid, Signal, kill_process};
 
+/// The user that unprivileged agents run as where the tests run as root.
+const NOBODY: u32 = 65534;
+
 /// No wait in a test is longer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -81,6 +84,17 @@ impl Bed {
         self.attach_with(offset, &self.leased_message(epoch, offset, 1, lease_ms))
     }
 
+    /// The same, whose user modes hold for.
+    pub(crate) fn look_unprivileged(&self) -> Agent {
+        let ToAgent::Attach(mut attach) = self.attach_message(1, 0, 1) else {
+            unreachable!("it is an attachment");
+        };
+        attach.run = None;
+        let mut command = self.unprivileged();
+        command.arg("agent").env("TEST_BED", self.path());
+        Agent::spawn(command).attached(0, &ToAgent::Attach(attach))
+    }
+
     fn attach_with(&self, offset: u64, message: &ToAgent) -> Agent {
         Agent::start(self).attached(offset, message)
     }
@@ -94,9 +108,38 @@ impl Bed {
 
     /// The program, as nobody if this is root. The bed becomes that user's.
     pub(crate) fn unprivileged(&self) -> Command {
-        const NOBODY: u32 = 65534;
+        let copy = self.unprivileged_program();
         if !rustix::process::geteuid().is_root() {
-            return Command::new(program());
+            return Command::new(copy);
+        }
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+        command.arg("--clear-groups").arg(copy);
+        command
+    }
+
+    /// Does `act` on a thread that is nobody's if this is root. The bed becomes that
+    /// user's.
+    pub(crate) fn as_nobody(&self, act: impl FnOnce() + Send) {
+        self.unprivileged_program();
+        std::thread::scope(|scope| {
+            scope
+                .spawn(|| {
+                    if rustix::process::geteuid().is_root() {
+                        let nobody = rustix::process::Uid::from_raw(NOBODY);
+                        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+                    }
+                    act();
+                })
+                .join()
+                .unwrap();
+        });
+    }
+
+    /// The program where nobody can run it. The bed becomes that user's.
+    pub(crate) fn unprivileged_program(&self) -> PathBuf {
+        if !rustix::process::geteuid().is_root() {
+            return program();
         }
         let copy = self.path().join("program");
         if !copy.exists() {
@@ -107,10 +150,37 @@ impl Bed {
                 install.args(["-m", "755"]).arg(program()).arg(&copy).status().unwrap().success()
             );
         }
-        let mut command = Command::new("setpriv");
-        command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
-        command.arg("--clear-groups").arg(copy);
-        command
+        copy
+    }
+
+    /// An agent of one slot in mount and UTS namespaces of its own, where root has run
+    /// `before` first; the agent itself is nobody's. None where that cannot be had.
+    pub(crate) fn attach_apart(&self, before: &str, epoch: u64, offset: u64) -> Option<Agent> {
+        let agent = self.unprivileged();
+        let mut wrapper = Command::new("unshare");
+        let script = format!("{before} && exec \"$0\" \"$@\"");
+        wrapper.args(["--mount", "--uts", "sh", "-c", &script]);
+        wrapper.arg(agent.get_program()).args(agent.get_args());
+        let tried = Command::new("unshare").args(["--mount", "--uts", "sh", "-c", before]).output();
+        if !tried.is_ok_and(|tried| tried.status.success()) {
+            gjob_testbed::skip("only root can make namespaces");
+            return None;
+        }
+        wrapper.arg("agent").env("TEST_BED", self.path());
+        Some(Agent::spawn(wrapper).attached(offset, &self.attach_message(epoch, offset, 1)))
+    }
+
+    /// A program that runs another as root in every respect, so that this user cannot
+    /// signal it; none where that cannot be made.
+    pub(crate) fn as_root(&self) -> Option<PathBuf> {
+        if !rustix::process::geteuid().is_root() {
+            gjob_testbed::skip("only root can make a setuid program");
+            return None;
+        }
+        let path = self.path().join("as-root");
+        let install = "install -m 4755 \"$(command -v setpriv)\" \"$0\"";
+        assert!(Command::new("sh").args(["-c", install]).arg(&path).status().unwrap().success());
+        Some(path)
     }
 
     /// An agent that a shell has become after it had started something, in the
@@ -216,6 +286,14 @@ impl Bed {
                 environ.split(|byte| *byte == 0).any(|entry| entry == mark)
             })
             .collect()
+    }
+
+    /// Ends all of them, and what they fork meanwhile.
+    pub(crate) fn empty(&self) {
+        eventually("no process left", || {
+            self.processes().into_iter().for_each(kill_9);
+            self.processes().is_empty()
+        });
     }
 
     pub(crate) fn wait_until_empty(&self) {

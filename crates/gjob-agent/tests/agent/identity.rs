@@ -72,9 +72,11 @@ fn forge(dir: &Path, identity: &Value) {
 fn forge_claim(bed: &Bed, key: Key, identity: &Value) {
     let path = bed.run_dir().join("keys").join(key.to_string());
     let claim = std::fs::read_link(&path).unwrap();
-    let id = claim.to_str().unwrap().split(' ').next().unwrap();
-    let boot = &identity["boot_id"].as_str().unwrap()[..8];
-    let forged = format!("{id} 1 {} {} {boot}", identity["pid"], identity["start"]);
+    let mut words: Vec<String> = claim.to_str().unwrap().split(' ').map(str::to_owned).collect();
+    words[2] = identity["pid"].to_string();
+    words[3] = identity["start"].to_string();
+    words[4] = identity["boot_id"].as_str().unwrap()[..8].to_owned();
+    let forged = words.join(" ");
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink(forged, path).unwrap();
 }
@@ -94,8 +96,7 @@ fn abandoned(bed: &Bed) -> (PathBuf, u64) {
     let offset = agent.offset;
     agent.kill_9();
     kill_9(pid_in(&dir.join("slot")));
-    bed.processes().into_iter().for_each(kill_9);
-    bed.wait_until_empty();
+    bed.empty();
     (dir, offset)
 }
 
@@ -112,6 +113,7 @@ fn slot_whose_pid_is_another_process_now_is_not_adopted_and_nothing_is_signalled
     let (dir, offset) = abandoned(&bed);
     let bystander = Bystander::new();
     forge(&dir, &bystander.with_another_start());
+    forge_claim(&bed, Key::new(0, 1), &bystander.with_another_start());
     let mut agent = bed.attach(2, offset, 1);
     assert_eq!(lost(&mut agent), (Loss::Slot, "its slot died while it was running".into()));
     bystander.assert_untouched();
@@ -123,6 +125,7 @@ fn job_from_before_a_restart_is_lost_and_nothing_is_signalled() {
     let (dir, offset) = abandoned(&bed);
     let bystander = Bystander::new();
     forge(&dir, &bystander.with_another_boot());
+    forge_claim(&bed, Key::new(0, 1), &bystander.with_another_boot());
     let mut agent = bed.attach(2, offset, 1);
     let reason = "the host was restarted while it was running".into();
     assert_eq!(lost(&mut agent), (Loss::Restart, reason));
@@ -142,6 +145,7 @@ fn job_that_had_ended_before_a_restart_keeps_its_exit_status() {
     std::fs::write(&log, &two).unwrap();
     let bystander = Bystander::new();
     forge(&bed.results().join(finish.id.as_str()), &bystander.with_another_boot());
+    forge_claim(&bed, Key::new(0, 1), &bystander.with_another_boot());
     let mut next = bed.attach(2, two.len() as u64, 1);
     assert_eq!(next.finished(0), finish);
     bystander.assert_untouched();
@@ -175,5 +179,33 @@ fn kill_by_hand_does_not_reach_another_process_with_the_pid() {
         assert_eq!(local::status(&dir).unwrap(), State::Unknown);
         local::kill(&dir, Duration::from_millis(10)).unwrap();
     }
+    bystander.assert_untouched();
+}
+
+/// Whoever can write a job's files could name any process in them.
+#[test]
+fn process_that_is_only_named_in_a_jobs_files_is_not_signalled() {
+    let bed = Bed::new();
+    let (dir, _) = abandoned(&bed);
+    let bystander = Bystander::new();
+    forge(&dir, &bystander.identity());
+    assert!(local::pause(&dir).is_err());
+    local::kill(&dir, Duration::from_millis(10)).unwrap();
+    bystander.assert_untouched();
+}
+
+/// The order to wake up would end any process but a slot.
+#[test]
+fn process_that_is_only_named_in_a_lock_is_not_adopted() {
+    let bed = Bed::new();
+    let (dir, offset) = abandoned(&bed);
+    let bystander = Bystander::new();
+    forge(&dir, &bystander.identity());
+    let mut agent = bed.attach_changed(|attach| {
+        attach.epoch = gjob_core::Epoch(2);
+        attach.offset = offset;
+        attach.lease_ms = Some(600_000);
+    });
+    assert_eq!(lost(&mut agent).0, Loss::Slot);
     bystander.assert_untouched();
 }

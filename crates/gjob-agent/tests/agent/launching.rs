@@ -306,10 +306,9 @@ fn launch_that_slots_die_of_is_refused_with_their_last_error() {
     let host_dir = bed.results().join(agent.hostname());
     std::fs::remove_dir(&host_dir).unwrap();
     std::fs::write(&host_dir, "").unwrap();
-    assert_eq!(
-        refusal(&mut agent, 0),
-        "slots die before they start it: exit 1: failed to set up: File exists (os error 17)"
-    );
+    let reason = refusal(&mut agent, 0);
+    let expected = "slots die before they start it: exit 1: failed to set up: /";
+    assert!(reason.starts_with(expected) && reason.ends_with(": not a directory"), "{reason}");
     std::fs::remove_file(&host_dir).unwrap();
     assert!(agent.run(launch(1, "true")).is_success());
 }

@@ -42,7 +42,7 @@ pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Resul
             0 => String::new(),
             copy => format!(", copy {copy}"),
         };
-        writeln!(out, "job {index}{name}{copy}")?;
+        writeln!(out, "job {index}{}{copy}", printable(&name))?;
         job(&mut out, spec)?;
     }
     out.flush()

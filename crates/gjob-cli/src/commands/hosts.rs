@@ -8,7 +8,8 @@ use gjob::cluster_file;
 use gjob::program::Platform;
 use gjob::settings::NetworkSettings;
 use gjob_core::HostEntry;
-use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader};
+use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader, Place};
+use gjob_core::plain_text::{self, TextError};
 
 use crate::cli::HostArgs;
 
@@ -18,13 +19,13 @@ fn clusters(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Cluster> {
     let mut reader = HostReader::new();
     let mut hosts: Vec<HostEntry> = args.hosts.iter().flat_map(|list| reader.list(list)).collect();
     for path in &args.hosts_file {
-        if let Some((name, text)) = read(path, errors) {
+        if let Some((name, text)) = read(path, &mut reader, errors) {
             hosts.extend(reader.hosts_file(&name, &text));
         }
     }
     let mut clusters = Vec::new();
     for path in &args.cluster {
-        if let Some((name, text)) = read(path, errors) {
+        if let Some((name, text)) = read(path, &mut reader, errors) {
             clusters.extend(cluster_file::read(&mut reader, &name, &text));
         }
     }
@@ -43,12 +44,28 @@ fn clusters(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Cluster> {
     clusters
 }
 
-fn read(path: &Path, errors: &mut Vec<anyhow::Error>) -> Option<(String, String)> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => Some((name, text)),
+/// A file's name and text. What is wrong with the text is for `reader` to say.
+fn read(
+    path: &Path,
+    reader: &mut HostReader,
+    errors: &mut Vec<anyhow::Error>,
+) -> Option<(String, String)> {
+    let file = path.display().to_string();
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
         Err(error) => {
-            errors.push(anyhow!("{name}: {error}"));
+            errors.push(anyhow!("{file}: {error}"));
+            return None;
+        }
+    };
+    match plain_text::read(&bytes) {
+        Ok(text) => Some((file, text)),
+        Err(error) => {
+            let place = match error {
+                TextError::NotUtf8 { line, .. } => Place::Line { file, line },
+                _ => Place::File(file),
+            };
+            reader.error(place, error);
             None
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, stdin};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use gjob::jobfile::{self, Arguments, JobDraft, Jobs, Source};
+use gjob::jobfile::{self, Arguments, JobDraft, Jobs, Source, ValueEnd};
 use gjob::units;
 use gjob_core::JobSpec;
 
@@ -55,8 +55,11 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
             ));
             None
         }
-        (None, []) => Some(Source::Stdin),
-        (None, words) => Some(Source::Arguments(Arguments::new(words))),
+        (None, []) if !args.null => Some(Source::Stdin),
+        (None, words) => {
+            let end = if args.null { ValueEnd::Nul } else { ValueEnd::Line };
+            Some(Source::Arguments(Arguments::new(words).values_end_in(end)))
+        }
     }
 }
 

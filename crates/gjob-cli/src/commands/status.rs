@@ -1,171 +1,162 @@
-//! `gjob status`: the state of a run, from its store alone.
+//! `gjob status`: what of a run is done, what runs where and for how long, and how
+//! long the rest will take; from its store alone.
 
-use std::io::Write;
+mod filter;
+mod hosts;
+mod jobs;
+mod json;
 
-use gjob::store::{RunDir, Store, StoreError};
-use gjob_core::run::{Host, Tally};
-use gjob_core::{Job, Run, State};
-use serde::Serialize;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
+use gjob::settings::RunSettings;
+use gjob::store::{RunDir, RunRow, Store};
+use gjob::units::format_duration;
+use gjob_core::plural::counted;
+use gjob_core::{Run, State, Timestamp};
+
+use self::filter::Filter;
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::Columns;
 
-#[derive(Serialize)]
-struct Status {
-    run: String,
-    state: State,
-    created: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<String>,
-    counts: Tally,
-    hosts: Vec<HostStatus>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jobs: Option<Vec<JobStatus>>,
-}
+/// How often `--watch` looks again.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-#[derive(Serialize)]
-struct HostStatus {
-    host: String,
-    state: State,
-    reason: Option<String>,
-    hostname: Option<String>,
-    slots: Option<u32>,
-    version: Option<String>,
-    platform: Option<String>,
-    results_dir: Option<String>,
-    /// Its clock less the manager's, milliseconds.
-    clock_offset_ms: Option<i64>,
-    logins: u32,
-}
+/// Moves the cursor to the top and clears what is below.
+const CLEAR: &str = "\x1b[H\x1b[J";
 
-#[derive(Serialize)]
-struct JobStatus {
-    index: u32,
-    name: Option<String>,
-    command: String,
-    state: State,
-    /// A user holds it.
-    paused: bool,
-    /// Why it waits; none for one that does not.
-    waits: Option<String>,
-    host: Option<String>,
-    id: Option<String>,
-    attempt: u32,
-    exit: Option<u8>,
-    signal: Option<u8>,
-    reason: Option<String>,
-    started: Option<String>,
-    ended: Option<String>,
+/// After a run with failures.
+const NEXT_STEPS: &str = "
+`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
+`gjob retry` has the failed ones run again
+";
+
+/// A run as its store has it now.
+struct Snapshot {
+    run: Run,
+    row: RunRow,
+    settings: RunSettings,
+    /// True while a process manages it.
+    managed: bool,
+    now: Timestamp,
 }
 
 pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
-    let dir = find_run(args.run.as_deref())?;
-    let status = collect(&dir, args.jobs).map_err(Failure::machinery)?;
-    let printed = if args.json { print_json(&status) } else { print(&status) };
-    printed.map_err(Failure::machinery)?;
-    Ok(ALL_DONE)
-}
-
-fn collect(dir: &RunDir, with_jobs: bool) -> Result<Status, StoreError> {
-    let store = Store::read(dir)?;
-    let managed = dir.is_managed()?;
-    let (row, run) = (store.row()?, store.load()?);
-    let jobs = || run.jobs().iter().map(|job| job_status(&run, job, managed)).collect();
-    Ok(Status {
-        run: row.id.to_string(),
-        state: run.state(managed),
-        created: row.created.to_string(),
-        ended: row.ended,
-        counts: run.shown_tally(managed),
-        hosts: run.hosts().iter().map(host_status).collect(),
-        jobs: with_jobs.then(jobs),
-    })
-}
-
-fn host_status(host: &Host) -> HostStatus {
-    let facts = host.facts.as_ref();
-    HostStatus {
-        host: host.label.to_string(),
-        state: host.state(),
-        reason: host.reason.clone(),
-        hostname: facts.map(|facts| facts.hostname.clone()),
-        slots: facts.map(|facts| facts.offer.cpus),
-        version: facts.map(|facts| facts.version.clone()),
-        platform: facts.map(|facts| facts.platform.clone()),
-        results_dir: facts.map(|facts| facts.results_dir.clone()),
-        clock_offset_ms: host.clock.map(|clock| clock.offset_ms),
-        logins: host.totals.logins,
+    let filter = Filter::new(args).map_err(Failure::input)?;
+    let dir = find_run(args.run.as_deref().or(args.run_option.as_deref()))?;
+    loop {
+        let store = Store::read(&dir).map_err(Failure::machinery)?;
+        let snapshot = Snapshot::take(&dir, &store).map_err(Failure::machinery)?;
+        let text = if args.json {
+            let attempts = store.all_attempts().map_err(Failure::machinery)?;
+            json::text(&snapshot, &filter, attempts).map_err(Failure::machinery)?
+        } else {
+            snapshot.text(&filter)
+        };
+        drop(store);
+        let is_over = !snapshot.managed;
+        show(&text, args.watch).map_err(Failure::machinery)?;
+        if !args.watch || is_over {
+            return Ok(ALL_DONE);
+        }
+        std::thread::sleep(WATCH_INTERVAL);
     }
 }
 
-fn job_status(run: &Run, job: &Job, managed: bool) -> JobStatus {
-    let attempt = job.attempt.as_deref();
-    let ended = job.ended.or_else(|| attempt.and_then(|attempt| attempt.ended));
-    JobStatus {
-        index: job.index,
-        name: job.name().map(str::to_owned),
-        command: job.spec.cmds.join("\n"),
-        state: run.shown_state(job.index, managed).unwrap_or(State::Unknown),
-        paused: job.is_held(),
-        waits: run.why_waiting(job.index, managed).map(|why| why.to_string()),
-        host: job.host().map(ToString::to_string),
-        id: job.id().map(ToString::to_string),
-        attempt: job.key().map_or(0, |key| key.attempt),
-        exit: attempt.and_then(gjob_core::run::Attempt::exit),
-        signal: attempt.and_then(gjob_core::run::Attempt::signal),
-        reason: job.reason.clone(),
-        started: attempt.and_then(|attempt| attempt.started).map(|at| at.to_string()),
-        ended: ended.map(|at| at.to_string()),
+fn show(text: &str, watch: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if watch && out.is_terminal() {
+        out.write_all(CLEAR.as_bytes())?;
+    }
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+impl Snapshot {
+    fn take(dir: &RunDir, store: &Store) -> anyhow::Result<Snapshot> {
+        // A manager that comes or goes meanwhile is seen at the next look.
+        let managed = dir.is_managed()?;
+        let (row, run) = (store.row()?, store.load()?);
+        let settings = RunSettings::from_json(&row.settings)?;
+        Ok(Snapshot { run, row, settings, managed, now: gjob::store::now() })
+    }
+
+    fn text(&self, filter: &Filter) -> String {
+        let mut text = format!("run {}: {}\n", self.row.id, self.headline());
+        text.push_str(&format!("{}\n", self.counts()));
+        text.push_str(&format!("\n{}", hosts::table(self)));
+        let jobs = jobs::table(self, filter);
+        if !jobs.is_empty() {
+            text.push_str(&format!("\n{jobs}"));
+        }
+        if !self.managed && self.run.tally().error + self.run.tally().unknown > 0 {
+            text.push_str(NEXT_STEPS);
+        }
+        text
+    }
+
+    /// What a person wants to know first, and may do next.
+    fn headline(&self) -> String {
+        let tally = self.run.tally();
+        let took = format_duration(self.took());
+        let id = &self.row.id;
+        match (self.managed, tally.busy, tally.left()) {
+            (true, ..) => match self.run.time_left(self.now) {
+                Some(left) => format!("running for {took}, about {} left", format_duration(left)),
+                None => format!("running for {took}"),
+            },
+            (false, _, 0) if self.run.is_all_done() => format!("done in {took}"),
+            (false, _, 0) => format!("finished in {took}"),
+            (false, 0, left) => format!(
+                "stopped: {} still to do; resume with `gjob attach {id}`",
+                counted(left.into(), "job")
+            ),
+            (false, busy, _) => format!(
+                "stopped, no gjob is attached: {} may be running, {} waiting; resume with `gjob attach {id}`",
+                counted(busy.into(), "job"),
+                tally.free
+            ),
+        }
+    }
+
+    fn counts(&self) -> String {
+        let tally = self.run.shown_tally(self.managed);
+        let all = counted(tally.total().into(), "job");
+        let parts = [
+            (tally.done, "done"),
+            (tally.error, "failed"),
+            (tally.unknown, "unknown"),
+            (tally.busy, "running"),
+            (tally.free, "waiting"),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter(|(count, word)| *count > 0 || *word == "done")
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        format!("{all}: {}", parts.join(", "))
+    }
+
+    /// For how long the run has been worked on; until its last job ended, if all
+    /// have.
+    fn took(&self) -> Duration {
+        let last = match self.run.tally().left() {
+            0 => self.run.jobs().iter().filter_map(|job| job.ended).max(),
+            1.. => None,
+        };
+        let until = last.unwrap_or(self.now).0;
+        Duration::from_millis(until.saturating_sub(self.row.created.0))
     }
 }
 
-fn print_json(status: &Status) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, status)?;
-    writeln!(out)
-}
-
-fn print(status: &Status) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    let ended = status.ended.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
-    writeln!(out, "run {}: {}{ended}", status.run, status.state)?;
-    writeln!(out, "jobs: {}", status.counts)?;
-    write!(out, "\n{}", hosts(&status.hosts))?;
-    match &status.jobs {
-        None => Ok(()),
-        Some(listed) => write!(out, "\n{}", jobs(listed)),
+/// The state of a job in the words that people are shown.
+fn word(state: State) -> &'static str {
+    match state {
+        State::Free => "waiting",
+        State::Busy => "running",
+        State::Done => "done",
+        State::Unknown => "unknown",
+        State::Error => "failed",
     }
-}
-
-fn hosts(hosts: &[HostStatus]) -> Columns {
-    let mut columns = Columns::new(["HOST", "STATE", "SLOTS", "REASON"]);
-    for host in hosts {
-        columns.row([
-            Some(host.host.clone()),
-            Some(host.state.to_string()),
-            host.slots.map(|slots| slots.to_string()),
-            host.reason.clone(),
-        ]);
-    }
-    columns
-}
-
-fn jobs(jobs: &[JobStatus]) -> Columns {
-    let mut columns = Columns::new(["JOB", "STATE", "HOST", "ID", "NAME", "REASON"]);
-    for job in jobs {
-        let why = job.reason.as_ref().or(job.waits.as_ref());
-        let paused = (job.paused && job.waits.is_none()).then_some("paused");
-        let why: Vec<&str> = paused.into_iter().chain(why.map(String::as_str)).collect();
-        columns.row([
-            Some(job.index.to_string()),
-            Some(job.state.to_string()),
-            job.host.clone(),
-            job.id.clone(),
-            job.name.clone(),
-            (!why.is_empty()).then(|| why.join("; ")),
-        ]);
-    }
-    columns
 }

@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 use gjob::network::{Fetched, Gap, Output};
 use gjob_core::Job;
 use gjob_core::plural::counted;
+use gjob_core::text::printable;
 use gjob_core::wire::Stream;
 
 use super::filter::TerminalFilter;
@@ -52,7 +53,7 @@ impl Printer {
     /// Prints a job's output, or holds it until earlier jobs have ended. Returns
     /// what could not be printed.
     pub(crate) fn job_output(&mut self, job: &Job, outputs: Vec<Fetched>) -> Vec<String> {
-        let name = || job.name().map_or_else(|| job.index.to_string(), str::to_owned);
+        let name = || job.name().map_or_else(|| job.index.to_string(), printable);
         let held = Held { index: job.index, tag: self.tag.then(name), outputs };
         if !self.keep_order {
             return self.print(held);

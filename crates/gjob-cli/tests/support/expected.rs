@@ -110,6 +110,8 @@ fn host() -> String {
 
 const DATE: &str = "20[0-9]{2}-[0-9]{2}-[0-9]{2}";
 
+const DURATION: &str = r"(<1ms|(\d+(\.\d+)?(ms|[dhms]))+)";
+
 /// What differs from run to run, and what stands for it in expected texts.
 static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     let host = regex::escape(&host());
@@ -118,7 +120,11 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         ("[HOST]", format!("(?<redacted>{host})/{DATE}-[0-9]+")),
         ("[HOST]", format!("\"hostname\": \"(?<redacted>{host})\"")),
         ("[TIME]", format!(r"{DATE}T\d\d:\d\d:\d\d(\.\d+)?Z")),
-        ("[ELAPSED]", r" in (?<redacted>(\d+(\.\d+)?(ms|[dhms]))+)\b".to_owned()),
+        ("[ELAPSED]", format!(" (in|for|after|about) (?<redacted>{DURATION})\\b")),
+        ("[ELAPSED]", format!(", (?<redacted>{DURATION}) of CPU time")),
+        ("[ELAPSED]", format!("  (?<redacted>{DURATION})( |\n)")),
+        ("[MEMORY]", r", (?<redacted>\d+ MiB), ".to_owned()),
+        ("[CLOCK]", format!(r"{DATE} \d\d:\d\d:\d\d\.\d+")),
         ("[DATE]", format!(r"\b{DATE}\b")),
         ("[PORT]", r"\bport (?<redacted>\d+)\b".to_owned()),
         ("[PID]", r"\bpid (?<redacted>\d+)\b".to_owned()),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::plain_text::TextError;
+
 use super::{ConnectCommandError, MAX_HOSTS, MAX_SLOTS, ResultsDirError};
 
 /// Everything that is wrong with the hosts a user named; printed one per line.
@@ -125,6 +127,9 @@ pub enum HostProblem {
     /// Slots for a node that runs no jobs.
     #[error("the management node runs no jobs: expected [USER@]NAME[:PORT], without slots")]
     ManagementSlots,
+    /// A text in another encoding.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// A text that is not TOML.
     #[error("invalid TOML: {0}")]
     Toml(String),

@@ -179,7 +179,6 @@ fn split_list(list: &str) -> Vec<&str> {
 
 /// The lines that hold an entry, without comments and blanks.
 fn entry_lines<'a>(name: &str, text: &'a str) -> Vec<(Place, &'a str)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().enumerate().map(|(i, line)| {
         let entry = line.split('#').next().unwrap_or_default().trim();
         let place = Place::Line { file: name.to_owned(), line: i + 1 };

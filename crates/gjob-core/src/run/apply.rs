@@ -1,6 +1,6 @@
 //! What events change. Nothing else changes a run.
 
-use super::{Attempt, HostIx, Outcome, Run};
+use super::{Attempt, HostIx, Outcome, Pace, Run};
 use crate::event::{
     AttemptChange, AttemptEvent, Direction, Event, HostEvent, JobChange, JobEvent, RunEvent,
     Transfer, What,
@@ -9,6 +9,7 @@ use crate::id::Key;
 use crate::job::Phase;
 use crate::outcome::{Finish, name_survivors};
 use crate::record::Scope;
+use crate::state::State;
 use crate::time::Timestamp;
 
 use super::host::HostStatus;
@@ -303,6 +304,10 @@ impl Run {
     }
 
     fn leave_phase(&mut self, index: usize) {
+        if let Some(host) = self.host_done_on(index) {
+            let pace = Pace::of(&self.jobs[index]);
+            self.hosts[host.at()].pace.remove(pace);
+        }
         let Some(host) = self.host_needed(index as u32) else { return };
         let (job, host) = (&self.jobs[index], &mut self.hosts[host.at()]);
         if job.phase.is_in_flight() {
@@ -314,6 +319,10 @@ impl Run {
     }
 
     pub(super) fn enter_phase(&mut self, index: usize) {
+        if let Some(host) = self.host_done_on(index) {
+            let pace = Pace::of(&self.jobs[index]);
+            self.hosts[host.at()].pace.add(pace);
+        }
         let Some(host) = self.host_needed(index as u32) else { return };
         let (job, host) = (&self.jobs[index], &mut self.hosts[host.at()]);
         if job.phase.is_in_flight() {
@@ -322,6 +331,12 @@ impl Run {
         } else {
             host.collecting.insert(job.index);
         }
+    }
+
+    /// The host on which a job was done.
+    fn host_done_on(&self, index: usize) -> Option<HostIx> {
+        let job = &self.jobs[index];
+        self.position(job.host().filter(|_| job.phase == Phase::Ended(State::Done))?)
     }
 
     /// Keeps it known by host which attempts may be alive without being waited for.

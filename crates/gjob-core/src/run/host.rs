@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Usage;
+use super::{Pace, Usage};
 use crate::event::{ClockOffset, HostChange, HostFacts};
 use crate::id::{HostLabel, Key};
 use crate::resources::{Ask, Cpus, Offer};
@@ -36,6 +36,8 @@ pub struct Host {
     pub clock: Option<ClockOffset>,
     /// What it has done so far.
     pub totals: HostTotals,
+    /// How long the jobs took that are done on it.
+    pub pace: Pace,
     /// What its jobs use of it now.
     pub(super) usage: Usage,
     /// Jobs it was assigned that have not ended, by index.
@@ -92,6 +94,7 @@ impl Host {
             facts: None,
             clock: None,
             totals: HostTotals::default(),
+            pace: Pace::default(),
             usage: Usage::default(),
             in_flight: BTreeSet::new(),
             collecting: BTreeSet::new(),

@@ -2,6 +2,7 @@
 //! a choice among ten thousand hosts cost what one among ten does. Every change
 //! of a host passes through here, so that the indexes are always right.
 
+mod contacts;
 mod index;
 mod totals;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use crate::resources::Ask;
 use crate::run::{Host, HostIx, HostStatus, Run};
+pub(super) use contacts::FailedContacts;
 use index::HostIndex;
 pub(super) use totals::Totals;
 
@@ -49,6 +51,8 @@ pub(super) struct Hosts {
 struct HostPlan {
     /// When it last came to answer this manager.
     reached: Option<Duration>,
+    /// Attempts to reach it that failed since.
+    contacts: FailedContacts,
     /// It has started a job under this manager, or runs one from before.
     has_started: bool,
     /// Times in a row that it was paused.
@@ -154,6 +158,15 @@ impl Hosts {
     /// When a host last came to answer this manager; none if it never has.
     pub(super) fn reached(&self, ix: HostIx) -> Option<Duration> {
         self.plans.get(ix.at())?.reached
+    }
+
+    /// Changes, or asks, what is known of the attempts to reach a host.
+    pub(super) fn contacts<T>(
+        &mut self,
+        ix: HostIx,
+        change: impl FnOnce(&mut FailedContacts) -> T,
+    ) -> Option<T> {
+        self.plans.get_mut(ix.at()).map(|plan| change(&mut plan.contacts))
     }
 
     pub(super) fn note_started(&mut self, run: &Run, ix: HostIx) {

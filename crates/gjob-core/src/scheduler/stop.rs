@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::Scheduler;
 use super::action::Action;
 use super::job::JobState;
-use crate::event::{RunEnd, RunEvent, What};
+use crate::event::{HostChange, RunEnd, RunEvent, What};
 use crate::order::Order;
 use crate::outcome::Cause;
-use crate::run::HostIx;
+use crate::run::{HostIx, HostStatus};
 
 /// Whether the run continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,9 +109,26 @@ impl Scheduler {
 
     fn stop(&mut self, end: RunEnd) {
         self.mode = Mode::Stopped;
+        if end == RunEnd::NoHosts {
+            self.count_failed_contacts();
+        }
         let jobs = self.run.tally();
         self.emit(What::Run(RunEvent::Ended { end, jobs }));
         self.out.push_back(Action::Stop(end));
+    }
+
+    /// Says how often the hosts that never answered were tried: each failure was
+    /// reported once only.
+    fn count_failed_contacts(&mut self) {
+        for host in (0..self.run.hosts().len() as u32).map(HostIx) {
+            let reason = self.run.hosts()[host.at()].reason.clone();
+            let tries = self.hosts.contacts(host, |contacts| contacts.count()).unwrap_or(0);
+            let is_unreachable = self.run.hosts()[host.at()].status == HostStatus::Unreachable;
+            if let (Some(reason), true, 2..) = (reason, is_unreachable, tries) {
+                let reason = format!("{reason} ({tries} attempts)");
+                self.emit_host(host, HostChange::Unreachable { reason });
+            }
+        }
     }
 
     fn reason_to_stop(&self, now: Duration) -> Option<RunEnd> {

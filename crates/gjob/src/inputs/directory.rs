@@ -2,10 +2,10 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use gjob_core::os_text::{from_os, to_path};
 use gjob_core::output::check_path;
 use gjob_core::tree::{Links, MAX_TREE_ENTRIES, Tree, TreeEntry};
 use gjob_core::wire::BlobHash;
@@ -80,7 +80,7 @@ impl Walked {
     /// The files to hash, in order.
     pub(super) fn files(&self) -> impl Iterator<Item = (PathBuf, &Metadata)> {
         self.entries.iter().filter_map(|entry| match &entry.what {
-            What::File(meta) => Some((self.path.join(&entry.path), meta)),
+            What::File(meta) => Some((self.path.join(to_path(&entry.path)), meta)),
             What::Dir { .. } | What::Link { .. } => None,
         })
     }
@@ -121,7 +121,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn list(&mut self, below: &str) {
-        let path = self.root.join(below);
+        let path = self.root.join(to_path(below));
         match names(&path) {
             Ok(names) => names.into_iter().for_each(|name| self.add(&path, below, &name)),
             Err(source) => self.errors.push(InputError::io(&path, source)),
@@ -130,10 +130,9 @@ impl Walk<'_> {
 
     fn add(&mut self, dir: &Path, below: &str, name: &std::ffi::OsStr) {
         let found = dir.join(name);
-        let path = match name.to_str() {
-            Some(name) if below.is_empty() => name.to_owned(),
-            Some(name) => format!("{below}/{name}"),
-            None => return self.errors.push(InputError::Name { path: found }),
+        let path = match below {
+            "" => from_os(name).into_owned(),
+            below => format!("{below}/{}", from_os(name)),
         };
         if check_path(&path).is_err() {
             return self.errors.push(InputError::Name { path: found });
@@ -169,8 +168,8 @@ impl Walk<'_> {
         let known = Links::new(links.iter().copied());
         let outside = links.iter().filter(|(link, _)| !known.stays_inside(link));
         let errors = outside.map(|(link, target)| InputError::LinkOutside {
-            path: self.root.join(link),
-            target: target.into(),
+            path: self.root.join(to_path(link)),
+            target: to_path(target),
         });
         self.errors.extend(errors);
     }
@@ -194,12 +193,7 @@ fn what(path: &Path) -> Result<What, InputError> {
         Ok(What::File(meta))
     } else if kind.is_symlink() {
         let target = std::fs::read_link(path).map_err(fail)?;
-        match target.to_str() {
-            Some(text) if !target.as_os_str().as_bytes().iter().any(u8::is_ascii_control) => {
-                Ok(What::Link { target: text.to_owned() })
-            }
-            _ => Err(InputError::LinkText { path: path.to_owned(), target }),
-        }
+        Ok(What::Link { target: from_os(target.as_os_str()).into_owned() })
     } else {
         Err(special(path, &meta))
     }

@@ -37,9 +37,9 @@ pub enum InputError {
         /// The path.
         path: PathBuf,
     },
-    /// A name that hosts may not be able to create, or that cannot be printed.
+    /// A name that hosts may not be able to create.
     #[error(
-        "invalid name of file {path:?}: expected UTF-8 of at most 255 bytes without control characters, at most 64 names deep"
+        "invalid name of file {path:?}: expected at most 255 bytes, at most 64 names deep and 4096 bytes in all"
     )]
     Name {
         /// The path.
@@ -50,16 +50,6 @@ pub enum InputError {
         "symlink {path:?} leads out of its directory, to {target:?}: expected a relative one that stays inside"
     )]
     LinkOutside {
-        /// The link.
-        path: PathBuf,
-        /// Its target.
-        target: PathBuf,
-    },
-    /// A symbolic link whose target cannot be sent.
-    #[error(
-        "symlink {path:?} has the target {target:?}: expected UTF-8 without control characters"
-    )]
-    LinkText {
         /// The link.
         path: PathBuf,
         /// Its target.

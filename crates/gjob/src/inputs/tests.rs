@@ -75,7 +75,6 @@ fn symlink_to_a_directory_is_followed() {
 
 #[test]
 fn all_entries_that_cannot_be_sent_are_found() {
-    use std::os::unix::ffi::OsStrExt;
     let dir = sample();
     let at = |name: &str| dir.path().join(name);
     rustix::fs::mknodat(
@@ -90,9 +89,6 @@ fn all_entries_that_cannot_be_sent_are_found() {
     symlink("/etc/passwd", at("absolute")).unwrap();
     symlink("link/../../..", at("a/out")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
-    symlink("x\ny", at("words")).unwrap();
-    fs::write(at("two\nlines"), "").unwrap();
-    fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").unwrap();
     let errors = hash(&[dir.path(), Path::new("/dev/null"), Path::new("/no/such")]).unwrap_err();
     let refused = |name: &str, words: &str| {
         let fits = |error: &&String| error.contains(name) && error.contains(words);
@@ -102,12 +98,9 @@ fn all_entries_that_cannot_be_sent_are_found() {
     refused("/socket", "is a socket");
     refused("/absolute", "leads out of its directory, to \"/etc/passwd\": expected");
     refused("/a/out", "leads out of its directory");
-    refused("/words", "has the target \"x\\ny\"");
-    refused("/two\\nlines\"", "invalid name of file");
-    refused("/\\xFF\"", "invalid name of file");
     refused("/dev/null", "is a device");
     refused("/no/such", "does not exist");
-    assert_eq!(errors.len(), 9, "{errors:#?}");
+    assert_eq!(errors.len(), 6, "{errors:#?}");
 }
 
 #[test]

@@ -8,10 +8,12 @@ mod template;
 
 use std::io::{self, Read};
 
+use gjob_core::os_text::{from_bytes, to_path};
+use gjob_core::plain_text;
+
 use super::draft::JobDraft;
 use super::errors::{Collector, JobFileErrors};
 use super::jobs::{Jobs, JobsBuilder};
-use super::lines::lines;
 use super::origin::Origin;
 use super::place::Place;
 use super::problem::Problem;
@@ -27,6 +29,17 @@ use template::Template;
 pub struct Arguments {
     command: Vec<String>,
     sources: Vec<InputSource>,
+    end: ValueEnd,
+}
+
+/// What is behind each value in a file or on standard input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueEnd {
+    /// The end of its line.
+    #[default]
+    Line,
+    /// A NUL, as `find -print0` writes it.
+    Nul,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +76,13 @@ impl Arguments {
         let command = groups.next().map_or_else(Vec::new, |(_, words)| words);
         let sources: Vec<_> =
             groups.flat_map(|(separator, words)| input_sources(separator, words)).collect();
-        Arguments { command, sources }
+        Arguments { command, sources, end: ValueEnd::Line }
+    }
+
+    /// Sets what is behind each value that is read.
+    #[must_use]
+    pub fn values_end_in(self, end: ValueEnd) -> Self {
+        Arguments { end, ..self }
     }
 
     /// True if values come from standard input.
@@ -105,7 +124,7 @@ impl Arguments {
             errors.push(Place::Command, Problem::StdinTwice);
         }
         let load = |source: &InputSource| Values {
-            values: source.input.load(stdin, errors),
+            values: source.input.load(self.end, stdin, errors),
             is_linked: source.is_linked,
         };
         sources.iter().map(load).collect()
@@ -121,10 +140,7 @@ fn input_sources(separator: String, words: Vec<String>) -> Vec<InputSource> {
     let is_linked = separator.ends_with('+');
     let source = |input| InputSource { input, is_linked };
     if !separator.starts_with("::::") {
-        // As in GNU parallel, each line of a value is a value.
-        let lines = words.iter().flat_map(|word| word.split('\n'));
-        let values = lines.map(str::to_owned).collect();
-        return vec![source(Input::Values(values))];
+        return vec![source(Input::Values(words))];
     }
     if words.is_empty() {
         return vec![source(Input::Nothing(separator))];
@@ -137,35 +153,49 @@ fn input_sources(separator: String, words: Vec<String>) -> Vec<InputSource> {
 }
 
 impl Input {
-    fn load(&self, stdin: &mut dyn Read, errors: &mut Collector) -> Vec<String> {
+    fn load(&self, end: ValueEnd, stdin: &mut dyn Read, errors: &mut Collector) -> Vec<String> {
         match self {
             Input::Values(values) => values.clone(),
             Input::Nothing(separator) => {
                 errors.push(Place::Command, Problem::NoValueFile(separator.clone()));
                 Vec::new()
             }
-            Input::File(name) => load_lines(name, std::fs::read(name), errors),
+            Input::File(name) => load_values(name, std::fs::read(to_path(name)), end, errors),
             Input::Stdin => {
                 let mut bytes = Vec::new();
                 let read = stdin.read_to_end(&mut bytes).map(|_| bytes);
-                load_lines("standard input", read, errors)
+                load_values("standard input", read, end, errors)
             }
         }
     }
 }
 
-/// One value per line, unchanged.
-fn load_lines(file: &str, bytes: io::Result<Vec<u8>>, errors: &mut Collector) -> Vec<String> {
+/// The values in a file: a line each, or, unchanged, what ends in a NUL. They may be
+/// names, and so any bytes.
+fn load_values(
+    file: &str,
+    bytes: io::Result<Vec<u8>>,
+    end: ValueEnd,
+    errors: &mut Collector,
+) -> Vec<String> {
     let bytes = bytes.unwrap_or_else(|error| {
         errors.push(Place::File(file.to_owned()), Problem::Unreadable(error));
         Vec::new()
     });
+    let value = |bytes| from_bytes(bytes).into_owned();
+    if end == ValueEnd::Nul {
+        let values = bytes.split_inclusive(|byte| *byte == 0);
+        return values.map(|found| value(found.strip_suffix(b"\0").unwrap_or(found))).collect();
+    }
+    let body = plain_text::body(&bytes).unwrap_or_else(|error| {
+        errors.push(Place::File(file.to_owned()), error);
+        &[]
+    });
     let mut values = Vec::new();
-    for line in lines(file, &bytes) {
-        match line {
-            Ok(line) if line.text.contains('\0') => errors.push(line.place(), Problem::NulInValue),
-            Ok(line) => values.push(line.text.to_owned()),
-            Err(place) => errors.push(place, Problem::NotUtf8),
+    for (number, line) in (1..).zip(plain_text::lines(body)) {
+        match line.contains(&0) {
+            true => errors.push(Place::line(file, number), Problem::NulInValue),
+            false => values.push(value(line)),
         }
     }
     values

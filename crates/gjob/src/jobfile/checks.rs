@@ -3,10 +3,10 @@
 //! job that has it.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
+use gjob_core::os_text::to_path;
 use gjob_core::text::excerpt;
 
 use super::problem::Problem;
@@ -20,7 +20,7 @@ pub(super) fn check_files(specs: &[JobSpec]) -> impl Iterator<Item = (usize, Pro
     let files = specs.iter().enumerate();
     let files = files.flat_map(|(index, spec)| spec.files.iter().map(move |path| (index, path)));
     files.filter_map(move |(index, path)| {
-        let error = seen.insert(path).then(|| check(Path::new(path)))?.err()?;
+        let error = seen.insert(path).then(|| check(&to_path(path)))?.err()?;
         Some((index, error.into()))
     })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gjob_core::builder::AddJobError;
 use gjob_core::dependency::Dependencies;
 use gjob_core::job::MAX_JOBS;
+use gjob_core::plain_text::unix_lines;
 use gjob_core::{Builder, JobSpec};
 
 use super::checks::{check_after, check_files};
@@ -125,7 +126,13 @@ impl<'a> JobsBuilder<'a> {
 
     /// Adds a job of a part of the origin, and checks it.
     pub(super) fn add(&mut self, draft: JobDraft, part: u32) -> Added {
-        let (spec, repeat) = draft.complete(self.defaults);
+        let (mut spec, repeat) = draft.complete(self.defaults);
+        // What a command is filled with is not text that somebody has written.
+        if !matches!(self.jobs.origin, Origin::Arguments) {
+            for command in spec.cmds.iter_mut().filter(|command| command.contains('\r')) {
+                *command = unix_lines(command).into_owned();
+            }
+        }
         if self.jobs.specs.len() == MAX_JOBS as usize {
             self.errors.push(self.jobs.origin.spot(part, None), Problem::TooManyJobs);
             return Added::Full;

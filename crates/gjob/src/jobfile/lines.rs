@@ -1,15 +1,15 @@
 //! Texts line by line, and job files with one job per line: a shell command, or
 //! whatever else a reader takes for a job.
 
+use gjob_core::os_text::from_bytes;
+use gjob_core::plain_text;
+
 use super::draft::JobDraft;
 use super::errors::{Collector, JobFileErrors};
 use super::jobs::{Added, Jobs, JobsBuilder};
 use super::origin::Origin;
 use super::place::Place;
 use super::problem::Problem;
-
-/// Some editors put it before UTF-8 text.
-pub(super) const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A line of a file, without its end.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +36,9 @@ pub(super) fn lines<'a>(
     file: &'a str,
     text: &'a [u8],
 ) -> impl Iterator<Item = Result<Line<'a>, Place>> {
-    text.split_inclusive(|byte| *byte == b'\n').enumerate().map(move |(i, line)| {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        match std::str::from_utf8(line) {
-            Ok(text) => Ok(Line { file, number: i + 1, text }),
-            Err(error) => Err(Place::column(file, i + 1, error.valid_up_to() + 1)),
-        }
+    plain_text::lines(text).enumerate().map(move |(i, line)| match std::str::from_utf8(line) {
+        Ok(text) => Ok(Line { file, number: i + 1, text }),
+        Err(error) => Err(Place::column(file, i + 1, error.valid_up_to() + 1)),
     })
 }
 
@@ -53,15 +50,14 @@ pub(super) fn read(
     parse: impl Fn(Line<'_>, &mut Collector) -> Option<JobDraft>,
 ) -> Result<Jobs, JobFileErrors> {
     let mut jobs = JobsBuilder::new(Origin::Lines(file.to_owned()), defaults);
-    for line in lines(file, text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)) {
-        let mut line = match line {
+    for line in lines(file, text) {
+        let line = match line {
             Ok(line) => line,
             Err(place) => {
                 jobs.errors.push(place, Problem::NotUtf8);
                 continue;
             }
         };
-        line.text = line.text.strip_suffix('\r').unwrap_or(line.text);
         let number = u32::try_from(line.number).unwrap_or(u32::MAX);
         if let Some(draft) = parse(line, &mut jobs.errors)
             && jobs.add(draft, number) == Added::Full
@@ -76,5 +72,5 @@ pub(super) fn read(
 pub(super) fn parse_command(line: Line<'_>, _: &mut Collector) -> Option<JobDraft> {
     let start = line.text.trim_start();
     let is_job = !start.is_empty() && !start.starts_with('#');
-    is_job.then(|| JobDraft::of_command(line.text.to_owned()))
+    is_job.then(|| JobDraft::of_command(from_bytes(line.text.as_bytes()).into_owned()))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
-use gjob_core::text::is_printable;
+use gjob_core::text::{is_printable, printable};
 
 /// Bytes of a text.
 pub(super) type Span = Range<usize>;
@@ -55,9 +55,9 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File(name) => f.write_str(name),
+            Place::File(name) => f.write_str(&printable(name)),
             Place::Line { file, line, column } => {
-                write!(f, "{file}:{line}")?;
+                write!(f, "{}:{line}", printable(file))?;
                 column.map_or(Ok(()), |column| write!(f, ":{column}"))
             }
             Place::Command => f.write_str("command"),

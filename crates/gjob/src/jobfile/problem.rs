@@ -8,6 +8,7 @@ use std::io;
 use gjob_core::builder::AddJobError;
 use gjob_core::dependency::DependencyError;
 use gjob_core::job::MAX_JOBS;
+use gjob_core::plain_text::TextError;
 use gjob_core::spec::SpecError;
 
 pub use script::ScriptProblem;
@@ -25,6 +26,9 @@ pub enum Problem {
     /// Text in another encoding.
     #[error("invalid text: expected UTF-8")]
     NotUtf8,
+    /// Text in another encoding altogether.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// A source without jobs.
     #[error(transparent)]
     NoJobs(#[from] NoJobs),

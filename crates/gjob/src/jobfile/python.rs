@@ -4,7 +4,10 @@
 
 mod process;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
+
+use gjob_core::os_text::to_path;
+use gjob_core::plain_text;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -78,8 +81,12 @@ impl Script {
     /// Runs the script to its end.
     pub(super) fn read(&self, defaults: &JobDraft) -> Result<Jobs, JobFileErrors> {
         // Python's own message would be about a traceback of the shim.
-        std::fs::File::open(&self.path)
+        let mut start = Vec::new();
+        std::fs::File::open(to_path(&self.path))
+            .and_then(|script| script.take(4).read_to_end(&mut start))
             .map_err(|error| JobFileErrors::one(self.whole(), Problem::Unreadable(error)))?;
+        // Python's own would be about NUL bytes.
+        plain_text::body(&start).map_err(|error| JobFileErrors::one(self.whole(), error))?;
         let process = Process::start(&self.path, &self.arguments, &self.stopper)
             .map_err(|problem| JobFileErrors::one(self.whole(), problem))?;
         let mut jobs = JobsBuilder::new(Origin::Lines(self.path.clone()), defaults);

@@ -30,6 +30,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use gjob_core::dependency::After;
+use gjob_core::plain_text::unix_lines;
 
 use super::draft::JobDraft;
 use super::errors::{Collector, JobFileErrors};
@@ -48,7 +49,7 @@ pub(super) fn read(name: &str, bytes: &[u8], defaults: &JobDraft) -> Result<Jobs
         places.for_each(|place| errors.push(place, Problem::NotUtf8));
         return Err(errors.into_errors());
     };
-    let text = Text { file: name.to_owned(), text: text.to_owned() };
+    let text = Text { file: name.to_owned(), text: unix_lines(text).into_owned() };
     let tables = document::read(&text, &mut errors);
     let spans = tables.iter().map(Table::spans).collect();
     let mut jobs = JobsBuilder::new(Origin::Tables(text, spans), defaults);

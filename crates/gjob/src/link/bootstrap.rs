@@ -42,11 +42,19 @@ pub(super) async fn send_script(to: &mut (impl AsyncWrite + Unpin)) {
     let _ = to.flush().await;
 }
 
-/// Brings the far side to start an agent; `uploading` is told how many bytes
+/// Waits for the script's first report; none when the stream ended.
+pub(super) async fn ready<R: AsyncRead + Unpin>(
+    lines: &mut Lines<'_, R>,
+) -> Result<Option<String>, ConnectError> {
+    report(lines, "logging in", ANSWER).await
+}
+
+/// Brings a far side that is [`ready`] to start an agent; `uploading` is told how many bytes
 /// are to be sent, if any. None when the stream ended.
 pub(super) async fn converse<R, W>(
     lines: &mut Lines<'_, R>,
     to: &mut W,
+    ready: &str,
     wanted: &BootstrapOptions<'_>,
     uploading: impl AsyncFnOnce(u64),
 ) -> Result<Option<()>, ConnectError>
@@ -54,10 +62,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let Some(ready) = report(lines, "logging in", ANSWER).await? else {
-        return Ok(None);
-    };
-    let (gzip, platform) = parse_ready(&ready)?;
+    let (gzip, platform) = parse_ready(ready)?;
     let found = find_program(wanted.programs, platform).await?;
     let hash = match &found {
         Ok(program) => program.hash().to_string(),

@@ -13,6 +13,69 @@ gjob_bootstrap() {
         exec "$1" agent
     }
 
+    # Nothing is run that another user could have put there. The rules are those of
+    # gjob-core/src/trust.rs: what a path leads to is ours or root's, and so is each
+    # directory above it, up to the home directory; others cannot write to it, or
+    # cannot get there.
+    check_place() {
+        at=$1
+        writable=
+        while :; do
+            # Its mode, links, owner and group come first.
+            set -- "$at" $(LC_ALL=C ls -ldn "$at" 2>/dev/null)
+            case ${4:-} in
+            '') fail unsafe "$at: its owner cannot be seen" ;;
+            0 | "$root" | "$user") ;;
+            *) fail unsafe "$at: it belongs to user $4" ;;
+            esac
+            case $sticky$2 in
+            *l?????????) fail unsafe "$at: it is a symbolic link" ;;
+            yes?????????[tT]*) ;;
+            no????????w* | yes????????w*) writable=${writable:-$at: other users can write to it} ;;
+            no?????w* | yes?????w*)
+                # A plus stands for a list that grants more.
+                case $2 in *+) set -- "$at" "$2" '' '' list ;; esac
+                [ "$5" = 0 ] || [ "$5" = "$(private_group)" ] ||
+                    writable=${writable:-$at: its group can write to it}
+                ;;
+            *------ | *------.) writable= ;;
+            esac
+            case $at in "$home" | /) break ;; esac
+            at=${at%/*}
+            at=${at:-/}
+            sticky=yes
+        done
+        [ -z "$writable" ] || fail unsafe "$writable"
+    }
+    # The group that only the user is in.
+    private_group() {
+        name=$(id -un 2>/dev/null) gid=$(id -g)
+        [ "$name" = "$(id -gn 2>/dev/null)" ] || [ "$gid" = "$user" ] || return 0
+        while IFS=: read -r _ _ number members; do
+            case $number:$members in "$gid:" | "$gid:$name") ;; "$gid:"*) return 0 ;; esac
+        done </etc/group
+        printf %s "$gid"
+    }
+    # Whose a file is; nobody's if everybody can write to it.
+    owner() {
+        set -- $(LC_ALL=C ls -ldnL "$1" 2>/dev/null)
+        case ${1:-} in ????????w*) ;; *) printf %s "${3:-}" ;; esac
+    }
+    # A gjob that is installed serves where none can be sent.
+    start_installed() {
+        installed=$(command -v gjob 2>/dev/null) || return 0
+        case $installed in /*) ;; *) return 0 ;; esac
+        case $(owner "$installed") in 0 | "$root" | "$user") ;; *) return 0 ;; esac
+        if [ "$("$installed" agent --protocol </dev/null 2>/dev/null)" = "$protocol" ]; then
+            start "$installed"
+        fi
+    }
+
+    # A login without a usable PATH: jobs need a usable one as well.
+    if ! command -v uname >/dev/null 2>&1 || ! command -v mkdir >/dev/null 2>&1; then
+        PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+        export PATH
+    fi
     how=plain
     command -v gzip >/dev/null 2>&1 && how=gzip
     printf '\ngjob-bootstrap ready 1 %s %s\n' "$how" "$(uname -s -m)"
@@ -23,26 +86,36 @@ gjob_bootstrap() {
     /*) ;;
     *)
         [ -n "${HOME:-}" ] || fail home 'HOME is not set'
+        [ -d "$HOME" ] || fail home "$HOME does not exist"
         results=$HOME/$results
         ;;
     esac
+    # Names with wildcards stay as they are.
+    set -f
+    user=$(id -u) root=$(owner /) home=$(cd -P "${HOME:-/}" 2>/dev/null && pwd -P)
+    if [ "$hash" = none ]; then
+        [ "$trust" = yes ] && start_installed
+        fail program 'there is none to send'
+    fi
+
+    # The mask holds for the subshells only: jobs are to see the user's own.
     bin=$results/.gjob/bin
+    problem=$(umask 077 && LC_ALL=C mkdir -p "$bin" 2>&1) || fail create "$bin: $problem"
+    # From here on no symbolic link leads anywhere else.
+    real=$(cd -P "$results" && pwd -P) || fail create "$results: it cannot be entered"
+    bin=${real%/}/.gjob/bin
     program=$bin/$hash
+    sticky=no
+    check_place "$bin"
 
     # The name says what it holds: it got its name when it had been verified.
     if [ -s "$program" ] && [ -x "$program" ]; then
+        sticky=no
+        check_place "$program"
         if [ "$trust" = yes ] || "$program" agent --verify "$hash" </dev/null >/dev/null 2>&1; then
             start "$program"
         fi
     fi
-    if [ "$trust" = yes ] && command -v gjob >/dev/null 2>&1 &&
-        [ "$(gjob agent --protocol </dev/null 2>/dev/null)" = "$protocol" ]; then
-        start gjob
-    fi
-    [ "$hash" != none ] || fail program 'there is none to send'
-
-    # The mask holds for the subshells only: jobs are to see the user's own.
-    problem=$(umask 077 && LC_ALL=C mkdir -p "$bin" 2>&1) || fail create "$bin: $problem"
     find "$bin" -name '.new-*' -mtime +1 -exec rm -f {} \; 2>/dev/null
     new=$bin/.new-$token
     trap 'rm -f "$new"' 0
@@ -58,8 +131,12 @@ gjob_bootstrap() {
             fail write "$new: $problem"
     fi
     chmod 700 "$new"
-    problem=$("$new" agent --verify "$hash" 2>&1 </dev/null) ||
-        fail verify "status $?: $problem"
+    if ! problem=$("$new" agent --verify "$hash" 2>&1 </dev/null); then
+        problem="status $?: $problem"
+        # Such as where nothing below the home directory can be run.
+        [ "$trust" = yes ] && rm -f "$new" && start_installed
+        fail verify "$problem"
+    fi
 
     # Another bootstrap may have been first, and its program be running: a file
     # in use is not replaced, unless it has just been found to be bad.

@@ -31,6 +31,12 @@ pub enum Trouble {
     Config,
     /// The host has no `/bin/sh`, or none that could be started.
     NoShell,
+    /// The login shell is one that lets nobody in.
+    NoLogin,
+    /// The login shell may not start other programs.
+    Restricted,
+    /// The login shell ended by itself and did not run what it was given.
+    LoginShell,
     /// The far command ended without a word of ssh's.
     Ended,
     /// A connect command of the user's ended, for reasons of its own.
@@ -54,7 +60,10 @@ impl Trouble {
             | Trouble::HostKey
             | Trouble::Algorithms
             | Trouble::Config
-            | Trouble::NoShell => false,
+            | Trouble::NoShell
+            | Trouble::NoLogin
+            | Trouble::Restricted
+            | Trouble::LoginShell => false,
         }
     }
 
@@ -79,6 +88,9 @@ impl Trouble {
             Trouble::Algorithms => "ssh found no algorithm in common with it",
             Trouble::Config => "ssh rejects its configuration",
             Trouble::NoShell => "it has no /bin/sh",
+            Trouble::NoLogin => "logged in, but its login shell is nologin",
+            Trouble::Restricted => "logged in, but its login shell is restricted",
+            Trouble::LoginShell => "logged in, but its login shell ended without starting /bin/sh",
             Trouble::Ended => "the connection ended",
             Trouble::CommandEnded => "the connect command ended",
         }
@@ -167,6 +179,41 @@ pub fn diagnose(status: Option<i32>, stderr: &[u8]) -> Diagnosis {
     find(&lines, PHRASES)
         .or_else(|| find(&lines, CONSEQUENCES))
         .unwrap_or_else(|| Diagnosis { trouble: Trouble::Ended, said: last.to_owned() })
+}
+
+/// Phrases of login shells that do not do what they are told.
+const SHELL_PHRASES: &[(&str, Trouble)] = &[
+    // A full host: another shell may be started in a moment.
+    ("resource temporarily unavailable", Trouble::Ended),
+    ("cannot allocate memory", Trouble::Ended),
+    ("cannot fork", Trouble::Ended),
+    ("not available", Trouble::NoLogin),
+    ("nologin", Trouble::NoLogin),
+    ("restricted", Trouble::Restricted),
+];
+
+/// Reads why an ssh ended before the far shell had said anything of ours:
+/// `printed` is what came on its stdout instead.
+#[must_use]
+pub fn diagnose_login(status: Option<i32>, printed: &str, stderr: &[u8]) -> Diagnosis {
+    let diagnosis = diagnose(status, stderr);
+    let said = match diagnosis.said.as_str() {
+        "" => printed.to_owned(),
+        said => said.to_owned(),
+    };
+    let Some(code) = status.filter(|code| *code != SSH_FAILED) else {
+        return Diagnosis { said, ..diagnosis };
+    };
+    let heard = [shown_lines(stderr), vec![printed.to_owned()]].concat();
+    if let Some(told) = find(&heard, SHELL_PHRASES) {
+        return told;
+    }
+    let trouble = match diagnosis.trouble {
+        Trouble::Ended => Trouble::LoginShell,
+        trouble => trouble,
+    };
+    let said = if said.is_empty() { format!("exit status {code}") } else { said };
+    Diagnosis { trouble, said }
 }
 
 /// Reads what became of a connect command that is not ssh. Each has its own
@@ -325,6 +372,34 @@ mod tests {
     }
 
     #[test]
+    fn login_shell_that_runs_nothing_is_told_apart_from_a_connection_that_ended() {
+        let shown = |status, printed: &str, stderr: &str| {
+            diagnose_login(Some(status), printed, stderr.as_bytes()).to_string()
+        };
+        assert_eq!(
+            shown(1, "This account is currently not available.", ""),
+            "logged in, but its login shell is nologin: This account is currently not available."
+        );
+        assert_eq!(
+            shown(1, "", "rbash: line 1: exec: restricted\n"),
+            "logged in, but its login shell is restricted: rbash: line 1: exec: restricted"
+        );
+        assert_eq!(
+            shown(0, "", ""),
+            "logged in, but its login shell ended without starting /bin/sh: exit status 0"
+        );
+        assert_eq!(
+            shown(254, "", "bash: fork: Resource temporarily unavailable\n"),
+            "the connection ended: bash: fork: Resource temporarily unavailable"
+        );
+        let closed = "Connection closed by 127.0.0.1 port 2298\r\n";
+        assert_eq!(
+            diagnose_login(Some(SSH_FAILED), "", closed.as_bytes()).trouble,
+            Trouble::Closed
+        );
+    }
+
+    #[test]
     fn the_message_keeps_sshs_words_without_control_characters() {
         let diagnosis =
             diagnose(Some(SSH_FAILED), b"\x1b[31mroot@h: Permission denied (publickey).\r\n");
@@ -362,6 +437,9 @@ mod tests {
             Trouble::Algorithms,
             Trouble::Config,
             Trouble::NoShell,
+            Trouble::NoLogin,
+            Trouble::Restricted,
+            Trouble::LoginShell,
         ] {
             assert!(!permanent.is_transient(), "{permanent:?}");
         }

@@ -23,6 +23,9 @@ pub(super) enum ConnectError {
     Program(#[from] ProgramError),
     #[error("no answer within {} s while {doing}{}", .limit.as_secs(), behind(.said))]
     Silent { doing: &'static str, limit: Duration, said: String },
+    /// The login was accepted, and what it started says nothing.
+    #[error("logged in, but gave no answer for {} s{}", .waited.as_secs(), behind(.said))]
+    Mute { waited: Duration, said: String },
     #[error("not an agent: more than {limit} bytes before its first line{}", behind(.said))]
     Noise { limit: usize, said: String },
     #[error("its agent speaks protocol {theirs:?}, this program {PROTOCOL}")]
@@ -62,6 +65,9 @@ pub(super) enum BootstrapFailure {
     Create(String),
     #[error("cannot write {0}")]
     Write(String),
+    /// Another user could have put a program there.
+    #[error("unsafe results directory: {0}")]
+    Unsafe(String),
     /// The mount forbids it (noexec), or it is not for this system.
     #[error("the program sent cannot run there: {0}")]
     CannotRun(String),
@@ -95,6 +101,7 @@ impl ConnectError {
             ConnectError::Transport(diagnosis) => !diagnosis.trouble.is_transient(),
             ConnectError::Fault { permanent, .. } => *permanent,
             ConnectError::Silent { .. }
+            | ConnectError::Mute { .. }
             | ConnectError::Ended { .. }
             | ConnectError::Frame(_)
             | ConnectError::Heavy
@@ -116,6 +123,7 @@ impl BootstrapFailure {
             "home" => BootstrapFailure::Home(text),
             "create" => BootstrapFailure::Create(text),
             "write" => BootstrapFailure::Write(text),
+            "unsafe" => BootstrapFailure::Unsafe(text),
             "verify" if text.starts_with("status 1:") => BootstrapFailure::Damaged(text),
             "verify" => BootstrapFailure::CannotRun(text),
             _ => BootstrapFailure::Unknown(report.to_owned()),
@@ -126,6 +134,7 @@ impl BootstrapFailure {
         match self {
             BootstrapFailure::Home(_)
             | BootstrapFailure::Create(_)
+            | BootstrapFailure::Unsafe(_)
             | BootstrapFailure::CannotRun(_)
             | BootstrapFailure::Unknown(_) => true,
             BootstrapFailure::NoRoom(_)

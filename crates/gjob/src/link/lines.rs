@@ -32,11 +32,6 @@ impl<'a, R: AsyncRead + Unpin> Lines<'a, R> {
         Lines { from, buffer: Vec::new(), noise: Vec::new() }
     }
 
-    /// Waits until anything at all has arrived, or the stream has ended.
-    pub(super) async fn first_byte(&mut self) -> io::Result<()> {
-        self.fill().await.map(drop)
-    }
-
     /// Skips lines up to one that begins with `prefix`; gives back its rest.
     /// May be cancelled and called again.
     pub(super) async fn line_behind(&mut self, prefix: &str) -> Result<String, NoLine> {

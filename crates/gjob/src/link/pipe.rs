@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::error::ConnectError;
+use super::transport::{has_logged_in, without_progress};
 use crate::open_files;
 
 /// The last bytes of stderr that are kept.
@@ -25,6 +26,19 @@ pub(super) struct Pipe {
     stderr: watch::Receiver<Vec<u8>>,
     child: Child,
     owns_group: bool,
+}
+
+/// What ssh says about its login.
+#[derive(Debug)]
+pub(super) struct Login(watch::Receiver<Vec<u8>>);
+
+impl Login {
+    /// Waits until the host has accepted the login; for ever if nobody says so.
+    pub(super) async fn accepted(&mut self) {
+        if self.0.wait_for(|stderr| has_logged_in(stderr)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// How a transport ended.
@@ -62,7 +76,12 @@ impl Pipe {
 
     /// The last of what was said on stderr until now.
     pub(super) fn said(&self) -> Vec<u8> {
-        self.stderr.borrow().clone()
+        without_progress(&self.stderr.borrow())
+    }
+
+    /// Tells when ssh has logged in.
+    pub(super) fn login(&self) -> Login {
+        Login(self.stderr.clone())
     }
 
     /// Closes the child's stdin, discards what it still says, waits a little

@@ -27,6 +27,8 @@ pub enum ConnectStage {
     LoginTurn,
     /// The far side says nothing yet.
     LoggingIn,
+    /// The login was accepted, and no shell has answered yet.
+    Accepted,
     /// The far side looks for the program.
     LoggedIn,
     /// Others get the program.
@@ -45,6 +47,7 @@ impl ConnectStage {
             ConnectStage::LoggingIn => false,
             ConnectStage::NoFiles
             | ConnectStage::LoginTurn
+            | ConnectStage::Accepted
             | ConnectStage::LoggedIn
             | ConnectStage::UploadTurn
             | ConnectStage::Uploading(_)
@@ -59,6 +62,7 @@ impl fmt::Display for ConnectStage {
             ConnectStage::NoFiles => f.write_str("waiting, since too many files are open here"),
             ConnectStage::LoginTurn => f.write_str("waiting for other logins"),
             ConnectStage::LoggingIn => f.write_str("still logging in"),
+            ConnectStage::Accepted => f.write_str("logged in, waiting for its shell"),
             ConnectStage::LoggedIn => f.write_str("logged in, looking for the agent"),
             ConnectStage::UploadTurn => f.write_str("waiting while other hosts get the agent"),
             ConnectStage::Uploading(percent) => write!(f, "sending the agent, {percent} %"),

@@ -16,19 +16,22 @@ use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
 use super::bootstrap::{self, ANSWER, BootstrapOptions};
-use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command};
+use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command, diagnose_login};
 use super::error::ConnectError;
 use super::handshakes::{FilesPermit, Handshakes, Hop, LoginPermit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
-use super::pipe::{Pipe, PipeExit};
+use super::pipe::{Login, Pipe, PipeExit};
 use super::sender::CLOSED;
 use super::session::{Session, SessionEnd};
 use super::stage::{self, ConnectStage, Counted};
 use super::text::last_lines;
+use super::transport::{Connection, has_master, learn_unknown};
 use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, LinkState, Transport, close_asked};
 
 /// How long an agent may take to take up a run.
 const WELCOME: Duration = Duration::from_secs(60);
+/// A login that takes longer is reported while it goes on.
+const SLOW_LOGIN: Duration = Duration::from_secs(20);
 
 /// What the task of a link owns.
 pub(super) struct Link {
@@ -44,6 +47,8 @@ pub(super) struct Link {
     /// Whether a program found on the host may be started unseen: not after
     /// one did not become an agent.
     pub(super) trust: bool,
+    /// Whose connection ssh uses next.
+    pub(super) connection: Connection,
 }
 
 /// An agent that has taken up the run.
@@ -140,21 +145,48 @@ impl Link {
         };
         let plan = &self.config.plan;
         let transport = plan.transport();
-        let command = transport.command(plan.entry(), &self.config.programs)?;
+        let command = transport.command(plan.entry(), &self.config.programs, self.connection)?;
         self.enter(ConnectStage::LoggingIn);
         let mut pipe = Pipe::start(command, transport.owns_group())?;
         let mut stage = Stage::LoggingIn;
-        match self.attach(&mut pipe, permit, connection, &mut stage).await {
+        let said = match self.attach(&mut pipe, permit, connection, &mut stage).await {
             Ok((stdin, frames, welcome)) => {
-                Ok(Attached { pipe, _files: files, stdin, frames, welcome })
+                return Ok(Attached { pipe, _files: files, stdin, frames, welcome });
             }
-            Err(Broken::Error(error)) => Err(error),
-            Err(Broken::End { said }) => {
-                if stage == Stage::Started {
-                    self.trust = false;
+            Err(Broken::Error(error)) => return Err(error),
+            Err(Broken::End { said }) => said,
+        };
+        if stage == Stage::Started {
+            self.trust = false;
+        }
+        let exit = pipe.finish().await;
+        drop(files);
+        let error = self.explain(stage, &exit, said);
+        match self.knows_better(&error, &exit).await {
+            true => Box::pin(self.connect(connection)).await,
+            false => Err(error),
+        }
+    }
+
+    /// True when the connection is to be tried again at once, in another way: an
+    /// old ssh without a word it does not know, or, where a login needs a person,
+    /// over a connection that one has opened.
+    async fn knows_better(&mut self, error: &ConnectError, exit: &PipeExit) -> bool {
+        let Transport::Ssh { config_file } = self.config.plan.transport() else { return false };
+        let was = std::mem::replace(&mut self.connection, Connection::Own);
+        match error {
+            ConnectError::Transport(Diagnosis { trouble: Trouble::Config, .. }) => {
+                self.connection = was;
+                learn_unknown(&exit.stderr)
+            }
+            ConnectError::Transport(Diagnosis { trouble: Trouble::Auth, .. }) => {
+                let entry = self.config.plan.entry();
+                if was == Connection::Own && has_master(config_file.as_deref(), entry).await {
+                    self.connection = Connection::Master;
                 }
-                Err(self.explain(stage, &pipe.finish().await, said))
+                self.connection == Connection::Master
             }
+            _ => false,
         }
     }
 
@@ -197,15 +229,13 @@ impl Link {
         let Some(mut stdin) = pipe.stdin.take() else {
             return Err(Broken::End { said: String::new() });
         };
+        let login = pipe.login();
         let mut lines = Lines::new(&mut pipe.stdout);
         if self.config.plan.transport().needs_bootstrap() {
             bootstrap::send_script(&mut stdin).await;
-            // The far side's first byte: whoever wants it may log in now.
-            let first = timeout(ANSWER, lines.first_byte()).await;
-            drop(permit);
-            if first.is_err() {
-                return Err(silent("logging in", ANSWER, String::new()).into());
-            }
+            let Some(ready) = self.log_in(&mut lines, login, permit).await? else {
+                return Err(Broken::End { said: lines.said() });
+            };
             let wanted = BootstrapOptions {
                 results_dir: self.config.plan.results_dir(),
                 programs: &self.config.programs,
@@ -215,7 +245,8 @@ impl Link {
             let mut turn = None;
             let uploading = async |bytes| turn = self.begin_upload(bytes).await;
             let mut to = Counted::new(&mut stdin, &self.state);
-            let started = bootstrap::converse(&mut lines, &mut to, &wanted, uploading).await?;
+            let started =
+                bootstrap::converse(&mut lines, &mut to, &ready, &wanted, uploading).await?;
             drop(turn);
             if started.is_none() {
                 return Err(Broken::End { said: lines.said() });
@@ -253,6 +284,45 @@ impl Link {
         }
     }
 
+    /// Waits for the far shell's first report. Whoever wants it may log in once
+    /// this login is accepted.
+    async fn log_in(
+        &self,
+        lines: &mut Lines<'_, ChildStdout>,
+        mut login: Login,
+        permit: Option<LoginPermit>,
+    ) -> Result<Option<String>, ConnectError> {
+        let (mut permit, mut waiting_since) = (Some(permit), Instant::now());
+        let mut ready = std::pin::pin!(bootstrap::ready(lines));
+        let mut slow = std::pin::pin!(tokio::time::sleep(SLOW_LOGIN));
+        let mut slow_said = false;
+        loop {
+            let error = tokio::select! {
+                biased;
+                ready = &mut ready => match (ready, &permit) {
+                    (Err(ConnectError::Silent { said, .. }), None) => {
+                        return Err(ConnectError::Mute { waited: waiting_since.elapsed(), said });
+                    }
+                    (ready, _) => return ready,
+                },
+                () = login.accepted(), if permit.is_some() => {
+                    (permit, waiting_since) = (None, Instant::now());
+                    self.enter(ConnectStage::Accepted);
+                    continue;
+                }
+                () = &mut slow, if !slow_said => match permit {
+                    Some(_) => silent("logging in", SLOW_LOGIN, String::new()),
+                    None => ConnectError::Mute {
+                        waited: waiting_since.elapsed(),
+                        said: String::new(),
+                    },
+                },
+            };
+            slow_said = true;
+            self.inbox.put(LinkEvent::Slow { reason: error.to_string() }).await;
+        }
+    }
+
     fn attach_message(&self, connection: u64) -> Attach {
         let LinkConfig { plan, run, programs: _, epoch_base, offset } = &self.config;
         Attach {
@@ -270,16 +340,19 @@ impl Link {
     /// Why the pipe ended before the agent's welcome.
     fn explain(&self, stage: Stage, exit: &PipeExit, said: String) -> ConnectError {
         let diagnosis = self.diagnose(exit);
-        match stage {
-            Stage::LoggingIn if diagnosis.said.is_empty() => {
+        match (stage, self.config.plan.transport()) {
+            (Stage::LoggingIn, Transport::Ssh { .. }) => {
+                ConnectError::Transport(diagnose_login(exit.status, &said, &exit.stderr))
+            }
+            (Stage::LoggingIn, _) if diagnosis.said.is_empty() => {
                 ConnectError::Transport(Diagnosis { said, ..diagnosis })
             }
-            Stage::LoggingIn => ConnectError::Transport(diagnosis),
+            (Stage::LoggingIn, _) => ConnectError::Transport(diagnosis),
             // ssh's own words count for more than an agent's that was cut off.
-            Stage::Started if diagnosis.trouble == Trouble::Closed => {
+            (Stage::Started, _) if diagnosis.trouble == Trouble::Closed => {
                 ConnectError::Transport(diagnosis)
             }
-            Stage::Started => ConnectError::Ended { said: last_lines(&exit.stderr, 2) },
+            (Stage::Started, _) => ConnectError::Ended { said: last_lines(&exit.stderr, 2) },
         }
     }
 

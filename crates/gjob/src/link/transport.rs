@@ -9,7 +9,10 @@ use gjob_core::HostEntry;
 use gjob_core::hosts::{ConnectCommand, ConnectCommandError, HostOptions};
 use tokio::process::Command;
 
-pub(crate) use ssh::{options as ssh_options, program as ssh_program};
+pub(crate) use ssh::{
+    Connection, copy_options as scp_options, has_logged_in, has_master, learn_unknown,
+    program as ssh_program, session_options as ssh_options, without_progress,
+};
 
 use super::error::ConnectError;
 use crate::program::Programs;
@@ -58,10 +61,11 @@ impl Transport {
         &self,
         entry: &HostEntry,
         programs: &Programs,
+        connection: Connection,
     ) -> Result<Command, ConnectError> {
         match self {
             Transport::Ssh { config_file } => {
-                Ok(ssh::command(ssh::program(), config_file.as_deref(), entry))
+                Ok(ssh::command(ssh::program(), config_file.as_deref(), entry, connection))
             }
             Transport::Local => local::command(programs),
             Transport::Command(connect) => {
@@ -114,7 +118,8 @@ mod tests {
     fn a_shell_is_added_to_the_users_command() {
         let connect = "srun --nodelist={host} --".parse().unwrap();
         let entry = HostEntry { name: "gpu-3".to_owned(), ..HostEntry::local() };
-        let command = Transport::Command(connect).command(&entry, &Programs::new()).unwrap();
+        let command = Transport::Command(connect);
+        let command = command.command(&entry, &Programs::new(), Connection::Own).unwrap();
         let command = command.as_std();
         assert_eq!(command.get_program(), "srun");
         let arguments: Vec<_> = command.get_args().collect();

@@ -185,6 +185,7 @@ impl Engine {
                 let offer = self.network.hosts()[host.at()].offer(&welcome);
                 self.scheduler.handle_host_up(now, host, facts(&welcome, offer));
             }
+            Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),
             Report::Down { reason } => {
                 self.scheduler.handle_host_unreachable(now, host, &reason);
             }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use gjob_core::text::printable;
 use gjob_core::{Job, State};
 
 use super::{Handler, Manager};
@@ -51,7 +52,7 @@ impl<W: Write> JobLog<W> {
 /// `<id> w/name <name>`, and `-` for what a job doesn't have.
 fn describe(job: &Job) -> String {
     let id = job.id().map_or("-", |id| id.as_str());
-    format!("{id} w/name {}", job.spec.name.as_deref().unwrap_or("-"))
+    format!("{id} w/name {}", printable(job.spec.name.as_deref().unwrap_or("-")))
 }
 
 impl<W: Write> Handler for JobLog<W> {

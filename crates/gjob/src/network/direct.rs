@@ -267,9 +267,9 @@ impl Network {
                 continue;
             }
             match report {
-                Report::Down { reason } => last = reason,
+                Report::Down { reason } | Report::Slow { reason } => last = reason,
                 Report::Staging { .. } | Report::Uploading { .. } | Report::Connecting(_) => {
-                    deadline = Instant::now() + READ_ONLY_TIMEOUT
+                    deadline = Instant::now() + READ_ONLY_TIMEOUT;
                 }
                 Report::Failed { reason } => {
                     last.clone_from(&reason);

@@ -20,6 +20,7 @@ impl Open {
                 self.staging.handle_up(host, &welcome.place);
                 self.ready.push_back((host, Report::Up(welcome)));
             }
+            LinkEvent::Slow { reason } => self.ready.push_back((host, Report::Slow { reason })),
             LinkEvent::Down { reason, retry_in: _ } => {
                 self.staging.handle_down(host);
                 self.ready.push_back((host, Report::Down { reason }));

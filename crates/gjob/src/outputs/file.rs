@@ -8,10 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+use gjob_core::os_text::to_path;
 use gjob_core::wire::BlobHash;
 use tempfile::SpooledTempFile;
 
 use super::OutputFile;
+use super::mode::within_umask;
 use super::refusal::{Refusal, Violation, shown};
 
 /// A list longer than this is kept in a file, bytes.
@@ -44,7 +46,7 @@ impl OpenFile {
     pub(super) fn create(dir: &Dir, announced: Announced) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        let file = dir.open_with(&announced.path, &options)?.into_std();
+        let file = dir.open_with(to_path(&announced.path), &options)?.into_std();
         Ok(OpenFile {
             announced,
             got: 0,
@@ -92,7 +94,7 @@ impl OpenFile {
                 false => Violation::Hash { path }.into(),
             });
         }
-        let mode = mode & 0o777;
+        let mode = within_umask(mode);
         // Some file systems have neither; the content is what counts.
         if let Some(time) = time(mtime_ns) {
             let _ = self.file.set_modified(time);

@@ -3,12 +3,14 @@
 //! believed but what has been counted and hashed here.
 
 use cap_std::fs::{Dir, Permissions, PermissionsExt};
+use gjob_core::os_text::to_path;
 use gjob_core::output::{MAX_ENTRIES, check_path, is_within};
 use gjob_core::wire::{BlobHash, OutputPart, Resume};
 
 use super::dir::UnfinishedDir;
 use super::file::Listing;
 use super::file::{Announced, OpenFile};
+use super::mode::within_umask;
 use super::refusal::{Refusal, Violation, shown};
 
 /// What the paths of one job's outputs may come to, bytes.
@@ -132,8 +134,8 @@ impl IncomingOutputs {
         self.begin_entry(&path)?;
         self.make_dir(&path)?;
         // Its owner has to be able to fill it, and to remove it again.
-        let mode = mode & 0o777 | 0o700;
-        let _ = self.dir.set_permissions(&path, Permissions::from_mode(mode));
+        let mode = within_umask(mode) | 0o700;
+        let _ = self.dir.set_permissions(to_path(&path), Permissions::from_mode(mode));
         self.below.clone_from(&path);
         self.last = Some(Entry { path, is_file: false });
         Ok(())
@@ -226,7 +228,7 @@ impl IncomingOutputs {
     }
 
     fn make_dir(&self, path: &str) -> Result<(), Refusal> {
-        self.dir.create_dir(path).map_err(|error| Refusal::of_io(path, error))
+        self.dir.create_dir(to_path(path)).map_err(|error| Refusal::of_io(path, error))
     }
 
     /// Removes the file that was interrupted and is not gone on with; gives
@@ -245,7 +247,7 @@ impl IncomingOutputs {
     fn take_back(&mut self, path: &str) -> Result<(), Refusal> {
         self.entries -= 1;
         self.paths -= path.len() as u64;
-        self.dir.remove_file(path).map_err(|error| Refusal::of_io(path, error))
+        self.dir.remove_file(to_path(path)).map_err(|error| Refusal::of_io(path, error))
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use cap_std::fs::{Dir, Metadata, MetadataExt};
 use rustix::fs::{Mode, OFlags, openat};
 
+use crate::trust::check_open;
+
 /// What the names of such lists begin with; the run's tag follows.
 const LEDGER: &str = ".gjob-run";
 
@@ -78,6 +80,8 @@ impl Ledger {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             file => file?,
         };
+        // What it names is replaced: in a shared directory it could be anybody's.
+        check_open(&file)?;
         file.seek(SeekFrom::Start(self.at))?;
         let mut rest = Vec::new();
         file.read_to_end(&mut rest)?;
@@ -119,5 +123,17 @@ mod tests {
         assert!(reader.has(&dir, "2", identity(3)).unwrap());
         assert!(!reader.has(&dir, "2", identity(2)).unwrap(), "another directory");
         assert!(!Ledger::new("s").has(&dir, "2", identity(3)).unwrap(), "another run");
+    }
+    #[test]
+    fn list_that_another_user_could_have_written_is_not_read() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(temp.path(), ambient_authority()).unwrap();
+        let identity = Identity { inode: 1, born: 5 };
+        Ledger::new("r").add(&dir, [("a", identity)]).unwrap();
+        let path = temp.path().join(".gjob-run.r");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o646);
+        std::fs::set_permissions(path, mode).unwrap();
+        let error = Ledger::new("r").has(&dir, "a", identity).unwrap_err();
+        assert_eq!(error.to_string(), "other users can write to it");
     }
 }

@@ -167,11 +167,16 @@ fn collect_stderr<'scope>(
     })
 }
 
-/// The program and its arguments, for people.
+/// The program and its arguments, for people: without the options that every ssh
+/// of ours is given.
 fn describe(command: &Command) -> String {
-    let words: Vec<_> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
-        .collect();
+    let mut words = vec![command.get_program().to_string_lossy()];
+    let mut arguments = command.get_args();
+    while let Some(argument) = arguments.next() {
+        match argument == "-o" {
+            true => drop(arguments.next()),
+            false => words.push(argument.to_string_lossy()),
+        }
+    }
     Shown::new(&words.join(" ")).into()
 }

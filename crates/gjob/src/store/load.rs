@@ -237,7 +237,7 @@ fn job(
     Ok(job)
 }
 
-fn attempt(row: &Row<'_>, hosts: &[HostLabel]) -> Result<Attempt, rusqlite::Error> {
+pub(super) fn attempt(row: &Row<'_>, hosts: &[HostLabel]) -> Result<Attempt, rusqlite::Error> {
     let key = Key::new(row.get("idx")?, row.get("attempt")?);
     let host: u32 = row.get("host")?;
     let host = hosts.get(host as usize).ok_or_else(|| nonsense("an attempt on an unknown host"))?;
@@ -287,7 +287,7 @@ fn finish(row: &Row<'_>, attempt: &Attempt) -> Result<Option<Finish>, rusqlite::
     }))
 }
 
-fn timestamp(millis: i64) -> Timestamp {
+pub(super) fn timestamp(millis: i64) -> Timestamp {
     Timestamp(millis.max(0) as u64)
 }
 
@@ -298,7 +298,7 @@ fn parsed<T: FromStr<Err: std::error::Error>>(
     row.get::<_, String>(column)?.parse().map_err(|e| invalid(&e))
 }
 
-fn invalid(error: &dyn std::error::Error) -> rusqlite::Error {
+pub(super) fn invalid(error: &dyn std::error::Error) -> rusqlite::Error {
     nonsense(&error.to_string())
 }
 

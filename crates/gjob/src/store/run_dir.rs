@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
+use gjob_core::trust::Distrust;
 use gjob_core::{RunId, Timestamp};
 use rustix::fs::{FlockOperation, flock};
+
+use crate::trust::{PlaceError, resolve};
 
 /// How long a lock is tried for before it is another manager's.
 const LOOK_TIME: Duration = Duration::from_millis(300);
@@ -29,6 +32,17 @@ pub enum RunDirError {
         path: PathBuf,
         /// What went wrong.
         source: io::Error,
+    },
+    /// Another user could have written what is in it.
+    #[error(
+        "unsafe state directory: {path}: {why}\n\
+         help: set GJOB_STATE_DIR to a directory that only you can write to"
+    )]
+    Unsafe {
+        /// The place.
+        path: PathBuf,
+        /// Why it is not relied on.
+        why: Distrust,
     },
     /// No such run.
     #[error("no run {run} in {path}")]
@@ -65,6 +79,15 @@ fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError + '_ {
     move |source| RunDirError::Io { path: path.to_owned(), source }
 }
 
+impl From<PlaceError> for RunDirError {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::Distrusted { path, why } => RunDirError::Unsafe { path, why },
+            PlaceError::Io { path, source } => RunDirError::Io { path, source },
+        }
+    }
+}
+
 /// The directory below which runs live.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -97,13 +120,14 @@ impl StateDir {
     /// When it cannot be made.
     pub fn create_run(&self, today: Timestamp) -> Result<RunDir, RunDirError> {
         private_dirs().create(&self.runs).map_err(io_error(&self.runs))?;
+        let runs = resolve(&self.runs)?;
         let date = today.date_string();
         let last = self.runs()?.into_iter().rfind(|run| run.order().0 == date);
         let mut number = last.map_or(0, |run| run.order().1);
         loop {
             number += 1;
             let Ok(run) = RunId::new(&date, number) else { return Err(RunDirError::NoHome) };
-            let path = self.runs.join(run.as_str());
+            let path = runs.join(run.as_str());
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(RunDir { path, run }),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
@@ -115,13 +139,15 @@ impl StateDir {
     /// Every run, oldest first.
     ///
     /// # Errors
-    /// When the directory cannot be read; a missing one has no runs.
+    /// When the directory cannot be read, or another user can write to it; a missing
+    /// one has no runs.
     pub fn runs(&self) -> Result<Vec<RunId>, RunDirError> {
         let entries = match std::fs::read_dir(&self.runs) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(io_error(&self.runs)(e)),
         };
+        resolve(&self.runs)?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut runs: Vec<RunId> = names.filter_map(|name| name.parse().ok()).collect();
         runs.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -131,10 +157,10 @@ impl StateDir {
     /// The directory of `run`, or of the latest run that has a database.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or another user could have written it.
     pub fn find(&self, run: Option<&RunId>) -> Result<RunDir, RunDirError> {
         let dir = |run: RunId| RunDir { path: self.runs.join(run.as_str()), run };
-        match run {
+        let found = match run {
             Some(run) => Some(dir(run.clone()))
                 .filter(|dir| dir.database().exists())
                 .ok_or_else(|| RunDirError::NoRun { run: run.clone(), path: self.runs.clone() }),
@@ -145,7 +171,8 @@ impl StateDir {
                 .map(dir)
                 .find(|dir| dir.database().exists())
                 .ok_or_else(|| RunDirError::NoRuns { path: self.runs.clone() }),
-        }
+        };
+        found?.checked()
     }
 }
 
@@ -167,6 +194,17 @@ impl RunDir {
     #[must_use]
     pub fn run(&self) -> &RunId {
         &self.run
+    }
+
+    /// The same, once it was checked: what its database holds is obeyed.
+    fn checked(self) -> Result<RunDir, RunDirError> {
+        let database = resolve(&self.database())?;
+        if !database.is_file() {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+            return Err(RunDirError::Io { path: database, source });
+        }
+        let path = resolve(&self.path)?;
+        Ok(RunDir { path, ..self })
     }
 
     /// Its database's file.

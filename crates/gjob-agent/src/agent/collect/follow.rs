@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use gjob_core::os_text::to_bytes;
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat};
 use rustix::io::Errno;
 
@@ -47,7 +48,7 @@ impl From<Errno> for FollowError {
 /// be no file that can be read.
 pub(super) fn follow(root: &JobDir, path: &str) -> Result<(OwnedFd, FileType), FollowError> {
     let mut dirs: Vec<OwnedFd> = Vec::new();
-    let mut todo: Vec<Vec<u8>> = components(path.as_bytes());
+    let mut todo: Vec<Vec<u8>> = components(&to_bytes(path));
     let mut links = 0;
     let top = |dirs: &[OwnedFd]| -> Result<OwnedFd, FollowError> {
         let dir = dirs.last().map_or(root.as_fd(), |dir| dir.as_fd());

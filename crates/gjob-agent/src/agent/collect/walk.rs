@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use gjob_core::os_text::from_bytes;
 use gjob_core::output::{MAX_ENTRIES, check_path};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat};
 
@@ -64,7 +65,7 @@ struct Level {
     whole: bool,
     is_reported: bool,
     /// What is of interest in it and was not looked at yet, the last one first.
-    names: Vec<CString>,
+    names: Vec<(String, CString)>,
 }
 
 impl Level {
@@ -109,7 +110,7 @@ impl Walk {
             }
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
             match level.names.pop() {
-                Some(name) => self.look_at(&name)?,
+                Some((text, name)) => self.look_at(&text, &name)?,
                 None => drop(self.levels.pop()),
             }
         }
@@ -128,33 +129,32 @@ impl Walk {
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let path = level.join(&name.to_string_lossy());
+            let text = from_bytes(name.to_bytes());
+            let path = level.join(&text);
             let is_file = entry.file_type() == FileType::RegularFile;
             if level.whole
                 || self.wanted.matches(&path)
                 || !is_file && self.wanted.may_match_below(&path)
             {
-                names.push(name.to_owned());
+                names.push((text.into_owned(), name.to_owned()));
             }
             if names.len() as u64 > MAX_ENTRIES {
                 return Err(CollectError::TooMany);
             }
         }
+        // By text: outputs come in the order of their paths as text.
         names.sort_unstable_by(|a, b| b.cmp(a));
         level.names = names;
         self.levels.push(level);
         Ok(())
     }
 
-    fn look_at(&mut self, name: &CString) -> Result<(), CollectError> {
+    fn look_at(&mut self, text: &str, name: &CString) -> Result<(), CollectError> {
         let Some(level) = self.levels.last() else { return Ok(()) };
-        let path = level.join(&name.to_string_lossy());
+        let path = level.join(text);
         let is_wanted = level.whole || self.wanted.matches(&path);
-        let unfit = match name.to_str() {
-            Err(_) => Some("has a name that is not UTF-8"),
-            Ok(_) => check_path(&path).is_err().then_some("has no acceptable name"),
-        };
-        if let Some(problem) = unfit {
+        if check_path(&path).is_err() {
+            let problem = "has a path that is too long";
             return if is_wanted { Err(CollectError::unfit(&path, problem)) } else { Ok(()) };
         }
         self.count += 1;

@@ -1,10 +1,11 @@
 //! From a blob to a file in a job directory. A copy shares its bytes with the blob
-//! where the file system can do that; a hard link is the blob itself.
+//! where the file system can do that; a hard link is to a copy made for all links.
 
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 
+use gjob_core::os_text::to_os;
 use gjob_core::record::Scope;
 use gjob_core::tree::ParseTreeError;
 use gjob_core::wire::BlobHash;
@@ -64,7 +65,7 @@ pub(super) struct Content {
     pub(super) mode: u32,
     /// When it was last modified, nanoseconds since 1970.
     pub(super) mtime_ns: i64,
-    /// True for a read-only hard link to the blob instead of a copy.
+    /// True for a read-only hard link instead of a copy.
     pub(super) hard_link: bool,
 }
 
@@ -92,11 +93,12 @@ impl Placer {
             return copy(&blob, dir, name, content);
         }
         let is_program = content.mode & 0o111 != 0;
-        let variant = if is_program { Variant::Executable } else { Variant::Plain };
-        if is_program && self.blobs.find(&content.hash, variant)?.is_none() {
-            self.make_executable(&blob, content)?;
+        let variant = if is_program { Variant::Executable } else { Variant::Linked };
+        if self.blobs.find(&content.hash, variant)?.is_none() {
+            self.make_variant(&blob, content, variant)?;
         }
-        match linkat(&self.blobs, file_name(&content.hash, variant), dir, name, AtFlags::empty()) {
+        let blob_name = file_name(&content.hash, variant);
+        match linkat(&self.blobs, blob_name, dir, &*to_os(name), AtFlags::empty()) {
             Ok(()) => Ok(()),
             Err(Errno::NOENT) => Err(InputError::Missing(content.hash)),
             // A blob with as many as it can have, another file system, or one without any.
@@ -112,9 +114,13 @@ impl Placer {
         self.blobs.find(hash, Variant::Plain)?.ok_or(InputError::Missing(*hash))
     }
 
-    /// Makes the second file of a blob, which can be run.
-    fn make_executable(&self, blob: &File, content: &Content) -> Result<(), InputError> {
-        let variant = Variant::Executable;
+    /// Makes another file of a blob, for hard links.
+    fn make_variant(
+        &self,
+        blob: &File,
+        content: &Content,
+        variant: Variant,
+    ) -> Result<(), InputError> {
         let name = file_name(&content.hash, variant);
         let part = format!("{name}.{}.{}{PART}", crate::host::hostname(), std::process::id());
         self.blobs.remove(&part)?;
@@ -140,14 +146,14 @@ fn copy_bytes(
     hash: BlobHash,
 ) -> Result<File, InputError> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(dir, name, flags, Mode::from_raw_mode(0o600))?);
+    let mut file = File::from(openat(dir, &*to_os(name), flags, Mode::from_raw_mode(0o600))?);
     if ioctl_ficlone(&file, blob).is_err() {
         let mut bytes = blob;
         // It may have been read from before.
         bytes.rewind()?;
         io::copy(&mut bytes, &mut file)?;
     }
-    // Another job may have it as a hard link, and may have written to it.
+    // A crash may have cut it, or somebody may have written to it.
     let is_whole = file.metadata()?.len() == blob.metadata()?.len();
     if is_whole && is_as_stored(blob, Variant::Plain)? {
         Ok(file)

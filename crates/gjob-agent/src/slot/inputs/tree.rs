@@ -4,6 +4,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use gjob_core::os_text::to_os;
 use gjob_core::output::is_within;
 use gjob_core::tree::{Links, Tree, TreeEntry};
 use gjob_core::wire::Input;
@@ -25,8 +26,9 @@ pub(super) fn place(
 ) -> Result<(), InputError> {
     let tree = Tree::parse(list)?;
     let links = tree.links();
-    mkdirat(dir, &input.name, Mode::RWXU)?;
-    let mut descent = Descent::new(openat(dir, &input.name, DIRECTORY, Mode::empty())?);
+    let name = to_os(&input.name);
+    mkdirat(dir, &*name, Mode::RWXU)?;
+    let mut descent = Descent::new(openat(dir, &*name, DIRECTORY, Mode::empty())?);
     for entry in &tree.entries {
         place_entry(placer, &mut descent, entry, input.hard_link, &links)
             .map_err(|error| with_path(error, entry.path()))?;
@@ -50,7 +52,7 @@ fn place_entry(
     let (parent, name) = entry.path().rsplit_once('/').unwrap_or(("", entry.path()));
     let dir = descent.enter(parent)?;
     match entry {
-        TreeEntry::Dir { .. } => Ok(mkdirat(dir, name, Mode::RWXU)?),
+        TreeEntry::Dir { .. } => Ok(mkdirat(dir, &*to_os(name), Mode::RWXU)?),
         TreeEntry::File { mode, mtime_ns, hash, .. } => {
             let content = Content { hash: *hash, mode: *mode, mtime_ns: *mtime_ns, hard_link };
             placer.place(dir, name, &content)
@@ -59,7 +61,7 @@ fn place_entry(
             path: path.clone(),
             problem: "is a symbolic link that leads out of the directory",
         }),
-        TreeEntry::Link { target, .. } => Ok(symlinkat(target.as_str(), dir, name)?),
+        TreeEntry::Link { target, .. } => Ok(symlinkat(&*to_os(target), dir, &*to_os(name))?),
     }
 }
 
@@ -94,7 +96,7 @@ impl Descent {
         while at < path.len() {
             let begin = if at == 0 { 0 } else { at + 1 };
             let end = path[begin..].find('/').map_or(path.len(), |length| begin + length);
-            let fd = openat(self.last(), &path[begin..end], DIRECTORY, Mode::empty())?;
+            let fd = openat(self.last(), &*to_os(&path[begin..end]), DIRECTORY, Mode::empty())?;
             self.open.push((path[..end].to_owned(), fd));
             at = end;
         }

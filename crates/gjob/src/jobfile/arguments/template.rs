@@ -83,6 +83,11 @@ fn at<'a>(values: &'a [&'a str], position: Option<i32>) -> &'a [&'a str] {
 
 /// A value as one word of the shell.
 fn quote(value: &str) -> Result<Cow<'_, str>, Problem> {
+    // A job file's reader would take a CR at the end of a line for a part of that end.
+    if value.contains('\r') && !value.contains('\0') {
+        let value = value.replace('\\', "\\\\").replace('\'', "\\'").replace('\r', "\\r");
+        return Ok(format!("$'{value}'").into());
+    }
     shlex::try_quote(value).map_err(|_| Problem::NulInValue)
 }
 

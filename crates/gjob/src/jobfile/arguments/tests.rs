@@ -108,7 +108,7 @@ fn values_come_from_standard_input_by_default() {
         Ok(vec![
             "echo 'a b'".to_owned(),
             "echo ''".to_owned(),
-            "echo 'c\r'".to_owned(),
+            "echo c".to_owned(),
             "echo '#d'".to_owned(),
             "echo '  e  '".to_owned(),
             "echo '{}'".to_owned(),

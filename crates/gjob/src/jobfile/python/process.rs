@@ -11,6 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use gjob_core::os_text::to_os;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -52,7 +53,8 @@ impl Process {
         let stdout = io::stderr().as_fd().try_clone_to_owned().map_err(ScriptProblem::Io)?;
         let mut command = Command::new(&python);
         command.arg("-c").arg(BOOT).arg(SHIM).arg(far_end.as_raw_fd().to_string());
-        command.arg(script).args(arguments).stdout(Stdio::from(stdout));
+        command.arg(&*to_os(script)).args(arguments.iter().map(|argument| to_os(argument)));
+        command.stdout(Stdio::from(stdout));
         // The script has to inherit it. Another process that this program happens to
         // start at the same moment may inherit it, too, but nothing waits for the end
         // of the file: see `UntilGone`.

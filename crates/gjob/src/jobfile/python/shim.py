@@ -118,6 +118,13 @@ def _is_text(value):
     return True
 
 
+def _text(value):
+    """Text with bytes that are not UTF-8, as Python has them in names, as gjob has them."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
+    return "".join([chr(0x10FF00 + ord(c) - 0xDC00) if 0xDC80 <= ord(c) <= 0xDCFF else c for c in value])
+
+
 def _is_number(value):
     return not isinstance(value, bool) and (hasattr(value, "__index__") or hasattr(value, "__float__"))
 
@@ -137,13 +144,11 @@ def _plain(place, value):
         return value
     if hasattr(value, "__fspath__"):
         value = os.fspath(value)
-    if isinstance(value, str):
-        value = str(value)
+    if isinstance(value, (str, bytes)):
+        value = _text(value)
         if _is_text(value):
             return value
         raise JobError("%s: expected text, found %s, which UTF-8 cannot hold" % (place, ascii(value)))
-    if isinstance(value, bytes):
-        raise _unexpected(place, value, "text")
     if isinstance(value, dict):
         return {_plain(place, name): _plain("%s[%r]" % (place, name), item) for name, item in value.items()}
     if hasattr(value, "total_seconds"):
@@ -328,8 +333,7 @@ def _main():
     main.__dict__.update(functions, __file__=script, __builtins__=builtins)
     sys.modules["__main__"] = main
     sys.argv = [script] + arguments
-    # Newer Pythons have no empty path there for `python -c`.
-    sys.path[:1] = [os.path.dirname(os.path.abspath(script))] + [path for path in sys.path[:1] if path]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
     word, content = _run(specs, main.__dict__)
     if specs.is_forked():
         return

@@ -25,8 +25,9 @@ exit
 "##;
 
 /// What the script may use, and gzip apart.
-const TOOLS: [&str; 13] = [
+const TOOLS: [&str; 15] = [
     "sh", "uname", "mkdir", "find", "head", "rm", "chmod", "ln", "mv", "tr", "tail", "cat", "bash",
+    "ls", "id",
 ];
 
 /// A home directory, a PATH and a program to send.
@@ -101,7 +102,11 @@ impl Site {
         send_script(&mut stdin).await;
         let mut lines = Lines::new(&mut stdout);
         let uploading = async |_| uploaded.set(true);
-        let result = converse(&mut lines, &mut stdin, &wanted, uploading).await;
+        let result = match ready(&mut lines).await {
+            Ok(Some(ready)) => converse(&mut lines, &mut stdin, &ready, &wanted, uploading).await,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
         let mut said = String::new();
         if let Ok(Some(())) = result
             && lines.line_behind(MAGIC).await.is_ok()
@@ -163,15 +168,129 @@ async fn the_program_is_sent_once_and_started_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_program_on_the_path_serves_if_it_speaks_the_same_protocol() {
+async fn a_program_on_the_path_serves_where_none_can_be_sent_if_it_speaks_the_same_protocol() {
     for (protocol, serves) in [(PROTOCOL, true), (PROTOCOL + 1, false)] {
-        let site = Site::new(AGENT.as_bytes());
+        let site = Site::new(b"\x7fELF of another world");
         let text = AGENT.replace("echo 1", &format!("echo {protocol}"));
         site.provide_script("gjob", &text);
+        // One that is sent cannot run there.
         let run = site.run("exec /bin/sh", "r", true).await;
-        assert_eq!(run.uploaded, !serves, "{run:?}");
         assert_eq!(run.said.contains("bin/gjob"), serves, "{run:?}");
+        assert!(run.uploaded && site.files("r").is_empty(), "{run:?}");
+        // There is none for that platform.
+        std::fs::remove_file(site.bin().join("uname")).unwrap();
+        site.provide_script("uname", "#!/bin/sh\necho Plan9 mips\n");
+        let run = site.run("exec /bin/sh", "r", true).await;
+        assert_eq!(run.said.contains("bin/gjob"), serves, "{run:?}");
+        assert!(!run.uploaded, "{run:?}");
     }
+    let site = Site::new(AGENT.as_bytes());
+    site.provide_script("gjob", &AGENT.replace("echo 1", &format!("echo {PROTOCOL}")));
+    let run = site.run("exec /bin/sh", "r", true).await;
+    assert!(run.uploaded && !run.said.contains("bin/gjob"), "{run:?}");
+}
+
+/// A user who runs nothing here.
+const SOMEBODY: u32 = 61001;
+
+/// A site that others can reach; none without root, who alone can give files away.
+fn open_site() -> Option<Site> {
+    if !rustix::process::geteuid().is_root() {
+        gjob_testbed::skip("only root can make files of another user");
+        return None;
+    }
+    let site = Site::new(AGENT.as_bytes());
+    for dir in ["", "home"] {
+        set_mode(&site.dir.path().join(dir), 0o755);
+    }
+    Some(site)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn give(path: &Path, owner: u32, mode: u32) {
+    std::os::unix::fs::chown(path, Some(owner), Some(owner)).unwrap();
+    set_mode(path, mode);
+}
+
+#[tokio::test]
+async fn what_another_user_could_have_put_there_is_not_started() {
+    for shell in shells() {
+        for (below, owner, mode, why) in [
+            ("home/r/.gjob/bin/HASH", SOMEBODY, 0o755, "it belongs to user 61001"),
+            ("home/r/.gjob/bin/HASH", 0, 0o777, "other users can write to it"),
+            ("home/r/.gjob/bin", SOMEBODY, 0o755, "it belongs to user 61001"),
+            ("home/r/.gjob/bin", 0, 0o1777, "other users can write to it"),
+            ("home/r/.gjob", SOMEBODY, 0o1777, "it belongs to user 61001"),
+            ("home/r", SOMEBODY, 0o755, "it belongs to user 61001"),
+            ("home/r", SOMEBODY, 0o2775, "it belongs to user 61001"),
+            ("home/r", 0, 0o777, "other users can write to it"),
+            ("home", 0, 0o777, "other users can write to it"),
+            ("home", SOMEBODY, 0o755, "it belongs to user 61001"),
+        ] {
+            let Some(site) = open_site() else { return };
+            let programs = site.program_dir("r");
+            std::fs::create_dir_all(&programs).unwrap();
+            for dir in ["home/r", "home/r/.gjob", "home/r/.gjob/bin"] {
+                set_mode(&site.dir.path().join(dir), 0o755);
+            }
+            let hash = site.programs.find(&Platform::own()).unwrap().hash().to_string();
+            let ran = site.dir.path().join("ran");
+            let planted = format!("#!/bin/sh\n: > {}\n", ran.display());
+            write_program(&programs.join(&hash), &planted);
+            let path = site.dir.path().join(below.replace("HASH", &hash)).canonicalize().unwrap();
+            give(&path, owner, mode);
+            let run = site.run(shell, "r", true).await;
+            let error = run.result.unwrap_err();
+            let expected = format!("unsafe results directory: {}: {why}", path.display());
+            assert_eq!(error.to_string(), expected, "{shell} {below}");
+            assert!(error.is_permanent(false) && !ran.exists(), "{shell} {below}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_directory_in_which_others_can_only_add_files_is_used() {
+    for shell in shells() {
+        for (home, results) in [(0o755, 0o1777), (0o1777, 0o755), (0o700, 0o777)] {
+            let Some(site) = open_site() else { return };
+            std::fs::create_dir(site.dir.path().join("home/r")).unwrap();
+            give(&site.dir.path().join("home/r"), 0, results);
+            give(&site.dir.path().join("home"), 0, home);
+            for _ in 0..2 {
+                let run = site.run(shell, "r", true).await;
+                assert!(run.said.contains("umask"), "{shell} {home:o} {results:o}: {run:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_group_may_write_if_it_is_the_users_own() {
+    for shell in shells() {
+        for (group, serves) in [(0, true), (SOMEBODY, false)] {
+            let Some(site) = open_site() else { return };
+            let results = site.dir.path().join("home/r");
+            std::fs::create_dir(&results).unwrap();
+            std::os::unix::fs::chown(&results, None, Some(group)).unwrap();
+            set_mode(&results, 0o2775);
+            let run = site.run(shell, "r", true).await;
+            assert_eq!(run.said.contains("umask"), serves, "{shell} {group}: {run:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_users_program_on_the_path_is_not_started() {
+    let Some(site) = open_site() else { return };
+    std::fs::remove_file(site.bin().join("uname")).unwrap();
+    site.provide_script("uname", "#!/bin/sh\necho Plan9 mips\n");
+    site.provide_script("gjob", &AGENT.replace("echo 1", &format!("echo {PROTOCOL}")));
+    give(&site.bin().join("gjob"), SOMEBODY, 0o755);
+    let message = failure_of(&site, "r").await.to_string();
+    assert!(message.contains("--agent plan9-mips=PATH"), "{message}");
 }
 
 #[tokio::test]
@@ -283,8 +402,15 @@ async fn hosts_that_talk_nonsense_are_refused() {
         let mut from = said.as_bytes();
         let wanted = BootstrapOptions { results_dir: "r", programs: &site.programs, trust: true };
         let mut lines = Lines::new(&mut from);
-        let result = converse(&mut lines, &mut tokio::io::sink(), &wanted, async |_| {}).await;
-        let message = result.unwrap_err().to_string();
+        let error = match ready(&mut lines).await {
+            Ok(ready) => {
+                let (ready, mut to) = (ready.unwrap(), tokio::io::sink());
+                let result = converse(&mut lines, &mut to, &ready, &wanted, async |_| {}).await;
+                result.unwrap_err()
+            }
+            Err(error) => error,
+        };
+        let message = error.to_string();
         assert!(message.contains(expected), "{message}");
         assert!(!message.contains('\x1b'), "{message:?}");
     }

@@ -161,7 +161,7 @@ fn paths_that_lead_elsewhere_are_refused_and_nothing_is_made() {
     let long = "a".repeat(300);
     let deep = "a/".repeat(100);
     for path in
-        ["../x", "/tmp/x", "a/../../x", "..", ".", "", "a//b", "a/", "\u{1b}[2J", &long, &deep]
+        ["../x", "/tmp/x", "a/../../x", "..", ".", "", "a//b", "a/", "\0\u{1b}[2J", &long, &deep]
     {
         for parts in [vec![dir(path)], vec![head(path, 1, 0)]] {
             let mut scene = Scene::new();

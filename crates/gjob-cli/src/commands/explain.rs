@@ -1,0 +1,246 @@
+//! `gjob explain`: why a job waits, or what became of each of its attempts and what
+//! gjob did about it; from the store alone.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use gjob::store::{RunDir, Store};
+use gjob::units::format_duration;
+use gjob_core::event::{AttemptChange, JobChange};
+use gjob_core::plural::counted;
+use gjob_core::resources::Cpus;
+use gjob_core::run::{Attempt, Host, HostStatus, Outcome, WaitReason};
+use gjob_core::text::printable;
+use gjob_core::{Event, HostLabel, Job, Run, State, Timestamp, What};
+
+use super::{find_run, selection};
+use crate::cli::ExplainArgs;
+use crate::exit::{ALL_DONE, Failure};
+
+pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
+    let dir = find_run(args.run.as_deref())?;
+    let store = Store::read(&dir).map_err(Failure::machinery)?;
+    let run = store.load().map_err(Failure::machinery)?;
+    let managed = dir.is_managed().map_err(Failure::machinery)?;
+    let chosen = selection::select(run.jobs(), &args.jobs).map_err(Failure::input)?;
+    let texts = chosen.into_iter().map(|job| {
+        let history = History { run: &run, dir: &dir, job, managed };
+        history.text(&store)
+    });
+    let texts = texts.collect::<Result<Vec<_>, _>>().map_err(Failure::machinery)?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(texts.join("\n").as_bytes()).map_err(Failure::machinery)?;
+    Ok(ALL_DONE)
+}
+
+/// One job and all around it.
+struct History<'a> {
+    run: &'a Run,
+    dir: &'a RunDir,
+    job: &'a Job,
+    managed: bool,
+}
+
+impl History<'_> {
+    fn text(&self, store: &Store) -> anyhow::Result<String> {
+        let Job { index, spec, .. } = self.job;
+        let name = self.job.name().map(|name| format!(" {}", printable(name)));
+        let mut text = String::new();
+        writeln!(text, "job {index}{}: {}", name.unwrap_or_default(), self.state())?;
+        for command in &spec.cmds {
+            writeln!(text, "  {}", printable(command))?;
+        }
+        writeln!(text, "asks for {}", spec.ask())?;
+        for line in self.why_waiting() {
+            writeln!(text, "{line}")?;
+        }
+        let attempts = store.attempts_of(*index)?;
+        if !attempts.is_empty() {
+            writeln!(text, "\nattempts:")?;
+        }
+        for attempt in &attempts {
+            writeln!(text, "  {}", printable(&describe(attempt)))?;
+        }
+        let events = store.events_of(*index)?;
+        if !events.is_empty() {
+            writeln!(text, "\nwhat happened (UTC):")?;
+        }
+        for event in &events {
+            if let Some(what) = step(event) {
+                writeln!(text, "  {}  {}", clock(event.at), printable(&what))?;
+            }
+        }
+        for line in self.next_steps() {
+            writeln!(text, "{line}")?;
+        }
+        Ok(text)
+    }
+
+    fn state(&self) -> String {
+        let state = self.run.shown_state(self.job.index, self.managed).unwrap_or(State::Unknown);
+        let on = self.job.host().map(|host| format!(" on {}", spoken(host))).unwrap_or_default();
+        let reason = self.job.reason.as_ref();
+        let reason = reason.map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
+        match state {
+            State::Free => "waiting".to_owned(),
+            State::Busy => format!("running{on}"),
+            State::Done => format!("done{on}"),
+            State::Error => format!("failed{on}{reason}"),
+            State::Unknown if self.job.has_ended() => format!("outcome unknown{on}{reason}"),
+            State::Unknown if self.managed => format!("running{on}, which does not answer"),
+            State::Unknown => format!("may be running{on}: no gjob is attached"),
+        }
+    }
+
+    /// Why the job waits, and what each host lacks for it.
+    fn why_waiting(&self) -> Vec<String> {
+        let Some(why) = self.run.why_waiting(self.job.index, self.managed) else {
+            return Vec::new();
+        };
+        let mut lines = vec![match why {
+            WaitReason::Paused => "it waits since it is paused: `gjob resume` continues it".into(),
+            WaitReason::Dependency(before) => format!("it waits for job {before} to be done"),
+            WaitReason::NoManager => format!(
+                "it waits since no gjob is attached: `gjob attach {}` resumes the run",
+                self.dir.run()
+            ),
+            WaitReason::NoHost => "it waits since no host answers:".into(),
+            WaitReason::NoRoom => "it waits for a host with room:".into(),
+            WaitReason::Next => "it is about to start".into(),
+        }];
+        if matches!(why, WaitReason::NoHost | WaitReason::NoRoom) {
+            lines.extend(self.run.hosts().iter().map(|host| format!("  {}", self.lack(host))));
+        }
+        lines
+    }
+
+    /// Why a host does not start the job now.
+    fn lack(&self, host: &Host) -> String {
+        let (label, ask, offer) = (spoken(&host.label), self.job.spec.ask(), host.offer());
+        let reason = host.reason.as_deref().map(printable);
+        let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        match host.status {
+            HostStatus::Connecting => format!("{label} has not been reached yet"),
+            HostStatus::Unreachable => format!("{label} does not answer{because}"),
+            HostStatus::Failed => format!("{label} is out of the run{because}"),
+            HostStatus::Paused => format!("{label} is paused{because}"),
+            HostStatus::Up if !offer.fits(&ask) => {
+                format!("{label} is too small: it offers {offer}")
+            }
+            HostStatus::Up if matches!(ask.cpus, Cpus::Count(_)) && host.load() < host.slots() => {
+                format!("{label} has {} free of {}", host.slots() - host.load(), host.slots())
+            }
+            HostStatus::Up => format!(
+                "{label} is busy: {} of {} in use",
+                host.load(),
+                counted(host.slots().into(), "slot")
+            ),
+        }
+    }
+
+    fn next_steps(&self) -> Vec<String> {
+        let index = self.job.index;
+        let failed = matches!(self.job.state(), State::Error | State::Unknown);
+        let printed = self.job.finish().is_some_and(|it| it.stdout_bytes + it.stderr_bytes > 0);
+        let mut lines = Vec::new();
+        if printed {
+            lines.push(format!("help: what it printed: `gjob logs {index}`"));
+        }
+        if failed {
+            lines.push(format!("help: to run it again: `gjob retry {index}`, then `gjob attach`"));
+        }
+        if !lines.is_empty() {
+            lines.insert(0, String::new());
+        }
+        lines
+    }
+}
+
+/// A host in a sentence.
+fn spoken(host: &HostLabel) -> &str {
+    match host.as_str() {
+        HostLabel::LOCAL => "this machine",
+        label => label,
+    }
+}
+
+/// One attempt in one line.
+fn describe(attempt: &Attempt) -> String {
+    let Attempt { key, host, reason, .. } = attempt;
+    let mut parts = Vec::new();
+    let cause = attempt.finish.as_ref().and_then(|finish| finish.cause);
+    match (attempt.outcome, &attempt.finish) {
+        (Some(Outcome::Exited), Some(finish)) => {
+            let ending = cause.map_or_else(|| finish.ending.to_string(), |cause| cause.to_string());
+            parts.push(format!("{ending} after {}", took(attempt)));
+            parts.push(format!("{} MiB", finish.max_rss_kib.div_ceil(1024)));
+            let cpu = Duration::from_micros(finish.user_us + finish.system_us);
+            parts.push(format!("{} of CPU time", format_duration(cpu)));
+        }
+        (Some(outcome), _) => parts.push(outcome.as_str().to_owned()),
+        (None, _) if attempt.started.is_some() => parts.push("running".to_owned()),
+        (None, _) => parts.push("assigned, not known to have started".to_owned()),
+    }
+    parts.extend(reason.clone());
+    let id = attempt.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+    format!("{} on {}{id}: {}", key.attempt, spoken(host), parts.join(", "))
+}
+
+fn took(attempt: &Attempt) -> String {
+    attempt.duration().map_or_else(|| "an unknown time".to_owned(), format_duration)
+}
+
+/// What gjob noted of a job, in one line; nothing for what the next one says, too.
+fn step(event: &Event) -> Option<String> {
+    match &event.what {
+        What::Attempt(event) => {
+            let (attempt, host) = (event.key.attempt, spoken(&event.host));
+            Some(match &event.change {
+                AttemptChange::Assigned => format!("attempt {attempt} assigned to {host}"),
+                AttemptChange::Started { .. } => format!("attempt {attempt} started on {host}"),
+                AttemptChange::Exited { finish } => {
+                    let cause = finish.cause.map(|cause| format!(" ({cause})"));
+                    format!("attempt {attempt}: {}{}", finish.ending, cause.unwrap_or_default())
+                }
+                AttemptChange::Refused { reason, .. } => format!("{host} refused it: {reason}"),
+                AttemptChange::Withdrawn => format!("attempt {attempt} taken back from {host}"),
+                AttemptChange::Lost { reason, .. } => format!("attempt {attempt} lost: {reason}"),
+                AttemptChange::Abandoned { reason } => {
+                    format!("attempt {attempt} on {host} abandoned: {reason}")
+                }
+                AttemptChange::Superseded => {
+                    format!("attempt {attempt} on {host} came too late: another one counts")
+                }
+                AttemptChange::Collecting => "its outputs are being fetched".to_owned(),
+                AttemptChange::Collected { files, bytes } => {
+                    format!("fetched {}, {}", counted(*files, "file"), counted(*bytes, "byte"))
+                }
+                AttemptChange::CollectFailed { reason, .. } => {
+                    format!("cannot fetch its outputs: {reason}")
+                }
+            })
+        }
+        What::Job(event) => Some(match &event.change {
+            JobChange::KillRequested => "a user killed it".to_owned(),
+            JobChange::Paused => "a user paused it".to_owned(),
+            JobChange::Resumed => "a user resumed it".to_owned(),
+            JobChange::Reopened => "a user wants it run again".to_owned(),
+            JobChange::Ended { state: State::Done, .. } => "done".to_owned(),
+            JobChange::Ended { state, reason } => {
+                let word = if *state == State::Error { "failed" } else { "outcome unknown" };
+                match reason {
+                    Some(reason) => format!("{word}: {reason}"),
+                    None => word.to_owned(),
+                }
+            }
+        }),
+        What::Run(_) | What::Host(_) | What::Transfer(_) => None,
+    }
+}
+
+/// The date and the time to the millisecond.
+fn clock(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.trim_end_matches('Z').replace('T', " ")
+}

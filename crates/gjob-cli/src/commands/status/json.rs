@@ -1,0 +1,207 @@
+//! `gjob status --json`: one object with everything that the store knows. Its
+//! members are never taken away or renamed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use gjob::outputs::job_dir_name;
+use gjob_core::run::{Attempt, Host, Tally};
+use gjob_core::{Job, State};
+use serde::Serialize;
+
+use super::Snapshot;
+use super::filter::Filter;
+
+#[derive(Serialize)]
+struct Status {
+    run: String,
+    state: State,
+    /// True while a process manages it.
+    managed: bool,
+    created: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
+    /// For how long it has been worked on, seconds.
+    elapsed_s: f64,
+    /// How long it will still take, seconds; none when that cannot be told.
+    left_s: Option<f64>,
+    counts: Tally,
+    outputs_dir: String,
+    hosts: Vec<HostStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jobs: Option<Vec<JobStatus>>,
+}
+
+#[derive(Serialize)]
+struct HostStatus {
+    host: String,
+    state: State,
+    /// connecting, up, paused, unreachable or failed, as its last manager knew it.
+    status: &'static str,
+    reason: Option<String>,
+    hostname: Option<String>,
+    slots: Option<u32>,
+    /// Slots in use.
+    busy: u32,
+    /// Jobs that are done on it, and how long they took on average, seconds.
+    done: u32,
+    mean_s: Option<f64>,
+    /// Attempts that failed on it, and those that it failed.
+    failed: u32,
+    host_failures: u32,
+    version: Option<String>,
+    platform: Option<String>,
+    results_dir: Option<String>,
+    /// Its clock less the manager's, milliseconds.
+    clock_offset_ms: Option<i64>,
+    logins: u32,
+    bytes_sent: u64,
+    bytes_fetched: u64,
+}
+
+#[derive(Serialize)]
+struct JobStatus {
+    index: u32,
+    name: Option<String>,
+    command: String,
+    commands: Vec<String>,
+    state: State,
+    /// A user holds it.
+    paused: bool,
+    /// Why it waits; none for one that does not.
+    waits: Option<String>,
+    host: Option<String>,
+    id: Option<String>,
+    attempt: u32,
+    exit: Option<u8>,
+    signal: Option<u8>,
+    reason: Option<String>,
+    started: Option<String>,
+    ended: Option<String>,
+    /// Where its outputs are, if it declares any.
+    outputs_dir: Option<String>,
+    attempts: Vec<AttemptStatus>,
+}
+
+#[derive(Serialize)]
+struct AttemptStatus {
+    attempt: u32,
+    host: String,
+    id: Option<String>,
+    /// exited, refused, withdrawn, lost or abandoned; none while it is under way.
+    outcome: Option<&'static str>,
+    exit: Option<u8>,
+    signal: Option<u8>,
+    /// Why gjob ended it: timeout, killed, interrupted, superseded or lease.
+    cause: Option<&'static str>,
+    reason: Option<String>,
+    assigned: String,
+    started: Option<String>,
+    ended: Option<String>,
+}
+
+pub(super) fn text(
+    of: &Snapshot,
+    filter: &Filter,
+    attempts: Vec<Attempt>,
+) -> serde_json::Result<String> {
+    let mut by_job: HashMap<u32, Vec<Attempt>> = HashMap::new();
+    for attempt in attempts {
+        by_job.entry(attempt.key.index).or_default().push(attempt);
+    }
+    let jobs = || {
+        let jobs = filter.jobs(of).into_iter();
+        jobs.map(|(job, state)| {
+            let attempts = by_job.remove(&job.index).unwrap_or_default();
+            job_status(of, job, state, &attempts)
+        })
+        .collect()
+    };
+    let status = Status {
+        run: of.row.id.to_string(),
+        state: of.run.state(of.managed),
+        managed: of.managed,
+        created: of.row.created.to_string(),
+        ended: of.row.ended.clone(),
+        elapsed_s: seconds(of.took()),
+        left_s: of.run.time_left(of.now).filter(|_| of.managed).map(seconds),
+        counts: of.run.shown_tally(of.managed),
+        outputs_dir: of.settings.outputs.dir(&of.row.id).display().to_string(),
+        hosts: of.run.hosts().iter().map(host_status).collect(),
+        jobs: filter.is_explicit().then(jobs),
+    };
+    Ok(serde_json::to_string_pretty(&status)? + "\n")
+}
+
+/// To the millisecond.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
+}
+
+fn host_status(host: &Host) -> HostStatus {
+    let facts = host.facts.as_ref();
+    HostStatus {
+        host: host.label.to_string(),
+        state: host.state(),
+        status: host.status.as_str(),
+        reason: host.reason.clone(),
+        hostname: facts.map(|facts| facts.hostname.clone()),
+        slots: facts.map(|facts| facts.offer.cpus),
+        busy: host.load(),
+        done: host.pace.jobs,
+        mean_s: host.pace.mean_ms().map(|mean| mean as f64 / 1000.0),
+        failed: host.totals.failed,
+        host_failures: host.totals.host_failures,
+        version: facts.map(|facts| facts.version.clone()),
+        platform: facts.map(|facts| facts.platform.clone()),
+        results_dir: facts.map(|facts| facts.results_dir.clone()),
+        clock_offset_ms: host.clock.map(|clock| clock.offset_ms),
+        logins: host.totals.logins,
+        bytes_sent: host.totals.bytes_sent,
+        bytes_fetched: host.totals.bytes_fetched,
+    }
+}
+
+fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> JobStatus {
+    let attempt = job.attempt.as_deref();
+    let ended = job.ended.or_else(|| attempt.and_then(|attempt| attempt.ended));
+    let outputs = &of.settings.outputs;
+    let has_outputs = outputs.results || !job.spec.outputs.is_empty();
+    let outputs_dir = || outputs.dir(&of.row.id).join(job_dir_name(job.name(), job.index));
+    JobStatus {
+        index: job.index,
+        name: job.name().map(str::to_owned),
+        command: job.spec.cmds.join("\n"),
+        commands: job.spec.cmds.clone(),
+        state,
+        paused: job.is_held(),
+        waits: of.run.why_waiting(job.index, of.managed).map(|why| why.to_string()),
+        host: job.host().map(ToString::to_string),
+        id: job.id().map(ToString::to_string),
+        attempt: job.key().map_or(0, |key| key.attempt),
+        exit: attempt.and_then(Attempt::exit),
+        signal: attempt.and_then(Attempt::signal),
+        reason: job.reason.clone(),
+        started: attempt.and_then(|attempt| attempt.started).map(|at| at.to_string()),
+        ended: ended.map(|at| at.to_string()),
+        outputs_dir: has_outputs.then(|| outputs_dir().display().to_string()),
+        attempts: attempts.iter().map(attempt_status).collect(),
+    }
+}
+
+fn attempt_status(attempt: &Attempt) -> AttemptStatus {
+    let cause = attempt.finish.as_ref().and_then(|finish| finish.cause);
+    AttemptStatus {
+        attempt: attempt.key.attempt,
+        host: attempt.host.to_string(),
+        id: attempt.id.as_ref().map(ToString::to_string),
+        outcome: attempt.outcome.map(|outcome| outcome.as_str()),
+        exit: attempt.exit(),
+        signal: attempt.signal(),
+        cause: cause.map(|cause| cause.as_str()),
+        reason: attempt.reason.clone(),
+        assigned: attempt.assigned.to_string(),
+        started: attempt.started.map(|at| at.to_string()),
+        ended: attempt.ended.map(|at| at.to_string()),
+    }
+}

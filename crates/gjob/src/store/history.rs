@@ -1,0 +1,52 @@
+//! What a run has gone through, from the rows that are kept for people: every
+//! attempt, and the events of a job.
+
+use gjob_core::run::Attempt;
+use gjob_core::{Event, HostLabel};
+
+use super::load::{attempt, invalid, timestamp};
+use super::{Store, StoreError};
+
+impl Store {
+    /// Every attempt of every job, by job and then by number; an attempt that was
+    /// withdrawn may have given its number to a later one.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn all_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
+        let labels = self.labels()?;
+        self.all("SELECT * FROM attempts ORDER BY idx, attempt", |row| attempt(row, &labels))
+    }
+
+    /// The attempts of one job, by number.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn attempts_of(&self, index: u32) -> Result<Vec<Attempt>, StoreError> {
+        let labels = self.labels()?;
+        let sql = format!("SELECT * FROM attempts WHERE idx = {index} ORDER BY attempt");
+        self.all(&sql, |row| attempt(row, &labels))
+    }
+
+    /// The events of one job, in their order.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn events_of(&self, index: u32) -> Result<Vec<Event>, StoreError> {
+        let sql = format!(
+            "SELECT seq, at, event FROM events WHERE event ->> 'key' GLOB '{index}.*' ORDER BY seq"
+        );
+        self.all(&sql, |row| {
+            let json: String = row.get("event")?;
+            Ok(Event {
+                seq: row.get::<_, i64>("seq")? as u64,
+                at: timestamp(row.get("at")?),
+                what: serde_json::from_str(&json).map_err(|error| invalid(&error))?,
+            })
+        })
+    }
+
+    fn labels(&self) -> Result<Vec<HostLabel>, StoreError> {
+        Ok(self.hosts()?.into_iter().map(|host| host.label).collect())
+    }
+}

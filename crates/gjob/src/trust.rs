@@ -1,0 +1,88 @@
+//! Looks at who could have written a file or directory before it is relied on; what
+//! may be relied on is decided in `gjob-core/src/trust.rs`.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use gjob_core::trust::{Distrust, Ownership, Trusted, ancestors, private_group};
+use rustix::fs::{fgetxattr_query, getxattr_query};
+use rustix::process::{getegid, geteuid};
+
+/// The list that grants more than a file's mode does.
+const ACL: &str = "system.posix_acl_access";
+
+/// Why a file or directory is not relied on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlaceError {
+    /// Another user could have written it, or put it there.
+    #[error("{path}: {why}", path = .path.display())]
+    Distrusted {
+        /// It, or a directory that it lies in.
+        path: PathBuf,
+        /// Why.
+        why: Distrust,
+    },
+    /// It cannot be looked at.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// It, or a directory that it lies in.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// Where `path` leads to, once that and all that it lies in was checked.
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf, PlaceError> {
+    let real = path.canonicalize().map_err(|source| io_error(path, source))?;
+    let home = std::env::var_os("HOME").and_then(|home| Path::new(&home).canonicalize().ok());
+    let place = ancestors(&real, home.as_deref());
+    let place = place.map(|path| match ownership(path) {
+        Ok(it) => Ok((path, it)),
+        Err(source) => Err(io_error(path, source)),
+    });
+    let place = place.collect::<Result<Vec<_>, _>>()?;
+    let checked = trusted(place.iter().any(|(_, it)| it.may_group_write())).check_place(place);
+    checked.map_err(|(path, why)| PlaceError::Distrusted { path: path.to_owned(), why })?;
+    Ok(real)
+}
+
+/// Checks a file, without what it lies in.
+pub(crate) fn check_file(path: &Path) -> Result<(), PlaceError> {
+    let it = ownership(path).map_err(|source| io_error(path, source))?;
+    let distrusted = |why| PlaceError::Distrusted { path: path.to_owned(), why };
+    trusted(it.may_group_write()).check(&it).map_err(distrusted)
+}
+
+/// Checks an open file, without what it lies in.
+pub(crate) fn check_open(file: &File) -> io::Result<()> {
+    let meta = file.metadata()?;
+    let has_acl = fgetxattr_query(file, ACL).is_ok();
+    let it = Ownership { uid: meta.uid(), gid: meta.gid(), mode: meta.mode(), has_acl };
+    let checked = trusted(it.may_group_write()).check(&it);
+    checked.map_err(|why| io::Error::new(io::ErrorKind::PermissionDenied, why))
+}
+
+fn io_error(path: &Path, source: io::Error) -> PlaceError {
+    PlaceError::Io { path: path.to_owned(), source }
+}
+
+fn ownership(path: &Path) -> io::Result<Ownership> {
+    let meta = path.metadata()?;
+    let has_acl = getxattr_query(path, ACL).is_ok();
+    Ok(Ownership { uid: meta.uid(), gid: meta.gid(), mode: meta.mode(), has_acl })
+}
+
+/// Who is trusted; a private group is looked for if that matters.
+fn trusted(do_groups_matter: bool) -> Trusted {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let group = || private_group(uid, gid, &read("/etc/passwd"), &read("/etc/group"));
+    Trusted {
+        uid,
+        root: std::fs::metadata("/").map_or(0, |root| root.uid()),
+        private_group: do_groups_matter.then(group).flatten(),
+    }
+}
