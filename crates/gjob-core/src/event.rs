@@ -186,6 +186,19 @@ pub struct ClockOffset {
     pub error_ms: u64,
 }
 
+impl ClockOffset {
+    /// A time of the host's clock on the manager's scale. An offset that may be none
+    /// is left alone.
+    #[must_use]
+    pub fn corrected(self, at: Timestamp) -> Timestamp {
+        if self.offset_ms.unsigned_abs() <= self.error_ms {
+            return at;
+        }
+        let at = i128::from(at.0) - i128::from(self.offset_ms);
+        Timestamp(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
+    }
+}
+
 /// What happened to an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptEvent {

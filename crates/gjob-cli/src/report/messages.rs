@@ -45,8 +45,8 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
     Some(text)
 }
 
-/// The times of jobs are by their hosts' clocks, so a clock that is far off is
-/// reported.
+/// The times of jobs are corrected by what is known of their hosts' clocks; a clock
+/// that is far off is reported all the same.
 fn clock_message(offset: ClockOffset, host: &str) -> Option<String> {
     let ClockOffset { offset_ms, error_ms } = offset;
     let off = offset_ms.unsigned_abs();
@@ -55,7 +55,7 @@ fn clock_message(offset: ClockOffset, host: &str) -> Option<String> {
     }
     let way = if offset_ms > 0 { "ahead" } else { "behind" };
     let seconds = off as f64 / 1000.0;
-    Some(format!("host {host}: its clock is {seconds:.1} s {way}, and so are its jobs' times"))
+    Some(format!("host {host}: its clock is {seconds:.1} s {way}; its jobs' times are corrected"))
 }
 
 fn attempt_message(event: &AttemptEvent, verbose: bool) -> Option<String> {

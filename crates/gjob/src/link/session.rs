@@ -49,6 +49,8 @@ pub(super) struct Session<'a> {
     pub(super) commands: &'a mut mpsc::UnboundedReceiver<LinkCommand>,
     pub(super) closing: watch::Receiver<Option<String>>,
     pub(super) inbox: &'a Inbox,
+    /// What is known of its clock.
+    pub(super) clock: ClockMeter,
 }
 
 /// What is queued for the agent, and what has come and is not delivered yet.
@@ -95,7 +97,7 @@ impl Session<'_> {
     pub(super) async fn run(mut self) -> SessionEnd {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps_in, mut steps) = mpsc::channel(2);
-        let mut queues = Queues::new(sources);
+        let mut queues = Queues::new(sources, std::mem::take(&mut self.clock));
         tokio::spawn(blob::read_sources(waiting, steps_in, Arc::clone(&queues.piece)));
         queues.ping_for_clock();
         let mut heartbeat = Heartbeat::new(Instant::now());
@@ -200,7 +202,7 @@ async fn deliverable(inbox: &Inbox, need: Option<Need>) -> Result<DeliveryPermit
 }
 
 impl Queues {
-    fn new(sources: mpsc::UnboundedSender<Source>) -> Self {
+    fn new(sources: mpsc::UnboundedSender<Source>, clock: ClockMeter) -> Self {
         Queues {
             encoder: Encoder::default(),
             out: Vec::new(),
@@ -215,7 +217,7 @@ impl Queues {
                 answered: false,
                 last_answer: OURS,
                 clocked: None,
-                clock: ClockMeter::default(),
+                clock,
                 pong_at_ms: 0,
             },
             sources,
@@ -385,7 +387,7 @@ impl Queues {
 }
 
 /// The local wall clock, milliseconds since 1970.
-fn milliseconds(wall: SystemTime) -> u64 {
+pub(super) fn milliseconds(wall: SystemTime) -> u64 {
     let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

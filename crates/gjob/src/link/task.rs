@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gjob_core::id::Epoch;
 use gjob_core::text::Shown;
@@ -16,13 +16,14 @@ use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
 use super::bootstrap::{self, ANSWER, BootstrapOptions};
+use super::clock::ClockMeter;
 use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command, diagnose_login};
 use super::error::ConnectError;
 use super::handshakes::{FilesPermit, Handshakes, Hop, LoginPermit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
 use super::pipe::{Login, Pipe, PipeExit};
 use super::sender::CLOSED;
-use super::session::{Session, SessionEnd};
+use super::session::{Session, SessionEnd, milliseconds};
 use super::stage::{self, ConnectStage, Counted};
 use super::text::last_lines;
 use super::transport::{Connection, has_master, learn_unknown};
@@ -55,9 +56,17 @@ pub(super) struct Link {
 struct Attached {
     pipe: Pipe,
     _files: Option<FilesPermit>,
+    agent: Agent,
+}
+
+/// The agent at the other end of a pipe.
+struct Agent {
     stdin: ChildStdin,
     frames: FrameBuffer,
     welcome: Box<Welcome>,
+    /// When it was asked to take up the run, and how long it took to answer.
+    asked: SystemTime,
+    took: Duration,
 }
 
 /// How far a connection came before it ended.
@@ -150,9 +159,7 @@ impl Link {
         let mut pipe = Pipe::start(command, transport.owns_group())?;
         let mut stage = Stage::LoggingIn;
         let said = match self.attach(&mut pipe, permit, connection, &mut stage).await {
-            Ok((stdin, frames, welcome)) => {
-                return Ok(Attached { pipe, _files: files, stdin, frames, welcome });
-            }
+            Ok(agent) => return Ok(Attached { pipe, _files: files, agent }),
             Err(Broken::Error(error)) => return Err(error),
             Err(Broken::End { said }) => said,
         };
@@ -225,7 +232,7 @@ impl Link {
         permit: Option<LoginPermit>,
         connection: u64,
         stage: &mut Stage,
-    ) -> Result<(ChildStdin, FrameBuffer, Box<Welcome>), Broken> {
+    ) -> Result<Agent, Broken> {
         let Some(mut stdin) = pipe.stdin.take() else {
             return Err(Broken::End { said: String::new() });
         };
@@ -272,11 +279,15 @@ impl Link {
         let mut frames = FrameBuffer::with_limit(MAX_AGENT_FRAME);
         frames.extend(&lines.into_rest());
         let attach = encode(&ToAgent::Attach(self.attach_message(connection)));
+        let (asked, began) = (SystemTime::now(), Instant::now());
         // A failure shows as the end of the other stream, with its reason.
         let _ = stdin.write_all(&attach).await;
         let welcome = timeout(WELCOME, welcome(&mut frames, &mut pipe.stdout));
         match welcome.await {
-            Ok(welcome) => Ok((stdin, frames, welcome?)),
+            Ok(welcome) => {
+                let (welcome, took) = (welcome?, began.elapsed());
+                Ok(Agent { stdin, frames, welcome, asked, took })
+            }
             Err(_) => {
                 let said = last_lines(&pipe.said(), 2);
                 Err(silent("taking up the run", WELCOME, said).into())
@@ -368,13 +379,22 @@ impl Link {
 
     /// Serves a link that is up until it ends: none when it was closed.
     async fn live(&mut self, attached: Attached) -> Option<ConnectError> {
-        let Attached { mut pipe, _files, mut stdin, frames, welcome } = attached;
+        let Attached { mut pipe, _files, agent } = attached;
+        let Agent { mut stdin, frames, welcome, asked, took } = agent;
+        let mut clock = ClockMeter::default();
+        let offset = clock.handle_answer(milliseconds(asked), took, welcome.clock_ms);
         self.was_up = true;
         self.trust = true;
         // Whatever was meant for the connection before this one.
         while self.commands.try_recv().is_ok() {}
         self.state.send_replace(LinkState::Up);
         if !self.report(LinkEvent::Up(welcome)).await {
+            return None;
+        }
+        // Before any record: times are read with it.
+        if let Some(offset) = offset
+            && !self.report(LinkEvent::Clock(offset)).await
+        {
             return None;
         }
         let session = Session {
@@ -384,6 +404,7 @@ impl Link {
             commands: &mut self.commands,
             closing: self.closing.clone(),
             inbox: &self.inbox,
+            clock,
         };
         let end = session.run().await;
         // At once, so that nobody asks on while the pipe is taken down.

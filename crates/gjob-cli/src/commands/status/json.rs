@@ -73,6 +73,7 @@ struct JobStatus {
     host: Option<String>,
     id: Option<String>,
     attempt: u32,
+    /// The exit status that counts; none for a job that is not done for another reason.
     exit: Option<u8>,
     signal: Option<u8>,
     reason: Option<String>,
@@ -179,8 +180,8 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         host: job.host().map(ToString::to_string),
         id: job.id().map(ToString::to_string),
         attempt: job.key().map_or(0, |key| key.attempt),
-        exit: attempt.and_then(Attempt::exit),
-        signal: attempt.and_then(Attempt::signal),
+        exit: job.exit(),
+        signal: job.signal(),
         reason: job.reason.clone(),
         started: attempt.and_then(|attempt| attempt.started).map(|at| at.to_string()),
         ended: ended.map(|at| at.to_string()),
