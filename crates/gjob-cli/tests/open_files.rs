@@ -1,8 +1,6 @@
 //! Few files may be open: gjob raises its own limit as far as it can, jobs keep
 //! theirs, and what there are still too few for waits.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
-
 mod support;
 
 use std::process::Command;
