@@ -119,6 +119,12 @@ pub struct HostEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event")]
 pub enum HostChange {
+    /// It is being connected to for the first time, and that takes a while.
+    #[serde(rename = "host-connecting")]
+    Connecting {
+        /// What is waited for, in one line.
+        doing: String,
+    },
     /// It answers and takes jobs.
     #[serde(rename = "host-up")]
     Up(HostFacts),

@@ -55,11 +55,7 @@ fn print(network: &mut Network, job: &Job, stream: Stream, follow: bool) -> anyh
     if follow {
         network.follow_output(job, stream, &mut out)?;
     } else {
-        let bytes = match stream {
-            Stream::Stdout => network.get_stdout(job)?,
-            Stream::Stderr => network.get_stderr(job)?,
-        };
-        out.write_all(&bytes)?;
+        network.copy_output(job, stream, &mut out)?;
     }
     Ok(out.flush()?)
 }

@@ -1,24 +1,24 @@
 //! `--joblog FILE`: a line per ended job, in GNU parallel's columns.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
+use std::path::Path;
 
 use gjob::manager::Handler;
 use gjob_core::Job;
 
+use super::lines::LineFile;
+
 #[derive(Debug)]
-pub(super) struct JobLogFile(BufWriter<File>);
+pub(super) struct JobLogFile(pub(super) LineFile);
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 impl JobLogFile {
-    /// Writes the header, unless the file has content.
-    pub(super) fn new(file: File) -> io::Result<Self> {
-        let empty = file.metadata()?.len() == 0;
-        let mut file = BufWriter::new(file);
-        if empty {
-            file.write_all(HEADER.as_bytes())?;
-            file.flush()?;
+    /// Opens it, and writes the header unless the file has content.
+    pub(super) fn open(path: &Path, add: bool) -> io::Result<Self> {
+        let mut file = LineFile::open(path, add)?;
+        if file.is_empty()? {
+            file.write(HEADER.as_bytes());
         }
         Ok(JobLogFile(file))
     }
@@ -26,8 +26,7 @@ impl JobLogFile {
 
 impl Handler for JobLogFile {
     fn handle_job_done(&mut self, job: &Job) {
-        // A file that cannot be written never fails a run.
-        let _ = self.0.write_all(line(job).as_bytes()).and_then(|()| self.0.flush());
+        self.0.write(line(job).as_bytes());
     }
 }
 
@@ -40,7 +39,7 @@ fn line(job: &Job) -> String {
     };
     let start = finish.started.as_secs_f64();
     let runtime = finish.ended.as_secs_f64() - start;
-    let receive = finish.stdout_bytes + finish.stderr_bytes;
+    let receive = finish.stdout_bytes.saturating_add(finish.stderr_bytes);
     let (exit, signal) = match (job.exit(), job.signal()) {
         (Some(code), _) => (i32::from(code), 0),
         (None, Some(number)) => (0, number),

@@ -23,6 +23,7 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
 
 fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option<String> {
     let text = match change {
+        HostChange::Connecting { doing } => format!("host {host}: {doing}"),
         HostChange::Failed { reason } => format!("host {host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("host {host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {

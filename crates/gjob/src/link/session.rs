@@ -75,6 +75,10 @@ struct Queues {
 /// Our pings, and what their answers tell of the clocks.
 struct Pings {
     nonce: u64,
+    /// One of ours was answered since this was last looked at.
+    answered: bool,
+    /// The nonce of the last answer.
+    last_answer: u64,
     /// The latest one that was sent for the clock's sake, and when.
     clocked: Option<(u64, Instant, SystemTime)>,
     clock: ClockMeter,
@@ -106,6 +110,9 @@ impl Session<'_> {
             {
                 return SessionEnd::Broken(error);
             }
+            if std::mem::take(&mut queues.pings.answered) {
+                heartbeat.handle_answer(Instant::now());
+            }
             let need = queues.undelivered.front().map(Outgoing::need);
             let blocked = need.is_some();
             let room = queues.has_room();
@@ -125,7 +132,7 @@ impl Session<'_> {
                 }
                 count = self.stdout.read(&mut piece), if !blocked => match count {
                     Ok(count @ 1..) => {
-                        heartbeat.handle_heard(Instant::now());
+                        heartbeat.handle_bytes(count, Instant::now());
                         self.frames.extend(&piece[..count]);
                     }
                     _ => return SessionEnd::Eof,
@@ -149,7 +156,7 @@ impl Session<'_> {
                 _ = ticks.tick() => {
                     // Whoever does not read cannot blame the agent for silence.
                     if blocked {
-                        heartbeat.handle_heard(Instant::now());
+                        heartbeat.handle_answer(Instant::now());
                     }
                     match heartbeat.handle_tick(Instant::now()) {
                         Beat::Rest => {}
@@ -205,7 +212,14 @@ impl Queues {
             window: Window::new(),
             progress: SendProgress::default(),
             piece: Arc::new(AtomicUsize::new(PIECE)),
-            pings: Pings { nonce: OURS, clocked: None, clock, pong_at_ms: 0 },
+            pings: Pings {
+                nonce: OURS,
+                answered: false,
+                last_answer: OURS,
+                clocked: None,
+                clock,
+                pong_at_ms: 0,
+            },
             sources,
             unsettled: VecDeque::new(),
             under_way: None,
@@ -316,6 +330,10 @@ impl Queues {
 
     fn handle_pong(&mut self, nonce: u64, at_ms: u64, clock_ms: u64) {
         let now = Instant::now();
+        // An answer to what was not asked, or was answered before, says nothing.
+        if (self.pings.last_answer + 1..=self.pings.nonce).contains(&nonce) {
+            (self.pings.answered, self.pings.last_answer) = (true, nonce);
+        }
         self.pings.pong_at_ms = at_ms;
         self.window.handle_answer(nonce, now);
         self.piece.store(self.window.piece(), Ordering::Relaxed);

@@ -11,7 +11,7 @@ use gjob_core::wire::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
@@ -19,11 +19,12 @@ use super::bootstrap::{self, ANSWER, BootstrapOptions};
 use super::clock::ClockMeter;
 use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command, diagnose_login};
 use super::error::ConnectError;
-use super::handshakes::{Handshakes, Hop, LoginPermit};
+use super::handshakes::{FilesPermit, Handshakes, Hop, LoginPermit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
 use super::pipe::{Login, Pipe, PipeExit};
 use super::sender::CLOSED;
 use super::session::{Session, SessionEnd, milliseconds};
+use super::stage::{self, ConnectStage, Counted};
 use super::text::last_lines;
 use super::transport::{Connection, has_master, learn_unknown};
 use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, LinkState, Transport, close_asked};
@@ -54,6 +55,7 @@ pub(super) struct Link {
 /// An agent that has taken up the run.
 struct Attached {
     pipe: Pipe,
+    _files: Option<FilesPermit>,
     agent: Agent,
 }
 
@@ -82,7 +84,7 @@ impl Link {
         let closed = self.closing.borrow().clone().unwrap_or_else(|| CLOSED.to_owned());
         self.state.send_if_modified(|state| match state {
             LinkState::Failed { .. } => false,
-            LinkState::Up | LinkState::Down { .. } => {
+            LinkState::Up | LinkState::Connecting { .. } | LinkState::Down { .. } => {
                 *state = LinkState::Failed { reason: closed };
                 true
             }
@@ -93,10 +95,12 @@ impl Link {
         let mut backoff = Backoff::new(seed);
         for connection in 1.. {
             let mut closing = self.closing.clone();
+            let reporting = stage::report(self.state.subscribe(), self.inbox.clone());
             let connected = tokio::select! {
                 biased;
                 () = close_asked(&mut closing) => return,
                 connected = self.connect(connection) => connected,
+                () = reporting => return,
             };
             let error = match connected {
                 Err(error) => error,
@@ -138,6 +142,9 @@ impl Link {
     }
 
     async fn connect(&mut self, connection: u64) -> Result<Attached, ConnectError> {
+        self.enter(ConnectStage::NoFiles);
+        let files = self.limits.files().await;
+        self.enter(ConnectStage::LoginTurn);
         if self.hop.is_none() {
             self.hop = self.limits.first_hop(&self.config.plan).await;
         }
@@ -148,10 +155,11 @@ impl Link {
         let plan = &self.config.plan;
         let transport = plan.transport();
         let command = transport.command(plan.entry(), &self.config.programs, self.connection)?;
+        self.enter(ConnectStage::LoggingIn);
         let mut pipe = Pipe::start(command, transport.owns_group())?;
         let mut stage = Stage::LoggingIn;
         let said = match self.attach(&mut pipe, permit, connection, &mut stage).await {
-            Ok(agent) => return Ok(Attached { pipe, agent }),
+            Ok(agent) => return Ok(Attached { pipe, _files: files, agent }),
             Err(Broken::Error(error)) => return Err(error),
             Err(Broken::End { said }) => said,
         };
@@ -159,6 +167,7 @@ impl Link {
             self.trust = false;
         }
         let exit = pipe.finish().await;
+        drop(files);
         let error = self.explain(stage, &exit, said);
         match self.knows_better(&error, &exit).await {
             true => Box::pin(self.connect(connection)).await,
@@ -188,6 +197,34 @@ impl Link {
         }
     }
 
+    /// Notes what the connection waits for from now on.
+    fn enter(&self, next: ConnectStage) {
+        self.state.send_modify(|state| {
+            let last = match state {
+                LinkState::Connecting { last, .. } => last.take(),
+                LinkState::Down { reason } | LinkState::Failed { reason } => {
+                    Some(std::mem::take(reason))
+                }
+                LinkState::Up => None,
+            };
+            *state = LinkState::Connecting { stage: next, last, upload: 0 };
+        });
+    }
+
+    /// Waits for a turn at sending a program of so many bytes.
+    async fn begin_upload(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        self.enter(ConnectStage::UploadTurn);
+        let turn = self.limits.upload_turn().await;
+        self.inbox.put(LinkEvent::Uploading { bytes }).await;
+        self.enter(ConnectStage::Uploading(0));
+        self.state.send_modify(|state| {
+            if let LinkState::Connecting { upload, .. } = state {
+                *upload = bytes;
+            }
+        });
+        turn
+    }
+
     /// From a pipe just opened to an agent that has taken up the run.
     async fn attach(
         &self,
@@ -211,16 +248,19 @@ impl Link {
                 programs: &self.config.programs,
                 trust: self.trust,
             };
-            let uploading = async |bytes| {
-                self.inbox.put(LinkEvent::Uploading { bytes }).await;
-            };
+            self.enter(ConnectStage::LoggedIn);
+            let mut turn = None;
+            let uploading = async |bytes| turn = self.begin_upload(bytes).await;
+            let mut to = Counted::new(&mut stdin, &self.state);
             let started =
-                bootstrap::converse(&mut lines, &mut stdin, &ready, &wanted, uploading).await?;
+                bootstrap::converse(&mut lines, &mut to, &ready, &wanted, uploading).await?;
+            drop(turn);
             if started.is_none() {
                 return Err(Broken::End { said: lines.said() });
             }
         }
         *stage = Stage::Started;
+        self.enter(ConnectStage::Starting);
         let theirs = match timeout(ANSWER, lines.line_behind(MAGIC)).await {
             Ok(Ok(theirs)) => theirs,
             Ok(Err(NoLine::End)) => return Err(Broken::End { said: lines.said() }),
@@ -278,6 +318,7 @@ impl Link {
                 },
                 () = login.accepted(), if permit.is_some() => {
                     (permit, waiting_since) = (None, Instant::now());
+                    self.enter(ConnectStage::Accepted);
                     continue;
                 }
                 () = &mut slow, if !slow_said => match permit {
@@ -338,7 +379,7 @@ impl Link {
 
     /// Serves a link that is up until it ends: none when it was closed.
     async fn live(&mut self, attached: Attached) -> Option<ConnectError> {
-        let Attached { mut pipe, agent } = attached;
+        let Attached { mut pipe, _files, agent } = attached;
         let Agent { mut stdin, frames, welcome, asked, took } = agent;
         let mut clock = ClockMeter::default();
         let offset = clock.handle_answer(milliseconds(asked), took, welcome.clock_ms);
