@@ -38,7 +38,6 @@ pub mod optional {
     ///
     /// # Errors
     /// Those of the serializer.
-    #[expect(clippy::ref_option, reason = "serde's `with` calls it so")]
     pub fn serialize<S: Serializer>(
         path: &Option<PathBuf>,
         serializer: S,
