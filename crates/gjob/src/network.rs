@@ -27,7 +27,7 @@ use gjob_core::wire::{Stream, ToAgent, Welcome};
 use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
-use crate::link::{Call, HostPlan, LinkCommand, RequestEcho};
+use crate::link::{Call, ConnectStage, HostPlan, LinkCommand, RequestEcho};
 use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
@@ -86,6 +86,8 @@ pub enum Report {
     },
     /// How the fetching of outputs asked for with [`Network::collect`] goes on.
     Output(OutputProgress),
+    /// A connection is being opened, and takes a while.
+    Connecting(ConnectStage),
     /// The worker program is not there and is being sent.
     Uploading {
         /// How many bytes that takes.
@@ -222,6 +224,13 @@ impl Network {
         let reached = self.open.as_ref()?.hosts[host.at()].reached.as_ref()?;
         let call = reached.link.sender().call(&RequestEcho);
         Some(Acknowledgement { call, acknowledged: false })
+    }
+
+    /// Closes the link to a host for good. Nothing is reported of it any more.
+    pub fn reject(&mut self, host: HostIx, reason: &str) {
+        if let Some(open) = &mut self.open {
+            open.close_link(host, reason);
+        }
     }
 
     fn forget_launch(&mut self, host: HostIx, key: Key) {

@@ -16,6 +16,7 @@ use rustix::event::Timespec;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::identity::{Process, ProcessIdentity};
+use crate::open_files;
 use crate::slot::{ServeConfig, ToSlot};
 
 /// The most bytes of slots' standard error that are read.
@@ -59,6 +60,7 @@ impl OwnSlot {
         // Nothing that needs more than posix_spawn: a fork would copy the agent.
         let mut child = Command::new(program()?)
             .arg("slot")
+            .env_remove(open_files::BEFORE)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr)

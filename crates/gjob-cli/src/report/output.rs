@@ -177,13 +177,13 @@ fn print(
         Stream::Stdout => {
             let stdout = io::stdout();
             let terminal = stdout.is_terminal();
-            let mut to = TerminalFilter::new(stdout.lock(), terminal);
+            let mut to = TerminalFilter::new(stdout.lock(), terminal).tagged(manner.tag);
             manner.copy(stream, terminal, output, &mut to)
         }
         Stream::Stderr => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            let mut to = TerminalFilter::new(stderr.lock(), terminal);
+            let mut to = TerminalFilter::new(stderr.lock(), terminal).tagged(manner.tag);
             manner.copy(stream, terminal, output, &mut to)
         }
     };

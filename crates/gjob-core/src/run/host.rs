@@ -185,6 +185,7 @@ impl Host {
                 self.facts = Some(facts.clone());
                 (HostStatus::Up, None)
             }
+            HostChange::Connecting { doing } => (HostStatus::Connecting, Some(doing)),
             HostChange::Probed => (HostStatus::Up, None),
             HostChange::Paused { reason, .. } => (HostStatus::Paused, Some(reason)),
             HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),

@@ -309,6 +309,7 @@ impl HostPlan {
         Totals {
             up: u64::from(up),
             reached: u64::from(self.reached.is_some()),
+            connecting: u64::from(host.status == HostStatus::Connecting),
             out: u64::from(out),
             futile: u64::from(futile),
             stuck: only(out, host.needed_by().into()),

@@ -218,6 +218,10 @@ impl Engine {
                 self.note_transfer(host, Direction::Out, path, (bytes, size));
             }
             Report::Clock(offset) => self.note_host(host, HostChange::Clock(offset)),
+            Report::Connecting(stage) => {
+                let doing = stage.to_string();
+                self.scheduler.handle_connecting(now, host, &doing, stage.is_progress());
+            }
             Report::Uploading { bytes } => {
                 self.note_host(host, HostChange::ProgramSent { bytes });
             }
@@ -280,6 +284,7 @@ impl Engine {
     fn carry_out(&mut self, action: &Action) {
         match *action {
             Action::Emit { .. } => {}
+            Action::Reject { host, ref reason } => self.network.reject(host, reason),
             Action::Launch { .. } if self.acts_alone => {}
             Action::Launch { host, key } => {
                 let job = &self.scheduler.run().jobs()[key.index as usize];

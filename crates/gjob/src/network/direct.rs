@@ -284,7 +284,9 @@ impl Network {
             }
             match report {
                 Report::Down { reason } | Report::Slow { reason } => last = reason,
-                Report::Staging { .. } => deadline = Instant::now() + READ_ONLY_TIMEOUT,
+                Report::Staging { .. } | Report::Uploading { .. } | Report::Connecting(_) => {
+                    deadline = Instant::now() + READ_ONLY_TIMEOUT;
+                }
                 Report::Failed { reason } => {
                     last.clone_from(&reason);
                     break None;

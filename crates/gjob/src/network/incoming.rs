@@ -42,6 +42,9 @@ impl Open {
                     self.ready.push_back((host, Report::Staging { path, bytes: sent, size }));
                 }
             }
+            LinkEvent::Connecting { stage } => {
+                self.ready.push_back((host, Report::Connecting(stage)));
+            }
             LinkEvent::Uploading { bytes } => {
                 self.ready.push_back((host, Report::Uploading { bytes }));
             }
@@ -106,6 +109,15 @@ impl Open {
         let reason = format!("the host's agent {what}");
         self.hosts[host.at()].reject(&reason);
         self.handle_link(host, LinkEvent::Failed { reason });
+    }
+
+    /// Closes the link to a host whose owner knows why.
+    pub(super) fn close_link(&mut self, host: HostIx, reason: &str) {
+        let open_host = &mut self.hosts[host.at()];
+        open_host.reject(reason);
+        open_host.collecting.clear();
+        self.staging.handle_down(host);
+        self.take_steps();
     }
 
     /// Does what staging has decided.
