@@ -29,8 +29,9 @@ fn slow_ssh(place: &Place, before: &str, through: &str) -> PathBuf {
 
 fn run(place: &Place, bed: &Bed, host: &str, ssh: Option<PathBuf>) -> Answer {
     let config = bed.ssh_config().to_str().unwrap();
-    let args =
-        ["run", "-F", config, "-r", "results", "-H", host, "--events", "events", "--", "true"];
+    let args = [
+        "run", "-v", "-F", config, "-r", "results", "-H", host, "--events", "events", "--", "true",
+    ];
     let gjob = place.gjob(&args).stdin("x\n");
     match ssh {
         Some(ssh) => gjob.env("GJOB_SSH", ssh).output(),

@@ -99,12 +99,13 @@ RUN           STATE  CREATED                   HOSTS  JOBS
 "#]]).run();
     place
         .gjob(&["status"])
+        .any_width()
         .stdout(str![[r#"
 run [DATE]-5: done in [ELAPSED]
 1 job: 1 done
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
-:     -      0/1   1     0       [ELAPSED]     -
+:  -  0/1  1  0  [ELAPSED]  -
 
 "#]])
         .run();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use gjob::units::format_duration;
 use gjob_core::event::Transfer;
 use gjob_core::plural::counted;
-use gjob_core::run::{Host, HostStatus, Tally};
+use gjob_core::run::{Host, Tally};
 use gjob_core::text::printable;
 use gjob_core::{HostLabel, Run};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -125,7 +125,7 @@ fn running(host: &Host) -> u32 {
 fn hosts(run: &Run) -> String {
     let all = run.hosts().len();
     let away: Vec<&Host> = run.hosts().iter().filter(|host| !host.status.answers()).collect();
-    let first = away.iter().find(|host| host.status == HostStatus::Unreachable);
+    let first = away.iter().find(|host| host.reason.is_some());
     match (away.len(), first) {
         (0, _) => String::new(),
         (away, Some(host)) if away == all => {

@@ -28,20 +28,25 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
 
 fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option<String> {
     let text = match change {
-        HostChange::Connecting { doing } => format!("host {host}: {doing}"),
         HostChange::Failed { reason } => format!("host {host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("host {host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {
             format!("host {host} paused for {seconds} s: {reason}")
         }
         HostChange::Clock(offset) => return clock_message(*offset, host.as_str()),
-        HostChange::Up(_) | HostChange::Probed | HostChange::ProgramSent { .. } if !verbose => {
+        HostChange::Up(_)
+        | HostChange::Connecting { .. }
+        | HostChange::Probed
+        | HostChange::ProgramSent { .. }
+            if !verbose =>
+        {
             return None;
         }
         HostChange::Up(facts) => {
             let slots = counted(facts.offer.cpus.into(), "slot");
             format!("host {host} up: {}, {slots}", facts.hostname)
         }
+        HostChange::Connecting { doing } => format!("host {host}: {doing}"),
         HostChange::Probed => format!("probing host {host} with one job"),
         HostChange::ProgramSent { bytes } => {
             format!("host {host}: sending the worker program, {}", counted(*bytes, "byte"))

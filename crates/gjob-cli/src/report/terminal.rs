@@ -157,9 +157,9 @@ impl Handler for Terminal {
     fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
         let outputs = std::mem::take(outputs);
         let is_named = self.named == Some(job.index);
-        if job.state() != State::Done && !outputs.is_empty() && !is_named {
-            let name = job.name().map(|name| format!(" {name}")).unwrap_or_default();
-            self.progress.line(&format!("output of #{}{name}:", job.index));
+        let is_bar = matches!(self.progress, Progress::Bar(_));
+        if is_bar && job.state() != State::Done && !outputs.is_empty() && !is_named {
+            self.progress.line(&format!("output of {}:", headline::title(job)));
         }
         let (printer, progress) = (&mut self.printer, &mut self.progress);
         let problems = progress.aside(|| printer.job_output(job, outputs));

@@ -57,12 +57,15 @@ impl Expected {
         self.redactions.insert(placeholder, value.to_owned()).unwrap();
     }
 
-    /// Redacts job ids as a whole, and lets the lines on stderr come in any order.
+    /// Redacts job ids as a whole and the hosts of jobs, and lets the lines on stderr
+    /// come in any order.
     pub(super) fn side_by_side(&mut self) {
         self.unordered = true;
         // The longest pattern is applied first.
         let job = format!("(?<redacted>{}/{DATE}-[0-9]+)(?:){{9}}", regex::escape(&host()));
         self.redactions.insert("[JOB]", Regex::new(&job).unwrap()).unwrap();
+        let on = r"(start|ok|FAILED) #.* on (?<redacted>h\d)(:| \(| in )";
+        self.redactions.insert("[ANY]", Regex::new(on).unwrap()).unwrap();
     }
 
     /// Lets the columns on stdout be as wide as what is redacted in them.
