@@ -23,7 +23,10 @@ const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 /// A run's database.
 const DATABASE: &str = "run.db";
 
-/// The symbolic link that names the run that was made last.
+/// Below the state directory, where runs are.
+const RUNS: &str = "runs";
+
+/// Below the state directory, the symbolic link that leads to the run made last.
 const LATEST: &str = "latest";
 
 /// A run's directory cannot be used.
@@ -119,7 +122,7 @@ impl StateDir {
     /// Runs below `dir`.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> StateDir {
-        StateDir { runs: dir.into().join("runs") }
+        StateDir { runs: dir.into().join(RUNS) }
     }
 
     /// Makes the directory of a new run; its id is today's next.
@@ -183,10 +186,22 @@ impl StateDir {
         found?.checked()
     }
 
+    /// The directory of a run, whatever is in it.
+    ///
+    /// # Errors
+    /// When there is none, or another user could have written it.
+    pub fn directory(&self, run: &RunId) -> Result<PathBuf, RunDirError> {
+        let path = self.runs.join(run.as_str());
+        if !path.is_dir() {
+            return Err(RunDirError::NoRun { run: run.clone(), path: self.runs.clone() });
+        }
+        Ok(resolve(&path)?)
+    }
+
     /// The run that was made last, if it is known.
     fn made_last(&self) -> Option<RunId> {
-        let target = std::fs::read_link(self.runs.join(LATEST)).ok()?;
-        let run: RunId = target.to_str()?.parse().ok()?;
+        let target = std::fs::read_link(self.runs.parent()?.join(LATEST)).ok()?;
+        let run: RunId = target.file_name()?.to_str()?.parse().ok()?;
         self.runs.join(run.as_str()).join(DATABASE).exists().then_some(run)
     }
 
@@ -263,10 +278,10 @@ impl RunDir {
 
     /// Makes this the latest run, whatever its date: clocks are set back.
     fn name_latest(&self) -> io::Result<()> {
-        let Some(runs) = self.path.parent() else { return Ok(()) };
+        let Some(state) = self.path.parent().and_then(Path::parent) else { return Ok(()) };
         let new = self.path.join("latest.new");
-        std::os::unix::fs::symlink(self.run.as_str(), &new)?;
-        std::fs::rename(new, runs.join(LATEST))
+        std::os::unix::fs::symlink(Path::new(RUNS).join(self.run.as_str()), &new)?;
+        std::fs::rename(new, state.join(LATEST))
     }
 
     /// Takes back a run that could not be recorded: it has not begun.
