@@ -204,7 +204,7 @@ mod tests {
         };
         assert_eq!(line(900, 0), None);
         assert_eq!(line(-1500, 600), None, "it may be less than a second");
-        let behind = "host h1: its clock is 3600.0 s behind, and so are its jobs' times";
+        let behind = "host h1: its clock is 3600.0 s behind; its jobs' times are corrected";
         assert_eq!(line(-3_600_000, 20).as_deref(), Some(behind));
     }
 }

@@ -133,12 +133,12 @@ fn print(tag: Option<&str>, fetched: Fetched, unwritable: &mut Vec<Stream>) -> R
         Stream::Stdout => {
             let stdout = io::stdout();
             let terminal = stdout.is_terminal();
-            copy(tag, false, output, &mut TerminalFilter::new(stdout.lock(), terminal))
+            copy(tag, false, output, &mut TerminalFilter::new(stdout.lock(), terminal).tagged(tag))
         }
         Stream::Stderr => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            copy(tag, true, output, &mut TerminalFilter::new(stderr.lock(), terminal))
+            copy(tag, true, output, &mut TerminalFilter::new(stderr.lock(), terminal).tagged(tag))
         }
     };
     written.map_err(|error| match error.kind() {

@@ -19,6 +19,7 @@ pub struct HostOptions {
     /// The command that opens a pipe to the host, instead of ssh.
     pub connect: Option<ConnectCommand>,
     /// The ssh configuration file, instead of the user's (`ssh -F`).
+    #[serde(with = "crate::os_text::paths::optional")]
     pub ssh_config: Option<PathBuf>,
     /// Jobs at once, unless the host's entry has a number of its own; none for
     /// one per processor.

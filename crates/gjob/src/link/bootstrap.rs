@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use gjob_core::os_text::to_bytes;
 use gjob_core::text::Shown;
 use gjob_core::wire::PROTOCOL;
 
@@ -74,7 +75,7 @@ where
         wanted.results_dir,
         fastrand::u64(..)
     );
-    let _ = to.write_all(answer.as_bytes()).await;
+    let _ = to.write_all(&to_bytes(&answer)).await;
     let _ = to.flush().await;
 
     match report(lines, "looking for the program there", ANSWER).await?.as_deref() {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use gjob::outputs::job_dir_name;
+use gjob_core::os_text::from_os;
 use gjob_core::run::{Attempt, Host, Tally};
 use gjob_core::{Job, State};
 use serde::Serialize;
@@ -127,7 +128,7 @@ pub(super) fn text(
         elapsed_s: seconds(of.took()),
         left_s: of.run.time_left(of.now).filter(|_| of.managed).map(seconds),
         counts: of.run.shown_tally(of.managed),
-        outputs_dir: of.settings.outputs.dir(&of.row.id).display().to_string(),
+        outputs_dir: from_os(of.settings.outputs.dir(&of.row.id).as_os_str()).into_owned(),
         hosts: of.run.hosts().iter().map(host_status).collect(),
         jobs: filter.is_explicit().then(jobs),
     };
@@ -185,7 +186,7 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         reason: job.reason.clone(),
         started: attempt.and_then(|attempt| attempt.started).map(|at| at.to_string()),
         ended: ended.map(|at| at.to_string()),
-        outputs_dir: has_outputs.then(|| outputs_dir().display().to_string()),
+        outputs_dir: has_outputs.then(|| from_os(outputs_dir().as_os_str()).into_owned()),
         attempts: attempts.iter().map(attempt_status).collect(),
     }
 }
