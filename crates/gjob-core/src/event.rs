@@ -140,6 +140,13 @@ pub enum HostChange {
         /// Why, in one line.
         reason: String,
     },
+    /// Lines of its run log are no records and were passed over: said once under a
+    /// manager. A crash leaves such a line, and a job can write there.
+    #[serde(rename = "host-log-spoiled")]
+    LogSpoiled {
+        /// The number of lines that were found first.
+        lines: u32,
+    },
     /// It gets no jobs for a while, since it fails them.
     #[serde(rename = "host-paused")]
     Paused {
