@@ -56,6 +56,7 @@ use crate::dispatch::report_size_limit;
 use crate::host;
 use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
+use crate::open_files;
 
 /// How long the last messages to the manager may take.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,10 +72,13 @@ pub(crate) fn run() -> ExitCode {
     // The manager sees the magic line after this: it knows that no lease that
     // runs from here ends later than one that runs from there.
     let began_ms = host::since_boot_ms();
-    let umask = rustix::process::umask(Mode::from_raw_mode(0o077)).as_raw_mode();
+    let inherited = Inherited {
+        umask: rustix::process::umask(Mode::from_raw_mode(0o077)).as_raw_mode(),
+        open_files: open_files::raise(),
+    };
     report_size_limit();
     let Ok(mut link) = Link::open() else { return ExitCode::FAILURE };
-    let code = match serve(&mut link, umask, began_ms) {
+    let code = match serve(&mut link, inherited, began_ms) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             link.send(&FromAgent::Fault {
@@ -88,7 +92,14 @@ pub(crate) fn run() -> ExitCode {
     code
 }
 
-fn serve(link: &mut Link, umask: u32, began_ms: u64) -> Result<(), AgentError> {
+/// What this process was started with, and jobs get.
+#[derive(Clone, Copy, Debug)]
+struct Inherited {
+    umask: u32,
+    open_files: Option<u64>,
+}
+
+fn serve(link: &mut Link, inherited: Inherited, began_ms: u64) -> Result<(), AgentError> {
     let first = loop {
         if link.flush().is_err() || link.is_over() {
             return Ok(());
@@ -107,7 +118,7 @@ fn serve(link: &mut Link, umask: u32, began_ms: u64) -> Result<(), AgentError> {
             let attached = Attached::new(run, attach, began_ms)?;
             let layout = &attached.layout;
             link.send(&welcome(layout, slots, make_place(layout)));
-            Agent::new(attached, umask)?.serve(link)
+            Agent::new(attached, inherited)?.serve(link)
         }
         None => {
             let layout = attach::layout(&attach)?;
@@ -146,7 +157,7 @@ enum Stay {
 }
 
 impl Agent {
-    fn new(attached: Attached, umask: u32) -> io::Result<Self> {
+    fn new(attached: Attached, inherited: Inherited) -> io::Result<Self> {
         let Attached { layout, run_dir, hostname, .. } = attached;
         let config = SlotConfig {
             layout: layout.clone(),
@@ -155,7 +166,8 @@ impl Agent {
             host: attached.host,
             cpus: attached.cpus,
             slots: attached.slots,
-            umask,
+            umask: inherited.umask,
+            open_files: inherited.open_files,
             stderr: run_dir.slots_err(),
         };
         Ok(Agent {

@@ -41,6 +41,7 @@ mod identity;
 mod jobdir;
 mod lease;
 pub mod local;
+mod open_files;
 mod orphan;
 mod processes;
 mod runlog;

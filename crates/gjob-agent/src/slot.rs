@@ -38,6 +38,7 @@ use crate::host;
 use crate::identity::ProcessIdentity;
 use crate::jobdir::{Allocator, JobDir, Layout, LockFile};
 use crate::lease::Lease;
+use crate::open_files;
 use crate::runlog::RunLog;
 
 /// Why a slot stops although it may be sent more jobs.
@@ -145,6 +146,7 @@ impl Slot {
         identity: ProcessIdentity,
         signals: Signals,
     ) -> Result<Self, SlotError> {
+        open_files::set(config.open_files);
         let layout = Layout::new(config.results.into());
         let run_dir = layout.run_dir(&config.run, &config.host);
         let allocator = Allocator::open(layout.clone(), config.hostname.clone());

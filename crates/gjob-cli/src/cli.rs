@@ -234,13 +234,14 @@ pub(crate) struct HostArgs {
         value_name = "DIR",
         env = "GJOB_REMOTE_PATH",
         default_value = "",
-        hide_default_value = true
+        hide_default_value = true,
+        value_parser = names()
     )]
     pub(crate) results_dir: String,
 
     /// Command that opens a pipe to a host, instead of ssh: 'docker exec -i {host}';
     /// {user} and {port} are replaced, too
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", value_parser = names())]
     pub(crate) connect: Option<String>,
 
     /// ssh configuration file, instead of ~/.ssh/config
@@ -256,7 +257,7 @@ pub(crate) struct HostArgs {
     pub(crate) blob_budget: Option<String>,
 
     /// Worker program for hosts of a platform, such as linux-aarch64=PATH
-    #[arg(long, value_name = "OS-ARCH=PATH")]
+    #[arg(long, value_name = "OS-ARCH=PATH", value_parser = names())]
     pub(crate) agent: Vec<String>,
 }
 

@@ -12,8 +12,8 @@ pub(crate) const ALL_DONE: u8 = 0;
 pub(crate) const NOT_ALL_DONE: u8 = 1;
 /// Invalid usage or input; nothing was started.
 pub(crate) const BAD_INPUT: u8 = 2;
-/// No host is usable, or the store failed.
-pub(crate) const NO_HOSTS: u8 = 3;
+/// No host is usable, the store failed, or what was asked for cannot be written.
+pub(crate) const MACHINERY: u8 = 3;
 /// Interrupted by a user.
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -32,26 +32,30 @@ impl Failure {
 
     /// The machinery failed.
     pub(crate) fn machinery(error: impl Into<anyhow::Error>) -> Self {
-        Failure { code: NO_HOSTS, error: error.into() }
+        Failure { code: MACHINERY, error: error.into() }
     }
 }
 
-/// The exit status after a run.
-pub(crate) fn of_run(end: RunEnd, all_done: bool) -> u8 {
+impl Failure {
+    /// True if the answer could not be written because its reader has gone.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        let kind = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+        };
+        self.error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+    }
+}
+
+/// The exit status after a run. `failed` says that something of what was asked for
+/// could not be written: that is no job's fault, and never hidden behind one's.
+pub(crate) fn of_run(end: RunEnd, all_done: bool, failed: bool) -> u8 {
     match end {
         RunEnd::Interrupted => INTERRUPTED,
-        RunEnd::NoHosts => NO_HOSTS,
+        RunEnd::NoHosts => MACHINERY,
+        RunEnd::Complete | RunEnd::MaxFails | RunEnd::Left if failed => MACHINERY,
         RunEnd::Complete if all_done => ALL_DONE,
         RunEnd::Complete | RunEnd::MaxFails | RunEnd::Left => NOT_ALL_DONE,
     }
-}
-
-/// True if the answer could not be written because its reader has gone.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
-    };
-    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
 /// The error with its causes, each of them once: some contain theirs.
@@ -69,7 +73,7 @@ fn message(error: &anyhow::Error) -> String {
 /// Prints an error, and gives the exit status.
 pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
     let code = result.unwrap_or_else(|failure| {
-        if is_broken_pipe(&failure.error) {
+        if failure.is_broken_pipe() {
             // A reader such as `head` has seen enough.
             return ALL_DONE;
         }

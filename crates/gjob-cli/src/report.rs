@@ -1,30 +1,39 @@
 //! Reports on a run while it runs: on the terminal, in the job log, in the event
-//! file. Each is a handler of its own; none of them can fail the run.
+//! file. None of them can fail the run; what could not be reported, the exit status
+//! tells.
 
 mod columns;
 mod events;
 mod filter;
 mod joblog;
+mod lines;
 mod messages;
 mod output;
 mod progress;
 mod terminal;
 
-use std::fs::File;
 use std::io;
-use std::path::Path;
 
-use gjob::manager::Handler;
+use gjob::manager::{Handler, Wanted};
+use gjob::network::Fetched;
+use gjob_core::{Event, Job, Run};
 
 use crate::cli::{ReportArgs, Show};
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
 use joblog::JobLogFile;
-pub(crate) use terminal::Terminal;
+use lines::LineFile;
+use terminal::Terminal;
 
-/// Everything that reports on a run: the terminal, and the files.
-pub(crate) type Reporters = (Terminal, Vec<Box<dyn Handler>>);
+/// Everything that reports on a run.
+#[derive(Debug)]
+pub(crate) struct Reporters {
+    terminal: Terminal,
+    joblog: Option<JobLogFile>,
+    events: Option<EventFile>,
+    failed: bool,
+}
 
 /// Reports on a run that starts, or (`resumed`) on one that continues: then its
 /// files are appended to.
@@ -36,21 +45,75 @@ pub(crate) fn reporters(
     default_show: Show,
     resumed: bool,
 ) -> io::Result<Reporters> {
-    let mut files: Vec<Box<dyn Handler>> = Vec::new();
-    if let Some(path) = &args.joblog {
-        files.push(Box::new(JobLogFile::new(open(path, resumed)?)?));
-    }
-    if let Some(path) = &args.events {
-        files.push(Box::new(EventFile::new(open(path, resumed)?)));
-    }
-    Ok((Terminal::new(args, default_show), files))
+    let joblog = args.joblog.as_deref().map(|path| JobLogFile::open(path, resumed));
+    let events = args.events.as_deref().map(|path| EventFile::open(path, resumed));
+    Ok(Reporters {
+        terminal: Terminal::new(args, default_show),
+        joblog: joblog.transpose()?,
+        events: events.transpose()?,
+        failed: false,
+    })
 }
 
-/// Opens a file for writing or appending, with its path in the error.
-fn open(path: &Path, add: bool) -> io::Result<File> {
-    let mut options = File::options();
-    options.create(true).append(add).write(true).truncate(!add);
-    options
-        .open(path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+impl Reporters {
+    /// Prints a line next to the progress.
+    pub(crate) fn print_line(&mut self, text: &str) {
+        self.terminal.print_line(text);
+    }
+
+    /// Prints and writes what still waits, and ends the progress.
+    pub(crate) fn finish(&mut self) {
+        self.print_problems();
+        let missing: Vec<String> = self.files().filter_map(LineFile::finish).collect();
+        for text in missing {
+            self.failed = true;
+            self.terminal.print_line(&text);
+        }
+        self.terminal.finish();
+    }
+
+    /// True if something of what was asked for could not be reported.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed || self.terminal.output_failed()
+    }
+
+    fn files(&mut self) -> impl Iterator<Item = &mut LineFile> {
+        let joblog = self.joblog.as_mut().map(|joblog| &mut joblog.0);
+        joblog.into_iter().chain(self.events.as_mut().map(|events| &mut events.0))
+    }
+
+    fn print_problems(&mut self) {
+        let problems: Vec<String> = self.files().filter_map(LineFile::take_problem).collect();
+        problems.iter().for_each(|problem| self.terminal.print_line(problem));
+    }
+}
+
+impl Handler for Reporters {
+    fn handle_job_launch(&mut self, job: &Job) {
+        self.terminal.handle_job_launch(job);
+    }
+
+    fn handle_job_done(&mut self, job: &Job) {
+        self.terminal.handle_job_done(job);
+        self.joblog.iter_mut().for_each(|joblog| joblog.handle_job_done(job));
+        self.print_problems();
+    }
+
+    fn handle_sleep(&mut self) {
+        self.terminal.handle_sleep();
+    }
+
+    fn handle_event(&mut self, event: &Event, run: &Run) {
+        self.terminal.handle_event(event, run);
+        self.events.iter_mut().for_each(|events| events.handle_event(event, run));
+        self.print_problems();
+    }
+
+    fn wanted(&self, job: &Job) -> Wanted {
+        self.terminal.wanted(job)
+    }
+
+    fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
+        self.terminal.handle_job_output(job, outputs);
+    }
 }

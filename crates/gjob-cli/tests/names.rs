@@ -135,6 +135,36 @@ fn jobs_name_may_be_any_bytes_that_can_be_shown() {
 }
 
 #[test]
+fn directories_of_a_run_may_have_any_name() {
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"caf\xe9");
+    let here = place.path("here").join(name);
+    std::fs::create_dir(&here).unwrap();
+    std::fs::write(here.join("f"), "content").unwrap();
+    std::fs::write(here.join(name), "[[job]]\ncommands = 'cat f >o'\nfiles = 'f'\n").unwrap();
+    std::fs::rename(here.join(name), here.join("jobs.toml")).unwrap();
+    let results = place.path("results").join(name);
+    let connect = place.path("enter").with_file_name(OsStr::from_bytes(b"enter\xe9"));
+    std::fs::write(&connect, "shift; exec \"$@\"\n").unwrap();
+    let mut by = OsString::from("sh ");
+    by.push(&connect);
+    by.push(" {host}");
+    let words = args(
+        &["run", "-o", "o", "-H", "h1", "jobs.toml"],
+        ["--connect".into(), by, "-r".into(), results.clone().into(), "--into".into(), name.into()],
+    );
+    let answer = gjob(&place, words).current_dir(&here).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(std::fs::read_to_string(here.join(name).join("0/o")).unwrap(), "content");
+    assert!(results.join(".gjob").is_dir());
+    let answer = gjob(&place, ["fetch", "--into", "again"]).current_dir(&here).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(here.join("again/0/o").exists());
+    let shown = &place.status()["outputs_dir"];
+    assert!(shown.as_str().unwrap().ends_with("here/caf\u{10ffe9}/caf\u{10ffe9}"), "{shown}");
+}
+
+#[test]
 fn script_finds_files_of_any_name() {
     let place = Place::new();
     std::fs::write(place.path("here").join(OsStr::from_bytes(b"caf\xe9")), "found").unwrap();

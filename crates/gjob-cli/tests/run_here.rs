@@ -262,26 +262,6 @@ run [DATE]-1: 0 done, 2 error, 48 left in [ELAPSED] (stopped: too many failures)
 }
 
 #[test]
-fn unwritable_stdout_is_reported_with_status_1() {
-    let place = Place::new();
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    place
-        .gjob(&["run", "--", "echo", ":::", "a"])
-        .stdout_to(full)
-        .code(1)
-        .side_by_side()
-        .stderr(str![[r#"
-LAUNCH [JOB] w/name - as job #0
-DONE [JOB] w/name -
-cannot write stdout of [JOB]: No space left on device (os error 28)
-run [DATE]-1: 1 done in [ELAPSED]
-
-"#]])
-        .run();
-    assert_eq!(place.of_jobs("state"), ["done"]);
-}
-
-#[test]
 fn joblog_has_the_columns_of_gnu_parallel() {
     let place = Place::new();
     place.file("jobs.txt", "echo abc\nexit 3\n");

@@ -99,7 +99,7 @@ impl Attempt {
     /// It ended at `at`, without an exit record.
     pub(crate) fn close(&mut self, outcome: Outcome, at: Timestamp, reason: Option<String>) {
         self.outcome = Some(outcome);
-        self.ended = Some(at);
+        self.ended = Some(self.started.map_or(at, |started| at.max(started)));
         self.reason = reason;
     }
 

@@ -119,6 +119,12 @@ pub struct HostEvent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event")]
 pub enum HostChange {
+    /// It is being connected to for the first time, and that takes a while.
+    #[serde(rename = "host-connecting")]
+    Connecting {
+        /// What is waited for, in one line.
+        doing: String,
+    },
     /// It answers and takes jobs.
     #[serde(rename = "host-up")]
     Up(HostFacts),
@@ -133,6 +139,13 @@ pub enum HostChange {
     Failed {
         /// Why, in one line.
         reason: String,
+    },
+    /// Lines of its run log are no records and were passed over: said once under a
+    /// manager. A crash leaves such a line, and a job can write there.
+    #[serde(rename = "host-log-spoiled")]
+    LogSpoiled {
+        /// The number of lines that were found first.
+        lines: u32,
     },
     /// It gets no jobs for a while, since it fails them.
     #[serde(rename = "host-paused")]
@@ -178,6 +191,19 @@ pub struct ClockOffset {
     pub offset_ms: i64,
     /// How far off that may be: half the round trip, milliseconds.
     pub error_ms: u64,
+}
+
+impl ClockOffset {
+    /// A time of the host's clock on the manager's scale. An offset that may be none
+    /// is left alone.
+    #[must_use]
+    pub fn corrected(self, at: Timestamp) -> Timestamp {
+        if self.offset_ms.unsigned_abs() <= self.error_ms {
+            return at;
+        }
+        let at = i128::from(at.0) - i128::from(self.offset_ms);
+        Timestamp(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
+    }
 }
 
 /// What happened to an attempt.

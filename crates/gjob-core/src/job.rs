@@ -172,6 +172,22 @@ impl Job {
         self.attempt.as_ref()?.finish.as_deref()
     }
 
+    /// The exit status that counts, if its script has exited. A job that is not done
+    /// for another reason than its exit status, such as one that was killed, has none:
+    /// 0 means that it is done.
+    #[must_use]
+    pub fn exit(&self) -> Option<u8> {
+        let exit = self.attempt.as_ref()?.exit()?;
+        let fell_short = self.has_ended() && self.state() != State::Done;
+        (exit != 0 || !fell_short).then_some(exit)
+    }
+
+    /// The signal that ended its script, if one did.
+    #[must_use]
+    pub fn signal(&self) -> Option<u8> {
+        self.attempt.as_ref()?.signal()
+    }
+
     /// Names the attempt that is shown; none before the first.
     #[must_use]
     pub fn key(&self) -> Option<Key> {

@@ -8,6 +8,8 @@
 //! of bytes where something is read from the operating system, and made bytes where
 //! something is handed to it; in between, two texts are equal if their bytes are.
 
+pub mod paths;
+
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

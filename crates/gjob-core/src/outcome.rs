@@ -131,6 +131,8 @@ impl Finish {
     pub(crate) fn bound(&mut self) {
         let Finish { started, ended, survivors, .. } = self;
         (*started, *ended) = (started.bounded(), ended.bounded());
+        // As a clock that was set back meanwhile may say.
+        *ended = (*ended).max(*started);
         survivors.truncate(MAX_SURVIVORS);
         for number in [
             &mut self.user_us,

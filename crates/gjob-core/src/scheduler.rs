@@ -76,7 +76,9 @@ pub struct Config {
     /// Stop starting jobs after this many failures, not counting jobs that
     /// failed with a dependency.
     pub max_fails: Option<u32>,
-    /// How long to wait for a first host before the run is given up.
+    /// How long to wait for a first host, since the last one got any further,
+    /// before the run is given up. One that is being connected to for the first
+    /// time is waited for in any case: that has its own limits.
     pub connect_timeout: Duration,
     /// How often hosts may fail one job before it is stopped.
     pub host_failures: u32,
@@ -121,8 +123,12 @@ pub struct Scheduler {
     mode: Mode,
     /// Nothing is dispatched before [`Scheduler::release`].
     held: bool,
+    /// When the last host got any further on its way to be connected.
+    last_progress: Duration,
     /// When hosts that do not answer will be lost.
     losses: BTreeSet<(Duration, HostIx)>,
+    /// When a withdrawal that has not been answered takes its host down.
+    withdrawals: BTreeSet<(Duration, u32)>,
     /// Attempts that never started, and the hosts on which they never will:
     /// such an attempt's number is used again elsewhere.
     withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
@@ -153,7 +159,9 @@ impl Scheduler {
             untried: 0,
             mode: Mode::Running,
             held: false,
+            last_progress: Duration::ZERO,
             losses: BTreeSet::new(),
+            withdrawals: BTreeSet::new(),
             withdrawn_on: BTreeMap::new(),
             time: Timestamp::default(),
             out: VecDeque::new(),
@@ -204,7 +212,7 @@ impl Scheduler {
             return None;
         }
         let waits = self.nobody_answered() && self.mode != Mode::Acting;
-        let connect = waits.then_some(self.config.connect_timeout);
+        let connect = waits.then_some(self.patience_end());
         let pauses = self.hosts.next_pause_end();
         let reclaim = self.next_reclaim();
         let loss = self.losses.first().map(|(due, _)| *due);
@@ -212,7 +220,8 @@ impl Scheduler {
             .waiting
             .next_takes_any_host()
             .filter(|_| self.is_dispatching() && self.hosts.any_room());
-        let due = [self.waiting.next_ready(), connect, pauses, reclaim, loss, any_host];
+        let withdrawal = self.withdrawals.first().map(|(due, _)| *due);
+        let due = [self.waiting.next_ready(), connect, pauses, reclaim, loss, any_host, withdrawal];
         due.into_iter().flatten().min()
     }
 
@@ -225,6 +234,7 @@ impl Scheduler {
             self.probe(host);
         }
         self.lose_hosts(now);
+        self.reject_mute_hosts(now);
         self.settle(now);
     }
 
@@ -254,13 +264,13 @@ impl Scheduler {
         self.forget_loss(host);
         self.settle_abandoned(host);
         for index in again {
-            self.send_again(host, index);
+            self.send_again(now, host, index);
         }
         self.collect_again(host);
         self.settle(now);
     }
 
-    fn send_again(&mut self, host: HostIx, index: u32) {
+    fn send_again(&mut self, now: Duration, host: HostIx, index: u32) {
         let job = &self.run.jobs()[index as usize];
         let key = job.last_key();
         let (kill, paused, resumed) = (job.kill, job.paused, job.resumed);
@@ -268,7 +278,7 @@ impl Scheduler {
             // Nothing starts that is to be killed at once.
             JobState::Assigned { .. } if kill => {}
             JobState::Assigned { .. } => self.out.push_back(Action::Launch { host, key }),
-            JobState::Withdrawing { .. } => self.out.push_back(Action::Withdraw { host, key }),
+            JobState::Withdrawing { .. } => self.withdraw(now, host, index),
             JobState::Running { .. } if kill => {}
             JobState::Running { .. } if paused => self.order(host, key, Order::Pause),
             JobState::Running { .. } if resumed => self.order(host, key, Order::Resume),
@@ -279,6 +289,18 @@ impl Scheduler {
             self.order(host, key, Order::kill(Cause::Killed));
         } else if matches!(self.mode, Mode::Interrupting) {
             self.order(host, key, Order::kill(Cause::Interrupted));
+        }
+    }
+
+    /// A host is being connected to, which takes a while; `progress` says that it
+    /// has been heard, or waits for this side.
+    pub fn handle_connecting(&mut self, now: Duration, host: HostIx, doing: &str, progress: bool) {
+        if progress {
+            self.last_progress = now;
+        }
+        let status = self.run.host(host).map(|host| host.status);
+        if status == Some(HostStatus::Connecting) {
+            self.emit_host(host, HostChange::Connecting { doing: doing.to_owned() });
         }
     }
 
@@ -303,8 +325,17 @@ impl Scheduler {
             HostStatus::Connecting | HostStatus::Unreachable => true,
             HostStatus::Up | HostStatus::Paused | HostStatus::Failed => false,
         });
+        let is_first = self.run.host(host).is_some_and(|h| h.status == HostStatus::Connecting);
         if waited_for && self.hosts.contacts(host, |contacts| contacts.hear(reason)) == Some(true) {
-            self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
+            let reason = reason.to_owned();
+            self.emit_host(
+                host,
+                match is_first {
+                    // It is waited for until its first connection has failed.
+                    true => HostChange::Connecting { doing: reason },
+                    false => HostChange::Unreachable { reason },
+                },
+            );
         }
     }
 
@@ -322,11 +353,34 @@ impl Scheduler {
         self.settle(now);
     }
 
+    /// A host has not answered a withdrawal for as long as it may be silent: what
+    /// else it says is worth nothing. It is out of the run, and its jobs are lost.
+    fn reject_mute_hosts(&mut self, now: Duration) {
+        while let Some((due, index)) = self.withdrawals.first().copied() {
+            if due > now {
+                return;
+            }
+            self.withdrawals.pop_first();
+            let JobState::Withdrawing { host } = self.state(index) else { continue };
+            if !self.answers(host) {
+                continue;
+            }
+            let seconds = self.config.lost_after.as_secs();
+            let reason = format!("it has not answered a withdrawal for {seconds} s");
+            self.out.push_back(Action::Reject { host, reason: reason.clone() });
+            self.emit_host(host, HostChange::Failed { reason });
+            if !self.config.on_lost.waits() {
+                self.losses.insert((now, host));
+                self.lose_hosts(now);
+            }
+        }
+    }
+
     /// Decides what is left to be decided after any input: dispatches jobs,
     /// reclaims jobs, sees whether the run is over.
     pub fn settle(&mut self, now: Duration) {
         self.fail_dependants();
-        self.check_failures();
+        self.check_failures(now);
         self.dispatch(now);
         self.fail_dependants();
         self.reclaim(now);
@@ -351,6 +405,8 @@ impl Scheduler {
             }
             if let Some(host) = host_before.filter(|_| phase != Phase::Assigned) {
                 self.set_withdrawing(index, host, false);
+                let due = self.jobs[index as usize].withdrawal_due;
+                self.withdrawals.remove(&(due, index));
             }
         }
         let host_after = index.and_then(|index| self.run.host_needed(index));

@@ -8,12 +8,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::after::After;
 use crate::jobdir::is_reserved;
-use crate::output::{OutputPattern, PatternError};
+use crate::os_text::byte_len;
+use crate::output::{MAX_COMPONENT, OutputPattern, PatternError};
 use crate::resources::{Ask, Cpus};
 use crate::text::{excerpt, is_printable};
 
 /// The most bytes of a job's commands, environment and name together.
 pub const MAX_SPEC_BYTES: usize = 1024 * 1024;
+
+/// The most bytes of all variables of a job's environment, each with its `=`, its end
+/// and a pointer to it. Linux lets all variables and arguments have 2 MiB at least.
+pub const MAX_ENV_BYTES: usize = 1024 * 1024;
+
+/// The most bytes of one variable with its name and `=`: with its end it is as long as
+/// Linux lets one be (`MAX_ARG_STRLEN`).
+pub const MAX_VARIABLE_BYTES: usize = 128 * 1024 - 1;
+
+/// The most bytes of the base names of a job's files, with [`FILE_OVERHEAD`] for each:
+/// they are sent in one message with the job.
+pub const MAX_FILES_BYTES: usize = 2 * 1024 * 1024;
+
+/// What a file takes in a launch besides its name, bytes; rather too much.
+pub const FILE_OVERHEAD: usize = 64;
+
+/// The most bytes of a job's output patterns: they are asked for in one message.
+pub const MAX_OUTPUTS_BYTES: usize = 1024 * 1024;
 
 /// The longest job name, bytes.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -107,6 +126,48 @@ pub enum SpecError {
         /// The name.
         found: String,
     },
+    /// A variable that no program can be started with.
+    #[error(
+        "environment variable {found} has {bytes} bytes with its name: expected at most {MAX_VARIABLE_BYTES}"
+    )]
+    EnvValue {
+        /// Its name.
+        found: String,
+        /// Its length with its name and `=`.
+        bytes: usize,
+    },
+    /// More variables than a program can be started with.
+    #[error(
+        "environment has {found} bytes, 10 of them for each variable besides its name and value: expected at most {MAX_ENV_BYTES}"
+    )]
+    EnvTooLarge {
+        /// Bytes in all.
+        found: usize,
+    },
+    /// A base name that no file can have.
+    #[error("file {found:?} has a name of {bytes} bytes: expected at most {MAX_COMPONENT}")]
+    FileNameLong {
+        /// The path.
+        found: String,
+        /// The length of its base name.
+        bytes: usize,
+    },
+    /// More files than fit into a launch.
+    #[error(
+        "{files} files have {found} bytes of names, {FILE_OVERHEAD} of them for each file: expected at most {MAX_FILES_BYTES}, or a directory that holds the files"
+    )]
+    TooManyFiles {
+        /// How many.
+        files: usize,
+        /// Bytes in all.
+        found: usize,
+    },
+    /// More output patterns than fit into a request.
+    #[error("output patterns have {found} bytes: expected at most {MAX_OUTPUTS_BYTES}")]
+    TooManyOutputs {
+        /// Bytes in all.
+        found: usize,
+    },
     /// A path without a base name.
     #[error("file {found:?} has no base name: expected a path to a file or directory")]
     FileName {
@@ -163,11 +224,16 @@ impl SpecError {
             SpecError::NoCommand => Some("cmds"),
             SpecError::Nul { field, .. } => Some(field),
             SpecError::Name { .. } => Some("name"),
-            SpecError::EnvName { .. } | SpecError::EnvReserved { .. } => Some("env"),
+            SpecError::EnvName { .. }
+            | SpecError::EnvReserved { .. }
+            | SpecError::EnvValue { .. }
+            | SpecError::EnvTooLarge { .. } => Some("env"),
             SpecError::FileName { .. }
             | SpecError::SameFileName { .. }
+            | SpecError::FileNameLong { .. }
+            | SpecError::TooManyFiles { .. }
             | SpecError::FileReserved { .. } => Some("files"),
-            SpecError::Output { .. } => Some("outputs"),
+            SpecError::Output { .. } | SpecError::TooManyOutputs { .. } => Some("outputs"),
             SpecError::Cpus => Some("cpus"),
             SpecError::Timeout => Some("timeout"),
             SpecError::TooLarge { .. } => None,
@@ -304,6 +370,10 @@ impl JobSpec {
                 errors.push(SpecError::Output { found: found.clone(), source });
             }
         }
+        let patterns = self.outputs.iter().map(String::len).sum();
+        if patterns > MAX_OUTPUTS_BYTES {
+            errors.push(SpecError::TooManyOutputs { found: patterns });
+        }
         if self.cpus == Cpus::Count(0) {
             errors.push(SpecError::Cpus);
         }
@@ -348,11 +418,20 @@ impl JobSpec {
             if value.contains('\0') {
                 errors.push(SpecError::Nul { field: "env", place: format!("variable {name}") });
             }
+            let bytes = name.len() + 1 + byte_len(value);
+            if bytes > MAX_VARIABLE_BYTES {
+                errors.push(SpecError::EnvValue { found: excerpt(name), bytes });
+            }
+        }
+        let found = self.env.iter().map(|(name, value)| name.len() + byte_len(value) + 10).sum();
+        if found > MAX_ENV_BYTES {
+            errors.push(SpecError::EnvTooLarge { found });
         }
     }
 
     fn check_files(&self, errors: &mut Vec<SpecError>) {
         let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
+        let mut names = 0;
         for path in &self.files {
             if path.contains('\0') {
                 errors.push(SpecError::Nul { field: "files", place: format!("file {path:?}") });
@@ -362,6 +441,11 @@ impl JobSpec {
                 errors.push(SpecError::FileName { found: path.clone() });
                 continue;
             };
+            if byte_len(name) > MAX_COMPONENT {
+                let (found, bytes) = (excerpt(path), byte_len(name));
+                errors.push(SpecError::FileNameLong { found, bytes });
+            }
+            names += name.len() + FILE_OVERHEAD;
             if is_reserved(name) {
                 errors.push(SpecError::FileReserved { found: path.clone() });
             }
@@ -372,6 +456,9 @@ impl JobSpec {
                 });
             }
             seen.insert((name, path));
+        }
+        if names > MAX_FILES_BYTES {
+            errors.push(SpecError::TooManyFiles { files: self.files.len(), found: names });
         }
     }
 }
@@ -425,6 +512,33 @@ mod tests {
         assert_eq!(JobSpec::new(Vec::<String>::new()), Err(SpecError::NoCommand));
         assert_eq!(JobSpec::new([" ", "\t"]), Err(SpecError::NoCommand));
         assert!(JobSpec::new(["", "true"]).is_ok());
+    }
+
+    #[test]
+    fn what_a_host_is_sure_to_refuse_is_refused() {
+        let job = || JobSpec::new(["true"]).unwrap();
+        let fits = "v".repeat(MAX_VARIABLE_BYTES - 2);
+        assert_eq!(errors(&job().env("A", fits.clone())), [""; 0]);
+        assert_eq!(
+            errors(&job().env("A", fits.clone() + "v")),
+            ["environment variable A has 131072 bytes with its name: expected at most 131071"]
+        );
+        let many = ('A'..='H').fold(job(), |job, name| job.env(name, fits.clone()));
+        assert_eq!(
+            errors(&many),
+            ["environment has 1048640 bytes, 10 of them for each variable besides its name and \
+              value: expected at most 1048576"]
+        );
+        let small = (0..100_000).fold(job(), |job, i| job.env(format!("V{i}"), ""));
+        assert!(errors(&small)[0].starts_with("environment has "), "{:?}", errors(&small));
+        let (longest, longer) = ("d/".to_owned() + &"é".repeat(127), "x".repeat(256));
+        assert_eq!(errors(&job().files([longest])), [""; 0]);
+        let long = errors(&job().files([longer]));
+        assert!(long[0].ends_with("has a name of 256 bytes: expected at most 255"), "{long:?}");
+        let many = errors(&job().files((0..40_000).map(|i| i.to_string())));
+        assert!(many[0].starts_with("40000 files have "), "{many:?}");
+        let many = errors(&job().outputs((0..20_000).map(|i| format!("{i:0>60}"))));
+        assert_eq!(many, ["output patterns have 1200000 bytes: expected at most 1048576"]);
     }
 
     #[test]

@@ -311,7 +311,7 @@ c.toml:3: invalid host name "-x": expected up to 200 letters, digits and -._, no
 c.toml:4: unknown key "conect": did you mean "connect"?
 c.toml:5: unknown key "engine": expected hosts, management, connect, results_dir or slots
 c.toml:6: invalid slots "0": expected a number from 1 to 10000
-c.toml:7: invalid results directory "a\nb": expected a path without newlines and NUL characters
+c.toml:7: invalid results directory "a\nb": expected a path of at most 4096 bytes, at most 255 of each name, without newlines and NUL characters
 c.toml:9: unknown placeholder {hots} in the connect command: expected {host}, {user} or {port}
 c.toml:8: cluster b has no hosts: expected hosts = "node[1-4]" or a list of such texts
 c.toml:11: host "n1" is named twice, first at c.toml:3

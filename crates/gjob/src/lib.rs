@@ -31,6 +31,7 @@ pub mod link;
 pub mod manager;
 mod nearest;
 pub mod network;
+mod open_files;
 pub mod outputs;
 pub mod past_runs;
 pub mod program;

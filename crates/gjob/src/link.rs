@@ -36,6 +36,7 @@ mod plan;
 mod requests;
 mod sender;
 mod session;
+mod stage;
 mod task;
 mod text;
 mod transport;
@@ -63,6 +64,7 @@ pub(crate) use sender::Unreachable;
 #[cfg(test)]
 pub(crate) use sender::played;
 pub use sender::{LinkHandle, LinkSender};
+pub use stage::ConnectStage;
 pub(crate) use text::last_lines;
 pub(crate) use transport::Connection as SshConnection;
 pub use transport::Transport;
@@ -90,6 +92,11 @@ pub struct LinkConfig {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LinkEvent {
+    /// A connection is being opened, and takes a while.
+    Connecting {
+        /// What it waits for.
+        stage: ConnectStage,
+    },
     /// The program is not on the host and is being sent.
     Uploading {
         /// How many bytes that takes.
@@ -145,6 +152,14 @@ pub enum LinkEvent {
 pub(crate) enum LinkState {
     /// There is none now, and why, in one line.
     Down { reason: String },
+    /// One is being opened.
+    Connecting {
+        stage: ConnectStage,
+        /// Why there is none any more, if there was, or an attempt to open one.
+        last: Option<String>,
+        /// How large the program is that is being sent, bytes.
+        upload: u64,
+    },
     /// There is one.
     Up,
     /// There will be none, and why, in one line.
@@ -190,8 +205,8 @@ pub fn spawn(
 ) -> LinkHandle {
     let (commands, queued) = mpsc::unbounded_channel();
     let (closing, close_asked) = watch::channel(None);
-    let state = LinkState::Down { reason: "no answer".to_owned() };
-    let (state, states) = watch::channel(state);
+    let stage = ConnectStage::LoginTurn;
+    let (state, states) = watch::channel(LinkState::Connecting { stage, last: None, upload: 0 });
     let link = task::Link {
         config,
         limits,

@@ -27,12 +27,12 @@ use gjob_core::wire::{Stream, ToAgent, Welcome};
 use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
-use crate::link::{Call, HostPlan, LinkCommand, RequestEcho};
+use crate::link::{Call, ConnectStage, HostPlan, LinkCommand, RequestEcho};
 use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
 pub use error::NetworkError;
-pub use fetch::{Fetched, Output};
+pub use fetch::{Fetched, Gap, Output};
 use open::Open;
 use open::Use;
 pub use read_only::{Answers, Fetching, Removal};
@@ -66,6 +66,8 @@ pub enum Report {
         records: Vec<Record>,
         /// Where they end in the log, bytes.
         end: u64,
+        /// Lines among them that are no records.
+        skipped: u32,
     },
     /// A launch was not sent, because a file for it could not be staged.
     /// It will not start; the record says why.
@@ -86,6 +88,8 @@ pub enum Report {
     },
     /// How the fetching of outputs asked for with [`Network::collect`] goes on.
     Output(OutputProgress),
+    /// A connection is being opened, and takes a while.
+    Connecting(ConnectStage),
     /// The worker program is not there and is being sent.
     Uploading {
         /// How many bytes that takes.
@@ -224,6 +228,13 @@ impl Network {
         Some(Acknowledgement { call, acknowledged: false })
     }
 
+    /// Closes the link to a host for good. Nothing is reported of it any more.
+    pub fn reject(&mut self, host: HostIx, reason: &str) {
+        if let Some(open) = &mut self.open {
+            open.close_link(host, reason);
+        }
+    }
+
     fn forget_launch(&mut self, host: HostIx, key: Key) {
         if let Some(open) = &mut self.open {
             open.forget_launch(host, key);
@@ -238,10 +249,11 @@ impl Network {
         }
     }
 
-    /// Asks for a job's output from a byte on; [`Report::Fetched`] brings it.
-    pub fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, from: u64) {
+    /// Asks for an output of a job that has ended, which has `size` bytes;
+    /// [`Report::Fetched`] brings it, or the first and last part of a large one.
+    pub fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, size: u64) {
         if let Some(open) = &mut self.open {
-            open.fetch(host, id, stream, from);
+            open.fetch(host, id, stream, size);
         }
     }
 

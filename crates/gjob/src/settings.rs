@@ -37,6 +37,7 @@ pub struct NetworkSettings {
     /// the run's `on_lost` and `lost_after` give none.
     pub options: HostOptions,
     /// Worker programs for hosts by their platform.
+    #[serde(with = "gjob_core::os_text::paths::by_key")]
     pub agents: BTreeMap<Platform, PathBuf>,
 }
 
@@ -51,8 +52,10 @@ pub struct SettingsError(#[from] serde_json::Error);
 pub struct OutputSettings {
     /// The directory that the jobs' directories are made in, absolute; none
     /// for `gjob-out/RUN` below `here`.
+    #[serde(with = "gjob_core::os_text::paths::optional")]
     pub into: Option<PathBuf>,
     /// The directory the run was made from.
+    #[serde(with = "gjob_core::os_text::paths::one")]
     pub here: PathBuf,
     /// Keep what jobs write to stdout and stderr as well, however they end.
     pub results: bool,
@@ -85,7 +88,7 @@ impl RunSettings {
     /// Settings as a run's store keeps them.
     ///
     /// # Errors
-    /// When a path is not UTF-8.
+    /// None that is known.
     pub fn to_json(&self) -> Result<String, SettingsError> {
         serde_json::to_string(self).map_err(SettingsError)
     }

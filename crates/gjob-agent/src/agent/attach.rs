@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gjob_core::os_text::to_path;
 use gjob_core::record::{ParseRecordError, RECORD_VERSION, RecordSummary};
 use gjob_core::wire::Attach;
 use gjob_core::{HostLabel, Record, RunId};
@@ -136,9 +137,9 @@ fn results_dir(attach: &Attach) -> Result<PathBuf, AttachError> {
 
 /// An absolute results directory; a relative one, and `~/…`, is below `home`.
 fn expand(results: &str, home: Option<&Path>) -> Option<PathBuf> {
-    let path = Path::new(results.strip_prefix("~/").unwrap_or(results));
+    let path = to_path(results.strip_prefix("~/").unwrap_or(results));
     if path.is_absolute() {
-        return Some(path.to_owned());
+        return Some(path);
     }
     home.filter(|home| home.is_absolute()).map(|home| home.join(path))
 }

@@ -8,6 +8,7 @@ mod wanted;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::time::Duration;
 
 use gjob_core::JobId;
 use gjob_core::output::{MAX_ENTRIES, PatternError};
@@ -19,6 +20,7 @@ use self::walk::{Output, Walk};
 use self::wanted::Wanted;
 use super::tasks::Outlet;
 use crate::jobdir::{JobDir, Layout};
+use crate::open_files;
 
 /// What a part takes besides its path and content, bytes; rather too much.
 const PART_OVERHEAD: usize = 64;
@@ -26,8 +28,11 @@ const PART_OVERHEAD: usize = 64;
 /// A message with less room than this is sent: the longest path needs it.
 const LEAST_ROOM: usize = 20 * 1024;
 
+/// Between two attempts to open what could not be opened.
+const SHORTAGE_INTERVAL: Duration = Duration::from_millis(200);
+
 /// What the manager wants.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CollectRequest {
     /// Whose outputs.
     pub(super) id: JobId,
@@ -67,6 +72,21 @@ impl CollectError {
         CollectError::Io { path: path.to_owned(), source }
     }
 
+    /// True when the host has too many files open now: then nothing is wrong with
+    /// the outputs.
+    fn is_shortage(&self) -> bool {
+        match self {
+            CollectError::Io { source, .. } | CollectError::Open { source, .. } => {
+                open_files::is_shortage(source)
+            }
+            CollectError::Missing(_)
+            | CollectError::Unfit { .. }
+            | CollectError::TooMany
+            | CollectError::Pattern(..)
+            | CollectError::Stopped => false,
+        }
+    }
+
     /// Whose fault it is: what the job has removed or closed is its own.
     fn scope(&self) -> Scope {
         let (CollectError::Io { source, .. } | CollectError::Open { source, .. }) = self else {
@@ -84,8 +104,7 @@ impl CollectError {
 /// Sends the outputs of a job, and what has come of it.
 pub(super) fn collect(layout: &Layout, wanted: CollectRequest, outlet: &Outlet<'_>) {
     let request = outlet.request;
-    let sent = Collect::open(layout, wanted, outlet).and_then(Collect::send_all);
-    match sent {
+    match send(layout, wanted, outlet) {
         Ok(files) => outlet.end(FromAgent::Collected { request, files }),
         Err(CollectError::Stopped) => {}
         Err(error) => {
@@ -95,11 +114,37 @@ pub(super) fn collect(layout: &Layout, wanted: CollectRequest, outlet: &Outlet<'
     }
 }
 
+/// Sends all outputs; gives the number of files. What it cannot open now, it tries
+/// again: a job that is done is not repeated for that.
+fn send(
+    layout: &Layout,
+    mut wanted: CollectRequest,
+    outlet: &Outlet<'_>,
+) -> Result<u64, CollectError> {
+    loop {
+        let sent = Collect::open(layout, wanted.clone(), outlet).and_then(|mut collect| {
+            let sent = collect.send_all();
+            wanted.resume = Some(collect.resume);
+            sent
+        });
+        match sent {
+            Err(error) if error.is_shortage() => {
+                std::thread::sleep(SHORTAGE_INTERVAL);
+                if outlet.token.is_cancelled() {
+                    return Err(CollectError::Stopped);
+                }
+            }
+            done => return done,
+        }
+    }
+}
+
 /// Outputs that are being sent.
 #[derive(Debug)]
 struct Collect<'a> {
     outlet: &'a Outlet<'a>,
     all: bool,
+    /// What the manager has, or has been sent.
     resume: Resume,
     walk: Walk,
     files: u64,
@@ -133,19 +178,21 @@ impl<'a> Collect<'a> {
 
     /// Sends everything; gives the number of files, those included that the
     /// manager has already.
-    fn send_all(mut self) -> Result<u64, CollectError> {
-        while let Some(output) = self.walk.next()? {
+    fn send_all(&mut self) -> Result<u64, CollectError> {
+        while let Some(output) = self.next()? {
             match output {
                 Output::Dir { path, mode } => {
                     if !self.is_received(&path) {
                         let length = path.len();
-                        self.push(OutputPart::Dir { path, mode }, length)?;
+                        self.push(OutputPart::Dir { path: path.clone(), mode }, length)?;
+                        self.resume.after = Some(path);
                     }
                 }
                 Output::File { path, file } => {
                     self.files += 1;
                     if !self.is_received(&path) {
-                        self.send_file(path, file)?;
+                        self.send_file(path.clone(), file)?;
+                        self.resume.after = Some(path);
                     }
                 }
             }
@@ -157,6 +204,14 @@ impl<'a> Collect<'a> {
         }
         self.flush()?;
         Ok(self.files)
+    }
+
+    fn next(&mut self) -> Result<Option<Output>, CollectError> {
+        let next = self.walk.next();
+        if next.as_ref().is_err_and(CollectError::is_shortage) {
+            self.flush()?;
+        }
+        next
     }
 
     /// True for what the manager has in whole.

@@ -29,6 +29,8 @@ pub(super) struct SlotConfig {
     pub(super) slots: u32,
     /// The umask that jobs get.
     pub(super) umask: u32,
+    /// The number of files that jobs may have open; none for any number.
+    pub(super) open_files: Option<u64>,
     /// Where slots' standard error goes.
     pub(super) stderr: PathBuf,
 }
@@ -120,6 +122,7 @@ impl SlotPool {
             cpus: (config.cpus / config.slots).max(1),
             host_cpus: config.cpus,
             umask: config.umask,
+            open_files: config.open_files,
         }
     }
 

@@ -17,6 +17,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 
 use crate::identity::{Process, ProcessIdentity};
+use crate::open_files;
 use crate::slot::{ServeConfig, ToSlot};
 
 /// The most bytes of slots' standard error that are read.
@@ -60,6 +61,7 @@ impl OwnSlot {
         // Nothing that needs more than posix_spawn: a fork would copy the agent.
         let mut child = Command::new(program()?)
             .arg("slot")
+            .env_remove(open_files::BEFORE)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(stderr)

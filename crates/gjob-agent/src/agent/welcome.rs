@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use gjob_core::os_text::from_os;
 use gjob_core::wire::{FromAgent, Welcome};
 
 use crate::host;
@@ -21,7 +22,7 @@ pub(super) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> Fro
         clock_ms: host::now().0,
         hostname: host::hostname().into(),
         boot_id: host::boot_id().to_owned(),
-        results_dir: layout.results().display().to_string(),
+        results_dir: from_os(layout.results().as_os_str()).into_owned(),
         cpus,
         memory_bytes: host::memory_bytes(),
         slots: slots.unwrap_or(cpus).max(1),

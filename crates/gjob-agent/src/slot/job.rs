@@ -53,6 +53,8 @@ pub(crate) struct Started {
     pub(crate) pid: u32,
     /// When it was started.
     pub(crate) at: Timestamp,
+    /// The same, since the host's boot, milliseconds.
+    since_boot_ms: u64,
     /// The job may stop its slot from its first moment on.
     _timer: Option<ResumeTimer>,
 }
@@ -86,11 +88,11 @@ impl Starter {
         let child = command.spawn();
         rustix::process::umask(own_umask);
         let pid = child.map_err(spawn_refusal)?.id();
-        let at = host::now();
+        let (at, since_boot_ms) = (host::now(), host::since_boot_ms());
         // Its room is reserved; and the lock shows as well that the job lives.
         let _ = job.pid.fill(self.pid_file(pid, at));
         let Prepared { id, dir, done, lock, .. } = job;
-        Ok(Started { id, dir, done, lock, pid, at, _timer: timer })
+        Ok(Started { id, dir, done, lock, pid, at, since_boot_ms, _timer: timer })
     }
 
     fn command(
@@ -167,7 +169,7 @@ impl Started {
             ending: exit.ending,
             cause,
             started: self.at,
-            ended: host::now(),
+            ended: self.now(),
             user_us: exit.user_us,
             system_us: exit.system_us,
             max_rss_kib: exit.max_rss_kib,
@@ -188,6 +190,12 @@ impl Started {
         orders.clear();
         let (id, lock) = (self.id, self.lock);
         Ok(Finished { id, end: Some(finish), survivors, is_clean, lock })
+    }
+
+    /// Now, on the scale of its start: the wall clock may be set while it runs.
+    fn now(&self) -> Timestamp {
+        let elapsed = host::since_boot_ms().saturating_sub(self.since_boot_ms);
+        Timestamp(self.at.0.saturating_add(elapsed))
     }
 
     fn write_done(&self, finish: &Finish) -> io::Result<()> {

@@ -44,6 +44,8 @@ pub(crate) struct ServeConfig {
     pub(crate) host_cpus: u32,
     /// The umask its jobs run with.
     pub(crate) umask: u32,
+    /// The number of files that its jobs may have open; none for any number.
+    pub(crate) open_files: Option<u64>,
 }
 
 /// A job started by hand.

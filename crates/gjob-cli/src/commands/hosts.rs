@@ -9,6 +9,7 @@ use gjob::program::Platform;
 use gjob::settings::NetworkSettings;
 use gjob_core::HostEntry;
 use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader, Place};
+use gjob_core::os_text::{from_os, to_path};
 use gjob_core::plain_text::{self, TextError};
 
 use crate::cli::HostArgs;
@@ -50,7 +51,7 @@ fn read(
     reader: &mut HostReader,
     errors: &mut Vec<anyhow::Error>,
 ) -> Option<(String, String)> {
-    let file = path.display().to_string();
+    let file = from_os(path.as_os_str()).into_owned();
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
@@ -125,6 +126,6 @@ fn parse_agent(text: &str) -> anyhow::Result<(Platform, PathBuf)> {
         .split_once('=')
         .ok_or_else(|| anyhow!("invalid --agent {text:?}: expected OS-ARCH=PATH"))?;
     let platform: Platform = platform.parse().context("--agent")?;
-    let path = std::fs::canonicalize(path).with_context(|| format!("--agent {path}"))?;
+    let path = std::fs::canonicalize(to_path(path)).with_context(|| format!("--agent {path}"))?;
     Ok((platform, path))
 }

@@ -12,7 +12,7 @@ use gjob_core::{Job, Run};
 
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
-use crate::exit::{ALL_DONE, Failure};
+use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::TerminalFilter;
 
 /// How often to look for the start of a job.
@@ -31,14 +31,21 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let chosen = selection::select(run.jobs(), &args.jobs).map_err(Failure::input)?;
     let mut network = Network::from_settings(&settings).map_err(Failure::machinery)?;
     let stream = if args.err { Stream::Stderr } else { Stream::Stdout };
+    let mut first = None;
     for job in chosen {
-        if job.id().is_none() {
-            let error = anyhow!("job {} has not started", job.index);
-            return Err(Failure::input(error));
+        let printed = match job.id() {
+            None => Err(Failure::input(anyhow!("job {} has not started", job.index))),
+            Some(_) => print(&mut network, job, stream, args.follow).map_err(Failure::machinery),
+        };
+        // The others may have some; without a reader, none is printed.
+        match (printed, &first) {
+            (Ok(()), _) => {}
+            (Err(failure), _) if failure.is_broken_pipe() => return Err(failure),
+            (Err(failure), None) => first = Some(failure),
+            (Err(failure), Some(_)) => print_error(&format!("{:#}", failure.error)),
         }
-        print(&mut network, job, stream, args.follow).map_err(Failure::machinery)?;
     }
-    Ok(ALL_DONE)
+    first.map_or(Ok(ALL_DONE), Err)
 }
 
 /// True while a chosen job has not started but may, since there is a manager.
@@ -55,11 +62,7 @@ fn print(network: &mut Network, job: &Job, stream: Stream, follow: bool) -> anyh
     if follow {
         network.follow_output(job, stream, &mut out)?;
     } else {
-        let bytes = match stream {
-            Stream::Stdout => network.get_stdout(job)?,
-            Stream::Stderr => network.get_stderr(job)?,
-        };
-        out.write_all(&bytes)?;
+        network.copy_output(job, stream, &mut out)?;
     }
     Ok(out.flush()?)
 }

@@ -23,10 +23,10 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
     if let Some(problem) = manager.control_problem() {
         let text =
             format!("other gjob processes cannot act on this run: no control socket: {problem}");
-        manager.handler_mut().0.print_line(&text);
+        manager.handler_mut().print_line(&text);
     }
     let result = manager.process_jobs();
-    manager.handler_mut().0.finish();
+    manager.handler_mut().finish();
     let end = match (result, manager.run_dir()) {
         (Ok(end), _) => end,
         (Err(error), Some(dir)) => return Err(stopped(dir, error)),
@@ -34,10 +34,9 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
     };
     if let (Some(dir), Some(run)) = (manager.run_dir(), manager.run()) {
         let summary = summary(dir.run(), run.tally(), end, began.elapsed());
-        manager.handler_mut().0.print_line(&summary);
+        manager.handler_mut().print_line(&summary);
     }
-    let complete = manager.all_done() && !manager.handler().0.output_failed();
-    Ok(exit::of_run(end, complete))
+    Ok(exit::of_run(end, manager.all_done(), manager.handler().has_failed()))
 }
 
 /// What stopped a manager; after a failure of its store, how to resume.
@@ -45,6 +44,10 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     let first = match &error {
         ManagerError::Store(StoreError::Outdated { .. } | StoreError::Version { .. }) => {
             return Failure::input(error);
+        }
+        ManagerError::Store(StoreError::TakenUp { .. }) => {
+            let run = dir.run();
+            return Failure::machinery(anyhow::anyhow!("run {run}: {error}"));
         }
         ManagerError::Store(store) if store.is_full() => {
             format!("free space in {}, then ", dir.path().display())

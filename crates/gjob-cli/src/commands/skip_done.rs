@@ -10,6 +10,7 @@ use gjob::NetworkError;
 use gjob::inputs::Inputs;
 use gjob::past_runs::{PastOutcome, PastRuns};
 use gjob_core::plural::counted;
+use gjob_core::text::printable;
 use gjob_core::{JobSpec, RunId};
 
 use super::find_run;
@@ -52,7 +53,7 @@ pub(super) fn leave_out(
     for (index, (name, outcome)) in names.iter().zip(&compared.outcomes).enumerate() {
         let name = name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "job {index}{name}: {}", reason(*outcome));
+        let _ = writeln!(text, "job {index}{}: {}", printable(&name), reason(*outcome));
     }
     text.push_str(&summary(&runs, &compared.outcomes));
     // There is no other place to report that stderr is gone.

@@ -23,9 +23,7 @@ pub(super) fn to_the_end(
 ) -> Result<u8, Failure> {
     let began = Instant::now();
     signals::end_at_interrupt().map_err(Failure::machinery)?;
-    reporters
-        .0
-        .print_line(&format!("following run {}: another gjob process manages it", dir.run()));
+    reporters.print_line(&format!("following run {}: another gjob process manages it", dir.run()));
     let end = loop {
         match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),
@@ -34,13 +32,13 @@ pub(super) fn to_the_end(
         std::thread::sleep(POLL_INTERVAL);
         match Watcher::connect(dir).map_err(Failure::machinery)? {
             Some(again) => {
-                reporters.0.print_line("some events were missed");
+                reporters.print_line("some events were missed");
                 watcher = again;
             }
             None => break None,
         }
     };
-    reporters.0.finish();
+    reporters.finish();
     // A follower that was too slow for the manager's last words finds the end in
     // the store.
     let run = match end {
@@ -53,6 +51,6 @@ pub(super) fn to_the_end(
             run = dir.run()
         )));
     };
-    reporters.0.print_line(&summary(dir.run(), run.tally(), end, began.elapsed()));
-    Ok(exit::of_run(end, run.is_all_done()))
+    reporters.print_line(&summary(dir.run(), run.tally(), end, began.elapsed()));
+    Ok(exit::of_run(end, run.is_all_done(), reporters.has_failed()))
 }

@@ -1,25 +1,28 @@
 //! `--events FILE`: every event as one line of JSON.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io;
+use std::path::Path;
 
 use gjob::manager::Handler;
 use gjob_core::{Event, Run};
 
+use super::lines::LineFile;
+
 #[derive(Debug)]
-pub(super) struct EventFile(BufWriter<File>);
+pub(super) struct EventFile(pub(super) LineFile);
 
 impl EventFile {
-    pub(super) fn new(file: File) -> Self {
-        EventFile(BufWriter::new(file))
+    pub(super) fn open(path: &Path, add: bool) -> io::Result<Self> {
+        Ok(EventFile(LineFile::open(path, add)?))
     }
 }
 
 impl Handler for EventFile {
     fn handle_event(&mut self, event: &Event, _run: &Run) {
-        // A file that cannot be written never fails a run.
-        if serde_json::to_writer(&mut self.0, event).is_ok() {
-            let _ = self.0.write_all(b"\n").and_then(|()| self.0.flush());
+        // An event holds nothing that has no JSON.
+        if let Ok(mut line) = serde_json::to_vec(event) {
+            line.push(b'\n');
+            self.0.write(&line);
         }
     }
 }

@@ -14,33 +14,61 @@ pub(crate) struct TerminalFilter<W: Write> {
     parser: Option<Parser>,
     /// True once a colour has passed: it is undone at the end.
     coloured: bool,
+    /// What each line begins with. A job that goes back to the start of its line
+    /// would write over it.
+    tag: String,
+    /// True after such a return, until something is written.
+    returned: bool,
 }
 
 impl<W: Write> TerminalFilter<W> {
     pub(crate) fn new(inner: W, is_terminal: bool) -> Self {
         let parser = is_terminal.then(Parser::new);
-        TerminalFilter { inner, parser, coloured: false }
+        TerminalFilter { inner, parser, coloured: false, tag: String::new(), returned: false }
+    }
+
+    /// Says that lines begin with a tag, which a terminal is to show whatever
+    /// they do.
+    pub(crate) fn tagged(mut self, tag: Option<&str>) -> Self {
+        let tag = tag.map(|tag| format!("{tag}\t")).unwrap_or_default();
+        self.tag = tag;
+        self
     }
 }
 
 /// What is left of the bytes that were parsed.
-#[derive(Default)]
-struct Kept {
+struct Kept<'a> {
     text: String,
     coloured: bool,
+    tag: &'a str,
+    returned: bool,
 }
 
-impl Perform for Kept {
+impl Kept<'_> {
+    /// Something is about to be written.
+    fn begin(&mut self) {
+        if std::mem::take(&mut self.returned) {
+            self.text.push_str(self.tag);
+        }
+    }
+}
+
+impl Perform for Kept<'_> {
     fn print(&mut self, c: char) {
         if is_printable(c) {
+            self.begin();
             self.text.push(c);
         }
     }
 
     fn execute(&mut self, byte: u8) {
-        if matches!(byte, b'\n' | b'\t' | b'\r') {
-            self.text.push(char::from(byte));
+        match byte {
+            b'\n' => self.returned = false,
+            b'\r' => self.returned = true,
+            b'\t' => self.begin(),
+            _ => return,
         }
+        self.text.push(char::from(byte));
     }
 
     fn csi_dispatch(&mut self, params: &Params, intermediates: &[u8], ignore: bool, action: char) {
@@ -57,10 +85,13 @@ impl Perform for Kept {
 impl<W: Write> Write for TerminalFilter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(parser) = &mut self.parser else { return self.inner.write(bytes) };
-        let mut kept = Kept::default();
+        let (tag, returned) = (self.tag.as_str(), self.returned);
+        let mut kept = Kept { text: String::new(), coloured: false, tag, returned };
         parser.advance(&mut kept, bytes);
-        self.coloured |= kept.coloured;
-        self.inner.write_all(kept.text.as_bytes())?;
+        let Kept { text, coloured, returned, .. } = kept;
+        self.coloured |= coloured;
+        self.returned = returned;
+        self.inner.write_all(text.as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -106,6 +137,21 @@ mod tests {
         assert_eq!(filtered(b"x\x9b2Jy", true), "x2Jy");
         assert_eq!(filtered(b"\xe9t\xe9\n", true), "\u{fffd}t\u{fffd}\n");
         assert_eq!(filtered("a\u{200b}b\u{2066}c\u{e0041}d".as_bytes(), true), "abcd");
+    }
+
+    #[test]
+    fn line_that_is_written_over_keeps_its_tag() {
+        let shown = |text: &[u8]| {
+            let mut shown = Vec::new();
+            let mut out = TerminalFilter::new(&mut shown, true).tagged(Some("job"));
+            text.iter().for_each(|byte| out.write_all(&[*byte]).unwrap());
+            drop(out);
+            String::from_utf8(shown).unwrap()
+        };
+        assert_eq!(
+            shown(b"job\t10%\r20%\r\njob\tx\r\r\ty"),
+            "job\t10%\rjob\t20%\r\njob\tx\r\rjob\t\ty"
+        );
     }
 
     #[test]

@@ -1,24 +1,24 @@
 //! `--joblog FILE`: a line per ended job, in GNU parallel's columns.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
+use std::path::Path;
 
 use gjob::manager::Handler;
-use gjob_core::{Ending, Job, State};
+use gjob_core::Job;
+
+use super::lines::LineFile;
 
 #[derive(Debug)]
-pub(super) struct JobLogFile(BufWriter<File>);
+pub(super) struct JobLogFile(pub(super) LineFile);
 
 const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 
 impl JobLogFile {
-    /// Writes the header, unless the file has content.
-    pub(super) fn new(file: File) -> io::Result<Self> {
-        let empty = file.metadata()?.len() == 0;
-        let mut file = BufWriter::new(file);
-        if empty {
-            file.write_all(HEADER.as_bytes())?;
-            file.flush()?;
+    /// Opens it, and writes the header unless the file has content.
+    pub(super) fn open(path: &Path, add: bool) -> io::Result<Self> {
+        let mut file = LineFile::open(path, add)?;
+        if file.is_empty()? {
+            file.write(HEADER.as_bytes());
         }
         Ok(JobLogFile(file))
     }
@@ -26,8 +26,7 @@ impl JobLogFile {
 
 impl Handler for JobLogFile {
     fn handle_job_done(&mut self, job: &Job) {
-        // A file that cannot be written never fails a run.
-        let _ = self.0.write_all(line(job).as_bytes()).and_then(|()| self.0.flush());
+        self.0.write(line(job).as_bytes());
     }
 }
 
@@ -40,12 +39,12 @@ fn line(job: &Job) -> String {
     };
     let start = finish.started.as_secs_f64();
     let runtime = finish.ended.as_secs_f64() - start;
-    let receive = finish.stdout_bytes + finish.stderr_bytes;
-    let (exit, signal) = match finish.ending {
+    let receive = finish.stdout_bytes.saturating_add(finish.stderr_bytes);
+    let (exit, signal) = match (job.exit(), job.signal()) {
+        (Some(code), _) => (i32::from(code), 0),
+        (None, Some(number)) => (0, number),
         // Who reads these columns takes 0 and 0 for a job that is done.
-        Ending::Exit(0) if job.state() != State::Done => (-1, 0),
-        Ending::Exit(code) => (i32::from(code), 0),
-        Ending::Signal(number) => (0, number),
+        (None, None) => (-1, 0),
     };
     format!(
         "{seq}\t{host}\t{start:.3}\t{runtime:10.3}\t0\t{receive}\t{exit}\t{signal}\t{command}\n"
@@ -54,7 +53,8 @@ fn line(job: &Job) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gjob_core::{Finish, JobSpec, Key, Timestamp};
+    use gjob_core::job::Phase;
+    use gjob_core::{Ending, Finish, JobSpec, Key, State, Timestamp};
 
     use super::*;
 
@@ -82,6 +82,7 @@ mod tests {
         assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t7\t0\techo 'a b'; true\n");
         let shown = job.attempt.as_mut().unwrap();
         shown.finish.as_mut().unwrap().ending = Ending::Exit(0);
+        job.phase = Phase::Ended(State::Error);
         assert_eq!(line(&job), "1\th1\t1000.500\t     2.250\t0\t7\t-1\t0\techo 'a b'; true\n");
         assert_eq!(HEADER.matches('\t').count(), line(&job).matches('\t').count());
     }

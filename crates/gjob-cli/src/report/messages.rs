@@ -23,6 +23,11 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
 
 fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option<String> {
     let text = match change {
+        HostChange::LogSpoiled { lines } => {
+            let lines = counted((*lines).into(), "line");
+            format!("host {host}: {lines} of its run log cannot be read and are passed over")
+        }
+        HostChange::Connecting { doing } => format!("host {host}: {doing}"),
         HostChange::Failed { reason } => format!("host {host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("host {host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {
@@ -44,8 +49,8 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
     Some(text)
 }
 
-/// The times of jobs are by their hosts' clocks, so a clock that is far off is
-/// reported.
+/// The times of jobs are corrected by what is known of their hosts' clocks; a clock
+/// that is far off is reported all the same.
 fn clock_message(offset: ClockOffset, host: &str) -> Option<String> {
     let ClockOffset { offset_ms, error_ms } = offset;
     let off = offset_ms.unsigned_abs();
@@ -54,7 +59,7 @@ fn clock_message(offset: ClockOffset, host: &str) -> Option<String> {
     }
     let way = if offset_ms > 0 { "ahead" } else { "behind" };
     let seconds = off as f64 / 1000.0;
-    Some(format!("host {host}: its clock is {seconds:.1} s {way}, and so are its jobs' times"))
+    Some(format!("host {host}: its clock is {seconds:.1} s {way}; its jobs' times are corrected"))
 }
 
 fn attempt_message(event: &AttemptEvent, verbose: bool) -> Option<String> {
@@ -199,7 +204,7 @@ mod tests {
         };
         assert_eq!(line(900, 0), None);
         assert_eq!(line(-1500, 600), None, "it may be less than a second");
-        let behind = "host h1: its clock is 3600.0 s behind, and so are its jobs' times";
+        let behind = "host h1: its clock is 3600.0 s behind; its jobs' times are corrected";
         assert_eq!(line(-3_600_000, 20).as_deref(), Some(behind));
     }
 }

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 
-use gjob::network::Fetched;
+use gjob::network::{Fetched, Gap, Output};
 use gjob_core::Job;
+use gjob_core::plural::counted;
 use gjob_core::text::printable;
 use gjob_core::wire::Stream;
 
@@ -24,11 +25,14 @@ pub(crate) struct Printer {
     failed: bool,
     /// Streams without a reader.
     closed: Vec<Stream>,
+    /// Streams that could not be written, as was said.
+    unwritable: Vec<Stream>,
 }
 
 /// Output of a job that waits for earlier jobs.
 #[derive(Debug)]
 struct Held {
+    index: u32,
     tag: Option<String>,
     outputs: Vec<Fetched>,
 }
@@ -42,6 +46,7 @@ impl Printer {
             held: BTreeMap::new(),
             failed: false,
             closed: Vec::new(),
+            unwritable: Vec::new(),
         }
     }
 
@@ -49,7 +54,7 @@ impl Printer {
     /// what could not be printed.
     pub(crate) fn job_output(&mut self, job: &Job, outputs: Vec<Fetched>) -> Vec<String> {
         let name = || job.name().map_or_else(|| job.index.to_string(), printable);
-        let held = Held { tag: self.tag.then(name), outputs };
+        let held = Held { index: job.index, tag: self.tag.then(name), outputs };
         if !self.keep_order {
             return self.print(held);
         }
@@ -81,11 +86,15 @@ impl Printer {
             if self.closed.contains(&fetched.stream) {
                 continue;
             }
-            if let Err(problem) = print(held.tag.as_deref(), fetched) {
-                self.failed = true;
-                problems.push(problem.text);
-                // A stream without a reader is reported once.
-                self.closed.extend(problem.closed);
+            let left_out = left_out(held.index, &fetched);
+            match print(held.tag.as_deref(), fetched, &mut self.unwritable) {
+                Ok(()) => problems.extend(left_out),
+                // A reader such as `head` has seen enough.
+                Err(Problem::Closed(stream)) => self.closed.push(stream),
+                Err(Problem::Failed(text)) => {
+                    self.failed = true;
+                    problems.extend(text);
+                }
             }
         }
         problems
@@ -93,37 +102,52 @@ impl Printer {
 }
 
 /// Why an output is not printed.
-struct Problem {
-    text: String,
-    /// The stream, if it has no reader.
-    closed: Option<Stream>,
+enum Problem {
+    /// None when it has been said before.
+    Failed(Option<String>),
+    /// The stream has no reader.
+    Closed(Stream),
 }
 
-fn print(tag: Option<&str>, fetched: Fetched) -> Result<(), Problem> {
+/// What is missing of a large output, and where to find it.
+fn left_out(index: u32, fetched: &Fetched) -> Option<String> {
+    let gap = fetched.output.as_ref().ok()?.gap()?;
+    let (what, option) = match fetched.stream {
+        Stream::Stdout => ("stdout", ""),
+        Stream::Stderr => ("stderr", " --err"),
+    };
+    let bytes = counted(gap.bytes, "byte");
+    Some(format!("{bytes} of the {what} of job {index} left out: `gjob logs {index}{option}`"))
+}
+
+fn print(tag: Option<&str>, fetched: Fetched, unwritable: &mut Vec<Stream>) -> Result<(), Problem> {
     let Fetched { id, stream, output } = fetched;
     let what = match stream {
         Stream::Stdout => "stdout",
         Stream::Stderr => "stderr",
     };
-    let output = output.map_err(|reason| Problem {
-        text: format!("cannot fetch {what} of {id}: {reason}"),
-        closed: None,
+    let output = output.map_err(|reason| {
+        Problem::Failed(Some(format!("cannot fetch {what} of {id}: {reason}")))
     })?;
     let written = match stream {
         Stream::Stdout => {
             let stdout = io::stdout();
             let terminal = stdout.is_terminal();
-            copy(tag, false, output, &mut TerminalFilter::new(stdout.lock(), terminal))
+            copy(tag, false, output, &mut TerminalFilter::new(stdout.lock(), terminal).tagged(tag))
         }
         Stream::Stderr => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            copy(tag, true, output, &mut TerminalFilter::new(stderr.lock(), terminal))
+            copy(tag, true, output, &mut TerminalFilter::new(stderr.lock(), terminal).tagged(tag))
         }
     };
-    written.map_err(|error| Problem {
-        text: format!("cannot write {what} of {id}: {error}"),
-        closed: (error.kind() == io::ErrorKind::BrokenPipe).then_some(stream),
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Problem::Closed(stream),
+        _ if unwritable.contains(&stream) => Problem::Failed(None),
+        _ => {
+            unwritable.push(stream);
+            Problem::Failed(Some(format!("cannot write {what} of {id}: {error}")))
+        }
     })
 }
 
@@ -132,12 +156,27 @@ fn print(tag: Option<&str>, fetched: Fetched) -> Result<(), Problem> {
 fn copy(
     tag: Option<&str>,
     whole_lines: bool,
+    mut output: Output,
+    to: &mut impl Write,
+) -> io::Result<()> {
+    let mut to = BufWriter::new(to);
+    if let Some(Gap { after, bytes }) = output.gap() {
+        copy_lines(tag, true, output.by_ref().take(after), &mut to)?;
+        let bytes = counted(bytes, "byte");
+        copy_lines(tag, true, format!("[{bytes} left out]\n").as_bytes(), &mut to)?;
+    }
+    copy_lines(tag, whole_lines, output, &mut to)?;
+    to.flush()
+}
+
+fn copy_lines(
+    tag: Option<&str>,
+    whole_lines: bool,
     output: impl io::Read,
     to: &mut impl Write,
 ) -> io::Result<()> {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    let mut to = BufWriter::new(to);
     while output.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? > 0 {
         if let Some(tag) = tag {
             to.write_all(tag.as_bytes())?;
@@ -151,5 +190,5 @@ fn copy(
         }
         line.clear();
     }
-    to.flush()
+    Ok(())
 }

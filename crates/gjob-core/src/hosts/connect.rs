@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::HostEntry;
+use crate::os_text::{from_os, to_path};
 
 /// A command such as `docker exec -i {host}`; `/bin/sh` is added at its end.
 /// It is started without a shell.
@@ -74,8 +75,7 @@ impl ConnectCommand {
     #[must_use]
     pub fn from_dir(mut self, dir: &Path) -> Self {
         if let Some(program) = self.0.first_mut().filter(|program| program.contains('/')) {
-            // The path was UTF-8, and so is what it is put after in all but odd cases.
-            *program = dir.join(&*program).to_string_lossy().into_owned();
+            *program = from_os(dir.join(to_path(program)).as_os_str()).into_owned();
         }
         self
     }

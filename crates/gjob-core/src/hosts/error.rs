@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::plain_text::TextError;
+use crate::text::printable;
 
 use super::{ConnectCommandError, MAX_HOSTS, MAX_SLOTS, ResultsDirError};
 
@@ -52,8 +53,8 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Item(number) => write!(f, "host list, item {number}"),
-            Place::Line { file, line } => write!(f, "{file}:{line}"),
-            Place::File(file) => f.write_str(file),
+            Place::Line { file, line } => write!(f, "{}:{line}", printable(file)),
+            Place::File(file) => f.write_str(&printable(file)),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ConnectCommand;
+use crate::os_text::byte_len;
+use crate::output::{MAX_COMPONENT, MAX_PATH};
 
 /// Options for hosts. An option that is not set is decided by the next level:
 /// first the host's cluster, then the run, then gjob's defaults.
@@ -17,6 +19,7 @@ pub struct HostOptions {
     /// The command that opens a pipe to the host, instead of ssh.
     pub connect: Option<ConnectCommand>,
     /// The ssh configuration file, instead of the user's (`ssh -F`).
+    #[serde(with = "crate::os_text::paths::optional")]
     pub ssh_config: Option<PathBuf>,
     /// Jobs at once, unless the host's entry has a number of its own; none for
     /// one per processor.
@@ -47,13 +50,21 @@ impl HostOptions {
 
 /// A results directory whose name cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid results directory {0:?}: expected a path without newlines and NUL characters")]
+#[error(
+    "invalid results directory {0:?}: expected a path of at most {MAX_PATH} bytes, at most {MAX_COMPONENT} of each name, without newlines and NUL characters"
+)]
 pub struct ResultsDirError(String);
 
 /// Checks the name of a results directory.
 ///
 /// # Errors
-/// When it holds a newline or a NUL.
+/// When it holds a newline or a NUL, or is too long.
 pub fn check_results_dir(dir: &str) -> Result<(), ResultsDirError> {
-    if dir.contains(['\n', '\0']) { Err(ResultsDirError(dir.to_owned())) } else { Ok(()) }
+    let is_long =
+        byte_len(dir) > MAX_PATH || dir.split('/').any(|name| byte_len(name) > MAX_COMPONENT);
+    if is_long || dir.contains(['\n', '\0']) {
+        Err(ResultsDirError(dir.to_owned()))
+    } else {
+        Ok(())
+    }
 }

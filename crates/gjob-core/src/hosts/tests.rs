@@ -171,7 +171,8 @@ fn more_hosts_than_a_run_may_have_are_refused_before_they_are_made() {
 #[test]
 fn a_hosts_file_has_an_entry_a_line_comments_and_blank_lines() {
     let text = "\u{feff}# lab\r\n\r\n4/node1 # the fast one\r\n  node[2-3]\r\n";
-    let hosts = parse_hosts_file("lab", text).unwrap();
+    let text = crate::plain_text::read(text.as_bytes()).unwrap();
+    let hosts = parse_hosts_file("lab", &text).unwrap();
     let names: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
     assert_eq!(names, ["node1", "node2", "node3"]);
     assert_eq!(

@@ -177,7 +177,9 @@ impl Run {
                     let job = &mut run.jobs[index];
                     job.phase = Phase::Ended(*state);
                     let exited = job.attempt.as_ref().and_then(|shown| shown.ended);
-                    job.ended = exited.filter(|_| exit_counts).or(Some(at));
+                    let started = job.attempt.as_ref().and_then(|shown| shown.started);
+                    let counted = exited.filter(|_| exit_counts).unwrap_or(at);
+                    job.ended = Some(started.map_or(counted, |started| counted.max(started)));
                 });
                 self.drop_closed(key.index, &mut touched);
                 self.index_abandoned(key.index);

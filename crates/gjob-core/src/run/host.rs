@@ -185,10 +185,12 @@ impl Host {
                 self.facts = Some(facts.clone());
                 (HostStatus::Up, None)
             }
+            HostChange::Connecting { doing } => (HostStatus::Connecting, Some(doing)),
             HostChange::Probed => (HostStatus::Up, None),
             HostChange::Paused { reason, .. } => (HostStatus::Paused, Some(reason)),
             HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),
             HostChange::Failed { reason } => (HostStatus::Failed, Some(reason)),
+            HostChange::LogSpoiled { .. } => return,
             HostChange::Clock(offset) => return self.clock = Some(*offset),
             HostChange::ProgramSent { bytes } => return self.totals.bytes_sent += bytes,
         };

@@ -39,6 +39,13 @@ pub enum Action {
         /// What.
         order: Order,
     },
+    /// Close the link to a host for good. Nothing is reported of it.
+    Reject {
+        /// Which.
+        host: HostIx,
+        /// Why, in one line.
+        reason: String,
+    },
     /// Fetch a job's outputs. Asking again changes nothing.
     Collect {
         /// Where they are.

@@ -16,6 +16,8 @@ pub(super) struct JobPlan {
     pub(super) assigned: Duration,
     /// True while it is being withdrawn from its host.
     pub(super) withdrawing: bool,
+    /// When its host has to have answered that at the latest.
+    pub(super) withdrawal_due: Duration,
     /// True when its attempt was assigned by an earlier manager, whose orders are
     /// not known.
     pub(super) inherited: bool,
@@ -66,6 +68,7 @@ impl JobPlan {
             wait: Wait::Undecided,
             assigned: Duration::ZERO,
             withdrawing: false,
+            withdrawal_due: Duration::ZERO,
             inherited: false,
             host_failures: 0,
             avoid: None,

@@ -30,7 +30,7 @@ pub enum OnLost {
 
 impl OnLost {
     /// True when a host's silence alone never gives its jobs to another.
-    fn waits(self) -> bool {
+    pub(super) fn waits(self) -> bool {
         match self {
             OnLost::Wait => true,
             OnLost::Rerun | OnLost::Lease => false,

@@ -145,14 +145,18 @@ impl Scheduler {
         let is_due = |index: &u32| self.reclaim_due(*index).is_some_and(|due| due <= now);
         let chosen: Vec<u32> = in_flight.filter(is_due).take(wanted).collect();
         for index in &chosen {
-            self.withdraw(host, *index);
+            self.withdraw(now, host, *index);
         }
         chosen.len()
     }
 
-    pub(super) fn withdraw(&mut self, host: HostIx, index: u32) {
+    pub(super) fn withdraw(&mut self, now: Duration, host: HostIx, index: u32) {
         let key = self.job(index).last_key();
         self.set_withdrawing(index, host, true);
+        let due = now + self.config.lost_after;
+        let before = std::mem::replace(&mut self.jobs[index as usize].withdrawal_due, due);
+        self.withdrawals.remove(&(before, index));
+        self.withdrawals.insert((due, index));
         self.out.push_back(Action::Withdraw { host, key });
     }
 

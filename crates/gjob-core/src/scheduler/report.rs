@@ -29,11 +29,19 @@ const BLACK_HOLE_PAUSE: Duration = Duration::from_secs(30);
 const MAX_HOST_PAUSE: Duration = Duration::from_secs(600);
 
 impl Scheduler {
+    /// Lines of a host's run log are no records.
+    pub fn handle_spoiled_log(&mut self, host: HostIx, lines: u32) {
+        if lines > 0 && self.hosts.note_log_spoiled(host) {
+            self.emit_host(host, HostChange::LogSpoiled { lines });
+        }
+    }
+
     /// A line of a host's run log. Returns false when it says nothing new.
     pub fn handle_record(&mut self, now: Duration, host: HostIx, record: Record) -> bool {
         let Some(key) = record.key() else {
             return false;
         };
+        let record = self.on_our_clock(host, record);
         if self.is_awaited(host, key) {
             self.awaited_record(now, host, key, record);
         } else if self.run.host(host).is_some_and(|host| host.has_abandoned(key)) {
@@ -43,6 +51,24 @@ impl Scheduler {
         }
         self.settle(now);
         true
+    }
+
+    /// A record of a host with its times on the manager's scale.
+    fn on_our_clock(&self, host: HostIx, mut record: Record) -> Record {
+        let Some(clock) = self.run.host(host).and_then(|host| host.clock) else { return record };
+        match &mut record {
+            Record::Started { at, .. } => *at = clock.corrected(*at),
+            Record::Finished(finish) => {
+                let ran = finish.ended.0.saturating_sub(finish.started.0);
+                finish.started = clock.corrected(finish.started);
+                finish.ended = Timestamp(finish.started.0.saturating_add(ran));
+            }
+            Record::Log { .. }
+            | Record::Refused { .. }
+            | Record::Withdrawn { .. }
+            | Record::Lost { .. } => {}
+        }
+        record
     }
 
     fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {

@@ -59,19 +59,26 @@ impl Scheduler {
         self.mode = Mode::Acting;
     }
 
-    /// True until some host has answered, as long as one still might.
+    /// True until some host has answered, as long as one still might, and every one
+    /// was tried in vain.
     pub(super) fn nobody_answered(&self) -> bool {
         let totals = self.hosts.totals();
-        totals.reached == 0 && totals.out < self.run.hosts().len() as u64
+        let all = self.run.hosts().len() as u64;
+        totals.reached == 0 && totals.connecting == 0 && totals.out < all
+    }
+
+    /// Until when a first answer is waited for.
+    pub(super) fn patience_end(&self) -> Duration {
+        self.last_progress + self.config.connect_timeout
     }
 
     /// Withdraws all that was assigned and is not known to have started.
-    fn withdraw_unstarted(&mut self) {
+    fn withdraw_unstarted(&mut self, now: Duration) {
         for host in (0..self.run.hosts().len() as u32).map(HostIx) {
             let jobs: Vec<u32> = self.run.hosts()[host.at()].in_flight().collect();
             for index in jobs {
                 if matches!(self.state(index), JobState::Assigned { .. }) {
-                    self.withdraw(host, index);
+                    self.withdraw(now, host, index);
                 }
             }
         }
@@ -85,12 +92,12 @@ impl Scheduler {
     }
 
     /// Stops starting jobs once as many have failed as may.
-    pub(super) fn check_failures(&mut self) {
+    pub(super) fn check_failures(&mut self, now: Duration) {
         let failed = self.run.tally().error - self.untried;
         let too_many = self.config.max_fails.is_some_and(|most| failed >= most);
         if too_many && self.mode == Mode::Running {
             self.mode = Mode::Draining;
-            self.withdraw_unstarted();
+            self.withdraw_unstarted(now);
         }
     }
 
@@ -144,7 +151,7 @@ impl Scheduler {
         }
         // What is left is on hosts that are out of the run.
         let all_stuck = jobs.free == self.dependants.blocked && self.losses.is_empty() && all_out;
-        let too_long = self.nobody_answered() && now >= self.config.connect_timeout;
+        let too_long = self.nobody_answered() && now >= self.patience_end();
         let no_use = hosts.out + hosts.futile == self.run.hosts().len() as u64;
         (no_use || all_stuck || too_long).then_some(RunEnd::NoHosts)
     }

@@ -1,4 +1,5 @@
 mod abandoned;
+mod connecting;
 mod dependants;
 mod packing;
 mod unasked;

@@ -350,6 +350,7 @@ impl Simulation {
             Action::Stop(end) => return self.stop(end),
             Action::Collect { host, key } => return self.collect(host, key),
             Action::ForgetOutputs { .. } => return,
+            Action::Reject { host, reason } => panic!("{host:?} is out: {reason}"),
             Action::Launch { host, key } => (host, Message::Launch(key)),
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
             Action::Order { host, key, order } => (host, Message::order(key, order)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use gjob_core::os_text::to_bytes;
 use gjob_core::text::Shown;
 use gjob_core::wire::PROTOCOL;
 
@@ -42,11 +43,13 @@ pub(super) async fn send_script(to: &mut (impl AsyncWrite + Unpin)) {
     let _ = to.flush().await;
 }
 
-/// Waits for the script's first report; none when the stream ended.
+/// Waits for the script's first report; none when the stream ended. May be cancelled
+/// and called again.
 pub(super) async fn ready<R: AsyncRead + Unpin>(
     lines: &mut Lines<'_, R>,
+    limit: Duration,
 ) -> Result<Option<String>, ConnectError> {
-    report(lines, "logging in", ANSWER).await
+    report(lines, "logging in", limit).await
 }
 
 /// Brings a far side that is [`ready`] to start an agent; `uploading` is told how many bytes
@@ -74,7 +77,7 @@ where
         wanted.results_dir,
         fastrand::u64(..)
     );
-    let _ = to.write_all(answer.as_bytes()).await;
+    let _ = to.write_all(&to_bytes(&answer)).await;
     let _ = to.flush().await;
 
     match report(lines, "looking for the program there", ANSWER).await?.as_deref() {

@@ -7,13 +7,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{HostPlan, Transport};
+use crate::open_files;
 pub(super) use hop::Hop;
 
 /// Logins that go on at once at one first hop.
 const AT_ONCE: usize = 8;
+/// Programs that are sent at once: together they are not there sooner, and each has
+/// its time.
+const UPLOADS: usize = 8;
 /// Lookups of first hops that go on at once.
 const LOOKUPS: usize = 4;
 /// A login that is not the only one begins after a part of this.
@@ -24,14 +28,26 @@ const JITTER: Duration = Duration::from_millis(40);
 pub struct Handshakes {
     hops: Mutex<HashMap<Hop, Arc<Semaphore>>>,
     lookups: Semaphore,
+    /// Turns at sending the program.
+    uploads: Semaphore,
+    /// Links for which this process can have files open.
+    links: Arc<Semaphore>,
 }
+
+/// Held while a link has files open.
+pub(super) type FilesPermit = OwnedSemaphorePermit;
 
 /// Held from before a login until the far side's first byte.
 pub(super) type LoginPermit = OwnedSemaphorePermit;
 
 impl Default for Handshakes {
     fn default() -> Self {
-        Handshakes { hops: Mutex::default(), lookups: Semaphore::new(LOOKUPS) }
+        Handshakes {
+            hops: Mutex::default(),
+            lookups: Semaphore::new(LOOKUPS),
+            uploads: Semaphore::new(UPLOADS),
+            links: Arc::new(Semaphore::new(open_files::raise().links())),
+        }
     }
 }
 
@@ -53,6 +69,16 @@ impl Handshakes {
                 Some(hop::look_up(config_file.as_deref(), plan.entry()).await)
             }
         }
+    }
+
+    /// Waits until this process can have the files of another link open.
+    pub(super) async fn files(&self) -> Option<FilesPermit> {
+        Arc::clone(&self.links).acquire_owned().await.ok()
+    }
+
+    /// Waits for a turn at sending the program.
+    pub(super) async fn upload_turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.uploads.acquire().await.ok()
     }
 
     /// Waits for a turn at `hop`.

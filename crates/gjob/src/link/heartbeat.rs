@@ -8,6 +8,12 @@ use tokio::time::Instant;
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How long it may be silent.
 pub(super) const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it may leave pings unanswered while it sends something else: on a slow
+/// link an answer waits behind outputs.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(300);
+/// Bytes that count as a sign of life without an answer, in one [`SILENCE_TIMEOUT`]:
+/// no link is so slow that less than this holds an answer up.
+const SIGN_OF_LIFE: u64 = 32 * 1024;
 /// How often [`Heartbeat::handle_tick`] is to be called.
 pub(super) const TICK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -22,22 +28,34 @@ pub(super) enum Beat {
     Dead,
 }
 
-/// When the agent was last heard and asked.
+/// When the agent was last heard and asked. It is heard by its answers to pings, or
+/// by much of anything; a byte now and then shows nothing.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     heard: Instant,
+    answered: Instant,
+    /// Bytes that have come since it was last heard.
+    received: u64,
     pinged: Instant,
     ticked: Instant,
 }
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Heartbeat { heard: now, pinged: now, ticked: now }
+        Heartbeat { heard: now, answered: now, received: 0, pinged: now, ticked: now }
     }
 
-    /// Something arrived, or this side was not listening.
-    pub(super) fn handle_heard(&mut self, now: Instant) {
-        self.heard = now;
+    /// A ping was answered, or this side was not listening.
+    pub(super) fn handle_answer(&mut self, now: Instant) {
+        (self.heard, self.answered, self.received) = (now, now, 0);
+    }
+
+    /// So many bytes have come, whatever they are.
+    pub(super) fn handle_bytes(&mut self, count: usize, now: Instant) {
+        self.received += count as u64;
+        if self.received >= SIGN_OF_LIFE {
+            (self.heard, self.received) = (now, 0);
+        }
     }
 
     /// Judges the silence. After a long gap between ticks this process itself
@@ -47,11 +65,12 @@ impl Heartbeat {
         let slept = now.duration_since(self.ticked) > 2 * TICK_INTERVAL;
         self.ticked = now;
         if slept {
-            self.heard = now;
+            self.handle_answer(now);
             self.pinged = now;
             return Beat::Ping;
         }
-        if now.duration_since(self.heard) >= SILENCE_TIMEOUT {
+        let silent = now.duration_since(self.heard) >= SILENCE_TIMEOUT;
+        if silent || now.duration_since(self.answered) >= ANSWER_TIMEOUT {
             return Beat::Dead;
         }
         // Ticks come a little early or late: every other one is to ask.
@@ -101,7 +120,7 @@ mod tests {
             match heartbeat.handle_tick(now) {
                 Beat::Ping => {
                     pings += 1;
-                    heartbeat.handle_heard(now);
+                    heartbeat.handle_answer(now);
                 }
                 Beat::Rest => {}
                 Beat::Dead => panic!("given up at {tick}"),
@@ -118,10 +137,27 @@ mod tests {
             let late = Duration::from_millis(u64::from(5 - tick % 6));
             let now = start + *tick * TICK_INTERVAL + late;
             let beat = heartbeat.handle_tick(now);
-            heartbeat.handle_heard(now);
+            heartbeat.handle_answer(now);
             beat == Beat::Ping
         });
         assert_eq!(asked.count(), 60);
+    }
+
+    /// Ticks while so many bytes come before each.
+    fn time_to_death_receiving(bytes: usize) -> Option<Duration> {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start);
+        (1..=120).map(|tick| TICK_INTERVAL * tick).find(|passed| {
+            heartbeat.handle_bytes(bytes, start + *passed);
+            heartbeat.handle_tick(start + *passed) == Beat::Dead
+        })
+    }
+
+    #[test]
+    fn an_agent_that_says_little_and_answers_nothing_is_given_up() {
+        assert_eq!(time_to_death_receiving(100), Some(SILENCE_TIMEOUT));
+        // Its answers may be behind what it sends, but not for ever.
+        assert_eq!(time_to_death_receiving(100_000), Some(ANSWER_TIMEOUT));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::error::ConnectError;
 use super::transport::{has_logged_in, without_progress};
+use crate::open_files;
 
 /// The last bytes of stderr that are kept.
 const TAIL: usize = 8 * 1024;
@@ -59,6 +60,9 @@ impl Pipe {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
+        if let Some(before) = open_files::raise().before {
+            command.env(open_files::BEFORE, before.to_string());
+        }
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         let failed = |source| ConnectError::Start { program: program.clone(), source };
         let missing = || std::io::Error::other("a pipe is missing");

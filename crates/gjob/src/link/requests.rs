@@ -35,6 +35,8 @@ pub(crate) struct ReadOutput {
     pub(crate) stream: Stream,
     /// The first byte wanted.
     pub(crate) offset: u64,
+    /// The most bytes wanted; one piece has at most [`CHUNK`].
+    pub(crate) most: u64,
 }
 
 /// A piece that was read.
@@ -51,8 +53,9 @@ impl Request for ReadOutput {
     type Answer = Result<Piece, Shown>;
 
     fn to_message(&self, request: u32) -> ToAgent {
-        let ReadOutput { id, stream, offset } = self.clone();
-        ToAgent::Read { request, id, stream, offset, max: CHUNK as u32 }
+        let ReadOutput { id, stream, offset, most } = self.clone();
+        let max = most.min(CHUNK as u64) as u32;
+        ToAgent::Read { request, id, stream, offset, max }
     }
 
     fn read(answer: FromAgent) -> Option<Self::Answer> {

@@ -151,19 +151,35 @@ impl LinkSender {
     /// # Errors
     /// As [`LinkSender::ask`].
     pub(crate) async fn up(&self, limit: Option<Duration>) -> Result<(), Unreachable> {
+        let is_settled = |state: &LinkState| match state {
+            LinkState::Up | LinkState::Failed { .. } => true,
+            LinkState::Down { .. } | LinkState::Connecting { .. } => false,
+        };
         let mut state = self.state.clone();
-        let settled = async {
-            state.wait_for(|state| !matches!(state, LinkState::Down { .. })).await.map(drop)
-        };
-        let in_time = match limit {
-            Some(limit) => matches!(timeout(limit, settled).await, Ok(Ok(()))),
-            None => settled.await.is_ok(),
-        };
-        match &*self.state.borrow() {
-            LinkState::Failed { reason } => Err(Unreachable { reason: reason.clone() }),
-            LinkState::Down { reason } if !in_time => Err(Unreachable { reason: reason.clone() }),
-            // It may be down again already: then a call gets no answer.
-            LinkState::Up | LinkState::Down { .. } => Ok(()),
+        let mut seen = state.borrow().clone();
+        loop {
+            let settled = async { state.wait_for(is_settled).await.is_ok() };
+            let in_time = match limit {
+                Some(limit) => timeout(limit, settled).await.unwrap_or(false),
+                None => settled.await,
+            };
+            let now = self.state.borrow().clone();
+            let is_further = now != seen;
+            let reason = match &now {
+                // It may be down again already: then a call gets no answer.
+                _ if in_time && !matches!(now, LinkState::Failed { .. }) => return Ok(()),
+                LinkState::Up => return Ok(()),
+                // A host that is heard of is waited for on.
+                LinkState::Connecting { stage, .. } if stage.is_progress() && is_further => {
+                    seen = now;
+                    continue;
+                }
+                LinkState::Connecting { stage, last, .. } => {
+                    last.clone().unwrap_or_else(|| stage.to_string())
+                }
+                LinkState::Down { reason } | LinkState::Failed { reason } => reason.clone(),
+            };
+            return Err(Unreachable { reason });
         }
     }
 }

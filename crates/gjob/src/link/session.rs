@@ -49,6 +49,8 @@ pub(super) struct Session<'a> {
     pub(super) commands: &'a mut mpsc::UnboundedReceiver<LinkCommand>,
     pub(super) closing: watch::Receiver<Option<String>>,
     pub(super) inbox: &'a Inbox,
+    /// What is known of its clock.
+    pub(super) clock: ClockMeter,
 }
 
 /// What is queued for the agent, and what has come and is not delivered yet.
@@ -73,6 +75,10 @@ struct Queues {
 /// Our pings, and what their answers tell of the clocks.
 struct Pings {
     nonce: u64,
+    /// One of ours was answered since this was last looked at.
+    answered: bool,
+    /// The nonce of the last answer.
+    last_answer: u64,
     /// The latest one that was sent for the clock's sake, and when.
     clocked: Option<(u64, Instant, SystemTime)>,
     clock: ClockMeter,
@@ -91,7 +97,7 @@ impl Session<'_> {
     pub(super) async fn run(mut self) -> SessionEnd {
         let (sources, waiting) = mpsc::unbounded_channel();
         let (steps_in, mut steps) = mpsc::channel(2);
-        let mut queues = Queues::new(sources);
+        let mut queues = Queues::new(sources, std::mem::take(&mut self.clock));
         tokio::spawn(blob::read_sources(waiting, steps_in, Arc::clone(&queues.piece)));
         queues.ping_for_clock();
         let mut heartbeat = Heartbeat::new(Instant::now());
@@ -103,6 +109,9 @@ impl Session<'_> {
                 && let Err(error) = queues.take_message(&mut self.frames)
             {
                 return SessionEnd::Broken(error);
+            }
+            if std::mem::take(&mut queues.pings.answered) {
+                heartbeat.handle_answer(Instant::now());
             }
             let need = queues.undelivered.front().map(Outgoing::need);
             let blocked = need.is_some();
@@ -123,7 +132,7 @@ impl Session<'_> {
                 }
                 count = self.stdout.read(&mut piece), if !blocked => match count {
                     Ok(count @ 1..) => {
-                        heartbeat.handle_heard(Instant::now());
+                        heartbeat.handle_bytes(count, Instant::now());
                         self.frames.extend(&piece[..count]);
                     }
                     _ => return SessionEnd::Eof,
@@ -147,7 +156,7 @@ impl Session<'_> {
                 _ = ticks.tick() => {
                     // Whoever does not read cannot blame the agent for silence.
                     if blocked {
-                        heartbeat.handle_heard(Instant::now());
+                        heartbeat.handle_answer(Instant::now());
                     }
                     match heartbeat.handle_tick(Instant::now()) {
                         Beat::Rest => {}
@@ -193,7 +202,7 @@ async fn deliverable(inbox: &Inbox, need: Option<Need>) -> Result<DeliveryPermit
 }
 
 impl Queues {
-    fn new(sources: mpsc::UnboundedSender<Source>) -> Self {
+    fn new(sources: mpsc::UnboundedSender<Source>, clock: ClockMeter) -> Self {
         Queues {
             encoder: Encoder::default(),
             out: Vec::new(),
@@ -205,8 +214,10 @@ impl Queues {
             piece: Arc::new(AtomicUsize::new(PIECE)),
             pings: Pings {
                 nonce: OURS,
+                answered: false,
+                last_answer: OURS,
                 clocked: None,
-                clock: ClockMeter::default(),
+                clock,
                 pong_at_ms: 0,
             },
             sources,
@@ -319,6 +330,10 @@ impl Queues {
 
     fn handle_pong(&mut self, nonce: u64, at_ms: u64, clock_ms: u64) {
         let now = Instant::now();
+        // An answer to what was not asked, or was answered before, says nothing.
+        if (self.pings.last_answer + 1..=self.pings.nonce).contains(&nonce) {
+            (self.pings.answered, self.pings.last_answer) = (true, nonce);
+        }
         self.pings.pong_at_ms = at_ms;
         self.window.handle_answer(nonce, now);
         self.piece.store(self.window.piece(), Ordering::Relaxed);
@@ -372,7 +387,7 @@ impl Queues {
 }
 
 /// The local wall clock, milliseconds since 1970.
-fn milliseconds(wall: SystemTime) -> u64 {
+pub(super) fn milliseconds(wall: SystemTime) -> u64 {
     let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

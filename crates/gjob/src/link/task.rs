@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gjob_core::id::Epoch;
 use gjob_core::text::Shown;
@@ -11,18 +11,20 @@ use gjob_core::wire::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout};
 
 use super::backoff::Backoff;
 use super::bootstrap::{self, ANSWER, BootstrapOptions};
+use super::clock::ClockMeter;
 use super::diagnose::{Diagnosis, Trouble, diagnose, diagnose_command, diagnose_login};
 use super::error::ConnectError;
-use super::handshakes::{Handshakes, Hop, LoginPermit};
+use super::handshakes::{FilesPermit, Handshakes, Hop, LoginPermit};
 use super::lines::{Lines, NOISE_LIMIT, NoLine};
 use super::pipe::{Login, Pipe, PipeExit};
 use super::sender::CLOSED;
-use super::session::{Session, SessionEnd};
+use super::session::{Session, SessionEnd, milliseconds};
+use super::stage::{self, ConnectStage, Counted};
 use super::text::last_lines;
 use super::transport::{Connection, has_master, learn_unknown};
 use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, LinkState, Transport, close_asked};
@@ -53,9 +55,18 @@ pub(super) struct Link {
 /// An agent that has taken up the run.
 struct Attached {
     pipe: Pipe,
+    _files: Option<FilesPermit>,
+    agent: Agent,
+}
+
+/// The agent at the other end of a pipe.
+struct Agent {
     stdin: ChildStdin,
     frames: FrameBuffer,
     welcome: Box<Welcome>,
+    /// When it was asked to take up the run, and how long it took to answer.
+    asked: SystemTime,
+    took: Duration,
 }
 
 /// How far a connection came before it ended.
@@ -73,7 +84,7 @@ impl Link {
         let closed = self.closing.borrow().clone().unwrap_or_else(|| CLOSED.to_owned());
         self.state.send_if_modified(|state| match state {
             LinkState::Failed { .. } => false,
-            LinkState::Up | LinkState::Down { .. } => {
+            LinkState::Up | LinkState::Connecting { .. } | LinkState::Down { .. } => {
                 *state = LinkState::Failed { reason: closed };
                 true
             }
@@ -84,10 +95,12 @@ impl Link {
         let mut backoff = Backoff::new(seed);
         for connection in 1.. {
             let mut closing = self.closing.clone();
+            let reporting = stage::report(self.state.subscribe(), self.inbox.clone());
             let connected = tokio::select! {
                 biased;
                 () = close_asked(&mut closing) => return,
                 connected = self.connect(connection) => connected,
+                () = reporting => return,
             };
             let error = match connected {
                 Err(error) => error,
@@ -129,6 +142,9 @@ impl Link {
     }
 
     async fn connect(&mut self, connection: u64) -> Result<Attached, ConnectError> {
+        self.enter(ConnectStage::NoFiles);
+        let files = self.limits.files().await;
+        self.enter(ConnectStage::LoginTurn);
         if self.hop.is_none() {
             self.hop = self.limits.first_hop(&self.config.plan).await;
         }
@@ -139,10 +155,11 @@ impl Link {
         let plan = &self.config.plan;
         let transport = plan.transport();
         let command = transport.command(plan.entry(), &self.config.programs, self.connection)?;
+        self.enter(ConnectStage::LoggingIn);
         let mut pipe = Pipe::start(command, transport.owns_group())?;
         let mut stage = Stage::LoggingIn;
         let said = match self.attach(&mut pipe, permit, connection, &mut stage).await {
-            Ok((stdin, frames, welcome)) => return Ok(Attached { pipe, stdin, frames, welcome }),
+            Ok(agent) => return Ok(Attached { pipe, _files: files, agent }),
             Err(Broken::Error(error)) => return Err(error),
             Err(Broken::End { said }) => said,
         };
@@ -150,6 +167,7 @@ impl Link {
             self.trust = false;
         }
         let exit = pipe.finish().await;
+        drop(files);
         let error = self.explain(stage, &exit, said);
         match self.knows_better(&error, &exit).await {
             true => Box::pin(self.connect(connection)).await,
@@ -179,6 +197,34 @@ impl Link {
         }
     }
 
+    /// Notes what the connection waits for from now on.
+    fn enter(&self, next: ConnectStage) {
+        self.state.send_modify(|state| {
+            let last = match state {
+                LinkState::Connecting { last, .. } => last.take(),
+                LinkState::Down { reason } | LinkState::Failed { reason } => {
+                    Some(std::mem::take(reason))
+                }
+                LinkState::Up => None,
+            };
+            *state = LinkState::Connecting { stage: next, last, upload: 0 };
+        });
+    }
+
+    /// Waits for a turn at sending a program of so many bytes.
+    async fn begin_upload(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        self.enter(ConnectStage::UploadTurn);
+        let turn = self.limits.upload_turn().await;
+        self.inbox.put(LinkEvent::Uploading { bytes }).await;
+        self.enter(ConnectStage::Uploading(0));
+        self.state.send_modify(|state| {
+            if let LinkState::Connecting { upload, .. } = state {
+                *upload = bytes;
+            }
+        });
+        turn
+    }
+
     /// From a pipe just opened to an agent that has taken up the run.
     async fn attach(
         &self,
@@ -186,7 +232,7 @@ impl Link {
         permit: Option<LoginPermit>,
         connection: u64,
         stage: &mut Stage,
-    ) -> Result<(ChildStdin, FrameBuffer, Box<Welcome>), Broken> {
+    ) -> Result<Agent, Broken> {
         let Some(mut stdin) = pipe.stdin.take() else {
             return Err(Broken::End { said: String::new() });
         };
@@ -202,16 +248,19 @@ impl Link {
                 programs: &self.config.programs,
                 trust: self.trust,
             };
-            let uploading = async |bytes| {
-                self.inbox.put(LinkEvent::Uploading { bytes }).await;
-            };
+            self.enter(ConnectStage::LoggedIn);
+            let mut turn = None;
+            let uploading = async |bytes| turn = self.begin_upload(bytes).await;
+            let mut to = Counted::new(&mut stdin, &self.state);
             let started =
-                bootstrap::converse(&mut lines, &mut stdin, &ready, &wanted, uploading).await?;
+                bootstrap::converse(&mut lines, &mut to, &ready, &wanted, uploading).await?;
+            drop(turn);
             if started.is_none() {
                 return Err(Broken::End { said: lines.said() });
             }
         }
         *stage = Stage::Started;
+        self.enter(ConnectStage::Starting);
         let theirs = match timeout(ANSWER, lines.line_behind(MAGIC)).await {
             Ok(Ok(theirs)) => theirs,
             Ok(Err(NoLine::End)) => return Err(Broken::End { said: lines.said() }),
@@ -230,11 +279,15 @@ impl Link {
         let mut frames = FrameBuffer::with_limit(MAX_AGENT_FRAME);
         frames.extend(&lines.into_rest());
         let attach = encode(&ToAgent::Attach(self.attach_message(connection)));
+        let (asked, began) = (SystemTime::now(), Instant::now());
         // A failure shows as the end of the other stream, with its reason.
         let _ = stdin.write_all(&attach).await;
         let welcome = timeout(WELCOME, welcome(&mut frames, &mut pipe.stdout));
         match welcome.await {
-            Ok(welcome) => Ok((stdin, frames, welcome?)),
+            Ok(welcome) => {
+                let (welcome, took) = (welcome?, began.elapsed());
+                Ok(Agent { stdin, frames, welcome, asked, took })
+            }
             Err(_) => {
                 let said = last_lines(&pipe.said(), 2);
                 Err(silent("taking up the run", WELCOME, said).into())
@@ -250,33 +303,29 @@ impl Link {
         mut login: Login,
         permit: Option<LoginPermit>,
     ) -> Result<Option<String>, ConnectError> {
-        let (mut permit, mut waiting_since) = (Some(permit), Instant::now());
-        let mut ready = std::pin::pin!(bootstrap::ready(lines));
-        let mut slow = std::pin::pin!(tokio::time::sleep(SLOW_LOGIN));
-        let mut slow_said = false;
+        let mut permit = Some(permit);
+        let mut waiting_since = Instant::now();
+        let mut is_slow = false;
         loop {
-            let error = tokio::select! {
+            let left = (waiting_since + ANSWER).saturating_duration_since(Instant::now());
+            tokio::select! {
                 biased;
-                ready = &mut ready => match (ready, &permit) {
-                    (Err(ConnectError::Silent { said, .. }), None) => {
-                        return Err(ConnectError::Mute { waited: waiting_since.elapsed(), said });
+                ready = bootstrap::ready(lines, left) => return match ready {
+                    Err(ConnectError::Silent { said, .. }) => {
+                        Err(no_answer(permit.is_none(), ANSWER, said))
                     }
-                    (ready, _) => return ready,
+                    ready => ready,
                 },
                 () = login.accepted(), if permit.is_some() => {
                     (permit, waiting_since) = (None, Instant::now());
-                    continue;
+                    self.enter(ConnectStage::Accepted);
                 }
-                () = &mut slow, if !slow_said => match permit {
-                    Some(_) => silent("logging in", SLOW_LOGIN, String::new()),
-                    None => ConnectError::Mute {
-                        waited: waiting_since.elapsed(),
-                        said: String::new(),
-                    },
-                },
-            };
-            slow_said = true;
-            self.inbox.put(LinkEvent::Slow { reason: error.to_string() }).await;
+                () = tokio::time::sleep_until(waiting_since + SLOW_LOGIN), if !is_slow => {
+                    is_slow = true;
+                    let reason = no_answer(permit.is_none(), SLOW_LOGIN, String::new());
+                    self.inbox.put(LinkEvent::Slow { reason: reason.to_string() }).await;
+                }
+            }
         }
     }
 
@@ -325,13 +374,22 @@ impl Link {
 
     /// Serves a link that is up until it ends: none when it was closed.
     async fn live(&mut self, attached: Attached) -> Option<ConnectError> {
-        let Attached { mut pipe, mut stdin, frames, welcome } = attached;
+        let Attached { mut pipe, _files, agent } = attached;
+        let Agent { mut stdin, frames, welcome, asked, took } = agent;
+        let mut clock = ClockMeter::default();
+        let offset = clock.handle_answer(milliseconds(asked), took, welcome.clock_ms);
         self.was_up = true;
         self.trust = true;
         // Whatever was meant for the connection before this one.
         while self.commands.try_recv().is_ok() {}
         self.state.send_replace(LinkState::Up);
         if !self.report(LinkEvent::Up(welcome)).await {
+            return None;
+        }
+        // Before any record: times are read with it.
+        if let Some(offset) = offset
+            && !self.report(LinkEvent::Clock(offset)).await
+        {
             return None;
         }
         let session = Session {
@@ -341,6 +399,7 @@ impl Link {
             commands: &mut self.commands,
             closing: self.closing.clone(),
             inbox: &self.inbox,
+            clock,
         };
         let end = session.run().await;
         // At once, so that nobody asks on while the pipe is taken down.
@@ -373,6 +432,14 @@ enum Broken {
 impl<E: Into<ConnectError>> From<E> for Broken {
     fn from(error: E) -> Self {
         Broken::Error(error.into())
+    }
+}
+
+/// Nothing came from the far shell in time.
+fn no_answer(has_logged_in: bool, waited: Duration, said: String) -> ConnectError {
+    match has_logged_in {
+        true => ConnectError::Mute { waited, said },
+        false => silent("logging in", waited, said),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use gjob_core::HostEntry;
 use gjob_core::hosts::{ConnectCommand, ConnectCommandError, HostOptions};
+use gjob_core::os_text::to_os;
 use tokio::process::Command;
 
 pub(crate) use ssh::{
@@ -69,7 +70,8 @@ impl Transport {
             }
             Transport::Local => local::command(programs),
             Transport::Command(connect) => {
-                let mut words = connect.for_host(entry)?.into_iter();
+                let words = connect.for_host(entry)?;
+                let mut words = words.iter().map(|word| to_os(word));
                 let mut command = Command::new(words.next().unwrap_or_default());
                 command.args(words).arg("/bin/sh");
                 let names = std::env::vars_os().map(|(name, _)| name);

@@ -192,7 +192,8 @@ impl Engine {
             Report::Failed { reason } => {
                 self.scheduler.handle_host_failed(now, host, &reason);
             }
-            Report::Records { records, end } => {
+            Report::Records { records, end, skipped } => {
+                self.scheduler.handle_spoiled_log(host, skipped);
                 for record in records {
                     self.scheduler.handle_record(now, host, record);
                 }
@@ -218,6 +219,10 @@ impl Engine {
                 self.note_transfer(host, Direction::Out, path, (bytes, size));
             }
             Report::Clock(offset) => self.note_host(host, HostChange::Clock(offset)),
+            Report::Connecting(stage) => {
+                let doing = stage.to_string();
+                self.scheduler.handle_connecting(now, host, &doing, stage.is_progress());
+            }
             Report::Uploading { bytes } => {
                 self.note_host(host, HostChange::ProgramSent { bytes });
             }
@@ -280,6 +285,7 @@ impl Engine {
     fn carry_out(&mut self, action: &Action) {
         match *action {
             Action::Emit { .. } => {}
+            Action::Reject { host, ref reason } => self.network.reject(host, reason),
             Action::Launch { .. } if self.acts_alone => {}
             Action::Launch { host, key } => {
                 let job = &self.scheduler.run().jobs()[key.index as usize];

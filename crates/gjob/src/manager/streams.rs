@@ -36,18 +36,18 @@ impl Streams {
         let Some(host) = network.position(host) else { return false };
         let mut streams = Vec::new();
         if wanted.stdout && finish.stdout_bytes > 0 {
-            streams.push(Stream::Stdout);
+            streams.push((Stream::Stdout, finish.stdout_bytes));
         }
         if wanted.stderr && finish.stderr_bytes > 0 {
-            streams.push(Stream::Stderr);
+            streams.push((Stream::Stderr, finish.stderr_bytes));
         }
         if streams.is_empty() {
             return false;
         }
         let pending = Pending { index: job.index, missing: streams.len(), arrived: Vec::new() };
         self.pending.insert((host, id.clone()), pending);
-        for stream in streams {
-            network.fetch(host, id.clone(), stream, 0);
+        for (stream, size) in streams {
+            network.fetch(host, id.clone(), stream, size);
         }
         true
     }

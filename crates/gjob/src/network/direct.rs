@@ -3,7 +3,7 @@
 //! own that no manager has.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,10 @@ use gjob_core::scheduler::HostIx;
 use gjob_core::wire::Stream;
 use gjob_core::{Epoch, HostLabel, Job, JobId, Key, Record, State};
 
-use super::fetch::fetch;
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
-use crate::link::{QueryStates, Unreachable};
+use crate::link::{Piece, QueryStates, ReadOutput, Unreachable};
 use crate::store::{StateDir, now};
 
 /// Between two looks at an output that does not grow.
@@ -92,7 +91,9 @@ impl Network {
     /// # Errors
     /// When the job was not launched, or its host can't be asked.
     pub fn get_stdout(&mut self, job: &Job) -> Result<Vec<u8>, NetworkError> {
-        self.get_output(job, Stream::Stdout, 0)
+        let mut output = Vec::new();
+        self.copy_output(job, Stream::Stdout, &mut output)?;
+        Ok(output)
     }
 
     /// What a job has written to its standard error so far (the seed's
@@ -101,7 +102,22 @@ impl Network {
     /// # Errors
     /// When the job was not launched, or its host can't be asked.
     pub fn get_stderr(&mut self, job: &Job) -> Result<Vec<u8>, NetworkError> {
-        self.get_output(job, Stream::Stderr, 0)
+        let mut output = Vec::new();
+        self.copy_output(job, Stream::Stderr, &mut output)?;
+        Ok(output)
+    }
+
+    /// Copies what a job has written so far, piece by piece, whatever its size.
+    ///
+    /// # Errors
+    /// When the job was not launched, its host can't be asked, or `to` fails.
+    pub fn copy_output(
+        &mut self,
+        job: &Job,
+        stream: Stream,
+        to: &mut dyn Write,
+    ) -> Result<(), NetworkError> {
+        self.copy_from(job, stream, 0, to).map(drop)
     }
 
     /// Copies what a job has written, and goes on as it writes more, until it
@@ -119,39 +135,68 @@ impl Network {
         loop {
             // The state first: what was written before a job's end is then here.
             let ended = self.get_job_status(std::slice::from_ref(job))? != [State::Busy];
-            let bytes = self.get_output(job, stream, from)?;
-            from += bytes.len() as u64;
-            to.write_all(&bytes).and_then(|()| to.flush()).map_err(NetworkError::Copy)?;
+            let copied = self.copy_from(job, stream, from, to)?;
+            from += copied;
             if ended {
                 return Ok(());
             }
-            if bytes.is_empty() {
+            if copied == 0 {
                 std::thread::sleep(FOLLOW_INTERVAL);
             }
         }
     }
 
-    fn get_output(
+    /// Copies an output from a byte on, up to its length when the first piece was
+    /// read. Returns the number of bytes.
+    fn copy_from(
         &mut self,
         job: &Job,
         stream: Stream,
         from: u64,
-    ) -> Result<Vec<u8>, NetworkError> {
+        to: &mut dyn Write,
+    ) -> Result<u64, NetworkError> {
+        let (mut offset, mut end) = (from, None);
+        while end.is_none_or(|end| offset < end) {
+            let most = end.map_or(u64::MAX, |end| end - offset);
+            let Piece { bytes, size } = self.read_piece(job, stream, offset, most)?;
+            if bytes.is_empty() {
+                break;
+            }
+            end = end.or(Some(size));
+            offset += bytes.len() as u64;
+            to.write_all(&bytes).map_err(NetworkError::Copy)?;
+        }
+        to.flush().map_err(NetworkError::Copy)?;
+        Ok(offset - from)
+    }
+
+    /// One piece of an output, over whatever connection there is.
+    fn read_piece(
+        &mut self,
+        job: &Job,
+        stream: Stream,
+        offset: u64,
+        most: u64,
+    ) -> Result<Piece, NetworkError> {
         let (Some(id), Some(host)) = (job.id(), job.host()) else {
             return Err(NetworkError::NotLaunched);
         };
         let at = self.find(host)?;
-        let fail = |reason| NetworkError::Output { id: id.clone(), host: host.clone(), reason };
         let open = self.open_to_ask()?;
         let link = open.link(at);
-        let work = async {
-            link.up(Some(READ_ONLY_TIMEOUT)).await.map_err(|error| unreachable(host, error))?;
-            fetch(&link, id, stream, from, Some(READ_ONLY_TIMEOUT)).await.map_err(fail)
-        };
-        let mut output = open.block_on(work)?;
-        let mut bytes = Vec::new();
-        output.read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
-        Ok(bytes)
+        let read = ReadOutput { id: id.clone(), stream, offset, most };
+        let answer = open.block_on(async {
+            loop {
+                link.up(Some(READ_ONLY_TIMEOUT)).await?;
+                // An error says that the connection ended.
+                if let Ok(answer) = link.call(&read).await {
+                    return Ok(answer);
+                }
+            }
+        });
+        let fail = |reason| NetworkError::Output { id: id.clone(), host: host.clone(), reason };
+        let answer = answer.map_err(|error| unreachable(host, error))?;
+        answer.map_err(|reason| fail(reason.into()))
     }
 
     /// Waits until the host has started an attempt, or has refused it.
@@ -167,8 +212,8 @@ impl Network {
             _ => None,
         };
         let started = self.wait_for(at, host, |report| match report {
-            Report::Records { records, end } => {
-                records.iter().find_map(fate).ok_or(Report::Records { records, end })
+            Report::Records { records, end, skipped } => {
+                records.iter().find_map(fate).ok_or(Report::Records { records, end, skipped })
             }
             Report::NotSent(record) => fate(&record).ok_or(Report::NotSent(record)),
             other => Err(other),
@@ -223,7 +268,9 @@ impl Network {
             }
             match report {
                 Report::Down { reason } | Report::Slow { reason } => last = reason,
-                Report::Staging { .. } => deadline = Instant::now() + READ_ONLY_TIMEOUT,
+                Report::Staging { .. } | Report::Uploading { .. } | Report::Connecting(_) => {
+                    deadline = Instant::now() + READ_ONLY_TIMEOUT;
+                }
                 Report::Failed { reason } => {
                     last.clone_from(&reason);
                     break None;

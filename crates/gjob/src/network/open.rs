@@ -12,7 +12,7 @@ use gjob_core::{Epoch, JobId, JobSpec, Key, RunId};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::fetch::{Fetched, fetch};
+use super::fetch::{Fetched, Rooms, fetch};
 use super::open_host::{OpenHost, Reached};
 use super::staging::Staging;
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
@@ -71,6 +71,8 @@ pub(super) struct Open {
     fetched: mpsc::Receiver<(HostIx, Box<Fetched>)>,
     outputs: mpsc::Receiver<(HostIx, CollectReport)>,
     pub(super) staging: Staging,
+    /// Room for outputs that are fetched to be shown.
+    rooms: Rooms,
     /// Removals of job directories that hosts have not answered yet.
     removals: JoinSet<()>,
     pub(super) wake: Arc<Notify>,
@@ -132,6 +134,7 @@ impl Open {
                 fetched: fetched_sender,
             },
             staging: Staging::new(inputs, hosts.len()),
+            rooms: Rooms::new(),
             removals: JoinSet::new(),
             hosts,
             inbox,
@@ -312,15 +315,15 @@ impl Open {
     }
 
     /// Fetches an output in a task of its own.
-    pub(super) fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, from: u64) {
+    pub(super) fn fetch(&mut self, host: HostIx, id: JobId, stream: Stream, size: u64) {
         let open_host = &self.hosts[host.at()];
         let Some(reached) = &open_host.reached else { return };
         let (link, turns) = (reached.link.sender(), Arc::clone(&open_host.fetch_turns));
-        let reports = self.opening.fetched.clone();
+        let (reports, rooms) = (self.opening.fetched.clone(), self.rooms.clone());
         self.runtime.spawn(async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await;
-            let output = fetch(&link, &id, stream, from, None).await;
+            let output = fetch(&link, &id, stream, size, &rooms).await;
             let fetched = Box::new(Fetched { id, stream, output });
             // An error says that the network is being closed.
             let _ = reports.send((host, fetched)).await;

@@ -13,6 +13,7 @@ use super::commit::{Committed, Waiting, commit_all};
 use super::dir::Destination;
 use super::refusal::Refusal;
 use super::{CollectError, CollectedOutputs, OutputsConfig};
+use crate::open_files;
 
 /// Jobs of all hosts that may wait to be put in their place.
 const COMPLETE: usize = 256;
@@ -97,7 +98,11 @@ impl Shared {
         // The semaphore is never closed.
         let _turn = self.writers.acquire().await;
         let place = Arc::clone(&self.place);
-        tokio::task::spawn_blocking(move || work(&place)).await.map_err(|error| {
+        let work = move || {
+            open_files::wait_to_write();
+            work(&place)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| {
             let what = "outputs".to_owned();
             Refusal::Here { what, source: io::Error::other(error) }
         })

@@ -65,7 +65,7 @@ CREATE TABLE attempts (
     outcome     TEXT,              -- exited, refused, withdrawn, lost, abandoned; NULL while under way
     assigned    INTEGER NOT NULL,
     id          TEXT,              -- HOSTNAME/DATE-N, its directory below the results directory
-    started     INTEGER,           -- by the host's clock, like `ended` after an exit
+    started     INTEGER,           -- by the manager's clock, as far as the host's offset is known
     ended       INTEGER,
     exit        INTEGER,
     signal      INTEGER,
@@ -80,8 +80,12 @@ CREATE TABLE attempts (
     PRIMARY KEY (idx, attempt)
 ) WITHOUT ROWID;
 
+-- `exit` is the exit status that counts: none for a job that is not done for another
+-- reason, such as one that was killed and exited with 0.
 CREATE VIEW jobs AS
-    SELECT idx, name, command, state, phase, attempt, host, id, exit, signal, cause, p.reason,
+    SELECT idx, name, command, state, phase, attempt, host, id,
+           CASE WHEN exit <> 0 OR state IN ('busy', 'done') THEN exit END AS exit,
+           signal, cause, p.reason,
            started, p.ended, failures, paused, user_us, system_us, max_rss_kib
     FROM specs JOIN progress p USING (idx) LEFT JOIN attempts USING (idx, attempt);
 

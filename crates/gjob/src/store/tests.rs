@@ -224,6 +224,58 @@ fn a_run_has_one_manager_at_a_time() {
 }
 
 #[test]
+fn a_manager_whose_run_was_taken_up_elsewhere_records_nothing_more() {
+    let (_temp, dir) = temp_run();
+    let mut store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
+    // What `take_up` does on another machine, where this lock does not show.
+    let other = Connection::open(dir.database()).unwrap();
+    other.execute("UPDATE run SET epoch = epoch + 1", []).unwrap();
+    let offset = LogOffset { host: 0, offset: 7 };
+    let mut changes = Changes::default();
+    changes.offsets.push(offset);
+    let run = store.load().unwrap();
+    let is_fenced = |done: Result<(), StoreError>| {
+        matches!(done, Err(StoreError::TakenUp { found: 2, own: 1 }))
+    };
+    assert!(is_fenced(store.commit(&run, &changes)));
+    assert!(is_fenced(store.set_ended("complete")));
+    assert!(is_fenced(store.forget_logs(&[HostIx(0)])));
+    assert_eq!(store.offsets().unwrap(), [0]);
+    assert_eq!(store.epoch().unwrap(), Epoch(1), "its own");
+}
+
+#[test]
+fn a_database_that_is_not_gjobs_is_named() {
+    let (_temp, dir) = temp_run();
+    let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
+    store.db.pragma_update(None, "application_id", 7).unwrap();
+    drop(store);
+    for error in [Store::read(&dir).unwrap_err(), Store::take_up(&dir).unwrap_err()] {
+        assert!(error.to_string().ends_with("but not one of gjob's"), "{error}");
+    }
+}
+
+#[test]
+fn the_latest_run_is_the_one_made_last_whatever_its_date() {
+    let temp = tempfile::tempdir().unwrap();
+    let state = StateDir::new(temp.path());
+    let made = |day: u64| {
+        let dir = state.create_run(Timestamp(day * 86_400_000)).unwrap();
+        drop(Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap());
+        dir
+    };
+    let first = made(20_000);
+    assert_eq!(state.find(None).unwrap().run(), first.run());
+    assert!(!state.is_latest_ambiguous().unwrap());
+    let second = made(10_000);
+    assert_eq!(state.find(None).unwrap().run(), second.run());
+    assert!(state.is_latest_ambiguous().unwrap());
+    std::fs::remove_dir_all(second.path()).unwrap();
+    assert!(!state.is_latest_ambiguous().unwrap());
+    assert_eq!(state.find(None).unwrap().run(), first.run());
+}
+
+#[test]
 fn another_versions_database_names_both_versions() {
     let (_temp, dir) = temp_run();
     let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();

@@ -164,6 +164,7 @@ impl Walk {
         match self.find(name, &path) {
             Ok((fd, kind)) => self.take(fd, kind, path, is_wanted),
             // It is no output itself, and leads to none.
+            Err(error) if error.is_shortage() => Err(error),
             Err(CollectError::Unfit { .. } | CollectError::Io { .. }) if !is_wanted => Ok(()),
             Err(error) => Err(error),
         }

@@ -39,11 +39,11 @@ pub(super) fn table(of: &Snapshot) -> Columns {
 
 /// What a host is for the run now.
 fn state(host: &Host, of: &Snapshot) -> &'static str {
-    match (of.managed, host.status, &host.facts) {
-        (true, status, _) => status.as_str(),
-        (false, HostStatus::Failed, _) => "failed",
-        (false, _, None) => "not used",
-        (false, _, Some(_)) => "-",
+    match (of.managed, host.status) {
+        (true, status) => status.as_str(),
+        (false, HostStatus::Failed) => "failed",
+        (false, ..) if is_unused(host) => "not used",
+        (false, _) => "-",
     }
 }
 
@@ -77,7 +77,9 @@ fn medians(of: &Snapshot) -> HashMap<&HostLabel, (u64, usize)> {
 
 fn note(host: &Host, of: &Snapshot, medians: &HashMap<&HostLabel, (u64, usize)>) -> Option<String> {
     let mut notes: Vec<String> = Vec::new();
-    if let Some(reason) = host.reason.clone().filter(|_| of.managed || is_out(host)) {
+    if let Some(reason) =
+        host.reason.clone().filter(|_| of.managed || is_out(host) || is_unused(host))
+    {
         notes.push(reason);
     }
     let waiting = host.needed_by();
@@ -86,6 +88,11 @@ fn note(host: &Host, of: &Snapshot, medians: &HashMap<&HostLabel, (u64, usize)>)
     }
     notes.extend(slowness(host, medians));
     (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// True for a host that never answered.
+fn is_unused(host: &Host) -> bool {
+    host.facts.is_none()
 }
 
 fn is_out(host: &Host) -> bool {

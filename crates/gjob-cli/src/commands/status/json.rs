@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use gjob::outputs::job_dir_name;
+use gjob_core::os_text::from_os;
 use gjob_core::run::{Attempt, Host, Tally};
 use gjob_core::{Job, State};
 use serde::Serialize;
@@ -73,6 +74,7 @@ struct JobStatus {
     host: Option<String>,
     id: Option<String>,
     attempt: u32,
+    /// The exit status that counts; none for a job that is not done for another reason.
     exit: Option<u8>,
     signal: Option<u8>,
     reason: Option<String>,
@@ -126,7 +128,7 @@ pub(super) fn text(
         elapsed_s: seconds(of.took()),
         left_s: of.run.time_left(of.now).filter(|_| of.managed).map(seconds),
         counts: of.run.shown_tally(of.managed),
-        outputs_dir: of.settings.outputs.dir(&of.row.id).display().to_string(),
+        outputs_dir: from_os(of.settings.outputs.dir(&of.row.id).as_os_str()).into_owned(),
         hosts: of.run.hosts().iter().map(host_status).collect(),
         jobs: filter.is_explicit().then(jobs),
     };
@@ -179,12 +181,12 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         host: job.host().map(ToString::to_string),
         id: job.id().map(ToString::to_string),
         attempt: job.key().map_or(0, |key| key.attempt),
-        exit: attempt.and_then(Attempt::exit),
-        signal: attempt.and_then(Attempt::signal),
+        exit: job.exit(),
+        signal: job.signal(),
         reason: job.reason.clone(),
         started: attempt.and_then(|attempt| attempt.started).map(|at| at.to_string()),
         ended: ended.map(|at| at.to_string()),
-        outputs_dir: has_outputs.then(|| outputs_dir().display().to_string()),
+        outputs_dir: has_outputs.then(|| from_os(outputs_dir().as_os_str()).into_owned()),
         attempts: attempts.iter().map(attempt_status).collect(),
     }
 }

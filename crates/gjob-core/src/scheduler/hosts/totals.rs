@@ -8,6 +8,8 @@ pub(in crate::scheduler) struct Totals {
     pub(in crate::scheduler) up: u64,
     /// Hosts that have answered this manager.
     pub(in crate::scheduler) reached: u64,
+    /// Hosts that are connected to for the first time.
+    pub(in crate::scheduler) connecting: u64,
     /// Hosts out of the run.
     pub(in crate::scheduler) out: u64,
     /// Hosts that have never started a job and fail to, time and again.
@@ -28,6 +30,7 @@ impl Totals {
         let change = |sum: &mut u64, before: u64, now: u64| *sum = *sum - before + now;
         change(&mut self.up, before.up, now.up);
         change(&mut self.reached, before.reached, now.reached);
+        change(&mut self.connecting, before.connecting, now.connecting);
         change(&mut self.out, before.out, now.out);
         change(&mut self.futile, before.futile, now.futile);
         change(&mut self.stuck, before.stuck, now.stuck);

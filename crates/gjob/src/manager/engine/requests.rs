@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use gjob_core::outcome::name_survivors;
-use gjob_core::run::HostIx;
+use gjob_core::run::{Host, HostIx, HostStatus};
 use gjob_core::{Event, Key, State};
 
 use super::Engine;
@@ -271,21 +271,25 @@ impl Engine {
             }
         });
         let waited = acting.since.elapsed();
-        let may = |state| self.waits_for(acting, state);
-        let hopeless = !may(State::Busy) && (waited >= unreachable_timeout || !may(State::Unknown));
+        let may = |state| {
+            self.waits_for(acting, |host| match state {
+                State::Busy => host.status.answers(),
+                other => host.state() == other,
+            })
+        };
+        // One that is being connected to will be reached, or will fail.
+        let connecting = self.waits_for(acting, |host| host.status == HostStatus::Connecting);
+        let in_vain = !connecting && waited >= unreachable_timeout;
+        let hopeless = !may(State::Busy) && (in_vain || !may(State::Unknown));
         if waited >= KILL_TIMEOUT || hopeless {
             self.name_the_rest(acting);
         }
         acting.awaited.is_empty() && acting.unacknowledged.is_empty()
     }
 
-    /// True when a host in this state has something that is waited for; `busy`
-    /// stands for any that answers.
-    fn waits_for(&self, acting: &Acting, state: State) -> bool {
-        let is_so = |host: HostIx| match state {
-            State::Busy => self.answers(host),
-            other => self.run().host(host).is_some_and(|host| host.state() == other),
-        };
+    /// True when a host of which this is so has something that is waited for.
+    fn waits_for(&self, acting: &Acting, is_so: impl Fn(&Host) -> bool) -> bool {
+        let is_so = |host: HostIx| self.run().host(host).is_some_and(&is_so);
         let mut jobs = acting.awaited.iter().chain(&acting.unacknowledged);
         jobs.any(|index| self.hosts_concerned(acting.act, *index).into_iter().any(is_so))
     }

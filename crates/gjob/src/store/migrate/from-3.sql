@@ -62,7 +62,9 @@ INSERT INTO attempts
     FROM attempts_3;
 
 CREATE VIEW jobs AS
-    SELECT idx, name, command, state, phase, attempt, host, id, exit, signal, cause, p.reason,
+    SELECT idx, name, command, state, phase, attempt, host, id,
+           CASE WHEN exit <> 0 OR state IN ('busy', 'done') THEN exit END AS exit,
+           signal, cause, p.reason,
            started, p.ended, failures, paused, user_us, system_us, max_rss_kib
     FROM specs JOIN progress p USING (idx) LEFT JOIN attempts USING (idx, attempt);
 

@@ -1,0 +1,124 @@
+//! What is shown and written of a run: what cannot be, is said once, never fails
+//! the run, and the exit status tells of it.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use snapbox::str;
+use support::{Place, lines};
+
+fn full() -> std::fs::File {
+    std::fs::File::options().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn unwritable_stdout_is_reported_once_with_status_3() {
+    let place = Place::new();
+    place
+        .gjob(&["run", "-j", "1", "--", "echo", ":::", "a", "b"])
+        .stdout_to(full())
+        .code(3)
+        .side_by_side()
+        .stderr(str![[r#"
+DONE [JOB] w/name -
+DONE [JOB] w/name -
+LAUNCH [JOB] w/name - as job #0
+LAUNCH [JOB] w/name - as job #1
+cannot write stdout of [JOB]: No space left on device (os error 28)
+run [DATE]-1: 2 done in [ELAPSED]
+
+"#]])
+        .run();
+    assert_eq!(place.of_jobs("state"), ["done", "done"]);
+}
+
+#[test]
+fn reader_that_has_seen_enough_is_no_failure() {
+    for (script, code) in [("seq 50000; : {}", 0), ("seq 50000; test {} = 1", 1)] {
+        let place = Place::new();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let running = place.gjob(&["run", "--", script, ":::", "1", "2", "3"]).stdout_to(writer);
+        let running = running.start();
+        let mut first = [0];
+        reader.read_exact(&mut first).unwrap();
+        drop(reader);
+        let answer = running.output();
+        assert_eq!(answer.code, code, "{answer:?}");
+        assert!(!answer.stderr.contains("pipe"), "{answer:?}");
+    }
+}
+
+#[test]
+fn unwritable_joblog_and_events_are_reported_once_with_status_3() {
+    for option in ["--joblog", "--events"] {
+        let place = Place::new();
+        place.file("jobs.txt", "true\ntrue\n");
+        let answer = place.gjob(&["run", "jobs.txt", option, "/dev/full"]).output();
+        assert_eq!(answer.code, 3, "{answer:?}");
+        let said = "cannot write /dev/full: No space left on device (os error 28)\n";
+        assert_eq!(answer.stderr.matches(said).count(), 1, "{answer:?}");
+        assert!(answer.stderr.contains("/dev/full is incomplete: "), "{answer:?}");
+        assert_eq!(place.of_jobs("state"), ["done", "done"]);
+    }
+}
+
+#[test]
+fn joblog_on_a_disk_that_fills_has_whole_lines_only() {
+    let place = Place::new();
+    let disk = place.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=12k", "gjob-test"]).arg(&disk);
+    if !mount.status().is_ok_and(|status| status.success()) {
+        return gjob_testbed::skip("only root can mount a small file system");
+    }
+    place.file("jobs.txt", &format!("true {}\n", "x".repeat(60)).repeat(200));
+    let log = disk.join("log");
+    let args = ["run", "jobs.txt", "--joblog", log.to_str().unwrap(), "--show", "none"];
+    let answer = place.gjob(&args).output();
+    let written = std::fs::read(&log).unwrap();
+    let fields: Vec<usize> = lines(&log).iter().map(|line| line.matches('\t').count()).collect();
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    assert_eq!(answer.code, 3, "{answer:?}");
+    assert_eq!(answer.stderr.matches("cannot write ").count(), 1, "{answer:?}");
+    assert!(answer.stderr.contains(" is incomplete: "), "{answer:?}");
+    assert_eq!(written.last(), Some(&b'\n'));
+    assert!(fields.len() > 10 && fields.iter().all(|tabs| *tabs == 8), "{fields:?}");
+}
+
+#[test]
+fn of_a_huge_output_the_first_and_the_last_part_are_shown_and_the_rest_is_named() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo first >&2; truncate -s 15T err; echo last >> err; exit 1\n");
+    let answer = place.gjob(&["run", "jobs.txt"]).output();
+    assert_eq!(answer.code, 1, "{}", answer.stderr.replace('\0', ""));
+    let shown = answer.stderr.replace('\0', "");
+    assert!(answer.stderr.len() < 40 << 20);
+    for part in [
+        "first\n",
+        " bytes left out]\n",
+        "last\n",
+        " bytes of the stderr of job 0 left out: `gjob logs 0 --err`\n",
+    ] {
+        assert!(shown.contains(part), "{part:?} in {shown}");
+    }
+}
+
+#[test]
+fn logs_of_any_size_take_little_memory() {
+    let place = Place::new();
+    place.file("jobs.txt", "truncate -s 400M log\n");
+    place.gjob(&["run", "jobs.txt"]).output();
+    let mut limited = Command::new("/bin/sh");
+    let gjob = env!("CARGO_BIN_EXE_gjob");
+    limited.args(["-c", "ulimit -v 300000; exec \"$0\" logs 0 | wc -c", gjob]);
+    limited.current_dir(place.path("here"));
+    place.invoke(limited).stdout("419430400\n").run();
+    let follow = place.gjob(&["logs", "0", "-f"]).stdout_to(Stdio::null());
+    follow.run();
+}
