@@ -168,7 +168,7 @@ fn job_that_changes_its_hard_link_changes_no_copy_and_no_blob() {
     let restored =
         "cp -p data was; chmod u+w data; printf CHANGED > data; touch -r was data; chmod 444 data";
     let is_right = "test $(cat data) = content";
-    let mut run = |agent: &mut Agent, index, script, hard_link| {
+    let run = |agent: &mut Agent, index, script, hard_link| {
         let mut job = launch(index, script);
         job.files = vec![input_file("data", hash, 0o600)];
         job.files[0].hard_link = hard_link;
