@@ -238,14 +238,19 @@ help: when its store is usable again, resume the run with `gjob attach [DATE]-1`
         .run();
 }
 
-/// A table whose job has been running for a while, without how long.
+/// A table or JSON whose job has been running for a while, without how long.
 fn without_times(table: &str) -> String {
     let is_time =
         |word: &&str| word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit());
     let words = |line: &str| {
         line.split_whitespace().filter(|it| !is_time(it)).collect::<Vec<_>>().join(" ")
     };
-    table.lines().map(words).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .filter(|line| !line.contains("\"elapsed_s\""))
+        .map(words)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
