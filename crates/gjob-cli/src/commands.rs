@@ -25,13 +25,21 @@ mod watch;
 
 use gjob::store::{RunDir, StateDir};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, print_error};
 
 /// The run that a user names, or the latest.
 fn find_run(run: Option<&str>) -> Result<RunDir, Failure> {
     let run = run.filter(|run| *run != "latest");
     let run = run.map(str::parse).transpose().map_err(Failure::input)?;
-    StateDir::from_env().and_then(|state| state.find(run.as_ref())).map_err(Failure::input)
+    let state = StateDir::from_env().map_err(Failure::input)?;
+    let dir = state.find(run.as_ref()).map_err(Failure::input)?;
+    if run.is_none() && state.is_latest_ambiguous().is_ok_and(|ambiguous| ambiguous) {
+        print_error(&format!(
+            "run {}: it was made last, though others have later dates",
+            dir.run()
+        ));
+    }
+    Ok(dir)
 }
 
 /// A size that an option gives.

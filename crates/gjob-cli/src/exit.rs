@@ -36,6 +36,16 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// True if the answer could not be written because its reader has gone.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        let kind = |cause: &(dyn std::error::Error + 'static)| {
+            cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+        };
+        self.error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
+    }
+}
+
 /// The exit status after a run. `failed` says that something of what was asked for
 /// could not be written: that is no job's fault, and never hidden behind one's.
 pub(crate) fn of_run(end: RunEnd, all_done: bool, failed: bool) -> u8 {
@@ -46,14 +56,6 @@ pub(crate) fn of_run(end: RunEnd, all_done: bool, failed: bool) -> u8 {
         RunEnd::Complete if all_done => ALL_DONE,
         RunEnd::Complete | RunEnd::MaxFails | RunEnd::Left => NOT_ALL_DONE,
     }
-}
-
-/// True if the answer could not be written because its reader has gone.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
-    };
-    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
 /// The error with its causes, each of them once: some contain theirs.
@@ -71,7 +73,7 @@ fn message(error: &anyhow::Error) -> String {
 /// Prints an error, and gives the exit status.
 pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
     let code = result.unwrap_or_else(|failure| {
-        if is_broken_pipe(&failure.error) {
+        if failure.is_broken_pipe() {
             // A reader such as `head` has seen enough.
             return ALL_DONE;
         }

@@ -119,3 +119,45 @@ gjob: store [PLACE]/state/runs/[DATE]-1/run.db has schema version 1, this gjob r
 "#]])
         .run();
 }
+
+#[test]
+fn run_that_cannot_be_read_does_not_stand_in_the_way() {
+    let place = place_with_runs(4);
+    let dirs = run_dirs(&place);
+    let replace = |at: usize, with: fn(&std::path::Path)| {
+        let database = dirs[at].join("run.db");
+        fs::remove_file(&database).unwrap();
+        with(&database);
+    };
+    let pipe = |path: &std::path::Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    replace(0, pipe);
+    replace(1, |path| fs::create_dir(path).unwrap());
+    pipe(&dirs[2].join("run.db-wal"));
+    let limit = std::time::Duration::from_secs(20);
+    let listed = place.gjob(&["runs"]).start().output_within(limit);
+    assert_eq!(listed.code, 0, "{listed:?}");
+    assert_eq!(listed.stdout.matches("it is no regular file").count(), 3, "{listed:?}");
+    for dir in &dirs[..3] {
+        let run = dir.file_name().unwrap().to_str().unwrap();
+        let shown = place.gjob(&["status", run]).start().output_within(limit);
+        assert!(shown.stderr.contains("it is no regular file"), "{shown:?}");
+        let cleaned = place.gjob(&["clean", run, "--record"]).start().output_within(limit);
+        assert_eq!(cleaned.code, 1, "{cleaned:?}");
+        assert!(cleaned.stdout.contains("its files on hosts are left"), "{cleaned:?}");
+    }
+    assert_eq!(run_dirs(&place), dirs[3..]);
+}
+
+#[test]
+fn latest_run_is_named_where_it_is_not_the_one_of_the_latest_date() {
+    let place = place_with_runs(1);
+    let dirs = run_dirs(&place);
+    fs::rename(&dirs[0], dirs[0].with_file_name("2099-01-01-1")).unwrap();
+    assert_eq!(place.gjob(&["run", "-j", "1", "jobs.txt"]).output().code, 0);
+    let shown = place.gjob(&["status"]).output();
+    assert!(shown.stdout.starts_with("run 20"), "{shown:?}");
+    assert!(!shown.stdout.starts_with("run 2099"), "{shown:?}");
+    assert!(shown.stderr.ends_with("-1: it was made last, though others have later dates\n"));
+}

@@ -140,6 +140,13 @@ pub enum HostChange {
         /// Why, in one line.
         reason: String,
     },
+    /// Lines of its run log are no records and were passed over: said once under a
+    /// manager. A crash leaves such a line, and a job can write there.
+    #[serde(rename = "host-log-spoiled")]
+    LogSpoiled {
+        /// The number of lines that were found first.
+        lines: u32,
+    },
     /// It gets no jobs for a while, since it fails them.
     #[serde(rename = "host-paused")]
     Paused {
@@ -195,7 +202,7 @@ impl ClockOffset {
             return at;
         }
         let at = i128::from(at.0) - i128::from(self.offset_ms);
-        Timestamp(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
+        Timestamp(u64::try_from(at.max(0)).unwrap_or(u64::MAX)).bounded()
     }
 }
 

@@ -66,6 +66,8 @@ pub enum Report {
         records: Vec<Record>,
         /// Where they end in the log, bytes.
         end: u64,
+        /// Lines among them that are no records.
+        skipped: u32,
     },
     /// A launch was not sent, because a file for it could not be staged.
     /// It will not start; the record says why.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use gjob_core::scheduler::HostIx;
 use gjob_core::{Epoch, HostLabel, JobSpec, Key, Run, RunId, Timestamp};
-use rusqlite::{Connection, OpenFlags, ffi, params};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi, params};
 
 use crate::inputs::Inputs;
 use crate::outputs::OutputFile;
@@ -30,6 +30,9 @@ pub const SCHEMA_VERSION: i64 = 4;
 
 /// Marks a file as gjob's (SQLite's `application_id`): "gjob" in ASCII.
 const APPLICATION_ID: i64 = 0x676a_6f62;
+
+/// The epoch of the manager that makes a run.
+const FIRST_EPOCH: i64 = 1;
 
 /// How the one process that writes opens the database.
 const WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -90,6 +93,17 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// Another manager has taken the run up, where this one's lock does not show.
+    #[error(
+        "another gjob process has taken the run up (as manager number {found}, this one is \
+         number {own}): nothing more is done here"
+    )]
+    TakenUp {
+        /// The epoch that the store names.
+        found: i64,
+        /// That of this process.
+        own: i64,
+    },
     /// The run's directory.
     #[error(transparent)]
     RunDir(#[from] RunDirError),
@@ -106,6 +120,7 @@ impl StoreError {
             | StoreError::Database { .. }
             | StoreError::Version { .. }
             | StoreError::Outdated { .. }
+            | StoreError::TakenUp { .. }
             | StoreError::Content { .. } => false,
         }
     }
@@ -126,6 +141,8 @@ impl StoreError {
 pub struct Store {
     db: Connection,
     path: PathBuf,
+    /// The epoch with which this process took the run up; none for a reader.
+    epoch: Option<i64>,
     /// Lets go of the run when the store is dropped; none for a reader.
     _lock: Option<run_dir::RunLock>,
 }
@@ -163,8 +180,9 @@ impl Store {
         let lock = dir.lock()?;
         let made = Store::make(dir, settings, hosts, specs, inputs);
         made.inspect_err(|_| dir.discard())?;
-        let store = Store::connect(&dir.database(), WRITE, Some(lock))?;
+        let mut store = Store::connect(&dir.database(), WRITE, Some(lock))?;
         store.set_durable()?;
+        store.epoch = Some(FIRST_EPOCH);
         Ok(store)
     }
 
@@ -201,8 +219,9 @@ impl Store {
             found => return Err(StoreError::Version { path: store.path, found }),
         }
         store.set_durable()?;
-        let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL";
-        store.db.execute(sql, []).map_err(|e| store.error(e))?;
+        let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL RETURNING epoch";
+        let epoch = store.db.query_row(sql, [], |row| row.get(0)).map_err(|e| store.error(e))?;
+        store.epoch = Some(epoch);
         Ok(store)
     }
 
@@ -218,7 +237,23 @@ impl Store {
     /// # Errors
     /// When the database fails; then nothing of it is recorded.
     pub fn commit(&mut self, run: &Run, changes: &Changes) -> Result<(), StoreError> {
-        save::commit(&mut self.db, run, changes).map_err(|e| self.error(e))
+        self.write(|tx| save::save(tx, run, changes))
+    }
+
+    /// Writes all or nothing, while the run is this process's: a lock may not show
+    /// on other machines, or be lost.
+    fn write(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<(), rusqlite::Error>,
+    ) -> Result<(), StoreError> {
+        let begun = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate);
+        let tx = begun.map_err(|e| self.error(e))?;
+        let sql = "SELECT epoch FROM run";
+        let found: i64 = tx.query_row(sql, [], |row| row.get(0)).map_err(|e| self.error(e))?;
+        if let Some(own) = self.epoch.filter(|own| *own != found) {
+            return Err(StoreError::TakenUp { found, own });
+        }
+        work(&tx).and_then(|()| tx.commit()).map_err(|e| self.error(e))
     }
 
     /// Notes that hosts have no run log of this run any more.
@@ -226,10 +261,8 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn forget_logs(&self, hosts: &[HostIx]) -> Result<(), StoreError> {
-        hosts.iter().try_for_each(|host| {
-            let sql = "UPDATE hosts SET offset = 0 WHERE ix = ?1";
-            self.db.execute(sql, [host.0]).map(drop).map_err(|e| self.error(e))
-        })
+        let sql = "UPDATE hosts SET offset = 0 WHERE ix = ?1";
+        self.write(|tx| hosts.iter().try_for_each(|host| tx.execute(sql, [host.0]).map(drop)))
     }
 
     /// Notes why the manager stops.
@@ -237,8 +270,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn set_ended(&self, why: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE run SET ended = ?1";
-        self.db.execute(sql, [why]).map(drop).map_err(|e| self.error(e))
+        self.write(|tx| tx.execute("UPDATE run SET ended = ?1", [why]).map(drop))
     }
 
     fn connect(
@@ -250,7 +282,7 @@ impl Store {
         let db = Connection::open_with_flags(path, flags).map_err(fail)?;
         db.busy_timeout(std::time::Duration::from_secs(10)).map_err(fail)?;
         db.set_prepared_statement_cache_capacity(64);
-        Ok(Store { db, path: path.to_owned(), _lock: lock })
+        Ok(Store { db, path: path.to_owned(), epoch: None, _lock: lock })
     }
 
     fn error(&self, source: rusqlite::Error) -> StoreError {
@@ -274,8 +306,8 @@ impl Store {
         tx.execute_batch(include_str!("store/schema.sql"))?;
         let created = now().0 as i64;
         tx.execute(
-            "INSERT INTO run (id, identity, created, epoch, settings) VALUES (?1, ?2, ?3, 1, ?4)",
-            params![run.as_str(), identity(), created, settings],
+            "INSERT INTO run (id, identity, created, epoch, settings) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![run.as_str(), identity(), created, FIRST_EPOCH, settings],
         )?;
         {
             let mut insert = tx.prepare("INSERT INTO hosts (ix, label) VALUES (?1, ?2)")?;
@@ -297,10 +329,19 @@ impl Store {
         tx.commit()
     }
 
+    /// The version of a database that is gjob's.
     fn version(&self) -> Result<i64, StoreError> {
-        self.db
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(|e| self.error(e))
+        let pragma = |name| {
+            let value = self.db.pragma_query_value(None, name, |row| row.get(0));
+            value.map_err(|e| self.error(e))
+        };
+        match pragma("application_id")? {
+            APPLICATION_ID => pragma("user_version"),
+            _ => {
+                let what = "it is a database, but not one of gjob's".to_owned();
+                Err(StoreError::Content { path: self.path.clone(), what })
+            }
+        }
     }
 
     /// What is committed is to survive a power cut.
@@ -317,6 +358,9 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub fn epoch(&self) -> Result<Epoch, StoreError> {
+        if let Some(own) = self.epoch {
+            return Ok(Epoch(own as u64));
+        }
         let sql = "SELECT epoch FROM run";
         let epoch: i64 = self.db.query_row(sql, [], |row| row.get(0)).map_err(|e| self.error(e))?;
         Ok(Epoch(epoch as u64))

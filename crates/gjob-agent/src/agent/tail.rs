@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
 
 use gjob_core::record::RecordSummary;
 use gjob_core::wire::{CHUNK, FromAgent};
@@ -15,8 +15,11 @@ use rustix::fs::inotify;
 #[derive(Debug)]
 pub(crate) struct Tail {
     file: File,
+    path: PathBuf,
     /// Up to where records were read.
     read: u64,
+    /// True when that is within a line that is longer than a chunk.
+    in_long_line: bool,
     /// Up to where they were sent.
     sent: u64,
     /// None where the kernel has none left: then the file is looked at from time to time.
@@ -48,9 +51,12 @@ pub(crate) enum TailError {
         /// The manager's offset.
         offset: u64,
     },
-    /// A line is longer than any writer makes it.
-    #[error("byte {0} of the run log begins a line longer than {CHUNK} bytes")]
-    LongLine(u64),
+    /// Nothing that is appended to it can be found again.
+    #[error("the run log {path} was removed or replaced")]
+    Removed {
+        /// The run log.
+        path: String,
+    },
     /// It cannot be read.
     #[error("read the run log: {0}")]
     Io(#[from] io::Error),
@@ -72,20 +78,44 @@ impl Tail {
         if before != [b'\n'] {
             return Err(TailError::MidLine { path: name(), offset });
         }
-        Ok(Tail { file, read: 0, sent: offset, inotify: watch(path).ok(), chunk: vec![0; CHUNK] })
+        Ok(Tail {
+            file,
+            path: path.to_owned(),
+            read: 0,
+            in_long_line: false,
+            sent: offset,
+            inotify: watch(path).ok(),
+            chunk: vec![0; CHUNK],
+        })
     }
 
     /// Records that were not read yet. Lines that are no records are skipped.
     pub(crate) fn next_records(&mut self) -> Result<Vec<RecordSummary>, TailError> {
-        let length = self.whole_lines_at(self.read)?;
-        self.read += length as u64;
-        let lines = self.chunk[..length].split(|byte| *byte == b'\n');
-        Ok(lines.filter_map(|line| RecordSummary::parse(line).ok()).collect())
+        loop {
+            let length = self.lines_at(self.read)?;
+            self.read += length as u64;
+            let chunk = &self.chunk[..length];
+            let rest_of_long = std::mem::replace(
+                &mut self.in_long_line,
+                length > 0 && chunk.last() != Some(&b'\n'),
+            );
+            let mut lines = chunk.split(|byte| *byte == b'\n');
+            if rest_of_long {
+                lines.next();
+            }
+            let records: Vec<_> =
+                lines.filter_map(|line| RecordSummary::parse(line).ok()).collect();
+            // Empty says that all was read.
+            if length == 0 || !records.is_empty() {
+                return Ok(records);
+            }
+        }
     }
 
-    /// Lines not sent yet, as a message.
+    /// Lines not sent yet, as a message. Of a line that is longer than any writer
+    /// makes it, each message has a part; the manager passes over it.
     pub(crate) fn next_message(&mut self) -> Result<Option<FromAgent>, TailError> {
-        let length = self.whole_lines_at(self.sent)?;
+        let length = self.lines_at(self.sent)?;
         if length == 0 {
             return Ok(None);
         }
@@ -99,15 +129,28 @@ impl Tail {
         self.sent < self.read
     }
 
-    /// Fills the chunk from `offset`; gives the number of bytes in whole lines.
-    fn whole_lines_at(&mut self, offset: u64) -> Result<usize, TailError> {
+    /// Fills the chunk from `offset`; gives the number of bytes in whole lines, or
+    /// of the part of a line that fills it.
+    fn lines_at(&mut self, offset: u64) -> Result<usize, TailError> {
         let length = self.file.read_at(&mut self.chunk, offset)?;
-        let end =
-            self.chunk[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        if end == 0 && length == CHUNK {
-            return Err(TailError::LongLine(offset));
+        if length == 0 {
+            self.check(offset)?;
         }
-        Ok(end)
+        let end = self.chunk[..length].iter().rposition(|byte| *byte == b'\n');
+        Ok(end.map_or(if length == CHUNK { CHUNK } else { 0 }, |at| at + 1))
+    }
+
+    /// Makes sure that this is still the log, with all that was read of it: what
+    /// becomes of jobs would not be heard of.
+    fn check(&self, offset: u64) -> Result<(), TailError> {
+        let (meta, path) = (self.file.metadata()?, self.path.display().to_string());
+        if meta.nlink() == 0 {
+            return Err(TailError::Removed { path });
+        }
+        if meta.len() < offset {
+            return Err(TailError::Beyond { path, offset, length: meta.len() });
+        }
+        Ok(())
     }
 
     /// What becomes readable when the log has grown.
@@ -126,6 +169,6 @@ impl Tail {
 
 fn watch(path: &Path) -> io::Result<OwnedFd> {
     let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-    inotify::add_watch(&inotify, path, inotify::WatchFlags::MODIFY)?;
+    inotify::add_watch(&inotify, path, inotify::WatchFlags::MODIFY | inotify::WatchFlags::ATTRIB)?;
     Ok(inotify)
 }

@@ -7,7 +7,7 @@ use std::io::Write;
 use anyhow::anyhow;
 use gjob::Network;
 use gjob::settings::RunSettings;
-use gjob::store::{RunDir, Store};
+use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
 use gjob_core::RunId;
 use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostIx};
@@ -17,6 +17,11 @@ use crate::cli::CleanArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
+    if args.record
+        && let Some(why) = why_unreadable(&args.run)
+    {
+        return remove_unreadable(&args.run, &why);
+    }
     let dir = find_run(Some(&args.run))?;
     if dir.is_managed().map_err(Failure::machinery)? {
         return Err(Failure::input(anyhow!(
@@ -30,6 +35,41 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
         cleaning.record()?;
     }
     Ok(if clean { ALL_DONE } else { NOT_ALL_DONE })
+}
+
+/// Why a run cannot be read, or not by this version; none if it can, or there is none.
+fn why_unreadable(run: &str) -> Option<String> {
+    let dir = match StateDir::from_env().ok()?.find(Some(&run.parse().ok()?)) {
+        Ok(dir) => dir,
+        Err(RunDirError::Io { path, source }) => {
+            return Some(format!("{}: {source}", path.display()));
+        }
+        Err(_) => return None,
+    };
+    match Store::read(&dir) {
+        Err(
+            error @ (StoreError::Version { .. }
+            | StoreError::Content { .. }
+            | StoreError::Database { .. }),
+        ) => Some(error.to_string()),
+        Err(_) => None,
+        Ok(_) => match Store::take_up(&dir) {
+            Err(error @ StoreError::Outdated { .. }) => Some(error.to_string()),
+            _ => None,
+        },
+    }
+}
+
+/// Removes the local record of such a run. What its hosts have of it nobody knows.
+fn remove_unreadable(run: &str, why: &str) -> Result<u8, Failure> {
+    let run: RunId = run.parse().map_err(Failure::input)?;
+    let state = StateDir::from_env().map_err(Failure::input)?;
+    let path = state.directory(&run).map_err(Failure::input)?;
+    print_error(why.lines().next().unwrap_or_default());
+    std::fs::remove_dir_all(path).map_err(Failure::machinery)?;
+    let text = format!("removed the record of run {run}; its files on hosts are left");
+    writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
+    Ok(NOT_ALL_DONE)
 }
 
 /// Unfinished jobs would lose their directories while they run.
@@ -116,7 +156,7 @@ impl Cleaning {
         for (host, answer) in forgotten {
             match answer {
                 Ok((count, size)) => {
-                    (blobs, bytes) = (blobs + count, bytes + size);
+                    (blobs, bytes) = (count.saturating_add(blobs), size.saturating_add(bytes));
                     forgot.push(host);
                 }
                 Err(why) => {

@@ -18,7 +18,7 @@ use gjob_core::{Job, Run, State};
 
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
-use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
+use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::{ByLine, Tail, TerminalFilter, headline};
 
 /// How often to look for the start of a job.
@@ -43,26 +43,21 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let network = Network::from_settings(&settings).map_err(Failure::machinery)?;
     let several = jobs.len() > 1;
     let mut reader = Reader { args, dir: &dir, settings: &settings, network, several };
-    let mut all_read = true;
+    let mut first = None;
     for job in &jobs {
-        match reader.show(job) {
-            Ok(()) => {}
-            // A reader such as `head` has seen enough.
-            Err(error) if is_broken_pipe(&error) || !several => {
-                return Err(Failure::machinery(error));
-            }
-            Err(error) => {
-                print_error(&format!("job {}: {error:#}", job.index));
-                all_read = false;
-            }
+        let shown = match job.id() {
+            None => Err(Failure::input(anyhow!("job {} has not started", job.index))),
+            Some(_) => reader.show(job).map_err(Failure::machinery),
+        };
+        // The others may have some; without a reader, none is shown.
+        match (shown, &first) {
+            (Ok(()), _) => {}
+            (Err(failure), _) if failure.is_broken_pipe() => return Err(failure),
+            (Err(failure), None) => first = Some(failure),
+            (Err(failure), Some(_)) => print_error(&format!("{:#}", failure.error)),
         }
     }
-    Ok(if all_read { ALL_DONE } else { NOT_ALL_DONE })
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+    first.map_or(Ok(ALL_DONE), Err)
 }
 
 /// The jobs that are meant: those that are named, or all that have started.
@@ -75,9 +70,6 @@ fn chosen<'a>(args: &LogsArgs, run: &'a Run) -> anyhow::Result<Vec<&'a Job>> {
     if args.failed {
         jobs.retain(|job| matches!(job.state(), State::Error | State::Unknown));
         jobs.retain(|job| job.id().is_some());
-    }
-    if let Some(job) = jobs.iter().find(|job| job.id().is_none()) {
-        return Err(anyhow!("job {} has not started", job.index));
     }
     Ok(jobs)
 }

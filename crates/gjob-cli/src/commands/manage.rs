@@ -69,6 +69,10 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
         ManagerError::Store(StoreError::Outdated { .. } | StoreError::Version { .. }) => {
             return Failure::input(error);
         }
+        ManagerError::Store(StoreError::TakenUp { .. }) => {
+            let run = dir.run();
+            return Failure::machinery(anyhow::anyhow!("run {run}: {error}"));
+        }
         ManagerError::Store(store) if store.is_full() => {
             format!("free space in {}, then ", dir.path().display())
         }

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use gjob::store::{RunDir, StateDir, Store, StoreError};
+use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
 use gjob_core::State;
 use gjob_core::run::{Tally, run_state};
 use serde::Serialize;
@@ -40,7 +40,10 @@ pub(crate) fn run(args: &RunsArgs) -> Result<u8, Failure> {
     let runs: Vec<Listed> = runs
         .into_iter()
         .map(|run| {
-            let dir = state.find(Some(&run)).map_err(|_| "it has no database".to_owned());
+            let dir = state.find(Some(&run)).map_err(|error| match error {
+                RunDirError::NoRun { .. } => "it has no database".to_owned(),
+                other => other.to_string(),
+            });
             let summary = dir.and_then(|dir| summary(&dir).map_err(|error| error.to_string()));
             Listed {
                 run: run.to_string(),

@@ -28,6 +28,10 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
 
 fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option<String> {
     let text = match change {
+        HostChange::LogSpoiled { lines } => {
+            let lines = counted((*lines).into(), "line");
+            format!("host {host}: {lines} of its run log cannot be read and are passed over")
+        }
         HostChange::Failed { reason } => format!("host {host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("host {host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {

@@ -53,6 +53,8 @@ struct HostPlan {
     reached: Option<Duration>,
     /// Attempts to reach it that failed since.
     contacts: FailedContacts,
+    /// Its run log has lines that are no records, as was said.
+    log_spoiled: bool,
     /// It has started a job under this manager, or runs one from before.
     has_started: bool,
     /// Times in a row that it was paused.
@@ -167,6 +169,12 @@ impl Hosts {
         change: impl FnOnce(&mut FailedContacts) -> T,
     ) -> Option<T> {
         self.plans.get_mut(ix.at()).map(|plan| change(&mut plan.contacts))
+    }
+
+    /// True the first time that its run log is found to be spoiled.
+    pub(super) fn note_log_spoiled(&mut self, ix: HostIx) -> bool {
+        let plan = self.plans.get_mut(ix.at());
+        plan.is_some_and(|plan| !std::mem::replace(&mut plan.log_spoiled, true))
     }
 
     pub(super) fn note_started(&mut self, run: &Run, ix: HostIx) {

@@ -29,6 +29,13 @@ const BLACK_HOLE_PAUSE: Duration = Duration::from_secs(30);
 const MAX_HOST_PAUSE: Duration = Duration::from_secs(600);
 
 impl Scheduler {
+    /// Lines of a host's run log are no records.
+    pub fn handle_spoiled_log(&mut self, host: HostIx, lines: u32) {
+        if lines > 0 && self.hosts.note_log_spoiled(host) {
+            self.emit_host(host, HostChange::LogSpoiled { lines });
+        }
+    }
+
     /// A line of a host's run log. Returns false when it says nothing new.
     pub fn handle_record(&mut self, now: Duration, host: HostIx, record: Record) -> bool {
         let Some(key) = record.key() else {
@@ -54,7 +61,7 @@ impl Scheduler {
             Record::Finished(finish) => {
                 let ran = finish.ended.0.saturating_sub(finish.started.0);
                 finish.started = clock.corrected(finish.started);
-                finish.ended = Timestamp(finish.started.0.saturating_add(ran));
+                finish.ended = Timestamp(finish.started.0.saturating_add(ran)).bounded();
             }
             Record::Log { .. }
             | Record::Refused { .. }

@@ -15,7 +15,8 @@ use crate::text::Foreign;
 pub enum FromAgent {
     /// The answer to [`ToAgent::Attach`].
     Welcome(Box<Welcome>),
-    /// More of the run log: whole lines, in the file's order.
+    /// More of the run log, in the file's order: whole lines, or a part of a line
+    /// that is longer than [`CHUNK`].
     Records {
         /// Where `lines` begins in the file, bytes.
         offset: u64,

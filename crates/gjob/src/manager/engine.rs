@@ -192,7 +192,8 @@ impl Engine {
             Report::Failed { reason } => {
                 self.scheduler.handle_host_failed(now, host, &reason);
             }
-            Report::Records { records, end } => {
+            Report::Records { records, end, skipped } => {
+                self.scheduler.handle_spoiled_log(host, skipped);
                 for record in records {
                     self.scheduler.handle_record(now, host, record);
                 }

@@ -228,8 +228,8 @@ impl Network {
             _ => None,
         };
         let started = self.wait_for(at, host, |report| match report {
-            Report::Records { records, end } => {
-                records.iter().find_map(fate).ok_or(Report::Records { records, end })
+            Report::Records { records, end, skipped } => {
+                records.iter().find_map(fate).ok_or(Report::Records { records, end, skipped })
             }
             Report::NotSent(record) => fate(&record).ok_or(Report::NotSent(record)),
             other => Err(other),

@@ -83,25 +83,39 @@ impl Open {
         }
     }
 
-    /// A part of the run log: whole lines that follow on what was received.
+    /// A part of the run log that follows on what was received: whole lines, or a
+    /// part of one that is too long to be a record. Lines that are none are passed
+    /// over: a job can write there, and one that does must not put out its host.
     fn handle_records(&mut self, host: HostIx, offset: u64, lines: &[u8]) {
         let open_host = &mut self.hosts[host.at()];
-        if offset != open_host.received || lines.last() != Some(&b'\n') {
+        if offset != open_host.received || lines.is_empty() {
             return self.reject(host, "sent a run log out of order");
         }
-        let end = offset + lines.len() as u64;
-        let mut records = Vec::new();
-        for line in lines.split(|byte| *byte == b'\n') {
+        open_host.received += lines.len() as u64;
+        let end = open_host.received;
+        let newline = lines.iter().position(|byte| *byte == b'\n');
+        let within = std::mem::replace(&mut open_host.in_long_line, newline.is_none());
+        let whole = match newline {
+            None => return,
+            Some(at) if within => &lines[at + 1..],
+            Some(_) => lines,
+        };
+        if lines.last() != Some(&b'\n') {
+            return self.reject(host, "sent a run log out of order");
+        }
+        let (mut records, mut skipped) = (Vec::new(), u32::from(within));
+        for line in whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match Record::parse(line) {
                 Ok(record) => records.push(record),
+                Err(error @ ParseRecordError::Version { .. }) if offset == 0 && skipped == 0 => {
+                    return self.reject(host, &format!("sent a bad run log: {error}"));
+                }
                 // What a crash has torn was written again, whole.
-                Err(ParseRecordError::Malformed(_)) => {}
-                Err(error) => return self.reject(host, &format!("sent a bad run log: {error}")),
+                Err(_) => skipped += 1,
             }
         }
-        open_host.received = end;
         records.iter().for_each(|record| self.staging.handle_record(host, record));
-        self.ready.push_back((host, Report::Records { records, end }));
+        self.ready.push_back((host, Report::Records { records, end, skipped }));
     }
 
     /// A host that does not keep to the protocol is out.

@@ -20,6 +20,8 @@ pub(super) struct OpenHost {
     pub(super) offset: Arc<AtomicU64>,
     /// Bytes of its run log that have been received over the present connection.
     pub(super) received: u64,
+    /// True when that is within a line that is too long to be a record.
+    pub(super) in_long_line: bool,
     /// Turns at fetching what jobs have printed.
     pub(super) fetch_turns: Arc<Semaphore>,
     /// Orders for outputs under way.
@@ -40,6 +42,7 @@ impl OpenHost {
             reached: None,
             offset: Arc::new(AtomicU64::new(offset)),
             received: 0,
+            in_long_line: false,
             fetch_turns: Arc::new(Semaphore::new(fetch::AT_ONCE)),
             collecting: HashMap::new(),
         }
@@ -48,6 +51,7 @@ impl OpenHost {
     /// A new connection: its agent sends the run log from what was applied on.
     pub(super) fn handle_up(&mut self) {
         self.received = self.offset.load(Ordering::Acquire);
+        self.in_long_line = false;
     }
 
     /// Notes that its run log is applied up to there.

@@ -75,7 +75,7 @@ impl Network {
             requests.push((*host, batches.collect()));
         }
         let sum = |mut removal: Removal, (gone, kept): (u32, Vec<_>)| {
-            removal.gone += u64::from(gone);
+            removal.gone = removal.gone.saturating_add(gone.into());
             removal.kept.extend(kept);
             removal
         };

@@ -11,12 +11,23 @@ use std::time::{Duration, Instant};
 use etcetera::BaseStrategy;
 use gjob_core::trust::Distrust;
 use gjob_core::{RunId, Timestamp};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 
 use crate::trust::{PlaceError, resolve};
 
 /// How long a lock is tried for before it is another manager's.
 const LOOK_TIME: Duration = Duration::from_millis(300);
+
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
+
+/// A run's database.
+const DATABASE: &str = "run.db";
+
+/// Below the state directory, where runs are.
+const RUNS: &str = "runs";
+
+/// Below the state directory, the symbolic link that leads to the run made last.
+const LATEST: &str = "latest";
 
 /// A run's directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +122,7 @@ impl StateDir {
     /// Runs below `dir`.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> StateDir {
-        StateDir { runs: dir.into().join("runs") }
+        StateDir { runs: dir.into().join(RUNS) }
     }
 
     /// Makes the directory of a new run; its id is today's next.
@@ -165,14 +176,43 @@ impl StateDir {
                 .filter(|dir| dir.database().exists())
                 .ok_or_else(|| RunDirError::NoRun { run: run.clone(), path: self.runs.clone() }),
             None => self
-                .runs()?
+                .made_last()
                 .into_iter()
-                .rev()
+                .chain(self.runs()?.into_iter().rev())
                 .map(dir)
                 .find(|dir| dir.database().exists())
                 .ok_or_else(|| RunDirError::NoRuns { path: self.runs.clone() }),
         };
         found?.checked()
+    }
+
+    /// The directory of a run, whatever is in it.
+    ///
+    /// # Errors
+    /// When there is none, or another user could have written it.
+    pub fn directory(&self, run: &RunId) -> Result<PathBuf, RunDirError> {
+        let path = self.runs.join(run.as_str());
+        if !path.is_dir() {
+            return Err(RunDirError::NoRun { run: run.clone(), path: self.runs.clone() });
+        }
+        Ok(resolve(&path)?)
+    }
+
+    /// The run that was made last, if it is known.
+    fn made_last(&self) -> Option<RunId> {
+        let target = std::fs::read_link(self.runs.parent()?.join(LATEST)).ok()?;
+        let run: RunId = target.file_name()?.to_str()?.parse().ok()?;
+        self.runs.join(run.as_str()).join(DATABASE).exists().then_some(run)
+    }
+
+    /// True when a run has a later date than the one that was made last: which of
+    /// them is meant by the latest is not obvious.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn is_latest_ambiguous(&self) -> Result<bool, RunDirError> {
+        let last = self.runs()?.pop();
+        Ok(self.made_last().is_some_and(|made| last.is_some_and(|last| last != made)))
     }
 }
 
@@ -199,9 +239,14 @@ impl RunDir {
     /// The same, once it was checked: what its database holds is obeyed.
     fn checked(self) -> Result<RunDir, RunDirError> {
         let database = resolve(&self.database())?;
-        if !database.is_file() {
-            let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
-            return Err(RunDirError::Io { path: database, source });
+        let beside = ["run.db-wal", "run.db-shm", "run.db-journal", "lock"];
+        let beside = beside.iter().map(|name| self.path.join(name)).filter(|path| path.exists());
+        for path in beside.chain([database]) {
+            // A pipe would be waited for when it is opened.
+            if !path.is_file() {
+                let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+                return Err(RunDirError::Io { path, source });
+            }
         }
         let path = resolve(&self.path)?;
         Ok(RunDir { path, ..self })
@@ -210,7 +255,7 @@ impl RunDir {
     /// Its database's file.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.path.join("run.db")
+        self.path.join(DATABASE)
     }
 
     /// Makes the database's file under a name that nobody reads, empty and for
@@ -225,7 +270,18 @@ impl RunDir {
 
     /// Gives the database its name.
     pub(super) fn publish_database(&self, unfinished: &Path) -> Result<(), RunDirError> {
-        std::fs::rename(unfinished, self.database()).map_err(io_error(unfinished))
+        std::fs::rename(unfinished, self.database()).map_err(io_error(unfinished))?;
+        // Without it, the latest run is the one of the latest date.
+        let _ = self.name_latest();
+        Ok(())
+    }
+
+    /// Makes this the latest run, whatever its date: clocks are set back.
+    fn name_latest(&self) -> io::Result<()> {
+        let Some(state) = self.path.parent().and_then(Path::parent) else { return Ok(()) };
+        let new = self.path.join("latest.new");
+        std::os::unix::fs::symlink(Path::new(RUNS).join(self.run.as_str()), &new)?;
+        std::fs::rename(new, state.join(LATEST))
     }
 
     /// Takes back a run that could not be recorded: it has not begun.
@@ -255,7 +311,10 @@ impl RunDir {
     }
 
     fn lock_file(&self, path: &Path) -> Result<File, RunDirError> {
-        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(io_error(path))
+        let mut options = OpenOptions::new();
+        // Opening a pipe that takes its place would wait for the other end.
+        options.create(true).append(true).mode(0o600).custom_flags(NONBLOCK);
+        options.open(path).map_err(io_error(path))
     }
 
     /// True while a process manages the run.
@@ -264,7 +323,7 @@ impl RunDir {
     /// When the lock cannot be examined.
     pub fn is_managed(&self) -> Result<bool, RunDirError> {
         let path = self.path.join("lock");
-        let file = match File::open(&path) {
+        let file = match OpenOptions::new().read(true).custom_flags(NONBLOCK).open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(e) => return Err(io_error(&path)(e)),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use gjob_core::outcome::Ending;
 use gjob_core::run::{Attempt, Host, HostIx, Touched};
 use gjob_core::{Event, HostLabel, Job, Key, Run};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Transaction, params};
 
 use super::{JobOutputs, LogOffset};
 use crate::outputs::OutputFile;
@@ -58,40 +58,40 @@ impl Changes {
     }
 }
 
-pub(super) fn commit(
-    db: &mut Connection,
+/// Writes the rows that have changed.
+pub(super) fn save(
+    tx: &Transaction<'_>,
     run: &Run,
     changes: &Changes,
 ) -> Result<(), rusqlite::Error> {
-    let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     for event in changes.events.iter().filter(|event| event.what.is_durable()) {
-        save_event(&tx, event)?;
+        save_event(tx, event)?;
     }
     for ix in &changes.hosts {
         if let Some(host) = run.host(*ix).filter(|_| !changes.all_hosts) {
-            save_host(&tx, *ix, host)?;
+            save_host(tx, *ix, host)?;
         }
     }
     if changes.all_hosts {
         for (ix, host) in (0..).map(HostIx).zip(run.hosts()) {
-            save_host(&tx, ix, host)?;
+            save_host(tx, ix, host)?;
         }
     }
     let kept = changes.attempts.iter().filter_map(|key| run.attempt(*key));
     for attempt in kept.chain(&changes.dropped) {
-        save_attempt(&tx, run, attempt)?;
+        save_attempt(tx, run, attempt)?;
     }
     for job in changes.jobs.iter().filter_map(|index| run.job(*index)) {
-        save_job(&tx, job)?;
+        save_job(tx, job)?;
     }
     for JobOutputs { key, files } in &changes.outputs {
-        files.iter().try_for_each(|file| save_output(&tx, *key, file))?;
+        files.iter().try_for_each(|file| save_output(tx, *key, file))?;
     }
     for LogOffset { host, offset } in &changes.offsets {
         tx.prepare_cached("UPDATE hosts SET offset = ?2 WHERE ix = ?1")?
             .execute(params![host, *offset as i64])?;
     }
-    tx.commit()
+    Ok(())
 }
 
 fn save_event(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error> {

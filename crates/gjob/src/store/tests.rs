@@ -156,6 +156,34 @@ fn a_reader_sees_what_a_writer_has_committed() {
     assert_eq!(reader.specs().unwrap()[3].cmds, ["echo 3"]);
 }
 
+#[test]
+fn killed_job_that_exits_with_0_has_no_exit_status_in_the_view() {
+    let (_temp, dir) = temp_run();
+    let all = specs(1);
+    let mut store =
+        Store::create(&dir, "{}", &[host(0), host(1)], &all, &Inputs::default()).unwrap();
+    let mut scheduler = scheduler(&all);
+    let now = std::time::Duration::from_secs(1);
+    let facts = HostFacts { offer: Offer::cpus(1), ..HostFacts::default() };
+    scheduler.handle_host_up(now, HostIx(0), facts);
+    let (key, id) = (Key::new(0, 1), "x/2026-11-22-1".parse().unwrap());
+    let started = Record::Started { key, id, pid: 1, at: Timestamp(5) };
+    scheduler.handle_record(now, HostIx(0), started);
+    assert!(scheduler.handle_kill(0));
+    let Record::Finished(finish) = finished(key, Ending::Exit(0)) else { unreachable!() };
+    let killed = Record::Finished(Finish { cause: Some(gjob_core::Cause::Killed), ..finish });
+    scheduler.handle_record(now, HostIx(0), killed);
+    commit(&mut store, &mut scheduler, &mut Changes::default());
+    let sql = "SELECT state, cause, j.exit, a.exit FROM jobs j JOIN attempts a USING (idx, cause)";
+    let shown = Store::read(&dir).unwrap().db.query_row(sql, [], |row| {
+        let (state, cause): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((state, cause, row.get::<_, Option<u8>>(2)?, row.get::<_, Option<u8>>(3)?))
+    });
+    assert_eq!(shown.unwrap(), ("error".into(), "killed".into(), None, Some(0)));
+    let run = scheduler.run();
+    assert_eq!((run.jobs()[0].exit(), run.jobs()[0].state()), (None, State::Error));
+}
+
 /// A run that gjob 0.1 left behind, with schema 3.
 fn old_run() -> (tempfile::TempDir, RunDir) {
     let (temp, dir) = temp_run();
@@ -221,6 +249,58 @@ fn a_run_has_one_manager_at_a_time() {
     drop(store);
     assert!(!dir.is_managed().unwrap());
     assert!(Store::take_up(&dir).unwrap().epoch().unwrap() > first);
+}
+
+#[test]
+fn a_manager_whose_run_was_taken_up_elsewhere_records_nothing_more() {
+    let (_temp, dir) = temp_run();
+    let mut store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
+    // What `take_up` does on another machine, where this lock does not show.
+    let other = Connection::open(dir.database()).unwrap();
+    other.execute("UPDATE run SET epoch = epoch + 1", []).unwrap();
+    let offset = LogOffset { host: 0, offset: 7 };
+    let mut changes = Changes::default();
+    changes.offsets.push(offset);
+    let run = store.load().unwrap();
+    let is_fenced = |done: Result<(), StoreError>| {
+        matches!(done, Err(StoreError::TakenUp { found: 2, own: 1 }))
+    };
+    assert!(is_fenced(store.commit(&run, &changes)));
+    assert!(is_fenced(store.set_ended("complete")));
+    assert!(is_fenced(store.forget_logs(&[HostIx(0)])));
+    assert_eq!(store.offsets().unwrap(), [0]);
+    assert_eq!(store.epoch().unwrap(), Epoch(1), "its own");
+}
+
+#[test]
+fn a_database_that_is_not_gjobs_is_named() {
+    let (_temp, dir) = temp_run();
+    let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap();
+    store.db.pragma_update(None, "application_id", 7).unwrap();
+    drop(store);
+    for error in [Store::read(&dir).unwrap_err(), Store::take_up(&dir).unwrap_err()] {
+        assert!(error.to_string().ends_with("but not one of gjob's"), "{error}");
+    }
+}
+
+#[test]
+fn the_latest_run_is_the_one_made_last_whatever_its_date() {
+    let temp = tempfile::tempdir().unwrap();
+    let state = StateDir::new(temp.path());
+    let made = |day: u64| {
+        let dir = state.create_run(Timestamp(day * 86_400_000)).unwrap();
+        drop(Store::create(&dir, "{}", &[host(0)], &specs(1), &Inputs::default()).unwrap());
+        dir
+    };
+    let first = made(20_000);
+    assert_eq!(state.find(None).unwrap().run(), first.run());
+    assert!(!state.is_latest_ambiguous().unwrap());
+    let second = made(10_000);
+    assert_eq!(state.find(None).unwrap().run(), second.run());
+    assert!(state.is_latest_ambiguous().unwrap());
+    std::fs::remove_dir_all(second.path()).unwrap();
+    assert!(!state.is_latest_ambiguous().unwrap());
+    assert_eq!(state.find(None).unwrap().run(), first.run());
 }
 
 #[test]
