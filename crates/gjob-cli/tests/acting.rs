@@ -837,7 +837,7 @@ fn kill_names_the_machine_that_a_job_was_started_on_if_it_is_another_one() {
     let place = Place::new();
     place.file("jobs.txt", "sleep 300\n");
     let mut run = place.gjob(&["run", "jobs.txt"]).start();
-    run.wait_until_printed("as job #0\n");
+    run.wait_until_printed("start #0");
     run.kill_9();
     // As another machine would have claimed it, in a results directory that both share.
     let keys = "for key in .gjob/runs/*/*/keys/0.1; do readlink $key; \
