@@ -202,7 +202,7 @@ impl ClockOffset {
             return at;
         }
         let at = i128::from(at.0) - i128::from(self.offset_ms);
-        Timestamp(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
+        Timestamp(u64::try_from(at.max(0)).unwrap_or(u64::MAX)).bounded()
     }
 }
 

@@ -85,6 +85,7 @@ fn records(role: &str, key: Key) -> Vec<Record> {
     let end = match role {
         "interrupts" => finished(Some(Cause::Interrupted)),
         "supersedes" => finished(Some(Cause::Superseded)),
+        "mute" => return Vec::new(),
         "withdraws" => return vec![Record::Withdrawn { key, at }],
         "restarts" => {
             let (how, reason) = (Loss::Restart, "it says so".into());
@@ -159,7 +160,7 @@ fn play(role: &str, request: u32, resume: Option<Resume>) {
         }
         "parent" => parts(vec![head("../escaped", 1, 0), OutputPart::Bytes(vec![1]), end(&[1])]),
         "absolute" => parts(vec![head("/tmp/gjob-test-escaped", 0, 0), end(b"")]),
-        "escapes" => parts(vec![head("\u{1b}[2J\u{1b}]0;owned\u{7}", 0, 0), end(b"")]),
+        "escapes" => parts(vec![head("\u{1b}[2J\u{1b}]0;owned\u{7}\0", 0, 0), end(b"")]),
         "endless" => parts(vec![head("a", 1 << 63, 0)]),
         "longer" => parts(vec![head("a", 1, 0), OutputPart::Bytes(vec![0; 100_000])]),
         "forged" => parts(vec![head("a", 1, 0), OutputPart::Bytes(vec![0]), end(b"other")]),
