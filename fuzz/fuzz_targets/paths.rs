@@ -3,8 +3,9 @@
 
 #![no_main]
 
-use std::path::{Component, Path};
+use std::path::Component;
 
+use gjob_core::os_text::{to_bytes, to_path};
 use gjob_core::output::{OutputPattern, check_path};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,9 +14,10 @@ fuzz_target!(|text: &str| {
     let (pattern, path) = text.split_once('\n').unwrap_or((text, text));
     let is_path = check_path(path).is_ok();
     if is_path {
-        let parts: Vec<_> = Path::new(path).components().collect();
+        let made = to_path(path);
+        let parts: Vec<_> = made.components().collect();
         assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "{path:?}");
-        assert!(!path.contains(|c: char| c == '\0' || c == '\u{1b}'), "{path:?}");
+        assert!(!to_bytes(path).contains(&0), "{path:?}");
     }
     let Ok(pattern) = OutputPattern::new(pattern) else { return };
     let matches = pattern.matches(path);

@@ -1,7 +1,7 @@
 //! The blobs of a results directory: read-only files named by their content's hash.
 //! A job that has one as a hard link could change it all the same: then its mode, size
 //! or time is not what it was stored with, and it counts as missing. Since a job could
-//! restore these, hard links are to files of their own (`Variant`).
+//! restore these, hard links are to files of their own, and of their run (`Variant`).
 //!
 //! Receiving and removing them is left to `agent/blobs`.
 
@@ -39,18 +39,37 @@ pub(crate) enum Variant {
     /// What was received. Jobs get copies of it, and never the file itself: who has a
     /// hard link can write to it, and restore its mode and time.
     Plain,
-    /// One for hard links: a file of its own, made when it is wanted.
-    Linked,
+    /// One for the hard links of a run: a file of its own, made when it is wanted.
+    Linked(RunTag),
     /// The same, which can be run as well.
-    Executable,
+    Executable(RunTag),
+}
+
+/// Stands for a run in a file's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunTag([u8; 8]);
+
+impl RunTag {
+    /// That of a run.
+    pub(crate) fn of(run: &str) -> Self {
+        let mut tag = [0; 8];
+        tag.copy_from_slice(&blake3::hash(run.as_bytes()).as_bytes()[..8]);
+        RunTag(tag)
+    }
+}
+
+impl std::fmt::Display for RunTag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+    }
 }
 
 impl Variant {
     /// Its permission bits.
     pub(crate) fn mode(self) -> u32 {
         match self {
-            Variant::Plain | Variant::Linked => 0o444,
-            Variant::Executable => 0o555,
+            Variant::Plain | Variant::Linked(_) => 0o444,
+            Variant::Executable(_) => 0o555,
         }
     }
 }
@@ -59,15 +78,23 @@ impl Variant {
 pub(crate) fn file_name(hash: &BlobHash, variant: Variant) -> String {
     match variant {
         Variant::Plain => hash.to_string(),
-        Variant::Linked => format!("{hash}.l"),
-        Variant::Executable => format!("{hash}.x"),
+        Variant::Linked(run) => format!("{hash}.{run}.l"),
+        Variant::Executable(run) => format!("{hash}.{run}.x"),
     }
 }
 
 /// Which blob has a file name; none when it is no blob's.
 pub(crate) fn parse_file_name(name: &str) -> Option<BlobHash> {
-    let hash = name.strip_suffix(".x").or_else(|| name.strip_suffix(".l"));
-    hash.unwrap_or(name).parse().ok()
+    match name.split_once('.') {
+        Some((hash, rest)) if rest.ends_with(".l") || rest.ends_with(".x") => hash.parse().ok(),
+        Some(_) => None,
+        None => name.parse().ok(),
+    }
+}
+
+/// True for the name of a file that was made for the hard links of a run.
+pub(crate) fn is_of_run(name: &str, run: RunTag) -> bool {
+    parse_file_name(name).is_some() && name.contains(&format!(".{run}."))
 }
 
 /// The directory of the blobs. It is opened for every look: on a network file
@@ -207,6 +234,18 @@ fn used_now() -> Timestamps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_of_a_run_names_its_blob() {
+        let (hash, run) = (BlobHash([7; 32]), RunTag::of("2026-11-22-1"));
+        for variant in [Variant::Plain, Variant::Linked(run), Variant::Executable(run)] {
+            let name = file_name(&hash, variant);
+            assert_eq!(parse_file_name(&name), Some(hash), "{name}");
+            assert_eq!(is_of_run(&name, run), variant != Variant::Plain, "{name}");
+            assert!(!is_of_run(&name, RunTag::of("another")), "{name}");
+            assert_eq!(parse_file_name(&format!("{name}.h.7.part")), None);
+        }
+    }
 
     #[test]
     fn listing_names_what_was_stored_after_the_directory_was_opened() {

@@ -31,7 +31,7 @@ pub fn dispatch(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 /// Has a write beyond the limit on the size of files (`ulimit -f`) fail with a reason,
 /// instead of ending the process. The signal is handled, not ignored: jobs would inherit
 /// that.
-pub(crate) fn report_size_limit() {
+pub fn report_size_limit() {
     // Where it cannot be handled, it ends the process as before.
     let _ = signal_hook::flag::register(libc::SIGXFSZ, Arc::default());
 }

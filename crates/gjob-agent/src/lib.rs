@@ -48,4 +48,4 @@ mod runlog;
 mod slot;
 mod trust;
 
-pub use dispatch::dispatch;
+pub use dispatch::{dispatch, report_size_limit};

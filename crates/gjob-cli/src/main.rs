@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     if let Some(code) = gjob_agent::dispatch(std::env::args_os()) {
         return code;
     }
+    gjob_agent::report_size_limit();
     if let Ok(executable) = std::env::current_exe() {
         gjob::program::declare_worker(executable);
     }

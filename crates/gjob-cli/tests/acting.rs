@@ -803,3 +803,30 @@ fn control_socket_below_a_long_path_works_and_is_private() {
     assert_eq!(manager.output().code, 1);
     assert!(!socket.exists());
 }
+
+#[test]
+fn kill_names_the_machine_that_a_job_was_started_on_if_it_is_another_one() {
+    let place = Place::new();
+    place.file("jobs.txt", "sleep 300\n");
+    let mut run = place.gjob(&["run", "jobs.txt"]).start();
+    run.wait_until_printed("as job #0\n");
+    run.kill_9();
+    // As another machine would have claimed it, in a results directory that both share.
+    let keys = "for key in .gjob/runs/*/*/keys/0.1; do readlink $key; \
+        set -- $(readlink $key) $key; mkdir other; mv $1 other; : > other/${1#*/}/.lock; \
+        ln -sfn \"other/${1#*/} $2 $3 $4 00000000 0a0b0c0d\" $key; done";
+    let mut shell = std::process::Command::new("sh");
+    let claim = shell.args(["-c", keys]).current_dir(place.path("results")).output().unwrap();
+    let claim = String::from_utf8(claim.stdout).unwrap();
+    let words: Vec<&str> = claim.split_whitespace().collect();
+    let (host, slot) = (words[0].split('/').next().unwrap(), words[2]);
+    let expected = format!(
+        "gjob: job 0: it was started on other, which is another machine than {host}; \
+         process {slot} could not be ended\n"
+    );
+    let answer = place.gjob(&["kill", "0"]).output();
+    assert_eq!((answer.code, &*answer.stdout, answer.stderr), (1, "killed 0 jobs\n", expected));
+    // It would go on, since nobody here may end it.
+    let end = format!("pkill -9 -P {slot}; kill -9 {slot}");
+    std::process::Command::new("sh").args(["-c", &end]).output().unwrap();
+}

@@ -73,6 +73,16 @@ pub fn to_bytes(text: &str) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
+/// A text as [`from_bytes`] makes it: one that was written by hand may stand for bytes
+/// that are UTF-8 after all.
+#[must_use]
+pub fn canonical(text: String) -> String {
+    match has_bytes(&text) {
+        true => escaped(&to_bytes(&text)),
+        false => text,
+    }
+}
+
 /// How many bytes a text is.
 #[must_use]
 pub fn byte_len(text: &str) -> usize {
@@ -131,6 +141,12 @@ mod tests {
             assert_eq!(from_os(&to_os(&text)), text);
         }
         assert_eq!(from_bytes(b"caf\xe9"), "caf\u{10ffe9}");
+    }
+
+    #[test]
+    fn text_that_was_written_by_hand_is_made_canonical() {
+        assert_eq!(canonical("\u{10ffc3}\u{10ffa9}\u{10ffe9}".to_owned()), "é\u{10ffe9}");
+        assert_eq!(canonical("é".to_owned()), "é");
     }
 
     #[test]

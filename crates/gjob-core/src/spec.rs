@@ -34,6 +34,9 @@ pub const FILE_OVERHEAD: usize = 64;
 /// The most bytes of a job's output patterns: they are asked for in one message.
 pub const MAX_OUTPUTS_BYTES: usize = 1024 * 1024;
 
+/// The longest timeout, days.
+pub const MAX_TIMEOUT_DAYS: u64 = 3_650_000;
+
 /// The longest job name, bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
@@ -206,6 +209,9 @@ pub enum SpecError {
     /// A timeout of zero.
     #[error("invalid timeout 0: expected more than 0")]
     Timeout,
+    /// A timeout that no clock reaches.
+    #[error("invalid timeout: expected at most {MAX_TIMEOUT_DAYS} days")]
+    LongTimeout,
     /// Larger than a launch may be.
     #[error(
         "job is too large: expected at most {MAX_SPEC_BYTES} bytes of commands, environment and name, found {found}"
@@ -235,7 +241,7 @@ impl SpecError {
             | SpecError::FileReserved { .. } => Some("files"),
             SpecError::Output { .. } | SpecError::TooManyOutputs { .. } => Some("outputs"),
             SpecError::Cpus => Some("cpus"),
-            SpecError::Timeout => Some("timeout"),
+            SpecError::Timeout | SpecError::LongTimeout => Some("timeout"),
             SpecError::TooLarge { .. } => None,
         }
     }
@@ -379,6 +385,10 @@ impl JobSpec {
         }
         if self.timeout == Some(Duration::ZERO) {
             errors.push(SpecError::Timeout);
+        }
+        let days = self.timeout.map_or(0, |timeout| timeout.as_secs() / 86_400);
+        if days > MAX_TIMEOUT_DAYS {
+            errors.push(SpecError::LongTimeout);
         }
         let bytes = self.cmds.iter().map(|cmd| cmd.len() + 1).sum::<usize>()
             + self.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
@@ -538,6 +548,8 @@ mod tests {
         let many = errors(&job().files((0..40_000).map(|i| i.to_string())));
         assert!(many[0].starts_with("40000 files have "), "{many:?}");
         let many = errors(&job().outputs((0..20_000).map(|i| format!("{i:0>60}"))));
+        let long = job().timeout(Duration::from_secs(u64::MAX));
+        assert_eq!(errors(&long), ["invalid timeout: expected at most 3650000 days"]);
         assert_eq!(many, ["output patterns have 1200000 bytes: expected at most 1048576"]);
     }
 

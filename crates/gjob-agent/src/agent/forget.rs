@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use super::blobs::refs;
 use super::removal::remove_dir;
 use super::remove::is_alive;
-use crate::blobs::{BlobDir, parse_file_name};
+use crate::blobs::{BlobDir, RunTag, is_of_run, parse_file_name};
 use crate::claims::{Claim, Claims};
 use crate::jobdir::{JobDir, Layout, LockState, RunDir};
 
@@ -44,7 +44,7 @@ pub(super) fn forget(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), Fo
     let _lock = lock(run_dir).map_err(|error| one_line(&error.to_string()))?;
     check_jobs(layout, run_dir)
         .and_then(|()| remove_run_dir(run_dir))
-        .and_then(|()| remove_blobs(layout))
+        .and_then(|()| remove_blobs(layout, run_dir))
         .map_err(|error| one_line(&error.to_string()))
 }
 
@@ -105,9 +105,12 @@ fn remove_run_dir(run_dir: &RunDir) -> Result<(), ForgetError> {
     }
 }
 
-/// Removes the blobs that no run has asked for.
-fn remove_blobs(layout: &Layout) -> Result<(u64, u64), ForgetError> {
+/// Removes the blobs that no run has asked for, and what was made of others for the
+/// hard links of this one.
+fn remove_blobs(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), ForgetError> {
     let failed = |error: io::Error| ForgetError::io(&layout.blobs(), error);
+    let run = run_dir.path().parent().and_then(Path::file_name).unwrap_or_default();
+    let run = RunTag::of(&run.to_string_lossy());
     let runs = refs::run_dirs(layout).into_iter();
     let named: HashSet<BlobHash> = runs.flat_map(|run| refs::read(&run.blobs())).collect();
     let entries = match std::fs::read_dir(layout.blobs()) {
@@ -119,7 +122,7 @@ fn remove_blobs(layout: &Layout) -> Result<(u64, u64), ForgetError> {
     for entry in entries {
         let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
         let Some(hash) = parse_file_name(&name) else { continue };
-        if !named.contains(&hash) {
+        if !named.contains(&hash) || is_of_run(&name, run) {
             let length = dir.length(&name);
             dir.remove(&name).map_err(failed)?;
             blobs += 1;

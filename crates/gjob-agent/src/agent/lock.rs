@@ -10,7 +10,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::IntoRawFd as _;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::jobdir::{read_json, to_json};
+use crate::processes;
 
 /// How long the older agent gets after TERM.
 const TERM_TIMEOUT: Duration = Duration::from_secs(2);
@@ -99,7 +100,13 @@ pub(super) fn take(path: &Path, epoch: Epoch) -> Result<(), LockError> {
             let path = path.display().to_string();
             return Err(LockError::Stuck { theirs, path });
         }
-        if let Some(agent) = holder.and_then(|holder| Process::open(&holder.agent)) {
+        // A file alone names no process: the older agent has the lock open.
+        let inode = inode(&file).map_err(named)?;
+        let has_it = |agent: &Process| {
+            processes::has_open_for_writing(agent.pid(), |fd| processes::inode_of(fd) == inode)
+        };
+        let agent = holder.and_then(|holder| Process::open(&holder.agent));
+        if let Some(agent) = agent.filter(has_it) {
             end(&agent);
         }
         std::thread::sleep(LOCK_INTERVAL);
@@ -114,6 +121,11 @@ pub(super) fn take(path: &Path, epoch: Epoch) -> Result<(), LockError> {
     // Never closed.
     let _ = file.into_raw_fd();
     Ok(())
+}
+
+fn inode(file: &File) -> io::Result<Option<(u64, u64)>> {
+    let meta = file.metadata()?;
+    Ok(Some((meta.dev(), meta.ino())))
 }
 
 fn is_taken(file: &File) -> io::Result<bool> {

@@ -14,6 +14,7 @@ use gjob_core::text::Shown;
 use gjob_core::wire::{Launch, encode};
 use rustix::event::Timespec;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::process::Signal;
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::open_files;
@@ -131,6 +132,10 @@ impl OwnSlot {
     pub(super) fn dismiss(self) {
         let OwnSlot { mut child, process, pipe, .. } = self;
         drop(pipe);
+        if let Some(process) = &process {
+            // One that was stopped would not notice.
+            let _ = process.signal(Signal::CONT);
+        }
         if process.is_none_or(|process| process.ends_within(&DISMISS_TIMEOUT)) {
             let _ = child.try_wait();
         }

@@ -117,7 +117,7 @@ pub fn delete(dir: &Path) -> Result<(), DeleteError> {
     if job_id(&absolute).is_none() || !absolute.is_dir() {
         return Err(DeleteError::NotAJobDirectory { path: path() });
     }
-    let open = JobDir::open(&absolute).map_err(io_error)?;
+    let open = open_trusted(&absolute).map_err(io_error)?;
     if state_of(&open).map_err(io_error)? == State::Busy {
         return Err(DeleteError::Busy { path: path() });
     }

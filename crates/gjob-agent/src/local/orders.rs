@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use gjob_core::jobdir::OwnFile;
 use gjob_core::{Cause, Order, State};
+use rustix::event::Timespec;
 use rustix::fs::inotify;
+use rustix::process::Signal;
 
 use super::directory::open_trusted;
 use super::{is_readable, state_of};
@@ -17,6 +19,9 @@ use crate::orphan::{self, Traces};
 
 /// How long a slot may take to carry out an order, besides the grace.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a killed slot may take to end.
+const SLOT_TIMEOUT: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// How often is looked for the end of a slot, which no file shows.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -72,12 +77,16 @@ pub fn kill(dir: &Path, grace: Duration) -> Result<(), ControlError> {
     }
     match job.deliver(Order::Kill { cause: Cause::Killed, grace })? {
         Delivery::Delivered => {
-            job.wait_until(grace + ORDER_TIMEOUT, || Ok(job.state()? != State::Busy))?;
+            let ended = job.wait_until(grace + ORDER_TIMEOUT, || Ok(job.state()? != State::Busy));
+            let slot = match ended {
+                Err(ControlError::TimedOut { .. }) => job.end_slot()?,
+                ended => ended.map(|()| None)?,
+            };
             // Nothing is left if the slot has done it, unless it has died meanwhile or
             // could not end everything.
-            job.end_rest(Duration::ZERO)
+            job.end_rest(slot, Duration::ZERO)
         }
-        Delivery::SlotGone => job.end_rest(grace),
+        Delivery::SlotGone => job.end_rest(None, grace),
     }
 }
 
@@ -150,11 +159,24 @@ impl Job {
         under_way.map(|under_way| !under_way).map_err(|source| self.io(source))
     }
 
-    /// Ends what is left without a slot.
-    fn end_rest(&self, grace: Duration) -> Result<(), ControlError> {
+    /// Ends a slot that does not act; gives its pid if it does not even end.
+    fn end_slot(&self) -> Result<Option<u32>, ControlError> {
+        let slot = control::slot_of(&self.dir).map_err(|source| self.io(source))?;
+        Ok(slot
+            .filter(|slot| {
+                // Whether that helped shows in its end.
+                let _ = slot.signal(Signal::KILL);
+                !slot.ends_within(&SLOT_TIMEOUT)
+            })
+            .map(|slot| slot.pid()))
+    }
+
+    /// Ends what is left without a slot, except for one that cannot be ended.
+    fn end_rest(&self, slot: Option<u32>, grace: Duration) -> Result<(), ControlError> {
         let traces = Traces::new(self.dir.path(), Some(&self.dir));
         let remains = orphan::end(&[traces], None, grace);
-        let pids: Vec<u32> = remains.into_iter().flat_map(|remains| remains.survivors).collect();
+        let survivors = remains.into_iter().flat_map(|remains| remains.survivors);
+        let pids: Vec<u32> = slot.into_iter().chain(survivors).collect();
         if pids.is_empty() {
             return Ok(());
         }

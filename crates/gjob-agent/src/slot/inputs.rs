@@ -6,21 +6,24 @@ mod tree;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd;
 
+use gjob_core::RunId;
 use gjob_core::wire::{Input, InputKind};
 
 pub(super) use self::file::InputError;
 use self::file::{Content, Placer};
 use crate::jobdir::Layout;
 
-/// Places inputs in the directory `dir`; gives the name of one that cannot be
+/// Places inputs of a run's job in the directory `dir`; gives the name of one that cannot be
 /// placed, and why.
 pub(super) fn place_all<'a>(
     layout: &Layout,
+    run: &RunId,
     dir: &impl AsFd,
     inputs: &'a [Input],
 ) -> Result<(), (&'a str, InputError)> {
     let Some(first) = inputs.first() else { return Ok(()) };
-    let placer = Placer::open(layout).map_err(|error| (first.name.as_str(), no_blobs(&error)))?;
+    let placer =
+        Placer::open(layout, run).map_err(|error| (first.name.as_str(), no_blobs(&error)))?;
     inputs
         .iter()
         .try_for_each(|input| place(&placer, dir, input).map_err(|error| (&*input.name, error)))

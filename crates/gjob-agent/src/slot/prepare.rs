@@ -165,7 +165,8 @@ impl Places {
     }
 
     fn place_inputs(&self, dir: &JobDir, inputs: &[Input]) -> Result<(), Refusal> {
-        place_all(&self.layout, dir, inputs).map_err(|(name, error)| Refusal::input(name, error))
+        place_all(&self.layout, &self.run, dir, inputs)
+            .map_err(|(name, error)| Refusal::input(name, error))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use gjob_agent::local::ControlError;
 use gjob_core::record::Loss;
 use gjob_core::{Cause, JobRequest, Key, Record};
 use gjob_testbed::Freezer;
@@ -110,6 +111,22 @@ fn slot_that_cannot_be_ended_is_named_with_its_job() {
     assert_eq!((how, &*reason), (Loss::Slot, "its slot cannot be ended"));
     assert!(survivors.contains(&slot) && survivors.contains(&shell), "{survivors:?}");
     assert!(agent.run(launch(1, "true")).is_success());
+}
+
+#[test]
+fn slot_that_cannot_be_ended_is_named_to_who_kills_its_job_by_hand() {
+    let bed = Bed::new();
+    let Some(freezer) = Freezer::new() else { return };
+    let mut agent = bed.attach(1, 0, 1);
+    let script = format!("echo $PPID > slot; {}", freezer.script_of_parent());
+    agent.launch(launch(0, &script));
+    let dir = bed.results().join(agent.started(0));
+    let slot = pid_in(&dir.join("slot"));
+    eventually("the slot to be frozen", || freezer.is_frozen());
+    match gjob_agent::local::kill(&dir, Duration::ZERO) {
+        Err(ControlError::Survivors { pids, .. }) => assert!(pids.contains(&slot), "{pids:?}"),
+        other => panic!("expected survivors, not {other:?}"),
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use gjob_core::wire::{Attach, FrameBuffer, FromAgent, Launch, ToAgent, Welcome, encode};
+use gjob_core::wire::{Attach, BlobHash, FrameBuffer, FromAgent, Launch, ToAgent, Welcome, encode};
 use gjob_core::{Cause, Epoch, Finish, JobRequest, Key, Order, Record};
 pub(crate) use gjob_testbed::eventually;
 use rustix::process::{Pid, Signal, kill_process};
@@ -273,6 +273,12 @@ impl Bed {
     /// Where a blob is, or is not.
     pub(crate) fn blob(&self, name: impl std::fmt::Display) -> PathBuf {
         self.results().join(format!(".gjob/blobs/{name}"))
+    }
+
+    /// The file that the run's hard links to a blob are to: `l`, or `x` for programs.
+    pub(crate) fn linked(&self, hash: BlobHash, kind: &str) -> PathBuf {
+        let run = blake3::hash(b"2026-11-22-1").to_hex();
+        self.blob(format!("{hash}.{}.{kind}", &run[..16]))
     }
 
     /// Living processes that were started in this bed.

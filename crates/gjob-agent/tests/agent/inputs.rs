@@ -49,8 +49,8 @@ fn hard_links_share_a_copy_of_the_blob_and_a_program_can_be_run() {
         let finish = agent.run(job);
         assert_eq!(finish.ending, gjob_core::Ending::Exit(7));
         let dir = bed.results().join(finish.id.as_str());
-        for (name, blob, bits) in [("data", ".l", 0o444), ("program", ".x", 0o555)] {
-            let blob = bed.blob(format!("{hash}{blob}")).metadata().unwrap();
+        for (name, blob, bits) in [("data", "l", 0o444), ("program", "x", 0o555)] {
+            let blob = bed.linked(hash, blob).metadata().unwrap();
             assert_eq!(dir.join(name).metadata().unwrap().ino(), blob.ino());
             assert_eq!(mode(&dir.join(name)), bits);
         }
@@ -135,7 +135,7 @@ fn directory_is_placed_as_it_was() {
         }
         let placed = root.join("a/b/f").metadata().unwrap();
         assert_ne!(placed.ino(), bed.blob(hash).metadata().unwrap().ino());
-        let linked = bed.blob(format!("{hash}.l")).metadata();
+        let linked = bed.linked(hash, "l").metadata();
         assert_eq!(linked.is_ok_and(|linked| linked.ino() == placed.ino()), hard_link);
         assert_eq!(mode(&root.join("a/g")), if hard_link { 0o444 } else { 0o640 });
     }

@@ -54,6 +54,24 @@ fn job_that_ignores_the_end_of_its_lease_is_killed() {
     bed.wait_until_empty();
 }
 
+/// As when the machine itself has stood still: its clock since boot has not gone on.
+#[test]
+fn lease_that_has_long_ended_by_the_wall_clock_kills_without_a_grace() {
+    let bed = Bed::new();
+    let mut agent = bed.attach_leased(1, 0, 600_000);
+    agent.launch(launch(0, "echo $PPID > slot; trap '' TERM; while :; do sleep 300; done"));
+    let slot = pid_in(&bed.results().join(agent.started(0)).join("slot"));
+    let path = bed.run_dir().join("lease");
+    let lease = std::fs::read_to_string(&path).unwrap();
+    let clock = lease.find("\"until_clock_ms\":").unwrap() + "\"until_clock_ms\":".len();
+    std::fs::write(&path, format!("{}1}}\n", &lease[..clock])).unwrap();
+    let began = Instant::now();
+    let slot = rustix::process::Pid::from_raw(slot as i32).unwrap();
+    rustix::process::kill_process(slot, rustix::process::Signal::USR1).unwrap();
+    assert_eq!(agent.finished(0).cause, Some(Cause::Lease));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
 #[test]
 fn echoes_keep_a_lease_and_pings_alone_do_not() {
     const LEASE: Duration = Duration::from_millis(1000);

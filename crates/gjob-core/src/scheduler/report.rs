@@ -61,7 +61,7 @@ impl Scheduler {
             Record::Finished(finish) => {
                 let ran = finish.ended.0.saturating_sub(finish.started.0);
                 finish.started = clock.corrected(finish.started);
-                finish.ended = Timestamp(finish.started.0.saturating_add(ran));
+                finish.ended = Timestamp(finish.started.0.saturating_add(ran)).bounded();
             }
             Record::Log { .. }
             | Record::Refused { .. }

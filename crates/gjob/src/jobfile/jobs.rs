@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use gjob_core::builder::AddJobError;
-use gjob_core::dependency::Dependencies;
+use gjob_core::dependency::{After, Dependencies};
 use gjob_core::job::MAX_JOBS;
+use gjob_core::os_text::canonical;
 use gjob_core::plain_text::unix_lines;
 use gjob_core::{Builder, JobSpec};
 
@@ -92,6 +93,18 @@ impl Jobs {
     }
 }
 
+/// Equal names are equal texts from here on.
+fn write_canonically(spec: &mut JobSpec) {
+    let texts = spec.cmds.iter_mut().chain(&mut spec.files).chain(&mut spec.outputs);
+    let texts = texts.chain(&mut spec.name).chain(spec.env.values_mut());
+    texts.for_each(|text| *text = canonical(std::mem::take(text)));
+    for after in &mut spec.after {
+        if let After::Name(name) = after {
+            *name = canonical(std::mem::take(name));
+        }
+    }
+}
+
 fn refused(error: AddJobError) -> Problem {
     match error {
         AddJobError::TooManyJobs { .. } => Problem::TooManyJobs,
@@ -127,6 +140,7 @@ impl<'a> JobsBuilder<'a> {
     /// Adds a job of a part of the origin, and checks it.
     pub(super) fn add(&mut self, draft: JobDraft, part: u32) -> Added {
         let (mut spec, repeat) = draft.complete(self.defaults);
+        write_canonically(&mut spec);
         // What a command is filled with is not text that somebody has written.
         if !matches!(self.jobs.origin, Origin::Arguments) {
             for command in spec.cmds.iter_mut().filter(|command| command.contains('\r')) {

@@ -43,11 +43,13 @@ pub(super) async fn send_script(to: &mut (impl AsyncWrite + Unpin)) {
     let _ = to.flush().await;
 }
 
-/// Waits for the script's first report; none when the stream ended.
+/// Waits for the script's first report; none when the stream ended. May be cancelled
+/// and called again.
 pub(super) async fn ready<R: AsyncRead + Unpin>(
     lines: &mut Lines<'_, R>,
+    limit: Duration,
 ) -> Result<Option<String>, ConnectError> {
-    report(lines, "logging in", ANSWER).await
+    report(lines, "logging in", limit).await
 }
 
 /// Brings a far side that is [`ready`] to start an agent; `uploading` is told how many bytes

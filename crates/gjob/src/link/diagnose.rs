@@ -210,6 +210,8 @@ pub fn diagnose_login(status: Option<i32>, printed: &str, stderr: &[u8]) -> Diag
     }
     let trouble = match diagnosis.trouble {
         Trouble::Ended => Trouble::LoginShell,
+        // Something else that is missing, which the login shell was to start.
+        Trouble::NoShell if !said.contains("/bin/sh") => Trouble::LoginShell,
         trouble => trouble,
     };
     let said = if said.is_empty() { format!("exit status {code}") } else { said };
@@ -392,6 +394,13 @@ mod tests {
             shown(254, "", "bash: fork: Resource temporarily unavailable\n"),
             "the connection ended: bash: fork: Resource temporarily unavailable"
         );
+        assert_eq!(
+            shown(127, "", "/home/a/.bashrc: line 1: exec: fish: not found\n"),
+            "logged in, but its login shell ended without starting /bin/sh: /home/a/.bashrc: line \
+             1: exec: fish: not found"
+        );
+        let missing = "bash: line 1: /bin/sh: No such file or directory\n";
+        assert_eq!(diagnose_login(Some(127), "", missing.as_bytes()).trouble, Trouble::NoShell);
         let closed = "Connection closed by 127.0.0.1 port 2298\r\n";
         assert_eq!(
             diagnose_login(Some(SSH_FAILED), "", closed.as_bytes()).trouble,

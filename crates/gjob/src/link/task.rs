@@ -303,34 +303,29 @@ impl Link {
         mut login: Login,
         permit: Option<LoginPermit>,
     ) -> Result<Option<String>, ConnectError> {
-        let (mut permit, mut waiting_since) = (Some(permit), Instant::now());
-        let mut ready = std::pin::pin!(bootstrap::ready(lines));
-        let mut slow = std::pin::pin!(tokio::time::sleep(SLOW_LOGIN));
-        let mut slow_said = false;
+        let mut permit = Some(permit);
+        let mut waiting_since = Instant::now();
+        let mut is_slow = false;
         loop {
-            let error = tokio::select! {
+            let left = (waiting_since + ANSWER).saturating_duration_since(Instant::now());
+            tokio::select! {
                 biased;
-                ready = &mut ready => match (ready, &permit) {
-                    (Err(ConnectError::Silent { said, .. }), None) => {
-                        return Err(ConnectError::Mute { waited: waiting_since.elapsed(), said });
+                ready = bootstrap::ready(lines, left) => return match ready {
+                    Err(ConnectError::Silent { said, .. }) => {
+                        Err(no_answer(permit.is_none(), ANSWER, said))
                     }
-                    (ready, _) => return ready,
+                    ready => ready,
                 },
                 () = login.accepted(), if permit.is_some() => {
                     (permit, waiting_since) = (None, Instant::now());
                     self.enter(ConnectStage::Accepted);
-                    continue;
                 }
-                () = &mut slow, if !slow_said => match permit {
-                    Some(_) => silent("logging in", SLOW_LOGIN, String::new()),
-                    None => ConnectError::Mute {
-                        waited: waiting_since.elapsed(),
-                        said: String::new(),
-                    },
-                },
-            };
-            slow_said = true;
-            self.inbox.put(LinkEvent::Slow { reason: error.to_string() }).await;
+                () = tokio::time::sleep_until(waiting_since + SLOW_LOGIN), if !is_slow => {
+                    is_slow = true;
+                    let reason = no_answer(permit.is_none(), SLOW_LOGIN, String::new());
+                    self.inbox.put(LinkEvent::Slow { reason: reason.to_string() }).await;
+                }
+            }
         }
     }
 
@@ -437,6 +432,14 @@ enum Broken {
 impl<E: Into<ConnectError>> From<E> for Broken {
     fn from(error: E) -> Self {
         Broken::Error(error.into())
+    }
+}
+
+/// Nothing came from the far shell in time.
+fn no_answer(has_logged_in: bool, waited: Duration, said: String) -> ConnectError {
+    match has_logged_in {
+        true => ConnectError::Mute { waited, said },
+        false => silent("logging in", waited, said),
     }
 }
 

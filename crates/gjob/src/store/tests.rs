@@ -156,6 +156,34 @@ fn a_reader_sees_what_a_writer_has_committed() {
     assert_eq!(reader.specs().unwrap()[3].cmds, ["echo 3"]);
 }
 
+#[test]
+fn killed_job_that_exits_with_0_has_no_exit_status_in_the_view() {
+    let (_temp, dir) = temp_run();
+    let all = specs(1);
+    let mut store =
+        Store::create(&dir, "{}", &[host(0), host(1)], &all, &Inputs::default()).unwrap();
+    let mut scheduler = scheduler(&all);
+    let now = std::time::Duration::from_secs(1);
+    let facts = HostFacts { offer: Offer::cpus(1), ..HostFacts::default() };
+    scheduler.handle_host_up(now, HostIx(0), facts);
+    let (key, id) = (Key::new(0, 1), "x/2026-11-22-1".parse().unwrap());
+    let started = Record::Started { key, id, pid: 1, at: Timestamp(5) };
+    scheduler.handle_record(now, HostIx(0), started);
+    assert!(scheduler.handle_kill(0));
+    let Record::Finished(finish) = finished(key, Ending::Exit(0)) else { unreachable!() };
+    let killed = Record::Finished(Finish { cause: Some(gjob_core::Cause::Killed), ..finish });
+    scheduler.handle_record(now, HostIx(0), killed);
+    commit(&mut store, &mut scheduler, &mut Changes::default());
+    let sql = "SELECT state, cause, j.exit, a.exit FROM jobs j JOIN attempts a USING (idx, cause)";
+    let shown = Store::read(&dir).unwrap().db.query_row(sql, [], |row| {
+        let (state, cause): (String, String) = (row.get(0)?, row.get(1)?);
+        Ok((state, cause, row.get::<_, Option<u8>>(2)?, row.get::<_, Option<u8>>(3)?))
+    });
+    assert_eq!(shown.unwrap(), ("error".into(), "killed".into(), None, Some(0)));
+    let run = scheduler.run();
+    assert_eq!((run.jobs()[0].exit(), run.jobs()[0].state()), (None, State::Error));
+}
+
 /// A run that gjob 0.1 left behind, with schema 3.
 fn old_run() -> (tempfile::TempDir, RunDir) {
     let (temp, dir) = temp_run();

@@ -1,10 +1,11 @@
 //! From a blob to a file in a job directory. A copy shares its bytes with the blob
-//! where the file system can do that; a hard link is to a copy made for all links.
+//! where the file system can do that; a hard link is to a copy made for its run.
 
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 
+use gjob_core::RunId;
 use gjob_core::os_text::to_os;
 use gjob_core::record::Scope;
 use gjob_core::tree::ParseTreeError;
@@ -15,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::blobs::{BlobDir, PART, Variant, file_name, is_as_stored};
+use crate::blobs::{BlobDir, PART, RunTag, Variant, file_name, is_as_stored};
 use crate::jobdir::Layout;
 
 /// Why an input is not placed.
@@ -73,12 +74,13 @@ pub(super) struct Content {
 #[derive(Debug)]
 pub(super) struct Placer {
     blobs: BlobDir,
+    run: RunTag,
 }
 
 impl Placer {
     /// Looks at the blobs as they are now.
-    pub(super) fn open(layout: &Layout) -> io::Result<Self> {
-        Ok(Placer { blobs: BlobDir::open(layout)? })
+    pub(super) fn open(layout: &Layout, run: &RunId) -> io::Result<Self> {
+        Ok(Placer { blobs: BlobDir::open(layout)?, run: RunTag::of(run.as_str()) })
     }
 
     /// Places one file.
@@ -93,7 +95,7 @@ impl Placer {
             return copy(&blob, dir, name, content);
         }
         let is_program = content.mode & 0o111 != 0;
-        let variant = if is_program { Variant::Executable } else { Variant::Linked };
+        let variant = if is_program { Variant::Executable } else { Variant::Linked }(self.run);
         if self.blobs.find(&content.hash, variant)?.is_none() {
             self.make_variant(&blob, content, variant)?;
         }

@@ -102,7 +102,7 @@ impl Site {
         send_script(&mut stdin).await;
         let mut lines = Lines::new(&mut stdout);
         let uploading = async |_| uploaded.set(true);
-        let result = match ready(&mut lines).await {
+        let result = match ready(&mut lines, ANSWER).await {
             Ok(Some(ready)) => converse(&mut lines, &mut stdin, &ready, &wanted, uploading).await,
             Ok(None) => Ok(None),
             Err(error) => Err(error),
@@ -402,7 +402,7 @@ async fn hosts_that_talk_nonsense_are_refused() {
         let mut from = said.as_bytes();
         let wanted = BootstrapOptions { results_dir: "r", programs: &site.programs, trust: true };
         let mut lines = Lines::new(&mut from);
-        let error = match ready(&mut lines).await {
+        let error = match ready(&mut lines, ANSWER).await {
             Ok(ready) => {
                 let (ready, mut to) = (ready.unwrap(), tokio::io::sink());
                 let result = converse(&mut lines, &mut to, &ready, &wanted, async |_| {}).await;

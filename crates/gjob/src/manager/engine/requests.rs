@@ -265,7 +265,14 @@ impl Engine {
             State::Done | State::Error | State::Unknown => {
                 match name_survivors(None, self.run().survivors(*index)) {
                     None => answer.ok.push(*index),
-                    Some(named) => answer.refuse(*index, named),
+                    Some(named) => {
+                        // Of an unknown outcome it says where they are.
+                        let reason = self.job(*index).reason.clone();
+                        let reason = reason.filter(|reason| {
+                            self.job(*index).state() == State::Unknown && reason.ends_with(&named)
+                        });
+                        answer.refuse(*index, reason.unwrap_or(named));
+                    }
                 }
                 false
             }
