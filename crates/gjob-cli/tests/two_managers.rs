@@ -1,8 +1,6 @@
 //! Two managers of one run, as where the lock of a run does not show: the first one
 //! stops, and no job is started twice.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
-
 mod support;
 
 use std::time::Duration;
