@@ -123,7 +123,7 @@ gjob: --output "/x" leads out of the job directory: expected a path without a le
 #[test]
 fn unreadable_output_is_reported() {
     let place = Place::new();
-    let run = place.gjob(&["run", "-j", "1", "--", "rm log; mkdir log; echo", ":::", "x"]).code(1);
+    let run = place.gjob(&["run", "-j", "1", "--", "rm log; mkdir log; echo", ":::", "x"]).code(3);
     run.stderr(str![[r#"
 LAUNCH [HOST]/[DATE]-1 w/name - as job #0
 DONE [HOST]/[DATE]-1 w/name -
