@@ -112,6 +112,16 @@ fn jobs_shown_as_json_are_read_back_with_all_bytes() {
 }
 
 #[test]
+fn each_file_is_one_line_of_a_dry_run() {
+    let place = Place::new();
+    place.file("a\nb", "");
+    place.file("jobs.txt", "true\n");
+    let answer = gjob(&place, ["run", "--dry-run", "-f", "a\nb", "jobs.txt"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.ends_with("    files:    a b\n"), "{}", answer.stdout);
+}
+
+#[test]
 fn jobs_name_may_be_any_bytes_that_can_be_shown() {
     let place = Place::new();
     place.file("jobs.txt", "printf %s \"$GJOB_NAME\"\n");

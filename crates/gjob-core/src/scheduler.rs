@@ -34,6 +34,7 @@ mod dependants;
 mod hosts;
 mod job;
 mod lost;
+mod mute;
 mod packing;
 mod placement;
 mod report;
@@ -127,6 +128,10 @@ pub struct Scheduler {
     last_progress: Duration,
     /// When hosts that do not answer will be lost.
     losses: BTreeSet<(Duration, HostIx)>,
+    /// When to look at jobs that their hosts have not begun.
+    unbegun: BTreeSet<(Duration, u32)>,
+    /// Those that are overdue, while no other host could take them.
+    overdue: BTreeSet<u32>,
     /// When a withdrawal that has not been answered takes its host down.
     withdrawals: BTreeSet<(Duration, u32)>,
     /// Attempts that never started, and the hosts on which they never will:
@@ -161,6 +166,8 @@ impl Scheduler {
             held: false,
             last_progress: Duration::ZERO,
             losses: BTreeSet::new(),
+            unbegun: BTreeSet::new(),
+            overdue: BTreeSet::new(),
             withdrawals: BTreeSet::new(),
             withdrawn_on: BTreeMap::new(),
             time: Timestamp::default(),
@@ -221,7 +228,17 @@ impl Scheduler {
             .next_takes_any_host()
             .filter(|_| self.is_dispatching() && self.hosts.any_room());
         let withdrawal = self.withdrawals.first().map(|(due, _)| *due);
-        let due = [self.waiting.next_ready(), connect, pauses, reclaim, loss, any_host, withdrawal];
+        let unbegun = self.unbegun.first().map(|(due, _)| *due);
+        let due = [
+            self.waiting.next_ready(),
+            connect,
+            pauses,
+            reclaim,
+            loss,
+            any_host,
+            withdrawal,
+            unbegun,
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -234,6 +251,7 @@ impl Scheduler {
             self.probe(host);
         }
         self.lose_hosts(now);
+        self.note_overdue(now);
         self.reject_mute_hosts(now);
         self.settle(now);
     }
@@ -277,7 +295,10 @@ impl Scheduler {
         match self.state(index) {
             // Nothing starts that is to be killed at once.
             JobState::Assigned { .. } if kill => {}
-            JobState::Assigned { .. } => self.out.push_back(Action::Launch { host, key }),
+            JobState::Assigned { .. } => {
+                self.expect_begin(index, now + self.config.lost_after);
+                self.out.push_back(Action::Launch { host, key });
+            }
             JobState::Withdrawing { .. } => self.withdraw(now, host, index),
             JobState::Running { .. } if kill => {}
             JobState::Running { .. } if paused => self.order(host, key, Order::Pause),
@@ -353,29 +374,6 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// A host has not answered a withdrawal for as long as it may be silent: what
-    /// else it says is worth nothing. It is out of the run, and its jobs are lost.
-    fn reject_mute_hosts(&mut self, now: Duration) {
-        while let Some((due, index)) = self.withdrawals.first().copied() {
-            if due > now {
-                return;
-            }
-            self.withdrawals.pop_first();
-            let JobState::Withdrawing { host } = self.state(index) else { continue };
-            if !self.answers(host) {
-                continue;
-            }
-            let seconds = self.config.lost_after.as_secs();
-            let reason = format!("it has not answered a withdrawal for {seconds} s");
-            self.out.push_back(Action::Reject { host, reason: reason.clone() });
-            self.emit_host(host, HostChange::Failed { reason });
-            if !self.config.on_lost.waits() {
-                self.losses.insert((now, host));
-                self.lose_hosts(now);
-            }
-        }
-    }
-
     /// Decides what is left to be decided after any input: dispatches jobs,
     /// reclaims jobs, sees whether the run is over.
     pub fn settle(&mut self, now: Duration) {
@@ -384,6 +382,7 @@ impl Scheduler {
         self.dispatch(now);
         self.fail_dependants();
         self.reclaim(now);
+        self.withdraw_overdue(now);
         self.stop_if_over(now);
     }
 
@@ -405,8 +404,7 @@ impl Scheduler {
             }
             if let Some(host) = host_before.filter(|_| phase != Phase::Assigned) {
                 self.set_withdrawing(index, host, false);
-                let due = self.jobs[index as usize].withdrawal_due;
-                self.withdrawals.remove(&(due, index));
+                self.forget_waits(index);
             }
         }
         let host_after = index.and_then(|index| self.run.host_needed(index));

@@ -65,12 +65,14 @@ impl Links {
         self.open(name, 1, over(bed))
     }
 
-    /// The next event; a run log's first lines and clocks apart.
+    /// The next event; a run log's first lines, clocks and what takes a while apart.
     async fn event(&mut self) -> LinkEvent {
         loop {
             let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
             match event.expect("an event in time").expect("a sender is held").event {
-                LinkEvent::Message(FromAgent::Records { .. }) | LinkEvent::Clock(_) => {}
+                LinkEvent::Message(FromAgent::Records { .. })
+                | LinkEvent::Clock(_)
+                | LinkEvent::Connecting { .. } => {}
                 other => return other,
             }
         }

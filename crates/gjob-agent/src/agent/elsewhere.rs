@@ -4,6 +4,7 @@
 //! are alive for a while, or they are to be killed, that is recorded.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, Instant};
 
 use gjob_core::record::Loss;
@@ -40,26 +41,32 @@ impl Elsewhere {
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.values().map(|attempt| attempt.look_at).min()
     }
+
+    /// Those that have shown no sign of life for a while; `lock_of` looks for one.
+    fn silent(
+        &mut self,
+        now: Instant,
+        lock_of: impl Fn(&JobId) -> io::Result<LockState>,
+    ) -> Vec<Key> {
+        let mut silent = Vec::new();
+        for (key, attempt) in self.0.iter_mut().filter(|(_, attempt)| attempt.look_at <= now) {
+            match lock_of(&attempt.id) {
+                Ok(LockState::Free | LockState::Absent) => silent.push(*key),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => silent.push(*key),
+                // It lives, or that cannot be seen from here.
+                Ok(LockState::Held) | Err(_) => attempt.look_at = now + SIGN_TIMEOUT,
+            }
+        }
+        silent
+    }
 }
 
 impl Agent {
     /// Looks for signs of life, and gives up attempts that show none.
     pub(super) fn look_elsewhere(&mut self) {
-        let now = Instant::now();
-        if self.elsewhere.next().is_none_or(|next| next > now) {
-            return;
-        }
-        let mut silent = Vec::new();
-        for (key, attempt) in &mut self.elsewhere.0 {
-            if attempt.look_at <= now {
-                let dir = JobDir::reopen_below(self.layout.results(), &attempt.id);
-                match dir.and_then(|dir| dir.lock_state()) {
-                    Ok(LockState::Free | LockState::Absent) => silent.push(*key),
-                    // It lives, or that cannot be seen from here.
-                    Ok(LockState::Held) | Err(_) => attempt.look_at = now + SIGN_TIMEOUT,
-                }
-            }
-        }
+        let results = self.layout.results();
+        let lock_of = |id: &JobId| JobDir::reopen_below(results, id)?.lock_state();
+        let silent = self.elsewhere.silent(Instant::now(), lock_of);
         silent.into_iter().for_each(|key| self.give_up_elsewhere(key));
     }
 
@@ -77,5 +84,26 @@ impl Agent {
         };
         let remains = Remains { survivors: slot.into_iter().collect(), is_held: false };
         self.lose(key, Loss::Slot, Some(id), &reason, remains);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempt_is_given_up_after_a_while_unless_its_lock_is_held_or_cannot_be_seen() {
+        let mut elsewhere = Elsewhere::default();
+        let key = Key::new(3, 1);
+        elsewhere.note(key, "h/2026-11-22-1".parse().unwrap(), Some(7));
+        let first = elsewhere.next().unwrap();
+        let early = first - Duration::from_millis(1);
+        assert_eq!(elsewhere.silent(early, |_| Ok(LockState::Free)), []);
+        assert_eq!(elsewhere.silent(first, |_| Ok(LockState::Held)), []);
+        assert_eq!(elsewhere.next(), Some(first + SIGN_TIMEOUT));
+        let later = first + SIGN_TIMEOUT;
+        assert_eq!(elsewhere.silent(later, |_| Err(io::ErrorKind::Unsupported.into())), []);
+        let last = later + SIGN_TIMEOUT;
+        assert_eq!(elsewhere.silent(last, |_| Ok(LockState::Free)), [key]);
     }
 }

@@ -56,6 +56,9 @@ fn job(out: &mut impl Write, spec: &JobSpec) -> io::Result<()> {
             "commands" => lines(&fields["cmds"]),
             // It is beside the job's number already.
             "name" => Vec::new(),
+            // A name is one line, whatever is in it.
+            "files" => spec.files.clone(),
+            "outputs" => spec.outputs.clone(),
             "timeout" => spec.timeout.map(format_duration).into_iter().collect(),
             "mem" => spec.mem.map(format_size).into_iter().collect(),
             "after" => spec.after.iter().map(after).collect(),

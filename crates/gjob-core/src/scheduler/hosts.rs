@@ -53,6 +53,8 @@ struct HostPlan {
     reached: Option<Duration>,
     /// Attempts to reach it that failed since.
     contacts: FailedContacts,
+    /// When it last showed that it works.
+    worked: Duration,
     /// Its run log has lines that are no records, as was said.
     log_spoiled: bool,
     /// It has started a job under this manager, or runs one from before.
@@ -169,6 +171,16 @@ impl Hosts {
         change: impl FnOnce(&mut FailedContacts) -> T,
     ) -> Option<T> {
         self.plans.get_mut(ix.at()).map(|plan| change(&mut plan.contacts))
+    }
+
+    pub(super) fn note_work(&mut self, ix: HostIx, now: Duration) {
+        self.plans.get_mut(ix.at()).into_iter().for_each(|plan| plan.worked = now);
+    }
+
+    /// When a host last showed that it works, or came to answer.
+    pub(super) fn last_work(&self, ix: HostIx) -> Duration {
+        let plan = self.plans.get(ix.at());
+        plan.map_or(Duration::ZERO, |plan| plan.worked.max(plan.reached.unwrap_or_default()))
     }
 
     /// True the first time that its run log is found to be spoiled.

@@ -112,6 +112,7 @@ impl Scheduler {
         let plan = &mut self.jobs[index as usize];
         (plan.assigned, plan.inherited) = (now, false);
         self.emit_attempt(host, key, AttemptChange::Assigned);
+        self.expect_begin(index, now + self.config.lost_after);
         self.out.push_back(Action::Launch { host, key });
         key
     }
@@ -153,10 +154,7 @@ impl Scheduler {
     pub(super) fn withdraw(&mut self, now: Duration, host: HostIx, index: u32) {
         let key = self.job(index).last_key();
         self.set_withdrawing(index, host, true);
-        let due = now + self.config.lost_after;
-        let before = std::mem::replace(&mut self.jobs[index as usize].withdrawal_due, due);
-        self.withdrawals.remove(&(before, index));
-        self.withdrawals.insert((due, index));
+        self.expect_withdrawn(now, index);
         self.out.push_back(Action::Withdraw { host, key });
     }
 
@@ -176,6 +174,11 @@ impl Scheduler {
     fn idle_slots(&self) -> usize {
         let totals = self.hosts.totals();
         totals.idle.saturating_sub(totals.withdrawing) as usize
+    }
+
+    /// True when a host has room, and nothing to be put there.
+    pub(super) fn has_idle_host(&self) -> bool {
+        !self.waiting.any_ready() && self.idle_slots() > 0
     }
 
     /// When the first job will be reclaimed.

@@ -72,6 +72,7 @@ impl Scheduler {
     }
 
     fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {
+        self.note_sign_of_work(now, host);
         if !matches!(record, Record::Withdrawn { .. }) {
             self.withdrawn_on.remove(&key.index);
         }

@@ -14,8 +14,11 @@ use tokio::sync::watch;
 use super::inbox::Inbox;
 use super::{LinkEvent, LinkState};
 
-/// How often the owner of a link is told where it stands, if it is elsewhere than
-/// before. Most connections are open sooner.
+/// After how long the owner of a link is told where it stands. Most connections are
+/// open sooner.
+const FIRST_REPORT: Duration = Duration::from_secs(15);
+
+/// How often it is told again, if the link has got any further.
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What a connection is waiting for.
@@ -74,6 +77,7 @@ impl fmt::Display for ConnectStage {
 /// Tells the owner of a link where its connection stands, now and then.
 pub(super) async fn report(states: watch::Receiver<LinkState>, inbox: Inbox) {
     let mut reported = None;
+    tokio::time::sleep(FIRST_REPORT - REPORT_INTERVAL).await;
     loop {
         tokio::time::sleep(REPORT_INTERVAL).await;
         let stage = match &*states.borrow() {

@@ -209,6 +209,7 @@ impl Engine {
                 }
             }
             Report::Staging { path, bytes, size } => {
+                self.scheduler.note_sign_of_work(now, host);
                 let file = Shown::new(&path.to_string_lossy()).into();
                 self.note_transfer(host, Direction::In, file, (bytes, size));
             }

@@ -85,6 +85,7 @@ fn records(role: &str, key: Key) -> Vec<Record> {
     let end = match role {
         "interrupts" => finished(Some(Cause::Interrupted)),
         "supersedes" => finished(Some(Cause::Superseded)),
+        "mute" => return Vec::new(),
         "withdraws" => return vec![Record::Withdrawn { key, at }],
         "restarts" => {
             let (how, reason) = (Loss::Restart, "it says so".into());

@@ -17,8 +17,9 @@ use super::{HONEST, PATIENCE, ROGUE, Scene};
 fn run(role: &str, list: &str, jobs: usize) -> Run {
     let scene = Scene::of(role, list);
     let state = StateDir::new(scene.dir.path().join("state"));
-    let settings =
-        RunSettings { network: scene.network.settings().clone(), ..RunSettings::default() };
+    let network = scene.network.settings().clone();
+    let lost_after = Some(Duration::from_secs(3));
+    let settings = RunSettings { network, lost_after, ..RunSettings::default() };
     let spec = Arc::new(JobSpec::new(["true"]).unwrap());
     let mut manager = Manager::new(Duration::from_secs(1));
     manager.setup_with(&state, vec![spec; jobs], None, &settings).unwrap();
@@ -57,6 +58,15 @@ fn a_host_gets_no_more_jobs_at_once_than_its_user_gave_it() {
     assert!(all_done(&run));
     assert_eq!(run.host(ROGUE).unwrap().offer().cpus, 2);
     assert!(run.host(HONEST).unwrap().totals.succeeded > 0);
+}
+
+#[test]
+fn a_host_that_begins_nothing_and_does_not_answer_is_out() {
+    let run = run("mute", "h1,h2", 10);
+    assert!(all_done(&run));
+    let rogue = run.host(ROGUE).unwrap();
+    let said = "it has not answered a withdrawal for 3 s";
+    assert_eq!((rogue.status, rogue.reason.as_deref()), (HostStatus::Failed, Some(said)));
 }
 
 #[test]

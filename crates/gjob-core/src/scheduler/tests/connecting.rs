@@ -82,3 +82,25 @@ fn a_withdrawal_is_answered_late_after_a_new_connection() {
     scheduler.handle_timeout(NOW + seconds(60));
     assert_eq!(scheduler.run().hosts()[0].status, HostStatus::Up);
 }
+
+#[test]
+fn a_job_that_is_not_begun_is_taken_back_once_another_host_is_idle() {
+    let config = Config { lost_after: seconds(10), ..Config::default() };
+    let mut scheduler = scheduler(config, 2, &[Init::new(0)]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    actions(&mut scheduler);
+    scheduler.handle_timeout(NOW + seconds(11));
+    assert_eq!(orders(&mut scheduler), [], "no other host is there");
+    // Its files are on their way.
+    scheduler.note_sign_of_work(NOW + seconds(12), H0);
+    scheduler.handle_host_up(NOW + seconds(12), H1, facts(1));
+    scheduler.handle_timeout(NOW + seconds(21));
+    assert_eq!(orders(&mut scheduler), []);
+    scheduler.handle_timeout(NOW + seconds(22));
+    let key = Key::new(0, 1);
+    assert_eq!(orders(&mut scheduler), [Action::Withdraw { host: H0, key }]);
+    scheduler.handle_timeout(NOW + seconds(33));
+    let orders = orders(&mut scheduler);
+    assert!(matches!(orders[0], Action::Reject { host: H0, .. }), "{orders:?}");
+    assert_eq!(orders[1], Action::Launch { host: H1, key: Key::new(0, 2) });
+}
