@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -41,6 +42,12 @@ impl Scene {
         let mut scene = Scene::new();
         scene.watched = scene.outputs_to_be();
         scene
+    }
+
+    /// Makes the directory for programs on the host.
+    pub(crate) fn make_program_dir(&self) {
+        let programs = self.place.path("results/.gjob/bin");
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(programs).unwrap();
     }
 
     /// `gjob run` below `tracer`; true if it was killed.

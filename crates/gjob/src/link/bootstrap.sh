@@ -100,7 +100,8 @@ gjob_bootstrap() {
 
     # The mask holds for the subshells only: jobs are to see the user's own.
     bin=$results/.gjob/bin
-    problem=$(umask 077 && LC_ALL=C mkdir -p "$bin" 2>&1) || fail create "$bin: $problem"
+    [ -d "$bin" ] || problem=$(umask 077 && LC_ALL=C mkdir -p "$bin" 2>&1) ||
+        fail create "$bin: $problem"
     # From here on no symbolic link leads anywhere else.
     real=$(cd -P "$results" && pwd -P) || fail create "$results: it cannot be entered"
     bin=${real%/}/.gjob/bin
