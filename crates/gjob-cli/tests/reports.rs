@@ -123,3 +123,40 @@ fn logs_of_any_size_take_little_memory() {
     let follow = place.gjob(&["logs", "0", "-f"]).stdout_to(Stdio::null());
     follow.run();
 }
+
+#[test]
+fn quiet_reports_failures_of_jobs_and_hosts_and_the_end() {
+    let place = Place::new();
+    let run =
+        place.gjob(&["run", "-q", "-j", "1", "--show", "none", "--", "exit", ":::", "0", "3"]);
+    run.code(1)
+        .stderr(str![[r#"
+FAILED #1: exit 3 · exit 3
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
+
+"#]])
+        .run();
+    let answer =
+        place.gjob(&["run", "-q", "-H", "nowhere..invalid", "--", "true", ":::", "1"]).output();
+    assert_eq!(answer.code, 3, "{answer:?}");
+    assert!(answer.stderr.contains("host nowhere..invalid failed: "), "{answer:?}");
+}
+
+#[test]
+fn seeds_lines_are_there_when_asked_for() {
+    let place = Place::new();
+    let args =
+        ["run", "-j", "1", "--show", "none", "--log-format", "seed", "--", "exit", ":::", "0", "3"];
+    place
+        .gjob(&args)
+        .code(1)
+        .stderr(str![[r#"
+LAUNCH [HOST]/[DATE]-1 w/name - as job #0
+DONE [HOST]/[DATE]-1 w/name -
+LAUNCH [HOST]/[DATE]-2 w/name - as job #1
+ERROR [HOST]/[DATE]-2 w/name -: exit 3
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
+
+"#]])
+        .run();
+}

@@ -27,7 +27,7 @@ fn lines_that_are_no_records_are_passed_over_and_named_once() {
         let jobs = format!("true\n{spoils}\ntrue\n{garbles}\n{spoils}\ntrue\n");
         let (place, answer) = run(&jobs, "h1");
         assert_eq!(answer.code, 0, "{answer:?}");
-        let said = "of its run log cannot be read and are passed over";
+        let said = "of its run log that cannot be read";
         assert_eq!(answer.stderr.matches(said).count(), 1, "{answer:?}");
         assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1));
     }

@@ -129,19 +129,29 @@ pub fn ancestors<'a>(dir: &'a Path, home: Option<&'a Path>) -> impl Iterator<Ite
 
 /// The private group of a user, whose own group has the number `gid`: one of the
 /// user's name or number, in which `passwd` and `group`, the contents of the files of
-/// these names, know of nobody else.
+/// these names, know of nobody else, neither as a member nor as a user of whom it is
+/// the first group. A group that is not among them may have any members.
 #[must_use]
 pub fn private_group(uid: u32, gid: u32, passwd: &str, group: &str) -> Option<u32> {
-    let user = named(passwd, uid).next();
+    let user = named(passwd, uid).next().map(|(user, _)| user);
+    let is_other = |member: &str| user.is_none_or(|user| user != member);
+    let is_first_group_of = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(2)?.trim().parse() == Ok(gid)).then_some(name.to_owned())
+    };
+    if passwd.lines().filter_map(is_first_group_of).any(|name| is_other(&name)) {
+        return None;
+    }
+    let mut is_listed = false;
     for (name, members) in named(group, gid) {
-        let is_the_users = uid == gid || user.is_some_and(|(user, _)| user == name);
-        let is_other = |member: &str| user.is_none_or(|(user, _)| user != member);
+        is_listed = true;
+        let is_the_users = uid == gid || user == Some(name);
         if !is_the_users || members.split(',').any(|it| !it.is_empty() && is_other(it)) {
             return None;
         }
     }
-    let is_listed = named(group, gid).next().is_some();
-    (is_listed || uid == gid).then_some(gid)
+    is_listed.then_some(gid)
 }
 
 /// The names of the lines with this number, each with what its fourth field holds.
@@ -235,7 +245,10 @@ mod tests {
         assert_eq!(group("ann:x:70:ann,bob\n"), None);
         assert_eq!(group("lab:x:70:\n"), None);
         assert_eq!(group(""), None);
-        assert_eq!(private_group(5, 5, passwd, ""), Some(5));
+        let with_bob = format!("{passwd}bob:x:8:70::/home/bob:/bin/sh\n");
+        assert_eq!(private_group(7, 70, &with_bob, "ann:x:70:\n"), None);
+        assert_eq!(private_group(5, 5, passwd, ""), None);
+        assert_eq!(private_group(5, 5, passwd, "five:x:5:\n"), Some(5));
         assert_eq!(private_group(5, 5, passwd, "staff:x:5:ann\n"), None);
     }
 }

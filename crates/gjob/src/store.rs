@@ -219,10 +219,18 @@ impl Store {
             found => return Err(StoreError::Version { path: store.path, found }),
         }
         store.set_durable()?;
-        let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL RETURNING epoch";
-        let epoch = store.db.query_row(sql, [], |row| row.get(0)).map_err(|e| store.error(e))?;
-        store.epoch = Some(epoch);
+        store.epoch = Some(store.count_epoch_on().map_err(|e| store.error(e))?);
         Ok(store)
+    }
+
+    /// Counts the epoch on, durably. The row arrives before the commit, which a full
+    /// disk may still refuse.
+    fn count_epoch_on(&self) -> Result<i64, rusqlite::Error> {
+        let tx = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let sql = "UPDATE run SET epoch = epoch + 1, ended = NULL RETURNING epoch";
+        let epoch = tx.query_row(sql, [], |row| row.get(0))?;
+        tx.commit()?;
+        Ok(epoch)
     }
 
     /// The database's file.

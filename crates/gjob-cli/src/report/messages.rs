@@ -30,7 +30,7 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
     let text = match change {
         HostChange::LogSpoiled { lines } => {
             let lines = counted((*lines).into(), "line");
-            format!("host {host}: {lines} of its run log cannot be read and are passed over")
+            format!("host {host}: passing over {lines} of its run log that cannot be read")
         }
         HostChange::Failed { reason } => format!("host {host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("host {host} unreachable: {reason}"),

@@ -136,7 +136,8 @@ impl Handler for Terminal {
             return;
         }
         let is_about_job = matches!(event.what, What::Job(_));
-        if let Some(text) = message(&event.what, self.verbose).filter(|_| !self.quiet) {
+        let is_said = !self.quiet || is_hosts_failure(&event.what);
+        if let Some(text) = message(&event.what, self.verbose).filter(|_| is_said) {
             // Of a job that has just been named more may follow.
             if !is_about_job {
                 self.named = None;
@@ -171,6 +172,17 @@ impl Handler for Terminal {
         }
         self.named = None;
     }
+}
+
+/// True for what keeps a host from doing its jobs.
+fn is_hosts_failure(what: &What) -> bool {
+    matches!(
+        what,
+        What::Host(HostEvent {
+            change: HostChange::Failed { .. } | HostChange::Unreachable { .. },
+            ..
+        })
+    )
 }
 
 fn has_failed(job: &Job) -> bool {

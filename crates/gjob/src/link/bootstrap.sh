@@ -51,10 +51,18 @@ gjob_bootstrap() {
     private_group() {
         name=$(id -un 2>/dev/null) gid=$(id -g)
         [ "$name" = "$(id -gn 2>/dev/null)" ] || [ "$gid" = "$user" ] || return 0
+        # It may be another's first group as well, without a word in its own line.
+        while IFS=: read -r other _ _ number _; do
+            case $number:$other in "$gid:$name") ;; "$gid:"*) return 0 ;; esac
+        done </etc/passwd
+        listed=
         while IFS=: read -r _ _ number members; do
-            case $number:$members in "$gid:" | "$gid:$name") ;; "$gid:"*) return 0 ;; esac
+            case $number:$members in
+            "$gid:" | "$gid:$name") listed=yes ;;
+            "$gid:"*) return 0 ;;
+            esac
         done </etc/group
-        printf %s "$gid"
+        [ -z "$listed" ] || printf %s "$gid"
     }
     # Whose a file is; nobody's if everybody can write to it.
     owner() {
@@ -65,7 +73,14 @@ gjob_bootstrap() {
     start_installed() {
         installed=$(command -v gjob 2>/dev/null) || return 0
         case $installed in /*) ;; *) return 0 ;; esac
-        case $(owner "$installed") in 0 | "$root" | "$user") ;; *) return 0 ;; esac
+        place=$(cd -P "${installed%/*}/" 2>/dev/null && pwd -P) || return 0
+        installed=${place%/}/${installed##*/}
+        # Whoever could change the directory could make it lead to any program.
+        (sticky=no && check_place "$place") >/dev/null || return 0
+        if [ -h "$installed" ]; then
+            installed=$(readlink -f "$installed" 2>/dev/null) || return 0
+        fi
+        (sticky=no && check_place "$installed") >/dev/null || return 0
         if [ "$("$installed" agent --protocol </dev/null 2>/dev/null)" = "$protocol" ]; then
             start "$installed"
         fi
@@ -132,7 +147,9 @@ gjob_bootstrap() {
             fail write "$new: $problem"
     fi
     chmod 700 "$new"
-    if ! problem=$("$new" agent --verify "$hash" 2>&1 </dev/null); then
+    if problem=$("$new" agent --verify "$hash" 2>&1 </dev/null); then
+        :
+    else
         problem="status $?: $problem"
         # Such as where nothing below the home directory can be run.
         [ "$trust" = yes ] && rm -f "$new" && start_installed

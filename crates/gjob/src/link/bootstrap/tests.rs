@@ -282,15 +282,49 @@ async fn a_group_may_write_if_it_is_the_users_own() {
     }
 }
 
-#[tokio::test]
-async fn another_users_program_on_the_path_is_not_started() {
-    let Some(site) = open_site() else { return };
+/// A site to which nothing can be sent, and that has a gjob of its own on its PATH.
+fn site_with_installed() -> Option<Site> {
+    let site = open_site()?;
     std::fs::remove_file(site.bin().join("uname")).unwrap();
     site.provide_script("uname", "#!/bin/sh\necho Plan9 mips\n");
     site.provide_script("gjob", &AGENT.replace("echo 1", &format!("echo {PROTOCOL}")));
-    give(&site.bin().join("gjob"), SOMEBODY, 0o755);
-    let message = failure_of(&site, "r").await.to_string();
-    assert!(message.contains("--agent plan9-mips=PATH"), "{message}");
+    Some(site)
+}
+
+#[tokio::test]
+async fn another_users_program_on_the_path_is_not_started() {
+    let spoils: [fn(&Path); 4] = [
+        |gjob| give(gjob, SOMEBODY, 0o755),
+        |gjob| {
+            std::os::unix::fs::chown(gjob, None, Some(SOMEBODY)).unwrap();
+            set_mode(gjob, 0o775);
+        },
+        |gjob| set_mode(gjob.parent().unwrap(), 0o1777),
+        |gjob| {
+            // A link of somebody's to a program that is root's.
+            let target = gjob.with_file_name("env");
+            std::fs::rename(gjob, &target).unwrap();
+            std::os::unix::fs::symlink(&target, gjob).unwrap();
+            set_mode(gjob.parent().unwrap(), 0o1777);
+        },
+    ];
+    for (nth, spoil) in spoils.into_iter().enumerate() {
+        let Some(site) = site_with_installed() else { return };
+        spoil(&site.bin().join("gjob"));
+        let message = failure_of(&site, "r").await.to_string();
+        assert!(message.contains("--agent plan9-mips=PATH"), "{nth}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn program_on_the_path_may_be_a_link_in_a_directory_of_roots() {
+    let Some(site) = site_with_installed() else { return };
+    site.provide("readlink");
+    let target = site.dir.path().join("home/gjob-1.0");
+    std::fs::rename(site.bin().join("gjob"), &target).unwrap();
+    std::os::unix::fs::symlink(&target, site.bin().join("gjob")).unwrap();
+    let run = site.run("exec /bin/sh", "r", true).await;
+    assert!(run.said.contains("umask"), "{run:?}");
 }
 
 #[tokio::test]
