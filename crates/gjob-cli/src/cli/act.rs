@@ -1,0 +1,74 @@
+//! The arguments of what acts on jobs and on what they leave behind.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::names;
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Jobs: an index, a range (3-7) or a name [default: all ended jobs]
+    pub(crate) jobs: Vec<String>,
+
+    /// Run id [default: the latest run]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+
+    /// Fetch these files instead of the declared outputs (repeatable)
+    #[arg(short, long = "output", value_name = "GLOB", value_parser = names())]
+    pub(crate) output: Vec<String>,
+
+    /// Write below DIR, one directory per job [default: the run's own]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+
+    /// Fetch the jobs' stdout and stderr, too, as `log` and `err`
+    #[arg(long)]
+    pub(crate) results: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// Run id
+    pub(crate) run: String,
+
+    /// Remove the local record of the run, too, once its hosts are clean
+    #[arg(long)]
+    pub(crate) record: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ACT_HELP)]
+pub(crate) struct JobsArgs {
+    /// Jobs: an index, a range (3-7) or a name [default: all jobs to which it applies]
+    #[arg(value_name = "JOB", value_parser = names())]
+    pub(crate) jobs: Vec<String>,
+
+    /// Run id [default: the latest run]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ACT_HELP)]
+pub(crate) struct KillArgs {
+    /// Jobs: an index, a range (3-7) or a name
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all", value_parser = names())]
+    pub(crate) jobs: Vec<String>,
+
+    /// All jobs without an outcome
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Run id [default: the latest run]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+const ACT_HELP: &str = "\
+If the run has a manager, the manager does it. Otherwise this process contacts the jobs' hosts
+itself; `gjob attach` resumes the run later.
+
+Exit status: 0 done; 1 refused for some job, or its host is unreachable; 2 invalid usage or
+input; 3 the run's manager or store failed.";

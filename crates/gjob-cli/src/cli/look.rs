@@ -1,0 +1,101 @@
+//! The arguments of what looks at runs and jobs.
+
+use clap::Args;
+
+use super::names;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Run id [default: the latest run]
+    #[arg(conflicts_with = "run_option")]
+    pub(crate) run: Option<String>,
+
+    /// Run id, as other commands take it
+    #[arg(short = 'R', long = "run", value_name = "RUN")]
+    pub(crate) run_option: Option<String>,
+
+    /// List every job, not only those that are running, failed or unknown
+    #[arg(short, long, visible_alias = "jobs")]
+    pub(crate) all: bool,
+
+    /// List jobs in these states: waiting, running, done, failed, unknown
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(crate) state: Vec<String>,
+
+    /// List jobs whose host matches GLOB
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) host: Option<String>,
+
+    /// List jobs whose name matches GLOB
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) name: Option<String>,
+
+    /// List jobs with TEXT in their command, name or reason
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) grep: Option<String>,
+
+    /// Show the status again every 2 seconds, until no process manages the run
+    #[arg(short, long)]
+    pub(crate) watch: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Jobs: an index, a range (3-7) or a name
+    #[arg(required = true, value_name = "JOB")]
+    pub(crate) jobs: Vec<String>,
+
+    /// Run id [default: the latest run]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Jobs: an index, a range (3-7), a name or a GLOB of names [default: all that have started]
+    #[arg(value_name = "JOB", value_parser = names())]
+    pub(crate) jobs: Vec<String>,
+
+    /// Run id [default: the latest run]
+    #[arg(short = 'R', long, value_name = "RUN")]
+    pub(crate) run: Option<String>,
+
+    /// Of the jobs only those that have failed, or whose outcome is unknown
+    #[arg(long)]
+    pub(crate) failed: bool,
+
+    /// Show only standard output
+    #[arg(long, conflicts_with = "err")]
+    pub(crate) out: bool,
+
+    /// Show only standard error
+    #[arg(long)]
+    pub(crate) err: bool,
+
+    /// Show only the last N lines of each stream
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub(crate) tail: Option<usize>,
+
+    /// Show only lines with TEXT in them, with the jobs that they are from
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["tail", "follow"])]
+    pub(crate) grep: Option<String>,
+
+    /// Show an earlier attempt, by its number from 1
+    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    pub(crate) attempt: Option<u32>,
+
+    /// Follow the output until the job has ended
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}

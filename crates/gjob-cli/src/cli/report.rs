@@ -1,0 +1,87 @@
+//! What is reported during a run, and how: for `run` and `attach`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub(crate) struct ReportArgs {
+    /// Jobs whose output is shown [default: all with -- CMD, else failed]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) show: Option<Show>,
+
+    /// Show output in the order of the jobs
+    #[arg(short = 'k', long)]
+    pub(crate) keep_order: bool,
+
+    /// Prefix each line of output with the job's name
+    #[arg(long)]
+    pub(crate) tag: bool,
+
+    /// Write one line per ended job, in the columns of GNU parallel
+    #[arg(long, value_name = "FILE")]
+    pub(crate) joblog: Option<PathBuf>,
+
+    /// Write each event as one line of JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+
+    /// Report hosts, retries and uploads, too
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// Report only jobs that are not done, and the end
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Colour what is reported on a terminal
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+
+    /// Lines for jobs where no terminal is
+    #[arg(long, value_name = "FORMAT", default_value = "plain")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Everywhere
+    Always,
+    /// Nowhere
+    Never,
+}
+
+/// How jobs are reported line by line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// `start #0`, `ok #0`, `FAILED #0`
+    #[default]
+    Plain,
+    /// `LAUNCH`, `DONE`, `ERROR`, `WAIT`: the lines of glimpse.util.cluster
+    Seed,
+}
+
+/// Jobs whose output is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Show {
+    /// Jobs that are not done
+    Failed,
+    /// All jobs
+    All,
+    /// No job
+    None,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// Run id [default: the latest run]
+    pub(crate) run: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+}
