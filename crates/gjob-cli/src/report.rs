@@ -51,6 +51,12 @@ pub(crate) fn reporters(
     default_show: Show,
     resumed: bool,
 ) -> io::Result<Reporters> {
+    if let (Some(joblog), Some(events)) = (&args.joblog, &args.events)
+        && std::path::absolute(joblog)? == std::path::absolute(events)?
+    {
+        let text = format!("{}: --joblog and --events need a file each", joblog.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
     let joblog = args.joblog.as_deref().map(|path| JobLogFile::open(path, resumed));
     let events = args.events.as_deref().map(|path| EventFile::open(path, resumed));
     Ok(Reporters {

@@ -160,3 +160,17 @@ run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 "#]])
         .run();
 }
+
+#[test]
+fn one_file_for_two_reports_is_refused() {
+    let place = Place::new();
+    place
+        .gjob(&["run", "--joblog", "a", "--events", "./a", "--", "true", ":::", "1"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: a: --joblog and --events need a file each
+
+"#]])
+        .run();
+    assert!(!place.has_run());
+}
