@@ -230,8 +230,8 @@ what happened (UTC):
   [CLOCK]  attempt 2: exit 3
   [CLOCK]  failed: exit 3
 
-help: what it printed: `gjob logs 1`
-help: to run it again: `gjob retry 1`, then `gjob attach`
+help: what it printed: `gjob logs 1 -R [DATE]-1`
+help: to run it again: `gjob retry 1 -R [DATE]-1`, then `gjob attach [DATE]-1`
 
 "#]])
         .run();

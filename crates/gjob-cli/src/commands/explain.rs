@@ -140,15 +140,17 @@ impl History<'_> {
     }
 
     fn next_steps(&self) -> Vec<String> {
-        let index = self.job.index;
+        let (index, run) = (self.job.index, self.dir.run());
         let failed = matches!(self.job.state(), State::Error | State::Unknown);
         let printed = self.job.finish().is_some_and(|it| it.stdout_bytes + it.stderr_bytes > 0);
         let mut lines = Vec::new();
         if printed {
-            lines.push(format!("help: what it printed: `gjob logs {index}`"));
+            lines.push(format!("help: what it printed: `gjob logs {index} -R {run}`"));
         }
         if failed {
-            lines.push(format!("help: to run it again: `gjob retry {index}`, then `gjob attach`"));
+            lines.push(format!(
+                "help: to run it again: `gjob retry {index} -R {run}`, then `gjob attach {run}`"
+            ));
         }
         if !lines.is_empty() {
             lines.insert(0, String::new());
