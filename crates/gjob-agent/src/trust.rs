@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use gjob_core::trust::{Ownership, Trusted, ancestors, private_group};
+use gjob_core::trust::{Ownership, Trusted, ancestors};
 use rustix::fs::lgetxattr_query;
 use rustix::process::{getegid, geteuid};
 
@@ -52,12 +52,9 @@ fn ownership(path: &Path) -> io::Result<Ownership> {
 
 /// Who is trusted; a private group is looked for if that matters.
 fn trusted(do_groups_matter: bool) -> Trusted {
-    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let group = || private_group(uid, gid, &read("/etc/passwd"), &read("/etc/group"));
-    Trusted {
-        uid,
-        root: std::fs::metadata("/").map_or(0, |root| root.uid()),
-        private_group: do_groups_matter.then(group).flatten(),
-    }
+    let user = (geteuid().as_raw(), getegid().as_raw());
+    let root = std::fs::metadata("/").map_or(0, |root| root.uid());
+    Trusted::new(user, root, do_groups_matter, |path| {
+        std::fs::read_to_string(path).unwrap_or_default()
+    })
 }

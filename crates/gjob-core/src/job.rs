@@ -160,6 +160,12 @@ impl Job {
         matches!(self.phase, Phase::Ended(_))
     }
 
+    /// True when it has its outcome, and is not done.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.phase, Phase::Ended(State::Error | State::Unknown))
+    }
+
     /// True while a user holds it; one that has its outcome is no longer held.
     #[must_use]
     pub fn is_held(&self) -> bool {

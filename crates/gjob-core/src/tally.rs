@@ -49,6 +49,12 @@ impl Tally {
         self.free + self.busy
     }
 
+    /// Jobs that have their outcome, and are not done.
+    #[must_use]
+    pub fn failed(&self) -> u32 {
+        self.error + self.unknown
+    }
+
     /// All jobs.
     #[must_use]
     pub fn total(&self) -> u32 {

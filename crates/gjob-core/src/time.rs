@@ -65,7 +65,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The wait before trying again after so many failures in a row: `first`,
+/// The wait before the next try after `failures` failures in a row: `first`,
 /// doubled for every failure after the first one, up to `longest`.
 #[must_use]
 pub fn backoff(first: Duration, longest: Duration, failures: u32) -> Duration {

@@ -74,6 +74,19 @@ pub struct Trusted {
 }
 
 impl Trusted {
+    /// Whom a process of this user and group trusts, on a machine whose `/` belongs to
+    /// `root`. If it matters whether a group is private, `read` gives the contents of
+    /// the files that tell.
+    pub fn new(
+        (uid, gid): (u32, u32),
+        root: u32,
+        do_groups_matter: bool,
+        read: impl Fn(&str) -> String,
+    ) -> Trusted {
+        let group = || private_group(uid, gid, &read("/etc/passwd"), &read("/etc/group"));
+        Trusted { uid, root, private_group: do_groups_matter.then(group).flatten() }
+    }
+
     /// Checks what is relied on.
     ///
     /// # Errors
@@ -132,7 +145,7 @@ pub fn ancestors<'a>(dir: &'a Path, home: Option<&'a Path>) -> impl Iterator<Ite
 /// these names, know of nobody else, neither as a member nor as a user of whom it is
 /// the first group. A group that is not among them may have any members.
 #[must_use]
-pub fn private_group(uid: u32, gid: u32, passwd: &str, group: &str) -> Option<u32> {
+fn private_group(uid: u32, gid: u32, passwd: &str, group: &str) -> Option<u32> {
     let user = named(passwd, uid).next().map(|(user, _)| user);
     let is_other = |member: &str| user.is_none_or(|user| user != member);
     let is_first_group_of = |line: &str| {

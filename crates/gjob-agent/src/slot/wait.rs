@@ -31,7 +31,8 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often killing is repeated: what was forked meanwhile must go as well.
 const KILL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Killing waits for so many times as long as it takes, where the process table is long.
+/// The pause between two rounds of killing, as a multiple of how long a round took: a
+/// round reads the whole process table.
 const KILL_COST: u32 = 4;
 
 /// The most children that are reaped before orders, timeouts and leases are looked at

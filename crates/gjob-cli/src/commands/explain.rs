@@ -141,7 +141,7 @@ impl History<'_> {
 
     fn next_steps(&self) -> Vec<String> {
         let (index, run) = (self.job.index, self.dir.run());
-        let failed = matches!(self.job.state(), State::Error | State::Unknown);
+        let failed = self.job.has_failed();
         let printed = self.job.finish().is_some_and(|it| it.stdout_bytes + it.stderr_bytes > 0);
         let mut lines = Vec::new();
         if printed {

@@ -14,7 +14,7 @@ use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob_core::jobdir::OwnFile;
 use gjob_core::wire::Stream;
-use gjob_core::{Job, Run, State};
+use gjob_core::{Job, Run};
 
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
@@ -68,8 +68,7 @@ fn chosen<'a>(args: &LogsArgs, run: &'a Run) -> anyhow::Result<Vec<&'a Job>> {
         false => run.jobs().iter().filter(|job| job.id().is_some()).collect(),
     };
     if args.failed {
-        jobs.retain(|job| matches!(job.state(), State::Error | State::Unknown));
-        jobs.retain(|job| job.id().is_some());
+        jobs.retain(|job| job.has_failed() && job.id().is_some());
     }
     Ok(jobs)
 }

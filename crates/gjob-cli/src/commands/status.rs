@@ -49,7 +49,9 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
         let snapshot = Snapshot::take(&dir, &store).map_err(Failure::machinery)?;
         let text = if args.json {
-            let attempts = store.all_attempts().map_err(Failure::machinery)?;
+            let lists_jobs = filter.is_explicit();
+            let attempts = lists_jobs.then(|| store.all_attempts()).transpose();
+            let attempts = attempts.map_err(Failure::machinery)?.unwrap_or_default();
             json::text(&snapshot, &filter, attempts).map_err(Failure::machinery)?
         } else {
             snapshot.text(&filter)
@@ -90,7 +92,7 @@ impl Snapshot {
         if !jobs.is_empty() {
             text.push_str(&format!("\n{jobs}"));
         }
-        if !self.managed && self.run.tally().error + self.run.tally().unknown > 0 {
+        if !self.managed && self.run.tally().failed() > 0 {
             text.push_str(NEXT_STEPS);
         }
         text

@@ -91,7 +91,7 @@ impl Bar {
 
     fn show(&self) {
         let mut text = format!("{} running", self.running);
-        let failed = self.jobs.error + self.jobs.unknown;
+        let failed = self.jobs.failed();
         if failed > 0 {
             let _ = write!(text, ", {failed} failed");
         }

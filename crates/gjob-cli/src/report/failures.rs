@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use gjob_core::Job;
 use gjob_core::text::{excerpt, printable};
-use gjob_core::{Job, State};
 
 /// As many jobs of a group are named.
 const NAMED: usize = 8;
@@ -34,7 +34,7 @@ impl Failures {
     pub(super) fn lines(&self, jobs: &[Job]) -> Vec<String> {
         let mut groups: BTreeMap<String, Vec<u32>> = BTreeMap::new();
         for job in jobs {
-            if let State::Error | State::Unknown = job.state() {
+            if job.has_failed() {
                 groups.entry(self.cause(job)).or_default().push(job.index);
             }
         }
@@ -65,8 +65,8 @@ fn line((cause, jobs): &(String, Vec<u32>)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use gjob_core::JobSpec;
     use gjob_core::job::Phase;
+    use gjob_core::{JobSpec, State};
 
     use super::*;
 

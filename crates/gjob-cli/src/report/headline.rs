@@ -73,7 +73,7 @@ fn command(job: &Job) -> String {
     cut_command(job, COMMAND)
 }
 
-/// The job's commands in one line of so many characters at most.
+/// The job's commands in one line, cut to `most` characters.
 pub(crate) fn cut_command(job: &Job, most: usize) -> String {
     let command = printable(&job.spec.cmds.join("; "));
     match command.char_indices().nth(most) {

@@ -74,13 +74,13 @@ impl Terminal {
             return Vec::new();
         }
         let mut lines = Vec::new();
-        let failed = u64::from(run.tally().error + run.tally().unknown);
+        let failed = u64::from(run.tally().failed());
         // A single one has just been named.
         if failed > 1 {
             lines.push(format!("{} not done:", counted(failed, "job")));
             lines.extend(self.failures.lines(run.jobs()));
         }
-        if let Some(Job { index, .. }) = run.jobs().iter().find(|job| has_failed(job)) {
+        if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
                 "help: `gjob logs {index}` and `gjob explain {index}` say more, `gjob retry` runs failed jobs again"
             ));
@@ -183,10 +183,6 @@ fn is_hosts_failure(what: &What) -> bool {
             ..
         })
     )
-}
-
-fn has_failed(job: &Job) -> bool {
-    matches!(job.state(), State::Error | State::Unknown)
 }
 
 /// How the beginning of a line about a failure looks.

@@ -56,8 +56,7 @@ struct Lane {
 }
 
 impl Lane {
-    /// How many jobs can have ended after so many milliseconds, of those that
-    /// wait now.
+    /// How many of the jobs that wait now can have ended within `ms` milliseconds.
     fn jobs_within(&self, ms: u64) -> u64 {
         let busy = self.busy_ms.iter().map(|free_at| ms.saturating_sub(*free_at) / self.job_ms);
         busy.sum::<u64>().saturating_add(self.free.saturating_mul(ms / self.job_ms))
@@ -141,8 +140,8 @@ mod tests {
         Host { status: HostStatus::Up, facts: Some(facts), ..Host::new(name.parse().unwrap()) }
     }
 
-    /// A job of the host that is done after so many seconds, or (0) has run
-    /// since the second 100.
+    /// A job of the host that was done in `seconds`, or (0) that has been running
+    /// since second 100.
     fn job(index: u32, on: &str, seconds: u64) -> Job {
         let (key, id) = (Key::new(index, 1), "x/2026-11-22-1".parse().unwrap());
         let spec = JobSpec::new(["true"]).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Scheduler;
 use super::job::Wait;
 use crate::dependency::Dependencies;
-use crate::job::{Job, Phase};
+use crate::job::Phase;
 use crate::run::Run;
 use crate::state::State;
 
@@ -40,7 +40,7 @@ impl Dependants {
             let mut progress = Progress::default();
             for job in members.iter().filter_map(|member| run.job(*member)) {
                 progress.open += u32::from(job.phase != Phase::Ended(State::Done));
-                if has_failed(job) {
+                if job.has_failed() {
                     progress.failed += 1;
                     progress.failed_member = job.index;
                 }
@@ -121,7 +121,7 @@ impl Scheduler {
     /// A member of a group that has failed.
     fn failed_member(&mut self, group: u32) -> u32 {
         let last = self.dependants.groups[group as usize].failed_member;
-        let failed = |member: u32| has_failed(self.job(member));
+        let failed = |member: u32| self.job(member).has_failed();
         if failed(last) {
             return last;
         }
@@ -131,8 +131,4 @@ impl Scheduler {
         self.dependants.groups[group as usize].failed_member = found;
         found
     }
-}
-
-fn has_failed(job: &Job) -> bool {
-    matches!(job.phase, Phase::Ended(State::Error | State::Unknown))
 }

@@ -11,10 +11,10 @@ use gjob_core::{HostLabel, State};
 use super::Snapshot;
 use crate::report::Columns;
 
-/// A host is slow if its jobs take so many times as long as those of the others.
+/// A host is slow if its median is this many times that of the other hosts.
 const SLOW: f64 = 2.0;
 
-/// Of so many jobs at least a median says something.
+/// A median of fewer jobs says nothing.
 const ENOUGH: usize = 3;
 
 pub(super) fn table(of: &Snapshot) -> Columns {
