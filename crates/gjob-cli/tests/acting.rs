@@ -163,8 +163,11 @@ fn process_that_survives_kill_is_named_everywhere() {
     let Some(freezer) = Freezer::new() else { return };
     let pid = place.path("pid");
     let script = freezer.script().replace("escaped", &pid.display().to_string());
-    place
-        .file("jobs.jsonl", &format!("{}\n", serde_json::json!({ "cmds": [script, "sleep 300"] })));
+    place.file("freeze", &script);
+    place.file(
+        "jobs.jsonl",
+        "{\"cmds\": [\". ./freeze\", \"sleep 300\"], \"files\": [\"freeze\"]}\n",
+    );
     let manager = place
         .gjob(&["run", "-j", "1", "jobs.jsonl"])
         .code(1)
@@ -175,8 +178,8 @@ killing job 0
 run [DATE]-1: 1 job, 1 host
 help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]
-start #0: setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/[GROUP]/cgroup.procs echo FROZEN > /sys/fs/cgroup/freezer/[GROUP]/freezer.state echo $! > [PLACE]/pid; sleep 300
-FAILED #0: killed; process [LEFT] could not be ended · setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/[GROUP]/cgroup.procs echo FROZEN > /sys/fs/cgroup/freezer/[GROUP]/freezer.state echo $! > [PLACE]/pid; sleep 300
+start #0: . ./freeze; sleep 300
+FAILED #0: killed; process [LEFT] could not be ended · . ./freeze; sleep 300
 
 "#]]
             .unordered(),
@@ -203,7 +206,7 @@ HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
 :  -  0/1  0  1  -  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-0  failed  :  [ELAPSED]  -  killed; process [LEFT] could not be ended  setsid sleep 300 & echo $! > /sys/fs/cgroup/freezer/[GROUP]/cgroup.pro…
+0  failed  :  [ELAPSED]  -  killed; process [LEFT] could not be ended  . ./freeze; sleep 300
 
 `gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
 `gjob retry` has the failed ones run again

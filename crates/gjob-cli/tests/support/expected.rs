@@ -129,7 +129,6 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         ("[MEMORY]", r", (?<redacted>\d+ MiB), ".to_owned()),
         ("[CLOCK]", format!(r"{DATE} \d\d:\d\d:\d\d\.\d+")),
         ("[DATE]", format!(r"\b{DATE}\b")),
-        ("[GROUP]", r"\bgjob-test-\d+-\d+\b".to_owned()),
         ("[PORT]", r"\bport (?<redacted>\d+)\b".to_owned()),
         ("[PID]", r"\bpid (?<redacted>\d+)\b".to_owned()),
     ];
