@@ -13,7 +13,7 @@ use gjob_core::os_text::from_os;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
-pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs};
+pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
 pub(crate) use run::{HostArgs, OutputArgs, RunArgs};
 
@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Show the status of a run
     Status(StatusArgs),
+    /// Look at a run on the whole screen, and act on its jobs
+    Top(TopArgs),
     /// Explain why a job waits, or what became of it
     Explain(ExplainArgs),
     /// Show the output of jobs
