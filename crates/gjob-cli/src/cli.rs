@@ -3,8 +3,10 @@
 
 mod act;
 mod environment;
+mod foreign;
 mod local;
 mod look;
+pub(crate) mod misread;
 mod options;
 mod report;
 mod run;
@@ -53,12 +55,15 @@ pub(crate) enum Command {
     /// Retry failed jobs and jobs whose outcome is unknown
     Retry(JobsArgs),
     /// List runs
+    #[command(aliases = ["ls", "list"])]
     Runs(RunsArgs),
     /// Show the status of a run
+    #[command(aliases = ["ps", "queue", "squeue", "qstat"])]
     Status(StatusArgs),
     /// Explain why a job waits, or what became of it
     Explain(ExplainArgs),
     /// Show the output of jobs
+    #[command(alias = "log")]
     Logs(LogsArgs),
     /// Fetch output files of jobs, later or again
     Fetch(FetchArgs),

@@ -13,6 +13,7 @@ pub(crate) mod kill;
 pub(crate) mod local;
 pub(crate) mod logs;
 mod manage;
+mod notes;
 pub(crate) mod pause;
 pub(crate) mod resume;
 pub(crate) mod retry;

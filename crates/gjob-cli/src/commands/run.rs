@@ -10,9 +10,9 @@ use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
 use gjob_core::scheduler::OnLost;
 
-use super::{dry_run, hosts, jobs, manage, skip_done};
+use super::{dry_run, hosts, jobs, manage, notes, skip_done};
 use crate::cli::{OutputArgs, RunArgs, Show};
-use crate::exit::{ALL_DONE, Failure};
+use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::reporters;
 
 /// A lease is half of this. It must outlast the pauses between a link's pings, and
@@ -51,6 +51,11 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     };
     if specs.is_empty() {
         return Ok(ALL_DONE);
+    }
+    if !args.report.quiet {
+        let notes = notes::on_hosts(&args.hosts, &settings.network.clusters);
+        let notes = notes.into_iter().chain(notes::on_files(&specs));
+        notes.for_each(|note| print_error(&format!("help: {note}")));
     }
     if args.dry_run {
         let hosts = settings.network.plan_hosts().map_err(Failure::input)?;
