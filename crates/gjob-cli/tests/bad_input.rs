@@ -345,7 +345,7 @@ gjob: no run [DATE]-1 in [PLACE]/state/runs
     refused(
         &["status", "yesterday"],
         str![[r#"
-gjob: invalid run id "yesterday": expected DATE-N, such as [DATE]-1
+gjob: invalid run "yesterday": expected an id such as [DATE]-1, the end of one (1, 22-1), or latest
 
 "#]],
     );

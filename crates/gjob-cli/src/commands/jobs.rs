@@ -55,9 +55,9 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
             ));
             None
         }
-        (None, []) if !args.null => Some(Source::Stdin),
+        (None, []) if !args.options.null => Some(Source::Stdin),
         (None, words) => {
-            let end = if args.null { ValueEnd::Nul } else { ValueEnd::Line };
+            let end = if args.options.null { ValueEnd::Nul } else { ValueEnd::Line };
             Some(Source::Arguments(Arguments::new(words).values_end_in(end)))
         }
     }
@@ -68,17 +68,22 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
 fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft> {
     let known = errors.len();
     let defaults = JobDraft {
-        files: args.files.clone(),
-        link: args.link_files,
-        outputs: args.outputs.output.clone(),
-        name: args.name.clone(),
-        env: args.env.iter().filter_map(|pair| variable(pair, errors)).collect(),
-        timeout: option("timeout", &args.timeout, units::parse_duration_above_zero, errors),
-        retries: args.retries,
-        cpus: option("cpus", &args.cpus, str::parse, errors),
-        gpus: args.gpus,
-        mem: option("mem", &args.mem, units::parse_size, errors),
-        repeat: Some(args.repeat),
+        files: args.files.files.clone(),
+        link: args.files.link_files,
+        outputs: args.files.outputs.output.clone(),
+        name: args.options.name.clone(),
+        env: args.options.env.iter().filter_map(|pair| variable(pair, errors)).collect(),
+        timeout: option(
+            "timeout",
+            &args.failures.timeout,
+            units::parse_duration_above_zero,
+            errors,
+        ),
+        retries: args.failures.retries,
+        cpus: option("cpus", &args.options.cpus, str::parse, errors),
+        gpus: args.options.gpus,
+        mem: option("mem", &args.options.mem, units::parse_size, errors),
+        repeat: Some(args.options.repeat),
         ..JobDraft::default()
     };
     for (field, problem) in defaults.check_defaults() {

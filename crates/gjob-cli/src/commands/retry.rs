@@ -8,7 +8,7 @@ use crate::cli::JobsArgs;
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
-    let acted = on_jobs(Act::Retry, args.run.as_deref(), &args.jobs, Job::has_failed)?;
+    let acted = on_jobs(Act::Retry, args.run.word(), &args.jobs, Job::has_failed)?;
     let more = match acted.through {
         Through::Itself if acted.count() > 0 => {
             format!("; resume the run with `gjob attach {}`", acted.run())

@@ -23,21 +23,21 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut errors = Vec::new();
     let network = hosts::settings(&args.hosts, &mut errors);
     let mut settings = RunSettings { network, ..RunSettings::default() };
-    settings.max_fails = args.max_fails;
-    settings.on_lost = args.on_lost.into();
-    match gjob::units::parse_duration_above_zero(&args.lost_after) {
+    settings.max_fails = args.failures.max_fails;
+    settings.on_lost = args.failures.on_lost.into();
+    match gjob::units::parse_duration_above_zero(&args.failures.lost_after) {
         Ok(lost_after) if settings.on_lost == OnLost::Lease && lost_after < SHORTEST_LEASED => {
             errors.push(anyhow::anyhow!(
                 "invalid --lost-after {}: expected at least 1m with --on-lost lease",
-                args.lost_after
+                args.failures.lost_after
             ));
         }
         Ok(lost_after) => settings.lost_after = Some(lost_after),
         Err(error) => errors.push(anyhow::anyhow!("--lost-after: {error}")),
     }
     settings.seed = u64::from(std::process::id());
-    settings.outputs = outputs(&args.outputs, &mut errors);
-    let past = skip_done::read(&args.skip_done, &mut errors);
+    settings.outputs = outputs(&args.files.outputs, &mut errors);
+    let past = skip_done::read(&args.options.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
