@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     if let Ok(executable) = std::env::current_exe() {
         gjob::program::declare_worker(executable);
     }
-    let cli = match misread::parse(std::env::args_os().collect()) {
+    let cli = match misread::parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(cli) => cli,
         Err(code) => return code,
     };

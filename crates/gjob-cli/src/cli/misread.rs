@@ -15,16 +15,16 @@ use super::{Cli, Command, foreign};
 use crate::exit::{BAD_INPUT, print_error};
 
 /// Reads the command line. What is wrong with it is printed.
-pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, ExitCode> {
-    let mut error = match Cli::try_parse_from(&args) {
+pub(crate) fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
+    let mut error = match Cli::try_parse_from(args) {
         Ok(cli) => return Ok(cli),
         Err(error) => error,
     };
-    if let Some(text) = explain(&error, &args) {
+    if let Some(text) = explain(&error, args) {
         print_error(&text);
         return Err(ExitCode::from(BAD_INPUT));
     }
-    if suggested(&error).is_some_and(|option| !is_shown(option, &args)) {
+    if suggested(&error).is_some_and(|option| !is_shown(option, args)) {
         error.remove(ContextKind::SuggestedArg);
     }
     // That an unknown option goes behind `--` "as a value" is not what is meant: it
