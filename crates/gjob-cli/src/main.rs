@@ -12,9 +12,7 @@ mod tty;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
+use cli::{Command, misread};
 
 fn main() -> ExitCode {
     if let Some(code) = gjob_agent::dispatch(std::env::args_os()) {
@@ -24,7 +22,11 @@ fn main() -> ExitCode {
     if let Ok(executable) = std::env::current_exe() {
         gjob::program::declare_worker(executable);
     }
-    let result = match Cli::parse().command {
+    let cli = match misread::parse(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let result = match cli.command {
         Command::Run(args) => commands::run::run(*args),
         Command::Attach(args) => commands::attach::run(&args),
         Command::Kill(args) => commands::kill::run(&args),

@@ -16,6 +16,7 @@ mod output;
 mod progress;
 mod tail;
 mod terminal;
+mod unsent;
 
 use std::io;
 use std::path::Path;

@@ -19,7 +19,7 @@ use crate::cli::ExplainArgs;
 use crate::exit::{ALL_DONE, Failure};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
-    let dir = find_run(args.run.as_deref())?;
+    let dir = find_run(args.run.word())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let run = store.load().map_err(Failure::machinery)?;
     let managed = dir.is_managed().map_err(Failure::machinery)?;

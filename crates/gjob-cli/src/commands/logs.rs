@@ -21,7 +21,7 @@ use crate::report::{ByLine, Tail, TerminalFilter, headline};
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
-    let dir = find_run(args.run.as_deref())?;
+    let dir = find_run(args.run.word())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let mut run = store.load().map_err(Failure::machinery)?;
     let settings = store.row().map_err(Failure::machinery)?.settings;

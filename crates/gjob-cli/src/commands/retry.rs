@@ -8,5 +8,5 @@ use crate::cli::JobsArgs;
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
-    on_jobs(Act::Retry, args.run.as_deref(), &args.jobs, Job::has_failed)?.say()
+    on_jobs(Act::Retry, args.run.word(), &args.jobs, Job::has_failed)?.say()
 }

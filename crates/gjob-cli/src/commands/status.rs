@@ -46,7 +46,7 @@ struct Snapshot {
 
 pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
     let filter = Filter::new(args).map_err(Failure::input)?;
-    let dir = find_run(args.run.as_deref().or(args.run_option.as_deref()))?;
+    let dir = find_run(args.run.word())?;
     loop {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
         let snapshot = Snapshot::take(&dir, &store).map_err(Failure::machinery)?;

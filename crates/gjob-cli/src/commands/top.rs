@@ -22,7 +22,7 @@ pub(crate) fn run(args: &TopArgs) -> Result<u8, Failure> {
             "top needs a terminal\nhelp: `gjob status` prints the same once, `gjob status --watch` again and again"
         )));
     }
-    let dir = find_run(args.run.as_deref().or(args.run_option.as_deref()))?;
+    let dir = find_run(args.run.word())?;
     let top = Top::open(&dir, wants_colour(Color::Auto)).map_err(Failure::machinery)?;
     let (arrived, leave) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP] {

@@ -32,6 +32,13 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
             let lines = counted((*lines).into(), "line");
             format!("host {host}: passing over {lines} of its run log that cannot be read")
         }
+        HostChange::LogDamaged { reason, claims_lost } => {
+            let known = match claims_lost {
+                true => "what became of jobs sent to it is unknown",
+                false => "outcomes are taken from job directories",
+            };
+            format!("host {host}: its run log was damaged ({reason}); {known}")
+        }
         HostChange::Failed { reason } => format!("host {host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("host {host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {

@@ -80,6 +80,7 @@ impl Terminal {
             lines.push(format!("{} not done:", counted(failed, "job")));
             lines.extend(self.failures.lines(run.jobs()));
         }
+        lines.extend(self.failures.hint(run.jobs()).map(|hint| format!("help: {hint}")));
         if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
                 "help: `gjob logs {index}` and `gjob explain {index}` say more, `gjob retry` runs failed jobs again"

@@ -202,7 +202,7 @@ impl Host {
             HostChange::Paused { reason, .. } => (HostStatus::Paused, Some(reason)),
             HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),
             HostChange::Failed { reason } => (HostStatus::Failed, Some(reason)),
-            HostChange::LogSpoiled { .. } => return,
+            HostChange::LogSpoiled { .. } | HostChange::LogDamaged { .. } => return,
             HostChange::Clock(offset) => return self.clock = Some(*offset),
             HostChange::ProgramSent { bytes } => return self.totals.bytes_sent += bytes,
         };

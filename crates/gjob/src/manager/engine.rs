@@ -184,6 +184,9 @@ impl Engine {
         let now = self.now();
         match report {
             Report::Up(welcome) => {
+                if let Some(damage) = &welcome.damage {
+                    self.scheduler.handle_damage(now, host, damage);
+                }
                 let offer = self.network.hosts()[host.at()].offer(&welcome);
                 self.scheduler.handle_host_up(now, host, facts(&welcome, offer));
             }
