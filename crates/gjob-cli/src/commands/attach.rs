@@ -28,7 +28,7 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
         }
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters()?);
         match manager.attach(&dir) {
-            Ok(()) => return manage::to_the_end(manager),
+            Ok(()) => return manage::to_the_end(manager, true),
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);
             }

@@ -24,6 +24,7 @@ pub(super) fn to_the_end(
     let began = Instant::now();
     signals::end_at_interrupt().map_err(Failure::machinery)?;
     reporters.print_line(&format!("following run {}: another gjob process manages it", dir.run()));
+    reporters.offer_top(dir);
     let end = loop {
         match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),

@@ -227,8 +227,9 @@ impl Drop for Screen {
 }
 
 fn shown(parser: &vt100::Parser) -> String {
-    let text = parser.screen().contents();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let (_, columns) = parser.screen().size();
+    let rows: Vec<String> = parser.screen().rows(0, columns).collect();
+    rows.iter().map(|row| row.trim_end()).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 fn set_size(terminal: &OwnedFd, rows: u16, columns: u16) {
