@@ -21,7 +21,7 @@ use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
-pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs};
+pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
 pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
@@ -61,6 +61,8 @@ pub(crate) enum Command {
     /// Show the status of a run
     #[command(aliases = ["ps", "queue", "squeue", "qstat"])]
     Status(StatusArgs),
+    /// Look at a run on the whole screen, and act on its jobs
+    Top(TopArgs),
     /// Explain why a job waits, or what became of it
     Explain(ExplainArgs),
     /// Show the output of jobs

@@ -7,6 +7,8 @@ mod commands;
 mod exit;
 mod report;
 mod signals;
+mod top;
+mod tty;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Command::Retry(args) => commands::retry::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Top(args) => commands::top::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Fetch(args) => commands::fetch::run(&args),

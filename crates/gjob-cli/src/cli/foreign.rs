@@ -210,7 +210,7 @@ const COMMANDS: &[Word] = &[
     ("requeue", "gjob retry [JOB…]"),
     ("rerun", "gjob retry [JOB…]"),
     ("restart", "gjob retry [JOB…] for failed jobs, gjob attach for a stopped run"),
-    ("watch", "gjob attach follows a run, gjob status -w shows it again and again"),
+    ("watch", "gjob top shows a run on the whole screen, gjob attach follows it"),
     ("follow", "gjob attach follows a run, gjob logs -f JOB the output of a job"),
     ("wait", "gjob attach returns when the run has ended"),
     ("tail", "gjob logs -f JOB, or gjob logs --tail 20 JOB"),

@@ -46,6 +46,18 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = TOP_HELP)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) run: RunName,
+}
+
+const TOP_HELP: &str = "\
+Keys: arrows, PgUp, PgDn, Home and End scroll, Tab changes the panel, s sorts, / filters, Enter or
+l shows the log of a job, e explains it, k kills, p pauses or resumes, r retries it, ? lists all
+keys, q leaves. Leaving stops nothing. Needs a terminal.";
+
+#[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Jobs: an index, a range (3-7) or a name
     #[arg(required = true, value_name = "JOB")]

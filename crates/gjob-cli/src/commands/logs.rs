@@ -2,20 +2,16 @@
 //! fetched of them. What a job wrote to its standard output goes to this one's, as it
 //! is; what tells whose it is goes to standard error.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use gjob::Network;
-use gjob::outputs::job_dir_name;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
-use gjob_core::jobdir::OwnFile;
 use gjob_core::wire::Stream;
 use gjob_core::{Job, Run};
 
+use super::job_outputs::JobOutputs;
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure, print_error};
@@ -40,9 +36,9 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
         Some(number) => attempts(&store, &chosen, number)?,
     };
     drop(store);
-    let network = Network::from_settings(&settings).map_err(Failure::machinery)?;
+    let outputs = JobOutputs::of(dir.run(), settings).map_err(Failure::machinery)?;
     let several = jobs.len() > 1;
-    let mut reader = Reader { args, dir: &dir, settings: &settings, network, several };
+    let mut reader = Reader { args, outputs, several };
     let mut first = None;
     for job in &jobs {
         let shown = match job.id() {
@@ -98,9 +94,7 @@ fn awaits_start(dir: &RunDir, run: &Run, args: &LogsArgs) -> anyhow::Result<bool
 
 struct Reader<'a> {
     args: &'a LogsArgs,
-    dir: &'a RunDir,
-    settings: &'a RunSettings,
-    network: Network,
+    outputs: JobOutputs,
     /// True when more than one job is shown.
     several: bool,
 }
@@ -137,7 +131,7 @@ impl Reader<'_> {
                     streams.push((stream, to));
                 }
             }
-            self.network.follow_outputs(job, &mut streams)?;
+            self.outputs.follow(job, &mut streams)?;
         } else {
             for stream in self.streams() {
                 match stream {
@@ -151,8 +145,8 @@ impl Reader<'_> {
     }
 
     fn print(&mut self, job: &Job, stream: Stream, to: &mut dyn Write) -> anyhow::Result<()> {
-        let Some(most) = self.args.tail else { return self.copy(job, stream, to) };
-        let tail = Tail::of(most, |to| self.copy(job, stream, to))?;
+        let Some(most) = self.args.tail else { return self.outputs.copy(job, stream, to) };
+        let tail = Tail::of(most, |to| self.outputs.copy(job, stream, to))?;
         for line in tail.lines {
             to.write_all(&line)?;
             to.write_all(b"\n")?;
@@ -176,32 +170,9 @@ impl Reader<'_> {
                 }
                 Ok(())
             });
-            self.copy(job, *stream, &mut lines)?;
+            self.outputs.copy(job, *stream, &mut lines)?;
             lines.finish()?;
         }
         Ok(out.flush()?)
-    }
-
-    /// Copies a stream from the job's host, or from what was fetched of it.
-    fn copy(&mut self, job: &Job, stream: Stream, to: &mut dyn Write) -> anyhow::Result<()> {
-        if let Some(mut file) = self.fetched(job, stream).and_then(|path| File::open(path).ok()) {
-            io::copy(&mut file, to)?;
-            return Ok(());
-        }
-        Ok(self.network.copy_output(job, stream, to)?)
-    }
-
-    /// Where `--results` has put a stream of a job that has ended.
-    fn fetched(&self, job: &Job, stream: Stream) -> Option<PathBuf> {
-        let outputs = &self.settings.outputs;
-        if !outputs.results || !job.has_ended() {
-            return None;
-        }
-        let file = match stream {
-            Stream::Stdout => OwnFile::Stdout,
-            Stream::Stderr => OwnFile::Stderr,
-        };
-        let dir = outputs.dir(self.dir.run()).join(job_dir_name(job.name(), job.index));
-        Some(dir.join(file.name()))
     }
 }

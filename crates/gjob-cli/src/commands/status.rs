@@ -13,12 +13,14 @@ use gjob::settings::RunSettings;
 use gjob::store::{RunDir, RunRow, Store};
 use gjob::units::format_duration;
 use gjob_core::plural::counted;
-use gjob_core::{Run, State, Timestamp};
+use gjob_core::run::Host;
+use gjob_core::{Run, RunId, State, Timestamp};
 
 use self::filter::Filter;
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
+use crate::report::whole_seconds;
 
 /// How often `--watch` looks again.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -86,7 +88,7 @@ impl Snapshot {
 
     fn text(&self, filter: &Filter) -> String {
         let mut text = format!("run {}: {}\n", self.row.id, self.headline());
-        text.push_str(&format!("{}\n", self.counts()));
+        text.push_str(&format!("{}\n", counts(&self.run, self.managed)));
         text.push_str(&format!("\n{}", hosts::table(self)));
         let jobs = jobs::table(self, filter);
         if !jobs.is_empty() {
@@ -98,67 +100,79 @@ impl Snapshot {
         text
     }
 
-    /// What a person wants to know first, and may do next.
     fn headline(&self) -> String {
-        let tally = self.run.tally();
-        let took = format_duration(self.took());
-        let id = &self.row.id;
-        match (self.managed, tally.busy, tally.left()) {
-            (true, ..) => match self.run.time_left(self.now) {
-                Some(left) => format!("running for {took}, about {} left", format_duration(left)),
-                None => format!("running for {took}"),
-            },
-            (false, _, 0) if self.run.is_all_done() => format!("done in {took}"),
-            (false, _, 0) => format!("finished in {took}"),
-            (false, 0, left) => format!(
-                "stopped: {} still to do; resume with `gjob attach {id}`",
-                counted(left.into(), "job")
-            ),
-            (false, busy, _) => {
-                let waiting = match tally.free {
-                    0 => String::new(),
-                    waiting => format!(", {waiting} waiting"),
-                };
-                let busy = counted(busy.into(), "job");
-                format!(
-                    "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
-                )
-            }
-        }
-    }
-
-    fn counts(&self) -> String {
-        let tally = self.run.shown_tally(self.managed);
-        let all = counted(tally.total().into(), "job");
-        let parts = [
-            (tally.done, "done"),
-            (tally.error, "failed"),
-            (tally.unknown, "unknown"),
-            (tally.busy, "running"),
-            (tally.free, "waiting"),
-        ];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(count, word)| *count > 0 || *word == "done")
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
-        format!("{all}: {}", parts.join(", "))
-    }
-
-    /// For how long the run has been worked on; until its last job ended, if all
-    /// have.
-    fn took(&self) -> Duration {
-        let last = match self.run.tally().left() {
-            0 => self.run.jobs().iter().filter_map(|job| job.ended).max(),
-            1.. => None,
-        };
-        let until = last.unwrap_or(self.now).0;
-        Duration::from_millis(until.saturating_sub(self.row.created.0))
+        headline(&self.run, &self.row.id, self.row.created, self.managed, self.now)
     }
 }
 
+/// What a person wants to know of a run first, and may do next.
+pub(crate) fn headline(
+    run: &Run,
+    id: &RunId,
+    created: Timestamp,
+    managed: bool,
+    now: Timestamp,
+) -> String {
+    let tally = run.tally();
+    let took = took(run, created, now);
+    if managed {
+        let left = run.time_left(now).map(|left| format!(", about {} left", whole_seconds(left)));
+        return format!("running for {}{}", whole_seconds(took), left.unwrap_or_default());
+    }
+    let took = format_duration(took);
+    match (tally.busy, tally.left()) {
+        (_, 0) if run.is_all_done() => format!("done in {took}"),
+        (_, 0) => format!("finished in {took}"),
+        (0, left) => format!(
+            "stopped: {} still to do; resume with `gjob attach {id}`",
+            counted(left.into(), "job")
+        ),
+        (busy, _) => {
+            let waiting = match tally.free {
+                0 => String::new(),
+                waiting => format!(", {waiting} waiting"),
+            };
+            let busy = counted(busy.into(), "job");
+            format!(
+                "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
+            )
+        }
+    }
+}
+
+/// The jobs of a run by state.
+pub(crate) fn counts(run: &Run, managed: bool) -> String {
+    let tally = run.shown_tally(managed);
+    let all = counted(tally.total().into(), "job");
+    // A host may have been given more than it can run at once.
+    let answering = run.hosts().iter().filter(|host| managed && host.status.answers());
+    let queued: u32 = answering.map(Host::queued).sum();
+    let parts = [
+        (tally.done, "done"),
+        (tally.error, "failed"),
+        (tally.unknown, "unknown"),
+        (tally.busy - queued, "running"),
+        (tally.free + queued, "waiting"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, word)| *count > 0 || *word == "done")
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    format!("{all}: {}", parts.join(", "))
+}
+
+/// For how long a run has been worked on; until its last job ended, if all have.
+fn took(run: &Run, created: Timestamp, now: Timestamp) -> Duration {
+    let last = match run.tally().left() {
+        0 => run.jobs().iter().filter_map(|job| job.ended).max(),
+        1.. => None,
+    };
+    Duration::from_millis(last.unwrap_or(now).0.saturating_sub(created.0))
+}
+
 /// The state of a job in the words that people are shown.
-fn word(state: State) -> &'static str {
+pub(crate) fn word(state: State) -> &'static str {
     match state {
         State::Free => "waiting",
         State::Busy => "running",

@@ -190,7 +190,7 @@ fn is_hosts_failure(what: &What) -> bool {
 const FAILURE: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
 
 /// Whether lines on stderr may be coloured.
-fn wants_colour(color: cli::Color) -> bool {
+pub(crate) fn wants_colour(color: cli::Color) -> bool {
     match color {
         cli::Color::Always => true,
         cli::Color::Never => false,

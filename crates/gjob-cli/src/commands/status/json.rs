@@ -125,7 +125,7 @@ pub(super) fn text(
         managed: of.managed,
         created: of.row.created.to_string(),
         ended: of.row.ended.clone(),
-        elapsed_s: seconds(of.took()),
+        elapsed_s: seconds(super::took(&of.run, of.row.created, of.now)),
         left_s: of.run.time_left(of.now).filter(|_| of.managed).map(seconds),
         counts: of.run.shown_tally(of.managed),
         outputs_dir: from_os(of.settings.outputs.dir(&of.row.id).as_os_str()).into_owned(),
