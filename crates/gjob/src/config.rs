@@ -97,7 +97,7 @@ impl Config {
         for path in locate::paths(here) {
             match locate::text(&path) {
                 Ok(text) => files.push(document::read(&path, &text, errors)),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push(*error),
             }
         }
         let config = Config { files };

@@ -85,7 +85,7 @@ pub(crate) fn complete(
         }
         // Each of them is right by itself; two may contradict each other.
         (Err(error), Some(last)) if errors.is_empty() => {
-            errors.push(last.error(clap(last, &error)))
+            errors.push(last.error(clap(last, &error)));
         }
         _ => {}
     }

@@ -142,7 +142,7 @@ impl Document<'_> {
         let options = &mut settings.options;
         match key.get_ref().as_ref() {
             "port" => {
-                settings.port = self.number(key, value, 65535).and_then(|it| it.try_into().ok())
+                settings.port = self.number(key, value, 65535).and_then(|it| it.try_into().ok());
             }
             "slots" => options.slots = self.number(key, value, MAX_SLOTS),
             "connect" => options.connect = self.connect(key, value),

@@ -47,9 +47,9 @@ fn exists(path: &Path) -> bool {
 }
 
 /// The text of a file that nobody else could have written.
-pub(super) fn text(path: &Path) -> Result<String, ConfigError> {
+pub(super) fn text(path: &Path) -> Result<String, Box<ConfigError>> {
     let file = from_os(path.as_os_str()).into_owned();
-    let error = |place, problem| ConfigError { spot: Spot::from(place), problem };
+    let error = |place, problem| Box::new(ConfigError { spot: Spot::from(place), problem });
     let whole = || Place::File(file.clone());
     let real = resolve(path).map_err(|found| match found {
         PlaceError::Distrusted { path: found, why } => {
