@@ -13,8 +13,8 @@ use gjob_core::os_text::from_os;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
-pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs};
-pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
+pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs};
+pub(crate) use report::{AttachArgs, Color, LogFormat, MaxFails, ReportArgs, Show};
 pub(crate) use run::{HostArgs, OutputArgs, RunArgs};
 
 /// Run N batch jobs on M machines over plain ssh, with nothing installed on them

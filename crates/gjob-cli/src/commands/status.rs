@@ -12,8 +12,10 @@ use std::time::Duration;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, RunRow, Store};
 use gjob::units::format_duration;
+use gjob_core::event::RunEnd;
+use gjob_core::job::Phase;
 use gjob_core::plural::counted;
-use gjob_core::{Run, State, Timestamp};
+use gjob_core::{Job, Run, State, Tally, Timestamp};
 
 use self::filter::Filter;
 use super::find_run;
@@ -25,12 +27,6 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Moves the cursor to the top and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
-
-/// After a run with failures.
-const NEXT_STEPS: &str = "
-`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
-`gjob retry` has the failed ones run again
-";
 
 /// A run as its store has it now.
 struct Snapshot {
@@ -93,15 +89,24 @@ impl Snapshot {
             text.push_str(&format!("\n{jobs}"));
         }
         if !self.managed && self.run.tally().failed() > 0 {
-            text.push_str(NEXT_STEPS);
+            text.push_str(&self.next_steps());
         }
         text
+    }
+
+    /// After a run with failures.
+    fn next_steps(&self) -> String {
+        let id = &self.row.id;
+        format!(
+            "\nhelp: `gjob explain JOB -R {id}` says what became of a job, `gjob logs JOB -R {id}` what it printed\n\
+             help: `gjob retry -R {id}` retries the failed jobs\n"
+        )
     }
 
     /// What a person wants to know first, and may do next.
     fn headline(&self) -> String {
         let tally = self.run.tally();
-        let took = format_duration(self.took());
+        let took = format_duration(self.run.elapsed(self.row.created, self.now));
         let id = &self.row.id;
         match (self.managed, tally.busy, tally.left()) {
             (true, ..) => match self.run.time_left(self.now) {
@@ -110,10 +115,16 @@ impl Snapshot {
             },
             (false, _, 0) if self.run.is_all_done() => format!("done in {took}"),
             (false, _, 0) => format!("finished in {took}"),
-            (false, 0, left) => format!(
-                "stopped: {} still to do; resume with `gjob attach {id}`",
-                counted(left.into(), "job")
-            ),
+            (false, 0, left) => {
+                let left = counted(left.into(), "job");
+                match (self.run.ended(), self.settings.max_fails) {
+                    (Some(RunEnd::MaxFails), Some(most)) => format!(
+                        "stopped after {took}: {} (--max-fails {most}), {left} still to do; resume with `gjob attach {id} --max-fails N`",
+                        counted(tally.error.into(), "failure")
+                    ),
+                    _ => format!("stopped: {left} still to do; resume with `gjob attach {id}`"),
+                }
+            }
             (false, busy, _) => {
                 let waiting = match tally.free {
                     0 => String::new(),
@@ -129,31 +140,29 @@ impl Snapshot {
 
     fn counts(&self) -> String {
         let tally = self.run.shown_tally(self.managed);
-        let all = counted(tally.total().into(), "job");
-        let parts = [
-            (tally.done, "done"),
-            (tally.error, "failed"),
-            (tally.unknown, "unknown"),
-            (tally.busy, "running"),
-            (tally.free, "waiting"),
-        ];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(count, word)| *count > 0 || *word == "done")
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
-        format!("{all}: {}", parts.join(", "))
+        format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally))
     }
+}
 
-    /// For how long the run has been worked on; until its last job ended, if all
-    /// have.
-    fn took(&self) -> Duration {
-        let last = match self.run.tally().left() {
-            0 => self.run.jobs().iter().filter_map(|job| job.ended).max(),
-            1.. => None,
-        };
-        let until = last.unwrap_or(self.now).0;
-        Duration::from_millis(until.saturating_sub(self.row.created.0))
+/// How many jobs are in which state: `7 done, 1 failed`.
+pub(super) fn tally_in_words(tally: Tally) -> String {
+    let parts = [
+        (tally.done, "done"),
+        (tally.error, "failed"),
+        (tally.unknown, "unknown"),
+        (tally.busy, "running"),
+        (tally.free, "waiting"),
+    ];
+    let shown = parts.iter().filter(|(count, word)| *count > 0 || *word == "done");
+    shown.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+/// How a job is, in one word.
+fn job_word(job: &Job, state: State) -> &'static str {
+    match (job.phase, state) {
+        (Phase::Collecting, _) => "fetching",
+        (_, State::Free | State::Busy) if job.is_held() => "paused",
+        (..) => word(state),
     }
 }
 

@@ -9,7 +9,7 @@ use gjob_core::run::{Host, HostStatus};
 use gjob_core::{HostLabel, State};
 
 use super::Snapshot;
-use crate::report::Columns;
+use crate::report::{Columns, headline};
 
 /// A host is slow if its median is this many times that of the other hosts.
 const SLOW: f64 = 2.0;
@@ -25,7 +25,7 @@ pub(super) fn table(of: &Snapshot) -> Columns {
         let median = medians.get(&host.label).map(|(median, _)| *median);
         let busy = host.facts.as_ref().map(|_| format!("{}/{}", host.load(), host.slots()));
         columns.row([
-            Some(host.label.to_string()),
+            Some(headline::spoken(&host.label).to_owned()),
             Some(state(host, of).to_owned()),
             busy,
             Some(host.pace.jobs.to_string()),
@@ -48,7 +48,7 @@ fn state(host: &Host, of: &Snapshot) -> &'static str {
 }
 
 /// Jobs whose outcome is not `done`, by the host that had them last.
-fn failures(of: &Snapshot) -> HashMap<&HostLabel, u32> {
+pub(super) fn failures(of: &Snapshot) -> HashMap<&HostLabel, u32> {
     let mut failed = HashMap::new();
     for job in of.run.jobs() {
         if let (State::Error | State::Unknown, Some(host)) = (job.state(), job.host()) {
@@ -60,7 +60,7 @@ fn failures(of: &Snapshot) -> HashMap<&HostLabel, u32> {
 
 /// The median duration of the jobs that are done on each host, milliseconds, and
 /// how many there are.
-fn medians(of: &Snapshot) -> HashMap<&HostLabel, (u64, usize)> {
+pub(super) fn medians(of: &Snapshot) -> HashMap<&HostLabel, (u64, usize)> {
     let mut durations: HashMap<&HostLabel, Vec<u64>> = HashMap::new();
     for job in of.run.jobs().iter().filter(|job| job.state() == State::Done) {
         let took = job.attempt.as_deref().and_then(|attempt| attempt.duration());
