@@ -8,6 +8,7 @@ mod attach;
 mod background;
 mod blobs;
 mod collect;
+mod damage;
 mod elsewhere;
 mod enforcement;
 mod error;
@@ -117,12 +118,12 @@ fn serve(link: &mut Link, inherited: Inherited, began_ms: u64) -> Result<(), Age
         Some(run) => {
             let attached = Attached::new(run, attach, began_ms)?;
             let layout = &attached.layout;
-            link.send(&welcome(layout, slots, make_place(layout)));
+            link.send(&welcome(layout, slots, make_place(layout), attached.damage.clone()));
             Agent::new(attached, inherited)?.serve(link)
         }
         None => {
             let layout = attach::layout(&attach)?;
-            link.send(&welcome(&layout, slots, read_place(&layout)));
+            link.send(&welcome(&layout, slots, read_place(&layout), None));
             queries::serve(&layout, link)
         }
     }
@@ -136,6 +137,8 @@ struct Agent {
     hostname: String,
     journal: Journal,
     claims: Claims,
+    /// The manager has yet to settle what was lost with the claims.
+    are_claims_lost: bool,
     queue: LaunchQueue,
     slots: SlotPool,
     recovery: Recovery,
@@ -159,6 +162,7 @@ enum Stay {
 impl Agent {
     fn new(attached: Attached, inherited: Inherited) -> io::Result<Self> {
         let Attached { layout, run_dir, hostname, .. } = attached;
+        let damage = attached.damage.as_ref();
         let config = SlotConfig {
             layout: layout.clone(),
             hostname: hostname.clone(),
@@ -176,7 +180,8 @@ impl Agent {
             queue: LaunchQueue::default(),
             slots: SlotPool::new(config),
             // Before the first thread and the first slot: it looks for children.
-            recovery: Recovery::new(),
+            recovery: Recovery::new(damage.is_some_and(|damage| damage.log_lost)),
+            are_claims_lost: damage.is_some_and(|damage| damage.claims_lost),
             elsewhere: Elsewhere::default(),
             enforcement: Enforcement::default(),
             blobs: Blobs::new(layout.clone(), &run_dir, hostname.clone(), attached.blob_budget),
@@ -243,19 +248,22 @@ impl Agent {
         self.end_orphans()?;
         self.dispatch_all();
         self.journal.flush();
+        // Of a log that is another one, nothing is sent.
+        self.journal.check()?;
         while !link.is_full() {
             match self.journal.next_message()? {
                 Some(message) => link.send(&message),
                 None => break,
             }
         }
-        Ok(self.journal.check()?)
+        Ok(())
     }
 
     fn handle(&mut self, message: ToAgent, link: &mut Link) -> Result<Stay, AgentError> {
         let background = &mut self.background;
         let answer = match message {
             ToAgent::Launch(launch) => {
+                self.check_claims()?;
                 self.launch(launch);
                 None
             }

@@ -3,11 +3,13 @@
 //!
 //! `keys/INDEX.ATTEMPT` is a symbolic link, made by one atomic `symlink(2)`. Its
 //! target names the job id of the attempt and its slot, out of the job's reach; or
-//! it is `withdrawn`: a tombstone.
+//! it is `withdrawn`: a tombstone. `keys/kept` shows that the directory was not
+//! removed and made anew, or emptied.
 
 use std::io;
 use std::path::PathBuf;
 
+use gjob_core::record::RECORD_VERSION;
 use gjob_core::{JobId, Key};
 
 use crate::host::{self, Machine};
@@ -16,6 +18,9 @@ use crate::jobdir::LockFile;
 
 /// The target of a tombstone.
 const WITHDRAWN: &str = "withdrawn";
+
+/// No key's name: it shows that what was claimed is still there.
+const MARK: &str = "kept";
 
 /// What was decided about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,23 @@ impl Claims {
     /// The claims below `dir`, which exists.
     pub(crate) fn new(dir: PathBuf) -> Self {
         Claims { dir }
+    }
+
+    /// Marks the directory: as long as it has the mark, nothing was taken from it.
+    pub(crate) fn mark(&self) -> io::Result<()> {
+        match std::os::unix::fs::symlink(RECORD_VERSION.to_string(), self.dir.join(MARK)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// True when the directory is the one that was marked.
+    pub(crate) fn are_marked(&self) -> io::Result<bool> {
+        match std::fs::read_link(self.dir.join(MARK)) {
+            Ok(version) => Ok(version.to_str() == Some(&RECORD_VERSION.to_string())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Claims `key` for a job; false when it is claimed already.

@@ -2,24 +2,39 @@
 //! subcommand does is in `commands`.
 
 mod act;
+mod environment;
+mod foreign;
 mod local;
 mod look;
+pub(crate) mod misread;
+mod options;
 mod report;
 mod run;
+mod which_run;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use gjob_core::os_text::from_os;
 
+use environment::ENVIRONMENT;
+
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
-pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs};
+pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
+pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
 pub(crate) use report::{AttachArgs, Color, LogFormat, MaxFails, ReportArgs, Show};
-pub(crate) use run::{HostArgs, OutputArgs, RunArgs};
+pub(crate) use run::{HostArgs, RunArgs};
+pub(crate) use which_run::{NamedRun, RunName, RunOption};
 
 /// Run N batch jobs on M machines over plain ssh, with nothing installed on them
 #[derive(Debug, Parser)]
-#[command(name = "gjob", version, max_term_width = 100)]
+#[command(
+    name = "gjob",
+    version,
+    max_term_width = 100,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{ENVIRONMENT}"),
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -40,12 +55,17 @@ pub(crate) enum Command {
     /// Retry failed jobs and jobs whose outcome is unknown
     Retry(JobsArgs),
     /// List runs
+    #[command(aliases = ["ls", "list"])]
     Runs(RunsArgs),
     /// Show the status of a run
+    #[command(aliases = ["ps", "queue", "squeue", "qstat"])]
     Status(StatusArgs),
+    /// Look at a run on the whole screen, and act on its jobs
+    Top(TopArgs),
     /// Explain why a job waits, or what became of it
     Explain(ExplainArgs),
     /// Show the output of jobs
+    #[command(alias = "log")]
     Logs(LogsArgs),
     /// Fetch output files of jobs, later or again
     Fetch(FetchArgs),
@@ -54,6 +74,13 @@ pub(crate) enum Command {
     /// Work on job directories of the local machine
     Local(LocalArgs),
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  gjob run jobs.txt                             Run each line of a file, here
+  gjob run -H node1,node2 -f fit.py -- ./fit.py {} ::: 0.1 0.2
+                                                Run a command per value, on other machines
+  gjob status                                   Show what runs where, and what has failed";
 
 /// Arguments that may be names, and so any bytes.
 fn names() -> impl TypedValueParser<Value = String> {

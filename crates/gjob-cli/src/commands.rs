@@ -1,18 +1,20 @@
 //! What each subcommand does, one file each; the hosts and jobs that several
 //! of them take from the command line.
 
-mod acting;
+pub(crate) mod acting;
 pub(crate) mod attach;
 pub(crate) mod clean;
 mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod fetch;
 mod hosts;
+pub(crate) mod job_outputs;
 mod jobs;
 pub(crate) mod kill;
 pub(crate) mod local;
 pub(crate) mod logs;
 mod manage;
+mod notes;
 pub(crate) mod pause;
 pub(crate) mod resume;
 pub(crate) mod retry;
@@ -21,17 +23,20 @@ pub(crate) mod runs;
 mod selection;
 mod skip_done;
 pub(crate) mod status;
+pub(crate) mod top;
 mod watch;
 
-use gjob::store::{RunDir, StateDir};
+use gjob::store::{LATEST, RunDir, StateDir};
 
 use crate::exit::{Failure, print_error};
 
 /// The run that a user names, or the latest.
-fn find_run(run: Option<&str>) -> Result<RunDir, Failure> {
-    let run = run.filter(|run| *run != "latest");
-    let run = run.map(str::parse).transpose().map_err(Failure::input)?;
+fn find_run(word: Option<&str>) -> Result<RunDir, Failure> {
     let state = StateDir::from_env().map_err(Failure::input)?;
+    let run = match word {
+        None | Some(LATEST) => None,
+        Some(word) => Some(state.run_named(word).map_err(Failure::input)?),
+    };
     let dir = state.find(run.as_ref()).map_err(Failure::input)?;
     if run.is_none() && state.is_latest_ambiguous().is_ok_and(|ambiguous| ambiguous) {
         print_error(&format!(

@@ -8,6 +8,7 @@ mod events;
 mod failures;
 mod filter;
 pub(crate) mod headline;
+mod host_work;
 mod joblog;
 mod lines;
 mod messages;
@@ -15,6 +16,7 @@ mod output;
 mod progress;
 mod tail;
 mod terminal;
+mod unsent;
 
 use std::io;
 use std::path::Path;
@@ -24,13 +26,16 @@ use gjob::network::Fetched;
 use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
+pub(crate) use bar::whole_seconds;
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
+pub(crate) use host_work::{HostWork, host_work};
 use joblog::JobLogFile;
 use lines::LineFile;
 pub(crate) use tail::{ByLine, Tail};
 use terminal::Terminal;
+pub(crate) use terminal::wants_colour;
 
 /// Everything that reports on a run.
 #[derive(Debug)]

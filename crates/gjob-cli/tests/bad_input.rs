@@ -304,6 +304,7 @@ gjob: nothing was started
         &["run", "-f", ".", "ok.txt"],
         str![[r#"
 gjob: --file: file "." has no base name: expected a path to a file or directory
+help: a directory arrives with its name: -f data; for what is in it, name each: -f a -f b
 gjob: nothing was started
 
 "#]],
@@ -345,7 +346,7 @@ gjob: no run [DATE]-1 in [PLACE]/state/runs
     refused(
         &["status", "yesterday"],
         str![[r#"
-gjob: invalid run id "yesterday": expected DATE-N, such as [DATE]-1
+gjob: invalid run "yesterday": expected an id such as [DATE]-1, the end of one (1, 22-1), or latest
 
 "#]],
     );

@@ -1,6 +1,8 @@
 //! Every `--help` page, pinned as a file in `help/`. `SNAPSHOTS=overwrite` writes
 //! them anew.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -43,6 +45,47 @@ fn every_help_page_is_as_in_its_file() {
     let files: BTreeSet<String> =
         files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(seen, files, "a file per page");
+}
+
+/// Variables that only gjob itself, or its tests, sets.
+const INTERNAL: [&str; 2] = ["GJOB_OPEN_FILES", "GJOB_RUN_IDENTITY"];
+
+/// The names that the packages' sources have in quotes.
+fn variables() -> BTreeSet<String> {
+    let name = regex::Regex::new(r#""(GJOB_[A-Z_]+)""#).unwrap();
+    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = BTreeSet::new();
+    let mut dirs: Vec<PathBuf> = ["gjob", "gjob-agent", "gjob-core", "gjob-cli"]
+        .map(|it| packages.join(it).join("src"))
+        .into();
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            found.extend(name.captures_iter(&text).map(|it| it[1].to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_environment_variable_is_in_the_help_or_among_those_of_jobs() {
+    let help = Place::new().gjob(&["--help"]).output().stdout;
+    let readme = include_str!("../../../README.md");
+    let (_, jobs) = readme.split_once("## What a job sees").unwrap();
+    let (jobs, _) = jobs.split_once("\n## ").unwrap();
+    let (_, environment) = readme.split_once("## Environment").unwrap();
+    let (environment, _) = environment.split_once("\n## ").unwrap();
+    let found = variables();
+    assert!(found.contains("GJOB_STATE_DIR"), "{found:?}");
+    for name in found.iter().filter(|name| !INTERNAL.contains(&name.as_str())) {
+        let is_told = help.contains(name.as_str()) && environment.contains(name.as_str());
+        assert!(is_told || jobs.contains(name.as_str()), "{name}");
+    }
 }
 
 #[test]

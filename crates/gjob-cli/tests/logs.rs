@@ -1,5 +1,6 @@
-//! `gjob logs`: both streams, several jobs, the last lines, a search, attempts, and
 //! what was fetched.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 

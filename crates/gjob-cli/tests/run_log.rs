@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use gjob_testbed::Bed;
+use gjob_testbed::{Bed, eventually};
 use support::{Answer, Place};
 
 const LOG: &str = "../../.gjob/runs/*/*/log";
@@ -33,18 +33,74 @@ fn lines_that_are_no_records_are_passed_over_and_named_once() {
     }
 }
 
+/// What takes the run log from under its host.
+const DAMAGES: [&str; 6] = [
+    "for log in LOG; do : > $log; done",
+    "rm LOG",
+    "sed -i s/finished/x/ LOG",
+    "for log in LOG; do mv $log $log.x; done",
+    "for log in LOG; do : > $log; yes '' | head -n 100000 >> $log; done",
+    "for log in LOG; do rm $log; mkdir $log; done",
+];
+
 #[test]
-fn log_that_is_emptied_or_removed_takes_its_host_out_with_the_reason() {
-    for (spoils, said) in [
-        (
-            format!("for log in {LOG}; do : > $log; done; sleep 100"),
-            " but the manager has read it ",
-        ),
-        (format!("rm {LOG}; sleep 100"), " was removed or replaced"),
-    ] {
-        let (_, answer) = run(&format!("true\n{spoils}\n"), "h1");
-        assert_eq!(answer.code, 3, "{answer:?}");
-        let failed = answer.stderr.lines().find(|line| line.contains("host h1 failed: "));
-        assert!(failed.is_some_and(|line| line.contains(said)), "{answer:?}");
+fn damaged_log_is_named_and_every_job_keeps_its_outcome() {
+    for damage in DAMAGES {
+        let damage = damage.replace("LOG", LOG);
+        // One job runs on while the log is damaged, others begin afterwards.
+        let jobs = format!(
+            "true\nuntil [ -e ../../go ]; do sleep 0.02; done; exit 3\n{damage}\ntouch ../../go\ntrue\n"
+        );
+        let (place, bed) = (Place::new(), Bed::start(1));
+        place.file("jobs.txt", &jobs);
+        let config = bed.ssh_config().display().to_string();
+        let args = ["run", "-F", &config, "-r", "results", "-H", "2/h1", "jobs.txt"];
+        let answer = place.gjob(&args).start().output_within(Duration::from_secs(60));
+        assert_eq!(answer.code, 1, "{answer:?}");
+        let said = "host h1: its run log was damaged (";
+        assert_eq!(answer.stderr.matches(said).count(), 1, "{damage}: {answer:?}");
+        let states = ["done", "error", "done", "done", "done"];
+        assert_eq!(place.of_jobs("state"), states, "{damage}: {answer:?}");
+        assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1), "{damage}");
     }
+}
+
+#[test]
+fn job_without_an_exit_record_is_unknown_when_its_hosts_log_was_damaged() {
+    let removes = format!("rm {LOG}; rm -rf \"$PWD\"");
+    let (place, answer) = run(&format!("true\n{removes}\ntrue\n"), "h1");
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert_eq!(place.of_jobs("state"), ["done", "unknown", "done"], "{answer:?}");
+    let reason = place.of_jobs("reason")[1].to_string();
+    let expected = "the run log of its host was damaged, and its job directory cannot be opened";
+    assert!(reason.contains(expected), "{reason}");
+}
+
+#[test]
+fn nothing_begins_again_when_all_that_its_host_had_recorded_was_removed() {
+    let removes = "echo >> ../../count; rm -rf ../../.gjob/runs; sleep 100";
+    let (place, answer) = run(&format!("true\n{removes}\n"), "h1");
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert_eq!(place.of_jobs("state"), ["done", "unknown"], "{answer:?}");
+    assert_eq!(place.of_jobs("reason")[1], "what its host had recorded of the run was removed");
+    let unknown = "what became of jobs sent to it is unknown";
+    assert_eq!(answer.stderr.matches(unknown).count(), 1, "{answer:?}");
+}
+
+#[test]
+fn run_whose_log_was_damaged_without_a_manager_is_resumed() {
+    let place = Place::new();
+    let at = |name: &str| place.path("here").join(name);
+    let (begun, left) = (at("begun"), at("left"));
+    let (touch, wait) = (begun.display(), left.display());
+    let damages = format!("touch {touch}; until [ -e {wait} ]; do sleep 0.02; done; rm {LOG}");
+    place.file("jobs.txt", &format!("true\n{damages}\nexit 4\n"));
+    let manager = place.gjob(&["run", "jobs.txt", "-j", "1"]).start();
+    eventually("the job", || begun.exists());
+    manager.kill_9();
+    std::fs::write(&left, "").unwrap();
+    let answer = place.gjob(&["attach"]).start().output_within(Duration::from_secs(60));
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert_eq!(place.of_jobs("state"), ["done", "done", "error"], "{answer:?}");
+    assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1));
 }

@@ -287,7 +287,7 @@ gjob: nothing was started
         .run();
     skip("no/run", &[])
         .stderr(str![[r#"
-gjob: --skip-done: invalid run id "no/run": expected DATE-N, such as [DATE]-1
+gjob: --skip-done: invalid run "no/run": expected an id such as [DATE]-1, the end of one (1, 22-1), or latest
 gjob: nothing was started
 
 "#]])

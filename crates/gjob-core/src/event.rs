@@ -147,6 +147,16 @@ pub enum HostChange {
         /// The number of lines that were found first.
         lines: u32,
     },
+    /// What it had recorded of the run is not what it was: said once under a manager. A
+    /// job can write there.
+    #[serde(rename = "host-log-damaged")]
+    LogDamaged {
+        /// What was found, in one line.
+        reason: String,
+        /// True when nothing is known of jobs that were sent to it; else outcomes are
+        /// taken from job directories.
+        claims_lost: bool,
+    },
     /// It gets no jobs for a while, since it fails them.
     #[serde(rename = "host-paused")]
     Paused {

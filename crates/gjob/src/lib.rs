@@ -29,7 +29,7 @@ pub mod inputs;
 pub mod jobfile;
 pub mod link;
 pub mod manager;
-mod nearest;
+pub mod nearest;
 pub mod network;
 mod open_files;
 pub mod outputs;

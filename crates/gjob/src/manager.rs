@@ -34,7 +34,7 @@ use engine::Engine;
 pub use error::ManagerError;
 pub use handler::{Handler, NoHandler, Wanted};
 pub use logging::{JobLog, LoggingManager};
-pub use watch::{WatchError, Watched, Watcher};
+pub use watch::{Happened, WatchError, Watched, Watcher};
 
 /// Allocates N jobs to M hosts (the seed's `Manager`).
 ///

@@ -22,7 +22,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi, par
 use crate::inputs::Inputs;
 use crate::outputs::OutputFile;
 pub use load::RunRow;
-pub use run_dir::{RunDir, RunDirError, StateDir};
+pub use run_dir::{LATEST, RunDir, RunDirError, StateDir};
 pub use save::Changes;
 
 /// The version of the database's schema (SQLite's `user_version`).

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gjob_core::os_text::to_path;
-use gjob_core::record::{ParseRecordError, RECORD_VERSION, RecordSummary};
-use gjob_core::wire::Attach;
-use gjob_core::{HostLabel, Record, RunId};
+use gjob_core::record::{ParseRecordError, one_line};
+use gjob_core::wire::{Attach, Damage};
+use gjob_core::{HostLabel, RunId};
 
+use super::damage::{self, LogState};
 use super::lock::{self, LockError};
 use super::tail::{Tail, TailError};
+use crate::claims::Claims;
 use crate::host;
 use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
@@ -33,6 +35,8 @@ pub(crate) struct Attached {
     pub(crate) slots: u32,
     pub(crate) blob_budget: u64,
     pub(crate) log: RunLog,
+    /// What had happened to the log before.
+    pub(crate) damage: Option<Damage>,
     pub(crate) tail: Tail,
     pub(crate) lease: Option<KeptLease>,
 }
@@ -91,7 +95,7 @@ impl AttachError {
                     | io::ErrorKind::NotADirectory
                     | io::ErrorKind::ReadOnlyFilesystem
             ),
-            AttachError::Tail(_) => true,
+            AttachError::Tail(TailError::Damaged { .. }) => false,
         }
     }
 }
@@ -104,7 +108,7 @@ impl Attached {
         let hostname = host::hostname();
         make_directories(&layout, &run_dir, &hostname)?;
         lock::take(&run_dir.lock(), attach.epoch)?;
-        let log = open_log(&run_dir.log(), &run, &attach.host)?;
+        let (log, damage) = open_log(&run_dir, (&run, &attach.host), attach.offset)?;
         let tail = Tail::open(&run_dir.log(), attach.offset)?;
         let lease = begin_lease(&run_dir.lease(), attach.lease_ms, since_ms)?;
         let cpus = host::cpus();
@@ -118,6 +122,7 @@ impl Attached {
             cpus,
             blob_budget: attach.blob_budget,
             log,
+            damage,
             tail,
             lease,
         })
@@ -165,34 +170,43 @@ fn begin_lease(
         .map_err(|source| AttachError::Lease { path: path.display().to_string(), source })
 }
 
-/// Opens the run log for appending: with its first line, and ending in a newline.
-fn open_log(path: &Path, run: &RunId, host: &HostLabel) -> Result<RunLog, AttachError> {
+/// Opens the run log for appending: with its first line, and ending in a newline. One
+/// that was damaged is replaced.
+fn open_log(
+    run_dir: &RunDir,
+    (run, host): (&RunId, &HostLabel),
+    offset: u64,
+) -> Result<(RunLog, Option<Damage>), AttachError> {
+    let path = run_dir.log();
     let named = |source| AttachError::Log { path: path.display().to_string(), source };
-    let mut log = RunLog::open(path).map_err(named)?;
-    if std::fs::metadata(path).map_err(named)?.len() == 0 {
-        log.append(&Record::Log { version: RECORD_VERSION, run: run.clone(), host: host.clone() });
-        log.flush().map_err(named)?;
-        return Ok(log);
+    let claims = Claims::new(run_dir.keys());
+    let state = damage::examine(&path, offset, &claims)?;
+    if state != LogState::Whole {
+        damage::put_fresh(&path, (run, host), offset).map_err(named)?;
     }
-    if let Err(error @ ParseRecordError::Version { .. }) = first_line(path).map_err(named)? {
-        return Err(error.into());
+    let mut log = RunLog::open(&path).map_err(named)?;
+    end_torn_line(&mut log).map_err(named)?;
+    let claims_lost = offset > 0 && !claims.are_marked().map_err(named)?;
+    if !claims_lost {
+        claims.mark().map_err(named)?;
     }
-    if log.is_torn().map_err(named)? {
+    let (reason, log_lost) = match &state {
+        LogState::Damaged(reason) => (reason.as_str(), true),
+        LogState::New | LogState::Whole if claims_lost => ("its claims were removed", false),
+        LogState::New | LogState::Whole => return Ok((log, None)),
+    };
+    Ok((log, Some(Damage { reason: one_line(reason), log_lost, claims_lost })))
+}
+
+fn end_torn_line(log: &mut RunLog) -> io::Result<()> {
+    if log.is_torn()? {
         std::thread::sleep(TORN_LINE_DELAY);
-        if log.is_torn().map_err(named)? {
+        if log.is_torn()? {
             // On a full disk, the next record begins with the newline.
             let _ = log.end_torn_line();
         }
     }
-    Ok(log)
-}
-
-fn first_line(path: &Path) -> io::Result<Result<RecordSummary, ParseRecordError>> {
-    use std::io::BufRead as _;
-    let mut line = Vec::new();
-    let file = io::Read::take(std::fs::File::open(path)?, 16 * 1024);
-    io::BufReader::new(file).read_until(b'\n', &mut line)?;
-    Ok(RecordSummary::parse(line.trim_ascii_end()))
+    Ok(())
 }
 
 #[cfg(test)]

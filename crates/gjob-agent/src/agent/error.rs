@@ -18,6 +18,9 @@ pub(super) enum AgentError {
     Attach(#[from] AttachError),
     #[error("follow the run: {0}")]
     Tail(#[from] TailError),
+    /// The next agent settles what was lost with them.
+    #[error("start a job: the claims of the run's attempts were removed")]
+    Claims,
     #[error("read the manager's messages: {0}")]
     Decode(#[from] DecodeError),
     #[error("serve the manager: {0}")]
@@ -32,8 +35,8 @@ impl AgentError {
         match self {
             AgentError::Attach(error) => error.is_permanent(),
             AgentError::Decode(_) | AgentError::Protocol(_) => true,
-            AgentError::Tail(error) => !matches!(error, TailError::Io(_)),
-            AgentError::System(_) => false,
+            // The next agent puts a fresh log in place.
+            AgentError::Tail(_) | AgentError::Claims | AgentError::System(_) => false,
         }
     }
 }

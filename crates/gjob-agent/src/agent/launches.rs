@@ -7,6 +7,7 @@ use gjob_core::record::{Scope, one_line};
 use gjob_core::wire::Launch;
 use gjob_core::{Key, Order, Record};
 
+use super::error::AgentError;
 use super::slot_pool::Dispatch;
 use super::slot_process::OwnSlot;
 use super::{Agent, log_error};
@@ -75,6 +76,16 @@ impl LaunchQueue {
 }
 
 impl Agent {
+    /// Makes sure that the claims are there: without them, what was begun could begin
+    /// once more.
+    pub(super) fn check_claims(&mut self) -> Result<(), AgentError> {
+        if std::mem::take(&mut self.are_claims_lost) {
+            // The manager has settled what was lost with them: it sends more.
+            self.claims.mark()?;
+        }
+        if self.claims.are_marked()? { Ok(()) } else { Err(AgentError::Claims) }
+    }
+
     /// Queues a launch, unless it was queued, begun or withdrawn before.
     pub(super) fn launch(&mut self, launch: Box<Launch>) {
         let key = launch.key;

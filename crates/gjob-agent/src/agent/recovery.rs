@@ -30,7 +30,7 @@ use crate::claims::Claim;
 use crate::control::slot_of;
 use crate::host;
 use crate::identity::Process;
-use crate::jobdir::{JobDir, JobSummary, Layout, LockFile};
+use crate::jobdir::{JobDir, JobSummary, Layout, LockFile, LockState, PidFile};
 use crate::orphan::{self, Remains, Traces};
 use crate::processes;
 
@@ -64,16 +64,22 @@ pub(super) struct Recovery {
     keys: HashSet<Key>,
     is_ending: bool,
     children: Children,
+    /// What the run log had said was lost with it.
+    is_log_lost: bool,
+    /// Attempts of which it may have said anything.
+    unheard: HashSet<Key>,
 }
 
 impl Recovery {
     /// Nothing to be recovered yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_log_lost: bool) -> Self {
         Recovery {
             waiting: Vec::new(),
             keys: HashSet::new(),
             is_ending: false,
             children: Children::inherit(),
+            is_log_lost,
+            unheard: HashSet::new(),
         }
     }
 
@@ -138,6 +144,9 @@ impl Agent {
     /// After attaching: everything that was begun and has no end in the log.
     pub(super) fn recover_all(&mut self) {
         let claimed = self.claims.all().unwrap_or_default();
+        if self.recovery.is_log_lost {
+            self.recovery.unheard = claimed.iter().copied().collect();
+        }
         let attempts = self.journal.attempts();
         let open = claimed.into_iter().filter(|key| !attempts.is_known(*key));
         let keys: Vec<Key> = open.chain(attempts.running()).collect();
@@ -180,7 +189,12 @@ impl Agent {
         if self.journal.attempts().is_over(key) {
             return;
         }
+        let is_unheard = self.recovery.unheard.contains(&key);
         match Whereabouts::of(slot.as_ref(), &id, &dir) {
+            // Its slot had ended all of it before it wrote that.
+            Whereabouts::Here if is_unheard && has_ended(key, &dir) => {
+                self.conclude(DeadJob { key, id, dir }, Loss::Slot, Remains::default());
+            }
             Whereabouts::Here => self.recovery.add(DeadJob { key, id, dir }),
             Whereabouts::Gone(how) => {
                 self.conclude(DeadJob { key, id, dir }, how, Remains::default());
@@ -195,12 +209,23 @@ impl Agent {
     fn adopt(&mut self, key: Key, id: &JobId, slot: Option<&LockFile>) -> bool {
         let alive = slot.and_then(|slot| Some((Process::open(&slot.slot)?, slot.number)));
         let Some((process, number)) = alive else { return false };
-        let dir = JobDir::open_below(self.layout.results(), id);
-        let job = dir.ok().and_then(|dir| JobSummary::read(&dir));
+        let dir = JobDir::open_below(self.layout.results(), id).ok();
+        if self.recovery.unheard.contains(&key) && !self.journal.attempts().is_known(key) {
+            self.record_start(key, id, dir.as_ref());
+        }
+        let job = dir.and_then(|dir| JobSummary::read(&dir));
         let allocation =
             job.map(|job| Allocation::new(job.request.cpus, job.request.mem, job.devices));
         self.slots.adopt(AdoptedSlot { key, process, number }, allocation);
         true
+    }
+
+    /// Records that a slot has begun an attempt: the record of that was lost, or is
+    /// written where nobody reads it.
+    fn record_start(&mut self, key: Key, id: &JobId, dir: Option<&JobDir>) {
+        let file = dir.and_then(|dir| dir.read::<PidFile>(OwnFile::Pid.name()).ok()?);
+        let (pid, at) = file.map_or((0, host::now()), |file| (file.job.pid, file.started));
+        self.journal.append(&Record::Started { key, id: id.clone(), pid, at });
     }
 
     /// Begins to end the orphans of dead slots' jobs, as far as there are any.
@@ -231,6 +256,8 @@ impl Agent {
 
     fn conclude(&mut self, job: DeadJob, how: Loss, remains: Remains) {
         let DeadJob { key, id, dir } = job;
+        let is_unheard = self.recovery.unheard.contains(&key);
+        let damage = if is_unheard { "the run log of its host was damaged, and " } else { "" };
         match dir.as_ref().map(|dir| dir.read::<Finish>(OwnFile::Done.name())) {
             Ok(Ok(Some(mut finish))) if finish.key == Some(key) => {
                 finish.survivors.extend(remains.survivors);
@@ -240,7 +267,7 @@ impl Agent {
                 self.append(&Record::Finished(finish));
             }
             Err(error) => {
-                let reason = format!("its job directory cannot be opened: {error}");
+                let reason = format!("{damage}its job directory cannot be opened: {error}");
                 self.lose(key, how, Some(id), &reason, remains);
             }
             Ok(_) => {
@@ -248,10 +275,11 @@ impl Agent {
                     Loss::Slot if self.enforcement.has_killed(key) => {
                         "its slot did not carry out a kill, and was killed itself"
                     }
+                    Loss::Slot if is_unheard => "its job directory has no exit record",
                     Loss::Slot => "its slot died while it was running",
                     Loss::Restart => "the host was restarted while it was running",
                 };
-                self.lose(key, how, Some(id), reason, remains);
+                self.lose(key, how, Some(id), &format!("{damage}{reason}"), remains);
             }
         }
     }
@@ -273,6 +301,14 @@ impl Agent {
         let reason = one_line(&format!("{reason}{held}"));
         self.append(&Record::Lost { key, how, id, reason, survivors, at: host::now() });
     }
+}
+
+/// True when a job's exit record is there, and no process holds its lock any more.
+fn has_ended(key: Key, dir: &io::Result<JobDir>) -> bool {
+    let Ok(dir) = dir else { return false };
+    let done = dir.read::<Finish>(OwnFile::Done.name());
+    done.is_ok_and(|done| done.is_some_and(|finish| finish.key == Some(key)))
+        && matches!(dir.lock_state(), Ok(LockState::Free))
 }
 
 /// This process's children that are not slots. The agent is the reaper of all that

@@ -1,7 +1,7 @@
 //! Reads the run log, twice: once to know what became of each attempt, and once to
 //! send it, from the manager's offset and only as fast as the link takes it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -11,6 +11,9 @@ use gjob_core::record::RecordSummary;
 use gjob_core::wire::{CHUNK, FromAgent};
 use rustix::fs::inotify;
 
+/// How many bytes are compared with what was read there.
+const REMEMBERED: usize = 64;
+
 /// The run log as it grows.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -18,6 +21,8 @@ pub(crate) struct Tail {
     path: PathBuf,
     /// Up to where records were read.
     read: u64,
+    /// The last bytes before that, as they were read.
+    last_read: Vec<u8>,
     /// True when that is within a line that is longer than a chunk.
     in_long_line: bool,
     /// Up to where they were sent.
@@ -27,35 +32,17 @@ pub(crate) struct Tail {
     chunk: Vec<u8>,
 }
 
-/// Why a run log cannot be followed.
+/// Why a run log cannot be followed any more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum TailError {
-    /// The manager has read more than there is.
-    #[error(
-        "the run log {path} ends at byte {length}, but the manager has read it up to byte {offset}: it is not the same file"
-    )]
-    Beyond {
+    /// What was appended to it may never be found. The next agent replaces it.
+    #[error("the run log {path} {what}")]
+    Damaged {
         /// The run log.
         path: String,
-        /// The manager's offset.
-        offset: u64,
-        /// The file's length.
-        length: u64,
-    },
-    /// No line begins at the manager's offset.
-    #[error("byte {offset} of the run log {path} is not the beginning of a line")]
-    MidLine {
-        /// The run log.
-        path: String,
-        /// The manager's offset.
-        offset: u64,
-    },
-    /// Nothing that is appended to it can be found again.
-    #[error("the run log {path} was removed or replaced")]
-    Removed {
-        /// The run log.
-        path: String,
+        /// What has happened to it.
+        what: &'static str,
     },
     /// It cannot be read.
     #[error("read the run log: {0}")]
@@ -65,23 +52,11 @@ pub(crate) enum TailError {
 impl Tail {
     /// Opens the log at `path`, which is sent from `offset` on.
     pub(crate) fn open(path: &Path, offset: u64) -> Result<Self, TailError> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let name = || path.display().to_string();
-        if offset > length {
-            return Err(TailError::Beyond { path: name(), offset, length });
-        }
-        let mut before = [b'\n'];
-        if offset > 0 {
-            file.read_exact_at(&mut before, offset - 1)?;
-        }
-        if before != [b'\n'] {
-            return Err(TailError::MidLine { path: name(), offset });
-        }
         Ok(Tail {
-            file,
+            file: File::open(path)?,
             path: path.to_owned(),
             read: 0,
+            last_read: Vec::new(),
             in_long_line: false,
             sent: offset,
             inotify: watch(path).ok(),
@@ -92,9 +67,13 @@ impl Tail {
     /// Records that were not read yet. Lines that are no records are skipped.
     pub(crate) fn next_records(&mut self) -> Result<Vec<RecordSummary>, TailError> {
         loop {
+            self.check_last_read()?;
             let length = self.lines_at(self.read)?;
             self.read += length as u64;
             let chunk = &self.chunk[..length];
+            if length > 0 {
+                self.last_read = chunk[length.saturating_sub(REMEMBERED)..].to_vec();
+            }
             let rest_of_long = std::mem::replace(
                 &mut self.in_long_line,
                 length > 0 && chunk.last() != Some(&b'\n'),
@@ -143,14 +122,30 @@ impl Tail {
     /// Makes sure that this is still the log, with all that was read of it: what
     /// becomes of jobs would not be heard of.
     fn check(&self, offset: u64) -> Result<(), TailError> {
-        let (meta, path) = (self.file.metadata()?, self.path.display().to_string());
-        if meta.nlink() == 0 {
-            return Err(TailError::Removed { path });
+        let meta = self.file.metadata()?;
+        let is_same = |named: Metadata| (named.dev(), named.ino()) == (meta.dev(), meta.ino());
+        if !std::fs::symlink_metadata(&self.path).is_ok_and(is_same) {
+            return self.damaged("was removed or replaced");
         }
         if meta.len() < offset {
-            return Err(TailError::Beyond { path, offset, length: meta.len() });
+            return self.damaged("is shorter than it was");
         }
         Ok(())
+    }
+
+    /// Makes sure that what follows was appended to what was read.
+    fn check_last_read(&self) -> Result<(), TailError> {
+        let mut there = [0; REMEMBERED];
+        let there = &mut there[..self.last_read.len()];
+        match self.file.read_exact_at(there, self.read - self.last_read.len() as u64) {
+            Ok(()) if *there == *self.last_read => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error.into()),
+            _ => self.damaged("is not what it was"),
+        }
+    }
+
+    fn damaged<T>(&self, what: &'static str) -> Result<T, TailError> {
+        Err(TailError::Damaged { path: self.path.display().to_string(), what })
     }
 
     /// What becomes readable when the log has grown.
@@ -169,6 +164,8 @@ impl Tail {
 
 fn watch(path: &Path) -> io::Result<OwnedFd> {
     let inotify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-    inotify::add_watch(&inotify, path, inotify::WatchFlags::MODIFY | inotify::WatchFlags::ATTRIB)?;
+    let changes =
+        inotify::WatchFlags::MODIFY | inotify::WatchFlags::ATTRIB | inotify::WatchFlags::MOVE_SELF;
+    inotify::add_watch(&inotify, path, changes)?;
     Ok(inotify)
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use gjob_core::os_text::from_os;
-use gjob_core::wire::{FromAgent, Welcome};
+use gjob_core::wire::{Damage, FromAgent, Welcome};
 
 use crate::host;
 use crate::jobdir::Layout;
@@ -13,8 +13,14 @@ use crate::jobdir::Layout;
 const MAX_PLACE: usize = 64;
 
 /// The answer to an attachment that offers `slots`, one for each processor without
-/// them. `place` names the results directory.
-pub(super) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> FromAgent {
+/// them. `place` names the results directory; `damage` is what has happened to what was
+/// recorded of the run.
+pub(super) fn welcome(
+    layout: &Layout,
+    slots: Option<u32>,
+    place: String,
+    damage: Option<Damage>,
+) -> FromAgent {
     let cpus = host::cpus();
     FromAgent::Welcome(Box::new(Welcome {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -29,6 +35,7 @@ pub(super) fn welcome(layout: &Layout, slots: Option<u32>, place: String) -> Fro
         gpus: host::gpus().len() as u32,
         place,
         free_bytes: free_bytes(layout.results()),
+        damage,
     }))
 }
 

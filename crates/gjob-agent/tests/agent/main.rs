@@ -7,6 +7,7 @@ mod by_hand;
 mod cleaning;
 mod collecting;
 mod control;
+mod damaged_log;
 mod disobedient;
 mod driver;
 mod full_disk;

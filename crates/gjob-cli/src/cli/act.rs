@@ -4,16 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::names;
+use super::{NamedRun, RunOption, names};
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
     /// Jobs: an index, a range (3-7) or a name [default: all ended jobs]
     pub(crate) jobs: Vec<String>,
 
-    /// Run id [default: the latest run]
-    #[arg(short = 'R', long, value_name = "RUN")]
-    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunOption,
 
     /// Fetch these files instead of the declared outputs (repeatable)
     #[arg(short, long = "output", value_name = "GLOB", value_parser = names())]
@@ -29,9 +28,10 @@ pub(crate) struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "gjob clean [OPTIONS] <RUN>")]
 pub(crate) struct CleanArgs {
-    /// Run id
-    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) run: NamedRun,
 
     /// Remove the local record of the run, too, once its hosts are clean
     #[arg(long)]
@@ -45,9 +45,8 @@ pub(crate) struct JobsArgs {
     #[arg(value_name = "JOB", value_parser = names())]
     pub(crate) jobs: Vec<String>,
 
-    /// Run id [default: the latest run]
-    #[arg(short = 'R', long, value_name = "RUN")]
-    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunOption,
 }
 
 #[derive(Debug, Args)]
@@ -61,9 +60,8 @@ pub(crate) struct KillArgs {
     #[arg(long)]
     pub(crate) all: bool,
 
-    /// Run id [default: the latest run]
-    #[arg(short = 'R', long, value_name = "RUN")]
-    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunOption,
 }
 
 const ACT_HELP: &str = "\

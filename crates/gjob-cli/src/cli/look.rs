@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::names;
+use super::{RunName, RunOption, names};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
@@ -39,13 +39,8 @@ pub(crate) enum RunState {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Run id [default: the latest run]
-    #[arg(conflicts_with = "run_option")]
-    pub(crate) run: Option<String>,
-
-    /// Run id, as other commands take it
-    #[arg(short = 'R', long = "run", value_name = "RUN")]
-    pub(crate) run_option: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunName,
 
     /// List every job, not only those that are running, failed or unknown
     #[arg(short, long, visible_alias = "jobs")]
@@ -77,14 +72,25 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = TOP_HELP)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) run: RunName,
+}
+
+const TOP_HELP: &str = "\
+Keys: arrows, PgUp, PgDn, Home and End scroll, Tab changes the panel, s sorts, / filters, Enter or
+l shows the log of a job, e explains it, k kills, p pauses or resumes, r retries it, ? lists all
+keys, q leaves. Leaving stops nothing. Needs a terminal.";
+
+#[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Jobs: an index, a range (3-7) or a name
     #[arg(required = true, value_name = "JOB")]
     pub(crate) jobs: Vec<String>,
 
-    /// Run id [default: the latest run]
-    #[arg(short = 'R', long, value_name = "RUN")]
-    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunOption,
 }
 
 #[derive(Debug, Args)]
@@ -93,9 +99,8 @@ pub(crate) struct LogsArgs {
     #[arg(value_name = "JOB", value_parser = names())]
     pub(crate) jobs: Vec<String>,
 
-    /// Run id [default: the latest run]
-    #[arg(short = 'R', long, value_name = "RUN")]
-    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunOption,
 
     /// Of the jobs only those that have failed, or whose outcome is unknown
     #[arg(long)]

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::RunName;
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Reporting")]
+#[command(next_help_heading = "What is shown")]
 pub(crate) struct ReportArgs {
     /// Jobs whose output is shown [default: all with -- CMD, else failed]
     #[arg(long, value_name = "WHICH")]
@@ -42,6 +44,10 @@ pub(crate) struct ReportArgs {
     /// Lines for jobs where no terminal is
     #[arg(long, value_name = "FORMAT", default_value = "plain")]
     pub(crate) log_format: LogFormat,
+
+    /// Print help (-h: a summary)
+    #[arg(short, long, action = ArgAction::Help)]
+    help: Option<bool>,
 }
 
 /// When to use colours.
@@ -78,9 +84,10 @@ pub(crate) enum Show {
 }
 
 #[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
 pub(crate) struct AttachArgs {
-    /// Run id [default: the latest run]
-    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) run: RunName,
 
     /// Stop starting jobs after N failures in all, or never (none) [default: as before]
     #[arg(long, value_name = "N", value_parser = max_fails)]

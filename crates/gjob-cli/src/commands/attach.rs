@@ -25,7 +25,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
-    let dir = find_run(args.run.as_deref())?;
+    let dir = find_run(args.run.word())?;
     let reporters = || reporters(&args.report, Show::Failed, true).map_err(Failure::input);
     let began = Instant::now();
     loop {

@@ -18,11 +18,11 @@ use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     if args.record
-        && let Some(why) = why_unreadable(&args.run)
+        && let Some((run, why)) = unreadable(args.run.word())
     {
-        return remove_unreadable(&args.run, &why);
+        return remove_unreadable(&run, &why);
     }
-    let dir = find_run(Some(&args.run))?;
+    let dir = find_run(Some(args.run.word()))?;
     if dir.is_managed().map_err(Failure::machinery)? {
         return Err(Failure::input(anyhow!(
             "run {} is in use by its manager\nhelp: wait for its end, or interrupt it, then clean the run",
@@ -37,23 +37,28 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     Ok(if clean { ALL_DONE } else { NOT_ALL_DONE })
 }
 
-/// Why a run cannot be read, or not by this version; none if it can, or there is none.
-fn why_unreadable(run: &str) -> Option<String> {
-    let dir = match StateDir::from_env().ok()?.find(Some(&run.parse().ok()?)) {
-        Ok(dir) => dir,
-        Err(RunDirError::Io { path, source }) => {
-            return Some(format!("{}: {source}", path.display()));
-        }
-        Err(_) => return None,
+/// A run that cannot be read, or not by this version, and why; none if it can, or there
+/// is none.
+fn unreadable(word: &str) -> Option<(RunId, String)> {
+    let state = StateDir::from_env().ok()?;
+    let run = state.run_named(word).ok()?;
+    let why = match state.find(Some(&run)) {
+        Ok(dir) => why_unreadable(&dir),
+        Err(RunDirError::Io { path, source }) => Some(format!("{}: {source}", path.display())),
+        Err(_) => None,
     };
-    match Store::read(&dir) {
+    Some((run, why?))
+}
+
+fn why_unreadable(dir: &RunDir) -> Option<String> {
+    match Store::read(dir) {
         Err(
             error @ (StoreError::Version { .. }
             | StoreError::Content { .. }
             | StoreError::Database { .. }),
         ) => Some(error.to_string()),
         Err(_) => None,
-        Ok(_) => match Store::take_up(&dir) {
+        Ok(_) => match Store::take_up(dir) {
             Err(error @ StoreError::Outdated { .. }) => Some(error.to_string()),
             _ => None,
         },
@@ -61,10 +66,9 @@ fn why_unreadable(run: &str) -> Option<String> {
 }
 
 /// Removes the local record of such a run. What its hosts have of it nobody knows.
-fn remove_unreadable(run: &str, why: &str) -> Result<u8, Failure> {
-    let run: RunId = run.parse().map_err(Failure::input)?;
+fn remove_unreadable(run: &RunId, why: &str) -> Result<u8, Failure> {
     let state = StateDir::from_env().map_err(Failure::input)?;
-    let path = state.directory(&run).map_err(Failure::input)?;
+    let path = state.directory(run).map_err(Failure::input)?;
     print_error(why.lines().next().unwrap_or_default());
     std::fs::remove_dir_all(path).map_err(Failure::machinery)?;
     let text = format!("removed the record of run {run}; its files on hosts are left");

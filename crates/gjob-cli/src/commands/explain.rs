@@ -21,19 +21,27 @@ use crate::local_time::local_time;
 use crate::report::headline::spoken;
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
-    let dir = find_run(args.run.as_deref())?;
+    let dir = find_run(args.run.word())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let run = store.load().map_err(Failure::machinery)?;
     let managed = dir.is_managed().map_err(Failure::machinery)?;
     let chosen = selection::select(run.jobs(), &args.jobs).map_err(Failure::input)?;
-    let texts = chosen.into_iter().map(|job| {
-        let history = History { run: &run, dir: &dir, job, managed };
-        history.text(&store)
-    });
+    let texts = chosen.into_iter().map(|job| text(&dir, &store, &run, job, managed));
     let texts = texts.collect::<Result<Vec<_>, _>>().map_err(Failure::machinery)?;
     let mut out = std::io::stdout().lock();
     out.write_all(texts.join("\n").as_bytes()).map_err(Failure::machinery)?;
     Ok(ALL_DONE)
+}
+
+/// All that is known of a job of a run.
+pub(crate) fn text(
+    dir: &RunDir,
+    store: &Store,
+    run: &Run,
+    job: &Job,
+    managed: bool,
+) -> anyhow::Result<String> {
+    History { run, dir, job, managed }.text(store)
 }
 
 /// One job and all around it.

@@ -24,7 +24,7 @@ const NAME_OUTPUTS: &str = "help: say what to fetch with -o GLOB";
 
 pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     check_patterns(&args.output)?;
-    let dir = find_run(args.run.as_deref())?;
+    let dir = find_run(args.run.word())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let run = store.load().map_err(Failure::machinery)?;
     let row = store.row().map_err(Failure::machinery)?;

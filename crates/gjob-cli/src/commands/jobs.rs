@@ -8,7 +8,7 @@ use gjob::jobfile::{self, Arguments, JobDraft, Jobs, Source, ValueEnd};
 use gjob::units;
 use gjob_core::JobSpec;
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, misread};
 use crate::signals;
 
 /// Reads the jobs and puts every error into `errors`.
@@ -43,10 +43,15 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
         (Some(Source::Script(script)), words) => Some(Source::Script(script.arguments(words))),
         (Some(source), []) => Some(source),
         (Some(_), [word, ..]) => {
-            errors.push(anyhow!(
-                "-- {word}: expected no arguments for a job file other than a Python script (.py)\n\
-                 help: to run a command with values, leave out the job file: -- CMD ::: VALUES"
-            ));
+            let argv: Vec<_> = std::env::args_os().collect();
+            let jobs = args.jobs.as_deref().unwrap_or_default();
+            let meant = misread::value_taken_for_job_file(&argv, jobs).unwrap_or_else(|| {
+                format!(
+                    "-- {word}: expected no arguments for a job file other than a Python script (.py)\n\
+                     help: to run a command with values, leave out the job file: -- CMD ::: VALUES"
+                )
+            });
+            errors.push(anyhow!(meant));
             None
         }
         (None, []) if stdin().is_terminal() => {
@@ -55,9 +60,9 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
             ));
             None
         }
-        (None, []) if !args.null => Some(Source::Stdin),
+        (None, []) if !args.options.null => Some(Source::Stdin),
         (None, words) => {
-            let end = if args.null { ValueEnd::Nul } else { ValueEnd::Line };
+            let end = if args.options.null { ValueEnd::Nul } else { ValueEnd::Line };
             Some(Source::Arguments(Arguments::new(words).values_end_in(end)))
         }
     }
@@ -68,17 +73,22 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
 fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft> {
     let known = errors.len();
     let defaults = JobDraft {
-        files: args.files.clone(),
-        link: args.link_files,
-        outputs: args.outputs.output.clone(),
-        name: args.name.clone(),
-        env: args.env.iter().filter_map(|pair| variable(pair, errors)).collect(),
-        timeout: option("timeout", &args.timeout, units::parse_duration_above_zero, errors),
-        retries: args.retries,
-        cpus: option("cpus", &args.cpus, str::parse, errors),
-        gpus: args.gpus,
-        mem: option("mem", &args.mem, units::parse_size, errors),
-        repeat: Some(args.repeat),
+        files: args.files.files.clone(),
+        link: args.files.link_files,
+        outputs: args.files.outputs.output.clone(),
+        name: args.options.name.clone(),
+        env: args.options.env.iter().filter_map(|pair| variable(pair, errors)).collect(),
+        timeout: option(
+            "timeout",
+            &args.failures.timeout,
+            units::parse_duration_above_zero,
+            errors,
+        ),
+        retries: args.failures.retries,
+        cpus: option("cpus", &args.options.cpus, str::parse, errors),
+        gpus: args.options.gpus,
+        mem: option("mem", &args.options.mem, units::parse_size, errors),
+        repeat: Some(args.options.repeat),
         ..JobDraft::default()
     };
     for (field, problem) in defaults.check_defaults() {
@@ -87,7 +97,8 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
             "outputs" => "output",
             field => field,
         };
-        errors.push(anyhow!("--{option}: {problem}"));
+        let help = problem.help().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+        errors.push(anyhow!("--{option}: {problem}{help}"));
     }
     (errors.len() == known).then_some(defaults)
 }

@@ -7,12 +7,12 @@ mod reader;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use gjob::Network;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob_core::{Job, Run};
 
 use self::reader::Reader;
+use super::job_outputs::JobOutputs;
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure, print_error};
@@ -21,7 +21,7 @@ use crate::exit::{ALL_DONE, Failure, print_error};
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
-    let dir = find_run(args.run.as_deref())?;
+    let dir = find_run(args.run.word())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let mut run = store.load().map_err(Failure::machinery)?;
     let settings = store.row().map_err(Failure::machinery)?.settings;
@@ -36,9 +36,8 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
         Some(number) => attempts(&store, &chosen, number)?,
     };
     drop(store);
-    let network = Network::from_settings(&settings).map_err(Failure::machinery)?;
-    let mut reader =
-        Reader { args, run: dir.run(), settings: &settings, network, several: jobs.len() > 1 };
+    let outputs = JobOutputs::of(dir.run(), settings).map_err(Failure::machinery)?;
+    let mut reader = Reader { args, outputs, several: jobs.len() > 1 };
     let mut first = None;
     for job in &jobs {
         let shown = match job.id() {

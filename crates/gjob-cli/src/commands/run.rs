@@ -10,9 +10,9 @@ use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
 use gjob_core::scheduler::OnLost;
 
-use super::{dry_run, hosts, jobs, manage, skip_done};
+use super::{dry_run, hosts, jobs, manage, notes, skip_done};
 use crate::cli::{OutputArgs, RunArgs, Show};
-use crate::exit::{ALL_DONE, Failure};
+use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::reporters;
 
 /// A lease is half of this. It must outlast the pauses between a link's pings, and
@@ -23,21 +23,21 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     let mut errors = Vec::new();
     let network = hosts::settings(&args.hosts, &mut errors);
     let mut settings = RunSettings { network, ..RunSettings::default() };
-    settings.max_fails = args.max_fails;
-    settings.on_lost = args.on_lost.into();
-    match gjob::units::parse_duration_above_zero(&args.lost_after) {
+    settings.max_fails = args.failures.max_fails;
+    settings.on_lost = args.failures.on_lost.into();
+    match gjob::units::parse_duration_above_zero(&args.failures.lost_after) {
         Ok(lost_after) if settings.on_lost == OnLost::Lease && lost_after < SHORTEST_LEASED => {
             errors.push(anyhow::anyhow!(
                 "invalid --lost-after {}: expected at least 1m with --on-lost lease",
-                args.lost_after
+                args.failures.lost_after
             ));
         }
         Ok(lost_after) => settings.lost_after = Some(lost_after),
         Err(error) => errors.push(anyhow::anyhow!("--lost-after: {error}")),
     }
     settings.seed = u64::from(std::process::id());
-    settings.outputs = outputs(&args.outputs, &mut errors);
-    let past = skip_done::read(&args.skip_done, &mut errors);
+    settings.outputs = outputs(&args.files.outputs, &mut errors);
+    let past = skip_done::read(&args.options.skip_done, &mut errors);
     let specs = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
@@ -51,6 +51,11 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     };
     if specs.is_empty() {
         return Ok(ALL_DONE);
+    }
+    if !args.report.quiet {
+        let notes = notes::on_hosts(&args.hosts, &settings.network.clusters);
+        let notes = notes.into_iter().chain(notes::on_files(&specs));
+        notes.for_each(|note| print_error(&format!("help: {note}")));
     }
     if args.dry_run {
         let hosts = settings.network.plan_hosts().map_err(Failure::input)?;

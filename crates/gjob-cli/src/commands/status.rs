@@ -15,12 +15,14 @@ use gjob::units::format_duration;
 use gjob_core::event::RunEnd;
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
-use gjob_core::{Job, Run, State, Tally, Timestamp};
+use gjob_core::run::Host;
+use gjob_core::{Job, Run, RunId, State, Tally, Timestamp};
 
 use self::filter::Filter;
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
+use crate::report::whole_seconds;
 
 /// How often `--watch` looks again.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -40,7 +42,7 @@ struct Snapshot {
 
 pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
     let filter = Filter::new(args).map_err(Failure::input)?;
-    let dir = find_run(args.run.as_deref().or(args.run_option.as_deref()))?;
+    let dir = find_run(args.run.word())?;
     loop {
         let store = Store::read(&dir).map_err(Failure::machinery)?;
         let snapshot = Snapshot::take(&dir, &store).map_err(Failure::machinery)?;
@@ -82,7 +84,7 @@ impl Snapshot {
 
     fn text(&self, filter: &Filter) -> String {
         let mut text = format!("run {}: {}\n", self.row.id, self.headline());
-        text.push_str(&format!("{}\n", self.counts()));
+        text.push_str(&format!("{}\n", counts(&self.run, self.managed)));
         text.push_str(&format!("\n{}", hosts::table(self)));
         let jobs = jobs::table(self, filter);
         if !jobs.is_empty() {
@@ -103,45 +105,59 @@ impl Snapshot {
         )
     }
 
-    /// What a person wants to know first, and may do next.
     fn headline(&self) -> String {
-        let tally = self.run.tally();
-        let took = format_duration(self.run.elapsed(self.row.created, self.now));
-        let id = &self.row.id;
-        match (self.managed, tally.busy, tally.left()) {
-            (true, ..) => match self.run.time_left(self.now) {
-                Some(left) => format!("running for {took}, about {} left", format_duration(left)),
-                None => format!("running for {took}"),
-            },
-            (false, _, 0) if self.run.is_all_done() => format!("done in {took}"),
-            (false, _, 0) => format!("finished in {took}"),
-            (false, 0, left) => {
-                let left = counted(left.into(), "job");
-                match (self.run.ended(), self.settings.max_fails) {
-                    (Some(RunEnd::MaxFails), Some(most)) => format!(
-                        "stopped after {took}: {} (--max-fails {most}), {left} still to do; resume with `gjob attach {id} --max-fails N`",
-                        counted(tally.error.into(), "failure")
-                    ),
-                    _ => format!("stopped: {left} still to do; resume with `gjob attach {id}`"),
-                }
-            }
-            (false, busy, _) => {
-                let waiting = match tally.free {
-                    0 => String::new(),
-                    waiting => format!(", {waiting} waiting"),
-                };
-                let busy = counted(busy.into(), "job");
-                format!(
-                    "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
-                )
+        headline(&self.run, &self.row.id, self.row.created, self.managed, self.now)
+    }
+}
+
+/// What a person wants to know of a run first, and may do next.
+pub(crate) fn headline(
+    run: &Run,
+    id: &RunId,
+    created: Timestamp,
+    managed: bool,
+    now: Timestamp,
+) -> String {
+    let tally = run.tally();
+    let took = run.elapsed(created, now);
+    if managed {
+        let left = run.time_left(now).map(|left| format!(", about {} left", whole_seconds(left)));
+        return format!("running for {}{}", whole_seconds(took), left.unwrap_or_default());
+    }
+    let took = format_duration(took);
+    match (tally.busy, tally.left()) {
+        (_, 0) if run.is_all_done() => format!("done in {took}"),
+        (_, 0) => format!("finished in {took}"),
+        (0, left) => {
+            let left = counted(left.into(), "job");
+            match run.ended() {
+                Some(RunEnd::MaxFails) => format!(
+                    "stopped by --max-fails, {left} still to do; resume with `gjob attach {id} --max-fails N`"
+                ),
+                _ => format!("stopped: {left} still to do; resume with `gjob attach {id}`"),
             }
         }
+        (busy, _) => {
+            let waiting = match tally.free {
+                0 => String::new(),
+                waiting => format!(", {waiting} waiting"),
+            };
+            let busy = counted(busy.into(), "job");
+            format!(
+                "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
+            )
+        }
     }
+}
 
-    fn counts(&self) -> String {
-        let tally = self.run.shown_tally(self.managed);
-        format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally))
-    }
+/// The jobs of a run by state.
+pub(crate) fn counts(run: &Run, managed: bool) -> String {
+    let mut tally = run.shown_tally(managed);
+    // A host may have been given more than it can run at once.
+    let answering = run.hosts().iter().filter(|host| managed && host.status.answers());
+    let queued: u32 = answering.map(Host::queued).sum();
+    tally.shift(State::Busy, State::Free, queued);
+    format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally))
 }
 
 /// How many jobs are in which state: `7 done, 1 failed`.
@@ -167,7 +183,7 @@ fn job_word(job: &Job, state: State) -> &'static str {
 }
 
 /// The state of a job in the words that people are shown.
-fn word(state: State) -> &'static str {
+pub(crate) fn word(state: State) -> &'static str {
     match state {
         State::Free => "waiting",
         State::Busy => "running",

@@ -35,6 +35,13 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
             let lines = counted((*lines).into(), "line");
             format!("{host}: passing over {lines} of its run log that cannot be read")
         }
+        HostChange::LogDamaged { reason, claims_lost } => {
+            let known = match claims_lost {
+                true => "what became of jobs sent to it is unknown",
+                false => "outcomes are taken from job directories",
+            };
+            format!("{host}: its run log was damaged ({reason}); {known}")
+        }
         HostChange::Failed { reason } => format!("{host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("{host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {

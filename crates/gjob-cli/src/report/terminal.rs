@@ -80,6 +80,7 @@ impl Terminal {
             lines.push(format!("{} not done:", counted(failed, "job")));
             lines.extend(self.failures.lines(run.jobs()));
         }
+        lines.extend(self.failures.hint(run.jobs()).map(|hint| format!("help: {hint}")));
         if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
                 "help: `gjob logs {index} -R {id}` and `gjob explain {index} -R {id}` say more, `gjob retry -R {id}` retries failed jobs"
@@ -189,7 +190,7 @@ fn is_hosts_failure(what: &What) -> bool {
 const FAILURE: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
 
 /// Whether lines on stderr may be coloured.
-fn wants_colour(color: cli::Color) -> bool {
+pub(crate) fn wants_colour(color: cli::Color) -> bool {
     match color {
         cli::Color::Always => true,
         cli::Color::Never => false,

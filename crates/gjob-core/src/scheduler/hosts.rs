@@ -57,6 +57,8 @@ struct HostPlan {
     worked: Duration,
     /// Its run log has lines that are no records, as was said.
     log_spoiled: bool,
+    /// It was damaged, as was said.
+    log_damaged: bool,
     /// It has started a job under this manager, or runs one from before.
     has_started: bool,
     /// Times in a row that it was paused.
@@ -187,6 +189,12 @@ impl Hosts {
     pub(super) fn note_log_spoiled(&mut self, ix: HostIx) -> bool {
         let plan = self.plans.get_mut(ix.at());
         plan.is_some_and(|plan| !std::mem::replace(&mut plan.log_spoiled, true))
+    }
+
+    /// True the first time that its run log is found to be damaged.
+    pub(super) fn note_log_damaged(&mut self, ix: HostIx) -> bool {
+        let plan = self.plans.get_mut(ix.at());
+        plan.is_some_and(|plan| !std::mem::replace(&mut plan.log_damaged, true))
     }
 
     pub(super) fn note_started(&mut self, run: &Run, ix: HostIx) {

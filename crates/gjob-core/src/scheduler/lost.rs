@@ -163,7 +163,7 @@ impl Scheduler {
         self.emit_attempt(host, key, change);
     }
 
-    fn has_started(&self, key: Key) -> bool {
+    pub(super) fn has_started(&self, key: Key) -> bool {
         self.run.attempt(key).is_some_and(|attempt| attempt.started.is_some())
     }
 

@@ -12,6 +12,7 @@ use crate::record::{Loss, Record, Scope};
 use crate::run::{HostIx, HostStatus};
 use crate::state::State;
 use crate::time::{Timestamp, backoff};
+use crate::wire::Damage;
 
 /// The first wait before a job is retried; doubled each time.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -33,6 +34,33 @@ impl Scheduler {
     pub fn handle_spoiled_log(&mut self, host: HostIx, lines: u32) {
         if lines > 0 && self.hosts.note_log_spoiled(host) {
             self.emit_host(host, HostChange::LogSpoiled { lines });
+        }
+    }
+
+    /// What a host had recorded of the run is not what it was. Comes before
+    /// [`Scheduler::handle_host_up`]: where claims are lost, nothing may be sent again
+    /// that could have begun, and what has become of it is unknown.
+    pub fn handle_damage(&mut self, now: Duration, host: HostIx, damage: &Damage) {
+        if self.hosts.note_log_damaged(host) {
+            let (reason, claims_lost) = (damage.reason.shown().into(), damage.claims_lost);
+            self.emit_host(host, HostChange::LogDamaged { reason, claims_lost });
+        }
+        if !damage.claims_lost {
+            return;
+        }
+        let Some(entry) = self.run.host(host) else { return };
+        let awaited = entry.in_flight().map(|index| self.run.jobs()[index as usize].last_key());
+        // Of what has started, the log tells, if there is one.
+        let is_lost = |key: &Key| damage.log_lost || !self.has_started(*key);
+        let keys: Vec<Key> = awaited.chain(entry.abandoned()).filter(is_lost).collect();
+        for key in keys {
+            let reason = "what its host had recorded of the run was removed".into();
+            let (how, survivors, at) = (Loss::Slot, Vec::new(), Timestamp(0));
+            self.handle_record(
+                now,
+                host,
+                Record::Lost { key, how, id: None, reason, survivors, at },
+            );
         }
     }
 

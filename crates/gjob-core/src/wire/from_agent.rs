@@ -188,4 +188,19 @@ pub struct Welcome {
     pub place: String,
     /// Free space where the results directory is, bytes.
     pub free_bytes: u64,
+    /// What was recorded of the run was not what it should be, and was replaced.
+    pub damage: Option<Damage>,
+}
+
+/// What has happened to what a host had recorded of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Damage {
+    /// What was found, in one line.
+    pub reason: Foreign,
+    /// The run log has lost records. What became of the attempts that were claimed is
+    /// recorded again, as far as their job directories show it.
+    pub log_lost: bool,
+    /// The claims are gone: nothing shows whether an attempt that the log does not name
+    /// was begun.
+    pub claims_lost: bool,
 }

@@ -179,6 +179,7 @@ mod tests {
             gpus: u32::MAX,
             place: String::new(),
             free_bytes: 0,
+            damage: None,
         };
         let most = Offer { cpus: MAX_CPUS, mem: MAX_MEMORY, gpus: MAX_GPUS };
         let free = plan(host("h"), HostOptions::default()).unwrap();

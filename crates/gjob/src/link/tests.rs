@@ -132,6 +132,7 @@ fn welcome() -> FromAgent {
         gpus: 0,
         place: String::new(),
         free_bytes: 0,
+        damage: None,
     }))
 }
 

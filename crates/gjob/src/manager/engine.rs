@@ -150,7 +150,9 @@ impl Engine {
     ) -> Result<bool, ManagerError> {
         let now = self.now();
         let due = self.scheduler.poll_timeout().map(|due| due.saturating_sub(now));
-        let wait = due.into_iter().chain(self.requests_due()).fold(wait, Duration::min);
+        let shown = handler.handle_wait(self.run());
+        let dues = due.into_iter().chain(self.requests_due()).chain(shown);
+        let wait = dues.fold(wait, Duration::min);
         let mut anything = false;
         let mut next = self.network.next(wait);
         for _ in 0..BATCH {
@@ -182,6 +184,9 @@ impl Engine {
         let now = self.now();
         match report {
             Report::Up(welcome) => {
+                if let Some(damage) = &welcome.damage {
+                    self.scheduler.handle_damage(now, host, damage);
+                }
                 let offer = self.network.hosts()[host.at()].offer(&welcome);
                 self.scheduler.handle_host_up(now, host, facts(&welcome, offer));
             }

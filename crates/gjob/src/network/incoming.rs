@@ -88,10 +88,9 @@ impl Open {
     /// over: a job can write there, and one that does must not put out its host.
     fn handle_records(&mut self, host: HostIx, offset: u64, lines: &[u8]) {
         let open_host = &mut self.hosts[host.at()];
-        if offset != open_host.received || lines.is_empty() {
+        if !open_host.receive(offset, lines.len()) {
             return self.reject(host, "sent a run log out of order");
         }
-        open_host.received += lines.len() as u64;
         let end = open_host.received;
         let newline = lines.iter().position(|byte| *byte == b'\n');
         let within = std::mem::replace(&mut open_host.in_long_line, newline.is_none());

@@ -20,6 +20,8 @@ pub(super) struct OpenHost {
     pub(super) offset: Arc<AtomicU64>,
     /// Bytes of its run log that have been received over the present connection.
     pub(super) received: u64,
+    /// True until anything of it has come over the present connection.
+    pub(super) is_first: bool,
     /// True when that is within a line that is too long to be a record.
     pub(super) in_long_line: bool,
     /// Turns at fetching what jobs have printed.
@@ -42,16 +44,29 @@ impl OpenHost {
             reached: None,
             offset: Arc::new(AtomicU64::new(offset)),
             received: 0,
+            is_first: true,
             in_long_line: false,
             fetch_turns: Arc::new(Semaphore::new(fetch::AT_ONCE)),
             collecting: HashMap::new(),
         }
     }
 
-    /// A new connection: its agent sends the run log from what was applied on.
+    /// A new connection: its agent sends the run log from what was applied when it was
+    /// asked, which may be less than by now.
     pub(super) fn handle_up(&mut self) {
         self.received = self.offset.load(Ordering::Acquire);
-        self.in_long_line = false;
+        (self.is_first, self.in_long_line) = (true, false);
+    }
+
+    /// Takes so many bytes of its run log from `offset` on; false when they do not follow
+    /// on what was received.
+    pub(super) fn receive(&mut self, offset: u64, length: usize) -> bool {
+        let follows = match std::mem::take(&mut self.is_first) {
+            true => offset <= self.received,
+            false => offset == self.received,
+        };
+        self.received = offset.saturating_add(length as u64);
+        follows && length > 0
     }
 
     /// Notes that its run log is applied up to there.
@@ -71,5 +86,25 @@ impl OpenHost {
         if let Some(reached) = &self.reached {
             reached.link.send(command);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_follows_on_what_was_applied_when_its_agent_was_asked() {
+        let mut host = OpenHost::new(100);
+        host.handle_up();
+        assert!(host.receive(100, 50) && host.receive(150, 50) && !host.receive(150, 50));
+        // What came before the connection broke is applied only when the next is up.
+        host.set_offset(200);
+        host.handle_up();
+        assert!(host.receive(100, 50) && !host.receive(200, 50));
+        host.handle_up();
+        assert!(!host.receive(201, 50));
+        host.handle_up();
+        assert!(!host.receive(200, 0));
     }
 }

@@ -2,6 +2,8 @@
 //! below `$XDG_STATE_HOME/gjob`. A run's directory holds its database and the
 //! lock of the process that manages it.
 
+mod error;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
-use gjob_core::trust::Distrust;
 use gjob_core::{RunId, Timestamp};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use crate::trust::{PlaceError, resolve};
+pub use error::RunDirError;
+
+use crate::trust::resolve;
 
 /// How long a lock is tried for before it is another manager's.
 const LOOK_TIME: Duration = Duration::from_millis(300);
@@ -27,76 +30,11 @@ const DATABASE: &str = "run.db";
 const RUNS: &str = "runs";
 
 /// Below the state directory, the symbolic link that leads to the run made last.
-const LATEST: &str = "latest";
-
-/// A run's directory cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunDirError {
-    /// No place for runs is known.
-    #[error("no home directory is known: set GJOB_STATE_DIR to a directory for runs")]
-    NoHome,
-    /// A directory or file of it.
-    #[error("{path}: {source}")]
-    Io {
-        /// The place.
-        path: PathBuf,
-        /// What went wrong.
-        source: io::Error,
-    },
-    /// Another user could have written what is in it.
-    #[error(
-        "unsafe state directory: {path}: {why}\n\
-         help: set GJOB_STATE_DIR to a directory that only you can write to"
-    )]
-    Unsafe {
-        /// The place.
-        path: PathBuf,
-        /// Why it is not relied on.
-        why: Distrust,
-    },
-    /// No such run.
-    #[error("no run {run} in {path}")]
-    NoRun {
-        /// The run asked for.
-        run: RunId,
-        /// Where runs are.
-        path: PathBuf,
-    },
-    /// There are no runs at all.
-    #[error("no runs in {path}")]
-    NoRuns {
-        /// Where runs are.
-        path: PathBuf,
-    },
-    /// Another process has the run.
-    #[error("run {run} is managed by another gjob process")]
-    Locked {
-        /// The run.
-        run: RunId,
-    },
-}
-
-impl RunDirError {
-    /// True when there was no room for what had to be written.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let RunDirError::Io { source, .. } = self else { return false };
-        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    }
-}
+/// So users call that run, too.
+pub const LATEST: &str = "latest";
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> RunDirError + '_ {
     move |source| RunDirError::Io { path: path.to_owned(), source }
-}
-
-impl From<PlaceError> for RunDirError {
-    fn from(error: PlaceError) -> Self {
-        match error {
-            PlaceError::Distrusted { path, why } => RunDirError::Unsafe { path, why },
-            PlaceError::Io { path, source } => RunDirError::Io { path, source },
-        }
-    }
 }
 
 /// The directory below which runs live.
@@ -163,6 +101,33 @@ impl StateDir {
         let mut runs: Vec<RunId> = names.filter_map(|name| name.parse().ok()).collect();
         runs.sort_by(|a, b| a.order().cmp(&b.order()));
         Ok(runs)
+    }
+
+    /// The run that a user calls so: by its id, by the end of its id from a dash on, or
+    /// [`LATEST`].
+    ///
+    /// # Errors
+    /// When it is no name of a run, when there is none with this end, or several. A run
+    /// with a whole id is looked for by whoever uses it.
+    pub fn run_named(&self, word: &str) -> Result<RunId, RunDirError> {
+        if word == LATEST {
+            return Ok(self.find(None)?.run);
+        }
+        if let Ok(run) = word.parse() {
+            return Ok(run);
+        }
+        let is_end = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+        if word.is_empty() || word.starts_with('-') || !word.bytes().all(is_end) {
+            return Err(RunDirError::NoName { word: word.to_owned() });
+        }
+        let end = format!("-{word}");
+        let mut runs = self.runs()?;
+        runs.retain(|run| run.as_str().ends_with(&end));
+        match runs.as_slice() {
+            [run] => Ok(run.clone()),
+            [] => Err(RunDirError::NoSuchEnd { end: word.to_owned(), path: self.runs.clone() }),
+            _ => Err(RunDirError::SeveralRuns { end: word.to_owned(), runs }),
+        }
     }
 
     /// The directory of `run`, or of the latest run that has a database.

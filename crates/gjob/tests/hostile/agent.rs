@@ -112,6 +112,7 @@ fn answer(role: &str, message: ToAgent) {
                 gpus: if role == "greedy" { u32::MAX } else { 0 },
                 place: String::new(),
                 free_bytes: 0,
+                damage: None,
             })));
             if role == "flood" {
                 flood();

@@ -1,26 +1,19 @@
 //! What a job printed, as it is to be shown: all of it or its last lines, or those with
 //! a text in them; as it comes, if it is followed.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 
-use gjob::Network;
 use gjob::network::Followed;
-use gjob::outputs::job_dir_name;
-use gjob::settings::RunSettings;
-use gjob_core::jobdir::OwnFile;
+use gjob_core::Job;
 use gjob_core::wire::Stream;
-use gjob_core::{Job, RunId};
 
 use crate::cli::LogsArgs;
+use crate::commands::job_outputs::JobOutputs;
 use crate::report::{ByLine, Tail, TerminalFilter, headline};
 
 pub(super) struct Reader<'a> {
     pub(super) args: &'a LogsArgs,
-    pub(super) run: &'a RunId,
-    pub(super) settings: &'a RunSettings,
-    pub(super) network: Network,
+    pub(super) outputs: JobOutputs,
     /// True when more than one job is shown.
     pub(super) several: bool,
 }
@@ -77,10 +70,10 @@ impl Reader<'_> {
     fn print(&mut self, job: &Job, sink: &mut Sink) -> anyhow::Result<()> {
         let stream = sink.stream;
         if sink.wanted.is_none() {
-            return self.copy(job, stream, &mut sink.out).map(drop);
+            return self.outputs.copy(job, stream, &mut sink.out).map(drop);
         }
         let mut lines = sink.by_line();
-        self.copy(job, stream, &mut lines)?;
+        self.outputs.copy(job, stream, &mut lines)?;
         Ok(lines.finish()?)
     }
 
@@ -97,7 +90,7 @@ impl Reader<'_> {
             Ok(())
         });
         let mut counted = LastEnd { to: &mut lines, seen: 0, end: &mut whole };
-        self.copy(job, stream, &mut counted)?;
+        self.outputs.copy(job, stream, &mut counted)?;
         if !follows {
             lines.finish()?;
         }
@@ -114,7 +107,7 @@ impl Reader<'_> {
                 Followed { stream: *stream, from: *from, to: out }
             };
             let mut streams: Vec<Followed<'_>> = sinks.iter_mut().zip(from).map(followed).collect();
-            return Ok(self.network.follow_outputs(job, &mut streams)?);
+            return Ok(self.outputs.follow(job, &mut streams)?);
         }
         let streams: Vec<Stream> = sinks.iter().map(|sink| sink.stream).collect();
         let mut lines: Vec<_> = sinks.iter_mut().map(Sink::by_line).collect();
@@ -122,31 +115,8 @@ impl Reader<'_> {
         for ((stream, from), to) in streams.iter().zip(from).zip(&mut lines) {
             followed.push(Followed { stream: *stream, from: *from, to });
         }
-        self.network.follow_outputs(job, &mut followed)?;
+        self.outputs.follow(job, &mut followed)?;
         Ok(lines.into_iter().try_for_each(ByLine::finish)?)
-    }
-
-    /// Copies a stream from the job's host, or from what was fetched of it.
-    fn copy(&mut self, job: &Job, stream: Stream, to: &mut dyn Write) -> anyhow::Result<u64> {
-        if let Some(mut file) = self.fetched(job, stream).and_then(|path| File::open(path).ok()) {
-            return Ok(io::copy(&mut file, to)?);
-        }
-        Ok(self.network.copy_output(job, stream, to)?)
-    }
-
-    /// Where `--results` has put a stream of a job that has ended: of the attempt that
-    /// counts.
-    fn fetched(&self, job: &Job, stream: Stream) -> Option<PathBuf> {
-        let outputs = &self.settings.outputs;
-        if !outputs.results || !job.has_ended() || self.args.attempt.is_some() {
-            return None;
-        }
-        let file = match stream {
-            Stream::Stdout => OwnFile::Stdout,
-            Stream::Stderr => OwnFile::Stderr,
-        };
-        let dir = outputs.dir(self.run).join(job_dir_name(job.name(), job.index));
-        Some(dir.join(file.name()))
     }
 }
 

@@ -10,8 +10,9 @@ use gjob_core::run::{Attempt, Host, Tally};
 use gjob_core::{Job, State};
 use serde::Serialize;
 
+use super::Snapshot;
 use super::filter::Filter;
-use super::{Snapshot, hosts};
+use crate::report::{HostWork, host_work};
 
 #[derive(Serialize)]
 struct Status {
@@ -144,13 +145,13 @@ fn seconds(duration: Duration) -> f64 {
 }
 
 fn host_statuses(of: &Snapshot) -> Vec<HostStatus> {
-    let (failures, medians) = (hosts::failures(of), hosts::medians(of));
-    let status = |host: &Host| HostStatus {
-        failed: failures.get(&host.label).copied().unwrap_or(0),
-        median_s: medians.get(&host.label).map(|(median, _)| *median as f64 / 1000.0),
+    let work = host_work(&of.run);
+    let status = |(host, work): (&Host, HostWork)| HostStatus {
+        failed: work.failed,
+        median_s: work.median_ms.map(|median| median as f64 / 1000.0),
         ..host_status(host)
     };
-    of.run.hosts().iter().map(status).collect()
+    of.run.hosts().iter().zip(work).map(status).collect()
 }
 
 /// All but what only the run's jobs tell.

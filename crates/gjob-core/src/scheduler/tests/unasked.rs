@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::record::Loss;
+use crate::wire::Damage;
 
 const KEY: Key = Key::new(0, 1);
 
@@ -158,4 +159,26 @@ fn a_restart_is_believed_of_a_host_whose_connection_ended() {
     assert_eq!(scheduler.run().hosts()[0].status, HostStatus::Up);
     scheduler.handle_record(2 * NOW, H0, lost(2));
     assert_eq!(scheduler.run().hosts()[0].status, HostStatus::Paused);
+}
+
+#[test]
+fn what_a_host_may_have_begun_is_not_sent_again_once_its_claims_are_lost() {
+    for log_lost in [true, false] {
+        let mut scheduler = scheduler(Config::default(), 1, &[Init::new(0); 2]);
+        scheduler.handle_host_up(NOW, H0, facts(2));
+        let id = "h/2026-11-22-1".parse().unwrap();
+        let started = Record::Started { key: KEY, id, pid: 1, at: Timestamp(3) };
+        scheduler.handle_record(NOW, H0, started);
+        scheduler.handle_host_unreachable(NOW, H0, "gone");
+        actions(&mut scheduler);
+        let damage = Damage { reason: "removed".into(), log_lost, claims_lost: true };
+        scheduler.handle_damage(NOW, H0, &damage);
+        scheduler.handle_host_up(NOW, H0, facts(2));
+        let sent = actions(&mut scheduler);
+        assert!(!sent.iter().any(|action| matches!(action, Action::Launch { .. })), "{sent:?}");
+        let states: Vec<_> = scheduler.run().jobs().iter().map(Job::state).collect();
+        // A log that is whole tells what becomes of the job that it names.
+        let of_started = if log_lost { State::Unknown } else { State::Busy };
+        assert_eq!(states, [of_started, State::Unknown]);
+    }
 }

@@ -1,0 +1,131 @@
+//! Options of `gjob run` in the groups in which its help shows them: files, jobs, and
+//! what happens when something fails.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use gjob_core::scheduler::OnLost;
+
+use super::names;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+pub(crate) struct FileArgs {
+    /// Copy a file or directory into the directory of every job (repeatable)
+    #[arg(short, long = "file", value_name = "PATH", aliases = ["files", "basefile", "bf"], value_parser = names())]
+    pub(crate) files: Vec<String>,
+
+    /// Place files as read-only hard links to one copy per host
+    #[arg(long)]
+    pub(crate) link_files: bool,
+
+    #[command(flatten)]
+    pub(crate) outputs: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+pub(crate) struct OutputArgs {
+    /// Fetch the files that match GLOB (*, ?, [a-z], **) from the job's directory; a job
+    /// is done when they have arrived (repeatable)
+    #[arg(short, long = "output", value_name = "GLOB", aliases = ["outputs", "return"], value_parser = names())]
+    pub(crate) output: Vec<String>,
+
+    /// Write outputs below DIR, one directory per job [default: gjob-out/RUN]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) into: Option<PathBuf>,
+
+    /// Write the jobs' stdout and stderr there, too, as `log` and `err`
+    #[arg(long)]
+    pub(crate) results: bool,
+
+    /// Remove the directory of a job from its host once its outputs have arrived
+    #[arg(long)]
+    pub(crate) cleanup: bool,
+
+    /// Size limit of one job's outputs [default: 64G]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_output: Option<String>,
+}
+
+/// What jobs are like that do not say it themselves.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Jobs")]
+pub(crate) struct JobOptions {
+    /// Default repeat count for jobs without `repeat`
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeat: u32,
+
+    /// Default name for jobs without one
+    #[arg(long, alias = "job-name", value_parser = names())]
+    pub(crate) name: Option<String>,
+
+    /// CPUs per job, or `all` for one job per host [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<String>,
+
+    /// GPUs per job [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) gpus: Option<u32>,
+
+    /// Memory per job (500M, 8G)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) mem: Option<String>,
+
+    /// Set an environment variable for the jobs (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = names())]
+    pub(crate) env: Vec<String>,
+
+    /// Values in files and on standard input end in NUL, as from find -print0
+    #[arg(short = '0', long)]
+    pub(crate) null: bool,
+
+    /// Skip jobs that are done in RUN or in the latest run (repeatable)
+    #[arg(long, value_name = "RUN|latest")]
+    pub(crate) skip_done: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "When things fail")]
+pub(crate) struct FailureArgs {
+    /// Kill an attempt that runs longer (90, 90s, 1h30m)
+    #[arg(long, alias = "time-limit", value_name = "DURATION")]
+    pub(crate) timeout: Option<String>,
+
+    /// Retry a failed job up to N times, on another host first [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
+
+    /// Stop starting jobs after N failures (failed dependents don't count)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_fails: Option<u32>,
+
+    /// What to do with jobs on an unreachable host
+    #[arg(long, value_name = "WHAT", default_value = "rerun")]
+    pub(crate) on_lost: Lost,
+
+    /// Give a host up after this time without contact, if another host answers
+    #[arg(long, value_name = "DURATION", default_value = "5m")]
+    pub(crate) lost_after: String,
+}
+
+/// What to do with jobs on a host that was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Lost {
+    /// Start them on other hosts; the first result counts, others are killed
+    Rerun,
+    /// Wait for the host; two attempts of a job never run at once
+    Wait,
+    /// Start them on other hosts after the host has killed them itself
+    Lease,
+}
+
+impl From<Lost> for OnLost {
+    fn from(lost: Lost) -> OnLost {
+        match lost {
+            Lost::Rerun => OnLost::Rerun,
+            Lost::Wait => OnLost::Wait,
+            Lost::Lease => OnLost::Lease,
+        }
+    }
+}

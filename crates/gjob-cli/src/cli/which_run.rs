@@ -1,0 +1,56 @@
+//! Which run is meant, for every command that takes one.
+
+use clap::{ArgGroup, Args};
+
+/// Help of the option and the argument.
+const HELP: &str = "Run: an id, the end of one (7, 22-7) or `latest` [default: the latest run]";
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOption {
+    #[arg(short = 'R', long, value_name = "RUN", help = HELP)]
+    run: Option<String>,
+}
+
+impl RunOption {
+    /// What the user wrote; none for the latest run.
+    pub(crate) fn word(&self) -> Option<&str> {
+        self.run.as_deref()
+    }
+}
+
+/// For commands without jobs among their arguments: the option, or an argument.
+#[derive(Debug, Args)]
+pub(crate) struct RunName {
+    #[arg(value_name = "RUN", conflicts_with = "run", help = HELP)]
+    run_argument: Option<String>,
+
+    #[command(flatten)]
+    option: RunOption,
+}
+
+impl RunName {
+    /// What the user wrote; none for the latest run.
+    pub(crate) fn word(&self) -> Option<&str> {
+        self.run_argument.as_deref().or(self.option.word())
+    }
+}
+
+/// For a command that no run is the default of: it removes what cannot be had again.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("named").args(["run_argument", "run"]).required(true)))]
+pub(crate) struct NamedRun {
+    /// Run: an id, the end of one (7, 22-7) or `latest`
+    #[arg(value_name = "RUN")]
+    run_argument: Option<String>,
+
+    /// The same, as all commands take it
+    #[arg(short = 'R', long, value_name = "RUN")]
+    run: Option<String>,
+}
+
+impl NamedRun {
+    /// What the user wrote.
+    pub(crate) fn word(&self) -> &str {
+        self.run_argument.as_deref().or(self.run.as_deref()).unwrap_or_default()
+    }
+}
