@@ -2,6 +2,7 @@
 //! subcommand does is in `commands`.
 
 mod act;
+pub(crate) mod defaults;
 mod environment;
 mod foreign;
 mod local;

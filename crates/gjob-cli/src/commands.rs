@@ -4,6 +4,7 @@
 pub(crate) mod acting;
 pub(crate) mod attach;
 pub(crate) mod clean;
+mod config;
 mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod fetch;

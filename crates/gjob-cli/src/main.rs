@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let result = match cli.command {
-        Command::Run(args) => commands::run::run(*args),
+        Command::Run(args) => commands::run::run(&args),
         Command::Attach(args) => commands::attach::run(&args),
         Command::Kill(args) => commands::kill::run(&args),
         Command::Pause(args) => commands::pause::run(&args),
