@@ -22,10 +22,10 @@ use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
-pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs, TopArgs};
+pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
 pub(crate) use remote::{JobIdArgs, RemoteArgs, RemoteCommand};
-pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
+pub(crate) use report::{AttachArgs, Color, LogFormat, MaxFails, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
 pub(crate) use which_run::{NamedRun, RunName, RunOption};
 

@@ -23,7 +23,7 @@ use std::path::Path;
 
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
-use gjob_core::{Event, Job, Run};
+use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
 pub(crate) use bar::whole_seconds;
@@ -91,8 +91,8 @@ impl Reporters {
 
     /// What became of the run, a line each: the jobs that are not done by cause, and
     /// where outputs are.
-    pub(crate) fn outcome(&self, run: &Run, outputs: Option<&Path>) -> Vec<String> {
-        self.terminal.outcome(run, outputs)
+    pub(crate) fn outcome(&self, id: &RunId, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+        self.terminal.outcome(id, run, outputs)
     }
 
     /// True if something of what was asked for could not be reported.

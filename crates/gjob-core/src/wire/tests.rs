@@ -45,7 +45,7 @@ fn wire_format_is_pinned() {
     let by_hand = ByHand::Kill { grace: Duration::from_millis(5) };
     let id = "h/2026-11-22-3".parse().unwrap();
     let by_hand = encode(&ToAgent::ByHand { request: 5, id, work: by_hand });
-    assert_eq!(by_hand[4..7], [16, 5, 14], "{by_hand:02x?}");
+    assert_eq!(by_hand[4..7], [17, 5, 14], "{by_hand:02x?}");
     let done = encode(&FromAgent::ByHand { request: 5, result: Ok(ByHandAnswer::Done) });
     assert_eq!(done, [4, 0, 0, 0, 16, 5, 0, 2]);
     assert_eq!(PROTOCOL, 4);
