@@ -1,7 +1,5 @@
 //! `gjob remote`: the original's commands for jobs on other machines, over a real sshd.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
-
 mod support;
 
 use gjob_testbed::Bed;
