@@ -2,12 +2,14 @@
 //! subcommand does is in `commands`.
 
 mod act;
+pub(crate) mod defaults;
 mod environment;
 mod foreign;
 mod local;
 mod look;
 pub(crate) mod misread;
 mod options;
+mod remote;
 mod report;
 mod run;
 mod which_run;
@@ -20,9 +22,10 @@ use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
-pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs, TopArgs};
+pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
-pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
+pub(crate) use remote::{JobIdArgs, RemoteArgs, RemoteCommand};
+pub(crate) use report::{AttachArgs, Color, LogFormat, MaxFails, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
 pub(crate) use which_run::{NamedRun, RunName, RunOption};
 
@@ -73,6 +76,8 @@ pub(crate) enum Command {
     Clean(CleanArgs),
     /// Work on job directories of the local machine
     Local(LocalArgs),
+    /// Work on single jobs of other machines
+    Remote(RemoteArgs),
 }
 
 const EXAMPLES: &str = "\

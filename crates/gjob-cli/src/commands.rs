@@ -4,6 +4,7 @@
 pub(crate) mod acting;
 pub(crate) mod attach;
 pub(crate) mod clean;
+mod config;
 mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod fetch;
@@ -16,6 +17,7 @@ pub(crate) mod logs;
 mod manage;
 mod notes;
 pub(crate) mod pause;
+pub(crate) mod remote;
 pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod run;

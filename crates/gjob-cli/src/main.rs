@@ -5,6 +5,7 @@
 mod cli;
 mod commands;
 mod exit;
+mod local_time;
 mod report;
 mod signals;
 mod top;
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let result = match cli.command {
-        Command::Run(args) => commands::run::run(*args),
+        Command::Run(args) => commands::run::run(&args),
         Command::Attach(args) => commands::attach::run(&args),
         Command::Kill(args) => commands::kill::run(&args),
         Command::Pause(args) => commands::pause::run(&args),
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => commands::fetch::run(&args),
         Command::Clean(args) => commands::clean::run(&args),
         Command::Local(args) => commands::local::run(&args.command),
+        Command::Remote(args) => commands::remote::run(&args.command),
     };
     exit::finish(result)
 }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
 use gjob::store::RunDir;
-use gjob_core::{Event, Job, Run};
+use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
 pub(crate) use absences::Absences;
@@ -87,9 +87,10 @@ impl Reporters {
         self.terminal.print_line(text);
     }
 
-    /// Lets `t` switch to `top` and back.
-    pub(crate) fn offer_top(&mut self, dir: &RunDir) {
-        self.terminal.offer_top(dir);
+    /// The run begins to be reported on. `has_keys` says that standard input is used for
+    /// nothing else: then `t` switches to `top` and back.
+    pub(crate) fn begin(&mut self, dir: &RunDir, has_keys: bool) {
+        self.terminal.begin(dir, has_keys);
     }
 
     /// Prints and writes what still waits, and ends the progress.
@@ -105,8 +106,8 @@ impl Reporters {
 
     /// What became of the run, a line each: the jobs that are not done by cause, and
     /// where outputs are.
-    pub(crate) fn outcome(&self, run: &Run, outputs: Option<&Path>) -> Vec<String> {
-        self.terminal.outcome(run, outputs)
+    pub(crate) fn outcome(&self, id: &RunId, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+        self.terminal.outcome(id, run, outputs)
     }
 
     /// True if something of what was asked for could not be reported.

@@ -25,6 +25,7 @@
 //! how it gets there.
 
 pub mod cluster_file;
+pub mod config;
 pub mod inputs;
 pub mod jobfile;
 pub mod link;
@@ -38,6 +39,7 @@ pub mod program;
 pub mod remote;
 pub mod settings;
 pub mod store;
+mod toml_text;
 mod trust;
 pub mod units;
 

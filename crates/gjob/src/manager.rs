@@ -104,7 +104,19 @@ impl<H: Handler> Manager<H> {
     /// # Errors
     /// When another process manages the run, or its store can't be read.
     pub fn attach(&mut self, dir: &RunDir) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::attach(dir)?);
+        self.attach_with(dir, |_| ())
+    }
+
+    /// The same with other settings from now on.
+    ///
+    /// # Errors
+    /// As [`Manager::attach`].
+    pub fn attach_with(
+        &mut self,
+        dir: &RunDir,
+        change: impl FnOnce(&mut RunSettings),
+    ) -> Result<(), ManagerError> {
+        self.engine = Some(Engine::attach(dir, change)?);
         Ok(())
     }
 

@@ -55,10 +55,10 @@ started; 3 no usable host, or the run's store or outputs cannot be written; 130 
 
 Environment variables: see `gjob --help`.";
 
-const HOSTS_HELP: &str =
-    "Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine";
+const HOSTS_HELP: &str = "Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine, \
+     @GROUP a group in gjob.toml [env: GJOB_HOSTS]";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Hosts")]
 pub(crate) struct HostArgs {
     #[arg(
@@ -98,7 +98,7 @@ pub(crate) struct HostArgs {
     pub(crate) connect: Option<String>,
 
     /// ssh configuration file, instead of ~/.ssh/config
-    #[arg(short = 'F', value_name = "FILE")]
+    #[arg(short = 'F', long, value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
 
     /// Jobs at once on each host without SLOTS/ [default: its processors]
@@ -115,6 +115,10 @@ pub(crate) struct HostArgs {
     /// Disk space for staged files on a host; files in use stay [default: 20G]
     #[arg(long, value_name = "SIZE")]
     pub(crate) blob_budget: Option<String>,
+
+    /// Read no gjob.toml
+    #[arg(long)]
+    pub(crate) no_config: bool,
 
     /// Worker program for hosts of a platform, such as linux-aarch64=PATH
     #[arg(long, value_name = "OS-ARCH=PATH", value_parser = names())]

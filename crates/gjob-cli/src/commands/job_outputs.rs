@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use gjob::Network;
-use gjob::network::NetworkError;
+use gjob::network::{Followed, NetworkError};
 use gjob::outputs::job_dir_name;
 use gjob::settings::RunSettings;
 use gjob_core::jobdir::OwnFile;
@@ -25,16 +25,15 @@ impl JobOutputs {
         Ok(JobOutputs { run: run.clone(), settings, network })
     }
 
-    /// Copies all that a job has written to a stream.
+    /// Copies all that a job has written to a stream. Returns the number of bytes.
     pub(crate) fn copy(
         &mut self,
         job: &Job,
         stream: Stream,
         to: &mut dyn Write,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<u64> {
         if let Some(mut file) = self.fetched(job, stream).and_then(|path| File::open(path).ok()) {
-            io::copy(&mut file, to)?;
-            return Ok(());
+            return Ok(io::copy(&mut file, to)?);
         }
         Ok(self.network.copy_output(job, stream, to)?)
     }
@@ -43,7 +42,7 @@ impl JobOutputs {
     pub(super) fn follow(
         &mut self,
         job: &Job,
-        streams: &mut [(Stream, &mut dyn Write)],
+        streams: &mut [Followed<'_>],
     ) -> Result<(), NetworkError> {
         self.network.follow_outputs(job, streams)
     }

@@ -12,9 +12,11 @@ use std::time::Duration;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, RunRow, Store};
 use gjob::units::format_duration;
+use gjob_core::event::RunEnd;
+use gjob_core::job::Phase;
 use gjob_core::plural::counted;
 use gjob_core::run::Host;
-use gjob_core::{Run, RunId, State, Timestamp};
+use gjob_core::{Job, Run, RunId, State, Tally, Timestamp};
 
 use self::filter::Filter;
 use super::find_run;
@@ -27,12 +29,6 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Moves the cursor to the top and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
-
-/// After a run with failures.
-const NEXT_STEPS: &str = "
-`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
-`gjob retry` has the failed ones run again
-";
 
 /// A run as its store has it now.
 struct Snapshot {
@@ -95,9 +91,18 @@ impl Snapshot {
             text.push_str(&format!("\n{jobs}"));
         }
         if !self.managed && self.run.tally().failed() > 0 {
-            text.push_str(NEXT_STEPS);
+            text.push_str(&self.next_steps());
         }
         text
+    }
+
+    /// After a run with failures.
+    fn next_steps(&self) -> String {
+        let id = &self.row.id;
+        format!(
+            "\nhelp: `gjob explain JOB -R {id}` says what became of a job, `gjob logs JOB -R {id}` what it printed\n\
+             help: `gjob retry -R {id}` retries the failed jobs\n"
+        )
     }
 
     fn headline(&self) -> String {
@@ -114,7 +119,7 @@ pub(crate) fn headline(
     now: Timestamp,
 ) -> String {
     let tally = run.tally();
-    let took = took(run, created, now);
+    let took = run.elapsed(created, now);
     if managed {
         let left = run.time_left(now).map(|left| format!(", about {} left", whole_seconds(left)));
         return format!("running for {}{}", whole_seconds(took), left.unwrap_or_default());
@@ -123,10 +128,15 @@ pub(crate) fn headline(
     match (tally.busy, tally.left()) {
         (_, 0) if run.is_all_done() => format!("done in {took}"),
         (_, 0) => format!("finished in {took}"),
-        (0, left) => format!(
-            "stopped: {} still to do; resume with `gjob attach {id}`",
-            counted(left.into(), "job")
-        ),
+        (0, left) => {
+            let left = counted(left.into(), "job");
+            match run.ended() {
+                Some(RunEnd::MaxFails) => format!(
+                    "stopped by --max-fails, {left} still to do; resume with `gjob attach {id} --max-fails N`"
+                ),
+                _ => format!("stopped: {left} still to do; resume with `gjob attach {id}`"),
+            }
+        }
         (busy, _) => {
             let waiting = match tally.free {
                 0 => String::new(),
@@ -142,33 +152,34 @@ pub(crate) fn headline(
 
 /// The jobs of a run by state.
 pub(crate) fn counts(run: &Run, managed: bool) -> String {
-    let tally = run.shown_tally(managed);
-    let all = counted(tally.total().into(), "job");
+    let mut tally = run.shown_tally(managed);
     // A host may have been given more than it can run at once.
     let answering = run.hosts().iter().filter(|host| managed && host.status.answers());
     let queued: u32 = answering.map(Host::queued).sum();
+    tally.shift(State::Busy, State::Free, queued);
+    format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally))
+}
+
+/// How many jobs are in which state: `7 done, 1 failed`.
+pub(super) fn tally_in_words(tally: Tally) -> String {
     let parts = [
         (tally.done, "done"),
         (tally.error, "failed"),
         (tally.unknown, "unknown"),
-        (tally.busy - queued, "running"),
-        (tally.free + queued, "waiting"),
+        (tally.busy, "running"),
+        (tally.free, "waiting"),
     ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(count, word)| *count > 0 || *word == "done")
-        .map(|(count, word)| format!("{count} {word}"))
-        .collect();
-    format!("{all}: {}", parts.join(", "))
+    let shown = parts.iter().filter(|(count, word)| *count > 0 || *word == "done");
+    shown.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
-/// For how long a run has been worked on; until its last job ended, if all have.
-fn took(run: &Run, created: Timestamp, now: Timestamp) -> Duration {
-    let last = match run.tally().left() {
-        0 => run.jobs().iter().filter_map(|job| job.ended).max(),
-        1.. => None,
-    };
-    Duration::from_millis(last.unwrap_or(now).0.saturating_sub(created.0))
+/// How a job is, in one word.
+fn job_word(job: &Job, state: State) -> &'static str {
+    match (job.phase, state) {
+        (Phase::Collecting, _) => "fetching",
+        (_, State::Free | State::Busy) if job.is_held() => "paused",
+        (..) => word(state),
+    }
 }
 
 /// The state of a job in the words that people are shown.

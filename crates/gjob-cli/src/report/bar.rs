@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gjob::units::format_duration;
 use gjob_core::event::Transfer;
-use gjob_core::{HostLabel, Run};
+use gjob_core::{HostLabel, Run, Timestamp};
 use rustix::termios::tcgetwinsize;
 
 use super::area::Area;
@@ -34,7 +34,8 @@ const SIZE: (usize, usize) = (80, 24);
 #[derive(Debug)]
 pub(crate) struct Bar {
     pub(super) area: Area,
-    began: Instant,
+    /// When the run was submitted.
+    pub(super) created: Timestamp,
     drawn: Option<(Instant, u64)>,
     /// When the run will be over, and when that was estimated.
     estimate: Option<(Option<Instant>, Instant)>,
@@ -51,7 +52,7 @@ impl Bar {
     pub(super) fn new(colour: bool) -> Self {
         Bar {
             area: Area::default(),
-            began: Instant::now(),
+            created: gjob::store::now(),
             drawn: None,
             estimate: None,
             ended: VecDeque::new(),
@@ -86,11 +87,11 @@ impl Bar {
         let now = Instant::now();
         self.drawn = Some((now, run.seq()));
         let (columns, rows) = size();
-        let tally = run.tally();
+        let (tally, time) = (run.tally(), gjob::store::now());
         let glance = Glance {
             run,
-            now: gjob::store::now(),
-            took: now - self.began,
+            now: time,
+            took: run.elapsed(self.created, time),
             left: self.left(run, now),
             rate: self.rate(tally.total() - tally.left(), now),
             absences,

@@ -27,7 +27,7 @@ const HINT_COLUMNS: usize = 100;
 pub(super) struct Glance<'a> {
     pub(super) run: &'a Run,
     pub(super) now: Timestamp,
-    /// For how long this process has reported on the run.
+    /// How long the run has taken so far.
     pub(super) took: Duration,
     /// About how long the rest takes.
     pub(super) left: Option<Duration>,

@@ -9,10 +9,10 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Color, Style};
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
-use gjob::store::RunDir;
+use gjob::store::{RunDir, Store};
 use gjob_core::event::{ClockOffset, HostChange, HostEvent};
 use gjob_core::plural::counted;
-use gjob_core::{Event, HostLabel, Job, Run, State, What};
+use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::Failures;
 use super::headline;
@@ -81,13 +81,15 @@ impl Terminal {
         }
     }
 
-    /// Lets `t` switch to `top` and back, if the progress is shown on a terminal whose
-    /// keys are free.
-    pub(super) fn offer_top(&mut self, dir: &RunDir) {
-        if let Progress::Bar(bar) = &mut self.progress {
-            self.lending = Lending::start(dir, self.colour);
-            bar.offers_top = self.lending.is_some();
+    /// The run begins to be reported on. If its keys are free, `t` switches to `top` and
+    /// back where there is a progress.
+    pub(super) fn begin(&mut self, dir: &RunDir, has_keys: bool) {
+        let Progress::Bar(bar) = &mut self.progress else { return };
+        if let Ok(row) = Store::read(dir).and_then(|store| store.row()) {
+            bar.created = row.created;
         }
+        self.lending = if has_keys { Lending::start(dir, self.colour) } else { None };
+        bar.offers_top = self.lending.is_some();
     }
 
     fn is_lent(&self) -> bool {
@@ -177,7 +179,7 @@ impl Terminal {
     }
 
     /// What became of the run, a line each.
-    pub(super) fn outcome(&self, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+    pub(super) fn outcome(&self, id: &RunId, run: &Run, outputs: Option<&Path>) -> Vec<String> {
         if self.quiet || !self.progress.names_failures() {
             return Vec::new();
         }
@@ -191,7 +193,7 @@ impl Terminal {
         lines.extend(self.failures.hint(run.jobs()).map(|hint| format!("help: {hint}")));
         if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
-                "help: `gjob logs {index}` and `gjob explain {index}` say more, `gjob retry` runs failed jobs again"
+                "help: `gjob logs {index} -R {id}` and `gjob explain {index} -R {id}` say more, `gjob retry -R {id}` retries failed jobs"
             ));
         }
         lines.extend(outputs.map(|outputs| format!("outputs: {}", outputs.display())));

@@ -111,7 +111,7 @@ fn log(dir: &RunDir, index: u32) -> anyhow::Result<Pager> {
     let mut outputs = JobOutputs::of(dir.run(), settings)?;
     let mut lines = Vec::new();
     for (stream, what) in [(Stream::Stdout, "stdout"), (Stream::Stderr, "stderr")] {
-        let tail = Tail::of(LOG_LINES, |to| outputs.copy(job, stream, to))?;
+        let tail = Tail::of(LOG_LINES, |to| outputs.copy(job, stream, to).map(drop))?;
         let count = tail.before + tail.lines.len() as u64;
         let from = if tail.before > 0 { format!(", the last {LOG_LINES}") } else { String::new() };
         lines.push(format!("{what}: {}{from}", gjob_core::plural::counted(count, "line")));

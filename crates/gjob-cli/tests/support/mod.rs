@@ -57,6 +57,8 @@ impl Place {
         command
             .env("GJOB_STATE_DIR", self.path("state"))
             .env("GJOB_REMOTE_PATH", self.path("results"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env_remove("GJOB_HOSTS")
             .env_remove("GJOB_SSH")
             .env_remove("COLUMNS")
             .env_remove("NO_COLOR")

@@ -203,8 +203,22 @@ impl Screen {
         let status: ExitStatus = self.child.wait().unwrap();
         let _ = sender.send(());
         watch.join().unwrap();
+        self.drain();
         self.assert_restored();
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+
+    /// Waits until all that was written has been read: a mark comes last.
+    fn drain(&self) {
+        const MARK: &[u8] = b"\x1b]777;end\x07";
+        let mut theirs = File::from(self.theirs.try_clone().unwrap());
+        theirs.write_all(MARK).unwrap();
+        let mut parsed = self.seen.parser.lock().unwrap();
+        while !parsed.bytes.ends_with(MARK) {
+            parsed = self.seen.news.wait(parsed).unwrap();
+        }
+        let before = parsed.bytes.len() - MARK.len();
+        parsed.bytes.truncate(before);
     }
 
     /// The terminal is as it was found.

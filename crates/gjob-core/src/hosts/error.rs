@@ -77,6 +77,9 @@ pub enum HostProblem {
         /// The number after it.
         slots: String,
     },
+    /// A group where only hosts are accepted.
+    #[error("{0} is a group of gjob.toml: expected a host, or the group in -H, without slots")]
+    Group(String),
     /// A user name that ssh or a shell could misread.
     #[error("invalid user {0:?}: expected letters, digits and -._@, not starting with a dash")]
     User(String),

@@ -35,6 +35,10 @@ impl Item {
             return Err(vec![HostProblem::Empty]);
         }
         let mut problems = Vec::new();
+        let group = text.rsplit_once('/').map_or(text, |(_, group)| group);
+        if group.starts_with('@') {
+            return Err(vec![HostProblem::Group(excerpt(group))]);
+        }
         if let Some((host, slots)) = split_outside(text, '/')
             && parse_digits(host).is_none()
             && parse_digits(slots).is_some()

@@ -8,17 +8,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::Stream;
+use gjob_core::wire::{ByHand, ByHandAnswer, Stream};
 use gjob_core::{Epoch, HostLabel, Job, JobId, Key, Record, State};
 
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
-use crate::link::{Piece, QueryStates, ReadOutput, Unreachable};
+use crate::link::{Piece, QueryStates, ReadOutput, Unreachable, WorkByHand};
 use crate::store::{StateDir, now};
 
 /// Between two looks at an output that does not grow.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
+
+/// A stream of a job that is followed.
+pub struct Followed<'a> {
+    /// Which.
+    pub stream: Stream,
+    /// The byte to begin with; then the next one to come.
+    pub from: u64,
+    /// Where it goes.
+    pub to: &'a mut dyn Write,
+}
 
 /// Most jobs in one question about states.
 const STATUS_BATCH: usize = 4096;
@@ -85,6 +95,26 @@ impl Network {
         Ok(states)
     }
 
+    /// Does something with the directories of jobs on one host, whatever runs they are
+    /// of: one after the other. Returns what was found or done, or why it was not.
+    ///
+    /// # Errors
+    /// When the network can't be opened, or the host is none of its hosts.
+    pub fn work_by_hand(
+        &mut self,
+        host: &HostLabel,
+        ids: &[JobId],
+        work: ByHand,
+    ) -> Result<Vec<Result<ByHandAnswer, String>>, NetworkError> {
+        let at = self.find(host)?;
+        let requests = ids.iter().map(|id| WorkByHand { id: id.clone(), work }).collect();
+        let answer = self.ask_hosts(vec![(at, requests)])?.remove(&at);
+        let answers = answer.unwrap_or_else(|| Ok(Vec::new()));
+        let answers =
+            answers.map_err(|reason| NetworkError::Host { host: host.clone(), reason })?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(String::from)).collect())
+    }
+
     /// What a job has written to its standard output so far (the seed's
     /// `GetStdout`).
     ///
@@ -108,6 +138,7 @@ impl Network {
     }
 
     /// Copies what a job has written so far, piece by piece, whatever its size.
+    /// Returns the number of bytes.
     ///
     /// # Errors
     /// When the job was not launched, its host can't be asked, or `to` fails.
@@ -116,8 +147,8 @@ impl Network {
         job: &Job,
         stream: Stream,
         to: &mut dyn Write,
-    ) -> Result<(), NetworkError> {
-        self.copy_from(job, stream, 0, to).map(drop)
+    ) -> Result<u64, NetworkError> {
+        self.copy_from(job, stream, 0, to)
     }
 
     /// Copies what a job has written, and goes on as it writes more, until it
@@ -131,7 +162,7 @@ impl Network {
         stream: Stream,
         to: &mut dyn Write,
     ) -> Result<(), NetworkError> {
-        self.follow_outputs(job, &mut [(stream, to)])
+        self.follow_outputs(job, &mut [Followed { stream, from: 0, to }])
     }
 
     /// The same with several streams, each to a place of its own.
@@ -141,16 +172,15 @@ impl Network {
     pub fn follow_outputs(
         &mut self,
         job: &Job,
-        streams: &mut [(Stream, &mut dyn Write)],
+        streams: &mut [Followed<'_>],
     ) -> Result<(), NetworkError> {
-        let mut copied = vec![0; streams.len()];
         loop {
             // The state first: what was written before a job's end is then here.
             let ended = self.get_job_status(std::slice::from_ref(job))? != [State::Busy];
             let mut has_grown = false;
-            for ((stream, to), copied) in streams.iter_mut().zip(&mut copied) {
-                let more = self.copy_from(job, *stream, *copied, *to)?;
-                *copied += more;
+            for Followed { stream, from, to } in &mut *streams {
+                let more = self.copy_from(job, *stream, *from, *to)?;
+                *from += more;
                 has_grown |= more > 0;
             }
             if ended {
@@ -254,6 +284,8 @@ impl Network {
                 self.close();
                 let dir = StateDir::from_env()?.create_run(now())?;
                 let run = dir.run().identified(fastrand::u64(..));
+                // Hosts know it by its identity; nothing is recorded of it here.
+                dir.discard();
                 Open::new(self, Use::Direct, Some(&run), Epoch(1), &[], Inputs::default())?
             }
         };

@@ -7,7 +7,7 @@ use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostStatus};
 
 use super::Snapshot;
-use crate::report::{Columns, HostWork, host_work};
+use crate::report::{Columns, HostWork, headline, host_work};
 
 /// A host is slow if its median is this many times that of the other hosts.
 const SLOW: f64 = 2.0;
@@ -21,7 +21,7 @@ pub(super) fn table(of: &Snapshot) -> Columns {
     for (at, host) in of.run.hosts().iter().enumerate() {
         let busy = host.facts.as_ref().map(|_| format!("{}/{}", host.busy_slots(), host.slots()));
         columns.row([
-            Some(host.label.to_string()),
+            Some(headline::spoken(&host.label).to_owned()),
             Some(state(host, of).to_owned()),
             busy,
             Some(host.pace.jobs.to_string()),
