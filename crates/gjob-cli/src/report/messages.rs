@@ -44,6 +44,10 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
         HostChange::Paused { reason, seconds } => {
             format!("host {host} paused for {seconds} s: {reason}")
         }
+        HostChange::Full { again: true, .. } if !verbose => return None,
+        HostChange::Full { reason, seconds, .. } => {
+            format!("host {host} paused: {reason}; trying again every {seconds} s")
+        }
         HostChange::Clock(offset) => return clock_message(*offset, host.as_str()),
         HostChange::Up(_)
         | HostChange::Connecting { .. }
