@@ -2,9 +2,12 @@
 //! subcommand does is in `commands`.
 
 mod act;
+pub(crate) mod defaults;
 mod environment;
+mod foreign;
 mod local;
 mod look;
+pub(crate) mod misread;
 mod options;
 mod report;
 mod run;
@@ -18,9 +21,9 @@ use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
-pub(crate) use look::{ExplainArgs, LogsArgs, RunsArgs, StatusArgs};
+pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
-pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
+pub(crate) use report::{AttachArgs, Color, LogFormat, MaxFails, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
 pub(crate) use which_run::{NamedRun, RunName, RunOption};
 
@@ -53,12 +56,17 @@ pub(crate) enum Command {
     /// Retry failed jobs and jobs whose outcome is unknown
     Retry(JobsArgs),
     /// List runs
+    #[command(aliases = ["ls", "list"])]
     Runs(RunsArgs),
     /// Show the status of a run
+    #[command(aliases = ["ps", "queue", "squeue", "qstat"])]
     Status(StatusArgs),
+    /// Look at a run on the whole screen, and act on its jobs
+    Top(TopArgs),
     /// Explain why a job waits, or what became of it
     Explain(ExplainArgs),
     /// Show the output of jobs
+    #[command(alias = "log")]
     Logs(LogsArgs),
     /// Fetch output files of jobs, later or again
     Fetch(FetchArgs),

@@ -1,18 +1,21 @@
 //! What each subcommand does, one file each; the hosts and jobs that several
 //! of them take from the command line.
 
-mod acting;
+pub(crate) mod acting;
 pub(crate) mod attach;
 pub(crate) mod clean;
+mod config;
 mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod fetch;
 mod hosts;
+pub(crate) mod job_outputs;
 mod jobs;
 pub(crate) mod kill;
 pub(crate) mod local;
 pub(crate) mod logs;
 mod manage;
+mod notes;
 pub(crate) mod pause;
 pub(crate) mod resume;
 pub(crate) mod retry;
@@ -21,6 +24,7 @@ pub(crate) mod runs;
 mod selection;
 mod skip_done;
 pub(crate) mod status;
+pub(crate) mod top;
 mod watch;
 
 use gjob::store::{LATEST, RunDir, StateDir};

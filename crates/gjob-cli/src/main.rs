@@ -5,14 +5,15 @@
 mod cli;
 mod commands;
 mod exit;
+mod local_time;
 mod report;
 mod signals;
+mod top;
+mod tty;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
+use cli::{Command, misread};
 
 fn main() -> ExitCode {
     if let Some(code) = gjob_agent::dispatch(std::env::args_os()) {
@@ -22,8 +23,12 @@ fn main() -> ExitCode {
     if let Ok(executable) = std::env::current_exe() {
         gjob::program::declare_worker(executable);
     }
-    let result = match Cli::parse().command {
-        Command::Run(args) => commands::run::run(*args),
+    let cli = match misread::parse(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let result = match cli.command {
+        Command::Run(args) => commands::run::run(&args),
         Command::Attach(args) => commands::attach::run(&args),
         Command::Kill(args) => commands::kill::run(&args),
         Command::Pause(args) => commands::pause::run(&args),
@@ -31,6 +36,7 @@ fn main() -> ExitCode {
         Command::Retry(args) => commands::retry::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
+        Command::Top(args) => commands::top::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Fetch(args) => commands::fetch::run(&args),

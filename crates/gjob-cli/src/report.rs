@@ -8,6 +8,7 @@ mod events;
 mod failures;
 mod filter;
 pub(crate) mod headline;
+mod host_work;
 mod joblog;
 mod lines;
 mod messages;
@@ -15,22 +16,26 @@ mod output;
 mod progress;
 mod tail;
 mod terminal;
+mod unsent;
 
 use std::io;
 use std::path::Path;
 
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
-use gjob_core::{Event, Job, Run};
+use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
+pub(crate) use bar::whole_seconds;
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
+pub(crate) use host_work::{HostWork, host_work};
 use joblog::JobLogFile;
 use lines::LineFile;
 pub(crate) use tail::{ByLine, Tail};
 use terminal::Terminal;
+pub(crate) use terminal::wants_colour;
 
 /// Everything that reports on a run.
 #[derive(Debug)]
@@ -86,8 +91,8 @@ impl Reporters {
 
     /// What became of the run, a line each: the jobs that are not done by cause, and
     /// where outputs are.
-    pub(crate) fn outcome(&self, run: &Run, outputs: Option<&Path>) -> Vec<String> {
-        self.terminal.outcome(run, outputs)
+    pub(crate) fn outcome(&self, id: &RunId, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+        self.terminal.outcome(id, run, outputs)
     }
 
     /// True if something of what was asked for could not be reported.

@@ -100,8 +100,8 @@ start #3: true
 ok #3 in [ELAPSED]
 3 jobs not done:
   3 × killed: #0 #1 #2
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
 run [DATE]-1: 1 done, 3 failed in [ELAPSED]
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 
 "#]])
         .start();
@@ -141,10 +141,10 @@ fn kill_returns_after_a_job_that_left_its_session_and_ignores_sigterm_has_ended(
             str![[r#"
 killing job 0
 run [DATE]-1: 1 job, 1 host
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 start #0: trap '' TERM; setsid bash -c 'trap "" TERM; echo $$ >> [PLACE]/pids; while true; do sleep 1; done' & echo $$ >> [PLACE]/pids; while true; do sleep 1; done
 FAILED #0: killed · trap '' TERM; setsid bash -c 'trap "" TERM; echo $$ >> [PLACE]/pids; while true; do sleep 1; done' & echo $$ >> [PLACE]/pids; while true; do sleep 1; done
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 
 "#]]
             .unordered(),
@@ -173,13 +173,13 @@ fn process_that_survives_kill_is_named_everywhere() {
         .code(1)
         .stderr(
             str![[r#"
-job 0.1 on :: signal 15; process [LEFT] could not be ended
 killing job 0
 run [DATE]-1: 1 job, 1 host
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 start #0: . ./freeze; sleep 300
 FAILED #0: killed; process [LEFT] could not be ended · . ./freeze; sleep 300
+job 0.1 on this machine: signal 15; process [LEFT] could not be ended
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 
 "#]]
             .unordered(),
@@ -203,13 +203,13 @@ run [DATE]-1: finished in [ELAPSED]
 1 job: 0 done, 1 failed
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
-:  -  0/1  0  1  -  -
+this machine  -  0/1  0  1  -  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-0  failed  :  [ELAPSED]  -  killed; process [LEFT] could not be ended  . ./freeze; sleep 300
+0  failed  this machine  [ELAPSED]  -  killed; process [LEFT] could not be ended  . ./freeze; sleep 300
 
-`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
-`gjob retry` has the failed ones run again
+help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
+help: `gjob retry -R [DATE]-1` retries the failed jobs
 
 "#]])
         .run();
@@ -240,7 +240,7 @@ start #3 on h1: true
 ok #3 on h1 in [ELAPSED]
 3 jobs not done:
   3 × killed: #0 #1 #2
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 3 failed in [ELAPSED]
 
 "#]])
@@ -277,7 +277,7 @@ run [DATE]-1 resumed: 2 jobs, 1 host
 FAILED #0 on h1: killed · sleep 300
 2 jobs not done:
   2 × killed: #0 #1
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 0 done, 2 failed in [ELAPSED]
 
 "#]])
@@ -552,7 +552,7 @@ start #0: grep -q needed data && test -e [PLACE]/ok
 FAILED #0: exit 1 · grep -q needed data && test -e [PLACE]/ok
 start #1: true
 ok #1 in [ELAPSED]
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])

@@ -304,6 +304,7 @@ gjob: nothing was started
         &["run", "-f", ".", "ok.txt"],
         str![[r#"
 gjob: --file: file "." has no base name: expected a path to a file or directory
+help: a directory arrives with its name: -f data; for what is in it, name each: -f a -f b
 gjob: nothing was started
 
 "#]],

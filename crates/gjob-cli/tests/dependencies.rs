@@ -112,7 +112,7 @@ ok #4 alone in [ELAPSED]
 2 jobs not done:
   1 × dependency: job 1 is not done: #3
   1 × exit 1: #1
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 2 failed in [ELAPSED]
 
 "#]])
@@ -124,30 +124,17 @@ run [DATE]-1: 3 done, 2 failed in [ELAPSED]
         place.of_jobs("reason"),
         [null.clone(), json!("exit 1"), null.clone(), json!(reason), null]
     );
-    // Reopened alone, the dependent fails again.
+    // Alone it would fail again.
     place
         .gjob(&["retry", "d"])
-        .stdout(str![[r#"
-reopened 1 job; resume the run with `gjob attach [DATE]-1`
-
-"#]])
-        .run();
-    attach(&place)
         .code(1)
-        .stderr(str![[r#"
-run [DATE]-1 resumed: 5 jobs, 1 host
-2 jobs not done:
-  1 × dependency: job 1 is not done: #3
-  1 × exit 1: #1
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
-run [DATE]-1: 3 done, 2 failed in [ELAPSED]
-
-"#]])
+        .stdout("reopened 0 jobs\n")
+        .stderr("gjob: job 3: it waits for job 1, which is not done: retry that\n")
         .run();
     assert_eq!(place.of_jobs("reason")[3], reason);
     remove(&place, "b.fails");
     place
-        .gjob(&["retry", "d", "b"])
+        .gjob(&["retry", "b"])
         .stdout(str![[r#"
 reopened 2 jobs; resume the run with `gjob attach [DATE]-1`
 
@@ -355,7 +342,7 @@ ok #8 free-2 in [ELAPSED]
 6 jobs not done:
   5 × dependency: job 0 is not done: #1 #2 #3 #4 #5
   1 × exit 1: #0
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 6 failed in [ELAPSED]
 
 "#]])

@@ -1,10 +1,11 @@
-//! `gjob logs`: both streams, several jobs, the last lines, a search, attempts, and
 //! what was fetched.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod support;
 
 use snapbox::str;
-use support::Place;
+use support::{Place, eventually};
 
 /// Three jobs of this machine: one prints to both streams, one fails twice, one is
 /// silent.
@@ -99,6 +100,60 @@ gjob: job 1 has no attempt 3 that has started
 }
 
 #[test]
+fn attempt_is_shown_of_the_jobs_that_had_it_and_each_job_once() {
+    let place = place();
+    place.gjob(&["logs", "--attempt", "2", "--err"]).stdout("attempt 2\n").run();
+    place
+        .gjob(&["logs", "0-2", "--attempt", "9"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: no job has an attempt 9 that has started
+
+"#]])
+        .run();
+    place.gjob(&["logs", "0", "fit-0.1", "0-0", "--out"]).stdout("one\ntwo\n").run();
+}
+
+#[test]
+fn last_lines_with_a_text_are_counted_among_those_that_have_it() {
+    let place = place();
+    place
+        .gjob(&["logs", "1", "--grep", "9", "--tail", "2"])
+        .stdout("#1 fit-0.2: 98\n#1 fit-0.2: 99\n")
+        .run();
+}
+
+#[test]
+fn logs_are_followed_from_their_last_lines_on_and_by_what_they_have_in_them() {
+    let place = Place::new();
+    place.file(
+        "jobs.txt",
+        "seq 1 9; printf half; echo 1 >&2; until test -e go; do sleep 0.05; done; echo -line; echo end\n",
+    );
+    let mut manager = place.gjob(&["run", "-j", "1", "--show", "none", "jobs.txt"]).start();
+    manager.wait_until_printed("start");
+    let printed = |name: &str| std::fs::File::create(place.path(name)).unwrap();
+    let read = |name: &str| std::fs::read_to_string(place.path(name)).unwrap();
+    let follow = ["logs", "-f", "0", "--tail", "2", "--out"];
+    let tail = place.gjob(&follow).stdout_to(printed("tail")).start();
+    eventually("the last lines are shown", || read("tail") == "8\n9\nhalf");
+    let follow = ["logs", "-f", "0", "--grep", "n"];
+    let search = place.gjob(&follow).stdout_to(printed("search")).start();
+    std::fs::write(job_dir(&place).join("go"), "").unwrap();
+    assert_eq!((tail.output().code, search.output().code), (0, 0));
+    assert_eq!(read("tail"), "8\n9\nhalf-line\nend\n");
+    assert_eq!(read("search"), "#0: half-line\n#0: end\n");
+    manager.output();
+}
+
+/// The directory of the only job.
+fn job_dir(place: &Place) -> std::path::PathBuf {
+    let dirs = std::fs::read_dir(place.path("results")).unwrap().flatten();
+    let host = dirs.map(|dir| dir.path()).find(|dir| !dir.ends_with(".gjob")).unwrap();
+    std::fs::read_dir(host).unwrap().flatten().next().unwrap().path()
+}
+
+#[test]
 fn logs_are_followed_on_both_streams_until_the_job_has_ended() {
     let place = Place::new();
     place.file(
@@ -109,10 +164,7 @@ fn logs_are_followed_on_both_streams_until_the_job_has_ended() {
     manager.wait_until_printed("start");
     let mut logs = place.gjob(&["logs", "-f", "0"]).start();
     logs.wait_until_printed("second");
-    let dirs = std::fs::read_dir(place.path("results")).unwrap().flatten();
-    let host = dirs.map(|dir| dir.path()).find(|dir| !dir.ends_with(".gjob")).unwrap();
-    let job = std::fs::read_dir(host).unwrap().flatten().next().unwrap();
-    std::fs::write(job.path().join("go"), "").unwrap();
+    std::fs::write(job_dir(&place).join("go"), "").unwrap();
     let answer = logs.output();
     assert_eq!((answer.code, answer.stdout.as_str()), (0, "first\nlast\n"), "{}", answer.stderr);
     manager.output();

@@ -160,7 +160,7 @@ fn gpus_stay_with_their_jobs_after_the_agent_dies() {
     }
     let answer = manager.output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("host : unreachable: "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("this machine unreachable: "), "{}", answer.stderr);
     let jobs = noted(&place);
     assert_eq!(jobs.len(), 7);
     assert_eq!(place.of_jobs("attempt"), [1; 7]);

@@ -91,9 +91,6 @@ fn job_without_its_output_fails_and_is_retried() {
         .code(1)
         .side_by_side()
         .stderr(str![[r#"
-job 0.1 on :: output "out" is missing
-job 1.1 on :: output "out" is missing
-job 0.2 on :: output "out" is missing
 run [DATE]-1: 3 jobs, 1 host
 start #0: true
 start #1: test $GJOB_ATTEMPT = 1 || echo x > out
@@ -107,9 +104,12 @@ ok #1 in [ELAPSED]
 2 jobs not done:
   1 × exit 3: #2
   1 × output "out" is missing: #0
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 2 failed in [ELAPSED]
+job 0.1 on this machine: output "out" is missing
+job 1.1 on this machine: output "out" is missing
+job 0.2 on this machine: output "out" is missing
 
 "#]])
         .run();
@@ -135,7 +135,7 @@ start #1: echo no; exit 5
 start #0: echo out; echo err >&2
 FAILED #1: exit 5 · echo no; exit 5
 ok #0 in [ELAPSED]
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
@@ -396,7 +396,7 @@ start #1: echo no; exit 1
 start #0: echo x > out; echo y > more
 FAILED #1: exit 1 · echo no; exit 1
 ok #0 in [ELAPSED]
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
@@ -476,7 +476,7 @@ start #0: echo x > out
 start #1: echo y > core.1; exit 1
 FAILED #1: exit 1 · echo y > core.1; exit 1
 ok #0 in [ELAPSED]
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
@@ -527,7 +527,7 @@ start #0: true
 ok #0 in [ELAPSED]
 start #1: false
 FAILED #1: exit 1 · false
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
@@ -543,8 +543,8 @@ start #0: true
 ok #0 in [ELAPSED]
 start #1: false
 FAILED #1: exit 1 · false
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
 run [DATE]-2: 1 done, 1 failed in [ELAPSED]
+help: `gjob logs 1 -R [DATE]-2` and `gjob explain 1 -R [DATE]-2` say more, `gjob retry -R [DATE]-2` retries failed jobs
 
 "#]])
         .run();
@@ -632,7 +632,7 @@ fn job_of_a_cleaned_run_can_be_retried() {
 run [DATE]-1: 1 job, 1 host
 start #0: grep yes [PLACE]/here/go
 FAILED #0: exit 1 · grep yes [PLACE]/here/go
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 
 "#]])
@@ -682,7 +682,7 @@ start #0: echo x > out
 start #1: exit 1
 FAILED #1: exit 1 · exit 1
 ok #0 in [ELAPSED]
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 

@@ -20,7 +20,7 @@ ok #0 in [ELAPSED]
 start #1: echo two >&2; exit 7
 FAILED #1: exit 7 · echo two >&2; exit 7
 two
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
@@ -152,8 +152,8 @@ FAILED #3: timeout · sleep 60
   1 × exit 7: #0
   1 × signal 9: #2
   1 × timeout: #3
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
 run [DATE]-1: 1 done, 5 failed in [ELAPSED]
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 
 "#]])
         .run();
@@ -241,8 +241,8 @@ start #0 (3rd attempt): test $GJOB_ATTEMPT = 3
 ok #0 in [ELAPSED]
 start #1 (3rd attempt): false
 FAILED #1: exit 1 (3rd attempt) · false
-help: `gjob logs 1` and `gjob explain 1` say more, `gjob retry` runs failed jobs again
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
 
 "#]])
         .run();
@@ -271,8 +271,8 @@ start #1: echo $GJOB_INDEX >> [PLACE]//ledger; false
 FAILED #1: exit 1 · echo $GJOB_INDEX >> [PLACE]//ledger; false
 2 jobs not done:
   2 × exit 1: #0 #1
-help: `gjob logs 0` and `gjob explain 0` say more, `gjob retry` runs failed jobs again
-run [DATE]-1: 0 done, 2 failed, 48 left in [ELAPSED] (stopped: too many failures)
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+run [DATE]-1: 0 done, 2 failed, 48 left in [ELAPSED] (stopped: too many failures; resume with `gjob attach [DATE]-1 --max-fails N`)
 
 "#]])
         .run();
@@ -280,6 +280,58 @@ run [DATE]-1: 0 done, 2 failed, 48 left in [ELAPSED] (stopped: too many failures
     let states = place.of_jobs("state");
     assert_eq!(states.iter().filter(|state| *state == "error").count(), 2);
     assert_eq!(states.iter().filter(|state| *state == "free").count(), 48);
+    place
+        .gjob(&["attach"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: run [DATE]-1: 2 failures (--max-fails 2): no more jobs would start
+help: to go on, `gjob attach [DATE]-1 --max-fails N` with N above 2, or none
+help: to retry failed jobs first, `gjob retry -R [DATE]-1`
+
+"#]])
+        .run();
+    place
+        .gjob(&["attach", "--max-fails", "0"])
+        .code(2)
+        .stderr(str![[r#"
+error: invalid value '0' for '--max-fails <N>': expected a number of failures from 1, or none
+
+For more information, try '--help'.
+
+"#]])
+        .run();
+    place
+        .gjob(&["attach", "--max-fails", "2"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: run [DATE]-1: 2 failures (--max-fails 2): no more jobs would start
+help: to go on, `gjob attach [DATE]-1 --max-fails N` with N above 2, or none
+help: to retry failed jobs first, `gjob retry -R [DATE]-1`
+
+"#]])
+        .run();
+    place.gjob(&["status", "--state", "done"]).any_width().stdout(str![[r#"
+run [DATE]-1: stopped by --max-fails, 48 jobs still to do; resume with `gjob attach [DATE]-1 --max-fails N`
+50 jobs: 0 done, 2 failed, 48 waiting
+
+HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
+this machine  -  0/1  0  2  -  -
+
+no job matches
+
+help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
+help: `gjob retry -R [DATE]-1` retries the failed jobs
+
+"#]]).run();
+    place.gjob(&["attach", "--max-fails", "4", "-q"]).code(1).stderr(str![[r#"
+FAILED #2: exit 1 · echo $GJOB_INDEX >> [PLACE]//ledger; false
+FAILED #3: exit 1 · echo $GJOB_INDEX >> [PLACE]//ledger; false
+run [DATE]-1: 0 done, 4 failed, 46 left in [ELAPSED] (stopped: too many failures; resume with `gjob attach [DATE]-1 --max-fails N`)
+
+"#]]).run();
+    assert_eq!(lines(&place.path("ledger")).len(), 4);
+    place.gjob(&["attach", "--max-fails", "none", "-q"]).output();
+    assert_eq!(lines(&place.path("ledger")).len(), 50);
 }
 
 #[test]
@@ -373,9 +425,10 @@ fn runs_are_listed_and_logs_are_read() {
         .output();
     place
         .gjob(&["runs"])
+        .any_width()
         .stdout(str![[r#"
-RUN           STATE  CREATED                   HOSTS  JOBS
-[DATE]-1  done   [TIME]  1      0 free, 0 busy, 2 done, 0 unknown, 0 error
+RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
+[DATE]-1  done  [CLOCK]  [ELAPSED]  1  2 done  echo out; echo err >&2; echo 1
 
 "#]])
         .run();
@@ -398,16 +451,16 @@ fn run_on_a_host_without_bash_ends_with_status_3_and_keeps_its_jobs() {
     let run = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent");
     run.code(3).stderr(str![[r#"
 run [DATE]-1: 2 jobs, 1 host
-host : cannot start job 0.1: no bash on the PATH: entity not found
-host : paused for 1 s: no bash on the PATH: entity not found
-host : cannot start job 0.2: no bash on the PATH: entity not found
-host : paused for 2 s: no bash on the PATH: entity not found
-host : cannot start job 0.3: no bash on the PATH: entity not found
-host : paused for 4 s: no bash on the PATH: entity not found
-host : cannot start job 0.4: no bash on the PATH: entity not found
-host : paused for 8 s: no bash on the PATH: entity not found
-host : cannot start job 0.5: no bash on the PATH: entity not found
-host : paused for 16 s: no bash on the PATH: entity not found
+this machine cannot start job 0.1: no bash on the PATH: entity not found
+this machine paused for 1 s: no bash on the PATH: entity not found
+this machine cannot start job 0.2: no bash on the PATH: entity not found
+this machine paused for 2 s: no bash on the PATH: entity not found
+this machine cannot start job 0.3: no bash on the PATH: entity not found
+this machine paused for 4 s: no bash on the PATH: entity not found
+this machine cannot start job 0.4: no bash on the PATH: entity not found
+this machine paused for 8 s: no bash on the PATH: entity not found
+this machine cannot start job 0.5: no bash on the PATH: entity not found
+this machine paused for 16 s: no bash on the PATH: entity not found
 run [DATE]-1: 0 done, 2 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
 
 "#]]).run();

@@ -38,7 +38,7 @@ fn runs_without_a_run_shows_only_the_heading() {
     place
         .gjob(&["runs"])
         .stdout(str![[r#"
-RUN  STATE  CREATED  HOSTS  JOBS
+RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
 
 "#]])
         .run();
@@ -54,13 +54,13 @@ fn runs_that_cannot_be_read_are_listed_beside_the_others() {
     File::options().write(true).open(dirs[1].join("run.db")).unwrap().set_len(5000).unwrap();
     fs::write(dirs[2].join("run.db"), "no database at all").unwrap();
     fs::remove_file(dirs[3].join("run.db")).unwrap();
-    place.gjob(&["runs"]).stdout(str![[r#"
-RUN           STATE  CREATED                   HOSTS  JOBS
-[DATE]-1  -      -                         -      cannot be read: store [PLACE]/state/runs/[DATE]-1/run.db has schema version 1, this gjob reads versions 3 to 4
-[DATE]-2  -      -                         -      cannot be read: store [PLACE]/state/runs/[DATE]-2/run.db: database disk image is malformed
-[DATE]-3  -      -                         -      cannot be read: store [PLACE]/state/runs/[DATE]-3/run.db: file is not a database
-[DATE]-4  -      -                         -      cannot be read: it has no database
-[DATE]-5  done   [TIME]  1      0 free, 0 busy, 1 done, 0 unknown, 0 error
+    place.gjob(&["runs"]).any_width().stdout(str![[r#"
+RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
+[DATE]-1  -  -  -  -  -  cannot be read: store [PLACE]/state/runs/[DATE]-1/run.db has schema version 1, this gjob reads versions 3 to 4
+[DATE]-2  -  -  -  -  -  cannot be read: store [PLACE]/state/runs/[DATE]-2/run.db: database disk image is malformed
+[DATE]-3  -  -  -  -  -  cannot be read: store [PLACE]/state/runs/[DATE]-3/run.db: file is not a database
+[DATE]-4  -  -  -  -  -  cannot be read: it has no database
+[DATE]-5  done  [CLOCK]  [ELAPSED]  1  1 done  true
 
 "#]]).run();
     place.gjob(&["runs", "--json"]).stdout(str![[r#"
@@ -84,7 +84,9 @@ RUN           STATE  CREATED                   HOSTS  JOBS
   {
     "run": "[DATE]-5",
     "state": "done",
+    "managed": false,
     "created": "[TIME]",
+    "elapsed_s": 0.058,
     "counts": {
       "free": 0,
       "busy": 0,
@@ -92,7 +94,8 @@ RUN           STATE  CREATED                   HOSTS  JOBS
       "unknown": 0,
       "error": 0
     },
-    "hosts": 1
+    "hosts": 1,
+    "command": "true"
   }
 ]
 
@@ -105,7 +108,7 @@ run [DATE]-5: done in [ELAPSED]
 1 job: 1 done
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
-:  -  0/1  1  0  [ELAPSED]  -
+this machine  -  0/1  1  0  [ELAPSED]  -
 
 "#]])
         .run();

@@ -32,13 +32,13 @@ run [DATE]-1: finished in [ELAPSED]
 3 jobs: 2 done, 1 failed
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
-:  -  0/1  2  1  [ELAPSED]  -
+this machine  -  0/1  2  1  [ELAPSED]  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-1  failed  :  [ELAPSED]  fit-0.1  exit 3; attempt 2  echo no such data >&2; exit 3
+1  failed  this machine  [ELAPSED]  fit-0.1  exit 3; attempt 2  echo no such data >&2; exit 3
 
-`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
-`gjob retry` has the failed ones run again
+help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
+help: `gjob retry -R [DATE]-1` retries the failed jobs
 
 "#]])
         .run();
@@ -50,15 +50,15 @@ run [DATE]-1: finished in [ELAPSED]
 3 jobs: 2 done, 1 failed
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
-:  -  0/1  2  1  [ELAPSED]  -
+this machine  -  0/1  2  1  [ELAPSED]  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-0  done  :  [ELAPSED]  prepare  -  true
-1  failed  :  [ELAPSED]  fit-0.1  exit 3; attempt 2  echo no such data >&2; exit 3
-2  done  :  [ELAPSED]  fit-0.2  -  true
+0  done  this machine  [ELAPSED]  prepare  -  true
+1  failed  this machine  [ELAPSED]  fit-0.1  exit 3; attempt 2  echo no such data >&2; exit 3
+2  done  this machine  [ELAPSED]  fit-0.2  -  true
 
-`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
-`gjob retry` has the failed ones run again
+help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
+help: `gjob retry -R [DATE]-1` retries the failed jobs
 
 "#]])
         .run();
@@ -131,10 +131,10 @@ run [DATE]-1: running for [ELAPSED]
 2 jobs: 0 done, 1 running, 1 waiting
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
-:  up  1/1  0  0  -  -
+this machine  up  1/1  0  0  -  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-0  running  :  [ELAPSED]  -  -  sleep 100
+0  running  this machine  [ELAPSED]  -  -  sleep 100
 
 "#]])
         .run();
@@ -148,7 +148,7 @@ asks for 1 CPU
 attempts:
   1 on this machine ([HOST]/[DATE]-1): running
 
-what happened (UTC):
+what happened:
   [CLOCK]  attempt 1 assigned to this machine
   [CLOCK]  attempt 1 started on this machine
 
@@ -166,10 +166,10 @@ run [DATE]-1: stopped, no gjob is attached: 1 job may be running, 1 waiting; res
 2 jobs: 0 done, 1 unknown, 1 waiting
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
-:  -  1/1  0  0  -  -
+this machine  -  1/1  0  0  -  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-0  unknown  :  [ELAPSED]  -  -  sleep 100
+0  unknown  this machine  [ELAPSED]  -  -  sleep 100
 
 "#]]).run();
     place
@@ -221,7 +221,7 @@ attempts:
   1 on this machine ([HOST]/[DATE]-2): exit 3 after [ELAPSED], [MEMORY], [ELAPSED] of CPU time
   2 on this machine ([HOST]/[DATE]-4): exit 3 after [ELAPSED], [MEMORY], [ELAPSED] of CPU time
 
-what happened (UTC):
+what happened:
   [CLOCK]  attempt 1 assigned to this machine
   [CLOCK]  attempt 1 started on this machine
   [CLOCK]  attempt 1: exit 3
@@ -278,7 +278,7 @@ job 3: waiting
 asks for 1 CPU
 it waits since it is paused: `gjob resume` continues it
 
-what happened (UTC):
+what happened:
   [CLOCK]  a user paused it
 
 "#]])

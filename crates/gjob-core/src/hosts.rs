@@ -22,7 +22,7 @@ pub use connect::{ConnectCommand, ConnectCommandError};
 pub use entry::HostEntry;
 pub use error::{HostError, HostErrors, HostProblem, Place};
 pub use options::{HostOptions, ResultsDirError, check_results_dir};
-pub use reader::HostReader;
+pub use reader::{HostReader, items};
 
 /// The most hosts that all lists and files of a run may name.
 pub const MAX_HOSTS: usize = 100_000;

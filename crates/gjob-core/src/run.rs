@@ -14,12 +14,14 @@ mod usage;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::dependency::Dependencies;
 use crate::event::RunEnd;
 use crate::id::{HostLabel, Key};
 use crate::job::{Job, Phase};
 use crate::spec::JobSpec;
+use crate::time::Timestamp;
 
 pub use crate::attempt::{Attempt, Outcome};
 pub use crate::tally::Tally;
@@ -115,6 +117,17 @@ impl Run {
     #[must_use]
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
+    }
+
+    /// How long the run has taken: from when it was submitted until its last job
+    /// ended, or until now while some have not.
+    #[must_use]
+    pub fn elapsed(&self, submitted: Timestamp, now: Timestamp) -> Duration {
+        let last = match self.tally.left() {
+            0 => self.jobs.iter().filter_map(|job| job.ended).max(),
+            1.. => None,
+        };
+        Duration::from_millis(last.unwrap_or(now).0.saturating_sub(submitted.0))
     }
 
     /// A job.

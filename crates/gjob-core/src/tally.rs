@@ -28,7 +28,7 @@ impl Tally {
     }
 
     /// Counts jobs under another state than before.
-    pub(crate) fn shift(&mut self, from: State, to: State, jobs: u32) {
+    pub fn shift(&mut self, from: State, to: State, jobs: u32) {
         *self.slot(from) -= jobs;
         *self.slot(to) += jobs;
     }

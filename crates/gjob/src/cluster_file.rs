@@ -20,15 +20,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::nearest::nearest;
+use crate::toml_text::{in_order, is_name, type_name};
 
 /// What a TOML file may hold.
 const TABLES: [&str; 1] = ["cluster"];
 
 /// What a cluster's table may hold.
 const KEYS: [&str; 5] = ["hosts", "management", "connect", "results_dir", "slots"];
-
-/// The longest name of a cluster, bytes.
-const MAX_NAME_BYTES: usize = 40;
 
 /// Reads the text of a cluster file with `reader`, which keeps what is wrong
 /// with it. A file whose name ends in `.toml` is TOML; a relative program in it
@@ -191,15 +189,7 @@ impl Document<'_> {
     }
 
     fn wrong_type(&mut self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) {
-        let found = match value.get_ref() {
-            DeValue::String(_) => "a string",
-            DeValue::Integer(_) => "an integer",
-            DeValue::Float(_) => "a float",
-            DeValue::Boolean(_) => "a boolean",
-            DeValue::Datetime(_) => "a date or time",
-            DeValue::Array(_) => "an array",
-            DeValue::Table(_) => "a table",
-        };
+        let found = type_name(value.get_ref());
         let key = key.get_ref().to_string();
         self.error(&value.span(), HostProblem::Type { key, expected, found });
     }
@@ -220,18 +210,6 @@ impl Document<'_> {
         let line = before.filter(|byte| **byte == b'\n').count() + 1;
         Place::Line { file: self.name.to_owned(), line }
     }
-}
-
-/// The entries of a table as they stand in the text.
-fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t Key<'a>, &'t Value<'a>)> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 #[cfg(test)]

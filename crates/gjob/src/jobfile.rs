@@ -19,7 +19,7 @@ mod jsonl;
 mod lenient;
 mod lines;
 mod origin;
-mod place;
+pub(crate) mod place;
 mod problem;
 mod python;
 mod tables;

@@ -25,11 +25,12 @@
 //! how it gets there.
 
 pub mod cluster_file;
+pub mod config;
 pub mod inputs;
 pub mod jobfile;
 pub mod link;
 pub mod manager;
-mod nearest;
+pub mod nearest;
 pub mod network;
 mod open_files;
 pub mod outputs;
@@ -38,6 +39,7 @@ pub mod program;
 pub mod remote;
 pub mod settings;
 pub mod store;
+mod toml_text;
 mod trust;
 pub mod units;
 

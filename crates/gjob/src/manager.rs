@@ -34,7 +34,7 @@ use engine::Engine;
 pub use error::ManagerError;
 pub use handler::{Handler, NoHandler, Wanted};
 pub use logging::{JobLog, LoggingManager};
-pub use watch::{WatchError, Watched, Watcher};
+pub use watch::{Happened, WatchError, Watched, Watcher};
 
 /// Allocates N jobs to M hosts (the seed's `Manager`).
 ///
@@ -104,7 +104,19 @@ impl<H: Handler> Manager<H> {
     /// # Errors
     /// When another process manages the run, or its store can't be read.
     pub fn attach(&mut self, dir: &RunDir) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::attach(dir)?);
+        self.attach_with(dir, |_| ())
+    }
+
+    /// The same with other settings from now on.
+    ///
+    /// # Errors
+    /// As [`Manager::attach`].
+    pub fn attach_with(
+        &mut self,
+        dir: &RunDir,
+        change: impl FnOnce(&mut RunSettings),
+    ) -> Result<(), ManagerError> {
+        self.engine = Some(Engine::attach(dir, change)?);
         Ok(())
     }
 

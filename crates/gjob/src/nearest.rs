@@ -4,7 +4,8 @@
 const COMPARED: usize = 80;
 
 /// The nearest of some words, if it is near enough to have been meant.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = cut(word);
     let distances = known.into_iter().filter_map(|other| Some((distance(word, other)?, other)));
     distances.min().map(|(_, other)| other)

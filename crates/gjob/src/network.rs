@@ -31,6 +31,7 @@ use crate::link::{Call, ConnectStage, HostPlan, LinkCommand, RequestEcho};
 use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
+pub use direct::Followed;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Gap, Output};
 use open::Open;

@@ -273,6 +273,14 @@ impl Store {
         self.write(|tx| hosts.iter().try_for_each(|host| tx.execute(sql, [host.0]).map(drop)))
     }
 
+    /// Keeps other settings for the run than it was begun with.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn set_settings(&self, json: &str) -> Result<(), StoreError> {
+        self.write(|tx| tx.execute("UPDATE run SET settings = ?1", [json]).map(drop))
+    }
+
     /// Notes why the manager stops.
     ///
     /// # Errors

@@ -70,20 +70,34 @@ pub fn parse_duration_above_zero(text: &str) -> Result<Duration, ParseDurationEr
 }
 
 /// Formats a duration as its two largest parts: `2d3h`, `1h30m`, `5m12s`, `12.3s`,
-/// `45ms`. Smaller parts are cut off, not rounded.
+/// `45ms`. It is rounded to the smaller one.
 #[must_use]
 pub fn format_duration(duration: Duration) -> String {
-    let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
+    let rounded = rounded(duration);
+    let (seconds, millis) = (rounded.as_secs(), rounded.subsec_millis());
     match seconds {
         0 if duration.is_zero() => "0s".to_owned(),
         0 if millis == 0 => "<1ms".to_owned(),
         0 => format!("{millis}ms"),
-        1..60 if millis < 100 => format!("{seconds}s"),
+        1..60 if millis == 0 => format!("{seconds}s"),
         1..60 => format!("{seconds}.{}s", millis / 100),
         60..3600 => pair(seconds / 60, "m", seconds % 60, "s"),
         3600..86_400 => pair(seconds / 3600, "h", seconds / 60 % 60, "m"),
         _ => pair(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
     }
+}
+
+/// To the unit that is shown last of it.
+fn rounded(duration: Duration) -> Duration {
+    let unit = match duration.as_secs() {
+        0 => Duration::from_millis(1),
+        1..60 => Duration::from_millis(100),
+        60..3600 => Duration::from_secs(1),
+        3600..86_400 => Duration::from_secs(60),
+        _ => Duration::from_secs(3600),
+    };
+    let units = (duration + unit / 2).as_nanos() / unit.as_nanos();
+    unit.saturating_mul(u32::try_from(units).unwrap_or(u32::MAX))
 }
 
 fn pair(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
@@ -211,8 +225,9 @@ mod tests {
             (0, "0s"),
             (45, "45ms"),
             (1000, "1s"),
-            (12_399, "12.3s"),
-            (59_999, "59.9s"),
+            (12_399, "12.4s"),
+            (59_960, "1m"),
+            (3_599_700, "1h"),
             (60_000, "1m"),
             (312_000, "5m12s"),
             (5_400_000, "1h30m"),

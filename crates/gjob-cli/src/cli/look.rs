@@ -6,9 +6,35 @@ use super::{RunName, RunOption, names};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
+    /// List only the last N runs
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) last: Option<usize>,
+
+    /// List runs in these states: running, stopped, done, failed
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    pub(crate) state: Vec<RunState>,
+
+    /// List runs with TEXT in the command of their first job
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) grep: Option<String>,
+
     /// Print a JSON array
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// How a run is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "lower")]
+pub(crate) enum RunState {
+    /// A process manages it
+    Running,
+    /// Jobs are left, and no process manages it
+    Stopped,
+    /// Every job is done
+    Done,
+    /// Every job has ended, and not all are done
+    Failed,
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +72,18 @@ pub(crate) struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = TOP_HELP)]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) run: RunName,
+}
+
+const TOP_HELP: &str = "\
+Keys: arrows, PgUp, PgDn, Home and End scroll, Tab changes the panel, s sorts, / filters, Enter or
+l shows the log of a job, e explains it, k kills, p pauses or resumes, r retries it, ? lists all
+keys, q leaves. Leaving stops nothing. Needs a terminal.";
+
+#[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Jobs: an index, a range (3-7) or a name
     #[arg(required = true, value_name = "JOB")]
@@ -77,11 +115,11 @@ pub(crate) struct LogsArgs {
     pub(crate) err: bool,
 
     /// Show only the last N lines of each stream
-    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    #[arg(long, value_name = "N")]
     pub(crate) tail: Option<usize>,
 
     /// Show only lines with TEXT in them, with the jobs that they are from
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["tail", "follow"])]
+    #[arg(long, value_name = "TEXT")]
     pub(crate) grep: Option<String>,
 
     /// Show an earlier attempt, by its number from 1

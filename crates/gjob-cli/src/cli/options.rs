@@ -12,7 +12,7 @@ use super::names;
 #[command(next_help_heading = "Files")]
 pub(crate) struct FileArgs {
     /// Copy a file or directory into the directory of every job (repeatable)
-    #[arg(short, long = "file", value_name = "PATH", value_parser = names())]
+    #[arg(short, long = "file", value_name = "PATH", aliases = ["files", "basefile", "bf"], value_parser = names())]
     pub(crate) files: Vec<String>,
 
     /// Place files as read-only hard links to one copy per host
@@ -28,7 +28,7 @@ pub(crate) struct FileArgs {
 pub(crate) struct OutputArgs {
     /// Fetch the files that match GLOB (*, ?, [a-z], **) from the job's directory; a job
     /// is done when they have arrived (repeatable)
-    #[arg(short, long = "output", value_name = "GLOB", value_parser = names())]
+    #[arg(short, long = "output", value_name = "GLOB", aliases = ["outputs", "return"], value_parser = names())]
     pub(crate) output: Vec<String>,
 
     /// Write outputs below DIR, one directory per job [default: gjob-out/RUN]
@@ -57,7 +57,7 @@ pub(crate) struct JobOptions {
     pub(crate) repeat: u32,
 
     /// Default name for jobs without one
-    #[arg(long, value_parser = names())]
+    #[arg(long, alias = "job-name", value_parser = names())]
     pub(crate) name: Option<String>,
 
     /// CPUs per job, or `all` for one job per host [default: 1]
@@ -89,7 +89,7 @@ pub(crate) struct JobOptions {
 #[command(next_help_heading = "When things fail")]
 pub(crate) struct FailureArgs {
     /// Kill an attempt that runs longer (90, 90s, 1h30m)
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, alias = "time-limit", value_name = "DURATION")]
     pub(crate) timeout: Option<String>,
 
     /// Retry a failed job up to N times, on another host first [default: 0]

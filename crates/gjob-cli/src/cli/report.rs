@@ -89,6 +89,23 @@ pub(crate) struct AttachArgs {
     #[command(flatten)]
     pub(crate) run: RunName,
 
+    /// Stop starting jobs after N failures in all, or never (none) [default: as before]
+    #[arg(long, value_name = "N", value_parser = max_fails)]
+    pub(crate) max_fails: Option<MaxFails>,
+
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+}
+
+/// After how many failures no more jobs start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaxFails(pub(crate) Option<u32>);
+
+fn max_fails(text: &str) -> Result<MaxFails, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    match (text, number) {
+        ("none", _) => Ok(MaxFails(None)),
+        (_, Some(number)) => Ok(MaxFails(Some(number))),
+        (_, None) => Err("expected a number of failures from 1, or none".to_owned()),
+    }
 }

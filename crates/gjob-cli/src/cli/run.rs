@@ -32,7 +32,7 @@ pub(crate) struct RunArgs {
     pub(crate) failures: FailureArgs,
 
     /// Show jobs and hosts, start nothing
-    #[arg(long, help_heading = "What is shown")]
+    #[arg(long, help_heading = "What is shown", alias = "dryrun")]
     pub(crate) dry_run: bool,
 
     /// Print the jobs of --dry-run as a job file in JSON Lines
@@ -55,17 +55,24 @@ started; 3 no usable host, or the run's store or outputs cannot be written; 130 
 
 Environment variables: see `gjob --help`.";
 
-const HOSTS_HELP: &str =
-    "Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine";
+const HOSTS_HELP: &str = "Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine, \
+     @GROUP a group in gjob.toml [env: GJOB_HOSTS]";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Hosts")]
 pub(crate) struct HostArgs {
-    #[arg(short = 'H', long, value_name = "LIST", help = HOSTS_HELP)]
+    #[arg(
+        short = 'H',
+        long,
+        value_name = "LIST",
+        help = HOSTS_HELP,
+        short_aliases = ['S', 'w'],
+        aliases = ["host", "sshlogin", "nodelist"]
+    )]
     pub(crate) hosts: Vec<String>,
 
     /// File of hosts, one per line
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", aliases = ["hostfile", "sshloginfile", "slf"])]
     pub(crate) hosts_file: Vec<PathBuf>,
 
     /// Cluster file: TOML (.toml), or a management node on the first line and its
@@ -91,16 +98,27 @@ pub(crate) struct HostArgs {
     pub(crate) connect: Option<String>,
 
     /// ssh configuration file, instead of ~/.ssh/config
-    #[arg(short = 'F', value_name = "FILE")]
+    #[arg(short = 'F', long, value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
 
     /// Jobs at once on each host without SLOTS/ [default: its processors]
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(
+        short = 'j',
+        long,
+        value_name = "N",
+        short_alias = 'P',
+        aliases = ["jobs", "max-procs"],
+        value_parser = clap::value_parser!(u32).range(1..=10_000)
+    )]
     pub(crate) slots: Option<u32>,
 
     /// Disk space for staged files on a host; files in use stay [default: 20G]
     #[arg(long, value_name = "SIZE")]
     pub(crate) blob_budget: Option<String>,
+
+    /// Read no gjob.toml
+    #[arg(long)]
+    pub(crate) no_config: bool,
 
     /// Worker program for hosts of a platform, such as linux-aarch64=PATH
     #[arg(long, value_name = "OS-ARCH=PATH", value_parser = names())]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use gjob::manager::{Act, Answer, Through, act};
+use gjob::manager::{Act, ActError, Answer, Through, act};
 use gjob::store::{RunDir, Store};
 use gjob_core::Job;
 use gjob_core::plural::counted;
@@ -16,10 +16,11 @@ use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 pub(super) type Applies = fn(&Job) -> bool;
 
 /// The answer to a request.
-pub(super) struct Acted {
+pub(crate) struct Acted {
     dir: RunDir,
+    what: Act,
     answer: Answer,
-    pub(super) through: Through,
+    through: Through,
 }
 
 /// Does `what` to the jobs that `words` name; without words, to all jobs to which it
@@ -44,11 +45,17 @@ pub(super) fn on_jobs(
         named.iter().map(|job| job.index).collect()
     };
     let chosen: Vec<u32> = chosen.into_iter().collect();
-    if chosen.is_empty() {
-        return Ok(Acted { dir, answer: Answer::default(), through: Through::Manager });
+    on_chosen(dir, what, &chosen).map_err(Failure::machinery)
+}
+
+/// Does `what` to these jobs.
+pub(crate) fn on_chosen(dir: RunDir, what: Act, jobs: &[u32]) -> Result<Acted, ActError> {
+    if jobs.is_empty() {
+        return Ok(Acted { dir, what, answer: Answer::default(), through: Through::Manager });
     }
-    let (answer, through) = act(&dir, what, &chosen).map_err(Failure::machinery)?;
-    Ok(Acted { dir, answer, through })
+    let (mut answer, through) = act(&dir, what, jobs)?;
+    answer.refused.sort_by_key(|refusal| refusal.job);
+    Ok(Acted { dir, what, answer, through })
 }
 
 /// True for jobs without an outcome.
@@ -57,25 +64,34 @@ pub(super) fn is_open(job: &Job) -> bool {
 }
 
 impl Acted {
-    /// The run's id.
-    pub(super) fn run(&self) -> String {
-        self.dir.run().to_string()
+    /// To how many jobs it was done, and what is to be done next.
+    pub(crate) fn summary(&self) -> String {
+        let done = match self.what {
+            Act::Kill => "killed",
+            Act::Pause => "paused",
+            Act::Resume => "resumed",
+            Act::Retry => "reopened",
+        };
+        let count = self.answer.ok.len() as u64;
+        let jobs = counted(count, "job");
+        let more = match self.through {
+            Through::Itself if self.what == Act::Retry && count > 0 => {
+                format!("; resume the run with `gjob attach {}`", self.dir.run())
+            }
+            Through::Itself | Through::Manager => String::new(),
+        };
+        format!("{done} {jobs}{more}")
     }
 
-    /// The number of jobs to which it was done.
-    pub(super) fn count(&self) -> usize {
-        self.answer.ok.len()
+    /// Why it was refused for others, a line each.
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = String> + '_ {
+        self.answer.refused.iter().map(|refusal| format!("job {}: {}", refusal.job, refusal.why))
     }
 
-    /// Prints the number of jobs to which it was done, and why it was refused for others.
-    pub(super) fn say(mut self, done: &str, more: &str) -> Result<u8, Failure> {
-        self.answer.refused.sort_by_key(|refusal| refusal.job);
-        for refusal in &self.answer.refused {
-            print_error(&format!("job {}: {}", refusal.job, refusal.why));
-        }
-        let count = self.count();
-        let jobs = counted(count as u64, "job");
-        writeln!(std::io::stdout(), "{done} {jobs}{more}").map_err(Failure::machinery)?;
+    /// Prints both.
+    pub(super) fn say(&self) -> Result<u8, Failure> {
+        self.refusals().for_each(|refusal| print_error(&refusal));
+        writeln!(std::io::stdout(), "{}", self.summary()).map_err(Failure::machinery)?;
         Ok(if self.answer.refused.is_empty() { ALL_DONE } else { NOT_ALL_DONE })
     }
 }

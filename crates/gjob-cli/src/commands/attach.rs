@@ -3,11 +3,17 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use gjob::manager::Watcher;
+use gjob::settings::RunSettings;
+use gjob::store::{RunDir, Store};
 use gjob::{Manager, ManagerError};
+use gjob_core::event::RunEnd;
+use gjob_core::plural::counted;
+use gjob_core::{Job, State};
 
 use super::{find_run, manage, watch};
-use crate::cli::{AttachArgs, Show};
+use crate::cli::{AttachArgs, MaxFails, Show};
 use crate::exit::Failure;
 use crate::report::reporters;
 
@@ -24,10 +30,17 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     let began = Instant::now();
     loop {
         if let Some(watcher) = Watcher::connect(&dir).map_err(Failure::machinery)? {
+            refuse_change(args, &dir)?;
             return watch::to_the_end(&dir, watcher, reporters()?);
         }
+        check_max_fails(args, &dir)?;
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters()?);
-        match manager.attach(&dir) {
+        let change = |settings: &mut RunSettings| {
+            if let Some(MaxFails(most)) = args.max_fails {
+                settings.max_fails = most;
+            }
+        };
+        match manager.attach_with(&dir, change) {
             Ok(()) => return manage::to_the_end(manager),
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);
@@ -35,5 +48,38 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
             Err(error @ ManagerError::Network(_)) => return Err(Failure::input(error)),
             Err(error) => return Err(manage::stopped(&dir, error)),
         }
+    }
+}
+
+/// Settings are changed by the process that manages the run.
+fn refuse_change(args: &AttachArgs, dir: &RunDir) -> Result<(), Failure> {
+    if args.max_fails.is_none() {
+        return Ok(());
+    }
+    Err(Failure::input(anyhow!(
+        "another gjob process manages run {}: --max-fails can be changed once it has stopped",
+        dir.run()
+    )))
+}
+
+/// A run that was stopped by its failures would stop again at once.
+fn check_max_fails(args: &AttachArgs, dir: &RunDir) -> Result<(), Failure> {
+    // What cannot be read here, the manager reports.
+    let Ok(store) = Store::read(dir) else { return Ok(()) };
+    let (Ok(run), Ok(row)) = (store.load(), store.row()) else { return Ok(()) };
+    let Ok(settings) = RunSettings::from_json(&row.settings) else { return Ok(()) };
+    let most = args.max_fails.map_or(settings.max_fails, |MaxFails(most)| most);
+    let has_been_tried = |job: &&Job| job.state() == State::Error && job.last_attempt > 0;
+    let failed = run.jobs().iter().filter(has_been_tried).count() as u64;
+    let is_stopped = run.ended() == Some(RunEnd::MaxFails) || args.max_fails.is_some();
+    match most.filter(|most| is_stopped && failed >= u64::from(*most)) {
+        None => Ok(()),
+        Some(most) => Err(Failure::input(anyhow!(
+            "run {run}: {} (--max-fails {most}): no more jobs would start\n\
+             help: to go on, `gjob attach {run} --max-fails N` with N above {failed}, or none\n\
+             help: to retry failed jobs first, `gjob retry -R {run}`",
+            counted(failed, "failure"),
+            run = dir.run(),
+        ))),
     }
 }

@@ -12,11 +12,13 @@ use gjob_core::plural::counted;
 use gjob_core::resources::Cpus;
 use gjob_core::run::{Attempt, Host, HostStatus, Outcome, WaitReason};
 use gjob_core::text::printable;
-use gjob_core::{Event, HostLabel, Job, Run, State, Timestamp, What};
+use gjob_core::{Event, Job, Run, State, Timestamp, What};
 
 use super::{find_run, selection};
 use crate::cli::ExplainArgs;
 use crate::exit::{ALL_DONE, Failure};
+use crate::local_time::local_time;
+use crate::report::headline::spoken;
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
@@ -24,14 +26,22 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let run = store.load().map_err(Failure::machinery)?;
     let managed = dir.is_managed().map_err(Failure::machinery)?;
     let chosen = selection::select(run.jobs(), &args.jobs).map_err(Failure::input)?;
-    let texts = chosen.into_iter().map(|job| {
-        let history = History { run: &run, dir: &dir, job, managed };
-        history.text(&store)
-    });
+    let texts = chosen.into_iter().map(|job| text(&dir, &store, &run, job, managed));
     let texts = texts.collect::<Result<Vec<_>, _>>().map_err(Failure::machinery)?;
     let mut out = std::io::stdout().lock();
     out.write_all(texts.join("\n").as_bytes()).map_err(Failure::machinery)?;
     Ok(ALL_DONE)
+}
+
+/// All that is known of a job of a run.
+pub(crate) fn text(
+    dir: &RunDir,
+    store: &Store,
+    run: &Run,
+    job: &Job,
+    managed: bool,
+) -> anyhow::Result<String> {
+    History { run, dir, job, managed }.text(store)
 }
 
 /// One job and all around it.
@@ -64,11 +74,11 @@ impl History<'_> {
         }
         let events = store.events_of(*index)?;
         if !events.is_empty() {
-            writeln!(text, "\nwhat happened (UTC):")?;
+            writeln!(text, "\nwhat happened:")?;
         }
         for event in &events {
             if let Some(what) = step(event) {
-                writeln!(text, "  {}  {}", clock(event.at), printable(&what))?;
+                writeln!(text, "  {}  {}", local_time(time_of(event)), printable(&what))?;
             }
         }
         for line in self.next_steps() {
@@ -84,6 +94,7 @@ impl History<'_> {
         let reason = reason.map(|reason| format!(": {}", printable(reason))).unwrap_or_default();
         match state {
             State::Free => "waiting".to_owned(),
+            State::Busy if self.job.is_held() => format!("paused{on}"),
             State::Busy => format!("running{on}"),
             State::Done => format!("done{on}"),
             State::Error => format!("failed{on}{reason}"),
@@ -107,7 +118,10 @@ impl History<'_> {
             ),
             WaitReason::NoHost => "it waits since no host answers:".into(),
             WaitReason::NoRoom => "it waits for a host with room:".into(),
-            WaitReason::Next => "it is about to start".into(),
+            WaitReason::Next => {
+                "a host has room for it: it starts next, unless that is kept for a larger job"
+                    .into()
+            }
         }];
         if matches!(why, WaitReason::NoHost | WaitReason::NoRoom) {
             lines.extend(self.run.hosts().iter().map(|host| format!("  {}", self.lack(host))));
@@ -159,14 +173,6 @@ impl History<'_> {
     }
 }
 
-/// A host in a sentence.
-fn spoken(host: &HostLabel) -> &str {
-    match host.as_str() {
-        HostLabel::LOCAL => "this machine",
-        label => label,
-    }
-}
-
 /// One attempt in one line.
 fn describe(attempt: &Attempt) -> String {
     let Attempt { key, host, reason, .. } = attempt;
@@ -191,6 +197,16 @@ fn describe(attempt: &Attempt) -> String {
 
 fn took(attempt: &Attempt) -> String {
     attempt.duration().map_or_else(|| "an unknown time".to_owned(), format_duration)
+}
+
+/// When it happened: what a host reports happened there before gjob learned of it.
+fn time_of(event: &Event) -> Timestamp {
+    let What::Attempt(attempt) = &event.what else { return event.at };
+    match &attempt.change {
+        AttemptChange::Started { started, .. } => *started,
+        AttemptChange::Exited { finish } => finish.ended,
+        _ => event.at,
+    }
 }
 
 /// What gjob noted of a job, in one line; nothing for what the next one says, too.
@@ -239,10 +255,4 @@ fn step(event: &Event) -> Option<String> {
         }),
         What::Run(_) | What::Host(_) | What::Transfer(_) => None,
     }
-}
-
-/// The date and the time to the millisecond.
-fn clock(at: Timestamp) -> String {
-    let text = at.to_string();
-    text.trim_end_matches('Z').replace('T', " ")
 }

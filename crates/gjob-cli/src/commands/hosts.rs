@@ -5,44 +5,81 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use gjob::cluster_file;
+use gjob::config::Group;
 use gjob::program::Platform;
 use gjob::settings::NetworkSettings;
 use gjob_core::HostEntry;
-use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader, Place};
+use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader, Place, items};
 use gjob_core::os_text::{from_os, to_path};
 use gjob_core::plain_text::{self, TextError};
 
-use crate::cli::HostArgs;
+use super::config::Setup;
+use crate::cli::{HostArgs, defaults};
 
 /// Collects the clusters that the options name; this machine when they name
 /// none. Every error is put into `errors`.
-fn clusters(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Cluster> {
+fn clusters(
+    args: &HostArgs,
+    setup: &Setup,
+    given: &HostOptions,
+    errors: &mut Vec<anyhow::Error>,
+) -> Vec<Cluster> {
     let mut reader = HostReader::new();
-    let mut hosts: Vec<HostEntry> = args.hosts.iter().flat_map(|list| reader.list(list)).collect();
+    let mut hosts = Vec::new();
+    let mut groups = Vec::new();
+    for list in &args.hosts {
+        for (number, item) in items(list).enumerate() {
+            let place = match setup.hosts_from_environment {
+                true => Place::File(defaults::HOSTS.to_owned()),
+                false => Place::Item(number + 1),
+            };
+            match item.strip_prefix('@') {
+                Some(name) => groups.extend(group(name, &place, setup, &mut reader, errors)),
+                None => hosts.extend(reader.list_at(&place, item)),
+            }
+        }
+    }
     for path in &args.hosts_file {
         if let Some((name, text)) = read(path, &mut reader, errors) {
             hosts.extend(reader.hosts_file(&name, &text));
         }
     }
-    let mut clusters = Vec::new();
+    let mut from_files = Vec::new();
     for path in &args.cluster {
         if let Some((name, text)) = read(path, &mut reader, errors) {
-            clusters.extend(cluster_file::read(&mut reader, &name, &text));
+            from_files.extend(cluster_file::read(&mut reader, &name, &text));
         }
     }
+    let is_named =
+        !args.hosts.is_empty() || !args.hosts_file.is_empty() || !args.cluster.is_empty();
     match reader.finish() {
         Err(found) => errors.push(found.into()),
-        Ok(())
-            if args.hosts.is_empty() && args.hosts_file.is_empty() && args.cluster.is_empty() =>
-        {
-            hosts.push(HostEntry::local());
-        }
+        Ok(()) if !is_named => hosts.push(HostEntry::local()),
         Ok(()) => {}
     }
-    if !hosts.is_empty() {
-        clusters.insert(0, Cluster::of_hosts(hosts));
-    }
-    clusters
+    let named = Group { hosts, ..Group::default() };
+    let groups = std::iter::once(named).chain(groups);
+    let clusters = groups.flat_map(|group| setup.config.clusters(group, given));
+    clusters.chain(from_files).collect()
+}
+
+/// The hosts of a group in `gjob.toml` that were not named before.
+fn group(
+    name: &str,
+    place: &Place,
+    setup: &Setup,
+    reader: &mut HostReader,
+    errors: &mut Vec<anyhow::Error>,
+) -> Option<Group> {
+    let Some(group) = setup.config.group(name) else {
+        let file = Path::new(name).is_file();
+        let help = format!("\nhelp: --hosts-file {name} reads hosts from the file {name}");
+        let help = if file { help.as_str() } else { "" };
+        errors.push(anyhow!("{place}: {}{help}", setup.config.no_group(name)));
+        return None;
+    };
+    let hosts = reader.others(group.hosts, place);
+    Some(Group { hosts, ..group })
 }
 
 /// A file's name and text. What is wrong with the text is for `reader` to say.
@@ -74,21 +111,28 @@ fn read(
 
 /// The hosts that the options name, and how they are reached. Every error is
 /// put into `errors`.
-pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> NetworkSettings {
+pub(super) fn settings(
+    args: &HostArgs,
+    setup: &Setup,
+    errors: &mut Vec<anyhow::Error>,
+) -> NetworkSettings {
     let before = errors.len();
-    let clusters = clusters(args, errors);
     let ssh_config = args.ssh_config.as_deref().and_then(|path| {
         let absolute = std::fs::canonicalize(path);
         absolute.map_err(|error| errors.push(anyhow!("{}: {error}", path.display()))).ok()
     });
     let options = HostOptions {
         results_dir: Some(args.results_dir.clone()).filter(|dir| !dir.is_empty()),
-        connect: connect(args, &clusters, errors),
+        connect: connect(args, errors),
         ssh_config,
         slots: args.slots,
         lease: None,
         blob_budget: super::size("--blob-budget", args.blob_budget.as_deref(), errors),
     };
+    let clusters = clusters(args, setup, &setup.given(&options), errors);
+    if setup.given(&options).connect.is_some() {
+        check_connect(&clusters, errors);
+    }
     let mut agents = BTreeMap::new();
     for agent in &args.agent {
         match parse_agent(agent) {
@@ -103,22 +147,21 @@ pub(super) fn settings(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Netw
     settings
 }
 
-/// The command that --connect gives, if any host is reached with it.
-fn connect(
-    args: &HostArgs,
-    clusters: &[Cluster],
-    errors: &mut Vec<anyhow::Error>,
-) -> Option<ConnectCommand> {
+/// The command that --connect gives.
+fn connect(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> Option<ConnectCommand> {
     let here = std::env::current_dir().unwrap_or_default();
     let parsed = args.connect.as_deref()?.parse::<ConnectCommand>().context("--connect");
-    let command = parsed.map_err(|error| errors.push(error)).ok()?.from_dir(&here);
+    Some(parsed.map_err(|error| errors.push(error)).ok()?.from_dir(&here))
+}
+
+/// A command that reaches no host is a mistake.
+fn check_connect(clusters: &[Cluster], errors: &mut Vec<anyhow::Error>) {
     let needs_it = |cluster: &Cluster| {
         cluster.options.connect.is_none() && !cluster.workers.iter().all(HostEntry::is_local)
     };
     if !clusters.is_empty() && !clusters.iter().any(needs_it) {
         errors.push(anyhow!("--connect is not used by any host: name hosts with -H"));
     }
-    Some(command)
 }
 
 fn parse_agent(text: &str) -> anyhow::Result<(Platform, PathBuf)> {

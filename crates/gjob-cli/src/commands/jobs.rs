@@ -8,7 +8,7 @@ use gjob::jobfile::{self, Arguments, JobDraft, Jobs, Source, ValueEnd};
 use gjob::units;
 use gjob_core::JobSpec;
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, misread};
 use crate::signals;
 
 /// Reads the jobs and puts every error into `errors`.
@@ -43,10 +43,15 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
         (Some(Source::Script(script)), words) => Some(Source::Script(script.arguments(words))),
         (Some(source), []) => Some(source),
         (Some(_), [word, ..]) => {
-            errors.push(anyhow!(
-                "-- {word}: expected no arguments for a job file other than a Python script (.py)\n\
-                 help: to run a command with values, leave out the job file: -- CMD ::: VALUES"
-            ));
+            let argv: Vec<_> = std::env::args_os().collect();
+            let jobs = args.jobs.as_deref().unwrap_or_default();
+            let meant = misread::value_taken_for_job_file(&argv, jobs).unwrap_or_else(|| {
+                format!(
+                    "-- {word}: expected no arguments for a job file other than a Python script (.py)\n\
+                     help: to run a command with values, leave out the job file: -- CMD ::: VALUES"
+                )
+            });
+            errors.push(anyhow!(meant));
             None
         }
         (None, []) if stdin().is_terminal() => {
@@ -92,7 +97,8 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
             "outputs" => "output",
             field => field,
         };
-        errors.push(anyhow!("--{option}: {problem}"));
+        let help = problem.help().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+        errors.push(anyhow!("--{option}: {problem}{help}"));
     }
     (errors.len() == known).then_some(defaults)
 }

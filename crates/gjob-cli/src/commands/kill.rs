@@ -7,5 +7,5 @@ use crate::cli::KillArgs;
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &KillArgs) -> Result<u8, Failure> {
-    on_jobs(Act::Kill, args.run.word(), &args.jobs, is_open)?.say("killed", "")
+    on_jobs(Act::Kill, args.run.word(), &args.jobs, is_open)?.say()
 }

@@ -2,24 +2,20 @@
 //! fetched of them. What a job wrote to its standard output goes to this one's, as it
 //! is; what tells whose it is goes to standard error.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+mod reader;
+
 use std::time::Duration;
 
 use anyhow::anyhow;
-use gjob::Network;
-use gjob::outputs::job_dir_name;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
-use gjob_core::jobdir::OwnFile;
-use gjob_core::wire::Stream;
 use gjob_core::{Job, Run};
 
+use self::reader::Reader;
+use super::job_outputs::JobOutputs;
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure, print_error};
-use crate::report::{ByLine, Tail, TerminalFilter, headline};
 
 /// How often to look for the start of a job.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
@@ -40,9 +36,8 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
         Some(number) => attempts(&store, &chosen, number)?,
     };
     drop(store);
-    let network = Network::from_settings(&settings).map_err(Failure::machinery)?;
-    let several = jobs.len() > 1;
-    let mut reader = Reader { args, dir: &dir, settings: &settings, network, several };
+    let outputs = JobOutputs::of(dir.run(), settings).map_err(Failure::machinery)?;
+    let mut reader = Reader { args, outputs, several: jobs.len() > 1 };
     let mut first = None;
     for job in &jobs {
         let shown = match job.id() {
@@ -73,20 +68,25 @@ fn chosen<'a>(args: &LogsArgs, run: &'a Run) -> anyhow::Result<Vec<&'a Job>> {
     Ok(jobs)
 }
 
-/// The jobs as they were in an earlier attempt.
+/// The jobs as they were in an earlier attempt, those that had it.
 fn attempts(store: &Store, jobs: &[&Job], number: u32) -> Result<Vec<Job>, Failure> {
     let mut earlier = Vec::new();
     for job in jobs {
         let attempts = store.attempts_of(job.index).map_err(Failure::machinery)?;
         let attempt = attempts.into_iter().find(|attempt| attempt.key.attempt == number);
         let found = attempt.and_then(|attempt| Some((attempt.key, attempt.host, attempt.id?)));
-        let Some((key, host, id)) = found else {
-            let error = anyhow!("job {} has no attempt {number} that has started", job.index);
-            return Err(Failure::input(error));
-        };
-        earlier.push(Job::launched(job.spec.clone(), key, host, id));
+        earlier.extend(found.map(|(key, host, id)| Job::launched(job.spec.clone(), key, host, id)));
     }
-    Ok(earlier)
+    match (earlier.is_empty(), jobs) {
+        (false, _) => Ok(earlier),
+        (true, [job]) => Err(Failure::input(anyhow!(
+            "job {} has no attempt {number} that has started",
+            job.index
+        ))),
+        (true, _) => {
+            Err(Failure::input(anyhow!("no job has an attempt {number} that has started")))
+        }
+    }
 }
 
 /// True while a chosen job has not started but may, since there is a manager.
@@ -94,114 +94,4 @@ fn awaits_start(dir: &RunDir, run: &Run, args: &LogsArgs) -> anyhow::Result<bool
     let waits = |job: &&Job| job.id().is_none() && !job.has_ended();
     let waiting = selection::select(run.jobs(), &args.jobs)?.iter().any(waits);
     Ok(waiting && dir.is_managed()?)
-}
-
-struct Reader<'a> {
-    args: &'a LogsArgs,
-    dir: &'a RunDir,
-    settings: &'a RunSettings,
-    network: Network,
-    /// True when more than one job is shown.
-    several: bool,
-}
-
-impl Reader<'_> {
-    fn streams(&self) -> &'static [Stream] {
-        match (self.args.out, self.args.err) {
-            (false, false) => &[Stream::Stdout, Stream::Stderr],
-            (true, _) => &[Stream::Stdout],
-            (false, true) => &[Stream::Stderr],
-        }
-    }
-
-    fn show(&mut self, job: &Job) -> anyhow::Result<()> {
-        if let Some(text) = &self.args.grep {
-            return self.search(job, text);
-        }
-        if self.several {
-            writeln!(io::stderr(), "{}:", headline::title(job))?;
-        }
-        let (out, err) = (io::stdout(), io::stderr());
-        let (out_is_terminal, err_is_terminal) = (out.is_terminal(), err.is_terminal());
-        let mut out = TerminalFilter::new(out.lock(), out_is_terminal);
-        // Asked for alone, it is what is to be read.
-        let mut err: Box<dyn Write> = match self.args.err {
-            true => Box::new(TerminalFilter::new(io::stdout(), out_is_terminal)),
-            false => Box::new(TerminalFilter::new(err.lock(), err_is_terminal)),
-        };
-        if self.args.follow {
-            let mut streams: Vec<(Stream, &mut dyn Write)> = Vec::new();
-            let (out, err) = (&mut out as &mut dyn Write, &mut *err);
-            for (stream, to) in [(Stream::Stdout, out), (Stream::Stderr, err)] {
-                if self.streams().contains(&stream) {
-                    streams.push((stream, to));
-                }
-            }
-            self.network.follow_outputs(job, &mut streams)?;
-        } else {
-            for stream in self.streams() {
-                match stream {
-                    Stream::Stdout => self.print(job, *stream, &mut out)?,
-                    Stream::Stderr => self.print(job, *stream, &mut *err)?,
-                }
-            }
-        }
-        out.flush()?;
-        Ok(err.flush()?)
-    }
-
-    fn print(&mut self, job: &Job, stream: Stream, to: &mut dyn Write) -> anyhow::Result<()> {
-        let Some(most) = self.args.tail else { return self.copy(job, stream, to) };
-        let tail = Tail::of(most, |to| self.copy(job, stream, to))?;
-        for line in tail.lines {
-            to.write_all(&line)?;
-            to.write_all(b"\n")?;
-        }
-        Ok(())
-    }
-
-    /// Prints the lines that have the text, and whose they are.
-    fn search(&mut self, job: &Job, text: &str) -> anyhow::Result<()> {
-        let stdout = io::stdout();
-        let is_terminal = stdout.is_terminal();
-        let mut out = TerminalFilter::new(stdout, is_terminal);
-        let title = headline::title(job);
-        for stream in self.streams() {
-            let mut lines = ByLine::new(|line: Vec<u8>| {
-                if String::from_utf8_lossy(&line).contains(text) {
-                    out.write_all(title.as_bytes())?;
-                    out.write_all(b": ")?;
-                    out.write_all(&line)?;
-                    out.write_all(b"\n")?;
-                }
-                Ok(())
-            });
-            self.copy(job, *stream, &mut lines)?;
-            lines.finish()?;
-        }
-        Ok(out.flush()?)
-    }
-
-    /// Copies a stream from the job's host, or from what was fetched of it.
-    fn copy(&mut self, job: &Job, stream: Stream, to: &mut dyn Write) -> anyhow::Result<()> {
-        if let Some(mut file) = self.fetched(job, stream).and_then(|path| File::open(path).ok()) {
-            io::copy(&mut file, to)?;
-            return Ok(());
-        }
-        Ok(self.network.copy_output(job, stream, to)?)
-    }
-
-    /// Where `--results` has put a stream of a job that has ended.
-    fn fetched(&self, job: &Job, stream: Stream) -> Option<PathBuf> {
-        let outputs = &self.settings.outputs;
-        if !outputs.results || !job.has_ended() {
-            return None;
-        }
-        let file = match stream {
-            Stream::Stdout => OwnFile::Stdout,
-            Stream::Stderr => OwnFile::Stderr,
-        };
-        let dir = outputs.dir(self.dir.run()).join(job_dir_name(job.name(), job.index));
-        Some(dir.join(file.name()))
-    }
 }

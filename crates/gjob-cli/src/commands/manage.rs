@@ -1,10 +1,11 @@
 //! Manages a run to its end, for `run` and `attach`.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gjob::settings::RunSettings;
-use gjob::store::{RunDir, Store, StoreError};
+use gjob::store::{RunDir, RunRow, Store, StoreError, now};
+use gjob::units::format_duration;
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::{Job, Run, RunId, State, Tally};
@@ -18,7 +19,6 @@ pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
 
 /// Runs a manager that is set up, and prints the summary at the end.
 pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure> {
-    let began = Instant::now();
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
     signals::listen(controller).map_err(Failure::machinery)?;
@@ -35,7 +35,7 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
         (Err(error), None) => return Err(Failure::machinery(error)),
     };
     if let (Some(dir), Some(run)) = (manager.run_dir(), manager.run()) {
-        let lines = last_lines(manager.handler(), dir, run, end, began.elapsed());
+        let lines = last_lines(manager.handler(), dir, run, end);
         lines.iter().for_each(|line| manager.handler_mut().print_line(line));
     }
     Ok(exit::of_run(end, manager.all_done(), manager.handler().has_failed()))
@@ -47,20 +47,21 @@ pub(super) fn last_lines(
     dir: &RunDir,
     run: &Run,
     end: RunEnd,
-    took: Duration,
 ) -> Vec<String> {
-    let mut lines = reporters.outcome(run, outputs_dir(dir, run).as_deref());
+    let row = Store::read(dir).and_then(|store| store.row()).ok();
+    let outputs = row.as_ref().and_then(|row| outputs_dir(row, run));
+    let mut lines = reporters.outcome(dir.run(), run, outputs.as_deref());
+    let took = row.map(|row| run.elapsed(row.created, now()));
     lines.push(summary(dir.run(), run.tally(), end, took));
     lines
 }
 
 /// Where the outputs of jobs are, if any are done that have some.
-fn outputs_dir(dir: &RunDir, run: &Run) -> Option<PathBuf> {
-    let settings = Store::read(dir).and_then(|store| store.row()).ok()?.settings;
-    let outputs = RunSettings::from_json(&settings).ok()?.outputs;
+fn outputs_dir(row: &RunRow, run: &Run) -> Option<PathBuf> {
+    let outputs = RunSettings::from_json(&row.settings).ok()?.outputs;
     let has_outputs = |job: &Job| outputs.results || !job.spec.outputs.is_empty();
     let mut done = run.jobs().iter().filter(|job| job.state() == State::Done);
-    done.any(has_outputs).then(|| outputs.dir(dir.run()))
+    done.any(has_outputs).then(|| outputs.dir(&row.id))
 }
 
 /// What stopped a manager; after a failure of its store, how to resume.
@@ -90,7 +91,7 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
 }
 
 /// A run's last line.
-fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> String {
+fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Option<Duration>) -> String {
     let counts = [
         (jobs.done, "done"),
         (jobs.error, "failed"),
@@ -104,7 +105,9 @@ fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> String {
         .collect();
     let why = match end {
         RunEnd::Complete => String::new(),
-        RunEnd::MaxFails => " (stopped: too many failures)".into(),
+        RunEnd::MaxFails => {
+            format!(" (stopped: too many failures; resume with `gjob attach {run} --max-fails N`)")
+        }
         RunEnd::NoHosts => {
             format!(" (stopped: no usable host; resume with `gjob attach {run}`)")
         }
@@ -112,6 +115,6 @@ fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Duration) -> String {
         RunEnd::Left if jobs.busy == 0 => format!(" (stopped; resume with `gjob attach {run}`)"),
         RunEnd::Left => format!(" (jobs keep running; resume with `gjob attach {run}`)"),
     };
-    let took = gjob::units::format_duration(took);
-    format!("run {run}: {} in {took}{why}", counts.join(", "))
+    let took = took.map(|took| format!(" in {}", format_duration(took))).unwrap_or_default();
+    format!("run {run}: {}{took}{why}", counts.join(", "))
 }

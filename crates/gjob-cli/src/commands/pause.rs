@@ -8,5 +8,5 @@ use crate::exit::Failure;
 
 pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
     let applies = |job: &_| is_open(job) && !job.paused;
-    on_jobs(Act::Pause, args.run.word(), &args.jobs, applies)?.say("paused", "")
+    on_jobs(Act::Pause, args.run.word(), &args.jobs, applies)?.say()
 }

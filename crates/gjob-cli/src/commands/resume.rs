@@ -7,5 +7,5 @@ use crate::cli::JobsArgs;
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &JobsArgs) -> Result<u8, Failure> {
-    on_jobs(Act::Resume, args.run.word(), &args.jobs, gjob_core::Job::is_held)?.say("resumed", "")
+    on_jobs(Act::Resume, args.run.word(), &args.jobs, gjob_core::Job::is_held)?.say()
 }

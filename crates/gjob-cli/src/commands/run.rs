@@ -10,18 +10,26 @@ use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
 use gjob_core::scheduler::OnLost;
 
-use super::{dry_run, hosts, jobs, manage, skip_done};
-use crate::cli::{OutputArgs, RunArgs, Show};
-use crate::exit::{ALL_DONE, Failure};
+use super::config::{self, Setup};
+use super::{dry_run, hosts, jobs, manage, notes, skip_done};
+use crate::cli::{Cli, Command, OutputArgs, RunArgs, Show};
+use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::reporters;
 
 /// A lease is half of this. It must outlast the pauses between a link's pings, and
 /// leave time to kill the jobs.
 const SHORTEST_LEASED: Duration = Duration::from_secs(60);
 
-pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
+pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
+    match config::read(!args.hosts.no_config)? {
+        (Cli { command: Command::Run(args) }, setup) => run_with(*args, &setup),
+        (_, setup) => Err(Failure::machinery(anyhow::anyhow!("not a run: {setup:?}"))),
+    }
+}
+
+fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     let mut errors = Vec::new();
-    let network = hosts::settings(&args.hosts, &mut errors);
+    let network = hosts::settings(&args.hosts, setup, &mut errors);
     let mut settings = RunSettings { network, ..RunSettings::default() };
     settings.max_fails = args.failures.max_fails;
     settings.on_lost = args.failures.on_lost.into();
@@ -51,6 +59,14 @@ pub(crate) fn run(args: RunArgs) -> Result<u8, Failure> {
     };
     if specs.is_empty() {
         return Ok(ALL_DONE);
+    }
+    if args.report.verbose {
+        setup.print_files();
+    }
+    if !args.report.quiet {
+        let notes = notes::on_hosts(&args.hosts, &settings.network.clusters);
+        let notes = notes.into_iter().chain(notes::on_files(&specs));
+        notes.for_each(|note| print_error(&format!("help: {note}")));
     }
     if args.dry_run {
         let hosts = settings.network.plan_hosts().map_err(Failure::input)?;

@@ -2,15 +2,23 @@
 //! another version's database or a damaged one, does not hide the others.
 
 use std::io::Write;
+use std::time::Duration;
 
-use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
-use gjob_core::State;
+use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError, now};
+use gjob::units::format_duration;
 use gjob_core::run::{Tally, run_state};
+use gjob_core::text::printable;
+use gjob_core::{State, Timestamp};
 use serde::Serialize;
 
-use crate::cli::RunsArgs;
+use super::status::tally_in_words;
+use crate::cli::{RunState, RunsArgs};
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::Columns;
+use crate::local_time::local_minute;
+use crate::report::{Columns, headline};
+
+/// As much of a command is shown, characters.
+const COMMAND: usize = 60;
 
 #[derive(Serialize)]
 struct Listed {
@@ -22,48 +30,69 @@ struct Listed {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Summary {
-    Read {
-        state: State,
-        created: String,
-        counts: Tally,
-        hosts: usize,
-    },
+    Read(Overview),
     Unreadable {
         /// Why, in one line.
         error: String,
     },
 }
 
+#[derive(Serialize)]
+struct Overview {
+    /// In the words for jobs: busy, free, unknown, done or error.
+    state: State,
+    /// True while a process manages it.
+    managed: bool,
+    created: String,
+    #[serde(skip)]
+    began: Timestamp,
+    /// From when it was submitted until its last job ended, or until now, seconds.
+    elapsed_s: f64,
+    counts: Tally,
+    hosts: usize,
+    /// The script of the first job.
+    command: String,
+}
+
 pub(crate) fn run(args: &RunsArgs) -> Result<u8, Failure> {
     let state = StateDir::from_env().map_err(Failure::input)?;
-    let runs = state.runs().map_err(Failure::machinery)?;
-    let runs: Vec<Listed> = runs
-        .into_iter()
-        .map(|run| {
-            let dir = state.find(Some(&run)).map_err(|error| match error {
-                RunDirError::NoRun { .. } => "it has no database".to_owned(),
-                other => other.to_string(),
-            });
-            let summary = dir.and_then(|dir| summary(&dir).map_err(|error| error.to_string()));
-            Listed {
-                run: run.to_string(),
-                summary: summary.unwrap_or_else(|error| unreadable(&error)),
-            }
-        })
-        .collect();
-    print(&runs, args.json).map_err(Failure::machinery)?;
+    let mut runs = state.runs().map_err(Failure::machinery)?;
+    let mut listed = Vec::new();
+    while let Some(run) = runs.pop() {
+        if args.last.is_some_and(|most| listed.len() >= most) {
+            break;
+        }
+        let dir = state.find(Some(&run)).map_err(|error| match error {
+            RunDirError::NoRun { .. } => "it has no database".to_owned(),
+            other => other.to_string(),
+        });
+        let summary = dir.and_then(|dir| overview(&dir).map_err(|error| error.to_string()));
+        let summary = summary.map_or_else(|error| unreadable(&error), Summary::Read);
+        if is_wanted(&summary, args) {
+            listed.push(Listed { run: run.to_string(), summary });
+        }
+    }
+    listed.reverse();
+    print(&listed, args.json).map_err(Failure::machinery)?;
     Ok(ALL_DONE)
 }
 
-fn summary(dir: &RunDir) -> Result<Summary, StoreError> {
+fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
     let store = Store::read(dir)?;
     let managed = dir.is_managed()?;
     let (jobs, counts) = store.tally(managed)?;
-    Ok(Summary::Read {
+    let created = store.row()?.created;
+    let end = if jobs.left() == 0 { store.last_end()? } else { None };
+    let millis = end.unwrap_or_else(now).0.saturating_sub(created.0);
+    Ok(Overview {
         state: run_state(jobs, managed),
-        created: store.row()?.created.to_string(),
+        managed,
+        created: created.to_string(),
+        began: created,
+        elapsed_s: millis as f64 / 1000.0,
         counts,
         hosts: store.hosts()?.len(),
+        command: store.first_command()?.unwrap_or_default(),
     })
 }
 
@@ -73,25 +102,46 @@ fn unreadable(error: &str) -> Summary {
     Summary::Unreadable { error }
 }
 
+/// A run that cannot be read is listed unless something of it is asked for.
+fn is_wanted(summary: &Summary, args: &RunsArgs) -> bool {
+    let Summary::Read(overview) = summary else {
+        return args.state.is_empty() && args.grep.is_none();
+    };
+    let has_text = |text: &String| overview.command.contains(text);
+    (args.state.is_empty() || args.state.contains(&word(overview.state)))
+        && args.grep.as_ref().is_none_or(has_text)
+}
+
+fn word(state: State) -> RunState {
+    match state {
+        State::Busy => RunState::Running,
+        State::Free | State::Unknown => RunState::Stopped,
+        State::Done => RunState::Done,
+        State::Error => RunState::Failed,
+    }
+}
+
 fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
         serde_json::to_writer_pretty(&mut out, runs)?;
         return writeln!(out);
     }
-    let mut columns = Columns::new(["RUN", "STATE", "CREATED", "HOSTS", "JOBS"]);
+    let mut columns = Columns::new(["RUN", "STATE", "BEGAN", "TOOK", "HOSTS", "JOBS", "COMMAND"]);
     for Listed { run, summary } in runs {
         let run = Some(run.clone());
         columns.row(match summary {
-            Summary::Read { state, created, counts, hosts } => [
+            Summary::Read(it) => [
                 run,
-                Some(state.to_string()),
-                Some(created.clone()),
-                Some(hosts.to_string()),
-                Some(counts.to_string()),
+                Some(format!("{:?}", word(it.state)).to_lowercase()),
+                Some(local_minute(it.began)),
+                Some(format_duration(Duration::from_secs_f64(it.elapsed_s))),
+                Some(it.hosts.to_string()),
+                Some(tally_in_words(it.counts)),
+                Some(headline::cut(&printable(&it.command), COMMAND)),
             ],
             Summary::Unreadable { error } => {
-                [run, None, None, None, Some(format!("cannot be read: {error}"))]
+                [run, None, None, None, None, None, Some(format!("cannot be read: {error}"))]
             }
         });
     }

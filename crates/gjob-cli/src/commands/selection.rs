@@ -1,14 +1,17 @@
 //! Jobs as users name them: an index, a range of indexes, a name, or a glob of names.
 
+use std::collections::HashSet;
+
 use anyhow::{anyhow, bail};
 use gjob_core::Job;
 use glob::Pattern;
 
-/// The jobs of `jobs` that `words` name, in the order of the words.
+/// The jobs of `jobs` that `words` name, each once, in the order of the words.
 pub(super) fn select<'a>(jobs: &'a [Job], words: &[String]) -> anyhow::Result<Vec<&'a Job>> {
     let mut chosen = Vec::new();
+    let mut seen = HashSet::new();
     for word in words {
-        chosen.extend(one(jobs, word)?);
+        chosen.extend(one(jobs, word)?.into_iter().filter(|job| seen.insert(job.index)));
     }
     Ok(chosen)
 }

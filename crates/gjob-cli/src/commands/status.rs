@@ -12,25 +12,23 @@ use std::time::Duration;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, RunRow, Store};
 use gjob::units::format_duration;
+use gjob_core::event::RunEnd;
+use gjob_core::job::Phase;
 use gjob_core::plural::counted;
-use gjob_core::{Run, State, Timestamp};
+use gjob_core::run::Host;
+use gjob_core::{Job, Run, RunId, State, Tally, Timestamp};
 
 use self::filter::Filter;
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
+use crate::report::whole_seconds;
 
 /// How often `--watch` looks again.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Moves the cursor to the top and clears what is below.
 const CLEAR: &str = "\x1b[H\x1b[J";
-
-/// After a run with failures.
-const NEXT_STEPS: &str = "
-`gjob explain JOB` says what became of a job, `gjob logs JOB` what it printed;
-`gjob retry` has the failed ones run again
-";
 
 /// A run as its store has it now.
 struct Snapshot {
@@ -86,79 +84,106 @@ impl Snapshot {
 
     fn text(&self, filter: &Filter) -> String {
         let mut text = format!("run {}: {}\n", self.row.id, self.headline());
-        text.push_str(&format!("{}\n", self.counts()));
+        text.push_str(&format!("{}\n", counts(&self.run, self.managed)));
         text.push_str(&format!("\n{}", hosts::table(self)));
         let jobs = jobs::table(self, filter);
         if !jobs.is_empty() {
             text.push_str(&format!("\n{jobs}"));
         }
         if !self.managed && self.run.tally().failed() > 0 {
-            text.push_str(NEXT_STEPS);
+            text.push_str(&self.next_steps());
         }
         text
     }
 
-    /// What a person wants to know first, and may do next.
-    fn headline(&self) -> String {
-        let tally = self.run.tally();
-        let took = format_duration(self.took());
+    /// After a run with failures.
+    fn next_steps(&self) -> String {
         let id = &self.row.id;
-        match (self.managed, tally.busy, tally.left()) {
-            (true, ..) => match self.run.time_left(self.now) {
-                Some(left) => format!("running for {took}, about {} left", format_duration(left)),
-                None => format!("running for {took}"),
-            },
-            (false, _, 0) if self.run.is_all_done() => format!("done in {took}"),
-            (false, _, 0) => format!("finished in {took}"),
-            (false, 0, left) => format!(
-                "stopped: {} still to do; resume with `gjob attach {id}`",
-                counted(left.into(), "job")
-            ),
-            (false, busy, _) => {
-                let waiting = match tally.free {
-                    0 => String::new(),
-                    waiting => format!(", {waiting} waiting"),
-                };
-                let busy = counted(busy.into(), "job");
-                format!(
-                    "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
-                )
+        format!(
+            "\nhelp: `gjob explain JOB -R {id}` says what became of a job, `gjob logs JOB -R {id}` what it printed\n\
+             help: `gjob retry -R {id}` retries the failed jobs\n"
+        )
+    }
+
+    fn headline(&self) -> String {
+        headline(&self.run, &self.row.id, self.row.created, self.managed, self.now)
+    }
+}
+
+/// What a person wants to know of a run first, and may do next.
+pub(crate) fn headline(
+    run: &Run,
+    id: &RunId,
+    created: Timestamp,
+    managed: bool,
+    now: Timestamp,
+) -> String {
+    let tally = run.tally();
+    let took = run.elapsed(created, now);
+    if managed {
+        let left = run.time_left(now).map(|left| format!(", about {} left", whole_seconds(left)));
+        return format!("running for {}{}", whole_seconds(took), left.unwrap_or_default());
+    }
+    let took = format_duration(took);
+    match (tally.busy, tally.left()) {
+        (_, 0) if run.is_all_done() => format!("done in {took}"),
+        (_, 0) => format!("finished in {took}"),
+        (0, left) => {
+            let left = counted(left.into(), "job");
+            match run.ended() {
+                Some(RunEnd::MaxFails) => format!(
+                    "stopped by --max-fails, {left} still to do; resume with `gjob attach {id} --max-fails N`"
+                ),
+                _ => format!("stopped: {left} still to do; resume with `gjob attach {id}`"),
             }
         }
+        (busy, _) => {
+            let waiting = match tally.free {
+                0 => String::new(),
+                waiting => format!(", {waiting} waiting"),
+            };
+            let busy = counted(busy.into(), "job");
+            format!(
+                "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
+            )
+        }
     }
+}
 
-    fn counts(&self) -> String {
-        let tally = self.run.shown_tally(self.managed);
-        let all = counted(tally.total().into(), "job");
-        let parts = [
-            (tally.done, "done"),
-            (tally.error, "failed"),
-            (tally.unknown, "unknown"),
-            (tally.busy, "running"),
-            (tally.free, "waiting"),
-        ];
-        let parts: Vec<String> = parts
-            .iter()
-            .filter(|(count, word)| *count > 0 || *word == "done")
-            .map(|(count, word)| format!("{count} {word}"))
-            .collect();
-        format!("{all}: {}", parts.join(", "))
-    }
+/// The jobs of a run by state.
+pub(crate) fn counts(run: &Run, managed: bool) -> String {
+    let mut tally = run.shown_tally(managed);
+    // A host may have been given more than it can run at once.
+    let answering = run.hosts().iter().filter(|host| managed && host.status.answers());
+    let queued: u32 = answering.map(Host::queued).sum();
+    tally.shift(State::Busy, State::Free, queued);
+    format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally))
+}
 
-    /// For how long the run has been worked on; until its last job ended, if all
-    /// have.
-    fn took(&self) -> Duration {
-        let last = match self.run.tally().left() {
-            0 => self.run.jobs().iter().filter_map(|job| job.ended).max(),
-            1.. => None,
-        };
-        let until = last.unwrap_or(self.now).0;
-        Duration::from_millis(until.saturating_sub(self.row.created.0))
+/// How many jobs are in which state: `7 done, 1 failed`.
+pub(super) fn tally_in_words(tally: Tally) -> String {
+    let parts = [
+        (tally.done, "done"),
+        (tally.error, "failed"),
+        (tally.unknown, "unknown"),
+        (tally.busy, "running"),
+        (tally.free, "waiting"),
+    ];
+    let shown = parts.iter().filter(|(count, word)| *count > 0 || *word == "done");
+    shown.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+/// How a job is, in one word.
+fn job_word(job: &Job, state: State) -> &'static str {
+    match (job.phase, state) {
+        (Phase::Collecting, _) => "fetching",
+        (_, State::Free | State::Busy) if job.is_held() => "paused",
+        (..) => word(state),
     }
 }
 
 /// The state of a job in the words that people are shown.
-fn word(state: State) -> &'static str {
+pub(crate) fn word(state: State) -> &'static str {
     match state {
         State::Free => "waiting",
         State::Busy => "running",

@@ -1,7 +1,7 @@
 //! Follows a run that another gjob process manages, for `attach`. Ctrl-C ends
 //! this process, and nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use gjob::manager::{Watched, Watcher};
@@ -21,7 +21,6 @@ pub(super) fn to_the_end(
     mut watcher: Watcher,
     mut reporters: Reporters,
 ) -> Result<u8, Failure> {
-    let began = Instant::now();
     signals::end_at_interrupt().map_err(Failure::machinery)?;
     reporters.print_line(&format!("following run {}: another gjob process manages it", dir.run()));
     let end = loop {
@@ -51,7 +50,7 @@ pub(super) fn to_the_end(
             run = dir.run()
         )));
     };
-    let lines = last_lines(&reporters, dir, &run, end, began.elapsed());
+    let lines = last_lines(&reporters, dir, &run, end);
     lines.iter().for_each(|line| reporters.print_line(line));
     Ok(exit::of_run(end, run.is_all_done(), reporters.has_failed()))
 }

@@ -137,7 +137,7 @@ fn hosts(run: &Run) -> String {
     }
 }
 
-/// Hundredths would only flicker.
-fn whole_seconds(duration: Duration) -> String {
+/// A time that goes on: hundredths would only flicker.
+pub(crate) fn whole_seconds(duration: Duration) -> String {
     format_duration(Duration::from_secs(duration.as_secs()))
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use gjob_core::Job;
 use gjob_core::text::{excerpt, printable};
 
+use super::unsent;
+
 /// As many jobs of a group are named.
 const NAMED: usize = 8;
 
@@ -45,6 +47,11 @@ impl Failures {
             lines.push(format!("  and {more} other causes: `gjob status --state failed,unknown`"));
         }
         lines
+    }
+
+    /// What to do about a file that the jobs did not find.
+    pub(super) fn hint(&self, jobs: &[Job]) -> Option<String> {
+        unsent::hint(jobs, |job| self.last_lines.get(&job.index).map(String::as_str))
     }
 
     fn cause(&self, job: &Job) -> String {

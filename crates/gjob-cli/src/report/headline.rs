@@ -1,4 +1,5 @@
-//! A job in one line: that it starts, is done, or is not, and why.
+//! A job in one line: that it starts, is done, or is not, and why; a host in a
+//! sentence.
 
 use gjob::units::format_duration;
 use gjob_core::text::printable;
@@ -6,6 +7,22 @@ use gjob_core::{HostLabel, Job, State};
 
 /// As much of a command is shown, characters.
 const COMMAND: usize = 200;
+
+/// A host in a sentence.
+pub(crate) fn spoken(host: &HostLabel) -> &str {
+    match host.as_str() {
+        HostLabel::LOCAL => "this machine",
+        label => label,
+    }
+}
+
+/// A host as the subject of a sentence: `host h1`.
+pub(crate) fn subject_host(host: &HostLabel) -> String {
+    match host.as_str() {
+        HostLabel::LOCAL => "this machine".to_owned(),
+        label => format!("host {label}"),
+    }
+}
 
 /// `start #0 fit-0.1 on h3: ./fit 0.1`
 pub(super) fn start(job: &Job) -> String {
@@ -75,10 +92,14 @@ fn command(job: &Job) -> String {
 
 /// The job's commands in one line, cut to `most` characters.
 pub(crate) fn cut_command(job: &Job, most: usize) -> String {
-    let command = printable(&job.spec.cmds.join("; "));
-    match command.char_indices().nth(most) {
-        None => command,
-        Some((end, _)) => format!("{}…", &command[..end]),
+    cut(&printable(&job.spec.cmds.join("; ")), most)
+}
+
+/// At most so much of a text, with a sign that more of it is left out.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 

@@ -6,7 +6,9 @@ use gjob_core::event::{
 };
 use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
-use gjob_core::{Finish, What};
+use gjob_core::{Finish, HostLabel, What};
+
+use super::headline::{spoken, subject_host};
 
 /// A clock that is further off than this is reported, milliseconds.
 pub(super) const CLOCK_TOLERANCE_MS: u64 = 1000;
@@ -26,29 +28,30 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
     }
 }
 
-fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option<String> {
+fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) -> Option<String> {
+    let host = subject_host(label);
     let text = match change {
         HostChange::LogSpoiled { lines } => {
             let lines = counted((*lines).into(), "line");
-            format!("host {host}: passing over {lines} of its run log that cannot be read")
+            format!("{host}: passing over {lines} of its run log that cannot be read")
         }
         HostChange::LogDamaged { reason, claims_lost } => {
             let known = match claims_lost {
                 true => "what became of jobs sent to it is unknown",
                 false => "outcomes are taken from job directories",
             };
-            format!("host {host}: its run log was damaged ({reason}); {known}")
+            format!("{host}: its run log was damaged ({reason}); {known}")
         }
-        HostChange::Failed { reason } => format!("host {host} failed: {reason}"),
-        HostChange::Unreachable { reason } => format!("host {host} unreachable: {reason}"),
+        HostChange::Failed { reason } => format!("{host} failed: {reason}"),
+        HostChange::Unreachable { reason } => format!("{host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {
-            format!("host {host} paused for {seconds} s: {reason}")
+            format!("{host} paused for {seconds} s: {reason}")
         }
         HostChange::Full { again: true, .. } if !verbose => return None,
         HostChange::Full { reason, seconds, .. } => {
-            format!("host {host} paused: {reason}; trying again every {seconds} s")
+            format!("{host} paused: {reason}; trying again every {seconds} s")
         }
-        HostChange::Clock(offset) => return clock_message(*offset, host.as_str()),
+        HostChange::Clock(offset) => return clock_message(*offset, label),
         HostChange::Up(_)
         | HostChange::Connecting { .. }
         | HostChange::Probed
@@ -59,12 +62,12 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
         }
         HostChange::Up(facts) => {
             let slots = counted(facts.offer.cpus.into(), "slot");
-            format!("host {host} up: {}, {slots}", facts.hostname)
+            format!("{host} up: {}, {slots}", facts.hostname)
         }
-        HostChange::Connecting { doing } => format!("host {host}: {doing}"),
-        HostChange::Probed => format!("probing host {host} with one job"),
+        HostChange::Connecting { doing } => format!("{host}: {doing}"),
+        HostChange::Probed => format!("probing {host} with one job"),
         HostChange::ProgramSent { bytes } => {
-            format!("host {host}: sending the worker program, {}", counted(*bytes, "byte"))
+            format!("{host}: sending the worker program, {}", counted(*bytes, "byte"))
         }
     };
     Some(text)
@@ -72,7 +75,7 @@ fn host_message(HostEvent { host, change }: &HostEvent, verbose: bool) -> Option
 
 /// The times of jobs are corrected by what is known of their hosts' clocks; a clock
 /// that is far off is reported all the same.
-fn clock_message(offset: ClockOffset, host: &str) -> Option<String> {
+fn clock_message(offset: ClockOffset, host: &HostLabel) -> Option<String> {
     let ClockOffset { offset_ms, error_ms } = offset;
     let off = offset_ms.unsigned_abs();
     if off <= CLOCK_TOLERANCE_MS + error_ms {
@@ -80,14 +83,16 @@ fn clock_message(offset: ClockOffset, host: &str) -> Option<String> {
     }
     let way = if offset_ms > 0 { "ahead" } else { "behind" };
     let seconds = off as f64 / 1000.0;
-    Some(format!("host {host}: its clock is {seconds:.1} s {way}; its jobs' times are corrected"))
+    let host = subject_host(host);
+    Some(format!("{host}: its clock is {seconds:.1} s {way}; its jobs' times are corrected"))
 }
 
 fn attempt_message(event: &AttemptEvent, verbose: bool) -> Option<String> {
-    let AttemptEvent { key, host, change } = event;
+    let AttemptEvent { key, host: label, change } = event;
+    let host = spoken(label);
     let text = match change {
         AttemptChange::Refused { reason, .. } => {
-            format!("host {host} cannot start job {key}: {reason}")
+            format!("{} cannot start job {key}: {reason}", subject_host(label))
         }
         AttemptChange::Exited { finish } if verbose || !finish.survivors.is_empty() => {
             format!("job {key} on {host}: {}", ending(finish))

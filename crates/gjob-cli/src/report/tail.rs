@@ -45,8 +45,9 @@ impl<F: FnMut(Vec<u8>) -> io::Result<()>> Write for ByLine<F> {
 }
 
 /// The last lines of an output.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tail {
+    most: usize,
     /// Each without its end.
     pub(crate) lines: VecDeque<Vec<u8>>,
     /// How many lines are before them.
@@ -54,18 +55,27 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
+    /// As many lines at most.
+    pub(crate) fn new(most: usize) -> Tail {
+        Tail { most, lines: VecDeque::new(), before: 0 }
+    }
+
+    pub(crate) fn push(&mut self, line: Vec<u8>) {
+        self.lines.push_back(line);
+        if self.lines.len() > self.most {
+            self.lines.pop_front();
+            self.before += 1;
+        }
+    }
+
     /// The last `most` lines of what `copy` writes.
     pub(crate) fn of<E: From<io::Error>>(
         most: usize,
         copy: impl FnOnce(&mut dyn Write) -> Result<(), E>,
     ) -> Result<Tail, E> {
-        let mut tail = Tail::default();
+        let mut tail = Tail::new(most);
         let mut lines = ByLine::new(|line| {
-            tail.lines.push_back(line);
-            if tail.lines.len() > most {
-                tail.lines.pop_front();
-                tail.before += 1;
-            }
+            tail.push(line);
             Ok(())
         });
         copy(&mut lines)?;

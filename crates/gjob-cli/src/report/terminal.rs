@@ -10,7 +10,7 @@ use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
 use gjob_core::event::{ClockOffset, HostChange, HostEvent};
 use gjob_core::plural::counted;
-use gjob_core::{Event, HostLabel, Job, Run, State, What};
+use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::Failures;
 use super::headline;
@@ -69,7 +69,7 @@ impl Terminal {
     }
 
     /// What became of the run, a line each.
-    pub(super) fn outcome(&self, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+    pub(super) fn outcome(&self, id: &RunId, run: &Run, outputs: Option<&Path>) -> Vec<String> {
         if self.quiet || !self.progress.names_failures() {
             return Vec::new();
         }
@@ -80,9 +80,10 @@ impl Terminal {
             lines.push(format!("{} not done:", counted(failed, "job")));
             lines.extend(self.failures.lines(run.jobs()));
         }
+        lines.extend(self.failures.hint(run.jobs()).map(|hint| format!("help: {hint}")));
         if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
-                "help: `gjob logs {index}` and `gjob explain {index}` say more, `gjob retry` runs failed jobs again"
+                "help: `gjob logs {index} -R {id}` and `gjob explain {index} -R {id}` say more, `gjob retry -R {id}` retries failed jobs"
             ));
         }
         lines.extend(outputs.map(|outputs| format!("outputs: {}", outputs.display())));
@@ -189,7 +190,7 @@ fn is_hosts_failure(what: &What) -> bool {
 const FAILURE: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
 
 /// Whether lines on stderr may be coloured.
-fn wants_colour(color: cli::Color) -> bool {
+pub(crate) fn wants_colour(color: cli::Color) -> bool {
     match color {
         cli::Color::Always => true,
         cli::Color::Never => false,

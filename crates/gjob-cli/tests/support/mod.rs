@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 
 mod expected;
+mod screen;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use snapbox::IntoData;
 
 use expected::Expected;
 pub(crate) use gjob_testbed::eventually;
+pub(crate) use screen::Screen;
 
 /// How long any one run may take.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -55,8 +57,11 @@ impl Place {
         command
             .env("GJOB_STATE_DIR", self.path("state"))
             .env("GJOB_REMOTE_PATH", self.path("results"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
+            .env_remove("GJOB_HOSTS")
             .env_remove("GJOB_SSH")
             .env_remove("COLUMNS")
+            .env_remove("NO_COLOR")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -69,6 +69,17 @@ pub enum HostProblem {
     /// Slots that are no number, 0, or too many.
     #[error("invalid slots {0:?}: expected a number from 1 to {MAX_SLOTS}")]
     Slots(String),
+    /// A number of slots after the host instead of before it.
+    #[error("invalid host {host}/{slots}: slots come first, expected {slots}/{host}")]
+    SlotsLast {
+        /// What stands before the slash.
+        host: String,
+        /// The number after it.
+        slots: String,
+    },
+    /// A group where only hosts are accepted.
+    #[error("{0} is a group of gjob.toml: expected a host, or the group in -H, without slots")]
+    Group(String),
     /// A user name that ssh or a shell could misread.
     #[error("invalid user {0:?}: expected letters, digits and -._@, not starting with a dash")]
     User(String),

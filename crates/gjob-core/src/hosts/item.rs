@@ -35,6 +35,17 @@ impl Item {
             return Err(vec![HostProblem::Empty]);
         }
         let mut problems = Vec::new();
+        let group = text.rsplit_once('/').map_or(text, |(_, group)| group);
+        if group.starts_with('@') {
+            return Err(vec![HostProblem::Group(excerpt(group))]);
+        }
+        if let Some((host, slots)) = split_outside(text, '/')
+            && parse_digits(host).is_none()
+            && parse_digits(slots).is_some()
+        {
+            let problem = HostProblem::SlotsLast { host: excerpt(host), slots: excerpt(slots) };
+            return Err(vec![problem]);
+        }
         let (slots, rest) = match split_outside(text, '/') {
             Some((slots, rest)) => (parse_slots(slots, &mut problems), rest),
             None => (None, text),

@@ -46,6 +46,20 @@ impl HostOptions {
             blob_budget: blob_budget.or(defaults.blob_budget),
         }
     }
+
+    /// These options, without those that `given` has.
+    #[must_use]
+    pub fn unless(self, given: &HostOptions) -> HostOptions {
+        let HostOptions { results_dir, connect, ssh_config, slots, lease, blob_budget } = self;
+        HostOptions {
+            results_dir: results_dir.filter(|_| given.results_dir.is_none()),
+            connect: connect.filter(|_| given.connect.is_none()),
+            ssh_config: ssh_config.filter(|_| given.ssh_config.is_none()),
+            slots: slots.filter(|_| given.slots.is_none()),
+            lease: lease.filter(|_| given.lease.is_none()),
+            blob_budget: blob_budget.filter(|_| given.blob_budget.is_none()),
+        }
+    }
 }
 
 /// A results directory whose name cannot be sent.

@@ -33,13 +33,22 @@ impl HostReader {
 
     /// Reads a host list: entries with commas between them.
     pub fn list(&mut self, list: &str) -> Vec<HostEntry> {
-        let items = split_list(list).into_iter().enumerate();
+        let items = items(list).enumerate();
         items.flat_map(|(i, item)| self.hosts(item, &Place::Item(i + 1))).collect()
     }
 
     /// Reads a host list that stands at `place`.
     pub fn list_at(&mut self, place: &Place, list: &str) -> Vec<HostEntry> {
-        split_list(list).into_iter().flat_map(|item| self.hosts(item, place)).collect()
+        items(list).flat_map(|item| self.hosts(item, place)).collect()
+    }
+
+    /// Takes hosts that were read elsewhere, without those that were named before.
+    pub fn others(&mut self, hosts: Vec<HostEntry>, place: &Place) -> Vec<HostEntry> {
+        let new = hosts.into_iter().filter(|host| !self.seen.contains_key(&identity(host)));
+        let new: Vec<HostEntry> = new.collect();
+        self.count = self.count.saturating_add(new.len());
+        self.note(&new, place);
+        new
     }
 
     /// Reads a hosts file's text: one entry a line. Errors call it `name`.
@@ -125,8 +134,7 @@ impl HostReader {
         let mut repeated: Option<(&HostEntry, usize)> = None;
         let mut count = 0;
         for host in hosts {
-            let identity = (host.user.clone(), host.name.clone(), host.port);
-            match self.seen.entry(identity) {
+            match self.seen.entry(identity(host)) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(here);
                 }
@@ -162,10 +170,14 @@ impl HostReader {
     }
 }
 
-/// Splits a list at the commas that are not in brackets.
-fn split_list(list: &str) -> Vec<&str> {
+fn identity(host: &HostEntry) -> Identity {
+    (host.user.clone(), host.name.clone(), host.port)
+}
+
+/// The items of a list: it is split at the commas that are not in brackets.
+pub fn items(list: &str) -> impl Iterator<Item = &str> {
     let mut in_brackets = false;
-    list.split(|c| {
+    list.split(move |c| {
         match c {
             '[' => in_brackets = true,
             ']' => in_brackets = false,
@@ -174,7 +186,6 @@ fn split_list(list: &str) -> Vec<&str> {
         c == ',' && !in_brackets
     })
     .map(str::trim)
-    .collect()
 }
 
 /// The lines that hold an entry, without comments and blanks.

@@ -80,7 +80,8 @@ fn malformed_parts_are_named_with_what_would_be_accepted() {
             "-x@a",
             r#"invalid user "-x": expected letters, digits and -._@, not starting with a dash"#,
         ),
-        ("@a", r#"invalid user "": expected letters, digits and -._@, not starting with a dash"#),
+        ("@a", "@a is a group of gjob.toml: expected a host, or the group in -H, without slots"),
+        ("a/4", "invalid host a/4: slots come first, expected 4/a"),
     ];
     for (item, message) in cases {
         assert_eq!(problem(item), message, "{item:?}");

@@ -58,7 +58,7 @@ impl fmt::Display for WaitReason {
             WaitReason::NoManager => f.write_str("the run is stopped"),
             WaitReason::NoHost => f.write_str("no host is up"),
             WaitReason::NoRoom => f.write_str("no host has room"),
-            WaitReason::Next => f.write_str("next"),
+            WaitReason::Next => f.write_str("may start next"),
         }
     }
 }

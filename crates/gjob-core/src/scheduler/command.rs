@@ -108,18 +108,44 @@ impl Scheduler {
         true
     }
 
-    /// A user retries a job that is not `done`. False if it is done, has no
+    /// A user retries a job that is not `done`, and with it the jobs that failed
+    /// since they wait for it: these are returned with it. None if it is done, has no
     /// outcome yet, or does not exist.
-    pub fn handle_retry(&mut self, index: u32) -> bool {
-        let Some(key) = self.run.job(index).map(crate::Job::last_key) else { return false };
+    pub fn handle_retry(&mut self, index: u32) -> Vec<u32> {
+        let mut reopened = Vec::new();
+        if self.job_exists(index) && self.reopen(index) {
+            reopened.push(index);
+        }
+        let mut next = 0;
+        while let Some(index) = reopened.get(next).copied() {
+            for dependant in self.dependants.of(index) {
+                if self.has_failed_untried(dependant)
+                    && self.failed_dependency(dependant).is_none()
+                    && self.reopen(dependant)
+                {
+                    reopened.push(dependant);
+                }
+            }
+            next += 1;
+        }
+        if !reopened.is_empty() {
+            self.resume_after_failures();
+        }
+        reopened
+    }
+
+    fn reopen(&mut self, index: u32) -> bool {
         let JobState::Ended(State::Error | State::Unknown) = self.state(index) else {
             return false;
         };
         self.jobs[index as usize].host_failures = 0;
-        self.emit_job(key, JobChange::Reopened);
+        self.emit_job(self.job(index).last_key(), JobChange::Reopened);
         self.note_reopened(index);
         self.requeue(index);
-        self.resume_after_failures();
         true
+    }
+
+    fn job_exists(&self, index: u32) -> bool {
+        self.run.job(index).is_some()
     }
 }

@@ -60,6 +60,13 @@ impl Dependants {
         self.recheck.push_back(index);
     }
 
+    /// The jobs that wait for one, without those that wait for these.
+    pub(super) fn of(&self, index: u32) -> Vec<u32> {
+        let groups = self.dependencies.member_of(index).iter();
+        let groups = groups.map(|group| &self.dependencies.groups()[*group as usize]);
+        groups.flat_map(|group| group.dependants.iter().copied()).collect()
+    }
+
     /// The groups that a job waits for, with their numbers.
     fn waits(&self, index: u32) -> impl Iterator<Item = (u32, Progress)> + '_ {
         self.dependencies.waits(index).iter().map(|group| (*group, self.groups[*group as usize]))
@@ -110,12 +117,18 @@ impl Scheduler {
             if !self.is_waiting_blocked(index) {
                 continue;
             }
-            let failed = self.dependants.waits(index).find(|(_, progress)| progress.failed > 0);
-            let Some((group, _)) = failed else { continue };
-            let member = self.failed_member(group);
+            let Some(member) = self.failed_dependency(index) else { continue };
             let reason = format!("dependency: job {member} is not done");
             self.end_job(index, State::Error, Some(reason));
         }
+    }
+
+    /// A job that has failed and must be done before this one.
+    pub fn failed_dependency(&mut self, index: u32) -> Option<u32> {
+        self.run.job(index)?;
+        let failed = self.dependants.waits(index).find(|(_, progress)| progress.failed > 0);
+        let (group, _) = failed?;
+        Some(self.failed_member(group))
     }
 
     /// A member of a group that has failed.

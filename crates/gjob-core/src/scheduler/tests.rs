@@ -154,7 +154,7 @@ fn a_run_does_not_end_between_two_jobs_of_one_retry() {
     let failed = init(Start::Ended(State::Error));
     let config = Config { max_fails: Some(1), ..Config::default() };
     let mut scheduler = scheduler(config, 1, &[failed, failed]);
-    assert!(scheduler.handle_retry(0) && scheduler.handle_retry(1));
+    assert_eq!((scheduler.handle_retry(0), scheduler.handle_retry(1)), (vec![0], vec![1]));
     scheduler.settle(NOW);
     let reopened = |index| job_event(Key::new(index, 1), JobChange::Reopened);
     assert_eq!(events(&mut scheduler), [reopened(0), reopened(1)]);

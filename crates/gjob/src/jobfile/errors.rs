@@ -6,6 +6,7 @@ use gjob_core::plural::counted;
 
 use super::place::{Excerpt, Place, Spot};
 use super::problem::Problem;
+use crate::inputs::InputError;
 
 /// The most errors that are printed.
 const SHOWN: usize = 20;
@@ -114,7 +115,23 @@ impl fmt::Display for JobFileError {
         if let Some(excerpt) = &self.excerpt {
             write!(f, "\n{excerpt}")?;
         }
-        self.problem.help().map_or(Ok(()), |help| write!(f, "\nhelp: {help}"))
+        self.help().map_or(Ok(()), |help| write!(f, "\nhelp: {help}"))
+    }
+}
+
+impl JobFileError {
+    /// What to do about it, for people.
+    fn help(&self) -> Option<String> {
+        match (&self.problem, &self.place) {
+            (
+                Problem::Input(InputError::Missing { path }),
+                Place::Line { file, .. } | Place::File(file),
+            ) if path.is_relative() && file.ends_with(".py") && file.contains('/') => Some(
+                "paths in a Python job file start at the working directory, not beside the file"
+                    .to_owned(),
+            ),
+            (problem, _) => problem.help(),
+        }
     }
 }
 

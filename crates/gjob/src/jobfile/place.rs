@@ -8,7 +8,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use gjob_core::text::{is_printable, printable};
 
 /// Bytes of a text.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
 /// The most characters of a line that are kept on each side of its marked part,
 /// and of that part itself. A line may be as long as the file.
@@ -68,16 +68,16 @@ impl fmt::Display for Place {
 
 /// A text with its file's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Text {
-    pub(super) file: String,
-    pub(super) text: String,
+pub(crate) struct Text {
+    pub(crate) file: String,
+    pub(crate) text: String,
 }
 
 /// A place, and the excerpt of the text there if there is a text.
 #[derive(Clone, Debug)]
-pub(super) struct Spot {
-    pub(super) place: Place,
-    pub(super) excerpt: Option<Excerpt>,
+pub(crate) struct Spot {
+    pub(crate) place: Place,
+    pub(crate) excerpt: Option<Excerpt>,
 }
 
 impl From<Place> for Spot {
@@ -88,7 +88,7 @@ impl From<Place> for Spot {
 
 impl Text {
     /// The place of some bytes of the text. Of several lines, the first counts.
-    pub(super) fn spot(&self, span: &Span) -> Spot {
+    pub(crate) fn spot(&self, span: &Span) -> Spot {
         let start = self.boundary(span.start);
         let before = &self.text[..start];
         let line = before.matches('\n').count() + 1;

@@ -159,6 +159,10 @@ impl Problem {
             Problem::Json(_) => {
                 Some("a job is a JSON object such as {\"cmds\": [\"echo hello\"]}".to_owned())
             }
+            Problem::Spec(SpecError::FileName { .. }) => Some(
+                "a directory arrives with its name: -f data; for what is in it, name each: -f a -f b"
+                    .to_owned(),
+            ),
             Problem::Slot => Some("a job's slot is in its variable GJOB_SLOT".to_owned()),
             Problem::Script(problem) => problem.help().map(str::to_owned),
             _ => None,

@@ -150,7 +150,9 @@ impl Engine {
     ) -> Result<bool, ManagerError> {
         let now = self.now();
         let due = self.scheduler.poll_timeout().map(|due| due.saturating_sub(now));
-        let wait = due.into_iter().chain(self.requests_due()).fold(wait, Duration::min);
+        let shown = handler.handle_wait(self.run());
+        let dues = due.into_iter().chain(self.requests_due()).chain(shown);
+        let wait = dues.fold(wait, Duration::min);
         let mut anything = false;
         let mut next = self.network.next(wait);
         for _ in 0..BATCH {

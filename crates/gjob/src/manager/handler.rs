@@ -2,6 +2,8 @@
 //! seed's `HandleJobLaunch`, `HandleJobDone`, `HandleSleep`); none can fail a
 //! run. Several handlers together are a handler: a pair, or a `Vec` of boxes.
 
+use std::time::Duration;
+
 use gjob_core::{Event, Job, Run};
 
 use crate::network::Fetched;
@@ -35,6 +37,13 @@ pub trait Handler {
 
     /// Something has happened. `run` is as after this event, or later.
     fn handle_event(&mut self, _event: &Event, _run: &Run) {}
+
+    /// All that has happened has been told, and the next thing is waited for: the
+    /// time to show how the run is. Returns after what time this is to be called
+    /// again even if nothing happens; it may be called earlier.
+    fn handle_wait(&mut self, _run: &Run) -> Option<Duration> {
+        None
+    }
 
     /// Which streams of a job that has just got its outcome are wanted.
     fn wanted(&self, _job: &Job) -> Wanted {
@@ -70,6 +79,10 @@ impl<H: Handler + ?Sized> Handler for Box<H> {
         (**self).handle_event(event, run);
     }
 
+    fn handle_wait(&mut self, run: &Run) -> Option<Duration> {
+        (**self).handle_wait(run)
+    }
+
     fn wanted(&self, job: &Job) -> Wanted {
         (**self).wanted(job)
     }
@@ -94,6 +107,10 @@ impl<H: Handler> Handler for Vec<H> {
 
     fn handle_event(&mut self, event: &Event, run: &Run) {
         self.iter_mut().for_each(|handler| handler.handle_event(event, run));
+    }
+
+    fn handle_wait(&mut self, run: &Run) -> Option<Duration> {
+        self.iter_mut().filter_map(|handler| handler.handle_wait(run)).min()
     }
 
     fn wanted(&self, job: &Job) -> Wanted {
@@ -124,6 +141,11 @@ impl<A: Handler, B: Handler> Handler for (A, B) {
     fn handle_event(&mut self, event: &Event, run: &Run) {
         self.0.handle_event(event, run);
         self.1.handle_event(event, run);
+    }
+
+    fn handle_wait(&mut self, run: &Run) -> Option<Duration> {
+        let waits = [self.0.handle_wait(run), self.1.handle_wait(run)];
+        waits.into_iter().flatten().min()
     }
 
     fn wanted(&self, job: &Job) -> Wanted {

@@ -1,10 +1,10 @@
 //! Following a run that another process manages: its events, as that one's
 //! handler is notified of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gjob_core::event::{RunEnd, RunEvent};
-use gjob_core::{Run, What};
+use gjob_core::{Event, Run, What};
 
 use super::Handler;
 use super::control::{ControlClient, ControlError, Received};
@@ -48,6 +48,29 @@ impl Watcher {
         &self.run
     }
 
+    /// Waits up to `wait` for what happens next.
+    ///
+    /// # Errors
+    /// When the manager's messages are invalid.
+    pub fn next(&mut self, wait: Duration) -> Result<Happened, ControlError> {
+        if let Some(end) = self.ended {
+            return Ok(Happened::Over(Watched::Ended(end)));
+        }
+        let event = match self.client.next(wait)? {
+            Received::Event(event) => event,
+            Received::Nothing => return Ok(Happened::Nothing),
+            Received::End => return Ok(Happened::Over(Watched::CutOff)),
+        };
+        if let What::Run(RunEvent::Ended { end, .. }) = &event.what {
+            self.ended = Some(*end);
+        }
+        if event.what.is_durable() && event.seq <= self.run.seq() {
+            return Ok(Happened::Nothing);
+        }
+        self.run.apply(&event);
+        Ok(Happened::Event(event))
+    }
+
     /// Notifies `handler` of what happens until the manager stops; jobs' outputs
     /// are no part of it. After `sleep_time` without an event comes a
     /// `handle_sleep`.
@@ -59,27 +82,31 @@ impl Watcher {
         sleep_time: Duration,
         handler: &mut impl Handler,
     ) -> Result<Watched, ControlError> {
-        if let Some(end) = self.ended {
-            return Ok(Watched::Ended(end));
-        }
+        let mut news = Instant::now();
         loop {
-            let event = match self.client.next(sleep_time)? {
-                Received::Event(event) => event,
-                Received::Nothing => {
-                    handler.handle_sleep();
-                    continue;
-                }
-                Received::End => return Ok(Watched::CutOff),
-            };
-            if !event.what.is_durable() || event.seq > self.run.seq() {
-                self.run.apply(&event);
-                dispatch(&event, &self.run, handler);
+            let quiet = sleep_time.saturating_sub(news.elapsed());
+            let wait = handler.handle_wait(&self.run).map_or(quiet, |wait| wait.min(quiet));
+            // A socket knows no timeout of zero.
+            match self.next(wait.max(Duration::from_millis(1)))? {
+                Happened::Event(event) => dispatch(&event, &self.run, handler),
+                Happened::Nothing if news.elapsed() >= sleep_time => handler.handle_sleep(),
+                Happened::Nothing => continue,
+                Happened::Over(why) => return Ok(why),
             }
-            if let What::Run(RunEvent::Ended { end, .. }) = &event.what {
-                return Ok(Watched::Ended(*end));
-            }
+            news = Instant::now();
         }
     }
+}
+
+/// What happens next in a run that is followed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happened {
+    /// This; the watcher's run is as after it.
+    Event(Box<Event>),
+    /// Nothing new, so far.
+    Nothing,
+    /// Nothing more.
+    Over(Watched),
 }
 
 /// A run cannot be followed.

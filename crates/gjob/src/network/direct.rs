@@ -20,6 +20,16 @@ use crate::store::{StateDir, now};
 /// Between two looks at an output that does not grow.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(300);
 
+/// A stream of a job that is followed.
+pub struct Followed<'a> {
+    /// Which.
+    pub stream: Stream,
+    /// The byte to begin with; then the next one to come.
+    pub from: u64,
+    /// Where it goes.
+    pub to: &'a mut dyn Write,
+}
+
 /// Most jobs in one question about states.
 const STATUS_BATCH: usize = 4096;
 
@@ -108,6 +118,7 @@ impl Network {
     }
 
     /// Copies what a job has written so far, piece by piece, whatever its size.
+    /// Returns the number of bytes.
     ///
     /// # Errors
     /// When the job was not launched, its host can't be asked, or `to` fails.
@@ -116,8 +127,8 @@ impl Network {
         job: &Job,
         stream: Stream,
         to: &mut dyn Write,
-    ) -> Result<(), NetworkError> {
-        self.copy_from(job, stream, 0, to).map(drop)
+    ) -> Result<u64, NetworkError> {
+        self.copy_from(job, stream, 0, to)
     }
 
     /// Copies what a job has written, and goes on as it writes more, until it
@@ -131,7 +142,7 @@ impl Network {
         stream: Stream,
         to: &mut dyn Write,
     ) -> Result<(), NetworkError> {
-        self.follow_outputs(job, &mut [(stream, to)])
+        self.follow_outputs(job, &mut [Followed { stream, from: 0, to }])
     }
 
     /// The same with several streams, each to a place of its own.
@@ -141,16 +152,15 @@ impl Network {
     pub fn follow_outputs(
         &mut self,
         job: &Job,
-        streams: &mut [(Stream, &mut dyn Write)],
+        streams: &mut [Followed<'_>],
     ) -> Result<(), NetworkError> {
-        let mut copied = vec![0; streams.len()];
         loop {
             // The state first: what was written before a job's end is then here.
             let ended = self.get_job_status(std::slice::from_ref(job))? != [State::Busy];
             let mut has_grown = false;
-            for ((stream, to), copied) in streams.iter_mut().zip(&mut copied) {
-                let more = self.copy_from(job, *stream, *copied, *to)?;
-                *copied += more;
+            for Followed { stream, from, to } in &mut *streams {
+                let more = self.copy_from(job, *stream, *from, *to)?;
+                *from += more;
                 has_grown |= more > 0;
             }
             if ended {

@@ -2,12 +2,32 @@
 //! attempt, and the events of a job.
 
 use gjob_core::run::Attempt;
-use gjob_core::{Event, HostLabel};
+use gjob_core::{Event, HostLabel, Timestamp};
 
 use super::load::{attempt, invalid, timestamp};
 use super::{Store, StoreError};
 
 impl Store {
+    /// When a job last ended, if any has.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn last_end(&self) -> Result<Option<Timestamp>, StoreError> {
+        let found = self.all("SELECT max(ended) AS last FROM progress", |row| {
+            Ok(row.get::<_, Option<i64>>("last")?.map(timestamp))
+        })?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// The script of the first job.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn first_command(&self) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT command FROM specs ORDER BY idx LIMIT 1";
+        Ok(self.all(sql, |row| row.get("command"))?.into_iter().next())
+    }
+
     /// Every attempt of every job, by job and then by number; an attempt that was
     /// withdrawn may have given its number to a later one.
     ///

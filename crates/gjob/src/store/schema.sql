@@ -8,7 +8,7 @@ CREATE TABLE run (
     created     INTEGER NOT NULL,
     epoch       INTEGER NOT NULL,  -- grows with every manager that takes the run up
     ended       TEXT,              -- why the last manager stopped; NULL while one works or after a crash
-    settings    TEXT NOT NULL      -- JSON: the options of `gjob run`, for `gjob attach`
+    settings    TEXT NOT NULL      -- JSON: the options of `gjob run` and those that `gjob attach` changed
 );
 
 CREATE TABLE hosts (

@@ -6,6 +6,7 @@ use glob::Pattern;
 
 use super::{Snapshot, word};
 use crate::cli::StatusArgs;
+use crate::report::headline;
 
 pub(super) struct Filter {
     /// Every job, not only those that people look for first.
@@ -52,17 +53,22 @@ impl Filter {
         if !self.is_explicit() {
             return matches!(state, State::Busy | State::Error | State::Unknown);
         }
-        let host = job.host().map_or("", |host| host.as_str());
         let has_text = |text: &String| {
             job.spec.cmds.iter().any(|line| line.contains(text))
                 || job.name().is_some_and(|name| name.contains(text))
                 || job.reason.as_ref().is_some_and(|reason| reason.contains(text))
         };
         (self.states.is_empty() || self.states.contains(&state))
-            && self.host.as_ref().is_none_or(|pattern| pattern.matches(host))
-            && self.name.as_ref().is_none_or(|p| job.name().is_some_and(|name| p.matches(name)))
+            && self.host.as_ref().is_none_or(|pattern| is_host(pattern, job))
+            && self.name.as_ref().is_none_or(|p| p.matches(job.name().unwrap_or_default()))
             && self.text.as_ref().is_none_or(has_text)
     }
+}
+
+/// True for the host of a job as commands take it, and as tables show it.
+fn is_host(pattern: &Pattern, job: &Job) -> bool {
+    let Some(host) = job.host() else { return pattern.matches("") };
+    pattern.matches(host.as_str()) || pattern.matches(headline::spoken(host))
 }
 
 /// A state by the word that is shown, or by the seed's.

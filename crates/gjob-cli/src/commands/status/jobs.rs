@@ -9,7 +9,7 @@ use gjob_core::text::printable;
 use gjob_core::{Job, State};
 
 use super::filter::Filter;
-use super::{Snapshot, word};
+use super::{Snapshot, job_word};
 use crate::report::{Columns, headline};
 
 /// As many jobs are listed without being asked for.
@@ -23,14 +23,17 @@ pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
     let jobs = filter.jobs(of);
     let most = if filter.is_explicit() { jobs.len() } else { MOST };
     if jobs.is_empty() {
-        return if filter.is_explicit() { "no such job\n".to_owned() } else { String::new() };
+        return match filter.is_explicit() {
+            true => "no job matches\n".to_owned(),
+            false => String::new(),
+        };
     }
     let mut columns = Columns::new(["JOB", "STATE", "HOST", "TIME", "NAME", "REASON", "COMMAND"]);
     for (job, state) in jobs.iter().take(most) {
         columns.row([
             Some(job.index.to_string()),
-            Some(if job.phase == Phase::Collecting { "fetching" } else { word(*state) }.to_owned()),
-            job.host().map(ToString::to_string),
+            Some(job_word(job, *state).to_owned()),
+            host(job),
             time(job, of),
             job.name().map(printable),
             reason(job, *state, of),
@@ -40,13 +43,22 @@ pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
     let mut text = columns.to_string();
     if let more @ 1.. = jobs.len().saturating_sub(most) {
         let more = counted(more as u64, "more job");
-        text.push_str(&format!("and {more}: gjob status --all\n"));
+        text.push_str(&format!("and {more}: `gjob status --all -R {}`\n", of.row.id));
     }
     text
 }
 
+/// Where a job runs or ran; a waiting one is nowhere, wherever it was tried before.
+fn host(job: &Job) -> Option<String> {
+    let host = job.host().filter(|_| job.phase != Phase::Waiting)?;
+    Some(headline::spoken(host).to_owned())
+}
+
 /// For how long a job has been running, or ran.
 fn time(job: &Job, of: &Snapshot) -> Option<String> {
+    if job.phase == Phase::Waiting {
+        return None;
+    }
     let attempt = job.attempt.as_deref()?;
     let took = match (attempt.duration(), attempt.started, job.phase) {
         (Some(took), ..) => took,
@@ -61,9 +73,9 @@ fn time(job: &Job, of: &Snapshot) -> Option<String> {
 /// Why a job is as it is, and how often it was tried.
 fn reason(job: &Job, state: State, of: &Snapshot) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
-    if job.is_held() {
-        parts.push("paused".to_owned());
-    } else if let Some(why) = of.run.why_waiting(job.index, of.managed) {
+    if !job.is_held()
+        && let Some(why) = of.run.why_waiting(job.index, of.managed)
+    {
         parts.push(why.to_string());
     }
     parts.extend(job.reason.clone());

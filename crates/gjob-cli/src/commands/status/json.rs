@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::Snapshot;
 use super::filter::Filter;
+use crate::report::{HostWork, host_work};
 
 #[derive(Serialize)]
 struct Status {
@@ -22,7 +23,7 @@ struct Status {
     created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
-    /// For how long it has been worked on, seconds.
+    /// From when it was submitted until its last job ended, or until now, seconds.
     elapsed_s: f64,
     /// How long it will still take, seconds; none when that cannot be told.
     left_s: Option<f64>,
@@ -44,11 +45,14 @@ struct HostStatus {
     slots: Option<u32>,
     /// Slots in use.
     busy: u32,
-    /// Jobs that are done on it, and how long they took on average, seconds.
+    /// Jobs that are done on it, those that are not done and were there last, and how
+    /// long those that are done took, seconds.
     done: u32,
-    mean_s: Option<f64>,
-    /// Attempts that failed on it, and those that it failed.
     failed: u32,
+    median_s: Option<f64>,
+    mean_s: Option<f64>,
+    /// Attempts that failed by themselves, and those that the host refused or lost.
+    failed_attempts: u32,
     host_failures: u32,
     version: Option<String>,
     platform: Option<String>,
@@ -125,11 +129,11 @@ pub(super) fn text(
         managed: of.managed,
         created: of.row.created.to_string(),
         ended: of.row.ended.clone(),
-        elapsed_s: seconds(of.took()),
+        elapsed_s: seconds(of.run.elapsed(of.row.created, of.now)),
         left_s: of.run.time_left(of.now).filter(|_| of.managed).map(seconds),
         counts: of.run.shown_tally(of.managed),
         outputs_dir: from_os(of.settings.outputs.dir(&of.row.id).as_os_str()).into_owned(),
-        hosts: of.run.hosts().iter().map(host_status).collect(),
+        hosts: host_statuses(of),
         jobs: filter.is_explicit().then(jobs),
     };
     Ok(serde_json::to_string_pretty(&status)? + "\n")
@@ -140,6 +144,17 @@ fn seconds(duration: Duration) -> f64 {
     duration.as_millis() as f64 / 1000.0
 }
 
+fn host_statuses(of: &Snapshot) -> Vec<HostStatus> {
+    let work = host_work(&of.run);
+    let status = |(host, work): (&Host, HostWork)| HostStatus {
+        failed: work.failed,
+        median_s: work.median_ms.map(|median| median as f64 / 1000.0),
+        ..host_status(host)
+    };
+    of.run.hosts().iter().zip(work).map(status).collect()
+}
+
+/// All but what only the run's jobs tell.
 fn host_status(host: &Host) -> HostStatus {
     let facts = host.facts.as_ref();
     HostStatus {
@@ -152,7 +167,9 @@ fn host_status(host: &Host) -> HostStatus {
         busy: host.load(),
         done: host.pace.jobs,
         mean_s: host.pace.mean_ms().map(|mean| mean as f64 / 1000.0),
-        failed: host.totals.failed,
+        failed: 0,
+        median_s: None,
+        failed_attempts: host.totals.failed,
         host_failures: host.totals.host_failures,
         version: facts.map(|facts| facts.version.clone()),
         platform: facts.map(|facts| facts.platform.clone()),

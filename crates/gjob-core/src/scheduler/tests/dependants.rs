@@ -75,7 +75,7 @@ fn jobs_that_fail_with_what_they_wait_for_are_no_failures_of_their_own() {
     second.handle_host_up(NOW, H0, facts(1));
     assert_eq!(orders(&mut second), [launch]);
     // Tried again and failed again, they count no more than before.
-    assert!((0..4).all(|index| second.handle_retry(index)));
+    assert_eq!(second.handle_retry(0), [0, 1, 2, 3], "those that wait for it are retried with it");
     second.settle(NOW);
     second.handle_record(NOW, H0, finished(Key::new(4, 1), Ending::Exit(1), None));
     assert_eq!(orders(&mut second), [Action::Launch { host: H0, key: Key::new(0, 2) }]);
@@ -88,10 +88,10 @@ fn a_retried_dependency_that_has_failed_first_is_not_named_for_others() {
     let failed = init(Start::Ended(State::Error));
     let waits = dependencies(&[&[], &[], &[After::Jobs(0, 1)]]);
     let mut scheduler = scheduler_with(Config::default(), 1, &[failed, failed, failed], waits);
-    assert!(scheduler.handle_retry(0) && scheduler.handle_retry(2));
+    assert_eq!((scheduler.handle_retry(0), scheduler.handle_retry(2)), (vec![0], vec![2]));
     scheduler.settle(NOW);
     assert_eq!(reason(&mut scheduler, 2).as_deref(), Some("dependency: job 1 is not done"));
-    assert!(scheduler.handle_retry(1) && scheduler.handle_retry(2));
+    assert_eq!((scheduler.handle_retry(1), scheduler.handle_retry(2)), (vec![1], vec![2]));
     scheduler.settle(NOW);
     assert_eq!(scheduler.run().jobs()[2].state(), State::Free);
 }

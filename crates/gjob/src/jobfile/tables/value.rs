@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use toml::de::{DeInteger, DeValue};
 
 use crate::jobfile::problem::{Problem, TableProblem};
+use crate::toml_text::type_name;
 
 /// The value of a field.
 pub(super) fn json(value: &DeValue<'_>) -> Value {
@@ -95,15 +96,7 @@ impl Parameter {
 
 /// The problem of a value that has another type than expected.
 pub(super) fn wrong_type(name: &str, value: &DeValue<'_>, expected: &'static str) -> Problem {
-    let found = match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a float",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "an array",
-        DeValue::Table(_) => "a table",
-    };
+    let found = type_name(value);
     TableProblem::Type { name: name.to_owned(), found, expected }.into()
 }
 

@@ -51,8 +51,11 @@ impl Engine {
         Ok(engine)
     }
 
-    pub(in crate::manager) fn attach(dir: &RunDir) -> Result<Self, ManagerError> {
-        let mut engine = Engine::restore(dir)?;
+    pub(in crate::manager) fn attach(
+        dir: &RunDir,
+        change: impl FnOnce(&mut RunSettings),
+    ) -> Result<Self, ManagerError> {
+        let mut engine = Engine::restore(dir, change)?;
         engine.open(engine.books.store().inputs()?)?;
         engine.listen();
         Ok(engine)
@@ -65,7 +68,7 @@ impl Engine {
         act: Act,
         jobs: &[u32],
     ) -> Result<Self, ManagerError> {
-        let mut engine = Engine::restore(dir)?;
+        let mut engine = Engine::restore(dir, |_| ())?;
         engine.acts_alone = true;
         engine.scheduler.act_only();
         let concerned = jobs.iter().flat_map(|index| engine.hosts_concerned(act, *index));
@@ -78,9 +81,14 @@ impl Engine {
         Ok(engine)
     }
 
-    fn restore(dir: &RunDir) -> Result<Self, ManagerError> {
+    fn restore(dir: &RunDir, change: impl FnOnce(&mut RunSettings)) -> Result<Self, ManagerError> {
         let store = Store::take_up(dir)?;
-        let settings = RunSettings::from_json(&store.row()?.settings)?;
+        let stored = RunSettings::from_json(&store.row()?.settings)?;
+        let mut settings = stored.clone();
+        change(&mut settings);
+        if settings != stored {
+            store.set_settings(&settings.to_json()?)?;
+        }
         let network = Network::from_settings(&settings)?;
         let collecting = Collecting::new(settings.outputs.clone());
         let scheduler = Scheduler::new(settings.scheduler(), store.load()?);

@@ -142,43 +142,86 @@ impl Engine {
             since: Instant::now(),
         };
         let now = self.now();
-        for index in jobs {
-            match self.act_on(act, *index) {
-                Err(why) => acting.answer.refuse(*index, why),
-                Ok(()) if act == Act::Kill => {
-                    acting.awaited.insert(*index);
-                    if self.job(*index).has_ended() {
-                        acting.had_outcome.insert(*index);
-                    }
-                }
-                Ok(()) if act != Act::Retry && self.job(*index).state() == State::Busy => {
-                    acting.unacknowledged.insert(*index);
-                }
-                Ok(()) => acting.answer.ok.push(*index),
+        match act {
+            Act::Retry => self.retry(jobs, &mut acting.answer),
+            Act::Kill | Act::Pause | Act::Resume => {
+                jobs.iter().for_each(|index| self.begin_to_one(*index, &mut acting));
             }
         }
         self.scheduler.settle(now);
         acting
     }
 
-    fn act_on(&mut self, act: Act, index: u32) -> Result<(), String> {
+    fn begin_to_one(&mut self, index: u32, acting: &mut Acting) {
+        match self.act_on(acting.act, index) {
+            Err(why) => acting.answer.refuse(index, why),
+            Ok(_) if acting.act == Act::Kill => {
+                acting.awaited.insert(index);
+                if self.job(index).has_ended() {
+                    acting.had_outcome.insert(index);
+                }
+            }
+            Ok(_) if self.job(index).state() == State::Busy => {
+                acting.unacknowledged.insert(index);
+            }
+            Ok(_) => acting.answer.ok.push(index),
+        }
+    }
+
+    /// Retries jobs, those first that others wait for: these are retried with them.
+    fn retry(&mut self, jobs: &[u32], answer: &mut Answer) {
+        let mut left: BTreeSet<u32> = jobs.iter().copied().collect();
+        loop {
+            let retried_before = answer.ok.len();
+            let is_ready = |index: &u32| self.scheduler.failed_dependency(*index).is_none();
+            let ready: Vec<u32> = left.iter().copied().filter(is_ready).collect();
+            for index in ready {
+                if !left.remove(&index) {
+                    continue;
+                }
+                match self.act_on(Act::Retry, index) {
+                    Ok(retried) => {
+                        for job in retried {
+                            left.remove(&job);
+                            answer.ok.push(job);
+                        }
+                    }
+                    Err(why) => answer.refuse(index, why),
+                }
+            }
+            if answer.ok.len() == retried_before {
+                break;
+            }
+        }
+        for index in left {
+            let why = match self.scheduler.failed_dependency(index) {
+                Some(before) => format!("it waits for job {before}, which is not done: retry that"),
+                None => self.why_not(Act::Retry, index),
+            };
+            answer.refuse(index, why);
+        }
+    }
+
+    /// Returns the jobs it was done to: besides this one those that wait for it.
+    fn act_on(&mut self, act: Act, index: u32) -> Result<Vec<u32>, String> {
         let Some(job) = self.run().job(index) else {
             return Err("the run has no such job".into());
         };
         let busy = job.state() == State::Busy;
-        let is_so = match act {
-            Act::Kill => self.scheduler.handle_kill(index),
-            Act::Pause => self.scheduler.handle_pause(index),
-            Act::Resume => self.scheduler.handle_resume(index),
+        let one = |is_so: bool| if is_so { vec![index] } else { Vec::new() };
+        let done_to = match act {
+            Act::Kill => one(self.scheduler.handle_kill(index)),
+            Act::Pause => one(self.scheduler.handle_pause(index)),
+            Act::Resume => one(self.scheduler.handle_resume(index)),
             Act::Retry => self.scheduler.handle_retry(index),
         };
         match act {
-            _ if !is_so => Err(self.why_not(act, index)),
+            _ if done_to.is_empty() => Err(self.why_not(act, index)),
             // A process that acts alone does so to wait for the host.
             Act::Pause | Act::Resume if busy && !self.acts_alone && !self.host_answers(index) => {
                 Err(self.put_off(act, index, "it"))
             }
-            Act::Kill | Act::Pause | Act::Resume | Act::Retry => Ok(()),
+            Act::Kill | Act::Pause | Act::Resume | Act::Retry => Ok(done_to),
         }
     }
 

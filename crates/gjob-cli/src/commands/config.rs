@@ -1,0 +1,55 @@
+//! The command line completed with `gjob.toml` and the environment.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use gjob::config::Config;
+use gjob_core::hosts::HostOptions;
+
+use crate::cli::Cli;
+use crate::cli::defaults::{Completed, complete};
+use crate::exit::{Failure, print_error};
+
+/// Where options come from that the command line does not give.
+#[derive(Debug, Default)]
+pub(super) struct Setup {
+    pub(super) config: Config,
+    /// The options that a file gives.
+    from_files: BTreeSet<String>,
+    /// True if the hosts are those of the environment.
+    pub(super) hosts_from_environment: bool,
+}
+
+/// Reads the files unless they are not wanted, and the command line with what they add.
+pub(super) fn read(is_wanted: bool) -> Result<(Cli, Setup), Failure> {
+    let mut errors = Vec::new();
+    let config = match std::env::current_dir() {
+        Ok(here) if is_wanted => Config::read(&here, &mut errors),
+        _ => Config::default(),
+    };
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let Completed { cli, from_files, hosts_from_environment } =
+        complete(&args, &config, errors).map_err(Failure::input)?;
+    Ok((cli, Setup { config, from_files, hosts_from_environment }))
+}
+
+impl Setup {
+    /// Names the files that were read.
+    pub(super) fn print_files(&self) {
+        self.config.paths().for_each(|path| print_error(&format!("read {}", path.display())));
+    }
+
+    /// The options that the command line itself gives.
+    pub(super) fn given(&self, options: &HostOptions) -> HostOptions {
+        let is_given = |name: &str| !self.from_files.contains(name);
+        let HostOptions { results_dir, connect, ssh_config, slots, lease, blob_budget } = options;
+        HostOptions {
+            results_dir: results_dir.clone().filter(|_| is_given("results-dir")),
+            connect: connect.clone().filter(|_| is_given("connect")),
+            ssh_config: ssh_config.clone().filter(|_| is_given("ssh-config")),
+            slots: slots.filter(|_| is_given("slots")),
+            lease: *lease,
+            blob_budget: blob_budget.filter(|_| is_given("blob-budget")),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A run on the whole screen: `gjob top`, and `t` in `gjob run` and `gjob attach`. It
+//! reads the run as any other process does, and leaving it stops nothing.
+//!
+//! The state is a value (`state`), keys change it (`keys`), and the screen is a function
+//! of it (`draw`); this file connects them with the run (`feed`), with what takes longer
+//! (`errands`), and with the terminal.
+
+mod charts;
+mod draw;
+mod errands;
+mod feed;
+mod keys;
+mod layout;
+mod order;
+mod scale;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod view;
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use gjob::store::{RunDir, Store};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
+
+use crate::tty::{self, Mode};
+use draw::Theme;
+use errands::{Done, Errands};
+use feed::Feed;
+use keys::Request;
+use state::State;
+
+/// Between two drawings while much happens.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Between two drawings while nothing happens: times go on.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often the terminal is asked for while this process is in the background.
+const BACKGROUND_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The screen of one run.
+pub(crate) struct Top {
+    state: State,
+    feed: Feed,
+    errands: Errands,
+    theme: Theme,
+}
+
+impl Top {
+    /// Reads the run.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn open(dir: &RunDir, colour: bool) -> anyhow::Result<Top> {
+        let row = Store::read(dir)?.row()?;
+        let (loaded, feed) = Feed::start(dir)?;
+        let state = State::new(row.id, row.created, loaded);
+        Ok(Top { state, feed, errands: Errands::new(dir), theme: Theme::new(colour) })
+    }
+
+    /// Shows the run until a key or `leave` ends it. Each time round, `attend` may do
+    /// what signals ask for.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    pub(crate) fn show(
+        mut self,
+        leave: &AtomicBool,
+        mut attend: impl FnMut(),
+    ) -> std::io::Result<()> {
+        let _screen = tty::enter(Mode::Screen);
+        let mut terminal = Terminal::new(CrosstermBackend::new(tty::output()))?;
+        let mut drawn: Option<Instant> = None;
+        let mut taken = 0;
+        while !leave.load(Ordering::SeqCst) {
+            attend();
+            if !tty::is_ready() {
+                std::thread::sleep(BACKGROUND_INTERVAL);
+                continue;
+            }
+            if std::mem::replace(&mut taken, tty::times_taken()) != taken {
+                draw_anew(&mut terminal)?;
+                drawn = None;
+            }
+            let news = self.take_news();
+            if news || drawn.is_none_or(|at| at.elapsed() >= TICK) {
+                self.draw(&mut terminal)?;
+                drawn = Some(Instant::now());
+            }
+            if !event::poll(FRAME)? {
+                continue;
+            }
+            match event::read()? {
+                Event::Key(key) if key.kind == KeyEventKind::Press => {
+                    match keys::handle(&mut self.state, key) {
+                        Some(Request::Leave) => break,
+                        Some(request) => self.state.view.notice = self.errands.start(request),
+                        None => {}
+                    }
+                }
+                Event::Resize(..) => draw_anew(&mut terminal)?,
+                _ => {}
+            }
+            self.draw(&mut terminal)?;
+        }
+        Ok(())
+    }
+
+    /// True if there were any.
+    fn take_news(&mut self) -> bool {
+        let mut any = false;
+        while let Some(news) = self.feed.next() {
+            self.state.apply(news);
+            any = true;
+        }
+        while let Some(done) = self.errands.next() {
+            any = true;
+            self.state.view.notice = None;
+            match done {
+                Done::Notice(text) => self.state.view.notice = Some(text),
+                Done::Text(pager) => self.state.view.mode = view::Mode::Read(pager),
+            }
+        }
+        any
+    }
+
+    fn draw<W: Write>(
+        &mut self,
+        terminal: &mut Terminal<CrosstermBackend<W>>,
+    ) -> std::io::Result<()> {
+        let Top { state, theme, .. } = self;
+        tty::draw(|| {
+            terminal
+                .draw(|frame| {
+                    let area = frame.area();
+                    state.prepare(gjob::store::now(), (area.width, area.height));
+                    draw::draw(state, theme, frame.buffer_mut());
+                })
+                .map(drop)
+        })
+    }
+}
+
+/// Lets the next drawing write every cell. Unlike [`Terminal::clear`], this asks the
+/// terminal nothing: not every one answers.
+fn draw_anew<W: Write>(terminal: &mut Terminal<CrosstermBackend<W>>) -> std::io::Result<()> {
+    let size = terminal.size()?;
+    tty::draw(|| terminal.resize(size.into()))
+}

@@ -1,0 +1,101 @@
+//! The hosts: how many slots are in use, what they have done, how they are and why.
+
+use std::time::Duration;
+
+use gjob::units::format_duration;
+use gjob_core::run::{Host, HostIx, HostStatus};
+use gjob_core::text::printable;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use super::super::state::State;
+use super::super::view::Panel;
+use super::{Theme, cells, row_style, seen, title, widest};
+use crate::report::whole_seconds;
+
+/// Cells of a bar.
+const BAR: usize = 10;
+
+pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.height == 0 {
+        return;
+    }
+    let view = &state.view;
+    let name = format!("Hosts {} · by {}", state.hosts.len(), view.host_sort.word());
+    title(&name, view.panel == Panel::Hosts, theme, area, buffer);
+    if area.height < 2 {
+        return;
+    }
+    let rows = seen(&state.hosts, view.hosts.top, state.layout.rows.hosts);
+    let hosts: Vec<(HostIx, &Host)> =
+        rows.iter().filter_map(|ix| Some((*ix, state.run.host(*ix)?))).collect();
+    let wide = widest(hosts.iter().map(|(_, host)| host.label.as_str()), 4, 20);
+    let plain = Style::new();
+    let line = |y: u16| Rect { y: area.y + y, height: 1, ..area };
+    let columns = |values: [&str; 6], styles: [Style; 2], style: Style, y: u16, buffer: &mut _| {
+        let [host, slots, done, failed, median, state] = values;
+        let row = [
+            (host, wide, plain),
+            (slots, BAR as u16 + 10, styles[0]),
+            (done, 6, plain),
+            (failed, 6, plain),
+            (median, 8, plain),
+            (state, 0, styles[1]),
+        ];
+        cells(&row, style, line(y), buffer);
+    };
+    let heads = ["HOST", "SLOTS IN USE", "DONE", "FAILED", "MEDIAN", "STATE"];
+    columns(heads, [plain; 2], theme.heading, 1, buffer);
+    for (y, (ix, host)) in (2..).zip(&hosts) {
+        let work = state.work.get(ix.at()).cloned().unwrap_or_default();
+        let median = work.median_ms.map(|median| format_duration(Duration::from_millis(median)));
+        let is_chosen = state.hosts.get(view.hosts.row) == Some(ix);
+        let values = [
+            host.label.as_str(),
+            &bar(host, state.managed),
+            &host.pace.jobs.to_string(),
+            &work.failed.to_string(),
+            &median.unwrap_or_else(|| "-".to_owned()),
+            &condition(state, *ix, host),
+        ];
+        let styles = [theme.running, status_style(host.status, theme)];
+        columns(values, styles, row_style(state, Panel::Hosts, is_chosen, theme), y, buffer);
+    }
+}
+
+/// `[||||      ] 2/5`
+fn bar(host: &Host, managed: bool) -> String {
+    if host.facts.is_none() || !managed {
+        return "-".to_owned();
+    }
+    let (load, slots) = (host.busy_slots() as usize, host.slots() as usize);
+    let filled = (load * BAR).div_ceil(slots.max(1)).min(BAR);
+    format!("[{}{}] {load}/{slots}", "|".repeat(filled), " ".repeat(BAR - filled))
+}
+
+/// How a host is, since when, and why.
+fn condition(state: &State, ix: HostIx, host: &Host) -> String {
+    let mut text = match (state.managed, host.status) {
+        (false, HostStatus::Failed) => "failed",
+        (false, _) => "-",
+        (true, status) => status.as_str(),
+    }
+    .to_owned();
+    if let Some(away) = state.away_ms(ix).filter(|_| state.managed) {
+        text.push_str(&format!(" for {}", whole_seconds(Duration::from_millis(away))));
+    }
+    let has_reason = state.managed || host.status == HostStatus::Failed;
+    if let Some(reason) = host.reason.as_ref().filter(|_| has_reason) {
+        text.push_str(&format!(": {}", printable(reason)));
+    }
+    text
+}
+
+fn status_style(status: HostStatus, theme: &Theme) -> Style {
+    match status {
+        HostStatus::Up => theme.good,
+        HostStatus::Connecting | HostStatus::Paused => theme.odd,
+        HostStatus::Unreachable | HostStatus::Failed => theme.bad,
+    }
+}
