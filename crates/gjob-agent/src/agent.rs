@@ -7,6 +7,7 @@
 mod attach;
 mod background;
 mod blobs;
+mod by_hand;
 mod collect;
 mod damage;
 mod elsewhere;
@@ -288,7 +289,10 @@ impl Agent {
                 self.blobs.abort();
                 None
             }
-            ToAgent::Collect { .. } | ToAgent::CollectStop { .. } | ToAgent::Remove { .. } => {
+            ToAgent::Collect { .. }
+            | ToAgent::CollectStop { .. }
+            | ToAgent::Remove { .. }
+            | ToAgent::ByHand { .. } => {
                 self.tasks.submit(message, background)?;
                 None
             }

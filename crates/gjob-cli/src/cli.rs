@@ -9,6 +9,7 @@ mod local;
 mod look;
 pub(crate) mod misread;
 mod options;
+mod remote;
 mod report;
 mod run;
 mod which_run;
@@ -23,6 +24,7 @@ pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
+pub(crate) use remote::{JobIdArgs, RemoteArgs, RemoteCommand};
 pub(crate) use report::{AttachArgs, Color, LogFormat, MaxFails, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
 pub(crate) use which_run::{NamedRun, RunName, RunOption};
@@ -74,6 +76,8 @@ pub(crate) enum Command {
     Clean(CleanArgs),
     /// Work on job directories of the local machine
     Local(LocalArgs),
+    /// Work on single jobs of other machines
+    Remote(RemoteArgs),
 }
 
 const EXAMPLES: &str = "\

@@ -17,6 +17,7 @@ pub(crate) mod logs;
 mod manage;
 mod notes;
 pub(crate) mod pause;
+pub(crate) mod remote;
 pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod run;

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => commands::fetch::run(&args),
         Command::Clean(args) => commands::clean::run(&args),
         Command::Local(args) => commands::local::run(&args.command),
+        Command::Remote(args) => commands::remote::run(&args.command),
     };
     exit::finish(result)
 }

@@ -17,8 +17,8 @@ mod to_agent;
 
 pub use blob::{BlobHash, Input, InputKind, ParseBlobHashError};
 pub use frame::{DecodeError, Encoder, FrameBuffer, MAX_AGENT_FRAME, MAX_FRAME, decode, encode};
-pub use from_agent::{Damage, FromAgent, OutputPart, Welcome};
-pub use to_agent::{Attach, Launch, Resume, Stream, ToAgent};
+pub use from_agent::{ByHandAnswer, Damage, FromAgent, OutputPart, Welcome};
+pub use to_agent::{Attach, ByHand, Launch, Resume, Stream, ToAgent};
 
 /// The most bytes of file content in one message.
 pub const CHUNK: usize = 256 * 1024;

@@ -6,6 +6,7 @@
 //! then: words on stderr are no failure. Commands and paths are data: they
 //! reach a POSIX shell as its input, whatever the login shell is.
 
+mod job_shell;
 mod run;
 mod script;
 
@@ -16,6 +17,7 @@ use std::process::Command;
 use gjob_core::HostLabel;
 use gjob_core::id::ParseIdError;
 
+pub use job_shell::job_shell;
 pub use run::RemoteError;
 
 use crate::link::{SshConnection, learn_unknown, scp_options, ssh_options, ssh_program};

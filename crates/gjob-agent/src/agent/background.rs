@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Cleanup,
     /// Ending orphans.
     Orphans,
+    /// Work on job directories by hand, which may wait for a job's end.
+    ByHand,
 }
 
 /// What a task has come to.
@@ -48,7 +50,7 @@ pub(super) enum Report {
     Trimmed(Trimmed),
     /// Orphans were ended.
     Ended(Vec<Ended>),
-    /// The answer to a request for clean-up.
+    /// The answer to a request for clean-up, or for work by hand.
     Answer(FromAgent),
     /// A part of the answer to a request for outputs.
     Outputs {
@@ -68,6 +70,7 @@ pub(super) struct Background {
     outputs: Worker,
     cleanup: Worker,
     orphans: Worker,
+    by_hand: Worker,
     reports: Reporter,
     /// Of their own: while the link has no room for outputs, other reports pass.
     output_reports: Reporter,
@@ -81,6 +84,7 @@ impl Background {
             outputs: Worker::new("outputs"),
             cleanup: Worker::new("cleanup"),
             orphans: Worker::new("orphans"),
+            by_hand: Worker::new("by hand"),
             reports: Reporter::new(WAITING_REPORTS)?,
             output_reports: Reporter::new(WAITING_OUTPUTS)?,
         })
@@ -97,6 +101,7 @@ impl Background {
             Kind::Outputs => (&mut self.outputs, &self.output_reports),
             Kind::Cleanup => (&mut self.cleanup, &self.reports),
             Kind::Orphans => (&mut self.orphans, &self.reports),
+            Kind::ByHand => (&mut self.by_hand, &self.reports),
         };
         let reporter = reports.clone();
         worker.submit(Box::new(move || task(&reporter)))

@@ -75,6 +75,7 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         | ToAgent::CollectStop { .. }
         | ToAgent::Remove { .. }
         | ToAgent::Forget { .. }
+        | ToAgent::ByHand { .. }
         | ToAgent::Detach => Err(AgentError::Protocol("this message is no question")),
     }
 }

@@ -1,11 +1,12 @@
 //! Long work that the manager asks for: sending outputs, removing job directories,
-//! forgetting runs. Requests of one kind are served one after the other.
+//! forgetting runs, working on job directories by hand. Requests of one kind are served one after the other.
 
 use std::collections::HashMap;
 
 use gjob_core::wire::{FromAgent, ToAgent};
 
 use super::background::{Background, CancelToken, Kind, Report, Reporter, TaskHandle};
+use super::by_hand::by_hand;
 use super::collect::{CollectRequest, collect};
 use super::error::{AgentError, check_count};
 use super::forget::forget;
@@ -67,6 +68,13 @@ impl Tasks {
                 background.submit(Kind::Cleanup, move |reporter| {
                     let result = forget(&layout, &layout.run_dir(&run, &host));
                     reporter.send(Report::Answer(FromAgent::Forgotten { request, result }));
+                })?;
+            }
+            ToAgent::ByHand { request, id, work } => {
+                self.cleanups += 1;
+                background.submit(Kind::ByHand, move |reporter| {
+                    let result = by_hand(&layout, &id, work);
+                    reporter.send(Report::Answer(FromAgent::ByHand { request, result }));
                 })?;
             }
             other => return Ok(Some(other)),

@@ -58,7 +58,7 @@ Environment variables: see `gjob --help`.";
 const HOSTS_HELP: &str = "Hosts: [SLOTS/][USER@]NAME[:PORT], comma-separated, ranges node[01-32]; : is this machine, \
      @GROUP a group in gjob.toml [env: GJOB_HOSTS]";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Hosts")]
 pub(crate) struct HostArgs {
     #[arg(

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use gjob::config::Config;
+use gjob::config::{Config, ConfigError, ConfigErrors};
 use gjob_core::hosts::HostOptions;
 
 use crate::cli::Cli;
@@ -23,17 +23,31 @@ pub(super) struct Setup {
 /// Reads the files unless they are not wanted, and the command line with what they add.
 pub(super) fn read(is_wanted: bool) -> Result<(Cli, Setup), Failure> {
     let mut errors = Vec::new();
-    let config = match std::env::current_dir() {
-        Ok(here) if is_wanted => Config::read(&here, &mut errors),
-        _ => Config::default(),
-    };
+    let config = config(is_wanted, &mut errors);
     let args: Vec<OsString> = std::env::args_os().collect();
     let Completed { cli, from_files, hosts_from_environment } =
         complete(&args, &config, errors).map_err(Failure::input)?;
     Ok((cli, Setup { config, from_files, hosts_from_environment }))
 }
 
+fn config(is_wanted: bool, errors: &mut Vec<ConfigError>) -> Config {
+    match std::env::current_dir() {
+        Ok(here) if is_wanted => Config::read(&here, errors),
+        _ => Config::default(),
+    }
+}
+
 impl Setup {
+    /// What the files say of hosts and groups.
+    pub(super) fn of_hosts(is_wanted: bool) -> Result<Setup, Failure> {
+        let mut errors = Vec::new();
+        let config = config(is_wanted, &mut errors);
+        match errors.is_empty() {
+            true => Ok(Setup { config, ..Setup::default() }),
+            false => Err(Failure::input(ConfigErrors(errors))),
+        }
+    }
+
     /// Names the files that were read.
     pub(super) fn print_files(&self) {
         self.config.paths().for_each(|path| print_error(&format!("read {}", path.display())));

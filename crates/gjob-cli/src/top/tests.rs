@@ -159,8 +159,8 @@ JOB     STATE     HOST   TIME      NAME  COMMAND
 4       running   n0001  48s       fit   ./fit --rate 0.1
 5       running   n0001  30s       fit   ./fit --rate 0.1
 2       failed    n0001  12s       fit   exit 3 · ./fit --rate 0.1
-6       waiting   -      -         fit   next · ./fit --rate 0.1
-7       waiting   -      -         fit   next · ./fit --rate 0.1
+6       waiting   -      -         fit   may start next · ./fit --rate 0.1
+7       waiting   -      -         fit   may start next · ./fit --rate 0.1
 3       done      n0001  20s       fit   ./fit --rate 0.1
 0       done      n0001  10s       fit   ./fit --rate 0.1
 

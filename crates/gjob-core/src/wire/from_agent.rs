@@ -137,6 +137,24 @@ pub enum FromAgent {
         /// What there is too little of, in one line.
         reason: Foreign,
     },
+    /// The answer to [`ToAgent::ByHand`].
+    ByHand {
+        /// From the request.
+        request: u32,
+        /// What was found or done; or why it was not, in one line.
+        result: Result<ByHandAnswer, Foreign>,
+    },
+}
+
+/// What became of a job directory that was worked on by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ByHandAnswer {
+    /// Its state.
+    State(State),
+    /// Whether its job is paused.
+    IsPaused(bool),
+    /// What was asked for was done.
+    Done,
 }
 
 /// Outputs of a job, in the order of their paths, which are compared component by

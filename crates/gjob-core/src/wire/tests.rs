@@ -42,6 +42,12 @@ fn wire_format_is_pinned() {
     assert_eq!(order, [8, 0, 0, 0, 3, 3, b'3', b'.', b'1', 0, 1, 5]);
     let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6, clock_ms: 7 });
     assert_eq!(pong, [4, 0, 0, 0, 14, 5, 6, 7]);
+    let by_hand = ByHand::Kill { grace: Duration::from_millis(5) };
+    let id = "h/2026-11-22-3".parse().unwrap();
+    let by_hand = encode(&ToAgent::ByHand { request: 5, id, work: by_hand });
+    assert_eq!(by_hand[4..7], [17, 5, 14], "{by_hand:02x?}");
+    let done = encode(&FromAgent::ByHand { request: 5, result: Ok(ByHandAnswer::Done) });
+    assert_eq!(done, [4, 0, 0, 0, 16, 5, 0, 2]);
     assert_eq!(PROTOCOL, 4);
 }
 

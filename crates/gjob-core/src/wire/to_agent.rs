@@ -1,5 +1,7 @@
 //! The messages to an agent.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::blob::{BlobHash, Input};
@@ -134,6 +136,34 @@ pub enum ToAgent {
     /// The manager leaves: launches that were not begun are dropped, jobs continue,
     /// and the agent exits.
     Detach,
+    /// Do something with one job directory, whatever run it is of. Answered by
+    /// [`FromAgent::ByHand`].
+    ByHand {
+        /// Comes back in the answer.
+        request: u32,
+        /// Which job.
+        id: JobId,
+        /// What to do.
+        work: ByHand,
+    },
+}
+
+/// What `gjob local` does with a job directory of its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ByHand {
+    /// Tell its state.
+    Status,
+    /// Tell whether its job is paused.
+    IsPaused,
+    /// Kill its job.
+    Kill {
+        /// Between SIGTERM and SIGKILL.
+        grace: Duration,
+    },
+    /// Pause its job.
+    Pause,
+    /// Resume its job.
+    Unpause,
 }
 
 /// How an attachment begins.

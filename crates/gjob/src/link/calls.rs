@@ -222,6 +222,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::CollectFailed { request, .. }
         | FromAgent::Removed { request, .. }
         | FromAgent::Forgotten { request, .. }
+        | FromAgent::ByHand { request, .. }
         | FromAgent::Echo { request } => Some(*request),
         FromAgent::Welcome(_)
         | FromAgent::Records { .. }

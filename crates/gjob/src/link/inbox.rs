@@ -203,6 +203,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         | FromAgent::Collected { .. }
         | FromAgent::CollectFailed { .. }
         | FromAgent::Forgotten { .. }
+        | FromAgent::ByHand { .. }
         | FromAgent::Echo { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => UNIT,

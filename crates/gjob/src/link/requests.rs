@@ -1,7 +1,7 @@
 //! The requests that are answered once.
 
 use gjob_core::text::Shown;
-use gjob_core::wire::{CHUNK, FromAgent, Stream, ToAgent};
+use gjob_core::wire::{ByHand, ByHandAnswer, CHUNK, FromAgent, Stream, ToAgent};
 use gjob_core::{HostLabel, JobId, Key, RunId, State};
 
 use super::calls::Request;
@@ -117,6 +117,29 @@ impl Request for ForgetRun {
     fn read(answer: FromAgent) -> Option<Self::Answer> {
         match answer {
             FromAgent::Forgotten { result, .. } => Some(result.map_err(|reason| reason.shown())),
+            _ => None,
+        }
+    }
+}
+
+/// Work on a job directory by hand.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkByHand {
+    pub(crate) id: JobId,
+    pub(crate) work: ByHand,
+}
+
+impl Request for WorkByHand {
+    /// What was found or done, or why it was not.
+    type Answer = Result<ByHandAnswer, Shown>;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::ByHand { request, id: self.id.clone(), work: self.work }
+    }
+
+    fn read(answer: FromAgent) -> Option<Self::Answer> {
+        match answer {
+            FromAgent::ByHand { result, .. } => Some(result.map_err(|reason| reason.shown())),
             _ => None,
         }
     }

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::Stream;
+use gjob_core::wire::{ByHand, ByHandAnswer, Stream};
 use gjob_core::{Epoch, HostLabel, Job, JobId, Key, Record, State};
 
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
-use crate::link::{Piece, QueryStates, ReadOutput, Unreachable};
+use crate::link::{Piece, QueryStates, ReadOutput, Unreachable, WorkByHand};
 use crate::store::{StateDir, now};
 
 /// Between two looks at an output that does not grow.
@@ -93,6 +93,26 @@ impl Network {
             }
         }
         Ok(states)
+    }
+
+    /// Does something with the directories of jobs on one host, whatever runs they are
+    /// of: one after the other. Returns what was found or done, or why it was not.
+    ///
+    /// # Errors
+    /// When the network can't be opened, or the host is none of its hosts.
+    pub fn work_by_hand(
+        &mut self,
+        host: &HostLabel,
+        ids: &[JobId],
+        work: ByHand,
+    ) -> Result<Vec<Result<ByHandAnswer, String>>, NetworkError> {
+        let at = self.find(host)?;
+        let requests = ids.iter().map(|id| WorkByHand { id: id.clone(), work }).collect();
+        let answer = self.ask_hosts(vec![(at, requests)])?.remove(&at);
+        let answers = answer.unwrap_or_else(|| Ok(Vec::new()));
+        let answers =
+            answers.map_err(|reason| NetworkError::Host { host: host.clone(), reason })?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(String::from)).collect())
     }
 
     /// What a job has written to its standard output so far (the seed's
@@ -264,6 +284,8 @@ impl Network {
                 self.close();
                 let dir = StateDir::from_env()?.create_run(now())?;
                 let run = dir.run().identified(fastrand::u64(..));
+                // Hosts know it by its identity; nothing is recorded of it here.
+                dir.discard();
                 Open::new(self, Use::Direct, Some(&run), Epoch(1), &[], Inputs::default())?
             }
         };

@@ -85,6 +85,7 @@ impl Open {
             | FromAgent::CollectFailed { .. }
             | FromAgent::Removed { .. }
             | FromAgent::Forgotten { .. }
+            | FromAgent::ByHand { .. }
             | FromAgent::Echo { .. }
             | FromAgent::Pong { .. }
             | FromAgent::Welcome(_)

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, ScopedJoinHandle};
 
+use gjob_core::hosts::ConnectCommandError;
 use gjob_core::id::ParseIdError;
 use gjob_core::text::Shown;
 
@@ -46,6 +47,9 @@ pub enum RemoteError {
         /// The last lines of its stderr, without control characters.
         stderr: String,
     },
+    /// A connect command that does not fit its host.
+    #[error(transparent)]
+    Connect(#[from] ConnectCommandError),
     /// ssh succeeded without having run a shell.
     #[error("the host ran no shell: is its login shell one?")]
     NoShell,

@@ -55,7 +55,7 @@ pub(super) fn directory(path: &str) -> String {
 }
 
 /// `text` as one word of a POSIX shell.
-fn quote(text: &str) -> Result<String, RemoteError> {
+pub(super) fn quote(text: &str) -> Result<String, RemoteError> {
     if text.contains('\0') {
         return Err(RemoteError::Nul);
     }

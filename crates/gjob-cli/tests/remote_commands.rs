@@ -1,0 +1,141 @@
+//! `gjob remote`: the original's commands for jobs on other machines, over a real sshd.
+
+mod support;
+
+use gjob_testbed::Bed;
+use snapbox::str;
+use support::{Gjob, Place, eventually};
+
+/// `gjob remote` with the bed's hosts. Its hosts have the name of this machine, so jobs'
+/// ids do not begin with what ssh calls them.
+fn remote(place: &Place, bed: &Bed, args: &[&str]) -> Gjob {
+    let config = bed.ssh_config().display().to_string();
+    place.gjob(&[&["remote"], args, &["-F", &config]].concat())
+}
+
+/// Starts a job with these commands, and gives its id.
+fn start(place: &Place, bed: &Bed, commands: &str) -> String {
+    let answer = remote(place, bed, &["start", "h1"]).stdin(commands).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    answer.stdout.trim_end().to_owned()
+}
+
+fn on_h1(place: &Place, bed: &Bed, command: &str, id: &str) -> Gjob {
+    remote(place, bed, &[command, "-H", "h1", id])
+}
+
+fn status(place: &Place, bed: &Bed, id: &str) -> String {
+    on_h1(place, bed, "status", id).output().stdout.trim_end().to_owned()
+}
+
+#[test]
+fn remote_job_has_its_files_and_goes_through_its_states() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    place.file("data", "content\n");
+    let args = ["start", "-t", "h1", "data"];
+    let answer = remote(&place, &bed, &args).stdin("cat data\necho err >&2\n").output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let (id, output) = answer.stdout.split_once('\n').unwrap();
+    assert_eq!(output, "content\n");
+    assert_eq!(status(&place, &bed, id), "done");
+    assert!(!place.has_run());
+
+    let failing = start(&place, &bed, "exit 3\n");
+    eventually("the job has failed", || status(&place, &bed, &failing) == "error");
+    let args = ["status", "-H", "h1", &failing, id];
+    remote(&place, &bed, &args).stdout("error\ndone\n").run();
+}
+
+#[test]
+fn remote_job_is_paused_resumed_and_killed() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let id = start(&place, &bed, "sleep 300\n");
+    let is_paused = |expected: &str, code: i32| {
+        on_h1(&place, &bed, "is-paused", &id).code(code).stdout(expected.to_owned()).run();
+    };
+    is_paused("false\n", 1);
+    on_h1(&place, &bed, "pause", &id).run();
+    is_paused("true\n", 0);
+    on_h1(&place, &bed, "unpause", &id).run();
+    is_paused("false\n", 1);
+    on_h1(&place, &bed, "kill", &id).run();
+    assert_eq!(status(&place, &bed, &id), "error");
+    on_h1(&place, &bed, "kill", &id)
+        .code(1)
+        .stderr(str![[r#"
+gjob: the job in [PLACE]/results/[HOST]/[DATE]-1 is not running: it is error
+
+"#]])
+        .run();
+}
+
+#[test]
+fn commands_run_in_the_jobs_directory_until_one_fails_and_their_status_is_passed_on() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let id = start(&place, &bed, "echo out > result\n");
+    eventually("the job is done", || status(&place, &bed, &id) == "done");
+    let cmd = |commands: &str| on_h1(&place, &bed, "cmd", &id).stdin(commands);
+    cmd("cat result\nx='a b'\necho \"$x\"\n").stdout("out\na b\n").run();
+    cmd("echo one\n(exit 7)\necho two\n").code(7).stdout("one\n").run();
+    let missing = id.replace("-1", "-99");
+    let answer = on_h1(&place, &bed, "cmd", &missing).stdin("echo never\n").output();
+    assert_ne!(answer.code, 0);
+    assert_eq!(answer.stdout, "");
+}
+
+#[test]
+fn interactive_shell_is_in_the_jobs_directory_on_a_terminal() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let id = start(&place, &bed, "echo out > result\n");
+    eventually("the job is done", || status(&place, &bed, &id) == "done");
+    let args = ["cmd", "-i", "-H", "h1", &id];
+    let answer = remote(&place, &bed, &args).stdin("tty; cat result; exit 5\n").output();
+    assert_eq!(answer.code, 5, "{answer:?}");
+    assert!(answer.stdout.contains("/dev/pts/") && answer.stdout.contains("out"), "{answer:?}");
+}
+
+#[test]
+fn worker_of_a_cluster_file_gets_the_job_and_its_id_names_its_host() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    place.file("cluster", "h1\nh2\n");
+    let answer = remote(&place, &bed, &["start", "-c", "cluster"]).stdin("true\n").output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    // The first line is the management node, which runs no jobs.
+    assert_eq!((bed.host(1).logins(), bed.host(2).logins()), (0, 1));
+
+    // Where ssh calls a host as it calls itself, the id is enough.
+    let (hostname, _) = answer.stdout.split_once('/').unwrap();
+    let config = std::fs::read_to_string(bed.ssh_config()).unwrap();
+    let config = config.replace("Host h2\n", &format!("Host h2 {hostname}\n"));
+    let path = place.file("ssh_config", &config).display().to_string();
+    let id = answer.stdout.trim_end();
+    eventually("the job is done", || {
+        place.gjob(&["remote", "status", "-F", &path, id]).output().stdout == "done\n"
+    });
+}
+
+#[test]
+fn host_that_cannot_be_reached_and_what_is_no_id_are_refused() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let answer = remote(&place, &bed, &["status", "nowhere/2026-11-22-1"]).output();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert!(answer.stderr.contains("nowhere"), "{}", answer.stderr);
+    remote(&place, &bed, &["kill", "h1"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: invalid job id "h1": expected HOSTNAME/DATE-N
+
+"#]])
+        .run();
+    remote(&place, &bed, &["start", "a;b"]).stdin("true\n").code(2).stderr(str![[r#"
+gjob: host list, item 1: invalid host name "a;b": expected up to 200 letters, digits and -._, not starting with a dash
+
+"#]]).run();
+    on_h1(&place, &bed, "status", "h1/2026-11-22-1")
+        .code(1)
+        .stderr(str![[r#"
+gjob: read the state of the job in [PLACE]/results/h1/[DATE]-1: No such file or directory (os error 2)
+
+"#]])
+        .run();
+}
