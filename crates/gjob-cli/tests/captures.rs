@@ -1,6 +1,8 @@
 //! Screens of the real program, to be looked at:
 //! `cargo test -p gjob-cli --test captures -- --ignored --nocapture`.
 
+#![expect(clippy::print_stdout, reason = "that is what it is for")]
+
 mod support;
 
 use gjob_testbed::Bed;
