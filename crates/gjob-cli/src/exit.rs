@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use gjob_core::event::RunEnd;
 use gjob_core::text::printable;
 
+use crate::tty;
+
 /// Every job is done.
 pub(crate) const ALL_DONE: u8 = 0;
 /// Some job is not done.
@@ -72,6 +74,7 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Prints an error, and gives the exit status.
 pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
+    tty::close();
     let code = result.unwrap_or_else(|failure| {
         if failure.is_broken_pipe() {
             // A reader such as `head` has seen enough.

@@ -2,14 +2,18 @@
 //! file. None of them can fail the run; what could not be reported, the exit status
 //! tells.
 
+mod absences;
+mod area;
 mod bar;
 mod columns;
 mod events;
 mod failures;
 mod filter;
+mod glance;
 pub(crate) mod headline;
 mod host_work;
 mod joblog;
+mod lending;
 mod lines;
 mod messages;
 mod output;
@@ -20,20 +24,25 @@ mod unsent;
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
+use gjob::store::RunDir;
 use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
+pub(crate) use absences::Absences;
 pub(crate) use bar::whole_seconds;
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
+pub(crate) use glance::rate_text;
 pub(crate) use host_work::{HostWork, host_work};
 use joblog::JobLogFile;
 use lines::LineFile;
 pub(crate) use tail::{ByLine, Tail};
+use terminal::FAILURE;
 use terminal::Terminal;
 pub(crate) use terminal::wants_colour;
 
@@ -76,6 +85,12 @@ impl Reporters {
     /// Prints a line next to the progress.
     pub(crate) fn print_line(&mut self, text: &str) {
         self.terminal.print_line(text);
+    }
+
+    /// The run begins to be reported on. `has_keys` says that standard input is used for
+    /// nothing else: then `t` switches to `top` and back.
+    pub(crate) fn begin(&mut self, dir: &RunDir, has_keys: bool) {
+        self.terminal.begin(dir, has_keys);
     }
 
     /// Prints and writes what still waits, and ends the progress.
@@ -130,6 +145,10 @@ impl Handler for Reporters {
         self.terminal.handle_event(event, run);
         self.events.iter_mut().for_each(|events| events.handle_event(event, run));
         self.print_problems();
+    }
+
+    fn handle_wait(&mut self, run: &Run) -> Option<Duration> {
+        self.terminal.handle_wait(run)
     }
 
     fn wanted(&self, job: &Job) -> Wanted {

@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gjob::jobfile::Stopper;
 use gjob::manager::Controller;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::exit::INTERRUPTED;
+use crate::tty;
 
 /// What the second Ctrl-C prints.
 const EXITING: &str = "gjob: exiting now; jobs keep running, resume with `gjob attach`";
@@ -66,6 +67,7 @@ pub(crate) fn end_script(stopper: Stopper) -> io::Result<ScriptSignals> {
 /// Passes signals to the manager, for as long as the process lives.
 pub(crate) fn listen(controller: Controller) -> io::Result<()> {
     let mut signals = Signals::new(ALL)?;
+    signals_of_terminal(&signals)?;
     LISTENING.store(true, Ordering::SeqCst);
     let listener = move || {
         let mut interrupted = false;
@@ -73,6 +75,7 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
             match signal {
                 SIGINT if interrupted => {
                     // Without stderr there is no reader.
+                    tty::close();
                     let _ = writeln!(io::stderr(), "\n{EXITING}");
                     std::process::exit(i32::from(INTERRUPTED));
                 }
@@ -80,6 +83,8 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
                     interrupted = true;
                     controller.interrupt();
                 }
+                SIGTSTP => tty::stop(),
+                SIGQUIT => end_by(SIGQUIT),
                 _ => controller.leave(),
             }
         }
@@ -87,13 +92,40 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
     std::thread::Builder::new().name("gjob-signals".into()).spawn(listener).map(drop)
 }
 
-/// Ends this process with status 130 at Ctrl-C; nothing else depends on it.
+/// Ends this process with status 130 at Ctrl-C; nothing else depends on it. Other
+/// signals do what they always do, to a terminal that is restored first.
 pub(crate) fn end_at_interrupt() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT])?;
+    if tty::is_interactive() {
+        [SIGTERM, SIGHUP].into_iter().try_for_each(|signal| signals.add_signal(signal))?;
+    }
+    signals_of_terminal(&signals)?;
     let listener = move || {
-        if signals.forever().next().is_some() {
-            std::process::exit(i32::from(INTERRUPTED));
+        for signal in &mut signals {
+            match signal {
+                SIGINT => {
+                    tty::close();
+                    std::process::exit(i32::from(INTERRUPTED));
+                }
+                SIGTSTP => tty::stop(),
+                other => end_by(other),
+            }
         }
     };
     std::thread::Builder::new().name("gjob-signals".into()).spawn(listener).map(drop)
+}
+
+/// Signals that would leave a terminal as it is while keys are read from it.
+fn signals_of_terminal(signals: &Signals) -> io::Result<()> {
+    if tty::is_interactive() {
+        [SIGTSTP, SIGQUIT].into_iter().try_for_each(|signal| signals.add_signal(signal))?;
+    }
+    Ok(())
+}
+
+/// Ends this process as the signal does by itself.
+fn end_by(signal: i32) {
+    tty::close();
+    // It ends this process.
+    let _ = emulate_default_handler(signal);
 }

@@ -64,6 +64,13 @@ impl Top {
         Ok(Top { state, feed, errands: Errands::new(dir), theme: Theme::new(colour) })
     }
 
+    /// Shows it in the process that reports on the run: then `t` leads back.
+    #[must_use]
+    pub(crate) fn beside_the_run(mut self) -> Top {
+        self.state.view.beside_run = true;
+        self
+    }
+
     /// Shows the run until a key or `leave` ends it. Each time round, `attend` may do
     /// what signals ask for.
     ///

@@ -137,8 +137,14 @@ fn read_keys() -> bool {
     tcsetattr(io::stdin(), OptionalActions::Now, &keys).is_ok()
 }
 
-/// Restores the terminal, for the end of this process. It can be called anywhere.
-pub(crate) fn restore() {
+/// Restores the terminal for good: this process is about to end, on whatever thread.
+pub(crate) fn close() {
+    WANTED.store(Mode::Found as u8, Ordering::SeqCst);
+    restore();
+}
+
+/// Restores the terminal. It can be called anywhere.
+fn restore() {
     let is = IS.swap(Mode::Found as u8, Ordering::SeqCst);
     if is == Mode::Found as u8 {
         return;

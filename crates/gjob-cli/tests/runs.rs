@@ -86,7 +86,7 @@ RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
     "state": "done",
     "managed": false,
     "created": "[TIME]",
-    "elapsed_s": 0.058,
+    "elapsed_s": [..],
     "counts": {
       "free": 0,
       "busy": 0,

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
             }
         };
         match manager.attach_with(&dir, change) {
-            Ok(()) => return manage::to_the_end(manager),
+            Ok(()) => return manage::to_the_end(manager, true),
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);
             }

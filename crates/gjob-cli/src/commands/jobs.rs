@@ -11,20 +11,35 @@ use gjob_core::JobSpec;
 use crate::cli::{RunArgs, misread};
 use crate::signals;
 
+/// The jobs that a user asks for.
+pub(super) struct Collected {
+    pub(super) specs: Vec<Arc<JobSpec>>,
+    /// True if standard input was read for them: it has no keys for anything else.
+    pub(super) has_read_stdin: bool,
+}
+
 /// Reads the jobs and puts every error into `errors`.
-pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Vec<Arc<JobSpec>> {
+pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Collected {
     let defaults = defaults(args, errors);
-    let Some(source) = source(args, errors) else { return Vec::new() };
+    let Some(source) = source(args, errors) else {
+        return Collected { specs: Vec::new(), has_read_stdin: false };
+    };
+    let has_read_stdin = match &source {
+        Source::Stdin => true,
+        Source::Arguments(arguments) => arguments.reads_stdin(),
+        _ => false,
+    };
     let specs = match &defaults {
         Some(defaults) => read(&source, defaults).and_then(|jobs| Ok(jobs.into_specs()?)),
         // Only what is wrong with the jobs themselves: together they may lack what
         // the defaults should have been.
         None => read(&source, &JobDraft::default()).map(|_| Vec::new()),
     };
-    specs.unwrap_or_else(|error| {
+    let specs = specs.unwrap_or_else(|error| {
         errors.push(error);
         Vec::new()
-    })
+    });
+    Collected { specs, has_read_stdin }
 }
 
 /// Reads a source. A signal while a script runs ends it and this process.

@@ -17,8 +17,9 @@ use crate::signals;
 /// A dot is shown after this time without events.
 pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
 
-/// Runs a manager that is set up, and prints the summary at the end.
-pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure> {
+/// Runs a manager that is set up, and prints the summary at the end. `has_keys` says that
+/// standard input is not used for anything else.
+pub(super) fn to_the_end(mut manager: Manager<Reporters>, has_keys: bool) -> Result<u8, Failure> {
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
     signals::listen(controller).map_err(Failure::machinery)?;
@@ -26,6 +27,9 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>) -> Result<u8, Failure>
         let text =
             format!("other gjob processes cannot act on this run: no control socket: {problem}");
         manager.handler_mut().print_line(&text);
+    }
+    if let Some(dir) = manager.run_dir().cloned() {
+        manager.handler_mut().begin(&dir, has_keys);
     }
     let result = manager.process_jobs();
     manager.handler_mut().finish();

@@ -46,7 +46,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     settings.seed = u64::from(std::process::id());
     settings.outputs = outputs(&args.files.outputs, &mut errors);
     let past = skip_done::read(&args.options.skip_done, &mut errors);
-    let specs = jobs::collect(&args, &mut errors);
+    let jobs::Collected { specs, has_read_stdin } = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
     }
@@ -85,7 +85,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
         other => Failure::input(other),
     })?;
     drop(args);
-    manage::to_the_end(manager)
+    manage::to_the_end(manager, !has_read_stdin)
 }
 
 /// Where outputs go.

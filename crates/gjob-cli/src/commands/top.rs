@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::anyhow;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &TopArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
     let top = Top::open(&dir, wants_colour(Color::Auto)).map_err(Failure::machinery)?;
     let (arrived, leave) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP] {
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP] {
         let number = signal.unsigned_abs() as usize;
         flag::register_usize(signal, Arc::clone(&arrived), number).map_err(Failure::machinery)?;
     }
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &TopArgs) -> Result<u8, Failure> {
         }
     };
     top.show(&leave, attend).map_err(Failure::machinery)?;
-    if ended_by == SIGTERM || ended_by == SIGHUP {
+    if ended_by != 0 && ended_by != SIGINT {
         // It ends this process, as it would any other.
         let _ = emulate_default_handler(ended_by);
     }

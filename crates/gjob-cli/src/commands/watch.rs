@@ -23,6 +23,7 @@ pub(super) fn to_the_end(
 ) -> Result<u8, Failure> {
     signals::end_at_interrupt().map_err(Failure::machinery)?;
     reporters.print_line(&format!("following run {}: another gjob process manages it", dir.run()));
+    reporters.begin(dir, true);
     let end = loop {
         match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),

@@ -1,109 +1,68 @@
-//! The progress line of a terminal: how far the run is, what runs, and about how
-//! long the rest takes.
+//! The progress of a run on a terminal: the lines of [`Glance`], drawn at most ten times
+//! a second, and once a second while nothing happens.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::time::{Duration, Instant};
 
 use gjob::units::format_duration;
 use gjob_core::event::Transfer;
-use gjob_core::plural::counted;
-use gjob_core::run::{Host, Tally};
-use gjob_core::text::printable;
-use gjob_core::{HostLabel, Run};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use gjob_core::{HostLabel, Run, Timestamp};
+use rustix::termios::tcgetwinsize;
 
+use super::area::Area;
+use super::glance::Glance;
 use super::progress::way;
+use super::{Absences, FAILURE};
+
+/// Between two drawings while much happens.
+const FRAME: Duration = Duration::from_millis(100);
+
+/// Between two drawings while nothing happens: times go on.
+const TICK: Duration = Duration::from_secs(1);
 
 /// How often the rest of the time is estimated again.
 const ESTIMATE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// When the run will be over, if that can be told.
-type Estimate = Arc<Mutex<Option<Instant>>>;
+/// The time whose jobs make the rate, and the least that says anything.
+const RATE_TIME: Duration = Duration::from_secs(60);
+const RATE_LEAST: Duration = Duration::from_secs(5);
+
+/// The size of a terminal that does not tell it.
+const SIZE: (usize, usize) = (80, 24);
 
 #[derive(Debug)]
 pub(crate) struct Bar {
-    pub(super) bar: ProgressBar,
-    jobs: Tally,
-    running: u32,
-    /// What is to be said of the hosts.
-    hosts: String,
-    estimate: Estimate,
-    estimated: Option<Instant>,
+    pub(super) area: Area,
+    /// When the run was submitted.
+    pub(super) created: Timestamp,
+    drawn: Option<(Instant, u64)>,
+    /// When the run will be over, and when that was estimated.
+    estimate: Option<(Option<Instant>, Instant)>,
+    /// How many jobs had ended when, the latest last.
+    ended: VecDeque<(Instant, u32)>,
     /// Large files in transfer, by host, and how far they are.
     transfers: BTreeMap<HostLabel, String>,
+    colour: bool,
+    /// True if `t` shows `top`.
+    pub(super) offers_top: bool,
 }
 
 impl Bar {
-    pub(super) fn new() -> Self {
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let estimate = Estimate::default();
-        let template = "{bar:20} {pos}/{len} {took}{left} · {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            let end = Arc::clone(&estimate);
-            let took = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let _ = out.write_str(&whole_seconds(state.elapsed()));
-            };
-            let left = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                if let Some(end) = *end.lock().unwrap_or_else(PoisonError::into_inner) {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.as_secs() > 0 {
-                        let _ = write!(out, ", about {} left", whole_seconds(left));
-                    }
-                }
-            };
-            bar.set_style(
-                style.progress_chars("=> ").with_key("took", took).with_key("left", left),
-            );
-        }
-        bar.enable_steady_tick(Duration::from_secs(1));
+    pub(super) fn new(colour: bool) -> Self {
         Bar {
-            bar,
-            jobs: Tally::default(),
-            running: 0,
-            hosts: String::new(),
-            estimate,
-            estimated: None,
+            area: Area::default(),
+            created: gjob::store::now(),
+            drawn: None,
+            estimate: None,
+            ended: VecDeque::new(),
             transfers: BTreeMap::new(),
+            colour,
+            offers_top: false,
         }
     }
 
-    pub(super) fn update(&mut self, run: &Run) {
-        self.jobs = run.tally();
-        self.running = run.hosts().iter().map(running).sum();
-        self.hosts = hosts(run);
-        self.estimate_again(run);
-        self.bar.set_length(self.jobs.total().into());
-        self.bar.set_position((self.jobs.total() - self.jobs.left()).into());
-        self.show();
-    }
-
-    fn estimate_again(&mut self, run: &Run) {
-        let now = Instant::now();
-        if self.estimated.is_some_and(|last| now - last < ESTIMATE_INTERVAL) {
-            return;
-        }
-        self.estimated = Some(now);
-        let end = run.time_left(gjob::store::now()).map(|left| now + left);
-        *self.estimate.lock().unwrap_or_else(PoisonError::into_inner) = end;
-    }
-
-    fn show(&self) {
-        let mut text = format!("{} running", self.running);
-        let failed = self.jobs.failed();
-        if failed > 0 {
-            let _ = write!(text, ", {failed} failed");
-        }
-        text.push_str(&self.hosts);
-        match (self.transfers.first_key_value(), self.transfers.len()) {
-            (None, _) => {}
-            (Some((_, first)), 1) => drop(write!(text, " · {first}")),
-            (Some((_, first)), more) => drop(write!(text, " · {first} and {} more", more - 1)),
-        }
-        self.bar.set_message(text);
-    }
-
+    /// A large file has come this far.
     pub(super) fn transfer(&mut self, transfer: &Transfer) {
         let Transfer { host, bytes, size, .. } = transfer;
         if bytes >= size {
@@ -112,29 +71,83 @@ impl Bar {
             let percent = (u128::from(*bytes) * 100 / u128::from(*size)) as u64;
             self.transfers.insert(host.clone(), format!("{} {percent}%", way(transfer)));
         }
-        self.show();
     }
-}
 
-/// Jobs that run on a host; those that are promised to it wait.
-fn running(host: &Host) -> u32 {
-    (host.in_flight().len() as u32).min(host.slots())
-}
+    /// How long it is until the next drawing; none if it is time for it. `has_more` says
+    /// that there is something to be said beside it.
+    pub(super) fn rest(&self, run: &Run, has_more: bool) -> Option<Duration> {
+        let (drawn, seq) = self.drawn?;
+        let is_news = has_more || seq != run.seq() || !self.transfers.is_empty();
+        let wait = if is_news { FRAME } else { TICK };
+        wait.checked_sub(drawn.elapsed()).filter(|rest| !rest.is_zero())
+    }
 
-/// What keeps hosts away, as long as some are.
-fn hosts(run: &Run) -> String {
-    let all = run.hosts().len();
-    let away: Vec<&Host> = run.hosts().iter().filter(|host| !host.status.answers()).collect();
-    let first = away.iter().find(|host| host.reason.is_some());
-    match (away.len(), first) {
-        (0, _) => String::new(),
-        (away, Some(host)) if away == all => {
-            let reason = host.reason.as_deref().map_or_else(String::new, printable);
-            format!(" · waiting for {}: {reason}", host.label)
+    /// Draws; returns when to do so again if nothing happens.
+    pub(super) fn draw(&mut self, run: &Run, absences: &Absences) -> Duration {
+        let now = Instant::now();
+        self.drawn = Some((now, run.seq()));
+        let (columns, rows) = size();
+        let (tally, time) = (run.tally(), gjob::store::now());
+        let glance = Glance {
+            run,
+            now: time,
+            took: run.elapsed(self.created, time),
+            left: self.left(run, now),
+            rate: self.rate(tally.total() - tally.left(), now),
+            absences,
+            transfer: self.transfers_now(),
+            offers_top: self.offers_top,
+        };
+        // A terminal may wrap a line that fills its last column.
+        let mut lines = glance.lines(columns.saturating_sub(1), rows);
+        if self.colour && tally.failed() > 0 {
+            let failed = format!("{} failed", tally.failed());
+            let coloured = format!("{FAILURE}{failed}{FAILURE:#}");
+            lines[0] = lines[0].replacen(&failed, &coloured, 1);
         }
-        (away, None) if away == all => format!(" · connecting to {}", counted(all as u64, "host")),
-        (away, _) => format!(" · {} of {} up", all - away, counted(all as u64, "host")),
+        self.area.draw(&lines);
+        TICK
     }
+
+    fn left(&mut self, run: &Run, now: Instant) -> Option<Duration> {
+        let is_old = |(_, at): (_, Instant)| now - at >= ESTIMATE_INTERVAL;
+        if self.estimate.is_none_or(is_old) {
+            let end = run.time_left(gjob::store::now()).map(|left| now + left);
+            self.estimate = Some((end, now));
+        }
+        let (end, _) = self.estimate?;
+        Some(end?.saturating_duration_since(now))
+    }
+
+    fn rate(&mut self, ended: u32, now: Instant) -> Option<f64> {
+        // A job that is done again has not ended any more.
+        if self.ended.back().is_some_and(|(_, before)| *before > ended) {
+            self.ended.clear();
+        }
+        if self.ended.back().is_none_or(|(at, _)| now - *at >= TICK) {
+            self.ended.push_back((now, ended));
+        }
+        while self.ended.len() > 1 && now - self.ended[0].0 > RATE_TIME {
+            self.ended.pop_front();
+        }
+        let (from, before) = self.ended.front().copied()?;
+        let (time, jobs) = (now - from, ended - before);
+        (time >= RATE_LEAST && jobs > 0).then(|| f64::from(jobs) * 60.0 / time.as_secs_f64())
+    }
+
+    fn transfers_now(&self) -> Option<String> {
+        let (_, first) = self.transfers.first_key_value()?;
+        Some(match self.transfers.len() {
+            1 => first.clone(),
+            more => format!("{first} and {} more", more - 1),
+        })
+    }
+}
+
+/// Columns and lines of the terminal.
+fn size() -> (usize, usize) {
+    let told = tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+    told.map_or(SIZE, |size| (size.ws_col.into(), size.ws_row.into()))
 }
 
 /// A time that goes on: hundredths would only flicker.

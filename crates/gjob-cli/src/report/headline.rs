@@ -26,7 +26,12 @@ pub(crate) fn subject_host(host: &HostLabel) -> String {
 
 /// `start #0 fit-0.1 on h3: ./fit 0.1`
 pub(super) fn start(job: &Job) -> String {
-    format!("start {}{}: {}", title(job), attempt(job), command(job))
+    format!("start {}", running(job))
+}
+
+/// `#0 fit-0.1 on h3 (2nd attempt): ./fit 0.1`
+pub(super) fn running(job: &Job) -> String {
+    format!("{}{}: {}", title(job), attempt(job), command(job))
 }
 
 /// `ok #0 fit-0.1 on h3 in 1.2s`

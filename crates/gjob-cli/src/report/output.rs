@@ -219,7 +219,8 @@ impl Manner<'_> {
             let bytes = counted(bytes, "byte");
             copy_lines(self.tag, true, format!("[{bytes} left out]\n").as_bytes(), &mut to)?;
         }
-        let whole_lines = stream == Stream::Stderr;
+        // On a terminal the progress is drawn below it.
+        let whole_lines = stream == Stream::Stderr || is_terminal;
         let last_line = copy_lines(self.tag, whole_lines, output, &mut to)?;
         to.flush()?;
         Ok(last_line)

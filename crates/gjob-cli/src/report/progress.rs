@@ -7,7 +7,7 @@ use gjob::manager::{Handler, JobLog};
 use gjob_core::event::{Direction, Transfer};
 use gjob_core::plural::counted;
 use gjob_core::text::printable;
-use gjob_core::{Job, Run, State};
+use gjob_core::{Event, Job, State, What};
 
 use super::bar::Bar;
 use super::headline;
@@ -23,11 +23,11 @@ pub(crate) enum Progress {
 }
 
 impl Progress {
-    pub(crate) fn new(args: &ReportArgs) -> Self {
+    pub(crate) fn new(args: &ReportArgs, colour: bool) -> Self {
         if args.quiet {
             Progress::Quiet
         } else if stderr().is_terminal() {
-            Progress::Bar(Bar::new())
+            Progress::Bar(Bar::new(colour))
         } else {
             Progress::Lines(JobLog::new(stderr()), args.log_format)
         }
@@ -57,30 +57,24 @@ impl Progress {
         }
     }
 
-    /// Shows how far the run is.
-    pub(crate) fn update(&mut self, run: &Run) {
-        if let Progress::Bar(bar) = self {
-            bar.update(run);
+    /// Takes what has happened.
+    pub(crate) fn note(&mut self, event: &Event) {
+        match (self, &event.what) {
+            (Progress::Bar(bar), What::Transfer(transfer)) => bar.transfer(transfer),
+            (Progress::Lines(log, _), What::Transfer(transfer))
+                // Lines tell of a large file once, when all of it has arrived.
+                if transfer.bytes >= transfer.size =>
+            {
+                log.line(&format!("{} ({})", way(transfer), counted(transfer.size, "byte")));
+            }
+            (Progress::Bar(_) | Progress::Lines(..) | Progress::Quiet, _) => {}
         }
     }
 
     pub(crate) fn sleep(&mut self) {
         match self {
             Progress::Lines(log, LogFormat::Seed) => log.handle_sleep(),
-            Progress::Lines(_, LogFormat::Plain) | Progress::Quiet => {}
-            Progress::Bar(bar) => bar.bar.tick(),
-        }
-    }
-
-    /// A large file has come this far.
-    pub(crate) fn transfer(&mut self, transfer: &Transfer) {
-        match self {
-            // Lines tell of it once, when all of it has arrived.
-            Progress::Lines(log, _) if transfer.bytes >= transfer.size => {
-                log.line(&format!("{} ({})", way(transfer), counted(transfer.size, "byte")));
-            }
-            Progress::Lines(..) | Progress::Quiet => {}
-            Progress::Bar(bar) => bar.transfer(transfer),
+            Progress::Lines(_, LogFormat::Plain) | Progress::Quiet | Progress::Bar(_) => {}
         }
     }
 
@@ -94,8 +88,11 @@ impl Progress {
         let line = format!("{styled}{}", printable(text));
         match self {
             Progress::Lines(log, _) => log.line(&line),
-            Progress::Bar(bar) => bar.bar.println(line),
-            // Without stderr there is no reader.
+            Progress::Bar(bar) => {
+                bar.area.put_away();
+                // Without stderr there is no reader.
+                drop(writeln!(stderr(), "{line}"));
+            }
             Progress::Quiet => drop(writeln!(stderr(), "{line}")),
         }
     }
@@ -107,7 +104,10 @@ impl Progress {
                 log.end_sleep();
                 write()
             }
-            Progress::Bar(bar) => bar.bar.suspend(write),
+            Progress::Bar(bar) => {
+                bar.area.put_away();
+                write()
+            }
             Progress::Quiet => write(),
         }
     }
@@ -115,7 +115,7 @@ impl Progress {
     pub(crate) fn finish(&mut self) {
         match self {
             Progress::Lines(log, _) => log.end_sleep(),
-            Progress::Bar(bar) => bar.bar.finish_and_clear(),
+            Progress::Bar(bar) => bar.area.put_away(),
             Progress::Quiet => {}
         }
     }

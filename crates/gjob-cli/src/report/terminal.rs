@@ -3,20 +3,24 @@
 use std::collections::BTreeMap;
 use std::io::stderr;
 use std::path::Path;
+use std::time::Duration;
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Color, Style};
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
+use gjob::store::{RunDir, Store};
 use gjob_core::event::{ClockOffset, HostChange, HostEvent};
 use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::Failures;
 use super::headline;
+use super::lending::{LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
+use super::{Absences, whole_seconds};
 use crate::cli::{self, ReportArgs, Show};
 
 /// Messages and progress on stderr, jobs' output where they wrote it to.
@@ -33,23 +37,130 @@ pub(crate) struct Terminal {
     named: Option<u32>,
     /// Hosts' clocks as they were last told of.
     clocks: BTreeMap<HostLabel, ClockOffset>,
+    absences: Absences,
+    lending: Option<Lending>,
+    /// What is said with the next drawing of the progress, or when the terminal is back.
+    kept: Vec<Said>,
+    /// Outputs that were not kept.
+    left_out: u64,
+    is_over: bool,
 }
+
+/// Something that is to be said.
+#[derive(Debug)]
+enum Said {
+    /// A line; true if more about the job that was named last may follow.
+    Line(String, bool),
+    Failure(Job),
+    Output(Job, Vec<Fetched>),
+}
+
+/// As much is kept until the next drawing of the progress.
+const MOST_KEPT: usize = 1000;
 
 impl Terminal {
     pub(super) fn new(args: &ReportArgs, default_show: Show) -> Self {
         let show = args.show.unwrap_or(default_show);
         let tails = show == Show::Failed;
+        let colour = wants_colour(args.color);
         Terminal {
             show,
             verbose: args.verbose,
             quiet: args.quiet,
-            progress: Progress::new(args),
+            progress: Progress::new(args, colour),
             printer: Printer::new(args.keep_order, args.tag, tails),
             failures: Failures::default(),
-            colour: wants_colour(args.color),
+            colour,
             named: None,
             clocks: BTreeMap::new(),
+            absences: Absences::default(),
+            lending: None,
+            kept: Vec::new(),
+            left_out: 0,
+            is_over: false,
         }
+    }
+
+    /// The run begins to be reported on. If its keys are free, `t` switches to `top` and
+    /// back where there is a progress.
+    pub(super) fn begin(&mut self, dir: &RunDir, has_keys: bool) {
+        let Progress::Bar(bar) = &mut self.progress else { return };
+        if let Ok(row) = Store::read(dir).and_then(|store| store.row()) {
+            bar.created = row.created;
+        }
+        self.lending = if has_keys { Lending::start(dir, self.colour) } else { None };
+        bar.offers_top = self.lending.is_some();
+    }
+
+    fn is_lent(&self) -> bool {
+        self.lending.as_ref().is_some_and(Lending::is_lent)
+    }
+
+    /// Says something: at once, or with the next drawing of the progress.
+    fn say(&mut self, said: Said) {
+        let is_lent = self.is_lent();
+        if self.is_over || !(is_lent || matches!(self.progress, Progress::Bar(_))) {
+            return self.say_now(said);
+        }
+        if self.kept.len() < MOST_KEPT || !is_lent {
+            self.kept.push(said);
+        } else if let Said::Output(..) = said {
+            self.left_out += 1;
+        } else {
+            self.kept.push(said);
+        }
+        if self.kept.len() >= MOST_KEPT && !is_lent {
+            self.say_kept();
+        }
+    }
+
+    fn say_kept(&mut self) {
+        for said in std::mem::take(&mut self.kept) {
+            self.say_now(said);
+        }
+        if let count @ 1.. = std::mem::take(&mut self.left_out) {
+            let jobs = counted(count, "job");
+            self.progress.line(&format!("output of {jobs} left out: `gjob logs` shows it"));
+        }
+    }
+
+    fn say_now(&mut self, said: Said) {
+        match said {
+            Said::Line(text, is_about_job) => {
+                if !is_about_job {
+                    self.named = None;
+                }
+                self.progress.line(&text);
+            }
+            Said::Failure(job) => self.name_failure(&job),
+            Said::Output(job, outputs) => self.print_output(&job, outputs),
+        }
+    }
+
+    /// Says what was kept, and draws the progress below it; returns when to do so again.
+    fn draw(&mut self, run: &Run) -> Duration {
+        self.say_kept();
+        match &mut self.progress {
+            Progress::Bar(bar) => bar.draw(run, &self.absences),
+            Progress::Lines(..) | Progress::Quiet => LOOK_INTERVAL,
+        }
+    }
+
+    fn print_output(&mut self, job: &Job, outputs: Vec<Fetched>) {
+        let is_named = self.named == Some(job.index);
+        let is_bar = matches!(self.progress, Progress::Bar(_));
+        if is_bar && job.state() != State::Done && !outputs.is_empty() && !is_named {
+            self.progress.line(&format!("output of {}:", headline::title(job)));
+        }
+        let (printer, progress) = (&mut self.printer, &mut self.progress);
+        let problems = progress.aside(|| printer.job_output(job, outputs));
+        for text in problems {
+            self.progress.line(&text);
+        }
+        for (index, line) in self.printer.take_last_lines() {
+            self.failures.note_last_line(index, &line);
+        }
+        self.named = None;
     }
 
     /// True when an event tells nothing new of a host's clock: it is measured
@@ -64,8 +175,7 @@ impl Terminal {
 
     /// Prints a line next to the progress.
     pub(crate) fn print_line(&mut self, text: &str) {
-        self.named = None;
-        self.progress.line(text);
+        self.say(Said::Line(text.to_owned(), false));
     }
 
     /// What became of the run, a line each.
@@ -99,6 +209,11 @@ impl Terminal {
 
     /// Prints what still waits, and ends the progress.
     pub(crate) fn finish(&mut self) {
+        if let Some(mut lending) = self.lending.take() {
+            lending.end();
+        }
+        self.is_over = true;
+        self.say_kept();
         for text in self.printer.finish() {
             self.progress.line(&text);
         }
@@ -119,7 +234,7 @@ impl Handler for Terminal {
     fn handle_job_done(&mut self, job: &Job) {
         self.progress.job_done(job);
         if job.state() != State::Done && self.progress.names_failures() {
-            self.name_failure(job);
+            self.say(Said::Failure(job.clone()));
         }
     }
 
@@ -127,24 +242,41 @@ impl Handler for Terminal {
         self.progress.sleep();
     }
 
-    fn handle_event(&mut self, event: &Event, run: &Run) {
-        if let What::Transfer(transfer) = &event.what {
-            return self.progress.transfer(transfer);
-        }
-        self.progress.update(run);
+    fn handle_event(&mut self, event: &Event, _run: &Run) {
+        self.progress.note(event);
         let is_seed = !self.progress.names_failures();
+        if let What::Host(host) = &event.what
+            && let Some(away) = self.absences.apply(host, event.at)
+            && !is_seed
+            && !self.quiet
+        {
+            let back = format!("host {} is back after {}", host.host, whole_seconds(away));
+            self.say(Said::Line(back, false));
+        }
         if self.has_said_clock(&event.what) || (is_seed && matches!(event.what, What::Run(_))) {
             return;
         }
         let is_about_job = matches!(event.what, What::Job(_));
         let is_said = !self.quiet || is_hosts_failure(&event.what);
         if let Some(text) = message(&event.what, self.verbose).filter(|_| is_said) {
-            // Of a job that has just been named more may follow.
-            if !is_about_job {
-                self.named = None;
-            }
-            self.progress.line(&text);
+            self.say(Said::Line(text, is_about_job));
         }
+    }
+
+    fn handle_wait(&mut self, run: &Run) -> Option<Duration> {
+        let progress = &mut self.progress;
+        if let Some(lending) = &self.lending
+            && lending.settle(|| progress.aside(|| ()))
+        {
+            self.say_kept();
+        }
+        if self.is_lent() {
+            return Some(LOOK_INTERVAL);
+        }
+        let has_more = !self.kept.is_empty();
+        let Progress::Bar(bar) = &self.progress else { return None };
+        let rest = bar.rest(run, has_more).unwrap_or_else(|| self.draw(run));
+        Some(if self.lending.is_some() { rest.min(LOOK_INTERVAL) } else { rest })
     }
 
     fn wanted(&self, job: &Job) -> Wanted {
@@ -157,21 +289,7 @@ impl Handler for Terminal {
     }
 
     fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
-        let outputs = std::mem::take(outputs);
-        let is_named = self.named == Some(job.index);
-        let is_bar = matches!(self.progress, Progress::Bar(_));
-        if is_bar && job.state() != State::Done && !outputs.is_empty() && !is_named {
-            self.progress.line(&format!("output of {}:", headline::title(job)));
-        }
-        let (printer, progress) = (&mut self.printer, &mut self.progress);
-        let problems = progress.aside(|| printer.job_output(job, outputs));
-        for text in problems {
-            self.progress.line(&text);
-        }
-        for (index, line) in self.printer.take_last_lines() {
-            self.failures.note_last_line(index, &line);
-        }
-        self.named = None;
+        self.say(Said::Output(job.clone(), std::mem::take(outputs)));
     }
 }
 
@@ -187,7 +305,7 @@ fn is_hosts_failure(what: &What) -> bool {
 }
 
 /// How the beginning of a line about a failure looks.
-const FAILURE: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
+pub(super) const FAILURE: Style = Style::new().bold().fg_color(Some(Color::Ansi(AnsiColor::Red)));
 
 /// Whether lines on stderr may be coloured.
 pub(crate) fn wants_colour(color: cli::Color) -> bool {

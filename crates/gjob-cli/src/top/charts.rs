@@ -77,8 +77,3 @@ pub(crate) fn rate(ends: &[Timestamp], first: Option<u64>, to: u64) -> Option<f6
     let span = to.saturating_sub(from);
     (count > 0 && span >= ENOUGH).then(|| count as f64 * 60_000.0 / span as f64)
 }
-
-/// `31/min`
-pub(crate) fn rate_text(rate: f64) -> String {
-    if rate < 10.0 { format!("{rate:.1}/min") } else { format!("{rate:.0}/min") }
-}

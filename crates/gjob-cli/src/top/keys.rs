@@ -31,6 +31,8 @@ r                    retry a job
 +, -                 look at a shorter or longer time
 ?                    this help
 q, Esc               leave; this stops nothing
+t                    in gjob run and gjob attach: back to the progress. Ctrl-C does
+                     there what it does without top
 
 In the slots, one line is one slot: a block is a job, the blocks of jobs that follow one
 another differ, x is an attempt that has not succeeded, and > one that runs.";
@@ -61,6 +63,7 @@ pub(crate) fn handle(state: &mut State, key: KeyEvent) -> Option<Request> {
 fn browse(state: &mut State, key: KeyCode) -> Option<Request> {
     match key {
         KeyCode::Char('q') | KeyCode::Esc => return Some(Request::Leave),
+        KeyCode::Char('t') if state.view.beside_run => return Some(Request::Leave),
         KeyCode::Tab => state.view.panel = state.view.panel.step(1),
         KeyCode::BackTab => state.view.panel = state.view.panel.step(Panel::ALL.len() - 1),
         KeyCode::Char('s') => sort(state),

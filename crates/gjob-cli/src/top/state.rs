@@ -1,8 +1,8 @@
 //! All that `top` shows, as one value: the run, what is derived from it, and the view.
 //! Nothing here reads a clock, a terminal or a file.
 
-use gjob_core::event::{HostChange, JobChange};
-use gjob_core::run::{HostIx, HostStatus};
+use gjob_core::event::JobChange;
+use gjob_core::run::HostIx;
 use gjob_core::{Event, Run, RunId, Timestamp, What};
 
 use super::charts::Charts;
@@ -11,7 +11,7 @@ use super::layout::Layout;
 use super::order;
 use super::timeline::Timeline;
 use super::view::View;
-use crate::report::{HostWork, host_work};
+use crate::report::{Absences, HostWork, host_work};
 
 /// How often what each host has done is summed up, milliseconds.
 const WORK_INTERVAL: u64 = 1000;
@@ -31,8 +31,7 @@ pub(crate) struct State {
     pub(crate) charts: Charts,
     /// When jobs ended, in the order in which that was told.
     pub(crate) ends: Vec<Timestamp>,
-    /// Since when hosts do not answer, if that was seen.
-    pub(crate) away: Vec<Option<Timestamp>>,
+    pub(crate) absences: Absences,
     pub(crate) work: Vec<HostWork>,
     /// What is listed, in order.
     pub(crate) jobs: Vec<u32>,
@@ -57,7 +56,7 @@ impl State {
             timeline: Timeline::default(),
             charts: Charts::default(),
             ends: Vec::new(),
-            away: Vec::new(),
+            absences: Absences::default(),
             work: Vec::new(),
             jobs: Vec::new(),
             hosts: Vec::new(),
@@ -74,7 +73,6 @@ impl State {
         self.timeline = Timeline::new(&run, &earlier);
         self.ends = run.jobs().iter().filter_map(|job| job.ended).collect();
         self.ends.sort_unstable();
-        self.away.resize(run.hosts().len(), None);
         (self.run, self.managed, self.problem) = (run, managed, None);
         self.forget_lists();
     }
@@ -105,14 +103,7 @@ impl State {
                 }
             }
             What::Host(change) => {
-                let Some(ix) = self.run.position(&change.host) else { return };
-                match change.change {
-                    HostChange::Unreachable { .. } => {
-                        self.away[ix.at()].get_or_insert(event.at);
-                    }
-                    HostChange::Up(_) => self.away[ix.at()] = None,
-                    _ => {}
-                }
+                self.absences.apply(change, event.at);
             }
             What::Run(_) | What::Transfer(_) => {}
         }
@@ -156,12 +147,5 @@ impl State {
     /// The job that is chosen.
     pub(crate) fn chosen(&self) -> Option<u32> {
         self.jobs.get(self.view.jobs.row).copied()
-    }
-
-    /// For how long a host has not answered, milliseconds, if that was seen.
-    pub(crate) fn away_ms(&self, ix: HostIx) -> Option<u64> {
-        let host = self.run.host(ix)?;
-        let since = self.away.get(ix.at()).copied().flatten()?;
-        (host.status == HostStatus::Unreachable).then(|| self.now.0.saturating_sub(since.0))
     }
 }

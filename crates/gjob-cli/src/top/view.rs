@@ -18,6 +18,8 @@ pub(crate) struct View {
     pub(crate) mode: Mode,
     /// What is to be said, until the next key.
     pub(crate) notice: Option<String>,
+    /// True in `gjob run` and `gjob attach`: leaving leads back to the progress.
+    pub(crate) beside_run: bool,
     /// How often the time that is looked at was halved.
     pub(crate) zoom: u32,
 }

@@ -203,8 +203,22 @@ impl Screen {
         let status: ExitStatus = self.child.wait().unwrap();
         let _ = sender.send(());
         watch.join().unwrap();
+        self.drain();
         self.assert_restored();
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
+    }
+
+    /// Waits until all that was written has been read: a mark comes last.
+    fn drain(&self) {
+        const MARK: &[u8] = b"\x1b]777;end\x07";
+        let mut theirs = File::from(self.theirs.try_clone().unwrap());
+        theirs.write_all(MARK).unwrap();
+        let mut parsed = self.seen.parser.lock().unwrap();
+        while !parsed.bytes.ends_with(MARK) {
+            parsed = self.seen.news.wait(parsed).unwrap();
+        }
+        let before = parsed.bytes.len() - MARK.len();
+        parsed.bytes.truncate(before);
     }
 
     /// The terminal is as it was found.
@@ -227,8 +241,9 @@ impl Drop for Screen {
 }
 
 fn shown(parser: &vt100::Parser) -> String {
-    let text = parser.screen().contents();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let (_, columns) = parser.screen().size();
+    let rows: Vec<String> = parser.screen().rows(0, columns).collect();
+    rows.iter().map(|row| row.trim_end()).collect::<Vec<_>>().join("\n").trim_end().to_owned()
 }
 
 fn set_size(terminal: &OwnedFd, rows: u16, columns: u16) {

@@ -6,10 +6,11 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::widgets::{Sparkline, Widget};
 
-use super::super::charts::{rate, rate_text};
+use super::super::charts::rate;
 use super::super::state::State;
 use super::{Theme, cells, title};
 use crate::commands::status::{counts, headline};
+use crate::report::rate_text;
 
 pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let State { id, created, run, managed, now, .. } = state;

@@ -57,7 +57,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
             &host.pace.jobs.to_string(),
             &work.failed.to_string(),
             &median.unwrap_or_else(|| "-".to_owned()),
-            &condition(state, *ix, host),
+            &condition(state, host),
         ];
         let styles = [theme.running, status_style(host.status, theme)];
         columns(values, styles, row_style(state, Panel::Hosts, is_chosen, theme), y, buffer);
@@ -75,15 +75,16 @@ fn bar(host: &Host, managed: bool) -> String {
 }
 
 /// How a host is, since when, and why.
-fn condition(state: &State, ix: HostIx, host: &Host) -> String {
+fn condition(state: &State, host: &Host) -> String {
     let mut text = match (state.managed, host.status) {
         (false, HostStatus::Failed) => "failed",
         (false, _) => "-",
         (true, status) => status.as_str(),
     }
     .to_owned();
-    if let Some(away) = state.away_ms(ix).filter(|_| state.managed) {
-        text.push_str(&format!(" for {}", whole_seconds(Duration::from_millis(away))));
+    let is_away = state.managed && host.status == HostStatus::Unreachable;
+    if let Some(away) = state.absences.of(&host.label, state.now).filter(|_| is_away) {
+        text.push_str(&format!(" for {}", whole_seconds(away)));
     }
     let has_reason = state.managed || host.status == HostStatus::Failed;
     if let Some(reason) = host.reason.as_ref().filter(|_| has_reason) {

@@ -54,19 +54,20 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
         (_, Some(notice), _) => printable(notice),
         (_, None, Some(problem)) => printable(problem),
         (Mode::Read(pager), None, None) if pager.source.is_some() => {
-            return keys(IN_TEXT_OF_JOB, theme, area, buffer);
+            return keys(IN_TEXT_OF_JOB, view.beside_run, theme, area, buffer);
         }
-        (Mode::Read(_), None, None) => return keys(IN_TEXT, theme, area, buffer),
+        (Mode::Read(_), None, None) => return keys(IN_TEXT, view.beside_run, theme, area, buffer),
         (Mode::Browse, None, None) => {
             let used = if view.panel == Panel::Jobs { ON_JOBS } else { ON_HOSTS };
-            return keys(used, theme, area, buffer);
+            return keys(used, view.beside_run, theme, area, buffer);
         }
     };
     buffer.set_stringn(area.x, area.y, said, area.width.into(), theme.ask);
 }
 
-fn keys(keys: Keys, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+fn keys(keys: Keys, beside_run: bool, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let spans = keys.iter().flat_map(|(key, what)| {
+        let what = if *what == "leave" && beside_run { "back" } else { what };
         let key = Span::styled(*key, Style::new().add_modifier(Modifier::BOLD));
         [key, Span::styled(format!(" {what} "), theme.faint)]
     });

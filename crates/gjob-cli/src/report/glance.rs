@@ -1,0 +1,176 @@
+//! How a run is, in a few lines for a terminal: how far it is and how long it takes yet,
+//! the hosts that are not there, and the jobs that have been running longest.
+
+use std::time::Duration;
+
+use gjob_core::job::Phase;
+use gjob_core::plural::counted;
+use gjob_core::run::{Host, HostStatus};
+use gjob_core::text::printable;
+use gjob_core::{Job, Run, Timestamp};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::{Absences, headline, whole_seconds};
+
+/// A job that runs shorter comes and goes too fast to be read.
+const LONG: Duration = Duration::from_secs(5);
+
+/// As many running jobs are shown, and no more than this part of the terminal's lines.
+const MOST_JOBS: usize = 5;
+const PART_OF_LINES: usize = 4;
+
+/// A line that is as long as this has room for a hint.
+const HINT_COLUMNS: usize = 100;
+
+/// What the run itself does not tell.
+#[derive(Debug)]
+pub(super) struct Glance<'a> {
+    pub(super) run: &'a Run,
+    pub(super) now: Timestamp,
+    /// How long the run has taken so far.
+    pub(super) took: Duration,
+    /// About how long the rest takes.
+    pub(super) left: Option<Duration>,
+    /// Jobs that end in a minute.
+    pub(super) rate: Option<f64>,
+    pub(super) absences: &'a Absences,
+    /// The large file that is on its way, and how many more are.
+    pub(super) transfer: Option<String>,
+    /// True if `t` shows `top`.
+    pub(super) offers_top: bool,
+}
+
+impl Glance<'_> {
+    /// The lines for a terminal of this size.
+    pub(super) fn lines(&self, columns: usize, rows: usize) -> Vec<String> {
+        let mut lines = vec![self.progress(columns)];
+        lines.extend(self.hosts());
+        lines.extend(self.transfer.clone());
+        lines.extend(self.longest((rows / PART_OF_LINES).min(MOST_JOBS)));
+        lines.iter().map(|line| cut(line, columns)).collect()
+    }
+
+    fn progress(&self, columns: usize) -> String {
+        let tally = self.run.tally();
+        let ended = tally.total() - tally.left();
+        let cells = if columns < 100 { 10 } else { 20 };
+        let filled = ended as usize * cells / (tally.total() as usize).max(1);
+        let bar = "=".repeat(filled) + &" ".repeat(cells - filled);
+        let running: u32 = self.run.hosts().iter().map(running).sum();
+        let left = self.left.filter(|left| left.as_secs() > 0);
+        let left = left.map(|left| format!(", about {} left", whole_seconds(left)));
+        let mut counts = vec![format!("{running} running")];
+        if tally.failed() > 0 {
+            counts.insert(0, format!("{} failed", tally.failed()));
+        }
+        if let waiting @ 1.. = tally.left().saturating_sub(running) {
+            counts.push(format!("{waiting} waiting"));
+        }
+        let rate = self.rate.map(|rate| format!(" · {}", rate_text(rate)));
+        let hint = if self.offers_top && columns >= HINT_COLUMNS { " · t for top" } else { "" };
+        format!(
+            "[{bar}] {ended}/{} {}{} · {}{}{hint}",
+            tally.total(),
+            whole_seconds(self.took),
+            left.unwrap_or_default(),
+            counts.join(", "),
+            rate.unwrap_or_default()
+        )
+    }
+
+    /// What keeps hosts away, as long as some are.
+    fn hosts(&self) -> Option<String> {
+        let hosts = self.run.hosts();
+        let gone: Vec<&Host> = hosts.iter().filter(|host| !host.status.answers()).collect();
+        let all = counted(hosts.len() as u64, "host");
+        if gone.is_empty() {
+            return None;
+        }
+        let mut parts = Vec::new();
+        let connecting = gone.iter().filter(|host| host.status == HostStatus::Connecting).count();
+        if gone.len() < hosts.len() {
+            parts.push(format!("{} of {all} up", hosts.len() - gone.len()));
+        } else if connecting == hosts.len() && gone.iter().all(|host| host.reason.is_none()) {
+            return Some(format!("connecting to {all}"));
+        }
+        let named = gone.iter().filter(|host| host.reason.is_some()).map(|host| self.away(host));
+        parts.extend(named.take(4));
+        Some(parts.join(" · "))
+    }
+
+    /// `h2 away 48s (connection refused)`
+    fn away(&self, host: &Host) -> String {
+        let word = match host.status {
+            HostStatus::Failed => "out",
+            HostStatus::Unreachable if host.facts.is_some() => "away",
+            _ => "not reached",
+        };
+        let lasts = self.absences.of(&host.label, self.now);
+        let lasts = lasts.filter(|_| host.status == HostStatus::Unreachable);
+        let lasts = lasts.map(|lasts| format!(" {}", whole_seconds(lasts)));
+        let reason = host.reason.as_deref().map_or_else(String::new, printable);
+        format!("{} {word}{} ({reason})", host.label, lasts.unwrap_or_default())
+    }
+
+    /// The jobs that have been running longest, the longest first.
+    fn longest(&self, most: usize) -> Vec<String> {
+        let since = |job: &Job| job.attempt.as_deref().and_then(|attempt| attempt.started);
+        let in_flight = self.run.hosts().iter().filter(|host| host.status.answers());
+        let jobs = in_flight.flat_map(Host::in_flight).filter_map(|index| self.run.job(index));
+        let mut long: Vec<(Duration, &Job)> = jobs
+            .filter(|job| job.phase == Phase::Running)
+            .filter_map(|job| {
+                let runs = self.now.0.saturating_sub(since(job)?.0);
+                Some((Duration::from_millis(runs), job))
+            })
+            .filter(|(runs, _)| *runs >= LONG)
+            .collect();
+        long.sort_unstable_by_key(|(runs, job)| (std::cmp::Reverse(*runs), job.index));
+        let line = |(runs, job): &(Duration, &Job)| {
+            format!("{:>8}  {}", whole_seconds(*runs), headline::running(job))
+        };
+        long.iter().take(most).map(line).collect()
+    }
+}
+
+/// Jobs that run on a host; those that are promised to it wait.
+fn running(host: &Host) -> u32 {
+    host.in_flight().len() as u32 - host.queued()
+}
+
+/// `31/min`
+pub(crate) fn rate_text(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}/min") } else { format!("{rate:.0}/min") }
+}
+
+/// As much of a text as fits into so many columns.
+fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut room = columns.saturating_sub(1);
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if wide > room {
+            break;
+        }
+        room -= wide;
+        cut.push(c);
+    }
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_by_the_columns_that_it_takes() {
+        assert_eq!(cut("12345", 5), "12345");
+        assert_eq!(cut("123456", 5), "1234…");
+        assert_eq!(cut("日本語", 5), "日本…");
+        assert_eq!(cut("日本語", 4), "日…");
+    }
+}
