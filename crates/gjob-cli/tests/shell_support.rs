@@ -1,7 +1,5 @@
 //! Completion in a real bash, and the manual.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
-
 mod support;
 
 use std::collections::BTreeSet;

@@ -55,7 +55,9 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
         // Line by line as in the help: there are tables among them.
         let mut roff = Roff::new();
         roff.control("SH", ["NOTES"]).control("nf", []);
-        notes.to_string().lines().for_each(|line| drop(roff.text([roman(line)])));
+        for line in notes.to_string().lines() {
+            roff.text([roman(line)]);
+        }
         roff.control("fi", []).to_writer(&mut page)?;
     }
     Ok(page)
