@@ -248,6 +248,7 @@ impl Agent {
         self.look_elsewhere();
         self.end_orphans()?;
         self.dispatch_all();
+        self.report_dropped(link);
         self.journal.flush();
         // Of a log that is another one, nothing is sent.
         self.journal.check()?;

@@ -45,6 +45,7 @@ mod open_files;
 mod orphan;
 mod processes;
 mod runlog;
+mod shortage;
 mod slot;
 mod trust;
 

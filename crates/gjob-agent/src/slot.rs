@@ -40,6 +40,7 @@ use crate::jobdir::{Allocator, JobDir, Layout, LockFile};
 use crate::lease::Lease;
 use crate::open_files;
 use crate::runlog::RunLog;
+use crate::shortage::Shortage;
 
 /// Why a slot stops although it may be sent more jobs.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,9 @@ enum SlotError {
     Unconfigured,
     #[error("set up: {0}")]
     Setup(#[source] io::Error),
+    /// The job it had is not begun; another slot tries the next one.
+    #[error("make room for a job: {0}")]
+    NoSpace(Shortage),
     #[error("wait for a job: {0}")]
     Wait(#[source] io::Error),
 }
@@ -60,9 +64,10 @@ enum SlotError {
 pub(crate) fn run() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(SlotError::NoSpace(shortage)) => shortage.exit_code(),
         Err(error) => {
             log_error(&format!("failed to {error}"));
-            ExitCode::FAILURE
+            Shortage::of(&error).map_or(ExitCode::FAILURE, Shortage::exit_code)
         }
     }
 }
@@ -157,6 +162,7 @@ impl Slot {
                 layout,
                 run: config.run.clone(),
                 slot: LockFile::new(identity.clone(), config.number),
+                agent: config.agent,
             },
             starter: Starter::new(identity, Mode::from_raw_mode(config.umask & 0o777)),
             lease: Lease::new(run_dir.lease()),
@@ -190,6 +196,7 @@ impl Slot {
             Err(NotPrepared::Withdrawn) => {}
             // This slot's end shows the agent that it did not run the attempt.
             Err(NotPrepared::Taken) => return Ok(Next::Leave),
+            Err(NotPrepared::NoSpace(shortage)) => return Err(SlotError::NoSpace(shortage)),
             Err(NotPrepared::Refused(refusal)) => self.refuse(launch, &refusal),
         }
         Ok(Next::Job)

@@ -21,7 +21,7 @@ use gjob_core::os_text::from_os;
 
 use environment::ENVIRONMENT;
 
-pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
+pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs, RetryArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// Resume paused jobs
     Resume(JobsArgs),
     /// Retry failed jobs and jobs whose outcome is unknown
-    Retry(JobsArgs),
+    Retry(RetryArgs),
     /// List runs
     #[command(aliases = ["ls", "list"])]
     Runs(RunsArgs),

@@ -165,6 +165,18 @@ pub enum HostChange {
         /// For how long, seconds.
         seconds: u64,
     },
+    /// Its results directory takes nothing more: it gets no jobs for a while, which is
+    /// held against none of them.
+    #[serde(rename = "host-full")]
+    Full {
+        /// What there is too little of, in one line.
+        reason: String,
+        /// Until it is tried again, seconds.
+        seconds: u64,
+        /// True when it has started no job since it was full before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+    },
     /// A paused host gets one job, to see whether it succeeds.
     #[serde(rename = "host-probed")]
     Probed,

@@ -165,8 +165,11 @@ pub enum Loss {
 pub enum Scope {
     /// The job's own: it would be refused everywhere.
     Job,
-    /// The host's: a full disk, a missing bash.
+    /// The host's: a missing bash, too many processes.
     Host,
+    /// The host's, whose results directory takes nothing more for now: it may have room
+    /// later. It has kept nothing of the launch.
+    Space,
 }
 
 /// Why a line of a run log was not read.

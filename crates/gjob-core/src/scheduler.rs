@@ -31,6 +31,7 @@ mod action;
 mod collect;
 mod command;
 mod dependants;
+mod full;
 mod hosts;
 mod job;
 mod lost;
@@ -66,6 +67,7 @@ use dependants::Dependants;
 use hosts::{FailedContacts, Hosts};
 use job::{JobPlan, JobState, Wait};
 use packing::Classes;
+use report::PREFER_OTHER_HOST_FOR;
 use stop::Mode;
 use waiting::Waiting;
 
@@ -137,6 +139,8 @@ pub struct Scheduler {
     /// Attempts that never started, and the hosts on which they never will:
     /// such an attempt's number is used again elsewhere.
     withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
+    /// Jobs that wait since no host had space for them; others, too.
+    spaceless: BTreeSet<u32>,
     /// The time that events carry.
     time: Timestamp,
     out: VecDeque<Action>,
@@ -170,6 +174,7 @@ impl Scheduler {
             overdue: BTreeSet::new(),
             withdrawals: BTreeSet::new(),
             withdrawn_on: BTreeMap::new(),
+            spaceless: BTreeSet::new(),
             time: Timestamp::default(),
             out: VecDeque::new(),
         };
@@ -244,7 +249,7 @@ impl Scheduler {
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Duration) {
-        for index in self.waiting.release(now) {
+        for index in self.waiting.release(now, PREFER_OTHER_HOST_FOR) {
             self.requeue(index);
         }
         while let Some(host) = self.hosts.end_pause(now) {
@@ -281,6 +286,7 @@ impl Scheduler {
         self.pause_on(now, host);
         self.forget_loss(host);
         self.settle_abandoned(host);
+        self.offer_space(host);
         for index in again {
             self.send_again(now, host, index);
         }

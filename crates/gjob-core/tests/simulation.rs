@@ -305,3 +305,22 @@ fn a_host_that_lies_costs_little_and_no_job_its_outcome() {
     let runs = seeds().count() as u32;
     assert!(seen.lies < 40 * runs, "{} lies in {runs} runs", seen.lies);
 }
+
+#[test]
+fn full_hosts_cost_no_job_its_outcome_and_start_nothing_twice() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        full: 5,
+        link_breaks: 8,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    assert!(seen.no_space > 0 || !is_thorough(), "{seen:?}");
+    // A host is tried with a job every 30 s, for as long as it is full.
+    let runs = seeds().count() as u32;
+    assert!(seen.no_space < 100 * runs, "{} times in {runs} runs", seen.no_space);
+}

@@ -85,16 +85,22 @@ impl AttachError {
             AttachError::NoHome(_) | AttachError::Version(_) => true,
             AttachError::Lock(LockError::Outdated { .. }) => true,
             AttachError::Lock(LockError::Stuck { .. }) => false,
-            AttachError::Tail(TailError::Io(source))
-            | AttachError::Lock(LockError::Io { source, .. })
-            | AttachError::Directory(DirError { source, .. })
-            | AttachError::Log { source, .. }
-            | AttachError::Lease { source, .. } => matches!(
+            AttachError::Directory(DirError { source, .. }) => matches!(
                 source.kind(),
                 io::ErrorKind::PermissionDenied
                     | io::ErrorKind::NotADirectory
                     | io::ErrorKind::ReadOnlyFilesystem
             ),
+            // They were there before: what has become read-only may be writable again.
+            AttachError::Tail(TailError::Io(source))
+            | AttachError::Lock(LockError::Io { source, .. })
+            | AttachError::Log { source, .. }
+            | AttachError::Lease { source, .. } => {
+                matches!(
+                    source.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+                )
+            }
             AttachError::Tail(TailError::Damaged { .. }) => false,
         }
     }

@@ -9,7 +9,7 @@ pub(super) mod refs;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gjob_core::record::one_line;
+use gjob_core::record::{Scope, one_line};
 use gjob_core::wire::{BlobHash, FromAgent};
 
 use self::budget::Budget;
@@ -20,6 +20,7 @@ use self::refs::BlobRefs;
 use super::background::{Background, Kind, Report};
 use crate::blobs::BlobDir;
 use crate::jobdir::{Layout, RunDir};
+use crate::shortage::Shortage;
 
 /// The blobs of a results directory, for one run.
 #[derive(Debug)]
@@ -110,7 +111,7 @@ impl Blobs {
             self.dir().and_then(|blobs| Part::open(&blobs, &self.hostname, (hash, size, offset)));
         match opened {
             Ok(part) => self.go_on(part, background),
-            Err(error) => Ok(Some(failed(hash, &error))),
+            Err(error) => Ok(Some(self.failed(hash, &error))),
         }
     }
 
@@ -177,7 +178,7 @@ impl Blobs {
                 self.budget.note_stored(size, &self.layout, &self.refs, background)?;
                 Ok(FromAgent::BlobStored { hash })
             }
-            Err(error) => Ok(failed(hash, &error)),
+            Err(error) => Ok(self.failed(hash, &error)),
         }
     }
 
@@ -205,7 +206,15 @@ impl Blobs {
     fn fail(&self, part: Part, error: &BlobError) -> FromAgent {
         let hash = part.hash;
         self.discard(part);
-        failed(hash, error)
+        self.failed(hash, error)
+    }
+
+    fn failed(&self, hash: BlobHash, error: &BlobError) -> FromAgent {
+        let (reason, scope) = match Shortage::of(error) {
+            Some(shortage) => (shortage.describe(self.layout.results()), Scope::Space),
+            None => (error.to_string(), Scope::Host),
+        };
+        FromAgent::BlobFailed { hash, reason: one_line(&reason), scope }
     }
 
     fn discard(&self, part: Part) {
@@ -239,8 +248,4 @@ fn lacking(dir: &BlobDir, mut hashes: Vec<BlobHash>) -> Vec<BlobHash> {
         hashes.retain(|hash| !listed.contains(hash) || lacks(hash));
     }
     hashes
-}
-
-fn failed(hash: BlobHash, error: &BlobError) -> FromAgent {
-    FromAgent::BlobFailed { hash, reason: one_line(&error.to_string()) }
 }

@@ -8,7 +8,7 @@ use super::attach::AttachError;
 use super::tail::TailError;
 
 /// The most hashes, ids or patterns in one message.
-const MAX_COUNT: usize = 4096;
+pub(super) const MAX_COUNT: usize = 4096;
 
 /// Why an agent cannot continue.
 #[derive(Debug, thiserror::Error)]

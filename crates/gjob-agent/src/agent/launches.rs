@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use gjob_core::record::{Scope, one_line};
-use gjob_core::wire::Launch;
+use gjob_core::wire::{FromAgent, Launch};
 use gjob_core::{Key, Order, Record};
 
-use super::error::AgentError;
+use super::error::{AgentError, MAX_COUNT};
+use super::link::Link;
 use super::slot_pool::Dispatch;
 use super::slot_process::OwnSlot;
 use super::{Agent, log_error};
@@ -17,6 +18,7 @@ use crate::host;
 use crate::identity::Process;
 use crate::jobdir::JobDir;
 use crate::lease::KeptLease;
+use crate::shortage::Shortage;
 
 /// The most launches that wait.
 const MAX_QUEUED: usize = 100_000;
@@ -33,6 +35,11 @@ pub(super) struct LaunchQueue {
     launches: VecDeque<Box<Launch>>,
     keys: HashSet<Key>,
     bytes: usize,
+    /// Launches that were dropped: a repetition of them is passed over.
+    dropped: HashSet<Key>,
+    /// Those of them of which the manager was not told, and why they were.
+    untold: Vec<Key>,
+    shortage: Option<Shortage>,
     /// Slots that died over a launch before they had claimed it.
     deaths: HashMap<Key, u32>,
 }
@@ -65,6 +72,22 @@ impl LaunchQueue {
         Some(launch)
     }
 
+    /// Drops a launch of which nothing was begun.
+    fn drop_launch(&mut self, key: Key, shortage: Shortage) {
+        self.remove(key);
+        if self.dropped.insert(key) {
+            self.untold.push(key);
+        }
+        self.shortage = Some(shortage);
+    }
+
+    /// Drops all that wait as well: there is no space for them either.
+    fn drop_all(&mut self, shortage: Shortage) {
+        while let Some(launch) = self.launches.front() {
+            self.drop_launch(launch.key, shortage);
+        }
+    }
+
     fn remove(&mut self, key: Key) {
         if self.keys.remove(&key)
             && let Some(at) = self.launches.iter().position(|launch| launch.key == key)
@@ -90,7 +113,8 @@ impl Agent {
     pub(super) fn launch(&mut self, launch: Box<Launch>) {
         let key = launch.key;
         let is_known = self.journal.attempts().is_known(key);
-        if is_known || self.queue.contains(key) || self.slots.has(key) {
+        let is_dropped = self.queue.dropped.contains(&key);
+        if is_known || is_dropped || self.queue.contains(key) || self.slots.has(key) {
             return;
         }
         if let Ok(Some(_)) = self.claims.read(key) {
@@ -112,7 +136,11 @@ impl Agent {
             Ok(true) => self.append(&Record::Withdrawn { key, at: host::now() }),
             // Begun or withdrawn: that is in the log, or will be.
             Ok(false) => {}
-            Err(error) => log_error(&format!("withdraw {key}: {error}")),
+            Err(error) => match Shortage::of(&error) {
+                // Only this agent's slots could begin it, and none of them has it.
+                Some(shortage) if !self.slots.has(key) => self.queue.drop_launch(key, shortage),
+                _ => log_error(&format!("withdraw {key}: {error}")),
+            },
         }
     }
 
@@ -161,8 +189,21 @@ impl Agent {
             match self.slots.dispatch(launch) {
                 Dispatch::Done => {}
                 Dispatch::NoRoom(launch) => return self.queue.push_front(launch),
+                Dispatch::NoSpace(key, shortage) => {
+                    self.queue.drop_launch(key, shortage);
+                    self.queue.drop_all(shortage);
+                }
                 Dispatch::Refused(key, reason) => self.refuse(key, &reason),
             }
+        }
+    }
+
+    /// Tells the manager what was dropped.
+    pub(super) fn report_dropped(&mut self, link: &mut Link) {
+        let Some(shortage) = self.queue.shortage.take() else { return };
+        let reason = one_line(&shortage.describe(self.layout.results()));
+        for keys in std::mem::take(&mut self.queue.untold).chunks(MAX_COUNT) {
+            link.send(&FromAgent::NoSpace { keys: keys.to_vec(), reason: reason.clone() });
         }
     }
 
@@ -201,6 +242,10 @@ impl Agent {
         let key = launch.key;
         self.slots.release(key);
         if let Ok(None) = self.claims.read(key) {
+            if let Some(shortage) = slot.shortage() {
+                self.queue.drop_launch(key, shortage);
+                return self.queue.drop_all(shortage);
+            }
             // Not begun, and nobody is left who could begin it: another slot may.
             let deaths = self.queue.deaths.entry(key).or_default();
             *deaths += 1;
@@ -218,7 +263,11 @@ impl Agent {
     /// Records that the host cannot start an attempt.
     fn refuse(&mut self, key: Key, reason: &str) {
         // Without the tombstone, this agent's own record still keeps it from starting.
-        let _ = self.claims.withdraw(key);
+        if let Err(error) = self.claims.withdraw(key)
+            && let Some(shortage) = Shortage::of(&error)
+        {
+            return self.queue.drop_launch(key, shortage);
+        }
         self.append(&Record::Refused {
             key,
             reason: one_line(reason),

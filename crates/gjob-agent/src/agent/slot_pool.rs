@@ -14,6 +14,7 @@ use super::slot_process::{AdoptedSlot, OwnSlot};
 use crate::control;
 use crate::identity::Process;
 use crate::jobdir::Layout;
+use crate::shortage::Shortage;
 use crate::slot::{PathBytes, ServeConfig};
 
 /// What all slots of a run are started with.
@@ -51,6 +52,8 @@ pub(super) enum Dispatch {
     Done,
     /// It has to wait until a job ends.
     NoRoom(Box<Launch>),
+    /// The results directory takes nothing more.
+    NoSpace(Key, Shortage),
     /// This host cannot run it.
     Refused(Key, String),
 }
@@ -88,6 +91,9 @@ impl SlotPool {
             }
             Err(error) => {
                 self.resources.release(key);
+                if let Some(shortage) = Shortage::of(&error) {
+                    return Dispatch::NoSpace(key, shortage);
+                }
                 match is_any_running {
                     // Worth another try when one of them ends.
                     true => Dispatch::NoRoom(launch),
@@ -116,6 +122,7 @@ impl SlotPool {
         ServeConfig {
             results: PathBytes::from(config.layout.results()),
             hostname: config.hostname.clone(),
+            agent: std::process::id(),
             run: config.run.clone(),
             host: config.host.clone(),
             number: (1..).find(|number| !taken.contains(number)).unwrap_or(1),

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::open_files;
+use crate::shortage::Shortage;
 use crate::slot::{ServeConfig, ToSlot};
 
 /// The most bytes of slots' standard error that are read.
@@ -151,6 +152,11 @@ impl OwnSlot {
             }
             Err(_) => true,
         }
+    }
+
+    /// Why it could not begin the launch, if that is for want of space.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.status.and_then(Shortage::of_slot)
     }
 
     /// How it ended, and the last message of it.

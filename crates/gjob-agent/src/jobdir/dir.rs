@@ -234,10 +234,9 @@ impl JobDir {
         Ok((stat.st_dev, stat.st_ino))
     }
 
-    /// Removes a directory in which nothing was begun.
+    /// Removes a directory in which nothing was begun, with what was placed in it.
     pub(crate) fn discard(self) -> io::Result<()> {
-        self.remove(OwnFile::Lock.name())?;
-        std::fs::remove_dir(&self.path)
+        std::fs::remove_dir_all(&self.path)
     }
 }
 

@@ -1,5 +1,6 @@
-//! From a launch to a job directory with everything in it: allocate, lock, claim,
-//! then write what was requested. Nothing of the job runs before that.
+//! From a launch to a job directory with everything in it: allocate, lock, write what
+//! was requested, then claim. Nothing of the job runs before that, and what fails before
+//! leaves nothing: another slot, or another host, may begin it.
 //!
 //! The lock comes before the claim: a claim always leads to a directory that
 //! shows whether its slot lives.
@@ -18,6 +19,7 @@ use super::inputs::{InputError, place_all};
 use crate::claims::{Claim, Claims};
 use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobRecord, Layout, LockFile, Reserved, to_json};
+use crate::shortage::Shortage;
 
 /// A job that only has to be started.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub(crate) enum NotPrepared {
     Taken,
     /// The attempt was withdrawn.
     Withdrawn,
+    /// There is no space for it now.
+    NoSpace(Shortage),
     /// It cannot be carried out.
     Refused(Refusal),
 }
@@ -90,7 +94,10 @@ impl Refusal {
 
 impl From<Refusal> for NotPrepared {
     fn from(refusal: Refusal) -> Self {
-        NotPrepared::Refused(refusal)
+        match Shortage::of(&refusal) {
+            Some(shortage) => NotPrepared::NoSpace(shortage),
+            None => NotPrepared::Refused(refusal),
+        }
     }
 }
 
@@ -102,6 +109,8 @@ pub(crate) struct Places {
     pub(crate) claims: Claims,
     pub(crate) run: RunId,
     pub(crate) slot: LockFile,
+    /// The agent that started the slot, by its pid.
+    pub(crate) agent: u32,
 }
 
 impl Places {
@@ -117,34 +126,39 @@ impl Places {
             .allocator
             .allocate(&date)
             .map_err(|error| Refusal::host("cannot make a job directory", error))?;
-        let lock = match lock(&dir, &self.slot) {
-            Ok(lock) => lock,
-            Err(refusal) => {
+        match self.fill_and_claim(&id, &dir, launch, devices) {
+            Ok((lock, files)) => Ok(files.into_prepared(id, dir, lock)),
+            Err(error) => {
                 // The next try gets a directory of its own.
                 let _ = dir.discard();
-                return Err(refusal.into());
-            }
-        };
-        match self.claims.claim(launch.key, &id, &self.slot) {
-            Ok(true) => {}
-            Ok(false) => {
-                // What may be left is an empty directory.
-                let _ = dir.discard();
-                return Err(match self.claims.read(launch.key) {
-                    Ok(Some(Claim::Withdrawn)) => NotPrepared::Withdrawn,
-                    _ => NotPrepared::Taken,
-                });
-            }
-            Err(error) => {
-                let _ = dir.discard();
-                return Err(Refusal::host("cannot claim the attempt", error).into());
+                Err(error)
             }
         }
-        self.place_inputs(&dir, &launch.files)?;
-        let written = fill(&dir, &to_bytes(&launch.script), &self.job_file(launch, devices));
-        match written {
-            Ok(files) => Ok(files.into_prepared(id, dir, lock)),
-            Err(error) => Err(host_refusal(&dir, error).into()),
+    }
+
+    fn fill_and_claim(
+        &self,
+        id: &JobId,
+        dir: &JobDir,
+        launch: &Launch,
+        devices: &[String],
+    ) -> Result<(File, OutputFiles), NotPrepared> {
+        let lock = lock(dir, &self.slot)?;
+        self.place_inputs(dir, &launch.files)?;
+        let files = fill(dir, &to_bytes(&launch.script), &self.job_file(launch, devices))
+            .map_err(|error| host_refusal(dir, error))?;
+        // Not for a launch that another agent has again by now: it may be dropped there,
+        // and be begun elsewhere.
+        if !is_parent(self.agent) {
+            return Err(NotPrepared::Taken);
+        }
+        match self.claims.claim(launch.key, id, &self.slot) {
+            Ok(true) => Ok((lock, files)),
+            Ok(false) => Err(match self.claims.read(launch.key) {
+                Ok(Some(Claim::Withdrawn)) => NotPrepared::Withdrawn,
+                _ => NotPrepared::Taken,
+            }),
+            Err(error) => Err(Refusal::host("cannot claim the attempt", error).into()),
         }
     }
 
@@ -168,6 +182,11 @@ impl Places {
         place_all(&self.layout, &self.run, dir, inputs)
             .map_err(|(name, error)| Refusal::input(name, error))
     }
+}
+
+/// True while the agent of that pid lives: it is its slots' parent.
+fn is_parent(agent: u32) -> bool {
+    rustix::process::getppid().is_some_and(|parent| parent.as_raw_nonzero().get() as u32 == agent)
 }
 
 /// Prepares the job of an existing directory, which has its script already.

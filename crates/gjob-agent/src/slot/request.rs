@@ -32,6 +32,8 @@ pub(crate) struct ServeConfig {
     pub(crate) results: PathBytes,
     /// The name of this host's directory below it.
     pub(crate) hostname: String,
+    /// The agent that starts the slot, by its pid.
+    pub(crate) agent: u32,
     /// The run.
     pub(crate) run: RunId,
     /// What the manager calls this host.

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use gjob_core::record::Scope;
-use gjob_core::wire::ToAgent;
-use gjob_core::{Cause, Ending, Finish, Key, Record};
+use gjob_core::wire::{FromAgent, ToAgent};
+use gjob_core::{Cause, Ending, Key, Record};
 
 use crate::driver::{Agent, Bed, eventually, kill, kill_for, launch, pause, pid_in};
 
@@ -18,15 +17,20 @@ fn job_dir(bed: &Bed, agent: &Agent, id: &str) -> PathBuf {
     agent.sees(&bed.results().join(id))
 }
 
-fn assert_refused_by_host(record: &Record, index: u32) {
-    match record {
-        Record::Refused { key, scope, reason, .. } => {
-            assert_eq!((key.index, *scope), (index, Scope::Host));
-            let reason = reason.shown();
-            assert!(reason.contains("No space left on device"), "{reason}");
+/// Waits until the agent says that there is no space for a job.
+fn expect_no_space(agent: &mut Agent, index: u32) {
+    match agent.answer() {
+        FromAgent::NoSpace { keys, reason } => {
+            assert_eq!(keys, [Key::new(index, 1)]);
+            assert_eq!(reason, "its results disk is full");
         }
         other => panic!("expected a refusal, not {other:?}"),
     }
+}
+
+fn job_dirs(bed: &Bed, agent: &Agent) -> usize {
+    let host = agent.sees(&bed.results()).join(agent.hostname());
+    std::fs::read_dir(host).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
 }
 
 #[test]
@@ -51,19 +55,11 @@ fn exit_status_is_kept_until_the_run_log_has_room_for_it() {
     let done: serde_json::Value =
         serde_json::from_slice(&std::fs::read(dir.join(".done")).unwrap()).unwrap();
     assert_eq!(done["ending"]["exit"], 7);
+    // Its own slot still waits to say so.
     agent.launch(launch(1, "true"));
-    agent.expect_no_record();
+    expect_no_space(&mut agent, 1);
     std::fs::remove_file(dir.join("hog")).unwrap();
-    let (mut finish, mut refusal) = (None, None);
-    while finish.is_none() || refusal.is_none() {
-        match agent.record() {
-            Record::Finished(record) => finish = Some(record),
-            record => refusal = Some(record),
-        }
-    }
-    let finish: Finish = finish.unwrap();
-    assert_eq!((finish.key, finish.ending), (Some(Key::new(0, 1)), Ending::Exit(7)));
-    assert_refused_by_host(&refusal.unwrap(), 1);
+    assert_eq!(agent.finished(0).ending, Ending::Exit(7));
     assert!(agent.run(launch(2, "true")).is_success());
 }
 
@@ -76,7 +72,8 @@ fn full_host_refuses_jobs_and_the_job_that_filled_it_can_be_killed() {
     let dir = job_dir(&bed, &agent, &id);
     eventually("a full disk", || dir.join("full").exists());
     agent.launch(launch(1, "true"));
-    assert_refused_by_host(&agent.record(), 1);
+    expect_no_space(&mut agent, 1);
+    assert_eq!(job_dirs(&bed, &agent), 1, "nothing is left of it");
     agent.send(&pause(0));
     eventually("the pause", || dir.join(".controlled").symlink_metadata().is_ok());
     agent.send(&kill_for(Cause::Superseded, 0, 5000));
@@ -84,8 +81,11 @@ fn full_host_refuses_jobs_and_the_job_that_filled_it_can_be_killed() {
     assert_eq!((finish.ending, finish.cause), (Ending::Signal(15), Some(Cause::Superseded)));
     assert!(dir.join(".done").exists());
     agent.launch(launch(2, "true"));
-    assert_refused_by_host(&agent.record(), 2);
+    expect_no_space(&mut agent, 2);
     std::fs::remove_file(dir.join("hog")).unwrap();
+    // It was said that these never begin.
+    agent.launch(launch(1, "true"));
+    agent.launch(launch(2, "true"));
     assert!(agent.run(launch(3, "true")).is_success());
     assert_eq!(agent.leave(), Some(0));
     bed.wait_until_empty();

@@ -51,7 +51,7 @@ fn blob_with_another_hash_is_not_stored() {
     let mut agent = bed.attach(1, 0, 1);
     let wanted = hash(b"right");
     match store(&mut agent, wanted, b"wrong") {
-        FromAgent::BlobFailed { hash, reason } => {
+        FromAgent::BlobFailed { hash, reason, .. } => {
             assert_eq!(hash, wanted);
             let reason = reason.shown();
             assert!(reason.contains(&crate::staging::hash(b"wrong").to_string()), "{reason}");

@@ -54,6 +54,17 @@ pub(crate) struct JobsArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = ACT_HELP)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    pub(crate) jobs: JobsArgs,
+
+    /// Use the files that were sent for the jobs, though they have changed since
+    #[arg(long)]
+    pub(crate) old_files: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ACT_HELP)]
 pub(crate) struct KillArgs {
     /// Jobs: an index, a range (3-7) or a name
     #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all", value_parser = names(), add = ArgValueCandidates::new(jobs))]

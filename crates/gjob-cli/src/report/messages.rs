@@ -47,6 +47,10 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
         HostChange::Paused { reason, seconds } => {
             format!("{host} paused for {seconds} s: {reason}")
         }
+        HostChange::Full { again: true, .. } if !verbose => return None,
+        HostChange::Full { reason, seconds, .. } => {
+            format!("{host} paused: {reason}; trying again every {seconds} s")
+        }
         HostChange::Clock(offset) => return clock_message(*offset, label),
         HostChange::Up(_)
         | HostChange::Connecting { .. }

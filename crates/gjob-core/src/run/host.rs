@@ -199,7 +199,9 @@ impl Host {
             }
             HostChange::Connecting { doing } => (HostStatus::Connecting, Some(doing)),
             HostChange::Probed => (HostStatus::Up, None),
-            HostChange::Paused { reason, .. } => (HostStatus::Paused, Some(reason)),
+            HostChange::Paused { reason, .. } | HostChange::Full { reason, .. } => {
+                (HostStatus::Paused, Some(reason))
+            }
             HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),
             HostChange::Failed { reason } => (HostStatus::Failed, Some(reason)),
             HostChange::LogSpoiled { .. } | HostChange::LogDamaged { .. } => return,

@@ -63,6 +63,8 @@ struct HostPlan {
     has_started: bool,
     /// Times in a row that it was paused.
     pauses: u32,
+    /// What there was too little of when it had no space for a job, until it starts one.
+    full: Option<String>,
     /// Probed after a pause: it gets one job at a time until one succeeds.
     on_probation: bool,
     /// Jobs that have succeeded on it.
@@ -198,7 +200,12 @@ impl Hosts {
     }
 
     pub(super) fn note_started(&mut self, run: &Run, ix: HostIx) {
-        self.update(run, ix, |plan| plan.has_started = true);
+        self.update(run, ix, |plan| {
+            plan.has_started = true;
+            if plan.full.take().is_some() {
+                (plan.pauses, plan.on_probation) = (0, false);
+            }
+        });
     }
 
     pub(super) fn has_started(&self, ix: HostIx) -> bool {
@@ -242,6 +249,20 @@ impl Hosts {
             plan.failing = (0, 0);
             BlackHole { failed, passed_elsewhere }
         })
+    }
+
+    /// A host has no space for a job, and is paused; true if it had none before.
+    pub(super) fn note_full(&mut self, run: &Run, ix: HostIx, reason: &str) -> bool {
+        let note = |plan: &mut HostPlan| {
+            plan.pauses += 1;
+            plan.full.replace(reason.to_owned()).is_some()
+        };
+        self.update(run, ix, note).unwrap_or(false)
+    }
+
+    /// What a host has too little of, until it starts a job.
+    pub(super) fn full(&self, ix: HostIx) -> Option<String> {
+        self.plans.get(ix.at())?.full.clone()
     }
 
     /// Counts a pause of a host: the how many-th in a row it is.

@@ -25,6 +25,8 @@ pub(super) struct JobPlan {
     pub(super) inherited: bool,
     /// Times that hosts failed it under this manager.
     pub(super) host_failures: u32,
+    /// How often no host had space for it.
+    pub(super) no_space: u32,
     /// The host to be passed over if there is another.
     pub(super) avoid: Option<HostIx>,
     /// Its class, by what it asks for.
@@ -74,6 +76,7 @@ impl JobPlan {
             unbegun_due: Duration::ZERO,
             inherited: false,
             host_failures: 0,
+            no_space: 0,
             avoid: None,
             class,
         }

@@ -11,7 +11,7 @@ use crate::event::AttemptChange;
 use crate::id::Key;
 use crate::order::Order;
 use crate::outcome::{Cause, Finish};
-use crate::record::Record;
+use crate::record::{Record, Scope};
 use crate::run::HostIx;
 use crate::state::State;
 
@@ -152,10 +152,12 @@ impl Scheduler {
             Record::Started { .. } if self.has_started(key) => return,
             Record::Started { id, at, .. } => AttemptChange::Started { id, started: at },
             Record::Finished(finish) => return self.abandoned_finished(host, key, finish),
+            Record::Refused { scope: Scope::Space, .. } | Record::Withdrawn { .. } => {
+                AttemptChange::Withdrawn
+            }
             Record::Refused { reason, scope, .. } => {
                 AttemptChange::Refused { reason: reason.shown().into(), scope }
             }
-            Record::Withdrawn { .. } => AttemptChange::Withdrawn,
             Record::Lost { reason, id, survivors, .. } => {
                 AttemptChange::Lost { id, reason: reason.shown().into(), survivors }
             }

@@ -26,6 +26,9 @@ pub(super) const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause of a host that fails job after job; doubled each time.
 const BLACK_HOLE_PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a job waits for another host than the one it failed on.
+pub(super) const PREFER_OTHER_HOST_FOR: Duration = Duration::from_secs(30);
+
 /// The longest pause of a host.
 const MAX_HOST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -101,8 +104,13 @@ impl Scheduler {
 
     fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {
         self.note_sign_of_work(now, host);
-        if !matches!(record, Record::Withdrawn { .. }) {
-            self.withdrawn_on.remove(&key.index);
+        match record {
+            Record::Withdrawn { .. } | Record::Refused { scope: Scope::Space, .. } => {}
+            Record::Log { .. }
+            | Record::Started { .. }
+            | Record::Finished(_)
+            | Record::Refused { .. }
+            | Record::Lost { .. } => drop(self.withdrawn_on.remove(&key.index)),
         }
         if matches!(record, Record::Started { .. } | Record::Finished(_)) {
             self.hosts.note_started(&self.run, host);
@@ -115,6 +123,9 @@ impl Scheduler {
             Record::Log { .. } => {}
             Record::Started { id, at, .. } => self.started(host, key, id, at),
             Record::Finished(finish) => self.finished(now, host, key, finish),
+            Record::Refused { reason, scope: Scope::Space, .. } => {
+                self.no_space(now, host, key, reason.shown().into());
+            }
             Record::Refused { reason, scope, .. } => {
                 self.refused(now, host, key, reason.shown().into(), scope);
             }
@@ -226,7 +237,7 @@ impl Scheduler {
                 self.end_job(key.index, State::Error, Some(reason));
                 self.note_failure(now, host);
             }
-            Scope::Host => {
+            Scope::Host | Scope::Space => {
                 self.pause_host(now, host, REFUSAL_PAUSE, reason.clone());
                 if self.hosts.has_started(host) || self.job(key.index).kill {
                     self.fail_by_host(now, host, key.index, &reason);
@@ -257,8 +268,15 @@ impl Scheduler {
     /// A new connection does not end a pause.
     pub(super) fn pause_on(&mut self, now: Duration, ix: HostIx) {
         if let Some(left) = self.hosts.pause_left(now, ix) {
-            let reason = "it failed jobs before its connection ended".to_owned();
-            self.emit_host(ix, HostChange::Paused { reason, seconds: left.as_secs() });
+            let seconds = left.as_secs();
+            let change = match self.hosts.full(ix) {
+                Some(reason) => HostChange::Full { reason, seconds, again: true },
+                None => {
+                    let reason = "it failed jobs before its connection ended".to_owned();
+                    HostChange::Paused { reason, seconds }
+                }
+            };
+            self.emit_host(ix, change);
         }
     }
 
@@ -270,9 +288,14 @@ impl Scheduler {
         }
     }
 
-    fn withdrawn(&mut self, host: HostIx, key: Key) {
+    /// An attempt never starts on a host; its number may be used again on another.
+    pub(super) fn take_back(&mut self, host: HostIx, key: Key) {
         self.emit_attempt(host, key, AttemptChange::Withdrawn);
         self.withdrawn_on.entry(key.index).or_default().push(host);
+    }
+
+    fn withdrawn(&mut self, host: HostIx, key: Key) {
+        self.take_back(host, key);
         if self.job(key.index).kill {
             self.end_job(key.index, State::Error, Some(Cause::Killed.to_string()));
         } else {
@@ -298,7 +321,7 @@ impl Scheduler {
             return self.requeue(index);
         }
         self.set_wait(index, Wait::Delayed);
-        self.waiting.push_retried(index, now);
+        self.waiting.push_retried(index, now + PREFER_OTHER_HOST_FOR);
     }
 
     fn lost(&mut self, now: Duration, host: HostIx, key: Key, how: Loss, reason: String) {

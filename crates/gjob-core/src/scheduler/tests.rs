@@ -1,6 +1,7 @@
 mod abandoned;
 mod connecting;
 mod dependants;
+mod full;
 mod packing;
 mod unasked;
 

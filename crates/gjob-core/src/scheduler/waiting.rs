@@ -7,16 +7,14 @@ use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
-/// How long a job waits for another host than the one it failed on.
-const PREFER_OTHER_HOST_FOR: Duration = Duration::from_secs(30);
-
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     /// By class.
     ready: Vec<BTreeSet<u32>>,
     /// The first of each class, with the class.
     firsts: BTreeSet<(u32, u32)>,
-    /// Ready, and until then better placed on another host than the last one.
+    /// Ready, and until then better placed on another host than the last one, in the
+    /// order of these times.
     retried: VecDeque<(u32, Duration)>,
     delayed: BinaryHeap<Reverse<(Duration, u32)>>,
 }
@@ -45,9 +43,10 @@ impl Waiting {
         self.delayed.push(Reverse((until, index)));
     }
 
-    /// For a while it is better placed on another host than the last one.
-    pub(super) fn push_retried(&mut self, index: u32, now: Duration) {
-        self.retried.push_back((index, now + PREFER_OTHER_HOST_FOR));
+    /// Until then it is better placed on another host than the last one.
+    pub(super) fn push_retried(&mut self, index: u32, until: Duration) {
+        let at = self.retried.partition_point(|(_, earlier)| *earlier <= until);
+        self.retried.insert(at, (index, until));
     }
 
     /// The first of the next class, in the order of these jobs.
@@ -87,10 +86,10 @@ impl Waiting {
 
     /// Makes those ready whose time has come, and gives those that take any host
     /// by now.
-    pub(super) fn release(&mut self, now: Duration) -> Vec<u32> {
+    pub(super) fn release(&mut self, now: Duration, prefer_for: Duration) -> Vec<u32> {
         while self.next_ready().is_some_and(|until| until <= now) {
             if let Some(Reverse((_, index))) = self.delayed.pop() {
-                self.push_retried(index, now);
+                self.push_retried(index, now + prefer_for);
             }
         }
         let any_host = self.retried.partition_point(|(_, until)| *until <= now);

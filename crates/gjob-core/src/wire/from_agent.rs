@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::blob::BlobHash;
 #[cfg(doc)]
 use super::{CHUNK, ToAgent};
-use crate::id::JobId;
+use crate::id::{JobId, Key};
 use crate::record::Scope;
 use crate::state::State;
 use crate::text::Foreign;
@@ -40,6 +40,8 @@ pub enum FromAgent {
         hash: BlobHash,
         /// Why, in one line.
         reason: Foreign,
+        /// Whose fault it is.
+        scope: Scope,
     },
     /// A part of a job's output.
     Data {
@@ -125,6 +127,15 @@ pub enum FromAgent {
         reason: Foreign,
         /// True when trying again cannot help.
         permanent: bool,
+    },
+    /// The results directory takes nothing more for now. These launches were dropped
+    /// before anything of them was begun, and a repetition of them is passed over. No
+    /// record says so: there is no room for one.
+    NoSpace {
+        /// Which, at most 4096.
+        keys: Vec<Key>,
+        /// What there is too little of, in one line.
+        reason: Foreign,
     },
     /// The answer to [`ToAgent::ByHand`].
     ByHand {

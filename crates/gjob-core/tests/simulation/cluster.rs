@@ -58,6 +58,17 @@ enum Happening {
         host: u32,
         key: Key,
     },
+    /// A host's disk is full for a time.
+    DiskFills {
+        host: u32,
+        length: u64,
+    },
+    /// A host says that it has dropped a launch, if the link stands.
+    NoSpace {
+        host: u32,
+        connection: u32,
+        key: Key,
+    },
     /// Outputs are here, if the link they come over still stands.
     Outputs {
         host: u32,
@@ -104,6 +115,10 @@ struct SimHost {
     stopped: BTreeMap<Key, bool>,
     /// Not to be connected to before.
     cut_until: u64,
+    /// Until then its disk is full.
+    full_until: u64,
+    /// Launches that it has dropped since it was connected to.
+    dropped: BTreeSet<Key>,
     connection: u32,
     up: bool,
     /// Log entries that the manager has committed.
@@ -177,6 +192,11 @@ impl Simulation {
         for _ in 0..self.plan.crashes {
             let (host, at) = (self.rng.u32(..self.plan.hosts), self.rng.u64(..1_500));
             self.at(at, Happening::Crash { host });
+        }
+        for _ in 0..self.plan.full {
+            let (host, at) = (self.rng.u32(..self.plan.hosts), self.rng.u64(..4_000));
+            let length = self.rng.u64(1..90_000);
+            self.at(at, Happening::DiskFills { host, length });
         }
         for _ in 0..self.plan.manager_deaths {
             let at = self.rng.u64(..6_000);
@@ -265,6 +285,10 @@ impl Simulation {
             Happening::LinkUp { host } => self.link_up(host),
             Happening::LinkBreak { host, length } => self.break_link(host, length),
             Happening::Crash { host } => self.crash(host),
+            Happening::DiskFills { host, length } => {
+                self.hosts[host as usize].full_until = self.now + length;
+            }
+            Happening::NoSpace { host, connection, key } => self.no_space(host, connection, key),
             Happening::Arrives { host, connection, message } => {
                 let target = &self.hosts[host as usize];
                 if target.up && target.connection == connection {

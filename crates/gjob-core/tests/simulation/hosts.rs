@@ -1,7 +1,7 @@
 //! The simulated hosts: their links, what they are told, what runs there.
 
 use gjob_core::event::HostFacts;
-use gjob_core::record::Loss;
+use gjob_core::record::{Loss, Scope};
 use gjob_core::resources::Offer;
 use gjob_core::run::HostIx;
 use gjob_core::{Cause, Ending, Finish, Key, Record, State, Timestamp};
@@ -18,6 +18,7 @@ impl Simulation {
         let sim = &mut self.hosts[host as usize];
         sim.up = true;
         sim.connection += 1;
+        sim.dropped.clear();
         let offer = Offer::cpus(self.plan.slots);
         let facts = HostFacts { hostname: "sim".into(), offer, ..HostFacts::default() };
         self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), facts));
@@ -58,7 +59,8 @@ impl Simulation {
         let sim = &mut self.hosts[host as usize];
         match *message {
             Message::Launch(key) => {
-                if !sim.claims.contains(&key) && !sim.queue.contains(&key) {
+                let is_known = sim.claims.contains(&key) || sim.dropped.contains(&key);
+                if !is_known && !sim.queue.contains(&key) {
                     sim.queue.push(key);
                 }
             }
@@ -86,7 +88,11 @@ impl Simulation {
             | Message::Kill(key)
             | Message::Supersede(key) => {
                 sim.queue.retain(|queued| *queued != key);
-                if sim.claims.insert(key) {
+                if sim.full_until > self.now && !sim.claims.contains(&key) {
+                    return self.drop_launch(host, key);
+                }
+                if self.hosts[host as usize].claims.insert(key) {
+                    let sim = &mut self.hosts[host as usize];
                     sim.log.push(Record::Withdrawn { key, at });
                 }
             }
@@ -103,6 +109,10 @@ impl Simulation {
                 return;
             }
             let key = sim.queue.remove(0);
+            if sim.full_until > self.now {
+                self.drop_launch(host, key);
+                continue;
+            }
             if let Some(before) = self.plan.dependency(key.index) {
                 assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
             }
@@ -129,6 +139,26 @@ impl Simulation {
             if key.index < self.plan.jobs - self.plan.endless {
                 self.at(self.now + length, Happening::JobEnds { host, key });
             }
+        }
+    }
+
+    /// Nothing of it is kept, and no record of that.
+    fn drop_launch(&mut self, host: u32, key: Key) {
+        self.seen.no_space += 1;
+        let sim = &mut self.hosts[host as usize];
+        sim.dropped.insert(key);
+        let connection = sim.connection;
+        self.at(self.now + 5, Happening::NoSpace { host, connection, key });
+    }
+
+    pub(super) fn no_space(&mut self, host: u32, connection: u32, key: Key) {
+        let sim = &self.hosts[host as usize];
+        if sim.up && sim.connection == connection {
+            let (reason, scope, at) = ("full".into(), Scope::Space, Timestamp(self.now));
+            let record = Record::Refused { key, reason, scope, at };
+            self.input(|scheduler, now| {
+                scheduler.handle_record(now, HostIx(host), record);
+            });
         }
     }
 

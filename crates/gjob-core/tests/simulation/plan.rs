@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) big: u32,
     /// Host 0 starts nothing, and reports ends that nobody ordered.
     pub(crate) liar: bool,
+    /// Times for which a host's disk is full.
+    pub(crate) full: u32,
     /// Each job waits for the one that is so many before it; none for 0.
     pub(crate) chain: u32,
 }
@@ -90,6 +92,8 @@ pub(crate) struct Seen {
     pub(crate) killed_unheard: u32,
     pub(crate) outputs_given_up: u32,
     pub(crate) lies: u32,
+    /// Launches for which there was no space.
+    pub(crate) no_space: u32,
     /// Slots times ms that there were, and that jobs ran on.
     pub(crate) offered: u64,
     pub(crate) used: u64,
@@ -111,6 +115,7 @@ impl std::ops::AddAssign for Seen {
         self.killed_unheard += more.killed_unheard;
         self.outputs_given_up += more.outputs_given_up;
         self.lies += more.lies;
+        self.no_space += more.no_space;
         self.offered += more.offered;
         self.used += more.used;
         self.big_gap = self.big_gap.max(more.big_gap);

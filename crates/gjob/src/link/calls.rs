@@ -229,6 +229,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::MissingBlobs { .. }
         | FromAgent::BlobStored { .. }
         | FromAgent::BlobFailed { .. }
+        | FromAgent::NoSpace { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => None,
     }

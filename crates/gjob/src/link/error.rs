@@ -117,7 +117,7 @@ impl BootstrapFailure {
     pub(super) fn parse(report: &str) -> Self {
         let (kind, text) = report.split_once(' ').unwrap_or((report, ""));
         let full = text.contains("No space left") || text.contains("quota exceeded");
-        let text = text.trim().to_owned();
+        let text = without_temporary_name(text.trim());
         match kind {
             "create" | "write" if full => BootstrapFailure::NoRoom(text),
             "home" => BootstrapFailure::Home(text),
@@ -144,10 +144,38 @@ impl BootstrapFailure {
     }
 }
 
+/// A report without the name under which the program is received, which is another each
+/// time: what is said again and again would never be the same.
+fn without_temporary_name(text: &str) -> String {
+    match text.split_once("/.new-") {
+        None => text.to_owned(),
+        Some((dir, rest)) => {
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+            format!("{dir}{rest}")
+        }
+    }
+}
+
 /// What was said, put behind a message that may stand alone.
 fn behind(said: &str) -> String {
     match said {
         "" => String::new(),
         said => format!(": {said}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_of_a_full_disk_is_the_same_each_time() {
+        let report = |name: &str| {
+            let text = format!("write /r/.gjob/bin/.new-{name}: gzip: No space left on device");
+            BootstrapFailure::parse(&text)
+        };
+        let expected = "/r/.gjob/bin: gzip: No space left on device".to_owned();
+        assert_eq!(report("39e2"), BootstrapFailure::NoRoom(expected));
+        assert_eq!(report("39e2"), report("3f36"));
     }
 }

@@ -3,6 +3,7 @@
 //! jobs' outputs go straight to the tasks that write them down, each through a
 //! short queue of its own.
 
+use gjob_core::Key;
 use gjob_core::wire::{BlobHash, FromAgent, MAX_AGENT_FRAME, OutputPart};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -193,6 +194,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         FromAgent::MissingBlobs { blobs } => blobs.len() * size_of::<(BlobHash, u64)>(),
         FromAgent::Statuses { states, .. } => states.len(),
         FromAgent::Outputs { parts, .. } => parts.iter().map(part_weight).sum(),
+        FromAgent::NoSpace { keys, .. } => UNIT + keys.len() * size_of::<Key>(),
         FromAgent::Removed { kept, .. } => kept.iter().map(|(_, reason)| 128 + reason.size()).sum(),
         FromAgent::Welcome(_)
         | FromAgent::BlobStored { .. }

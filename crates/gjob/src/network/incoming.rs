@@ -2,7 +2,7 @@
 //! [`Report`]s. Staging is dealt with here.
 
 use gjob_core::Record;
-use gjob_core::record::ParseRecordError;
+use gjob_core::record::{ParseRecordError, Scope};
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::FromAgent;
 
@@ -11,6 +11,7 @@ use super::open::{Open, Use};
 use super::staging::StagingStep;
 use crate::link::LinkEvent;
 use crate::outputs::{CollectError, CollectReport, CollectScope, OutputProgress};
+use crate::store::now;
 
 impl Open {
     pub(super) fn handle_link(&mut self, host: HostIx, event: LinkEvent) {
@@ -64,8 +65,16 @@ impl Open {
             FromAgent::Records { offset, lines } => self.handle_records(host, offset, &lines),
             FromAgent::MissingBlobs { blobs } => self.staging.handle_missing(host, &blobs),
             FromAgent::BlobStored { hash } => self.staging.handle_stored(host, hash),
-            FromAgent::BlobFailed { hash, reason } => {
-                self.staging.handle_refused(host, hash, &reason.shown());
+            FromAgent::BlobFailed { hash, reason, scope } => {
+                self.staging.handle_refused(host, hash, &reason.shown(), scope);
+            }
+            FromAgent::NoSpace { keys, reason } => {
+                for key in keys {
+                    let (reason, scope) = (reason.clone(), Scope::Space);
+                    let refused = Record::Refused { key, reason, scope, at: now() };
+                    self.staging.handle_record(host, &refused);
+                    self.ready.push_back((host, Report::NotSent(refused)));
+                }
             }
             // Answers come as such; the others are the link's.
             FromAgent::Data { .. }

@@ -129,11 +129,17 @@ impl Staging {
     }
 
     /// The host did not take a blob.
-    pub(super) fn handle_refused(&mut self, host: HostIx, hash: BlobHash, reason: &str) {
-        match self.hosts[host.at()].blobs.handle_refused(hash) {
+    pub(super) fn handle_refused(
+        &mut self,
+        host: HostIx,
+        hash: BlobHash,
+        reason: &str,
+        scope: Scope,
+    ) {
+        match self.hosts[host.at()].blobs.handle_refused(hash, scope) {
             BlobRefusal::Unasked => {}
             BlobRefusal::Again => self.feed(host),
-            BlobRefusal::Final => self.give_up(host, hash, reason, Scope::Host),
+            BlobRefusal::Final => self.give_up(host, hash, reason, scope),
         }
     }
 

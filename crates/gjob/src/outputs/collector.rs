@@ -152,7 +152,7 @@ impl Collector {
                     *job = Some(taken);
                     let scope = match scope {
                         Scope::Job => CollectScope::Job,
-                        Scope::Host => CollectScope::Host,
+                        Scope::Host | Scope::Space => CollectScope::Host,
                     };
                     let reason = reason.shown().into();
                     return Err(Stopped::Failed(CollectError { scope, reason }));

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use gjob_core::record::Scope;
 use gjob_core::wire::BlobHash;
 
 /// The most hashes in one question.
@@ -173,16 +174,17 @@ impl Blobs {
         was_sent
     }
 
-    /// The host did not take a blob: the part that was there may have been bad.
-    pub(super) fn handle_refused(&mut self, hash: BlobHash) -> BlobRefusal {
+    /// The host did not take a blob: the part that was there may have been bad, unless
+    /// there is no space for it.
+    pub(super) fn handle_refused(&mut self, hash: BlobHash, scope: Scope) -> BlobRefusal {
         match self.end_sending(&hash) {
             None => BlobRefusal::Unasked,
-            Some(false) => {
+            Some(false) if scope != Scope::Space => {
                 self.known.insert(hash, Known::Missing { have: 0, verify: true });
                 self.queue.push_front(hash);
                 BlobRefusal::Again
             }
-            Some(true) => {
+            Some(_) => {
                 self.known.remove(&hash);
                 BlobRefusal::Final
             }

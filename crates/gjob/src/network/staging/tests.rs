@@ -158,9 +158,9 @@ fn a_blob_that_is_not_taken_is_sent_once_more_from_its_start() {
     let mut staging = staging(1, "");
     staging.launch(H[0], launch(0, &[1]));
     staging.handle_missing(H[0], &[(blob(1), 700)]);
-    staging.handle_refused(H[0], blob(1), "its content hashes to 00");
+    staging.handle_refused(H[0], blob(1), "its content hashes to 00", Scope::Host);
     assert_eq!(said(&mut staging)[1..], ["0 gets 1 from 700", "0 gets 1 from 0 verified"]);
-    staging.handle_refused(H[0], blob(1), "disk full");
+    staging.handle_refused(H[0], blob(1), "disk full", Scope::Host);
     assert_eq!(said(&mut staging), ["0 refuses 0 Host: disk full"]);
     staging.launch(H[0], launch(0, &[1]));
     staging.handle_missing(H[0], &missing(&[1]));
@@ -250,8 +250,8 @@ fn a_host_that_goes_away_or_gives_up_leaves_its_turn_to_a_peer() {
     said(&mut staging);
     staging.handle_down(H[0]);
     assert_eq!(said(&mut staging), ["1 gets 1 from 0"]);
-    staging.handle_refused(H[1], blob(1), "disk full");
-    staging.handle_refused(H[1], blob(1), "disk full");
+    staging.handle_refused(H[1], blob(1), "disk full", Scope::Host);
+    staging.handle_refused(H[1], blob(1), "disk full", Scope::Host);
     assert_eq!(
         said(&mut staging),
         ["1 gets 1 from 0 verified", "1 refuses 1 Host: disk full", "2 gets 1 from 0"]
@@ -321,7 +321,7 @@ fn nothing_waits_for_ever_whatever_becomes_of_the_hosts() {
                 _ => {
                     if let Some(hash) = sending[at].pop_front() {
                         if round < 300 && random.u32(..4) == 0 {
-                            staging.handle_refused(host, hash, "disk full");
+                            staging.handle_refused(host, hash, "disk full", Scope::Host);
                         } else {
                             stored[if shared { 0 } else { at }].push(hash);
                             staging.handle_stored(host, hash);

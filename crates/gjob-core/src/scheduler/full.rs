@@ -1,0 +1,71 @@
+//! Hosts whose results directory takes nothing more: a full disk, a quota. That is
+//! held against no job. The host is paused, and tried again with one job from time to
+//! time; the others go elsewhere, or wait as for a host that is out of reach.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use super::job::{JobState, Wait};
+use crate::event::HostChange;
+use crate::id::Key;
+use crate::outcome::Cause;
+use crate::run::{HostIx, HostStatus};
+use crate::state::State;
+use crate::time::backoff;
+
+/// How long a host without space is left alone.
+const FULL_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a job waits that no host had space for, at first; doubled each time. It is
+/// longer than the pause: a host is tried with another job, which may need less.
+const FIRST_WAIT: Duration = Duration::from_secs(35);
+
+/// The longest such wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+impl Scheduler {
+    /// A host had no space for a job, and has kept nothing of it.
+    pub(super) fn no_space(&mut self, now: Duration, host: HostIx, key: Key, reason: String) {
+        self.take_back(host, key);
+        self.pause_full(now, host, reason);
+        let index = key.index;
+        if self.job(index).kill {
+            self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
+        } else if self.job(index).paused || self.dependants.is_blocked(index) {
+            self.requeue(index);
+        } else if self.nobody_up() {
+            let plan = &mut self.jobs[index as usize];
+            plan.no_space = plan.no_space.saturating_add(1);
+            let wait = backoff(FIRST_WAIT, LONGEST_WAIT, plan.no_space);
+            self.set_wait(index, Wait::Delayed);
+            self.waiting.push_delayed(index, now + wait);
+            self.spaceless.insert(index);
+        } else {
+            self.jobs[index as usize].avoid = Some(host);
+            self.set_wait(index, Wait::Delayed);
+            self.waiting.push_retried(index, now + FIRST_WAIT);
+        }
+    }
+
+    /// A host answers: it may have space for jobs that no other host had space for.
+    pub(super) fn offer_space(&mut self, host: HostIx) {
+        if self.hosts.full(host).is_some() {
+            return;
+        }
+        for index in std::mem::take(&mut self.spaceless) {
+            if self.state(index) == JobState::Waiting(Wait::Delayed) {
+                self.forget_waiting(index);
+                self.requeue(index);
+            }
+        }
+    }
+
+    fn pause_full(&mut self, now: Duration, ix: HostIx, reason: String) {
+        if self.run.host(ix).is_none_or(|host| host.status != HostStatus::Up) {
+            return;
+        }
+        let again = self.hosts.note_full(&self.run, ix, &reason);
+        self.hosts.pause_until(ix, now + FULL_PAUSE);
+        self.emit_host(ix, HostChange::Full { reason, seconds: FULL_PAUSE.as_secs(), again });
+    }
+}
