@@ -12,6 +12,7 @@ mod options;
 mod remote;
 mod report;
 mod run;
+mod shell;
 mod which_run;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -20,13 +21,14 @@ use gjob_core::os_text::from_os;
 
 use environment::ENVIRONMENT;
 
-pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs};
+pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs, RetryArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
 pub(crate) use remote::{JobIdArgs, RemoteArgs, RemoteCommand};
 pub(crate) use report::{AttachArgs, Color, LogFormat, MaxFails, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
+pub(crate) use shell::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use which_run::{NamedRun, RunName, RunOption};
 
 /// Run N batch jobs on M machines over plain ssh, with nothing installed on them
@@ -56,7 +58,7 @@ pub(crate) enum Command {
     /// Resume paused jobs
     Resume(JobsArgs),
     /// Retry failed jobs and jobs whose outcome is unknown
-    Retry(JobsArgs),
+    Retry(RetryArgs),
     /// List runs
     #[command(aliases = ["ls", "list"])]
     Runs(RunsArgs),
@@ -78,6 +80,10 @@ pub(crate) enum Command {
     Local(LocalArgs),
     /// Work on single jobs of other machines
     Remote(RemoteArgs),
+    /// Print what a shell needs to complete command lines
+    Completions(CompletionsArgs),
+    /// Write the manual
+    Man(ManArgs),
 }
 
 const EXAMPLES: &str = "\

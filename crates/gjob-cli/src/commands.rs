@@ -4,6 +4,7 @@
 pub(crate) mod acting;
 pub(crate) mod attach;
 pub(crate) mod clean;
+pub(crate) mod completions;
 mod config;
 mod dry_run;
 pub(crate) mod explain;
@@ -14,6 +15,7 @@ mod jobs;
 pub(crate) mod kill;
 pub(crate) mod local;
 pub(crate) mod logs;
+pub(crate) mod man;
 mod manage;
 mod notes;
 pub(crate) mod pause;

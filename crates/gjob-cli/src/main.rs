@@ -4,6 +4,7 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod exit;
 mod local_time;
 mod report;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     if let Some(code) = gjob_agent::dispatch(std::env::args_os()) {
         return code;
     }
+    completion::answer();
     gjob_agent::report_size_limit();
     if let Ok(executable) = std::env::current_exe() {
         gjob::program::declare_worker(executable);
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
         Command::Clean(args) => commands::clean::run(&args),
         Command::Local(args) => commands::local::run(&args.command),
         Command::Remote(args) => commands::remote::run(&args.command),
+        Command::Completions(args) => commands::completions::run(args.shell),
+        Command::Man(args) => commands::man::run(args.dir.as_deref()),
     };
     exit::finish(result)
 }

@@ -47,8 +47,8 @@ fn every_help_page_is_as_in_its_file() {
     assert_eq!(seen, files, "a file per page");
 }
 
-/// Variables that only gjob itself, or its tests, sets.
-const INTERNAL: [&str; 2] = ["GJOB_OPEN_FILES", "GJOB_RUN_IDENTITY"];
+/// Variables that only gjob itself, its completions or its tests set.
+const INTERNAL: [&str; 3] = ["GJOB_COMPLETE", "GJOB_OPEN_FILES", "GJOB_RUN_IDENTITY"];
 
 /// The names that the packages' sources have in quotes.
 fn variables() -> BTreeSet<String> {

@@ -121,6 +121,17 @@ impl Inputs {
         Inputs::restore(self.roots.into_iter().filter(|(path, _)| needed.contains(path)))
     }
 
+    /// The paths of those that jobs with these specifications name and that are not what
+    /// they were, or are gone.
+    pub fn changed<'a>(&self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Vec<&str> {
+        let named: HashSet<&String> = specs.into_iter().flat_map(|spec| &spec.files).collect();
+        let roots =
+            self.roots.iter().filter(|(path, root)| named.contains(path) && has_changed(root));
+        let mut changed: Vec<&str> = roots.map(|(path, _)| path.as_str()).collect();
+        changed.sort_unstable();
+        changed
+    }
+
     /// Each path that jobs name, with the file or directory there.
     pub fn roots(&self) -> impl Iterator<Item = (&str, &Root)> {
         self.roots.iter().map(|(path, root)| (path.as_str(), root))
@@ -174,6 +185,21 @@ impl Inputs {
     pub(crate) fn content(&self, hash: &BlobHash) -> Option<&Content> {
         self.contents.get(hash)
     }
+}
+
+fn has_changed(root: &Root) -> bool {
+    let directory = match root {
+        Root::File(file) => return file.open().is_err(),
+        Root::Directory(directory) => directory,
+    };
+    let found = find(&directory.path).and_then(|found| {
+        let hashed = match &found {
+            Found::File(path, meta) => hash_all(&[(path.clone(), meta)]),
+            Found::Directory(walked) => hash_all(&walked.files().collect::<Vec<_>>()),
+        };
+        found.finish(&mut hashed.into_iter())
+    });
+    !matches!(found, Ok(Root::Directory(now)) if now.hash == directory.hash)
 }
 
 /// A file or directory that is not hashed yet.

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{NamedRun, RunOption, names};
+use crate::completion::jobs;
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
     /// Jobs: an index, a range (3-7) or a name [default: all ended jobs]
+    #[arg(add = ArgValueCandidates::new(jobs))]
     pub(crate) jobs: Vec<String>,
 
     #[command(flatten)]
@@ -42,7 +45,7 @@ pub(crate) struct CleanArgs {
 #[command(after_help = ACT_HELP)]
 pub(crate) struct JobsArgs {
     /// Jobs: an index, a range (3-7) or a name [default: all jobs to which it applies]
-    #[arg(value_name = "JOB", value_parser = names())]
+    #[arg(value_name = "JOB", value_parser = names(), add = ArgValueCandidates::new(jobs))]
     pub(crate) jobs: Vec<String>,
 
     #[command(flatten)]
@@ -51,9 +54,20 @@ pub(crate) struct JobsArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = ACT_HELP)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    pub(crate) jobs: JobsArgs,
+
+    /// Use the files that were sent for the jobs, though they have changed since
+    #[arg(long)]
+    pub(crate) old_files: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = ACT_HELP)]
 pub(crate) struct KillArgs {
     /// Jobs: an index, a range (3-7) or a name
-    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all", value_parser = names())]
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all", value_parser = names(), add = ArgValueCandidates::new(jobs))]
     pub(crate) jobs: Vec<String>,
 
     /// All jobs without an outcome

@@ -1,8 +1,10 @@
 //! The arguments of what looks at runs and jobs.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::{RunName, RunOption, names};
+use crate::completion::jobs;
 
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
@@ -86,7 +88,7 @@ keys, q leaves. Leaving stops nothing. Needs a terminal.";
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Jobs: an index, a range (3-7) or a name
-    #[arg(required = true, value_name = "JOB")]
+    #[arg(required = true, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub(crate) jobs: Vec<String>,
 
     #[command(flatten)]
@@ -96,7 +98,7 @@ pub(crate) struct ExplainArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// Jobs: an index, a range (3-7), a name or a GLOB of names [default: all that have started]
-    #[arg(value_name = "JOB", value_parser = names())]
+    #[arg(value_name = "JOB", value_parser = names(), add = ArgValueCandidates::new(jobs))]
     pub(crate) jobs: Vec<String>,
 
     #[command(flatten)]

@@ -3,16 +3,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
+use clap_complete::engine::ArgValueCandidates;
 use gjob_core::scheduler::OnLost;
 
 use super::names;
+use crate::completion::runs;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct FileArgs {
     /// Copy a file or directory into the directory of every job (repeatable)
-    #[arg(short, long = "file", value_name = "PATH", aliases = ["files", "basefile", "bf"], value_parser = names())]
+    #[arg(short, long = "file", value_name = "PATH", value_hint = ValueHint::AnyPath, aliases = ["files", "basefile", "bf"], value_parser = names())]
     pub(crate) files: Vec<String>,
 
     /// Place files as read-only hard links to one copy per host
@@ -81,7 +83,7 @@ pub(crate) struct JobOptions {
     pub(crate) null: bool,
 
     /// Skip jobs that are done in RUN or in the latest run (repeatable)
-    #[arg(long, value_name = "RUN|latest")]
+    #[arg(long, value_name = "RUN|latest", add = ArgValueCandidates::new(runs))]
     pub(crate) skip_done: Vec<String>,
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 
 use gjob_core::JobId;
 
 use super::{HostArgs, names};
+use crate::completion::hosts;
 
 #[derive(Debug, Args)]
 #[command(after_help = REMOTE_HELP)]
@@ -45,9 +47,10 @@ pub(crate) enum RemoteCommand {
         #[arg(short)]
         tail: bool,
         /// Host, or cluster file with -c
+        #[arg(add = ArgValueCompleter::new(hosts))]
         host: String,
         /// Files to copy into the job's directory
-        #[arg(value_name = "FILE", value_parser = names())]
+        #[arg(value_name = "FILE", value_parser = names(), value_hint = ValueHint::AnyPath)]
         files: Vec<String>,
         /// Kill the job if it runs longer than this
         #[arg(long, value_name = "DURATION")]
@@ -90,7 +93,7 @@ pub(crate) struct JobIdArgs {
 #[derive(Debug, Args)]
 pub(crate) struct HostName {
     /// Host of the jobs, if ssh calls it otherwise than its jobs' ids do
-    #[arg(short = 'H', long = "host", value_name = "HOST")]
+    #[arg(short = 'H', long = "host", value_name = "HOST", add = ArgValueCompleter::new(hosts))]
     name: Option<String>,
 }
 

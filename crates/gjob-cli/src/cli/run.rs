@@ -2,21 +2,23 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 
 use super::{FailureArgs, FileArgs, JobOptions, ReportArgs, names};
+use crate::completion::hosts;
 
 #[derive(Debug, Args)]
 #[command(after_help = RUN_HELP, disable_help_flag = true)]
 pub(crate) struct RunArgs {
     /// Job file: one command per line, JSON Lines (.jsonl), TOML (.toml) or a Python
     /// script (.py), which gets the arguments after --; - for standard input
-    #[arg(value_parser = names())]
+    #[arg(value_parser = names(), value_hint = ValueHint::FilePath)]
     pub(crate) jobs: Option<String>,
 
     /// A command and its values: -- CMD {} ::: a b c; or the arguments of a Python
     /// script
-    #[arg(last = true, value_name = "CMD", value_parser = names())]
+    #[arg(last = true, value_name = "CMD", value_parser = names(), value_hint = ValueHint::AnyPath)]
     pub(crate) command: Vec<String>,
 
     #[command(flatten)]
@@ -66,6 +68,7 @@ pub(crate) struct HostArgs {
         long,
         value_name = "LIST",
         help = HOSTS_HELP,
+        add = ArgValueCompleter::new(hosts),
         short_aliases = ['S', 'w'],
         aliases = ["host", "sshlogin", "nodelist"]
     )]

@@ -1,13 +1,16 @@
 //! Which run is meant, for every command that takes one.
 
 use clap::{ArgGroup, Args};
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::completion::runs;
 
 /// Help of the option and the argument.
 const HELP: &str = "Run: an id, the end of one (7, 22-7) or `latest` [default: the latest run]";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunOption {
-    #[arg(short = 'R', long, value_name = "RUN", help = HELP)]
+    #[arg(short = 'R', long, value_name = "RUN", help = HELP, add = ArgValueCandidates::new(runs))]
     run: Option<String>,
 }
 
@@ -21,7 +24,7 @@ impl RunOption {
 /// For commands without jobs among their arguments: the option, or an argument.
 #[derive(Debug, Args)]
 pub(crate) struct RunName {
-    #[arg(value_name = "RUN", conflicts_with = "run", help = HELP)]
+    #[arg(value_name = "RUN", conflicts_with = "run", help = HELP, add = ArgValueCandidates::new(runs))]
     run_argument: Option<String>,
 
     #[command(flatten)]
@@ -40,11 +43,11 @@ impl RunName {
 #[command(group(ArgGroup::new("named").args(["run_argument", "run"]).required(true)))]
 pub(crate) struct NamedRun {
     /// Run: an id, the end of one (7, 22-7) or `latest`
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", add = ArgValueCandidates::new(runs))]
     run_argument: Option<String>,
 
     /// The same, as all commands take it
-    #[arg(short = 'R', long, value_name = "RUN")]
+    #[arg(short = 'R', long, value_name = "RUN", add = ArgValueCandidates::new(runs))]
     run: Option<String>,
 }
 

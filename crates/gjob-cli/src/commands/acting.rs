@@ -31,6 +31,17 @@ pub(super) fn on_jobs(
     words: &[String],
     applies: Applies,
 ) -> Result<Acted, Failure> {
+    let (dir, chosen) = choose(what, run, words, applies)?;
+    on_chosen(dir, what, &chosen).map_err(Failure::machinery)
+}
+
+/// The jobs that are meant.
+pub(super) fn choose(
+    what: Act,
+    run: Option<&str>,
+    words: &[String],
+    applies: Applies,
+) -> Result<(RunDir, Vec<u32>), Failure> {
     let dir = find_run(run)?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let run = store.load().map_err(Failure::machinery)?;
@@ -44,8 +55,7 @@ pub(super) fn on_jobs(
         let named = selection::select(run.jobs(), words).map_err(Failure::input)?;
         named.iter().map(|job| job.index).collect()
     };
-    let chosen: Vec<u32> = chosen.into_iter().collect();
-    on_chosen(dir, what, &chosen).map_err(Failure::machinery)
+    Ok((dir, chosen.into_iter().collect()))
 }
 
 /// Does `what` to these jobs.

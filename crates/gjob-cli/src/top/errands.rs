@@ -12,7 +12,7 @@ use gjob_core::wire::Stream;
 use super::keys::Request;
 use super::view::{Pager, Source};
 use crate::commands::job_outputs::JobOutputs;
-use crate::commands::{acting, explain};
+use crate::commands::{acting, explain, retry};
 use crate::report::{Tail, headline};
 
 /// As many lines of each stream are shown.
@@ -79,6 +79,9 @@ fn doing(act: Act) -> &'static str {
 }
 
 fn act_on(dir: RunDir, act: Act, job: u32) -> anyhow::Result<String> {
+    if act == Act::Retry {
+        retry::refuse_changed_files(&dir, &[job])?;
+    }
     let acted = acting::on_chosen(dir, act, &[job])?;
     let refused = acted.refusals().next();
     Ok(refused.unwrap_or_else(|| format!("job {job}: {}", acted.summary())))
