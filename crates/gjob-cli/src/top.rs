@@ -104,7 +104,7 @@ impl Top {
                 break;
             }
             while event::poll(Duration::ZERO)? {
-                if self.take_input(&mut terminal, event::read()?)? == Some(Request::Leave) {
+                if self.take_input(&mut terminal, &event::read()?)? == Some(Request::Leave) {
                     return Ok(());
                 }
             }
@@ -116,11 +116,11 @@ impl Top {
     fn take_input<W: Write>(
         &mut self,
         terminal: &mut Terminal<CrosstermBackend<W>>,
-        input: Event,
+        input: &Event,
     ) -> std::io::Result<Option<Request>> {
         let request = match input {
             Event::Key(key) if key.kind == KeyEventKind::Press => {
-                keys::handle(&mut self.state, key)
+                keys::handle(&mut self.state, *key)
             }
             Event::Resize(..) => {
                 draw_anew(terminal)?;
