@@ -1,5 +1,7 @@
 //! A run on the terminal: messages, progress, and jobs' output.
 
+mod saying;
+
 use std::collections::BTreeMap;
 use std::io::stderr;
 use std::path::Path;
@@ -15,13 +17,13 @@ use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::Failures;
-use super::headline;
 use super::lending::{LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
 use super::{Absences, whole_seconds};
 use crate::cli::{self, ReportArgs, Show};
+use saying::Said;
 
 /// Messages and progress on stderr, jobs' output where they wrote it to.
 #[derive(Debug)]
@@ -45,18 +47,6 @@ pub(crate) struct Terminal {
     left_out: u64,
     is_over: bool,
 }
-
-/// Something that is to be said.
-#[derive(Debug)]
-enum Said {
-    /// A line; true if more about the job that was named last may follow.
-    Line(String, bool),
-    Failure(Job),
-    Output(Job, Vec<Fetched>),
-}
-
-/// As much is kept until the next drawing of the progress.
-const MOST_KEPT: usize = 1000;
 
 impl Terminal {
     pub(super) fn new(args: &ReportArgs, default_show: Show) -> Self {
@@ -96,47 +86,6 @@ impl Terminal {
         self.lending.as_ref().is_some_and(Lending::is_lent)
     }
 
-    /// Says something: at once, or with the next drawing of the progress.
-    fn say(&mut self, said: Said) {
-        let is_lent = self.is_lent();
-        if self.is_over || !(is_lent || matches!(self.progress, Progress::Bar(_))) {
-            return self.say_now(said);
-        }
-        if self.kept.len() < MOST_KEPT || !is_lent {
-            self.kept.push(said);
-        } else if let Said::Output(..) = said {
-            self.left_out += 1;
-        } else {
-            self.kept.push(said);
-        }
-        if self.kept.len() >= MOST_KEPT && !is_lent {
-            self.say_kept();
-        }
-    }
-
-    fn say_kept(&mut self) {
-        for said in std::mem::take(&mut self.kept) {
-            self.say_now(said);
-        }
-        if let count @ 1.. = std::mem::take(&mut self.left_out) {
-            let jobs = counted(count, "job");
-            self.progress.line(&format!("output of {jobs} left out: `gjob logs` shows it"));
-        }
-    }
-
-    fn say_now(&mut self, said: Said) {
-        match said {
-            Said::Line(text, is_about_job) => {
-                if !is_about_job {
-                    self.named = None;
-                }
-                self.progress.line(&text);
-            }
-            Said::Failure(job) => self.name_failure(&job),
-            Said::Output(job, outputs) => self.print_output(&job, outputs),
-        }
-    }
-
     /// Says what was kept, and draws the progress below it; returns when to do so again.
     fn draw(&mut self, run: &Run) -> Duration {
         self.say_kept();
@@ -144,23 +93,6 @@ impl Terminal {
             Progress::Bar(bar) => bar.draw(run, &self.absences),
             Progress::Lines(..) | Progress::Quiet => LOOK_INTERVAL,
         }
-    }
-
-    fn print_output(&mut self, job: &Job, outputs: Vec<Fetched>) {
-        let is_named = self.named == Some(job.index);
-        let is_bar = matches!(self.progress, Progress::Bar(_));
-        if is_bar && job.state() != State::Done && !outputs.is_empty() && !is_named {
-            self.progress.line(&format!("output of {}:", headline::title(job)));
-        }
-        let (printer, progress) = (&mut self.printer, &mut self.progress);
-        let problems = progress.aside(|| printer.job_output(job, outputs));
-        for text in problems {
-            self.progress.line(&text);
-        }
-        for (index, line) in self.printer.take_last_lines() {
-            self.failures.note_last_line(index, &line);
-        }
-        self.named = None;
     }
 
     /// True when an event tells nothing new of a host's clock: it is measured
@@ -198,13 +130,6 @@ impl Terminal {
         }
         lines.extend(outputs.map(|outputs| format!("outputs: {}", outputs.display())));
         lines
-    }
-
-    fn name_failure(&mut self, job: &Job) {
-        let (what, why) = (headline::what_failed(job), headline::why(job));
-        let style = if self.colour { FAILURE } else { Style::new() };
-        self.progress.styled_line(&format!("{style}{what}{style:#}"), &why);
-        self.named = Some(job.index);
     }
 
     /// Prints what still waits, and ends the progress.

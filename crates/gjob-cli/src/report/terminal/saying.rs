@@ -1,0 +1,89 @@
+//! What is said next to the progress: at once where there is none; else with its next
+//! drawing, so that both are written together, and not while the terminal is lent.
+
+use anstyle::Style;
+use gjob::network::Fetched;
+use gjob_core::plural::counted;
+use gjob_core::{Job, State};
+
+use super::{FAILURE, Progress, Terminal};
+use crate::report::headline;
+
+/// Something that is to be said.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// A line; true if more about the job that was named last may follow.
+    Line(String, bool),
+    Failure(Job),
+    Output(Job, Vec<Fetched>),
+}
+
+/// As much is kept until the next drawing of the progress.
+const MOST_KEPT: usize = 1000;
+
+impl Terminal {
+    /// Says something: at once, or with the next drawing of the progress.
+    pub(super) fn say(&mut self, said: Said) {
+        let is_lent = self.is_lent();
+        if self.is_over || !(is_lent || matches!(self.progress, Progress::Bar(_))) {
+            return self.say_now(said);
+        }
+        if self.kept.len() < MOST_KEPT || !is_lent {
+            self.kept.push(said);
+        } else if let Said::Output(..) = said {
+            self.left_out += 1;
+        } else {
+            self.kept.push(said);
+        }
+        if self.kept.len() >= MOST_KEPT && !is_lent {
+            self.say_kept();
+        }
+    }
+
+    pub(super) fn say_kept(&mut self) {
+        for said in std::mem::take(&mut self.kept) {
+            self.say_now(said);
+        }
+        if let count @ 1.. = std::mem::take(&mut self.left_out) {
+            let jobs = counted(count, "job");
+            self.progress.line(&format!("output of {jobs} left out: `gjob logs` shows it"));
+        }
+    }
+
+    fn say_now(&mut self, said: Said) {
+        match said {
+            Said::Line(text, is_about_job) => {
+                if !is_about_job {
+                    self.named = None;
+                }
+                self.progress.line(&text);
+            }
+            Said::Failure(job) => self.name_failure(&job),
+            Said::Output(job, outputs) => self.print_output(&job, outputs),
+        }
+    }
+
+    fn print_output(&mut self, job: &Job, outputs: Vec<Fetched>) {
+        let is_named = self.named == Some(job.index);
+        let is_bar = matches!(self.progress, Progress::Bar(_));
+        if is_bar && job.state() != State::Done && !outputs.is_empty() && !is_named {
+            self.progress.line(&format!("output of {}:", headline::title(job)));
+        }
+        let (printer, progress) = (&mut self.printer, &mut self.progress);
+        let problems = progress.aside(|| printer.job_output(job, outputs));
+        for text in problems {
+            self.progress.line(&text);
+        }
+        for (index, line) in self.printer.take_last_lines() {
+            self.failures.note_last_line(index, &line);
+        }
+        self.named = None;
+    }
+
+    fn name_failure(&mut self, job: &Job) {
+        let (what, why) = (headline::what_failed(job), headline::why(job));
+        let style = if self.colour { FAILURE } else { Style::new() };
+        self.progress.styled_line(&format!("{style}{what}{style:#}"), &why);
+        self.named = Some(job.index);
+    }
+}
