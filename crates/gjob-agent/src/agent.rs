@@ -303,7 +303,13 @@ impl Agent {
             }
             ToAgent::Ping { echo_ms, .. } => {
                 self.renew_lease(echo_ms);
-                Some(queries::answer(&self.layout, message)?)
+                let pong = queries::answer(&self.layout, message)?;
+                if let (Some(lease), FromAgent::Pong { at_ms, clock_ms, .. }) =
+                    (&mut self.lease, &pong)
+                {
+                    lease.note_sent(*at_ms, *clock_ms);
+                }
+                Some(pong)
             }
             ToAgent::Attach(_)
             | ToAgent::Read { .. }

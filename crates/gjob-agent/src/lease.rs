@@ -2,12 +2,14 @@
 //! message from the manager. The agent writes it to the run's directory; every slot
 //! of the run ends its job by it, whether or not the agent still lives.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gjob_core::Cause;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,10 @@ use crate::jobdir::{read_json, to_json};
 /// The file's length, bytes: always the same, so that a full disk has room for
 /// the next one.
 const LENGTH: usize = 160;
+
+/// The most messages that wait for their echo; of a manager that echoes none, the
+/// older ones are forgotten.
+const MAX_SENT: usize = 1000;
 
 /// How often the file is read until it reads the same twice.
 const MAX_READS: u32 = 5;
@@ -56,6 +62,12 @@ impl LeaseEnd {
         self.time_left().is_zero()
     }
 
+    /// For what a job ends then. Only the wall clock shows that a virtual machine stood
+    /// still, and it does so when it is set right: that looks as if it were set forward.
+    pub(crate) fn cause(&self) -> Cause {
+        if host::since_boot_ms() < self.boot_ms { Cause::Clock } else { Cause::Lease }
+    }
+
     /// Since its end; zero before it.
     pub(crate) fn ago(&self) -> Duration {
         let ago = host::since_boot_ms().saturating_sub(self.boot_ms);
@@ -70,6 +82,8 @@ pub(crate) struct KeptLease {
     lease_ms: u64,
     /// When the latest message was sent that the manager is known to have received.
     received_ms: u64,
+    /// When later ones were sent: since boot, and by the wall clock, milliseconds.
+    sent: VecDeque<(u64, u64)>,
     /// What was written last.
     end: LeaseEnd,
 }
@@ -89,29 +103,42 @@ impl KeptLease {
             };
         };
         let end = LeaseEnd::LONG_AGO;
-        let kept = |file| KeptLease { file, lease_ms, received_ms: since_ms, end };
+        let sent = VecDeque::new;
+        let kept = |file| KeptLease { file, lease_ms, received_ms: since_ms, sent: sent(), end };
+        let clock_ms = host::now().0.saturating_sub(host::since_boot_ms() - since_ms);
         // An earlier attachment's has its room even when the disk is full.
         if let Ok(file) = open(path, &mut OpenOptions::new())
             && file.metadata()?.len() == LENGTH as u64
         {
             let mut lease = kept(file);
-            lease.write(since_ms)?;
+            lease.write(since_ms, clock_ms)?;
             return Ok(Some(lease));
         }
         // By rename: a slot finds no file or a whole one.
         let new = path.with_extension("new");
         let mut lease = kept(open(&new, OpenOptions::new().create(true).truncate(true))?);
-        lease.write(since_ms)?;
+        lease.write(since_ms, clock_ms)?;
         std::fs::rename(&new, path)?;
         Ok(Some(lease))
+    }
+
+    /// Something was sent at this time, which the manager may echo.
+    pub(crate) fn note_sent(&mut self, boot_ms: u64, clock_ms: u64) {
+        self.sent.truncate(MAX_SENT);
+        self.sent.push_front((boot_ms, clock_ms));
     }
 
     /// The manager has received what was sent at `echo_ms`. An older time changes
     /// nothing, nor does one that is yet to come.
     pub(crate) fn renew(&mut self, echo_ms: u64) -> io::Result<()> {
         if echo_ms > self.received_ms && echo_ms <= host::since_boot_ms() {
-            self.write(echo_ms)?;
+            // By the wall clock of then: an echo that was under way while the machine
+            // stood still proves nothing of the time since.
+            let sent = self.sent.iter().find(|(boot_ms, _)| *boot_ms == echo_ms);
+            let Some((_, clock_ms)) = sent.copied() else { return Ok(()) };
+            self.write(echo_ms, clock_ms)?;
             self.received_ms = echo_ms;
+            self.sent.retain(|(boot_ms, _)| *boot_ms > echo_ms);
         }
         Ok(())
     }
@@ -121,10 +148,9 @@ impl KeptLease {
         self.end.is_over()
     }
 
-    fn write(&mut self, received_ms: u64) -> io::Result<()> {
-        let boot_ms = received_ms.saturating_add(self.lease_ms);
-        let left = boot_ms.saturating_sub(host::since_boot_ms());
-        self.end = LeaseEnd { boot_ms, clock_ms: host::now().0.saturating_add(left) };
+    fn write(&mut self, received_ms: u64, received_clock_ms: u64) -> io::Result<()> {
+        let end = |received: u64| received.saturating_add(self.lease_ms);
+        self.end = LeaseEnd { boot_ms: end(received_ms), clock_ms: end(received_clock_ms) };
         let mut json = to_json(LeaseFile {
             boot_id: host::boot_id().to_owned(),
             until_ms: self.end.boot_ms,
@@ -201,11 +227,13 @@ mod tests {
         let mut kept = begin(&path, 1_000_000);
         let since = kept.received_ms;
         assert_eq!(until_ms(), Some(since + 1_000_000));
-        for nothing_new in [0, since - 1, since, since + 3_600_000] {
+        // What was never sent is no echo.
+        for nothing_new in [0, since - 1, since, since + 1, since + 3_600_000] {
             kept.renew(nothing_new).unwrap();
             assert_eq!(until_ms(), Some(since + 1_000_000));
         }
         while host::since_boot_ms() == since {}
+        kept.note_sent(since + 1, host::now().0);
         kept.renew(since + 1).unwrap();
         assert_eq!(until_ms(), Some(since + 1_000_001));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), LENGTH as u64);
@@ -227,6 +255,25 @@ mod tests {
             std::fs::write(&path, other).unwrap();
             assert!(lease.is_over());
         }
+    }
+
+    #[test]
+    fn no_jump_of_the_wall_clock_extends_a_lease() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut kept = begin(&dir.path().join("lease"), 10_000);
+        let boot_ms = kept.received_ms + 1;
+        while host::since_boot_ms() < boot_ms {}
+        // Sent an hour ago by the wall clock, of which the other one knows nothing.
+        kept.note_sent(boot_ms, host::now().0 - 3_600_000);
+        kept.renew(boot_ms).unwrap();
+        assert!(kept.is_over());
+        assert_eq!(kept.end.cause(), Cause::Clock);
+        // The wall clock was set back since.
+        kept.note_sent(boot_ms + 1, host::now().0 + 3_600_000);
+        while host::since_boot_ms() <= boot_ms {}
+        kept.renew(boot_ms + 1).unwrap();
+        assert!(!kept.is_over() && kept.end.time_left() <= Duration::from_secs(10));
+        assert_eq!(LeaseEnd::LONG_AGO.cause(), Cause::Lease);
     }
 
     #[test]

@@ -517,3 +517,91 @@ removed 1 job directory, 1 staged file (13 bytes)
     assert!(!results.join(ids[1].as_str().unwrap()).exists());
     assert!(results.join(ids[0].as_str().unwrap()).exists());
 }
+
+#[test]
+fn command_without_values_is_one_job() {
+    let place = Place::new();
+    place
+        .gjob(&["run", "-q", "--", "echo one; echo $GJOB_INDEX {#}"])
+        .stdout("one\n0 1\n")
+        .stderr(str![[r#"
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
+    let four = ["run", "-q", "-k", "-n", "4", "--", "echo", "$GJOB_INDEX"];
+    place
+        .gjob(&four)
+        .stdout("0\n1\n2\n3\n")
+        .stderr(str![[r#"
+run [DATE]-2: 4 done in [ELAPSED]
+
+"#]])
+        .run();
+    let values = place.gjob(&["run", "-q", "-k", "--", "echo"]).stdin("a\nb\n");
+    values
+        .stdout("a\nb\n")
+        .stderr(str![[r#"
+run [DATE]-3: 2 done in [ELAPSED]
+
+"#]])
+        .run();
+    place
+        .gjob(&["run", "-q", "--", "echo"])
+        .stdin("")
+        .code(2)
+        .stderr(str![[r#"
+gjob: command: no input values: give some after ::: or on standard input
+gjob: nothing was started
+
+"#]])
+        .run();
+    place
+        .gjob(&["run", "--", "echo {}"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: command: no input values: give some after ::: or on standard input
+gjob: nothing was started
+
+"#]])
+        .run();
+}
+
+#[test]
+fn script_is_no_list_of_commands() {
+    let place = Place::new();
+    place.file("job.sh", "cd /tmp\nrm -rf never\n");
+    place.file("it's one", "#!/bin/bash\n#SBATCH -n 1\necho never\n");
+    place.file("list", "#!/usr/bin/env -S gjob run\necho $GJOB_INDEX\n");
+    place
+        .gjob(&["run", "job.sh"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: job.sh: this is a script: its lines would be 2 jobs, each on any host
+help: to run it as one job: gjob run -f job.sh -- bash job.sh
+help: to run each of its lines as a job: gjob run - < job.sh
+gjob: nothing was started
+
+"#]])
+        .run();
+    place
+        .gjob(&["run", "it's one"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: it's one: this is a script: its lines would be 1 job, each on any host
+help: to run it as one job: gjob run -f "it's one" -- bash "it's one"
+help: to run each of its lines as a job: gjob run - < "it's one"
+gjob: nothing was started
+
+"#]])
+        .run();
+    assert!(!place.has_run());
+    place
+        .gjob(&["run", "-q", "--show", "all", "list"])
+        .stdout("0\n")
+        .stderr(str![[r#"
+run [DATE]-1: 1 done in [ELAPSED]
+
+"#]])
+        .run();
+}

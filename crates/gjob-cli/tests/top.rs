@@ -59,7 +59,6 @@ fn living_run_is_shown_with_all_panels_and_left_as_it_is() {
     let manager = start(&place);
     let mut screen = top(&place, 40, 120);
     let text = screen.wait_for("all of it", |text| text.contains("? help"));
-    println!("{text}");
     line(&text, "running for ");
     line(&text, "6 jobs: 0 done, 1 failed, 2 running, 3 waiting · 1 of 1 host up  managed");
     line(&text, "[||||||||||] 2/2");
@@ -78,7 +77,6 @@ fn small_screen_shows_one_panel_at_a_time() {
     let manager = start(&place);
     let mut screen = top(&place, 14, 80);
     let text = screen.wait_for_text("Jobs 6 · by state");
-    println!("{text}");
     assert!(!text.contains("Hosts 1"), "{text}");
     screen.keys(TAB);
     let text = screen.wait_for_text("Hosts 1 · by order");

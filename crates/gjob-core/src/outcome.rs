@@ -49,6 +49,9 @@ pub enum Cause {
     Superseded,
     /// Its host had no contact with the manager for the duration of the lease.
     Lease,
+    /// The same by its host's wall clock alone, which has jumped: it was set forward, or
+    /// the host stood still, as a virtual machine does that is paused.
+    Clock,
 }
 
 words!(Cause, "cause of an end",
@@ -57,6 +60,7 @@ words!(Cause, "cause of an end",
     Interrupted => "interrupted",
     Superseded => "superseded",
     Lease => "lease",
+    Clock => "clock",
 );
 
 impl fmt::Display for Cause {
@@ -158,7 +162,13 @@ impl Finish {
         match self.cause {
             None => !self.ending.is_success(),
             Some(Cause::Timeout) => true,
-            Some(Cause::Killed | Cause::Interrupted | Cause::Superseded | Cause::Lease) => false,
+            Some(
+                Cause::Killed
+                | Cause::Interrupted
+                | Cause::Superseded
+                | Cause::Lease
+                | Cause::Clock,
+            ) => false,
         }
     }
 }

@@ -131,9 +131,32 @@ pub fn read(
         }
         Source::File(path) => {
             let name = from_os(path.as_os_str());
-            parse_read(&name, std::fs::read(path), |_| Format::of_name(&name), defaults)
+            let bytes = std::fs::read(path);
+            if let Ok(bytes) = &bytes
+                && Format::of_name(&name) == Format::Lines
+                && let Some(problem) = shell_script(&name, bytes)
+            {
+                return Err(JobFileErrors::one(Place::File(name.into_owned()), problem));
+            }
+            parse_read(&name, bytes, |_| Format::of_name(&name), defaults)
         }
     }
+}
+
+/// What is wrong with a file whose lines would be jobs though it is a script. A first
+/// line that names gjob is meant.
+fn shell_script(name: &str, bytes: &[u8]) -> Option<Problem> {
+    let body = plain_text::body(bytes).ok()?;
+    let first = plain_text::lines(body).next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    let interpreter = first.strip_prefix("#!").filter(|words| !words.contains("gjob"));
+    if interpreter.is_none() && !name.ends_with(".sh") {
+        return None;
+    }
+    let is_job =
+        |line: &&[u8]| !line.trim_ascii().is_empty() && !line.trim_ascii().starts_with(b"#");
+    let jobs = plain_text::lines(body).filter(is_job).count();
+    Some(Problem::ShellScript { file: name.to_owned(), jobs: jobs as u64 })
 }
 
 fn parse_read(

@@ -5,6 +5,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use gjob_core::Cause;
 use rustix::event::Timespec;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
@@ -41,16 +42,16 @@ impl<'a> LeaseTimer<'a> {
         }
     }
 
-    /// How long ago it has run out, once: then the lease is read again, and one that
+    /// By which time it has run out, and how long ago, once: then the lease is read again, and one that
     /// cannot be read was not extended.
-    pub(crate) fn has_run_out(&mut self) -> Option<Duration> {
+    pub(crate) fn has_run_out(&mut self) -> Option<(Cause, Duration)> {
         if self.time_left() != Some(Duration::ZERO) {
             return None;
         }
         self.refresh();
-        let ago = self.until.filter(LeaseEnd::is_over)?.ago();
+        let until = self.until.filter(LeaseEnd::is_over)?;
         *self = LeaseTimer { lease: None, until: None, timer: None };
-        Some(ago)
+        Some((until.cause(), until.ago()))
     }
 
     /// Until its end, as far as is known.

@@ -128,9 +128,9 @@ impl<'a> Running<'a> {
                 self.handle_orders();
                 self.lease_timer.refresh();
             }
-            if let Some(ago) = self.lease_timer.has_run_out() {
+            if let Some((cause, ago)) = self.lease_timer.has_run_out() {
                 // It is begun elsewhere soon, whether or not this machine was asleep.
-                self.end_for(Cause::Lease, LEASE_GRACE.saturating_sub(ago));
+                self.end_for(cause, LEASE_GRACE.saturating_sub(ago));
             }
             self.advance();
             let limit = if retry() { Some(RETRY_INTERVAL) } else { None };

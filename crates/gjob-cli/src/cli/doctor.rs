@@ -1,14 +1,17 @@
 //! The arguments of `gjob hosts`.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
-use super::{HostArgs, RunOption};
+use super::HostArgs;
+use crate::completion::runs;
 
 #[derive(Debug, Args)]
 #[command(after_help = HOSTS_HELP)]
 pub(crate) struct HostsArgs {
-    #[command(flatten)]
-    pub(crate) run: RunOption,
+    /// Check the hosts of a run, instead of those of -H
+    #[arg(short = 'R', long, value_name = "RUN", add = ArgValueCandidates::new(runs))]
+    pub(crate) run: Option<String>,
 
     /// Print a JSON array
     #[arg(long)]

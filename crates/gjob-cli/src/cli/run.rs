@@ -16,7 +16,7 @@ pub(crate) struct RunArgs {
     #[arg(value_parser = names(), value_hint = ValueHint::FilePath)]
     pub(crate) jobs: Option<String>,
 
-    /// A command and its values: -- CMD {} ::: a b c; or the arguments of a Python
+    /// A command: -- CMD, with values: -- CMD {} ::: a b c; or the arguments of a Python
     /// script
     #[arg(last = true, value_name = "CMD", value_parser = names(), value_hint = ValueHint::AnyPath)]
     pub(crate) command: Vec<String>,

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
 
 /// The hosts that are asked: of a run, of the command line, or of `gjob.toml`.
 fn settings(args: &HostsArgs) -> Result<RunSettings, Failure> {
-    if let Some(run) = args.run.word() {
+    if let Some(run) = args.run.as_deref() {
         let store = Store::read(&find_run(Some(run))?).map_err(Failure::machinery)?;
         let row = store.row().map_err(Failure::machinery)?;
         return RunSettings::from_json(&row.settings).map_err(Failure::machinery);

@@ -1,6 +1,7 @@
 //! The jobs of a run, from the command line.
 
 use std::io::{self, IsTerminal, stdin};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -9,6 +10,7 @@ use gjob::units;
 use gjob_core::JobSpec;
 
 use crate::cli::{RunArgs, misread};
+use crate::exit::print_error;
 use crate::signals;
 
 /// The jobs that a user asks for.
@@ -78,9 +80,24 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
         (None, []) if !args.options.null => Some(Source::Stdin),
         (None, words) => {
             let end = if args.options.null { ValueEnd::Nul } else { ValueEnd::Line };
-            Some(Source::Arguments(Arguments::new(words).values_end_in(end)))
+            let arguments = Arguments::new(words).values_end_in(end);
+            let has_values = has_values(args.options.null);
+            let arguments = if has_values { arguments } else { arguments.alone() };
+            if arguments.reads_stdin() && stdin().is_terminal() {
+                print_error("reading values from the terminal, one a line; Ctrl-D ends them");
+            }
+            Some(Source::Arguments(arguments))
         }
     }
+}
+
+/// True if standard input may hold values: neither a terminal nor the null device does,
+/// unless an option says so.
+fn has_values(said: bool) -> bool {
+    let device = |path: &str| std::fs::metadata(path).map(|found| found.rdev()).ok();
+    let is_null =
+        || matches!((device("/dev/stdin"), device("/dev/null")), (Some(a), Some(b)) if a == b);
+    said || !(stdin().is_terminal() || is_null())
 }
 
 /// What the options set for jobs that do not set it themselves; none if anything is

@@ -19,9 +19,6 @@ const LONG: Duration = Duration::from_secs(5);
 const MOST_JOBS: usize = 5;
 const PART_OF_LINES: usize = 4;
 
-/// A line that is as long as this has room for a hint.
-const HINT_COLUMNS: usize = 100;
-
 /// What the run itself does not tell.
 #[derive(Debug)]
 pub(super) struct Glance<'a> {
@@ -50,6 +47,7 @@ impl Glance<'_> {
         lines.iter().map(|line| cut(line, columns)).collect()
     }
 
+    /// How far it is, and as much of the rest as fits.
     fn progress(&self, columns: usize) -> String {
         let tally = self.run.tally();
         let ended = tally.total() - tally.left();
@@ -57,25 +55,27 @@ impl Glance<'_> {
         let filled = ended as usize * cells / (tally.total() as usize).max(1);
         let bar = "=".repeat(filled) + &" ".repeat(cells - filled);
         let running: u32 = self.run.hosts().iter().map(running).sum();
+        let waiting = tally.left().saturating_sub(running);
         let left = self.left.filter(|left| left.as_secs() > 0);
-        let left = left.map(|left| format!(", about {} left", whole_seconds(left)));
-        let mut counts = vec![format!("{running} running")];
-        if tally.failed() > 0 {
-            counts.insert(0, format!("{} failed", tally.failed()));
+        let took = whole_seconds(self.took);
+        let failed = match tally.failed() {
+            0 => String::new(),
+            failed => format!("{failed} failed, "),
+        };
+        let parts = [
+            left.map(|left| format!(", about {} left", whole_seconds(left))),
+            Some(format!(" · {failed}{running} running")),
+            (waiting > 0).then(|| format!(", {waiting} waiting")),
+            self.rate.map(|rate| format!(" · {}", rate_text(rate))),
+            self.offers_top.then(|| " · t for top".to_owned()),
+        ];
+        let mut line = format!("[{bar}] {ended}/{} {took}", tally.total());
+        for part in parts.into_iter().flatten() {
+            if line.width() + part.width() <= columns {
+                line.push_str(&part);
+            }
         }
-        if let waiting @ 1.. = tally.left().saturating_sub(running) {
-            counts.push(format!("{waiting} waiting"));
-        }
-        let rate = self.rate.map(|rate| format!(" · {}", rate_text(rate)));
-        let hint = if self.offers_top && columns >= HINT_COLUMNS { " · t for top" } else { "" };
-        format!(
-            "[{bar}] {ended}/{} {}{} · {}{}{hint}",
-            tally.total(),
-            whole_seconds(self.took),
-            left.unwrap_or_default(),
-            counts.join(", "),
-            rate.unwrap_or_default()
-        )
+        line
     }
 
     /// What keeps hosts away, as long as some are.
@@ -109,6 +109,8 @@ impl Glance<'_> {
         let lasts = lasts.filter(|_| host.status == HostStatus::Unreachable);
         let lasts = lasts.map(|lasts| format!(" {}", whole_seconds(lasts)));
         let reason = host.reason.as_deref().map_or_else(String::new, printable);
+        // What ssh itself has said was printed when it happened.
+        let reason = reason.split(": ").next().unwrap_or_default();
         format!("{} {word}{} ({reason})", host.label, lasts.unwrap_or_default())
     }
 

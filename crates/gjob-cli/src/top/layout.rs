@@ -64,24 +64,29 @@ impl Layout {
     }
 }
 
-/// The panel that is used has what the others leave.
+/// The panel that is used has what it needs, as far as the others leave it; what is left
+/// over is for the jobs.
 fn panels(body: Rect, used: Panel, state: &State) -> [Rect; 3] {
-    let others = |panel: Panel, wanted: usize| match panel == used {
-        true => 0,
-        false if body.height < ALL_PANELS => 0,
-        false => (wanted as u16).min(body.height / 4).max(3),
-    };
     let wanted = [state.run.hosts().len() + 2, state.lanes.len() + 1, usize::from(body.height)];
+    let wanted = wanted.map(|lines| lines.min(usize::from(body.height)) as u16);
     let mut heights = [0; 3];
+    let all = body.height >= ALL_PANELS;
     for ((height, panel), wanted) in heights.iter_mut().zip(Panel::ALL).zip(wanted) {
-        *height = others(panel, wanted);
+        if panel != used && all {
+            *height = wanted.min(body.height / 4).max(3);
+        }
     }
     let rest = body.height - heights.iter().sum::<u16>();
+    for ((height, panel), wanted) in heights.iter_mut().zip(Panel::ALL).zip(wanted) {
+        if panel == used {
+            *height = if all { wanted.min(rest) } else { rest };
+        }
+    }
+    if all {
+        heights[2] = body.height - heights[0] - heights[1];
+    }
     let mut y = body.y;
-    let mut at = Panel::ALL.into_iter().zip(heights);
-    std::array::from_fn(|_| {
-        let (panel, height) = at.next().unwrap_or((used, 0));
-        let height = if panel == used { rest } else { height };
+    heights.map(|height| {
         let area = Rect { y, height, ..body };
         y += height;
         area

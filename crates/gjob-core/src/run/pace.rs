@@ -63,13 +63,17 @@ impl Lane {
     }
 
     fn new(host: &Host, run: &Run, mean_ms: u64, now: Timestamp) -> Lane {
-        let job_ms = host.pace.mean_ms().unwrap_or(mean_ms).max(1);
-        let left = |index: u32| {
+        let ran = |index: u32| {
             let attempt = run.job(index).and_then(|job| job.attempt.as_deref());
             let since = attempt.and_then(|attempt| attempt.started).unwrap_or(now);
-            job_ms.saturating_sub(now.0.saturating_sub(since.0))
+            now.0.saturating_sub(since.0)
         };
-        let busy_ms: Vec<u64> = host.in_flight().map(left).collect();
+        let ran: Vec<u64> = host.in_flight().map(ran).collect();
+        // A host on which no job is done yet may be slow: its jobs take at least as long
+        // as they have been running.
+        let longest = ran.iter().copied().max().unwrap_or(0);
+        let job_ms = host.pace.mean_ms().unwrap_or(mean_ms.max(longest)).max(1);
+        let busy_ms: Vec<u64> = ran.iter().map(|ran| job_ms.saturating_sub(*ran)).collect();
         let slots = match (busy_ms.len() as u64, u64::from(host.load())) {
             // Jobs of several processors take several slots each.
             (jobs @ 1.., load) if load > jobs => u64::from(host.slots()) * jobs / load,
@@ -220,5 +224,17 @@ mod tests {
         let hosts = vec![host("h1", 1), host("h2", 1)];
         let jobs = vec![job(0, "h1", 4), waiting(1), waiting(2)];
         assert_eq!(seconds_left(&run(hosts, jobs), 0), Some(4.0));
+    }
+
+    #[test]
+    fn a_host_that_has_finished_nothing_is_as_slow_as_its_jobs_have_shown() {
+        let hosts = vec![host("fast", 1), host("slow", 1)];
+        // At 120 s the job on the slow host has been running for 20 s.
+        let jobs = vec![job(0, "fast", 2), job(1, "slow", 0), waiting(2), waiting(3)];
+        assert_eq!(seconds_left(&run(hosts, jobs), 120), Some(4.0));
+        let jobs = vec![job(0, "fast", 2), job(1, "slow", 0), waiting(2)];
+        let mut hosts = vec![host("fast", 1), host("slow", 1)];
+        hosts[0].status = HostStatus::Failed;
+        assert_eq!(seconds_left(&run(hosts, jobs), 120), Some(20.0));
     }
 }

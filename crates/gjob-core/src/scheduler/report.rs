@@ -29,6 +29,10 @@ const BLACK_HOLE_PAUSE: Duration = Duration::from_secs(30);
 /// How long a job waits for another host than the one it failed on.
 pub(super) const PREFER_OTHER_HOST_FOR: Duration = Duration::from_secs(30);
 
+/// Why a host has ended its jobs although it may never have been cut off.
+const CLOCK_JUMPED: &str = "its clock jumped past the end of its lease (set forward, or the \
+                            machine stood still), and it ended its jobs";
+
 /// The longest pause of a host.
 const MAX_HOST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -161,8 +165,11 @@ impl Scheduler {
         self.hosts.note_length(&self.run, host, Duration::from_millis(length));
         let (cause, success) = (finish.cause, finish.is_success());
         let reason = describe(&finish);
-        let cut_off = (cause == Some(Cause::Lease)).then(|| {
-            let reason = "it was cut off and ended its jobs".to_owned();
+        let cut_off = matches!(cause, Some(Cause::Lease | Cause::Clock)).then(|| {
+            let reason = match cause {
+                Some(Cause::Clock) => CLOCK_JUMPED.to_owned(),
+                _ => "it was cut off and ended its jobs".to_owned(),
+            };
             name_survivors(Some(reason), &finish.survivors).unwrap_or_default()
         });
         self.emit_attempt(host, key, AttemptChange::Exited { finish });
@@ -178,7 +185,7 @@ impl Scheduler {
                     self.note_failure(now, host);
                 }
             }
-            Some(Cause::Lease) => {
+            Some(Cause::Lease | Cause::Clock) => {
                 self.fail_by_host(now, host, key.index, &cut_off.unwrap_or_default());
                 self.note_failure(now, host);
             }

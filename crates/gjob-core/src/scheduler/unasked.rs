@@ -71,7 +71,7 @@ impl Scheduler {
             Some(Cause::Interrupted) => self.may_be_interrupted(index),
             // Only attempts that are no longer awaited are superseded.
             Some(Cause::Superseded) => false,
-            Some(Cause::Lease) => self.config.on_lost.leases(),
+            Some(Cause::Lease | Cause::Clock) => self.config.on_lost.leases(),
         }
     }
 

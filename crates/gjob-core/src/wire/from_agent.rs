@@ -128,6 +128,13 @@ pub enum FromAgent {
         /// True when trying again cannot help.
         permanent: bool,
     },
+    /// The answer to [`ToAgent::ByHand`].
+    ByHand {
+        /// From the request.
+        request: u32,
+        /// What was found or done; or why it was not, in one line.
+        result: Result<ByHandAnswer, Foreign>,
+    },
     /// The results directory takes nothing more for now. These launches were dropped
     /// before anything of them was begun, and a repetition of them is passed over. No
     /// record says so: there is no room for one.
@@ -136,13 +143,6 @@ pub enum FromAgent {
         keys: Vec<Key>,
         /// What there is too little of, in one line.
         reason: Foreign,
-    },
-    /// The answer to [`ToAgent::ByHand`].
-    ByHand {
-        /// From the request.
-        request: u32,
-        /// What was found or done; or why it was not, in one line.
-        result: Result<ByHandAnswer, Foreign>,
     },
     /// The answer to [`ToAgent::Describe`].
     Description {

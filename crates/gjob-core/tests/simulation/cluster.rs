@@ -98,9 +98,10 @@ impl Message {
             Order::Resume => Message::Resume(key),
             Order::Kill { cause: Cause::Superseded, .. } => Message::Supersede(key),
             Order::Kill { cause: Cause::Killed, .. } => Message::Kill(key),
-            Order::Kill { cause: Cause::Timeout | Cause::Interrupted | Cause::Lease, .. } => {
-                Message::Interrupt(key)
-            }
+            Order::Kill {
+                cause: Cause::Timeout | Cause::Interrupted | Cause::Lease | Cause::Clock,
+                ..
+            } => Message::Interrupt(key),
         }
     }
 }

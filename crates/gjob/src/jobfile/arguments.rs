@@ -30,6 +30,8 @@ pub struct Arguments {
     command: Vec<String>,
     sources: Vec<InputSource>,
     end: ValueEnd,
+    /// True for a single job, whose command is filled with nothing.
+    is_alone: bool,
 }
 
 /// What is behind each value in a file or on standard input.
@@ -76,7 +78,7 @@ impl Arguments {
         let command = groups.next().map_or_else(Vec::new, |(_, words)| words);
         let sources: Vec<_> =
             groups.flat_map(|(separator, words)| input_sources(separator, words)).collect();
-        Arguments { command, sources, end: ValueEnd::Line }
+        Arguments { command, sources, end: ValueEnd::Line, is_alone: false }
     }
 
     /// Sets what is behind each value that is read.
@@ -85,11 +87,20 @@ impl Arguments {
         Arguments { end, ..self }
     }
 
+    /// The command as it stands is the only job, if it can be: it has no placeholder for
+    /// a value, and no source of values is named.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        let is_alone = self.sources.is_empty() && !Template::needs_value(&self.command);
+        Arguments { is_alone: is_alone && !self.command.is_empty(), ..self }
+    }
+
     /// True if values come from standard input.
     #[must_use]
     pub fn reads_stdin(&self) -> bool {
         let is_stdin = |source: &InputSource| source.input == Input::Stdin;
-        self.sources.is_empty() || self.sources.iter().any(is_stdin)
+        let is_default = self.sources.is_empty() && !self.is_alone;
+        is_default || self.sources.iter().any(is_stdin)
     }
 
     /// Fills and checks the jobs.
@@ -99,6 +110,9 @@ impl Arguments {
         stdin: &mut dyn Read,
     ) -> Result<Jobs, JobFileErrors> {
         let mut jobs = JobsBuilder::new(Origin::Arguments, defaults);
+        if self.is_alone {
+            return self.read_alone(jobs);
+        }
         let sources = self.load(stdin, &mut jobs.errors);
         let template = Template::parse(&self.command, sources.len());
         let rows = Rows::new(sources);
@@ -107,6 +121,18 @@ impl Arguments {
             (template, rows) => {
                 let problems = template.err().into_iter().flatten().chain(rows.err());
                 problems.for_each(|problem| jobs.errors.push(Place::Command, problem));
+            }
+        }
+        jobs.finish()
+    }
+
+    fn read_alone(&self, mut jobs: JobsBuilder<'_>) -> Result<Jobs, JobFileErrors> {
+        let command = Template::parse(&self.command, 0)
+            .and_then(|template| template.fill(1, &[]).map_err(|problem| vec![problem]));
+        match command {
+            Ok(command) => drop(jobs.add(JobDraft::of_command(command), 1)),
+            Err(problems) => {
+                problems.into_iter().for_each(|problem| jobs.errors.push(Place::Command, problem));
             }
         }
         jobs.finish()

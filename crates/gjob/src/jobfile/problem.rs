@@ -9,7 +9,8 @@ use gjob_core::builder::AddJobError;
 use gjob_core::dependency::DependencyError;
 use gjob_core::job::MAX_JOBS;
 use gjob_core::plain_text::TextError;
-use gjob_core::spec::SpecError;
+use gjob_core::plural::counted;
+use gjob_core::spec::{SpecError, base_name};
 
 pub use script::ScriptProblem;
 pub use table::TableProblem;
@@ -89,6 +90,14 @@ pub enum Problem {
     /// `::::` without files.
     #[error("no file after {0}: expected files with one value per line")]
     NoValueFile(String),
+    /// A script, where a list of commands was expected.
+    #[error("this is a script: its lines would be {}, each on any host", counted(*jobs, "job"))]
+    ShellScript {
+        /// Its name.
+        file: String,
+        /// Lines that would be jobs.
+        jobs: u64,
+    },
     /// Standard input, named by two sources of values.
     #[error("standard input is named twice: expected one source that reads it")]
     StdinTwice,
@@ -163,6 +172,15 @@ impl Problem {
                 "a directory arrives with its name: -f data; for what is in it, name each: -f a -f b"
                     .to_owned(),
             ),
+            Problem::ShellScript { file, .. } => {
+                let name = shlex::try_quote(file).unwrap_or_default();
+                let base = base_name(file).unwrap_or(file);
+                let base = shlex::try_quote(base).unwrap_or_default();
+                Some(format!(
+                    "to run it as one job: gjob run -f {name} -- bash {base}\n\
+                     help: to run each of its lines as a job: gjob run - < {name}"
+                ))
+            }
             Problem::Slot => Some("a job's slot is in its variable GJOB_SLOT".to_owned()),
             Problem::Script(problem) => problem.help().map(str::to_owned),
             _ => None,

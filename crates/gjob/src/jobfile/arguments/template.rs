@@ -24,13 +24,20 @@ enum Piece {
 }
 
 impl Template {
-    /// Reads the words of a command. Without a placeholder, values are appended;
-    /// without words, values are the commands.
+    /// True if a value is to be filled into these words.
+    pub(super) fn needs_value(words: &[String]) -> bool {
+        let is_value =
+            |piece: &Piece| matches!(piece, Piece::Placeholder(Placeholder::Value { .. }));
+        split(&words.join(" "), 1, &mut Vec::new()).iter().any(is_value)
+    }
+
+    /// Reads the words of a command. Without a placeholder, values are appended, if
+    /// there are sources of any; without words, values are the commands.
     pub(super) fn parse(words: &[String], sources: usize) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut pieces = split(&words.join(" "), sources, &mut problems);
         let is_filled = |piece: &Piece| matches!(piece, Piece::Placeholder(_));
-        if !pieces.iter().any(is_filled) {
+        if sources > 0 && !pieces.iter().any(is_filled) {
             if !words.is_empty() {
                 pieces.push(Piece::Text(" ".to_owned()));
             }

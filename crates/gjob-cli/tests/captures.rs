@@ -1,0 +1,70 @@
+//! Screens of the real program, to be looked at:
+//! `cargo test -p gjob-cli --test captures -- --ignored --nocapture`.
+
+#![expect(clippy::print_stdout, reason = "that is what it is for")]
+
+mod support;
+
+use gjob_testbed::Bed;
+use support::{Place, Screen};
+
+/// What is done on a host: fit, slowly on h3, with a failure now and then.
+const FIT: &str = r#"
+import sys, time, os
+seed = int(sys.argv[2])
+print("fitting with rate", sys.argv[1], flush=True)
+time.sleep((3 if os.environ["TESTBED_HOST"] == "h3" else 1) * (1 + seed % 3))
+if seed % 9 == 4:
+    sys.exit("Traceback (most recent call last): loss is NaN in epoch 3")
+"#;
+
+#[test]
+#[ignore = "prints screens for people"]
+fn screens_of_a_run_on_three_hosts() {
+    for columns in [80, 160] {
+        let place = Place::new();
+        let bed = Bed::start(3);
+        let config = bed.ssh_config().to_str().unwrap();
+        place.file("fit.py", FIT);
+        let args = ["run", "-F", config, "-H", "h1,h2,h3", "-j", "2", "-f", "fit.py"];
+        let rates = ["--", "python3 fit.py {1} {2}", ":::", "0.1", "0.01", ":::"];
+        let seeds: Vec<String> = (1..=30).map(|seed| seed.to_string()).collect();
+        let seeds = seeds.iter().map(String::as_str);
+        let args: Vec<&str> = args.into_iter().chain(rates).chain(seeds).collect();
+        let mut run = place.gjob(&args).on_screen(30, columns);
+        run.wait_for_text("] 6/60 ");
+        capture("progress", &run);
+        bed.host(2).stop();
+        bed.host(2).kill_connections();
+        run.wait_for_text(" of 3 hosts up · h2 away 3s");
+        capture("host away", &run);
+        bed.host(2).start();
+        let top = place.gjob(&["top"]).on_screen(30, columns);
+        top.wait_for_text("? help");
+        run.wait_for_text("h2 is back after ");
+        run.wait_for_text("] 40/60 ");
+        capture("failures", &run);
+        capture("top", &top);
+        top.keys("\n");
+        top.wait_for_text("stdout: ");
+        capture("top, log", &top);
+        top.keys("qe");
+        top.wait_for_text("Explain");
+        capture("top, explain", &top);
+        top.keys("q\t");
+        top.wait_for("hosts", |text| !text.contains("Explain"));
+        capture("top, hosts", &top);
+        let mut status = place.gjob(&["status"]).on_screen(40, columns);
+        status.end();
+        capture("status", &status);
+        run.end();
+        capture("end", &run);
+        top.wait_for_text("finished in ");
+        capture("top, over", &top);
+    }
+}
+
+fn capture(name: &str, screen: &Screen) {
+    let text = screen.wait_for("anything", |_| true);
+    println!("──── {name}\n{text}\n");
+}
