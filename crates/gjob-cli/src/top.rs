@@ -100,23 +100,39 @@ impl Top {
                 self.draw(&mut terminal)?;
                 drawn = Some(Instant::now());
             }
-            if !event::poll(FRAME)? {
-                continue;
+            if !tty::wait_for_key(FRAME) {
+                break;
             }
-            match event::read()? {
-                Event::Key(key) if key.kind == KeyEventKind::Press => {
-                    match keys::handle(&mut self.state, key) {
-                        Some(Request::Leave) => break,
-                        Some(request) => self.state.view.notice = self.errands.start(request),
-                        None => {}
-                    }
+            while event::poll(Duration::ZERO)? {
+                if self.take_input(&mut terminal, &event::read()?)? == Some(Request::Leave) {
+                    return Ok(());
                 }
-                Event::Resize(..) => draw_anew(&mut terminal)?,
-                _ => {}
             }
-            self.draw(&mut terminal)?;
         }
         Ok(())
+    }
+
+    /// Takes a key or a new size, and shows what comes of it.
+    fn take_input<W: Write>(
+        &mut self,
+        terminal: &mut Terminal<CrosstermBackend<W>>,
+        input: &Event,
+    ) -> std::io::Result<Option<Request>> {
+        let request = match input {
+            Event::Key(key) if key.kind == KeyEventKind::Press => {
+                keys::handle(&mut self.state, *key)
+            }
+            Event::Resize(..) => {
+                draw_anew(terminal)?;
+                None
+            }
+            _ => None,
+        };
+        if let Some(request) = request.filter(|request| *request != Request::Leave) {
+            self.state.view.notice = self.errands.start(request);
+        }
+        self.draw(terminal)?;
+        Ok(request)
     }
 
     /// True if there were any.

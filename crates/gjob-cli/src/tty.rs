@@ -5,7 +5,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
@@ -167,6 +169,16 @@ pub(crate) fn stop() {
     catch_up();
 }
 
+/// Waits for a key, at most so long; false when there is no terminal any more.
+pub(crate) fn wait_for_key(most: Duration) -> bool {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let most = Timespec { tv_sec: 0, tv_nsec: most.subsec_nanos().into() };
+    // A signal ends the wait early.
+    let _ = poll(&mut fds, Some(&most));
+    !fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL)
+}
+
 /// Draws, if the screen is there to be drawn on.
 pub(crate) fn draw(frame: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     let _drawing = lock(&DRAWING);
@@ -184,14 +196,38 @@ pub(crate) fn times_taken() -> usize {
     TAKEN.load(Ordering::SeqCst)
 }
 
-/// Where the terminal is written to.
-pub(crate) fn output() -> Box<dyn Write + Send> {
-    if io::stderr().is_terminal() { Box::new(io::stderr()) } else { Box::new(io::stdout()) }
+/// What is written to the terminal. One that is gone shows nothing, and that is no error:
+/// [`wait_for_key`] tells it.
+#[derive(Debug)]
+pub(crate) struct Output(bool);
+
+pub(crate) fn output() -> Output {
+    Output(io::stderr().is_terminal())
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match self.0 {
+            true => io::stderr().write(bytes),
+            false => io::stdout().write(bytes),
+        };
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Ok(bytes.len()),
+            other => other,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.0 {
+            let _ = io::stdout().flush();
+        }
+        Ok(())
+    }
 }
 
 fn write(sequence: &[u8]) {
     let mut out = output();
-    // A terminal that is gone shows nothing.
+    // It never fails.
     let _ = out.write_all(sequence).and_then(|()| out.flush());
 }
 

@@ -211,6 +211,21 @@ fn stopped_run_gives_the_terminal_back_until_it_continues() {
 }
 
 #[test]
+fn closed_terminal_ends_what_was_shown_on_it_and_no_job() {
+    let place = Place::new();
+    let mut run = place.gjob(&["run", "--", "exec sleep", ":::", "1000"]).on_screen(24, 80);
+    run.wait_for_text("1 running");
+    run.keys("t");
+    run.wait_for_text("? help");
+    let mut top = place.gjob(&["top"]).on_screen(24, 80);
+    top.wait_for_text("? help");
+    top.hang_up();
+    assert_eq!(run.hang_up().code(), Some(1));
+    assert_eq!(place.of_jobs("state"), ["unknown"]);
+    assert_eq!(place.gjob(&["kill", "--all"]).output().code, 0);
+}
+
+#[test]
 fn run_in_the_background_of_a_shell_leaves_the_keyboard_to_it() {
     let place = Place::new();
     place.file("jobs.txt", &wait_for(&place, "go", "true"));

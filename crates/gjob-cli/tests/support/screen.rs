@@ -9,6 +9,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -18,13 +19,17 @@ use super::Gjob;
 /// How long anything may take to be seen.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// How often the reader looks whether the terminal is still wanted.
+const READ_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
 /// Lines that are kept of what has scrolled away.
 const SCROLLBACK: usize = 2000;
 
 /// A program on a terminal of its own; it is killed at the end of its test.
 pub(crate) struct Screen {
     child: Child,
-    ours: OwnedFd,
+    /// Gone once the terminal is closed.
+    ours: Option<Arc<File>>,
     /// Kept open, so that the terminal outlives the program.
     theirs: OwnedFd,
     seen: Arc<Seen>,
@@ -93,16 +98,22 @@ impl Screen {
             parser: Mutex::new(Parsed { parser, bytes: Vec::new(), in_frame: false }),
             news: Condvar::new(),
         });
-        let (mut reader, to) = (File::from(ours.try_clone().unwrap()), Arc::clone(&seen));
+        let ours = Arc::new(File::from(ours));
+        let (reader, to) = (Arc::downgrade(&ours), Arc::clone(&seen));
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+            while let Some(reader) = reader.upgrade() {
+                let mut fds = [PollFd::new(&*reader, PollFlags::IN)];
+                if !matches!(poll(&mut fds, Some(&READ_INTERVAL)), Ok(1..)) {
+                    continue;
+                }
+                let Ok(length @ 1..) = (&*reader).read(&mut buffer) else { return };
                 let mut parsed = to.parser.lock().unwrap();
                 parsed.take(&buffer[..length]);
                 to.news.notify_all();
             }
         });
-        Screen { child, ours, theirs, seen, found }
+        Screen { child, ours: Some(ours), theirs, seen, found }
     }
 
     /// What is on the screen, without blanks at the ends of lines.
@@ -167,13 +178,25 @@ impl Screen {
 
     /// Types keys.
     pub(crate) fn keys(&self, keys: &str) {
-        let mut ours = File::from(self.ours.try_clone().unwrap());
+        let mut ours = &**self.ours.as_ref().unwrap();
         ours.write_all(keys.as_bytes()).unwrap();
     }
 
     pub(crate) fn resize(&self, rows: u16, columns: u16) {
-        set_size(&self.ours, rows, columns);
+        set_size(&self.theirs, rows, columns);
         self.seen.parser.lock().unwrap().parser.screen_mut().set_size(rows, columns);
+    }
+
+    /// Closes the terminal, as a lost connection does. Returns how the program ends.
+    pub(crate) fn hang_up(&mut self) -> ExitStatus {
+        // The reader lets it go in a moment, too.
+        self.ours = None;
+        let mut status = None;
+        gjob_testbed::eventually("its end", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// True while a program has the whole screen.

@@ -31,6 +31,9 @@ use super::{Inbox, LinkCommand, LinkConfig, LinkEvent, LinkState, Transport, clo
 
 /// How long an agent may take to take up a run.
 const WELCOME: Duration = Duration::from_secs(60);
+/// How long what a login has started may say nothing. The login itself may take longer:
+/// a person may have to do something for it.
+const MUTE: Duration = Duration::from_secs(30);
 /// A login that takes longer is reported while it goes on.
 const SLOW_LOGIN: Duration = Duration::from_secs(20);
 
@@ -307,12 +310,13 @@ impl Link {
         let mut waiting_since = Instant::now();
         let mut is_slow = false;
         loop {
-            let left = (waiting_since + ANSWER).saturating_duration_since(Instant::now());
+            let limit = if permit.is_none() { MUTE } else { ANSWER };
+            let left = (waiting_since + limit).saturating_duration_since(Instant::now());
             tokio::select! {
                 biased;
                 ready = bootstrap::ready(lines, left) => return match ready {
                     Err(ConnectError::Silent { said, .. }) => {
-                        Err(no_answer(permit.is_none(), ANSWER, said))
+                        Err(no_answer(permit.is_none(), limit, said))
                     }
                     ready => ready,
                 },
