@@ -10,6 +10,7 @@ mod blobs;
 mod by_hand;
 mod collect;
 mod damage;
+mod describe;
 mod elsewhere;
 mod enforcement;
 mod error;
@@ -292,7 +293,8 @@ impl Agent {
             ToAgent::Collect { .. }
             | ToAgent::CollectStop { .. }
             | ToAgent::Remove { .. }
-            | ToAgent::ByHand { .. } => {
+            | ToAgent::ByHand { .. }
+            | ToAgent::Describe { .. } => {
                 self.tasks.submit(message, background)?;
                 None
             }

@@ -3,6 +3,7 @@
 
 mod act;
 pub(crate) mod defaults;
+mod doctor;
 mod environment;
 mod foreign;
 mod local;
@@ -22,6 +23,7 @@ use gjob_core::os_text::from_os;
 use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs, RetryArgs};
+pub(crate) use doctor::HostsArgs;
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Resume(JobsArgs),
     /// Retry failed jobs and jobs whose outcome is unknown
     Retry(RetryArgs),
+    /// Check hosts: whether they can be reached, what they have, what is wrong
+    Hosts(Box<HostsArgs>),
     /// List runs
     #[command(aliases = ["ls", "list"])]
     Runs(RunsArgs),

@@ -6,6 +6,7 @@ pub(crate) mod attach;
 pub(crate) mod clean;
 pub(crate) mod completions;
 mod config;
+pub(crate) mod doctor;
 mod dry_run;
 pub(crate) mod explain;
 pub(crate) mod fetch;

@@ -6,6 +6,7 @@
 //! [`Network::launch_job`] and the `get_*` methods open it when needed.
 
 mod collect;
+mod describe;
 mod direct;
 mod error;
 mod fetch;
@@ -31,6 +32,7 @@ use crate::link::{Call, ConnectStage, HostPlan, LinkCommand, RequestEcho};
 use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;
+pub use describe::DescribedHost;
 pub use direct::Followed;
 pub use error::NetworkError;
 pub use fetch::{Fetched, Gap, Output};

@@ -76,6 +76,7 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         | ToAgent::Remove { .. }
         | ToAgent::Forget { .. }
         | ToAgent::ByHand { .. }
+        | ToAgent::Describe { .. }
         | ToAgent::Detach => Err(AgentError::Protocol("this message is no question")),
     }
 }

@@ -8,6 +8,7 @@ use gjob_core::wire::{FromAgent, ToAgent};
 use super::background::{Background, CancelToken, Kind, Report, Reporter, TaskHandle};
 use super::by_hand::by_hand;
 use super::collect::{CollectRequest, collect};
+use super::describe::describe;
 use super::error::{AgentError, check_count};
 use super::forget::forget;
 use super::link::Link;
@@ -75,6 +76,14 @@ impl Tasks {
                 background.submit(Kind::ByHand, move |reporter| {
                     let result = by_hand(&layout, &id, work);
                     reporter.send(Report::Answer(FromAgent::ByHand { request, result }));
+                })?;
+            }
+            ToAgent::Describe { request } => {
+                self.cleanups += 1;
+                // It looks at many files.
+                background.submit(Kind::Cleanup, move |reporter| {
+                    let description = Box::new(describe(&layout));
+                    reporter.send(Report::Answer(FromAgent::Description { request, description }));
                 })?;
             }
             other => return Ok(Some(other)),

@@ -71,7 +71,7 @@ fn new_place() -> io::Result<String> {
 
 /// Bytes that this user may still write where `path` is, or in the directory that
 /// it will be made in.
-fn free_bytes(path: &Path) -> u64 {
+pub(super) fn free_bytes(path: &Path) -> u64 {
     let stat = path.ancestors().find_map(|path| rustix::fs::statvfs(path).ok());
     stat.map_or(0, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -144,6 +144,50 @@ pub enum FromAgent {
         /// What there is too little of, in one line.
         reason: Foreign,
     },
+    /// The answer to [`ToAgent::Describe`].
+    Description {
+        /// From the request.
+        request: u32,
+        /// How the host is.
+        description: Box<HostDescription>,
+    },
+}
+
+/// How a host is, for `gjob hosts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostDescription {
+    /// The program's version.
+    pub version: Foreign,
+    /// What the host calls itself.
+    pub hostname: Foreign,
+    /// When this was sent, by the host's wall clock: milliseconds since 1970.
+    pub clock_ms: u64,
+    /// Processors that a job may use.
+    pub cpus: u32,
+    /// Memory in all, bytes.
+    pub memory_bytes: u64,
+    /// GPUs that jobs may use.
+    pub gpus: u32,
+    /// Processes that ran or waited to run in the last minute, thousandths.
+    pub load_milli: u64,
+    /// The results directory, absolute.
+    pub results_dir: Foreign,
+    /// Free space there, bytes.
+    pub free_bytes: u64,
+    /// What gjob has in it, bytes: results, staged files and programs.
+    pub used_bytes: u64,
+    /// Files that a process may have open; none for any number.
+    pub open_files: Option<u64>,
+    /// Processes that the user may have; none for any number.
+    pub processes: Option<u64>,
+    /// Where a job's shell looks for programs.
+    pub path: Foreign,
+    /// A conda that is not on that path.
+    pub conda: Option<Foreign>,
+    /// Set-up of environment modules, which only login shells read.
+    pub modules: Option<Foreign>,
+    /// Processes are killed when their user logs out.
+    pub kills_at_logout: bool,
 }
 
 /// What became of a job directory that was worked on by hand.

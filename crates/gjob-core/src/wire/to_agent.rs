@@ -146,6 +146,11 @@ pub enum ToAgent {
         /// What to do.
         work: ByHand,
     },
+    /// How is this host? Answered by [`FromAgent::Description`].
+    Describe {
+        /// Comes back in the answer.
+        request: u32,
+    },
 }
 
 /// What `gjob local` does with a job directory of its machine.

@@ -223,6 +223,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::Removed { request, .. }
         | FromAgent::Forgotten { request, .. }
         | FromAgent::ByHand { request, .. }
+        | FromAgent::Description { request, .. }
         | FromAgent::Echo { request } => Some(*request),
         FromAgent::Welcome(_)
         | FromAgent::Records { .. }

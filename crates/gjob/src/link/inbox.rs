@@ -204,6 +204,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         | FromAgent::CollectFailed { .. }
         | FromAgent::Forgotten { .. }
         | FromAgent::ByHand { .. }
+        | FromAgent::Description { .. }
         | FromAgent::Echo { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => UNIT,

@@ -1,7 +1,7 @@
 //! The requests that are answered once.
 
 use gjob_core::text::Shown;
-use gjob_core::wire::{ByHand, ByHandAnswer, CHUNK, FromAgent, Stream, ToAgent};
+use gjob_core::wire::{ByHand, ByHandAnswer, CHUNK, FromAgent, HostDescription, Stream, ToAgent};
 use gjob_core::{HostLabel, JobId, Key, RunId, State};
 
 use super::calls::Request;
@@ -140,6 +140,25 @@ impl Request for WorkByHand {
     fn read(answer: FromAgent) -> Option<Self::Answer> {
         match answer {
             FromAgent::ByHand { result, .. } => Some(result.map_err(|reason| reason.shown())),
+            _ => None,
+        }
+    }
+}
+
+/// How a host is.
+#[derive(Clone, Debug)]
+pub(crate) struct DescribeHost;
+
+impl Request for DescribeHost {
+    type Answer = HostDescription;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::Describe { request }
+    }
+
+    fn read(answer: FromAgent) -> Option<HostDescription> {
+        match answer {
+            FromAgent::Description { description, .. } => Some(*description),
             _ => None,
         }
     }

@@ -86,6 +86,7 @@ impl Open {
             | FromAgent::Removed { .. }
             | FromAgent::Forgotten { .. }
             | FromAgent::ByHand { .. }
+            | FromAgent::Description { .. }
             | FromAgent::Echo { .. }
             | FromAgent::Pong { .. }
             | FromAgent::Welcome(_)

@@ -1,0 +1,146 @@
+//! How this host is, for `gjob hosts`: what it has, what limits jobs, and what a job's
+//! shell does not see.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use gjob_core::os_text::from_os;
+use gjob_core::text::Foreign;
+use gjob_core::wire::HostDescription;
+use rustix::process::{Resource, getrlimit};
+
+use super::welcome::free_bytes;
+use crate::host;
+use crate::jobdir::Layout;
+
+/// As many files are looked at for the space that they take.
+const MAX_FILES: usize = 500_000;
+
+/// Bytes of a block as `stat` counts them.
+const BLOCK: u64 = 512;
+
+/// Where conda is usually installed, below the home directory or `/opt`.
+const CONDAS: [&str; 5] = ["miniforge3", "mambaforge", "miniconda3", "anaconda3", "conda"];
+
+/// What sets up environment modules.
+const MODULES: [&str; 3] =
+    ["/etc/profile.d/lmod.sh", "/etc/profile.d/modules.sh", "/usr/share/modules/init/bash"];
+
+/// Looks at everything; that takes as long as the disk takes.
+pub(super) fn describe(layout: &Layout) -> HostDescription {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let used_bytes = used(layout.results());
+    HostDescription {
+        version: env!("CARGO_PKG_VERSION").into(),
+        hostname: host::hostname().into(),
+        cpus: host::cpus(),
+        memory_bytes: host::memory_bytes(),
+        gpus: host::gpus().len() as u32,
+        load_milli: load_milli(&read("/proc/loadavg")),
+        results_dir: foreign(layout.results()),
+        free_bytes: free_bytes(layout.results()),
+        used_bytes,
+        open_files: getrlimit(Resource::Nofile).maximum,
+        processes: getrlimit(Resource::Nproc).current,
+        conda: conda(&home, &path),
+        modules: MODULES.iter().map(Path::new).find(|it| it.exists()).map(foreign),
+        path: foreign(Path::new(&path)),
+        kills_at_logout: kills_at_logout(),
+        // Last, since all that takes time.
+        clock_ms: host::now().0,
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn foreign(path: &Path) -> Foreign {
+    from_os(path.as_os_str()).into_owned().into()
+}
+
+/// `0.52 0.58 0.59 1/467 3127`: the first number.
+fn load_milli(loadavg: &str) -> u64 {
+    let load: f64 = loadavg.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
+    (load * 1000.0) as u64
+}
+
+/// A conda that is installed, if none is on the path.
+fn conda(home: &Path, path: &std::ffi::OsStr) -> Option<Foreign> {
+    let is_found = |dir: PathBuf| dir.join("conda").exists();
+    if std::env::split_paths(path).any(is_found) {
+        return None;
+    }
+    let bases = [home, Path::new("/opt")];
+    let mut places = bases.iter().flat_map(|base| CONDAS.iter().map(|name| base.join(name)));
+    places.find(|place| place.join("etc/profile.d/conda.sh").exists()).map(|place| foreign(&place))
+}
+
+/// True where systemd ends the processes of users that have logged out: unless this one
+/// lingers.
+fn kills_at_logout() -> bool {
+    let drop_ins = fs::read_dir("/etc/systemd/logind.conf.d").into_iter().flatten().flatten();
+    let mut drop_ins: Vec<PathBuf> = drop_ins.map(|file| file.path()).collect();
+    drop_ins.sort_unstable();
+    let files = [PathBuf::from("/etc/systemd/logind.conf")].into_iter().chain(drop_ins);
+    let lines: Vec<String> =
+        files.flat_map(|file| read(file).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    kills(lines.iter().map(String::as_str)) && !lingers()
+}
+
+/// The last setting counts; without one, processes live on.
+fn kills<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
+    let settings = lines.filter_map(|line| line.trim().strip_prefix("KillUserProcesses="));
+    settings.last().is_some_and(|value| ["yes", "true", "1", "on"].contains(&value.trim()))
+}
+
+fn lingers() -> bool {
+    let user = rustix::process::getuid().as_raw().to_string();
+    let passwd = read("/etc/passwd");
+    let name = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(user.as_str())).then_some(name)
+    });
+    name.is_some_and(|name| Path::new("/var/lib/systemd/linger").join(name).exists())
+}
+
+/// The space that everything below a directory takes, hard links once for each name.
+fn used(dir: &Path) -> u64 {
+    let (mut dirs, mut files, mut bytes) = (vec![dir.to_owned()], 0, 0);
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            files += 1;
+            if files > MAX_FILES {
+                return bytes;
+            }
+            let Ok(meta) = entry.metadata() else { continue };
+            bytes += meta.blocks() * BLOCK;
+            if meta.is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_setting_of_systemd_counts() {
+        let kills = |text: &str| kills(text.lines());
+        assert!(!kills("[Login]\n#KillUserProcesses=yes\n"));
+        assert!(kills("[Login]\nKillUserProcesses=no\nKillUserProcesses=yes\n"));
+        assert!(!kills("KillUserProcesses=yes\nKillUserProcesses=no\n"));
+    }
+
+    #[test]
+    fn load_is_the_first_number() {
+        assert_eq!(load_milli("1.52 0.58 0.59 1/467 3127\n"), 1520);
+        assert_eq!(load_milli(""), 0);
+    }
+}

@@ -1,0 +1,208 @@
+//! `gjob hosts`: whether hosts can be reached, what they have, and what would surprise
+//! their jobs.
+
+mod problems;
+
+use std::io::Write;
+use std::time::Duration;
+
+use gjob::Network;
+use gjob::network::DescribedHost;
+use gjob::settings::RunSettings;
+use gjob::store::Store;
+use gjob::units::{format_duration, format_size};
+use gjob_core::text::printable;
+use serde::Serialize;
+
+use super::{config, find_run, hosts};
+use crate::cli::{Cli, Command, HostsArgs};
+use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use crate::report::Columns;
+use problems::{Problem, of_host, of_reason};
+
+/// A host, and how it is or why it can't be asked.
+struct Asked {
+    label: String,
+    answer: Result<DescribedHost, String>,
+}
+
+pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
+    let settings = settings(args)?;
+    let mut network = Network::from_settings(&settings).map_err(Failure::input)?;
+    let labels: Vec<String> = network.hosts().iter().map(|plan| plan.label().to_string()).collect();
+    let answers = network.describe_hosts().map_err(Failure::machinery)?;
+    let asked = labels.into_iter().zip(answers.into_values());
+    let asked: Vec<Asked> = asked.map(|(label, answer)| Asked { label, answer }).collect();
+    let printed = if args.json { json(&asked) } else { table(&asked) };
+    printed.map_err(Failure::machinery)?;
+    Ok(if asked.iter().all(|host| host.answer.is_ok()) { ALL_DONE } else { NOT_ALL_DONE })
+}
+
+/// The hosts that are asked: of a run, of the command line, or of `gjob.toml`.
+fn settings(args: &HostsArgs) -> Result<RunSettings, Failure> {
+    if let Some(run) = args.run.as_deref() {
+        let store = Store::read(&find_run(Some(run))?).map_err(Failure::machinery)?;
+        let row = store.row().map_err(Failure::machinery)?;
+        return RunSettings::from_json(&row.settings).map_err(Failure::machinery);
+    }
+    let (Cli { command: Command::Hosts(args) }, setup) = config::read(!args.hosts.no_config)?
+    else {
+        return Err(Failure::machinery(anyhow::anyhow!("another command line was read")));
+    };
+    let mut errors = Vec::new();
+    let network = hosts::settings(&args.hosts, &setup, &mut errors);
+    let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
+    match lines.is_empty() {
+        true => Ok(RunSettings { network, ..RunSettings::default() }),
+        false => Err(Failure::input(anyhow::anyhow!("{}", lines.join("\n")))),
+    }
+}
+
+/// A row per host, and below them what is wrong with each.
+fn table(asked: &[Asked]) -> std::io::Result<()> {
+    let headings = [
+        "HOST", "STATE", "LOGIN", "CPUS", "LOAD", "MEMORY", "GPUS", "FREE", "USED", "CLOCK", "GJOB",
+    ];
+    let mut columns = Columns::new(headings);
+    for Asked { label, answer } in asked {
+        let name = Some(label.clone());
+        match answer {
+            Err(_) => {
+                let none = || None;
+                let row = [name, Some("unreachable".to_owned())];
+                let [host, state] = row;
+                columns.row([
+                    host,
+                    state,
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                    none(),
+                ]);
+            }
+            Ok(host) => columns.row(row(name, host)),
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    write!(out, "{columns}")?;
+    for Asked { label, answer } in asked {
+        let problems = match answer {
+            Ok(host) => of_host(host),
+            Err(reason) => vec![of_reason(label, reason)],
+        };
+        for Problem { what, help } in problems {
+            writeln!(out, "{}", printable(&format!("host {label}: {what}")))?;
+            if let Some(help) = help {
+                writeln!(out, "{}", printable(&format!("help: {help}")))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn row(name: Option<String>, host: &DescribedHost) -> [Option<String>; 11] {
+    let it = &host.description;
+    [
+        name,
+        Some("ok".to_owned()),
+        Some(format_duration(Duration::from_millis(host.login.as_millis() as u64))),
+        Some(it.cpus.to_string()),
+        Some(format!("{:.1}", it.load_milli as f64 / 1000.0)),
+        Some(rounded(it.memory_bytes)),
+        Some(it.gpus.to_string()),
+        Some(rounded(it.free_bytes)),
+        Some(rounded(it.used_bytes)),
+        Some(clock(host)),
+        Some(it.version.shown().to_string()),
+    ]
+}
+
+/// A size in the unit in which it has up to three digits.
+fn rounded(bytes: u64) -> String {
+    let power = (0..=5).find(|power| bytes >> (10 * power) < 1000).unwrap_or(5);
+    format_size((bytes >> (10 * power)) << (10 * power))
+}
+
+/// How far a clock is from ours, as far as that can be told.
+fn clock(host: &DescribedHost) -> String {
+    let ahead = host.clock_ahead_ms;
+    if ahead.unsigned_abs() < 1000 {
+        return "0s".to_owned();
+    }
+    let sign = if ahead < 0 { "-" } else { "+" };
+    format!("{sign}{}", format_duration(Duration::from_secs(ahead.unsigned_abs() / 1000)))
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    host: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    described: Option<Described>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Serialize)]
+struct Described {
+    hostname: String,
+    version: String,
+    login_ms: u64,
+    round_trip_ms: u64,
+    clock_ahead_ms: i64,
+    cpus: u32,
+    load: f64,
+    memory_bytes: u64,
+    gpus: u32,
+    results_dir: String,
+    free_bytes: u64,
+    used_bytes: u64,
+    open_files: Option<u64>,
+    processes: Option<u64>,
+    path: String,
+}
+
+fn json(asked: &[Asked]) -> std::io::Result<()> {
+    let listed: Vec<Listed<'_>> = asked.iter().map(listed).collect();
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &listed)?;
+    writeln!(out)
+}
+
+fn listed(asked: &Asked) -> Listed<'_> {
+    let host = &asked.label;
+    match &asked.answer {
+        Err(reason) => Listed {
+            host,
+            error: Some(reason.clone()),
+            described: None,
+            problems: vec![of_reason(host, reason)],
+        },
+        Ok(found) => {
+            let it = &found.description;
+            let described = Described {
+                hostname: it.hostname.shown().to_string(),
+                version: it.version.shown().to_string(),
+                login_ms: found.login.as_millis() as u64,
+                round_trip_ms: found.round_trip.as_millis() as u64,
+                clock_ahead_ms: found.clock_ahead_ms,
+                cpus: it.cpus,
+                load: it.load_milli as f64 / 1000.0,
+                memory_bytes: it.memory_bytes,
+                gpus: it.gpus,
+                results_dir: it.results_dir.shown().to_string(),
+                free_bytes: it.free_bytes,
+                used_bytes: it.used_bytes,
+                open_files: it.open_files,
+                processes: it.processes,
+                path: it.path.shown().to_string(),
+            };
+            Listed { host, error: None, described: Some(described), problems: of_host(found) }
+        }
+    }
+}
