@@ -101,7 +101,7 @@ ok #3 in [ELAPSED]
 3 jobs not done:
   3 × killed: #0 #1 #2
 run [DATE]-1: 1 done, 3 failed in [ELAPSED]
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 
 "#]])
         .start();
@@ -144,7 +144,7 @@ run [DATE]-1: 1 job, 1 host
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 start #0: trap '' TERM; setsid bash -c 'trap "" TERM; echo $$ >> [PLACE]/pids; while true; do sleep 1; done' & echo $$ >> [PLACE]/pids; while true; do sleep 1; done
 FAILED #0: killed · trap '' TERM; setsid bash -c 'trap "" TERM; echo $$ >> [PLACE]/pids; while true; do sleep 1; done' & echo $$ >> [PLACE]/pids; while true; do sleep 1; done
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 
 "#]]
             .unordered(),
@@ -179,7 +179,7 @@ run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 start #0: . ./freeze; sleep 300
 FAILED #0: killed; process [LEFT] could not be ended · . ./freeze; sleep 300
 job 0.1 on this machine: signal 15; process [LEFT] could not be ended
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 
 "#]]
             .unordered(),
@@ -240,7 +240,7 @@ start #3 on h1: true
 ok #3 on h1 in [ELAPSED]
 3 jobs not done:
   3 × killed: #0 #1 #2
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 3 failed in [ELAPSED]
 
 "#]])
@@ -277,7 +277,7 @@ run [DATE]-1 resumed: 2 jobs, 1 host
 FAILED #0 on h1: killed · sleep 300
 2 jobs not done:
   2 × killed: #0 #1
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 0 done, 2 failed in [ELAPSED]
 
 "#]])
@@ -552,7 +552,7 @@ start #0: grep -q needed data && test -e [PLACE]/ok
 FAILED #0: exit 1 · grep -q needed data && test -e [PLACE]/ok
 start #1: true
 ok #1 in [ELAPSED]
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
@@ -667,6 +667,18 @@ reopened 1 job; resume the run with `gjob attach [DATE]-1`
 "#]])
         .run();
     assert_eq!(place.gjob(&["attach", "-q"]).output().code, 1, "the old one fails again");
+    place
+        .gjob(&["retry", "--old-files", "--attach"])
+        .code(1)
+        .stderr(str![[r#"
+run [DATE]-1 resumed: 2 jobs, 1 host
+start #0 (3rd attempt): bash fit.sh
+FAILED #0: exit 1 (3rd attempt) · bash fit.sh
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
+run [DATE]-1: 1 done, 1 failed in [ELAPSED]
+
+"#]])
+        .run();
     let again = [&run[..], &["--skip-done", "latest"]].concat();
     assert_eq!(place.gjob(&again).output().code, 0, "the new one does not");
 }

@@ -112,7 +112,7 @@ ok #4 alone in [ELAPSED]
 2 jobs not done:
   1 × dependency: job 1 is not done: #3
   1 × exit 1: #1
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 2 failed in [ELAPSED]
 
 "#]])
@@ -342,7 +342,7 @@ ok #8 free-2 in [ELAPSED]
 6 jobs not done:
   5 × dependency: job 0 is not done: #1 #2 #3 #4 #5
   1 × exit 1: #0
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 6 failed in [ELAPSED]
 
 "#]])

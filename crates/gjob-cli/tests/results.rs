@@ -104,7 +104,7 @@ ok #1 in [ELAPSED]
 2 jobs not done:
   1 × exit 3: #2
   1 × output "out" is missing: #0
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 2 failed in [ELAPSED]
 job 0.1 on this machine: output "out" is missing
@@ -135,7 +135,7 @@ start #1: echo no; exit 5
 start #0: echo out; echo err >&2
 FAILED #1: exit 5 · echo no; exit 5
 ok #0 in [ELAPSED]
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
@@ -396,7 +396,7 @@ start #1: echo no; exit 1
 start #0: echo x > out; echo y > more
 FAILED #1: exit 1 · echo no; exit 1
 ok #0 in [ELAPSED]
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
@@ -476,7 +476,7 @@ start #0: echo x > out
 start #1: echo y > core.1; exit 1
 FAILED #1: exit 1 · echo y > core.1; exit 1
 ok #0 in [ELAPSED]
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
@@ -527,7 +527,7 @@ start #0: true
 ok #0 in [ELAPSED]
 start #1: false
 FAILED #1: exit 1 · false
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
@@ -544,7 +544,7 @@ ok #0 in [ELAPSED]
 start #1: false
 FAILED #1: exit 1 · false
 run [DATE]-2: 1 done, 1 failed in [ELAPSED]
-help: `gjob logs 1 -R [DATE]-2` and `gjob explain 1 -R [DATE]-2` say more, `gjob retry -R [DATE]-2` retries failed jobs
+help: `gjob logs 1 -R [DATE]-2` and `gjob explain 1 -R [DATE]-2` say more, `gjob retry --attach -R [DATE]-2` retries failed jobs
 
 "#]])
         .run();
@@ -632,7 +632,7 @@ fn job_of_a_cleaned_run_can_be_retried() {
 run [DATE]-1: 1 job, 1 host
 start #0: grep yes [PLACE]/here/go
 FAILED #0: exit 1 · grep yes [PLACE]/here/go
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 
 "#]])
@@ -682,7 +682,7 @@ start #0: echo x > out
 start #1: exit 1
 FAILED #1: exit 1 · exit 1
 ok #0 in [ELAPSED]
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 

@@ -20,7 +20,7 @@ ok #0 in [ELAPSED]
 start #1: echo two >&2; exit 7
 FAILED #1: exit 7 · echo two >&2; exit 7
 two
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
 
 "#]])
@@ -153,7 +153,7 @@ FAILED #3: timeout · sleep 60
   1 × signal 9: #2
   1 × timeout: #3
 run [DATE]-1: 1 done, 5 failed in [ELAPSED]
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 
 "#]])
         .run();
@@ -242,7 +242,7 @@ ok #0 in [ELAPSED]
 start #1 (3rd attempt): false
 FAILED #1: exit 1 (3rd attempt) · false
 run [DATE]-1: 1 done, 1 failed in [ELAPSED]
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 
 "#]])
         .run();
@@ -271,7 +271,7 @@ start #1: echo $GJOB_INDEX >> [PLACE]//ledger; false
 FAILED #1: exit 1 · echo $GJOB_INDEX >> [PLACE]//ledger; false
 2 jobs not done:
   2 × exit 1: #0 #1
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 0 done, 2 failed, 48 left in [ELAPSED] (stopped: too many failures; resume with `gjob attach [DATE]-1 --max-fails N`)
 
 "#]])

@@ -139,7 +139,7 @@ run [DATE]-1: 5 jobs, 2 hosts
   1 × exit 7: #0
   1 × signal 11: #2
   1 × timeout: #3
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 1 done, 4 failed in [ELAPSED]
 start #0 on [ANY]: exit 7
 FAILED #0 on [ANY]: exit 7 · exit 7

@@ -177,7 +177,7 @@ run [DATE]-1 resumed: 4 jobs, 1 host
 ok #0 in [ELAPSED]
 ok #2 in [ELAPSED]
 ok #3 in [ELAPSED]
-help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry -R [DATE]-1` retries failed jobs
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 1 failed in [ELAPSED]
 FAILED #1: exit 7 · echo begin $GJOB_INDEX >> [PLACE]/ledger; while test -e [PLACE]/here && ! test -e [PLACE]/go$GJOB_INDEX; do sleep 0.05; done; echo end $GJOB_INDEX >> [PLACE]/ledger; ex…
 start #3: echo begin $GJOB_INDEX >> [PLACE]/ledger; while test -e [PLACE]/here && ! test -e [PLACE]/go$GJOB_INDEX; do sleep 0.05; done; echo end $GJOB_INDEX >> [PLACE]/ledger; ex…

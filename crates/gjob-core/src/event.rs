@@ -95,6 +95,12 @@ pub enum RunEvent {
         /// True when an earlier manager had begun it (`gjob attach`).
         resumed: bool,
     },
+    /// A user interrupts it: what runs is killed, and waits for a later manager.
+    #[serde(rename = "run-interrupted")]
+    Interrupted {
+        /// Jobs that may be running.
+        running: u32,
+    },
     /// The manager stopped: every job has its outcome, or it was asked to stop.
     #[serde(rename = "run-ended")]
     Ended {

@@ -61,6 +61,10 @@ pub(crate) struct RetryArgs {
     /// Use the files that were sent for the jobs, though they have changed since
     #[arg(long)]
     pub(crate) old_files: bool,
+
+    /// Resume the run, or follow it, as `gjob attach` does
+    #[arg(long)]
+    pub(crate) attach: bool,
 }
 
 #[derive(Debug, Args)]

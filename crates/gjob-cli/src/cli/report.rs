@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::RunName;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "What is shown")]
 pub(crate) struct ReportArgs {
     /// Jobs whose output is shown [default: all with -- CMD, else failed]

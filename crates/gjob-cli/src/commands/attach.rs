@@ -13,7 +13,7 @@ use gjob_core::plural::counted;
 use gjob_core::{Job, State};
 
 use super::{find_run, manage, watch};
-use crate::cli::{AttachArgs, MaxFails, Show};
+use crate::cli::{AttachArgs, MaxFails, ReportArgs, Show};
 use crate::exit::Failure;
 use crate::report::reporters;
 
@@ -25,18 +25,26 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
-    let dir = find_run(args.run.word())?;
-    let reporters = || reporters(&args.report, Show::Failed, true).map_err(Failure::input);
+    to_the_end(find_run(args.run.word())?, &args.report, args.max_fails)
+}
+
+/// Resumes or follows a run until it is over.
+pub(super) fn to_the_end(
+    dir: RunDir,
+    report: &ReportArgs,
+    max_fails: Option<MaxFails>,
+) -> Result<u8, Failure> {
+    let reporters = || reporters(report, Show::Failed, true).map_err(Failure::input);
     let began = Instant::now();
     loop {
         if let Some(watcher) = Watcher::connect(&dir).map_err(Failure::machinery)? {
-            refuse_change(args, &dir)?;
+            refuse_change(max_fails, &dir)?;
             return watch::to_the_end(&dir, watcher, reporters()?);
         }
-        check_max_fails(args, &dir)?;
+        check_max_fails(max_fails, &dir)?;
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters()?);
         let change = |settings: &mut RunSettings| {
-            if let Some(MaxFails(most)) = args.max_fails {
+            if let Some(MaxFails(most)) = max_fails {
                 settings.max_fails = most;
             }
         };
@@ -52,8 +60,8 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
 }
 
 /// Settings are changed by the process that manages the run.
-fn refuse_change(args: &AttachArgs, dir: &RunDir) -> Result<(), Failure> {
-    if args.max_fails.is_none() {
+fn refuse_change(max_fails: Option<MaxFails>, dir: &RunDir) -> Result<(), Failure> {
+    if max_fails.is_none() {
         return Ok(());
     }
     Err(Failure::input(anyhow!(
@@ -63,15 +71,15 @@ fn refuse_change(args: &AttachArgs, dir: &RunDir) -> Result<(), Failure> {
 }
 
 /// A run that was stopped by its failures would stop again at once.
-fn check_max_fails(args: &AttachArgs, dir: &RunDir) -> Result<(), Failure> {
+fn check_max_fails(max_fails: Option<MaxFails>, dir: &RunDir) -> Result<(), Failure> {
     // What cannot be read here, the manager reports.
     let Ok(store) = Store::read(dir) else { return Ok(()) };
     let (Ok(run), Ok(row)) = (store.load(), store.row()) else { return Ok(()) };
     let Ok(settings) = RunSettings::from_json(&row.settings) else { return Ok(()) };
-    let most = args.max_fails.map_or(settings.max_fails, |MaxFails(most)| most);
+    let most = max_fails.map_or(settings.max_fails, |MaxFails(most)| most);
     let has_been_tried = |job: &&Job| job.state() == State::Error && job.last_attempt > 0;
     let failed = run.jobs().iter().filter(has_been_tried).count() as u64;
-    let is_stopped = run.ended() == Some(RunEnd::MaxFails) || args.max_fails.is_some();
+    let is_stopped = run.ended() == Some(RunEnd::MaxFails) || max_fails.is_some();
     match most.filter(|most| is_stopped && failed >= u64::from(*most)) {
         None => Ok(()),
         Some(most) => Err(Failure::input(anyhow!(

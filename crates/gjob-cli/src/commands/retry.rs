@@ -8,8 +8,9 @@ use gjob_core::Job;
 use gjob_core::text::printable;
 
 use super::acting::{choose, on_chosen};
-use crate::cli::RetryArgs;
-use crate::exit::Failure;
+use super::attach;
+use crate::cli::{ReportArgs, RetryArgs};
+use crate::exit::{Failure, print_error};
 
 /// As many files are named.
 const NAMED: usize = 5;
@@ -20,7 +21,12 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     if !args.old_files {
         refuse_changed_files(&dir, &chosen).map_err(Failure::input)?;
     }
-    on_chosen(dir, Act::Retry, &chosen).map_err(Failure::machinery)?.say()
+    let acted = on_chosen(dir.clone(), Act::Retry, &chosen).map_err(Failure::machinery)?;
+    if !args.attach {
+        return acted.say();
+    }
+    acted.refusals().for_each(|refusal| print_error(&refusal));
+    attach::to_the_end(dir, &ReportArgs::default(), None)
 }
 
 /// Who has mended a file wants the mended one: that it would not be used has to be said.

@@ -34,14 +34,19 @@ impl Failures {
 
     /// A line per cause, the most frequent first: `7 × exit 1 "no such file": #3 #5`.
     pub(super) fn lines(&self, jobs: &[Job]) -> Vec<String> {
-        let mut groups: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-        for job in jobs {
-            if job.has_failed() {
-                groups.entry(self.cause(job)).or_default().push(job.index);
+        let mut groups: BTreeMap<String, (String, Vec<u32>)> = BTreeMap::new();
+        for job in jobs.iter().filter(|job| job.has_failed()) {
+            let cause = self.cause(job);
+            let kind = without_numbers(&cause);
+            let (shown, members) =
+                groups.entry(kind.clone()).or_insert_with(|| (cause.clone(), Vec::new()));
+            if *shown != cause {
+                *shown = kind;
             }
+            members.push(job.index);
         }
-        let mut groups: Vec<(String, Vec<u32>)> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, jobs)| std::cmp::Reverse(jobs.len()));
+        let mut groups: Vec<(String, Vec<u32>)> = groups.into_values().collect();
+        groups.sort_by_key(|(_, jobs)| (std::cmp::Reverse(jobs.len()), jobs.first().copied()));
         let mut lines: Vec<String> = groups.iter().take(GROUPS).map(line).collect();
         if let more @ 1.. = groups.len().saturating_sub(GROUPS) {
             lines.push(format!("  and {more} other causes: `gjob status --state failed,unknown`"));
@@ -62,6 +67,26 @@ impl Failures {
             None => reason,
         }
     }
+}
+
+/// What failures have in common that name different files, lines or values: the text of
+/// what was printed with `*` for each number. Exit statuses and signals are kept.
+fn without_numbers(cause: &str) -> String {
+    let (reason, printed) = cause.split_once(" \"").unwrap_or((cause, ""));
+    let mut kind = reason.to_owned();
+    if !printed.is_empty() {
+        kind.push_str(" \"");
+    }
+    let mut is_number = false;
+    for c in printed.chars() {
+        if !c.is_ascii_digit() {
+            kind.push(c);
+        } else if !is_number {
+            kind.push('*');
+        }
+        is_number = c.is_ascii_digit();
+    }
+    kind
 }
 
 fn line((cause, jobs): &(String, Vec<u32>)) -> String {
@@ -100,6 +125,22 @@ mod tests {
             "  1 × timeout: #11",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn failures_that_differ_in_numbers_only_are_one_group() {
+        let jobs: Vec<Job> = (0..4).map(|index| failed(index, "exit 3")).collect();
+        let mut failures = Failures::default();
+        for job in &jobs[..3] {
+            let line = format!("param-{}.json missing", 4 * job.index);
+            failures.note_last_line(job.index, line.as_bytes());
+        }
+        failures.note_last_line(3, b"param-9.json is odd");
+        let expected = [
+            "  3 × exit 3 \"param-*.json missing\": #0 #1 #2",
+            "  1 × exit 3 \"param-9.json is odd\": #3",
+        ];
+        assert_eq!(failures.lines(&jobs), expected);
     }
 
     #[test]

@@ -24,7 +24,12 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
             let again = if *resumed { " resumed" } else { "" };
             Some(format!("run {run}{again}: {jobs}, {hosts}"))
         }
-        What::Run(RunEvent::Ended { .. }) | What::Transfer(_) => None,
+        What::Run(RunEvent::Interrupted { running: 0 } | RunEvent::Ended { .. })
+        | What::Transfer(_) => None,
+        What::Run(RunEvent::Interrupted { running }) => Some(format!(
+            "interrupted: killing {}, to be started again by `gjob attach`; Ctrl-C again exits and leaves what still runs",
+            counted((*running).into(), "running job")
+        )),
     }
 }
 

@@ -14,9 +14,12 @@ use gjob::network::Fetched;
 use gjob::store::{RunDir, Store};
 use gjob_core::event::{ClockOffset, HostChange, HostEvent};
 use gjob_core::plural::counted;
+use gjob_core::run::{Host, HostStatus};
+use gjob_core::text::printable;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::Failures;
+use super::headline;
 use super::lending::{LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
@@ -115,7 +118,7 @@ impl Terminal {
         if self.quiet || !self.progress.names_failures() {
             return Vec::new();
         }
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = run.hosts().iter().filter_map(unused).collect();
         let failed = u64::from(run.tally().failed());
         // A single one has just been named.
         if failed > 1 {
@@ -125,7 +128,7 @@ impl Terminal {
         lines.extend(self.failures.hint(run.jobs()).map(|hint| format!("help: {hint}")));
         if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
-                "help: `gjob logs {index} -R {id}` and `gjob explain {index} -R {id}` say more, `gjob retry -R {id}` retries failed jobs"
+                "help: `gjob logs {index} -R {id}` and `gjob explain {index} -R {id}` say more, `gjob retry --attach -R {id}` retries failed jobs"
             ));
         }
         lines.extend(outputs.map(|outputs| format!("outputs: {}", outputs.display())));
@@ -216,6 +219,12 @@ impl Handler for Terminal {
     fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
         self.say(Said::Output(job.clone(), std::mem::take(outputs)));
     }
+}
+
+/// A host that has failed: what was said of it may be far above.
+fn unused(host: &Host) -> Option<String> {
+    let reason = host.reason.as_deref().filter(|_| host.status == HostStatus::Failed)?;
+    Some(format!("{} was not used: {}", headline::subject_host(&host.label), printable(reason)))
 }
 
 /// True for what keeps a host from doing its jobs.

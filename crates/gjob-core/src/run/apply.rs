@@ -58,6 +58,7 @@ impl Run {
                 self.ended = None;
                 Touched { all_hosts: true, ..Touched::default() }
             }
+            RunEvent::Interrupted { .. } => Touched::default(),
             RunEvent::Ended { end, .. } => {
                 self.ended = Some(*end);
                 Touched::default()

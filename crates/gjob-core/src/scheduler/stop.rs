@@ -33,6 +33,8 @@ impl Scheduler {
             return;
         }
         self.mode = Mode::Interrupting;
+        let running = self.run.hosts().iter().map(|host| host.in_flight().count() as u32).sum();
+        self.emit(What::Run(RunEvent::Interrupted { running }));
         for (host, entry) in (0..).map(HostIx).zip(self.run.hosts()) {
             let awaited = entry.in_flight().map(|index| self.run.jobs()[index as usize].last_key());
             for key in awaited.chain(entry.abandoned()) {
