@@ -368,9 +368,9 @@ ok #0 in [ELAPSED]
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let names = events.iter().map(|event| event["event"].as_str().unwrap());
-    // The host's clock is measured while the job is assigned.
+    // The host's clock is measured meanwhile, and again if that was not exact.
     let (clocks, names): (Vec<&str>, Vec<&str>) = names.partition(|name| *name == "host-clock");
-    assert_eq!(clocks.len(), 1);
+    assert!(!clocks.is_empty());
     let expected = [
         "run-began",
         "host-up",
