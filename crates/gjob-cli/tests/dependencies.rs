@@ -110,8 +110,8 @@ ok #2 c in [ELAPSED]
 start #4 alone: cd [PLACE]/here; while test -e alone.waits; do sleep 0.02; done; echo alone >> ledger; ! test -e alone.fails
 ok #4 alone in [ELAPSED]
 2 jobs not done:
-  1 × dependency: job 1 is not done: #3
   1 × exit 1: #1
+  1 × dependency: job 1 is not done: #3
 help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 2 failed in [ELAPSED]
 

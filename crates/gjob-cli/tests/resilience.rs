@@ -136,6 +136,7 @@ fn second_attach_follows_the_run() {
         .stderr(str![[r#"
 run [DATE]-1: 1 job, 1 host
 start #0: sleep 60
+interrupted: killing 1 running job, to be started again by `gjob attach`; Ctrl-C again exits and leaves what still runs
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
 
 "#]])
@@ -146,6 +147,7 @@ run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach
         .code(130)
         .stderr(str![[r#"
 following run [DATE]-1: another gjob process manages it
+interrupted: killing 1 running job, to be started again by `gjob attach`; Ctrl-C again exits and leaves what still runs
 run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach [DATE]-1`)
 
 "#]])
@@ -175,6 +177,7 @@ run [DATE]-1: 0 done, 3 left in [ELAPSED] (interrupted; resume with `gjob attach
 run [DATE]-1: 3 jobs, 1 host
 start #0 on [ANY]: test -e [PLACE]/go || exec sleep 300
 start #1 on [ANY]: test -e [PLACE]/go || exec sleep 300
+interrupted: killing 2 running jobs, to be started again by `gjob attach`; Ctrl-C again exits and leaves what still runs
 
 "#]])
         .start();

@@ -118,6 +118,7 @@ host nowhere failed: its name does not resolve: ssh: Could not resolve hostname 
 run [DATE]-1 resumed: 1 job, 2 hosts
 start #0 on [ANY]: true
 ok #0 on [ANY] in [ELAPSED]
+1 of 2 hosts was not used: nowhere (`gjob status [DATE]-1` says why)
 
 "#]]).run();
     assert_eq!(place.of_jobs("state"), ["done"]);

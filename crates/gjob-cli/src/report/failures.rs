@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use gjob_core::Job;
+use gjob_core::run::HostStatus;
 use gjob_core::text::{excerpt, printable};
+use gjob_core::{Job, Run, RunId};
+
+use super::headline;
 
 use super::unsent;
 
-/// As many jobs of a group are named.
+/// As many jobs of a group are named, or hosts.
 const NAMED: usize = 8;
 
 /// As many groups are shown.
@@ -67,6 +70,22 @@ impl Failures {
             None => reason,
         }
     }
+}
+
+/// The hosts that have failed while others did the work: what was said of them may be far
+/// above.
+pub(super) fn unused_hosts(run: &Run, id: &RunId) -> Option<String> {
+    let failed = run.hosts().iter().filter(|host| host.status == HostStatus::Failed);
+    let names: Vec<&str> = failed.map(|host| headline::spoken(&host.label)).collect();
+    let (some, all) = (names.len(), run.hosts().len());
+    let named = names.get(..NAMED).unwrap_or(&names).join(", ");
+    let more = if some > NAMED { " …" } else { "" };
+    let were = if some == 1 { "was" } else { "were" };
+    (some > 0 && some < all).then(|| {
+        format!(
+            "{some} of {all} hosts {were} not used: {named}{more} (`gjob status {id}` says why)"
+        )
+    })
 }
 
 /// What failures have in common that name different files, lines or values: the text of

@@ -14,11 +14,9 @@ use gjob::network::Fetched;
 use gjob::store::{RunDir, Store};
 use gjob_core::event::{ClockOffset, HostChange, HostEvent};
 use gjob_core::plural::counted;
-use gjob_core::run::{Host, HostStatus};
-use gjob_core::text::printable;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
-use super::failures::Failures;
+use super::failures::{Failures, unused_hosts};
 use super::headline;
 use super::lending::{LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
@@ -118,7 +116,7 @@ impl Terminal {
         if self.quiet || !self.progress.names_failures() {
             return Vec::new();
         }
-        let mut lines: Vec<String> = run.hosts().iter().filter_map(unused).collect();
+        let mut lines: Vec<String> = unused_hosts(run, id).into_iter().collect();
         let failed = u64::from(run.tally().failed());
         // A single one has just been named.
         if failed > 1 {
@@ -219,12 +217,6 @@ impl Handler for Terminal {
     fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
         self.say(Said::Output(job.clone(), std::mem::take(outputs)));
     }
-}
-
-/// A host that has failed: what was said of it may be far above.
-fn unused(host: &Host) -> Option<String> {
-    let reason = host.reason.as_deref().filter(|_| host.status == HostStatus::Failed)?;
-    Some(format!("{} was not used: {}", headline::subject_host(&host.label), printable(reason)))
 }
 
 /// True for what keeps a host from doing its jobs.
