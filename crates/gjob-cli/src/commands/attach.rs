@@ -25,36 +25,36 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
-    to_the_end(find_run(args.run.word())?, &args.report, args.max_fails)
+    to_the_end(&find_run(args.run.word())?, &args.report, args.max_fails)
 }
 
 /// Resumes or follows a run until it is over.
 pub(super) fn to_the_end(
-    dir: RunDir,
+    dir: &RunDir,
     report: &ReportArgs,
     max_fails: Option<MaxFails>,
 ) -> Result<u8, Failure> {
     let reporters = || reporters(report, Show::Failed, true).map_err(Failure::input);
     let began = Instant::now();
     loop {
-        if let Some(watcher) = Watcher::connect(&dir).map_err(Failure::machinery)? {
-            refuse_change(max_fails, &dir)?;
-            return watch::to_the_end(&dir, watcher, reporters()?);
+        if let Some(watcher) = Watcher::connect(dir).map_err(Failure::machinery)? {
+            refuse_change(max_fails, dir)?;
+            return watch::to_the_end(dir, watcher, reporters()?);
         }
-        check_max_fails(max_fails, &dir)?;
+        check_max_fails(max_fails, dir)?;
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters()?);
         let change = |settings: &mut RunSettings| {
             if let Some(MaxFails(most)) = max_fails {
                 settings.max_fails = most;
             }
         };
-        match manager.attach_with(&dir, change) {
+        match manager.attach_with(dir, change) {
             Ok(()) => return manage::to_the_end(manager, true),
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);
             }
             Err(error @ ManagerError::Network(_)) => return Err(Failure::input(error)),
-            Err(error) => return Err(manage::stopped(&dir, error)),
+            Err(error) => return Err(manage::stopped(dir, error)),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
         return acted.say();
     }
     acted.refusals().for_each(|refusal| print_error(&refusal));
-    attach::to_the_end(dir, &ReportArgs::default(), None)
+    attach::to_the_end(&dir, &ReportArgs::default(), None)
 }
 
 /// Who has mended a file wants the mended one: that it would not be used has to be said.

@@ -17,7 +17,6 @@ use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::{Failures, unused_hosts};
-use super::headline;
 use super::lending::{LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
