@@ -333,3 +333,54 @@ job 0
 "#]])
         .run();
 }
+
+#[test]
+fn link_is_followed_only_if_nobody_else_could_have_made_it() {
+    if !rustix::process::geteuid().is_root() {
+        return gjob_testbed::skip("only root can give a link to another user");
+    }
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    fs::create_dir(place.path("own")).unwrap();
+    fs::write(place.path("own/gjob.toml"), "[defaults]\nhosts-file = \"list\"\n").unwrap();
+    fs::write(place.path("own/list"), "n1\n").unwrap();
+    // What lies beside the link is not what the file means.
+    place.file("list", "elsewhere\n");
+    let link = place.path("here/gjob.toml");
+    std::os::unix::fs::symlink("../own/gjob.toml", &link).unwrap();
+    let shown = hosts(&place, &[]);
+    assert!(shown.len() == 1 && shown[0].starts_with("n1"), "{shown:?}");
+    std::os::unix::fs::lchown(&link, Some(12_345), None).unwrap();
+    let refused = dry_run(&place, &[]).code(2);
+    refused
+        .stderr(str![[r#"
+gjob: [PLACE]/here/gjob.toml: not relied on: it belongs to user 12345
+help: make it yours alone, or leave it out with --no-config
+
+"#]])
+        .run();
+}
+
+#[test]
+fn what_is_no_file_that_a_person_wrote_is_refused_at_once() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    let path = place.path("here/gjob.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let refused = dry_run(&place, &[]).code(2);
+    refused
+        .stderr(str![[r#"
+gjob: [PLACE]/here/gjob.toml: cannot be read: it is no regular file
+
+"#]])
+        .run();
+    fs::remove_file(&path).unwrap();
+    fs::File::create(&path).unwrap().set_len(3 << 30).unwrap();
+    let refused = dry_run(&place, &[]).code(2);
+    refused
+        .stderr(str![[r#"
+gjob: [PLACE]/here/gjob.toml: cannot be read: it is larger than 1 MiB: expected hosts and defaults for options
+
+"#]])
+        .run();
+}

@@ -139,3 +139,35 @@ gjob: read the state of the job in [PLACE]/results/h1/[DATE]-1: No such file or 
 "#]])
         .run();
 }
+
+#[test]
+fn remote_cmd_runs_in_the_directory_of_the_job_whatever_connects() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let id = start(&place, &bed, "true\n");
+    // ssh hands one line to a shell there, the other one words to a program.
+    let over_ssh = format!("ssh -F {} {{host}}", bed.ssh_config().display());
+    let as_words = "env -u NOTHING".to_owned();
+    for connect in [over_ssh.clone(), as_words] {
+        let args = ["remote", "cmd", "--connect", &connect, "-H", "h1", &id];
+        let script = "pwd\ntest -e .done && echo 'it is \"here\"'\nfalse\necho never";
+        let answer = place.gjob(&args).stdin(script).output();
+        let lines: Vec<&str> = answer.stdout.lines().collect();
+        assert!(lines[0].ends_with(&id), "{connect}: {answer:?}");
+        assert_eq!((lines[1], lines.len()), ("it is \"here\"", 2), "{connect}: {answer:?}");
+        assert_eq!(answer.code, 1);
+        let args = ["remote", "cmd", "--connect", &connect, "-H", "h1", "nowhere/2001-01-01-1"];
+        let answer = place.gjob(&args).stdin("echo never\n").output();
+        assert_eq!(answer.stdout, "", "{connect}: {answer:?}");
+        assert_ne!(answer.code, 0);
+    }
+    let args = ["remote", "cmd", "-i", "--connect", &over_ssh, "-H", "h1", &id];
+    place
+        .gjob(&args)
+        .code(2)
+        .stderr(str![[r#"
+gjob: -i needs ssh or this machine: a connect command gives a pipe, not a terminal
+help: without -i, commands are read from standard input
+
+"#]])
+        .run();
+}

@@ -96,7 +96,7 @@ impl Config {
         let mut files = Vec::new();
         for path in locate::paths(here) {
             match locate::text(&path) {
-                Ok(text) => files.push(document::read(&path, &text, errors)),
+                Ok((text, real)) => files.push(document::read(&path, &real, &text, errors)),
                 Err(error) => errors.push(*error),
             }
         }

@@ -17,7 +17,7 @@ use std::process::Command;
 use gjob_core::HostLabel;
 use gjob_core::id::ParseIdError;
 
-pub use job_shell::job_shell;
+pub use job_shell::{JobShell, job_shell};
 pub use run::RemoteError;
 
 use crate::link::{SshConnection, learn_unknown, scp_options, ssh_options, ssh_program};

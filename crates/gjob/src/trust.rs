@@ -1,6 +1,7 @@
 //! Looks at who could have written a file or directory before it is relied on; what
 //! may be relied on is decided in `gjob-core/src/trust.rs`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -38,15 +39,53 @@ pub(crate) enum PlaceError {
 pub(crate) fn resolve(path: &Path) -> Result<PathBuf, PlaceError> {
     let real = path.canonicalize().map_err(|source| io_error(path, source))?;
     let home = std::env::var_os("HOME").and_then(|home| Path::new(&home).canonicalize().ok());
-    let place = ancestors(&real, home.as_deref());
-    let place = place.map(|path| match ownership(path) {
-        Ok(it) => Ok((path, it)),
-        Err(source) => Err(io_error(path, source)),
-    });
-    let place = place.collect::<Result<Vec<_>, _>>()?;
-    let checked = trusted(place.iter().any(|(_, it)| it.may_group_write())).check_place(place);
-    checked.map_err(|(path, why)| PlaceError::Distrusted { path: path.to_owned(), why })?;
+    check_links(path, home.as_deref())?;
+    check_place(&[], &real, home.as_deref())?;
     Ok(real)
+}
+
+/// Whoever could have made a link decides where it leads: those on the way are checked
+/// with the directories that they lie in.
+fn check_links(path: &Path, home: Option<&Path>) -> Result<(), PlaceError> {
+    let fail = |source| io_error(path, source);
+    let mut left = reversed(&std::path::absolute(path).map_err(fail)?);
+    let mut at = PathBuf::from("/");
+    // The system follows no more.
+    let mut links_left = 40;
+    while let Some(part) = left.pop() {
+        let next = at.join(&part);
+        let meta = next.symlink_metadata().map_err(|source| io_error(&next, source))?;
+        if part == ".." || part == "/" || !meta.is_symlink() || links_left == 0 {
+            at = if part == ".." { at.parent().unwrap_or(&at).to_owned() } else { next };
+            continue;
+        }
+        links_left -= 1;
+        // A link has no mode of its own.
+        let link = Ownership { uid: meta.uid(), gid: meta.gid(), mode: 0o755, has_acl: false };
+        check_place(&[(&next, link)], &at, home)?;
+        let target = std::fs::read_link(&next).map_err(|source| io_error(&next, source))?;
+        left.extend(reversed(&target));
+    }
+    Ok(())
+}
+
+/// The parts of a path, the last one first.
+fn reversed(path: &Path) -> Vec<OsString> {
+    path.components().rev().map(|part| part.as_os_str().to_owned()).collect()
+}
+
+/// Checks what lies in a directory, that directory, and those above.
+fn check_place(
+    within: &[(&Path, Ownership)],
+    dir: &Path,
+    home: Option<&Path>,
+) -> Result<(), PlaceError> {
+    let mut place = within.to_vec();
+    for path in ancestors(dir, home) {
+        place.push((path, ownership(path).map_err(|source| io_error(path, source))?));
+    }
+    let checked = trusted(place.iter().any(|(_, it)| it.may_group_write())).check_place(place);
+    checked.map_err(|(path, why)| PlaceError::Distrusted { path: path.to_owned(), why })
 }
 
 /// Checks a file, without what it lies in.

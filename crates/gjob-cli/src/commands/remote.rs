@@ -73,8 +73,8 @@ fn parse(id: &str) -> Result<JobId, Failure> {
 
 fn shell(id: &JobId, args: &HostArgs, is_interactive: bool) -> Result<u8, Failure> {
     let (_, plan) = network(args)?;
-    let mut command = job_shell(&plan, id, is_interactive).map_err(Failure::input)?;
-    let status = command.status().with_context(|| format!("cannot run {command:?}"));
+    let shell = job_shell(&plan, id, is_interactive).map_err(Failure::input)?;
+    let status = shell.run().context("cannot open a shell");
     Ok(code(status.map_err(Failure::machinery)?))
 }
 

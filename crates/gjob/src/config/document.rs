@@ -27,11 +27,16 @@ const SETTINGS: &[&str] =
 type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// Reads the text of the file at `path`. What is wrong with it is added to `errors`.
-pub(super) fn read(path: &Path, text: &str, errors: &mut Vec<ConfigError>) -> ConfigFile {
+/// Reads the text of the file at `path`, which really is at `real`. What is wrong with it is added to `errors`.
+pub(super) fn read(
+    path: &Path,
+    real: &Path,
+    text: &str,
+    errors: &mut Vec<ConfigError>,
+) -> ConfigFile {
     let name = from_os(path.as_os_str()).into_owned();
     let text = Text { file: name, text: text.to_owned() };
-    let dir = path.parent().unwrap_or(Path::new("/"));
+    let dir = real.parent().unwrap_or(Path::new("/"));
     let file = ConfigFile { path: path.to_owned(), ..ConfigFile::default() };
     let mut document = Document { text: &text, dir, errors, file };
     document.read();

@@ -1,5 +1,6 @@
 //! Where the files are, and whether they can be relied on.
 
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,9 @@ use gjob_core::plain_text::{self, TextError};
 use super::error::{ConfigError, ConfigProblem};
 use crate::jobfile::place::{Place, Spot};
 use crate::trust::{PlaceError, resolve};
+
+/// The most that is read, bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The name of the file.
 const NAME: &str = "gjob.toml";
@@ -46,8 +50,8 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// The text of a file that nobody else could have written.
-pub(super) fn text(path: &Path) -> Result<String, Box<ConfigError>> {
+/// The text of a file that nobody else could have written, and where it really is.
+pub(super) fn text(path: &Path) -> Result<(String, PathBuf), Box<ConfigError>> {
     let file = from_os(path.as_os_str()).into_owned();
     let error = |place, problem| Box::new(ConfigError { spot: Spot::from(place), problem });
     let whole = || Place::File(file.clone());
@@ -59,12 +63,26 @@ pub(super) fn text(path: &Path) -> Result<String, Box<ConfigError>> {
         PlaceError::Io { source, .. } => error(whole(), ConfigProblem::Unreadable(source)),
     })?;
     let bytes =
-        std::fs::read(real).map_err(|source| error(whole(), ConfigProblem::Unreadable(source)))?;
-    plain_text::read(&bytes).map_err(|problem| {
+        contents(&real).map_err(|source| error(whole(), ConfigProblem::Unreadable(source)))?;
+    let text = plain_text::read(&bytes).map_err(|problem| {
         let place = match problem {
             TextError::NotUtf8 { line, column } => Place::column(&file, line, column),
             _ => whole(),
         };
         error(place, problem.into())
-    })
+    })?;
+    Ok((text, real))
+}
+
+/// What is in a regular file of a size that people write.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let meta = path.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    if meta.len() > MAX_BYTES {
+        let text = "it is larger than 1 MiB: expected hosts and defaults for options";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    std::fs::read(path)
 }

@@ -26,6 +26,12 @@ pub enum RemoteError {
     /// A host name that can't be one.
     #[error(transparent)]
     Host(#[from] ParseIdError),
+    /// A terminal is only had over ssh.
+    #[error(
+        "-i needs ssh or this machine: a connect command gives a pipe, not a terminal\n\
+         help: without -i, commands are read from standard input"
+    )]
+    NoTerminal,
     /// A NUL can't stand in a command or a path.
     #[error("a command or a path holds a NUL")]
     Nul,
