@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gjob_core::Cause;
-use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::host;
 use crate::jobdir::{read_json, to_json};
+use crate::own_file;
 
 /// The file's length, bytes: always the same, so that a full disk has room for
 /// the next one.
 const LENGTH: usize = 160;
+
+/// More of it is not read, bytes.
+const MAX_BYTES: u64 = 4096;
 
 /// The most messages that wait for their echo; of a manager that echoes none, the
 /// older ones are forgotten.
@@ -116,7 +119,9 @@ impl KeptLease {
         }
         // By rename: a slot finds no file or a whole one.
         let new = path.with_extension("new");
-        let mut lease = kept(open(&new, OpenOptions::new().create(true).truncate(true))?);
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let mut lease = kept(own_file::open_in_place(&new, options)?);
         lease.write(since_ms, clock_ms)?;
         std::fs::rename(&new, path)?;
         Ok(Some(lease))
@@ -162,8 +167,7 @@ impl KeptLease {
 }
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW.bits() as i32;
-    options.write(true).mode(0o600).custom_flags(flags).open(path)
+    own_file::open(path, options.write(true).mode(0o600))
 }
 
 /// The lease as slots read it.
@@ -195,7 +199,7 @@ impl Lease {
     fn read(&self) -> io::Result<Option<Vec<u8>>> {
         let mut last = None;
         for _ in 0..MAX_READS {
-            let now = match std::fs::read(&self.path) {
+            let now = match own_file::read(&self.path, MAX_BYTES) {
                 Ok(json) => json,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),

@@ -43,6 +43,7 @@ mod lease;
 pub mod local;
 mod open_files;
 mod orphan;
+mod own_file;
 mod processes;
 mod runlog;
 mod shortage;

@@ -7,7 +7,8 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use gjob_core::Record;
-use rustix::fs::OFlags;
+
+use crate::own_file;
 
 /// A run log opened for appending. What a full disk would not take is kept and
 /// goes first the next time.
@@ -20,13 +21,9 @@ pub(crate) struct RunLog {
 impl RunLog {
     /// Opens the log; makes it if it does not exist.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        let options = options.read(true).append(true).create(true).mode(0o600);
+        let file = own_file::open(path, options)?;
         Ok(RunLog { file, pending: Vec::new() })
     }
 

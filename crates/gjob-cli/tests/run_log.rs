@@ -34,13 +34,15 @@ fn lines_that_are_no_records_are_passed_over_and_named_once() {
 }
 
 /// What takes the run log from under its host.
-const DAMAGES: [&str; 6] = [
+const DAMAGES: [&str; 8] = [
     "for log in LOG; do : > $log; done",
     "rm LOG",
     "sed -i s/finished/x/ LOG",
     "for log in LOG; do mv $log $log.x; done",
     "for log in LOG; do : > $log; yes '' | head -n 100000 >> $log; done",
     "for log in LOG; do rm $log; mkdir $log; done",
+    "truncate -s 5G LOG",
+    "for log in LOG; do mkfifo $log.new ${log%log}new; rm $log; done",
 ];
 
 #[test]
@@ -103,4 +105,18 @@ fn run_whose_log_was_damaged_without_a_manager_is_resumed() {
     assert_eq!(answer.code, 1, "{answer:?}");
     assert_eq!(place.of_jobs("state"), ["done", "done", "error"], "{answer:?}");
     assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1));
+}
+
+/// Pipes in place of gjob's own files, which would be waited for at the next look.
+const PIPES: [&str; 3] = ["slots.err", "blobs", "lease"];
+
+#[test]
+fn pipe_in_place_of_a_file_of_gjobs_own_stops_nobody() {
+    for file in PIPES {
+        let pipe = format!("cd ../../.gjob/runs/*/*/ && rm -f {file} && mkfifo {file}");
+        // The third slot is started after that.
+        let jobs = format!("{pipe}; sleep 0.3\nsleep 0.3\nsleep 0.3\ntrue\ntrue\n");
+        let (_, answer) = run(&jobs, "3/h1");
+        assert_eq!(answer.code, 0, "{file}: {answer:?}");
+    }
 }

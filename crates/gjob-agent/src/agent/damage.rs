@@ -7,17 +7,18 @@
 //! Slots that still have the old file write their last record into it, which nobody
 //! reads either: when they have ended, their jobs are found out about as well.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use gjob_core::record::{MAX_LINE, ParseRecordError, RECORD_VERSION, RecordKind, RecordSummary};
 use gjob_core::{HostLabel, Record, RunId};
-use rustix::fs::OFlags;
 
 use super::attach::AttachError;
+use super::tail::MAX_BARREN;
 use crate::claims::Claims;
+use crate::own_file;
 
 /// The state of a run log.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +56,21 @@ pub(super) fn examine(path: &Path, offset: u64, claims: &Claims) -> Result<LogSt
     if !is_line_end(&file, offset).map_err(named)? {
         return damaged(format!("no line begins at byte {offset}, up to which it was read"));
     }
+    if is_barren(&file, offset, length).map_err(named)? {
+        return damaged(format!("it has no records behind byte {offset}"));
+    }
     Ok(LogState::Whole)
+}
+
+/// True if so many bytes follow without a record that they are no part of a log.
+fn is_barren(file: &File, offset: u64, length: u64) -> io::Result<bool> {
+    if length.saturating_sub(offset) <= MAX_BARREN {
+        return Ok(false);
+    }
+    let mut bytes = vec![0; MAX_BARREN as usize];
+    file.read_exact_at(&mut bytes, offset)?;
+    let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(!lines.any(|line| RecordSummary::parse(line).is_ok()))
 }
 
 /// Puts a log in place, as a whole or not at all, whose records begin at `offset`, or
@@ -66,13 +81,9 @@ pub(super) fn put_fresh(
     offset: u64,
 ) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(&new)?;
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = own_file::open_in_place(&new, options)?;
     let first = Record::Log { version: RECORD_VERSION, run: run.clone(), host: host.clone() };
     let first = first.to_line();
     file.write_all(&first)?;
@@ -91,7 +102,7 @@ pub(super) fn put_fresh(
 /// The log, if what has its name is a regular file.
 fn open(path: &Path) -> io::Result<Option<File>> {
     match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() => File::open(path).map(Some),
+        Ok(meta) if meta.is_file() => own_file::open(path, OpenOptions::new().read(true)).map(Some),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -185,6 +185,10 @@ impl Agent {
         if self.recovery.is_pending() || self.lease.as_ref().is_some_and(KeptLease::is_over) {
             return;
         }
+        if self.lease.is_none() && !self.queue.launches.is_empty() {
+            // Slots would end what runs under one that a job has put there.
+            let _ = std::fs::remove_file(self.run_dir.lease());
+        }
         while let Some(launch) = self.queue.pop() {
             match self.slots.dispatch(launch) {
                 Dispatch::Done => {}

@@ -15,12 +15,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gjob_core::Epoch;
-use rustix::fs::OFlags;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::jobdir::{read_json, to_json};
+use crate::own_file;
 use crate::processes;
 
 /// How long the older agent gets after TERM.
@@ -79,15 +79,9 @@ struct Holder {
 /// go on beside the next agent.
 pub(super) fn take(path: &Path, epoch: Epoch) -> Result<(), LockError> {
     let named = |source| LockError::Io { path: path.display().to_string(), source };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(path)
-        .map_err(named)?;
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = own_file::open_in_place(path, options).map_err(named)?;
     let began = Instant::now();
     while !is_taken(&file).map_err(named)? {
         let holder = read_holder(&file);

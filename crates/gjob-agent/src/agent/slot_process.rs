@@ -18,6 +18,7 @@ use rustix::process::Signal;
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::open_files;
+use crate::own_file;
 use crate::shortage::Shortage;
 use crate::slot::{ServeConfig, ToSlot};
 
@@ -51,12 +52,8 @@ pub(super) struct OwnSlot {
 impl OwnSlot {
     /// Starts a slot whose standard error is appended to the file at `path`.
     pub(super) fn spawn(config: ServeConfig, path: &Path) -> io::Result<Self> {
-        let stderr = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(path)?;
+        let mut options = OpenOptions::new();
+        let stderr = own_file::open_in_place(path, options.append(true).create(true).mode(0o600))?;
         let messages = SlotStderr { path: path.to_owned(), from: stderr.metadata()?.len() };
         let number = config.number;
         // Nothing that needs more than posix_spawn: a fork would copy the agent.
@@ -186,7 +183,7 @@ impl SlotStderr {
     /// The last line that is the slot's, if there is any: one that begins with its
     /// name, or one that begins with no slot's.
     fn last_message(&self, pid: u32) -> Option<String> {
-        let file = OpenOptions::new().read(true).open(&self.path).ok()?;
+        let file = own_file::open(&self.path, OpenOptions::new().read(true)).ok()?;
         let length = file.metadata().ok()?.len();
         let mut bytes = vec![0; MAX_STDERR];
         let read =

@@ -1,7 +1,7 @@
 //! Reads the run log, twice: once to know what became of each attempt, and once to
 //! send it, from the manager's offset and only as fast as the link takes it.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -11,16 +11,25 @@ use gjob_core::record::RecordSummary;
 use gjob_core::wire::{CHUNK, FromAgent};
 use rustix::fs::inotify;
 
+use crate::own_file;
+
 /// How many bytes are compared with what was read there.
 const REMEMBERED: usize = 64;
+
+/// More than this without a record, bytes, is no part of a log.
+pub(super) const MAX_BARREN: u64 = 16 << 20;
 
 /// The run log as it grows.
 #[derive(Debug)]
 pub(crate) struct Tail {
     file: File,
     path: PathBuf,
+    /// Where the manager goes on.
+    begin: u64,
     /// Up to where records were read.
     read: u64,
+    /// Bytes behind the last record, beyond where the manager goes on.
+    barren: u64,
     /// The last bytes before that, as they were read.
     last_read: Vec<u8>,
     /// True when that is within a line that is longer than a chunk.
@@ -53,7 +62,9 @@ impl Tail {
     /// Opens the log at `path`, which is sent from `offset` on.
     pub(crate) fn open(path: &Path, offset: u64) -> Result<Self, TailError> {
         Ok(Tail {
-            file: File::open(path)?,
+            file: own_file::open(path, OpenOptions::new().read(true))?,
+            begin: offset,
+            barren: 0,
             path: path.to_owned(),
             read: 0,
             last_read: Vec::new(),
@@ -84,11 +95,21 @@ impl Tail {
             }
             let records: Vec<_> =
                 lines.filter_map(|line| RecordSummary::parse(line).ok()).collect();
+            self.note_barren(length, records.is_empty())?;
             // Empty says that all was read.
             if length == 0 || !records.is_empty() {
                 return Ok(records);
             }
         }
+    }
+
+    /// Makes sure that what was read has records in it now and then: what a job has put
+    /// there without any has no end that is worth waiting for. A fresh log has a gap before
+    /// what the manager has not read.
+    fn note_barren(&mut self, length: usize, is_barren: bool) -> Result<(), TailError> {
+        let is_new = self.read > self.begin;
+        self.barren = if is_barren && is_new { self.barren + length as u64 } else { 0 };
+        if self.barren >= MAX_BARREN { self.damaged("has no records for 16 MiB") } else { Ok(()) }
     }
 
     /// Lines not sent yet, as a message. Of a line that is longer than any writer

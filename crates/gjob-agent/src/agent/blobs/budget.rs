@@ -3,7 +3,7 @@
 //! looked through in the background.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::super::background::{Background, Kind, Report};
 use super::{SharedRefs, refs};
 use crate::blobs::{BlobDir, PART, parse_file_name};
 use crate::jobdir::Layout;
+use crate::own_file;
 
 /// A part that no agent has continued for so long is removed.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -109,7 +110,9 @@ fn remove_stale_parts(layout: &Layout) -> io::Result<()> {
             continue;
         }
         let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-        let is_held = || File::open(entry.path()).is_ok_and(|file| file.try_lock_shared().is_err());
+        let reading = || OpenOptions::new().read(true).to_owned();
+        let opened = || own_file::open(&entry.path(), &mut reading());
+        let is_held = || opened().is_ok_and(|file| file.try_lock_shared().is_err());
         if age >= STALE_AFTER && !is_held() {
             std::fs::remove_file(entry.path())?;
         }

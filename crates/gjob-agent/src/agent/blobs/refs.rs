@@ -8,9 +8,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use gjob_core::wire::BlobHash;
-use rustix::fs::OFlags;
 
 use crate::jobdir::{Layout, RunDir};
+use crate::own_file;
 
 /// Bytes of a line.
 const LINE: u64 = 65;
@@ -62,12 +62,8 @@ fn append(file: &mut File, lines: &str) -> io::Result<()> {
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-        .open(path)?;
+    let mut options = OpenOptions::new();
+    let mut file = own_file::open_in_place(path, options.append(true).create(true).mode(0o600))?;
     if file.metadata()?.len() % LINE != 0 {
         // A line that was cut stays a line of its own.
         file.write_all(b"\n")?;
@@ -77,7 +73,7 @@ fn open_for_appending(path: &Path) -> io::Result<File> {
 
 /// The hashes of a list; none when there is no list.
 pub(in super::super) fn read(path: &Path) -> HashSet<BlobHash> {
-    let text = std::fs::read(path).unwrap_or_default();
+    let text = own_file::read(path, u64::MAX).unwrap_or_default();
     let lines = text.split(|byte| *byte == b'\n');
     lines.filter_map(|line| std::str::from_utf8(line).ok()?.parse().ok()).collect()
 }
@@ -91,9 +87,6 @@ pub(in super::super) fn run_dirs(layout: &Layout) -> Vec<RunDir> {
 
 /// True when an agent serves the run.
 pub(super) fn is_in_use(run_dir: &RunDir) -> bool {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
-        .open(run_dir.lock());
+    let file = own_file::open(&run_dir.lock(), OpenOptions::new().read(true));
     file.is_ok_and(|file| file.try_lock_shared().is_err())
 }

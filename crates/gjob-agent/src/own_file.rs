@@ -1,0 +1,67 @@
+//! gjob's own files on a host. Jobs run as the same user and can put anything in their
+//! place: no link is followed, the other end of a pipe is not waited for, and only a
+//! regular file is used.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Opens one with these options.
+pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits() as i32).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no regular file")),
+    }
+}
+
+/// Opens one to write to it, after what is no regular file was put out of its way.
+pub(crate) fn open_in_place(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => std::fs::rename(path, path.with_extension("damaged"))?,
+        Ok(meta) if !meta.is_file() => std::fs::remove_file(path)?,
+        _ => {}
+    }
+    open(path, options)
+}
+
+/// What is in one, at most so many bytes.
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path, OpenOptions::new().read(true))?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipe_link_or_directory_in_place_of_a_file_blocks_nothing_and_is_put_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let pipe = |path: &Path| {
+            rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::from_raw_mode(0o600))
+        };
+        let append = || OpenOptions::new().append(true).create(true).to_owned();
+        let odd: [&dyn Fn(&Path); 3] = [
+            &|path| pipe(path).unwrap(),
+            &|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+            &|path| std::fs::create_dir(path).unwrap(),
+        ];
+        for put in odd {
+            put(&path);
+            assert!(read(&path, 10).is_err());
+            assert!(open(&path, &mut append()).is_err());
+            open_in_place(&path, &mut append()).unwrap();
+            assert_eq!(read(&path, 10).unwrap(), b"");
+            std::fs::remove_file(&path).unwrap();
+        }
+        std::fs::write(&path, "0123456789").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"0123");
+    }
+}
