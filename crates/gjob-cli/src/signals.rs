@@ -1,11 +1,13 @@
 //! Signals as requests to the manager. Ctrl-C kills the run's jobs and keeps the
-//! run; a second one ends this process at once. SIGTERM and SIGHUP end it and
+//! run; a second one ends this process at once, and so does the end of a time in which
+//! they have not ended. SIGTERM and SIGHUP end it and
 //! leave the jobs running. Before there is a manager, any of them ends a running
 //! job script, and this process.
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use gjob::jobfile::Stopper;
 use gjob::manager::Controller;
@@ -19,6 +21,9 @@ use crate::tty;
 
 /// What the second Ctrl-C prints.
 const EXITING: &str = "gjob: exiting now; jobs keep running, resume with `gjob attach`";
+
+/// How long jobs that are killed by the first Ctrl-C are waited for.
+const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 
 const ALL: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
 
@@ -82,6 +87,7 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
                 SIGINT => {
                     interrupted = true;
                     controller.interrupt();
+                    leave_later(controller.clone());
                 }
                 SIGTSTP => tty::stop(),
                 SIGQUIT => end_by(SIGQUIT),
@@ -90,6 +96,16 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
         }
     };
     std::thread::Builder::new().name("gjob-signals".into()).spawn(listener).map(drop)
+}
+
+/// What a host does not end in time is left to it, and to the next manager.
+fn leave_later(controller: Controller) {
+    let leave = move || {
+        std::thread::sleep(KILL_TIMEOUT);
+        controller.leave();
+    };
+    // Without it a second Ctrl-C is needed.
+    drop(std::thread::Builder::new().name("gjob-interrupted".into()).spawn(leave));
 }
 
 /// Ends this process with status 130 at Ctrl-C; nothing else depends on it. Other

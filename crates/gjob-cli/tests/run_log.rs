@@ -120,3 +120,20 @@ fn pipe_in_place_of_a_file_of_gjobs_own_stops_nobody() {
         assert_eq!(answer.code, 0, "{file}: {answer:?}");
     }
 }
+
+/// A directory in place of a claim: the launch is never answered.
+#[test]
+fn manager_that_is_interrupted_does_not_wait_for_what_no_host_answers() {
+    let place = Place::new();
+    let claim = "mkdir $(echo ../../.gjob/runs/*/*/keys)/1.1; echo > ../../made";
+    place.file("jobs.txt", &format!("{claim}\nsleep 300\n"));
+    let manager = place.gjob(&["run", "jobs.txt", "-j", "1", "-r", "results"]).start();
+    eventually("the first job is done", || {
+        place.has_run() && place.of_jobs("state") == ["done", "busy"]
+    });
+    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let answer = manager.output_within(Duration::from_secs(60));
+    assert!(answer.stderr.contains("interrupted: killing 1 running job"), "{answer:?}");
+    assert!(answer.stderr.contains("resume with `gjob attach "), "{answer:?}");
+}
