@@ -27,7 +27,7 @@ skipped := $(abspath $(target))/skipped-tests.txt
 tests: export GJOB_SKIPPED_TESTS = $(skipped)
 tests: deps build
 	@rm -f $(skipped)
-	$(CARGO) test --workspace $(CARGO_FLAGS)
+	@.ci/tests $(CARGO) test --workspace $(CARGO_FLAGS)
 
 .PHONY: test
 test: tests ## Run all tests, and count those that cannot run here

@@ -7,7 +7,7 @@
 mod expected;
 mod screen;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -171,7 +171,11 @@ impl Gjob {
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.command.spawn().unwrap();
         if let Some(text) = self.stdin {
-            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            // A program that refuses its arguments ends without reading.
+            match child.stdin.take().unwrap().write_all(text.as_bytes()) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+                written => written.unwrap(),
+            }
         }
         let command = format!("{:?}", self.command);
         Running { child: Some(child), printed: Vec::new(), command, expected: self.expected }
