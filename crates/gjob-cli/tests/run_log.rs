@@ -127,7 +127,8 @@ fn manager_that_is_interrupted_does_not_wait_for_what_no_host_answers() {
     let place = Place::new();
     let claim = "mkdir $(echo ../../.gjob/runs/*/*/keys)/1.1; echo > ../../made";
     place.file("jobs.txt", &format!("{claim}\nsleep 300\n"));
-    let manager = place.gjob(&["run", "jobs.txt", "-j", "1", "-r", "results"]).start();
+    let results = place.path("results").display().to_string();
+    let manager = place.gjob(&["run", "jobs.txt", "-j", "1", "-r", &results]).start();
     eventually("the first job is done", || {
         place.has_run() && place.of_jobs("state") == ["done", "busy"]
     });
