@@ -29,10 +29,15 @@ pub(crate) fn open_in_place(path: &Path, options: &mut OpenOptions) -> io::Resul
     open(path, options)
 }
 
-/// What is in one, at most so many bytes.
+/// Opens one to read it.
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().read(true))
+}
+
+/// The first bytes of one, up to `most`.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path, OpenOptions::new().read(true))?.take(most).read_to_end(&mut bytes)?;
+    open_to_read(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

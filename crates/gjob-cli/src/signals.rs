@@ -1,8 +1,7 @@
 //! Signals as requests to the manager. Ctrl-C kills the run's jobs and keeps the
-//! run; a second one ends this process at once, and so does the end of a time in which
-//! they have not ended. SIGTERM and SIGHUP end it and
-//! leave the jobs running. Before there is a manager, any of them ends a running
-//! job script, and this process.
+//! run. This process ends when they have ended, after a time limit, or at once at a
+//! second Ctrl-C. SIGTERM and SIGHUP end it and leave the jobs running. Before there is
+//! a manager, any of them ends a running job script, and this process.
 
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use gjob_testbed::{Bed, Freezer};
 use snapbox::{IntoData as _, str};
-use support::{Answer, Place, Running, eventually, lines};
+use support::{Answer, Place, eventually, lines};
 
 fn states(place: &Place) -> Vec<String> {
     place.of_jobs("state").iter().map(|state| state.as_str().unwrap().to_owned()).collect()
@@ -20,11 +20,6 @@ fn runs(place: &Place, job: usize) -> bool {
     place.has_run()
         && place.of_jobs("started").get(job).is_some_and(|at| !at.is_null())
         && states(place)[job] != "free"
-}
-
-fn signal(running: &Running, signal: rustix::process::Signal) {
-    let pid = rustix::process::Pid::from_raw(running.pid() as i32).unwrap();
-    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// For an invocation in another state directory.
@@ -703,7 +698,7 @@ fn attach_follows_a_running_run_and_exits_with_its_status() {
         place.gjob(&["resume", "1"]).output();
         lines(&events).iter().any(|line| line.contains("job-paused"))
     });
-    signal(&idle, rustix::process::Signal::INT);
+    idle.signal(rustix::process::Signal::INT);
     assert_eq!(idle.output().code, 130);
     assert_eq!(place.status()["state"], "busy", "the run goes on");
     std::fs::write(&go, "").unwrap();
@@ -747,7 +742,7 @@ fn follower_sees_the_manager_leave_or_die() {
         if kill {
             manager.kill_9();
         } else {
-            signal(&manager, rustix::process::Signal::TERM);
+            manager.signal(rustix::process::Signal::TERM);
             manager.output();
         }
         let seen = watcher.output();

@@ -366,8 +366,7 @@ gjob: interrupted; nothing was started
     eventually("the script runs", || started.exists());
     let mut script = String::new();
     std::fs::File::open(&started).unwrap().read_to_string(&mut script).unwrap();
-    let pid = rustix::process::Pid::from_raw(running.pid() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    running.signal(rustix::process::Signal::INT);
     running.wait();
     let process = std::path::PathBuf::from(format!("/proc/{script}/stat"));
     eventually("the script is gone", || {

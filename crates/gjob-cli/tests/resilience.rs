@@ -153,8 +153,7 @@ run [DATE]-1: 0 done, 1 left in [ELAPSED] (interrupted; resume with `gjob attach
 "#]])
         .start();
     second.wait_until_printed("another gjob process manages it\n");
-    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    manager.signal(rustix::process::Signal::INT);
     manager.wait();
     second.wait();
     assert_eq!(place.of_jobs("attempt"), [1]);
@@ -185,8 +184,7 @@ interrupted: killing 2 running jobs, to be started again by `gjob attach`; Ctrl-
         place.has_run() && place.of_jobs("started").iter().filter(|at| !at.is_null()).count() == 2
     };
     eventually("two jobs run", running);
-    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    manager.signal(rustix::process::Signal::INT);
     manager.wait();
     eventually("no process is left", || bed.processes().is_empty());
     assert_eq!(place.status()["state"], "free");
@@ -228,8 +226,7 @@ start #1: echo begin $GJOB_INDEX >> [PLACE]/ledger; sleep 1; echo end $GJOB_INDE
     eventually("both jobs run", || {
         place.has_run() && place.of_jobs("started").iter().all(|at| !at.is_null())
     });
-    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    manager.signal(rustix::process::Signal::TERM);
     manager.wait();
     eventually("both jobs end without a manager", || ledger.count("end") == 2);
     let answer = place.gjob(&["attach"]).output();

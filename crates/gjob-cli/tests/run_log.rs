@@ -132,8 +132,7 @@ fn manager_that_is_interrupted_does_not_wait_for_what_no_host_answers() {
     eventually("the first job is done", || {
         place.has_run() && place.of_jobs("state") == ["done", "busy"]
     });
-    let pid = rustix::process::Pid::from_raw(manager.pid() as i32).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    manager.signal(rustix::process::Signal::INT);
     let answer = manager.output_within(Duration::from_secs(60));
     assert!(answer.stderr.contains("interrupted: killing 1 running job"), "{answer:?}");
     assert!(answer.stderr.contains("resume with `gjob attach "), "{answer:?}");

@@ -62,7 +62,7 @@ pub(super) fn examine(path: &Path, offset: u64, claims: &Claims) -> Result<LogSt
     Ok(LogState::Whole)
 }
 
-/// True if so many bytes follow without a record that they are no part of a log.
+/// True when more than [`MAX_BARREN`] bytes follow, and the first of them hold no record.
 fn is_barren(file: &File, offset: u64, length: u64) -> io::Result<bool> {
     if length.saturating_sub(offset) <= MAX_BARREN {
         return Ok(false);
@@ -102,7 +102,7 @@ pub(super) fn put_fresh(
 /// The log, if what has its name is a regular file.
 fn open(path: &Path) -> io::Result<Option<File>> {
     match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_file() => own_file::open(path, OpenOptions::new().read(true)).map(Some),
+        Ok(meta) if meta.is_file() => own_file::open_to_read(path).map(Some),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

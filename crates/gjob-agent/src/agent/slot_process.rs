@@ -183,7 +183,7 @@ impl SlotStderr {
     /// The last line that is the slot's, if there is any: one that begins with its
     /// name, or one that begins with no slot's.
     fn last_message(&self, pid: u32) -> Option<String> {
-        let file = own_file::open(&self.path, OpenOptions::new().read(true)).ok()?;
+        let file = own_file::open_to_read(&self.path).ok()?;
         let length = file.metadata().ok()?.len();
         let mut bytes = vec![0; MAX_STDERR];
         let read =

@@ -1,7 +1,7 @@
 //! Reads the run log, twice: once to know what became of each attempt, and once to
 //! send it, from the manager's offset and only as fast as the link takes it.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -62,7 +62,7 @@ impl Tail {
     /// Opens the log at `path`, which is sent from `offset` on.
     pub(crate) fn open(path: &Path, offset: u64) -> Result<Self, TailError> {
         Ok(Tail {
-            file: own_file::open(path, OpenOptions::new().read(true))?,
+            file: own_file::open_to_read(path)?,
             begin: offset,
             barren: 0,
             path: path.to_owned(),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use snapbox::IntoData;
 
@@ -207,6 +208,10 @@ impl Running {
         self.child.as_ref().unwrap().id()
     }
 
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.pid() as i32).unwrap(), signal).unwrap();
+    }
+
     /// Waits until it has printed this on stderr, or prints nothing any more.
     pub(crate) fn wait_until_printed(&mut self, text: &str) {
         let stderr = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
@@ -253,8 +258,7 @@ impl Running {
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || sender.send(child.wait_with_output()));
         let Ok(output) = receiver.recv_timeout(limit) else {
-            let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = kill_process(Pid::from_raw(pid as i32).unwrap(), Signal::KILL);
             panic!("{}: no end within {limit:?}", self.command);
         };
         let output = output.unwrap();

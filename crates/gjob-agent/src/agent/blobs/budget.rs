@@ -3,7 +3,6 @@
 //! looked through in the background.
 
 use std::collections::HashSet;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
@@ -110,8 +109,7 @@ fn remove_stale_parts(layout: &Layout) -> io::Result<()> {
             continue;
         }
         let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-        let reading = || OpenOptions::new().read(true).to_owned();
-        let opened = || own_file::open(&entry.path(), &mut reading());
+        let opened = || own_file::open_to_read(&entry.path());
         let is_held = || opened().is_ok_and(|file| file.try_lock_shared().is_err());
         if age >= STALE_AFTER && !is_held() {
             std::fs::remove_file(entry.path())?;

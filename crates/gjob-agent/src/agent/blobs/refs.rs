@@ -87,6 +87,6 @@ pub(in super::super) fn run_dirs(layout: &Layout) -> Vec<RunDir> {
 
 /// True when an agent serves the run.
 pub(super) fn is_in_use(run_dir: &RunDir) -> bool {
-    let file = own_file::open(&run_dir.lock(), OpenOptions::new().read(true));
+    let file = own_file::open_to_read(&run_dir.lock());
     file.is_ok_and(|file| file.try_lock_shared().is_err())
 }
