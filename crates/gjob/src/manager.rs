@@ -23,7 +23,7 @@ use gjob_core::{Job, JobSpec, Run};
 use crate::inputs::Inputs;
 use crate::network::Network;
 use crate::settings::RunSettings;
-use crate::store::{RunDir, StateDir};
+use crate::store::{RunDir, StateDir, Store, StoreError};
 pub use act::{ActError, Through, act};
 pub use control::{
     Act, Answer, CONTROL_VERSION, ControlClient, ControlError, MAX_JOBS, MAX_LINE, Received,
@@ -104,19 +104,21 @@ impl<H: Handler> Manager<H> {
     /// # Errors
     /// When another process manages the run, or its store can't be read.
     pub fn attach(&mut self, dir: &RunDir) -> Result<(), ManagerError> {
-        self.attach_with(dir, |_| ())
+        self.attach_with(dir, Store::take_up, |_| ())
     }
 
-    /// The same with other settings from now on.
+    /// The same with other settings from now on; `take_up` is [`Store::take_up`], or
+    /// [`Store::take_up_moved`] for a copy whose original is used no more.
     ///
     /// # Errors
     /// As [`Manager::attach`].
     pub fn attach_with(
         &mut self,
         dir: &RunDir,
+        take_up: fn(&RunDir) -> Result<Store, StoreError>,
         change: impl FnOnce(&mut RunSettings),
     ) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::attach(dir, change)?);
+        self.engine = Some(Engine::attach(dir, take_up(dir)?, change)?);
         Ok(())
     }
 

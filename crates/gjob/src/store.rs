@@ -9,6 +9,7 @@ mod history;
 mod inputs;
 mod load;
 mod migrate;
+mod original;
 mod read_only;
 mod run_dir;
 mod save;
@@ -22,6 +23,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi, par
 use crate::inputs::Inputs;
 use crate::outputs::OutputFile;
 pub use load::RunRow;
+use original::FileIdentity;
 pub use run_dir::{LATEST, RunDir, RunDirError, StateDir};
 pub use save::Changes;
 
@@ -93,6 +95,17 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// A copy of a run: its hosts would get its jobs from two managers.
+    #[error(
+        "{path} is a copy of run {run}, whose jobs would run twice\nhelp: if the original is \
+         gone or will not be used again: `gjob attach {run} --moved`"
+    )]
+    Copy {
+        /// The database's file.
+        path: PathBuf,
+        /// The run.
+        run: RunId,
+    },
     /// Another manager has taken the run up, where this one's lock does not show.
     #[error(
         "another gjob process has taken the run up (as manager number {found}, this one is \
@@ -120,6 +133,7 @@ impl StoreError {
             | StoreError::Database { .. }
             | StoreError::Version { .. }
             | StoreError::Outdated { .. }
+            | StoreError::Copy { .. }
             | StoreError::TakenUp { .. }
             | StoreError::Content { .. } => false,
         }
@@ -195,7 +209,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let unfinished = dir.create_database()?;
         let mut store = Store::connect(&unfinished, WRITE, None)?;
+        let file = store.identity()?;
         store.fill(dir.run(), settings, hosts, specs, inputs).map_err(|e| store.error(e))?;
+        file.name_in(&store.db).map_err(|e| store.error(e))?;
         let Store { db, path, .. } = store;
         db.close().map_err(|(_, source)| StoreError::database(&path, source))?;
         Ok(dir.publish_database(&unfinished)?)
@@ -204,8 +220,20 @@ impl Store {
     /// Opens an existing run to take it up, and counts its epoch on.
     ///
     /// # Errors
-    /// When another process has it, or it cannot be read.
+    /// When another process has it, it cannot be read, or it is a copy.
     pub fn take_up(dir: &RunDir) -> Result<Store, StoreError> {
+        Store::open_to_write(dir)?.begin_epoch(dir, false)
+    }
+
+    /// The same for a run that was copied, and whose original is used no more.
+    ///
+    /// # Errors
+    /// When another process has it, or it cannot be read.
+    pub fn take_up_moved(dir: &RunDir) -> Result<Store, StoreError> {
+        Store::open_to_write(dir)?.begin_epoch(dir, true)
+    }
+
+    fn open_to_write(dir: &RunDir) -> Result<Store, StoreError> {
         let lock = dir.lock()?;
         let mut store = Store::connect(&dir.database(), WRITE, Some(lock))?;
         match store.version()? {
@@ -219,8 +247,26 @@ impl Store {
             found => return Err(StoreError::Version { path: store.path, found }),
         }
         store.set_durable()?;
-        store.epoch = Some(store.count_epoch_on().map_err(|e| store.error(e))?);
         Ok(store)
+    }
+
+    /// Makes the run this process's, unless it is a copy that has not `moved` here.
+    fn begin_epoch(mut self, dir: &RunDir, moved: bool) -> Result<Store, StoreError> {
+        let file = self.identity()?;
+        if file.is_copy(&self.db).map_err(|e| self.error(e))? {
+            if !moved {
+                return Err(StoreError::Copy { path: self.path, run: dir.run().clone() });
+            }
+            file.make_original(&self.db).map_err(|e| self.error(e))?;
+        }
+        self.epoch = Some(self.count_epoch_on().map_err(|e| self.error(e))?);
+        Ok(self)
+    }
+
+    /// What tells the database's file from copies.
+    fn identity(&self) -> Result<FileIdentity, StoreError> {
+        let source = |source| RunDirError::Io { path: self.path.clone(), source };
+        Ok(FileIdentity::of(&self.path).map_err(source)?)
     }
 
     /// Counts the epoch on, durably. The row arrives before the commit, which a full

@@ -93,6 +93,10 @@ pub(crate) struct AttachArgs {
     #[arg(long, value_name = "N", value_parser = max_fails)]
     pub(crate) max_fails: Option<MaxFails>,
 
+    /// Resume a copy whose original is gone or will not be used again: hosts refuse that from then on
+    #[arg(long)]
+    pub(crate) moved: bool,
+
     #[command(flatten)]
     pub(crate) report: ReportArgs,
 }

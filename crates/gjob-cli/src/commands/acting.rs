@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use gjob::ManagerError;
 use gjob::manager::{Act, ActError, Answer, Through, act};
-use gjob::store::{RunDir, Store};
+use gjob::store::{RunDir, Store, StoreError};
 use gjob_core::Job;
 use gjob_core::plural::counted;
 
@@ -32,7 +33,15 @@ pub(super) fn on_jobs(
     applies: Applies,
 ) -> Result<Acted, Failure> {
     let (dir, chosen) = choose(what, run, words, applies)?;
-    on_chosen(dir, what, &chosen).map_err(Failure::machinery)
+    on_chosen(dir, what, &chosen).map_err(not_acted)
+}
+
+/// Why nothing was done.
+pub(super) fn not_acted(error: ActError) -> Failure {
+    match error {
+        ActError::Manager(ManagerError::Store(StoreError::Copy { .. })) => Failure::input(error),
+        _ => Failure::machinery(error),
+    }
 }
 
 /// The jobs that are meant.

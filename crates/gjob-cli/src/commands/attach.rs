@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use gjob::manager::Watcher;
 use gjob::settings::RunSettings;
-use gjob::store::{RunDir, Store};
+use gjob::store::{RunDir, Store, StoreError};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::plural::counted;
@@ -25,13 +25,18 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
-    to_the_end(&find_run(args.run.word())?, &args.report, args.max_fails)
+    let take_up = if args.moved { Store::take_up_moved } else { Store::take_up };
+    to_the_end(&find_run(args.run.word())?, &args.report, take_up, args.max_fails)
 }
+
+/// How a run comes into this process's hands.
+pub(super) type TakeUp = fn(&RunDir) -> Result<Store, StoreError>;
 
 /// Resumes or follows a run until it is over.
 pub(super) fn to_the_end(
     dir: &RunDir,
     report: &ReportArgs,
+    take_up: TakeUp,
     max_fails: Option<MaxFails>,
 ) -> Result<u8, Failure> {
     let reporters = || reporters(report, Show::Failed, true).map_err(Failure::input);
@@ -48,7 +53,7 @@ pub(super) fn to_the_end(
                 settings.max_fails = most;
             }
         };
-        match manager.attach_with(dir, change) {
+        match manager.attach_with(dir, take_up, change) {
             Ok(()) => return manage::to_the_end(manager, true),
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);

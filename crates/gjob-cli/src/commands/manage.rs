@@ -71,9 +71,9 @@ fn outputs_dir(row: &RunRow, run: &Run) -> Option<PathBuf> {
 /// What stopped a manager; after a failure of its store, how to resume.
 pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     let first = match &error {
-        ManagerError::Store(StoreError::Outdated { .. } | StoreError::Version { .. }) => {
-            return Failure::input(error);
-        }
+        ManagerError::Store(
+            StoreError::Outdated { .. } | StoreError::Version { .. } | StoreError::Copy { .. },
+        ) => return Failure::input(error),
         ManagerError::Store(StoreError::TakenUp { .. }) => {
             let run = dir.run();
             return Failure::machinery(anyhow::anyhow!("run {run}: {error}"));

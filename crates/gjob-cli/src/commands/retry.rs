@@ -7,7 +7,7 @@ use gjob::store::{RunDir, Store};
 use gjob_core::Job;
 use gjob_core::text::printable;
 
-use super::acting::{choose, on_chosen};
+use super::acting::{choose, not_acted, on_chosen};
 use super::attach;
 use crate::cli::{ReportArgs, RetryArgs};
 use crate::exit::{Failure, print_error};
@@ -21,12 +21,12 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     if !args.old_files {
         refuse_changed_files(&dir, &chosen).map_err(Failure::input)?;
     }
-    let acted = on_chosen(dir.clone(), Act::Retry, &chosen).map_err(Failure::machinery)?;
+    let acted = on_chosen(dir.clone(), Act::Retry, &chosen).map_err(not_acted)?;
     if !args.attach {
         return acted.say();
     }
     acted.refusals().for_each(|refusal| print_error(&refusal));
-    attach::to_the_end(&dir, &ReportArgs::default(), None)
+    attach::to_the_end(&dir, &ReportArgs::default(), Store::take_up, None)
 }
 
 /// Who has mended a file wants the mended one: that it would not be used has to be said.

@@ -8,7 +8,9 @@ CREATE TABLE run (
     created     INTEGER NOT NULL,
     epoch       INTEGER NOT NULL,  -- grows with every manager that takes the run up
     ended       TEXT,              -- why the last manager stopped; NULL while one works or after a crash
-    settings    TEXT NOT NULL      -- JSON: the options of `gjob run` and those that `gjob attach` changed
+    settings    TEXT NOT NULL,     -- JSON: the options of `gjob run` and those that `gjob attach` changed
+    ino         INTEGER,           -- the number of this file, and when it was made, in nanoseconds:
+    born_ns     INTEGER            -- a copy, which has others, is not resumed; NULL where unknown
 );
 
 CREATE TABLE hosts (

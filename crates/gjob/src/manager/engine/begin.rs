@@ -53,9 +53,10 @@ impl Engine {
 
     pub(in crate::manager) fn attach(
         dir: &RunDir,
+        store: Store,
         change: impl FnOnce(&mut RunSettings),
     ) -> Result<Self, ManagerError> {
-        let mut engine = Engine::restore(dir, change)?;
+        let mut engine = Engine::restore(dir, store, change)?;
         engine.open(engine.books.store().inputs()?)?;
         engine.listen();
         Ok(engine)
@@ -68,7 +69,7 @@ impl Engine {
         act: Act,
         jobs: &[u32],
     ) -> Result<Self, ManagerError> {
-        let mut engine = Engine::restore(dir, |_| ())?;
+        let mut engine = Engine::restore(dir, Store::take_up(dir)?, |_| ())?;
         engine.acts_alone = true;
         engine.scheduler.act_only();
         let concerned = jobs.iter().flat_map(|index| engine.hosts_concerned(act, *index));
@@ -81,8 +82,11 @@ impl Engine {
         Ok(engine)
     }
 
-    fn restore(dir: &RunDir, change: impl FnOnce(&mut RunSettings)) -> Result<Self, ManagerError> {
-        let store = Store::take_up(dir)?;
+    fn restore(
+        dir: &RunDir,
+        store: Store,
+        change: impl FnOnce(&mut RunSettings),
+    ) -> Result<Self, ManagerError> {
         let stored = RunSettings::from_json(&store.row()?.settings)?;
         let mut settings = stored.clone();
         change(&mut settings);

@@ -1,6 +1,9 @@
 -- Version 3 had a job's specification and its progress in one table, knew less
 -- of hosts, and named an exited attempt's outcome by how it ended.
 
+ALTER TABLE run ADD COLUMN ino INTEGER;
+ALTER TABLE run ADD COLUMN born_ns INTEGER;
+
 ALTER TABLE hosts RENAME TO hosts_3;
 ALTER TABLE jobs RENAME TO jobs_3;
 ALTER TABLE attempts RENAME TO attempts_3;

@@ -1,0 +1,91 @@
+//! Copies of a state directory: they can be read, and their runs are resumed only once a
+//! user says that the original is out of use.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use snapbox::str;
+use support::{Gjob, Place, eventually, lines};
+
+/// Twelve jobs, each of which writes a line; the manager is killed when some have.
+fn killed_in_the_middle(place: &Place) -> std::path::PathBuf {
+    let ledger = place.path("here/ledger");
+    let job = format!("echo $GJOB_INDEX >> {}; sleep 0.2\n", ledger.display());
+    place.file("jobs.txt", &job.repeat(12));
+    let manager = place.gjob(&["run", "-j", "2", "jobs.txt"]).start();
+    eventually("some jobs have begun", || lines(&ledger).len() >= 4);
+    manager.kill_9();
+    ledger
+}
+
+fn copy(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
+}
+
+/// `gjob` in the same place, with the copy as its state directory.
+fn in_copy(place: &Place, args: &[&str]) -> Gjob {
+    place.gjob(args).env("GJOB_STATE_DIR", place.path("copy"))
+}
+
+#[test]
+fn copied_run_is_resumed_only_as_the_one_that_is_in_use() {
+    let place = Place::new();
+    let ledger = killed_in_the_middle(&place);
+    copy(&place.path("state"), &place.path("copy"));
+
+    for command in ["status", "runs", "explain 0", "logs 0"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let answer = in_copy(&place, &words).output();
+        assert_eq!((answer.code, &*answer.stderr), (0, ""), "{command}");
+    }
+    let begun = lines(&ledger).len();
+    for command in ["attach", "kill --all", "pause 11"] {
+        let words: Vec<&str> = command.split(' ').collect();
+        in_copy(&place, &words)
+            .code(2)
+            .stderr(str![[r#"
+gjob: [PLACE]/copy/runs/[DATE]-1/run.db is a copy of run [DATE]-1, whose jobs would run twice
+help: if the original is gone or will not be used again: `gjob attach [DATE]-1 --moved`
+
+"#]])
+            .run();
+    }
+    assert!(lines(&ledger).len() <= begun + 2, "only what ran already has gone on");
+
+    let moved = in_copy(&place, &["attach", "--moved"]).output();
+    assert_eq!(moved.code, 0, "{moved:?}");
+    // It is the original from now on.
+    assert_eq!(in_copy(&place, &["attach"]).output().code, 0);
+    let original = place.gjob(&["attach"]).output();
+    assert_eq!(original.code, 3, "{original:?}");
+    let why = "another gjob process has taken over the run";
+    assert!(original.stderr.contains(why), "{original:?}");
+    let mut began: Vec<u32> = lines(&ledger).iter().map(|line| line.parse().unwrap()).collect();
+    began.sort_unstable();
+    assert_eq!(began, (0..12).collect::<Vec<u32>>(), "each was begun once");
+}
+
+#[test]
+fn copy_of_a_finished_run_is_not_cleaned_in_its_stead() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt"]).output().code, 0);
+    copy(&place.path("state"), &place.path("copy"));
+    let answer = in_copy(&place, &["clean", "1"]).output();
+    assert_eq!(answer.code, 2, "{answer:?}");
+    assert!(answer.stderr.contains(" is a copy of run "), "{answer:?}");
+    assert_eq!(place.gjob(&["logs", "0"]).output().code, 0);
+}
+
+#[test]
+fn state_directory_that_was_renamed_is_the_same() {
+    let place = Place::new();
+    killed_in_the_middle(&place);
+    std::fs::rename(place.path("state"), place.path("copy")).unwrap();
+    let answer = in_copy(&place, &["attach"]).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+}
