@@ -351,14 +351,103 @@ fn link_is_followed_only_if_nobody_else_could_have_made_it() {
     let shown = hosts(&place, &[]);
     assert!(shown.len() == 1 && shown[0].starts_with("n1"), "{shown:?}");
     std::os::unix::fs::lchown(&link, Some(12_345), None).unwrap();
-    let refused = dry_run(&place, &[]).code(2);
-    refused
+    let passed_over = dry_run(&place, &["-H", "a"]).stdout(str![[r#"
+host a
+job 0
+    commands: true
+
+"#]]);
+    passed_over
         .stderr(str![[r#"
-gjob: [PLACE]/here/gjob.toml: not relied on: it belongs to user 12345
-help: make it yours alone, or leave it out with --no-config
+gjob: passed over [PLACE]/here/gjob.toml: it belongs to user 12345
 
 "#]])
         .run();
+}
+
+#[test]
+fn file_that_another_user_has_planted_above_the_project_is_passed_over() {
+    if !rustix::process::geteuid().is_root() {
+        return gjob_testbed::skip("only root can give a file to another user");
+    }
+    let place = Place::new();
+    fs::set_permissions(place.path("here"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let planted = place.file("gjob.toml", "[defaults]\nhosts = 'theirs'\nunknown = 1\n");
+    std::os::unix::fs::chown(&planted, Some(12_345), None).unwrap();
+    fs::create_dir(place.path("here/project")).unwrap();
+    fs::write(place.path("here/project/jobs.txt"), "true\n").unwrap();
+    fs::write(place.path("gjob.toml"), "[defaults]\nhosts = 'own'\n").unwrap();
+    let project = place.path("here/project");
+    dry_run(&place, &[])
+        .current_dir(&project)
+        .stdout(str![[r#"
+host own
+job 0
+    commands: true
+
+"#]])
+        .stderr(str![[r#"
+gjob: passed over [PLACE]/here/gjob.toml: it belongs to user 12345
+
+"#]])
+        .run();
+}
+
+#[test]
+fn cluster_file_that_others_could_have_written_is_refused() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    let cluster =
+        place.file("lab.toml", "[cluster.lab]\nhosts = 'n1'\nconnect = './enter {host}'\n");
+    let plain = place.file("lab", "gate\nn1\n");
+    for path in [&cluster, &plain] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+        let answer = dry_run(&place, &["-c", path.to_str().unwrap()]).output();
+        let why = format!(
+            "gjob: {path}: not relied on: {path}: other users can write to it\n\
+             help: copy it to a directory that only you can write to\n\
+             gjob: nothing was started\n",
+            path = path.display()
+        );
+        assert_eq!((answer.code, answer.stderr), (2, why));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(dry_run(&place, &["-c", path.to_str().unwrap()]).output().code, 0);
+    }
+    // From a pipe, as a shell gives one.
+    let pipe = ["-c", "/dev/stdin"];
+    assert_eq!(dry_run(&place, &pipe).stdin("gate\nn1\n").output().code, 0);
+}
+
+#[test]
+fn program_that_others_could_have_written_connects_to_no_host() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    fs::create_dir(place.path("here/shared")).unwrap();
+    let shared = place.path("here/shared");
+    fs::write(shared.join("enter"), "#!/bin/sh\nexec /bin/sh\n").unwrap();
+    fs::set_permissions(shared.join("enter"), fs::Permissions::from_mode(0o777)).unwrap();
+    let args = ["-H", "n1", "--connect", "shared/enter {host}"];
+    dry_run(&place, &args).code(2).stderr(str![[r#"
+gjob: [PLACE]/here/shared/enter is not relied on: [PLACE]/here/shared/enter: other users can write to it
+help: copy it to a directory that only you can write to
+gjob: nothing was started
+
+"#]]).run();
+    fs::set_permissions(shared.join("enter"), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(dry_run(&place, &args).output().code, 0);
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    dry_run(&place, &args)
+        .code(2)
+        .stderr(str![[r#"
+gjob: [PLACE]/here/shared/enter is not relied on: [PLACE]/here/shared: other users can write to it
+help: copy it to a directory that only you can write to
+gjob: nothing was started
+
+"#]])
+        .run();
+    // There, others can put files, and none in the place of those of this user.
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    assert_eq!(dry_run(&place, &args).output().code, 0);
 }
 
 #[test]

@@ -9,24 +9,46 @@
 //! slots = 2
 //! ```
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use gjob_core::hosts::{
-    Cluster, ConnectCommand, HostEntry, HostProblem, HostReader, MAX_SLOTS, Place,
-    check_results_dir,
-};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use gjob_core::hosts::{Cluster, HostEntry, HostProblem, HostReader, Place};
+use toml::de::DeValue;
 
-use crate::nearest::nearest;
-use crate::toml_text::{in_order, is_name, type_name};
+use crate::host_tables::{HostTables, Key, Value};
+use crate::toml_text::in_order;
+use crate::trust::{PlaceError, check_open, resolve};
 
 /// What a TOML file may hold.
 const TABLES: [&str; 1] = ["cluster"];
 
 /// What a cluster's table may hold.
 const KEYS: [&str; 5] = ["hosts", "management", "connect", "results_dir", "slots"];
+
+/// What is in a cluster file that nobody else could have written: it says which programs
+/// are run, and where jobs go.
+///
+/// # Errors
+/// When it cannot be read, or another user could have written it.
+pub fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    match resolve(path) {
+        Ok(_) => {}
+        Err(error @ PlaceError::Distrusted { .. }) => return Err(io::Error::other(Unsafe(error))),
+        // A pipe of a shell's has no place.
+        Err(PlaceError::Io { .. }) => check_open(&file)?,
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Another user could have written the file.
+#[derive(Debug, thiserror::Error)]
+#[error("not relied on: {0}\nhelp: copy it to a directory that only you can write to")]
+struct Unsafe(PlaceError);
 
 /// Reads the text of a cluster file with `reader`, which keeps what is wrong
 /// with it. A file whose name ends in `.toml` is TOML; a relative program in it
@@ -41,9 +63,6 @@ pub fn read(reader: &mut HostReader, name: &str, text: &str) -> Vec<Cluster> {
     }
 }
 
-type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
-type Value<'a> = Spanned<DeValue<'a>>;
-
 /// A TOML text that is being read.
 struct Document<'a> {
     reader: &'a mut HostReader,
@@ -53,16 +72,19 @@ struct Document<'a> {
     text: &'a str,
 }
 
+impl HostTables for Document<'_> {
+    fn dir(&self) -> &Path {
+        self.dir
+    }
+
+    fn host_problem(&mut self, span: &Range<usize>, problem: HostProblem) {
+        self.reader.error(self.place(span), problem);
+    }
+}
+
 impl Document<'_> {
     fn read(mut self) -> Vec<Cluster> {
-        let document = match DeTable::parse(self.text) {
-            Ok(document) => document,
-            Err(error) => {
-                let problem = HostProblem::Toml(error.message().to_owned());
-                self.error(&error.span().unwrap_or_default(), problem);
-                return Vec::new();
-            }
-        };
+        let Some(document) = self.document(self.text) else { return Vec::new() };
         let mut clusters = Vec::new();
         for (key, value) in in_order(document.get_ref()) {
             match (key.get_ref().as_ref(), value.get_ref()) {
@@ -86,9 +108,7 @@ impl Document<'_> {
             return None;
         };
         let name = key.get_ref().to_string();
-        if !is_name(&name) {
-            self.error(&key.span(), HostProblem::ClusterName(name.clone()));
-        }
+        self.check_name(&name, &key.span());
         let mut cluster = Cluster { name: Some(name.clone()), ..Cluster::default() };
         let mut has_hosts = false;
         for (key, value) in in_order(table) {
@@ -106,7 +126,7 @@ impl Document<'_> {
             }
         }
         if !has_hosts {
-            self.error(&key.span(), HostProblem::MissingHosts(name));
+            self.host_problem(&key.span(), HostProblem::MissingHosts(name));
         }
         Some(cluster)
     }
@@ -114,94 +134,12 @@ impl Document<'_> {
     fn hosts(&mut self, key: &Key<'_>, value: &Value<'_>) -> Vec<HostEntry> {
         let expected = "a host list or an array of them";
         let lists = self.texts(key, value, expected);
-        lists.iter().flat_map(|(place, list)| self.reader.list_at(place, list)).collect()
+        lists.iter().flat_map(|(at, list)| self.reader.list_at(&self.place(at), list)).collect()
     }
 
     fn management(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<HostEntry> {
         let host = self.text(key, value, "a host")?;
         self.reader.management(&host, self.place(&value.span()))
-    }
-
-    /// The words of a command, or a text that is split into them.
-    fn connect(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<ConnectCommand> {
-        let expected = "a command or an array of its words";
-        let texts = self.texts(key, value, expected);
-        let words = texts.iter().map(|(_, word)| word.clone());
-        let command = match value.get_ref() {
-            DeValue::String(text) => text.parse(),
-            DeValue::Array(array) if array.len() == texts.len() => {
-                ConnectCommand::new(words.collect())
-            }
-            // What is wrong with it has been said.
-            _ => return None,
-        };
-        let command = command.map_err(|error| self.error(&value.span(), error)).ok()?;
-        Some(command.from_dir(self.dir))
-    }
-
-    fn results_dir(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<String> {
-        let dir = self.text(key, value, "a path")?;
-        let checked = check_results_dir(&dir).map(|()| dir);
-        checked.map_err(|error| self.error(&value.span(), error)).ok()
-    }
-
-    fn slots(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<u32> {
-        let DeValue::Integer(number) = value.get_ref() else {
-            self.wrong_type(key, value, "a number");
-            return None;
-        };
-        let slots = u32::from_str_radix(number.as_str(), number.radix()).ok();
-        let slots = slots.filter(|slots| (1..=MAX_SLOTS).contains(slots));
-        if slots.is_none() {
-            self.error(&value.span(), HostProblem::Slots(number.to_string()));
-        }
-        slots
-    }
-
-    /// A text, or those of an array, each with its place.
-    fn texts(
-        &mut self,
-        key: &Key<'_>,
-        value: &Value<'_>,
-        expected: &'static str,
-    ) -> Vec<(Place, String)> {
-        let values = match value.get_ref() {
-            DeValue::Array(values) => values.iter().collect(),
-            _ => vec![value],
-        };
-        let mut texts = Vec::new();
-        for value in values {
-            if let Some(text) = self.text(key, value, expected) {
-                texts.push((self.place(&value.span()), text));
-            }
-        }
-        texts
-    }
-
-    fn text(&mut self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) -> Option<String> {
-        match value.get_ref() {
-            DeValue::String(text) => Some(text.to_string()),
-            _ => {
-                self.wrong_type(key, value, expected);
-                None
-            }
-        }
-    }
-
-    fn wrong_type(&mut self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) {
-        let found = type_name(value.get_ref());
-        let key = key.get_ref().to_string();
-        self.error(&value.span(), HostProblem::Type { key, expected, found });
-    }
-
-    fn unknown(&mut self, key: &Key<'_>, known: &[&str], expected: &'static str) {
-        let found = key.get_ref().to_string();
-        let nearest = nearest(&found, known.iter().copied()).map(str::to_owned);
-        self.error(&key.span(), HostProblem::UnknownKey { found, nearest, expected });
-    }
-
-    fn error(&mut self, span: &Range<usize>, problem: impl Into<HostProblem>) {
-        self.reader.error(self.place(span), problem);
     }
 
     /// The line on which some bytes of the text begin.

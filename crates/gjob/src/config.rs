@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use gjob_core::HostEntry;
 use gjob_core::hosts::{Cluster, HostOptions, items};
 use gjob_core::os_text::to_path;
+use gjob_core::trust::Distrust;
 
 pub use error::{ConfigError, ConfigErrors, ConfigProblem};
 
@@ -22,6 +23,15 @@ use crate::jobfile::place::Spot;
 #[derive(Debug, Default)]
 pub struct Config {
     files: Vec<ConfigFile>,
+    passed_over: Vec<PassedOver>,
+}
+
+/// A project's file that is not read, since it is another user's.
+#[derive(Debug, thiserror::Error)]
+#[error("passed over {path}: {why}", path = .path.display())]
+pub struct PassedOver {
+    path: PathBuf,
+    why: Distrust,
 }
 
 /// One file.
@@ -90,17 +100,17 @@ pub enum DefaultValues {
 impl Config {
     /// Reads the project's file, the nearest one from `here` upwards, and the user's.
     /// Everything that is wrong with them is added to `errors`. A file that another user
-    /// could have written is not read.
+    /// could have written is not read; a project's file of another user is passed over.
     #[must_use]
     pub fn read(here: &Path, errors: &mut Vec<ConfigError>) -> Config {
-        let mut files = Vec::new();
-        for path in locate::paths(here) {
+        let (mut files, mut passed_over) = (Vec::new(), Vec::new());
+        for path in locate::paths(here, &mut passed_over) {
             match locate::text(&path) {
                 Ok((text, real)) => files.push(document::read(&path, &real, &text, errors)),
                 Err(error) => errors.push(*error),
             }
         }
-        let config = Config { files };
+        let config = Config { files, passed_over };
         errors.extend(config.unknown_groups());
         config
     }
@@ -128,6 +138,12 @@ impl Config {
     pub fn no_group(&self, found: &str) -> ConfigProblem {
         let known = self.group_names().iter().map(|name| format!("@{name}")).collect();
         ConfigProblem::UnknownGroup { found: found.to_owned(), known }
+    }
+
+    /// The project's files that were not read, the nearest first.
+    #[must_use]
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
     }
 
     /// The files that were read, the nearest first.

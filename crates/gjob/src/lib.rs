@@ -26,6 +26,7 @@
 
 pub mod cluster_file;
 pub mod config;
+mod host_tables;
 pub mod inputs;
 pub mod jobfile;
 pub mod link;

@@ -88,6 +88,13 @@ fn check_place(
     checked.map_err(|(path, why)| PlaceError::Distrusted { path: path.to_owned(), why })
 }
 
+/// The user whom a file or link belongs to, if that is neither this one nor root.
+pub(crate) fn stranger(path: &Path) -> Option<u32> {
+    let uid = path.symlink_metadata().ok()?.uid();
+    let it = Ownership { uid, gid: 0, mode: 0, has_acl: false };
+    trusted(false).check(&it).is_err().then_some(uid)
+}
+
 /// Checks a file, without what it lies in.
 pub(crate) fn check_file(path: &Path) -> Result<(), PlaceError> {
     let it = ownership(path).map_err(|source| io_error(path, source))?;

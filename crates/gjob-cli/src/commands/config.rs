@@ -32,7 +32,11 @@ pub(super) fn read(is_wanted: bool) -> Result<(Cli, Setup), Failure> {
 
 fn config(is_wanted: bool, errors: &mut Vec<ConfigError>) -> Config {
     match std::env::current_dir() {
-        Ok(here) if is_wanted => Config::read(&here, errors),
+        Ok(here) if is_wanted => {
+            let config = Config::read(&here, errors);
+            config.passed_over().iter().for_each(|file| print_error(&file.to_string()));
+            config
+        }
         _ => Config::default(),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, anyhow};
 use gjob::cluster_file;
@@ -40,13 +41,13 @@ fn clusters(
         }
     }
     for path in &args.hosts_file {
-        if let Some((name, text)) = read(path, &mut reader, errors) {
+        if let Some((name, text)) = read(path, |path| fs::read(path), &mut reader, errors) {
             hosts.extend(reader.hosts_file(&name, &text));
         }
     }
     let mut from_files = Vec::new();
     for path in &args.cluster {
-        if let Some((name, text)) = read(path, &mut reader, errors) {
+        if let Some((name, text)) = read(path, cluster_file::contents, &mut reader, errors) {
             from_files.extend(cluster_file::read(&mut reader, &name, &text));
         }
     }
@@ -82,14 +83,15 @@ fn group(
     Some(Group { hosts, ..group })
 }
 
-/// A file's name and text. What is wrong with the text is for `reader` to say.
+/// A file's name, and its text out of its `contents`. What is wrong with the text is for `reader` to say.
 fn read(
     path: &Path,
+    contents: fn(&Path) -> io::Result<Vec<u8>>,
     reader: &mut HostReader,
     errors: &mut Vec<anyhow::Error>,
 ) -> Option<(String, String)> {
     let file = from_os(path.as_os_str()).into_owned();
-    let bytes = match std::fs::read(path) {
+    let bytes = match contents(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             errors.push(anyhow!("{file}: {error}"));

@@ -3,18 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use gjob_core::HostEntry;
-use gjob_core::hosts::{
-    ConnectCommand, HostProblem, HostReader, MAX_SLOTS, check_results_dir, parse_list,
-};
+use gjob_core::hosts::{HostProblem, HostReader, parse_list};
 use gjob_core::os_text::from_os;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigProblem};
 use super::{ConfigFile, DefaultOption, DefaultValues, Group, HostSettings, HostTable};
+use crate::host_tables::{HostTables, Key, Value};
 use crate::jobfile::place::{Span, Text};
-use crate::nearest::nearest;
-use crate::toml_text::{in_order, is_name, type_name};
+use crate::toml_text::in_order;
 
 /// What a file may hold.
 const TABLES: &[&str] = &["defaults", "host", "group", "cluster"];
@@ -23,9 +20,6 @@ const ALL_TABLES: &str = "[defaults], [host.NAME], [group.NAME] or [cluster.NAME
 /// What can be set for a host and for a group.
 const SETTINGS: &[&str] =
     &["user", "port", "slots", "results_dir", "connect", "ssh_config", "blob_budget"];
-
-type Key<'a> = Spanned<std::borrow::Cow<'a, str>>;
-type Value<'a> = Spanned<DeValue<'a>>;
 
 /// Reads the text of the file at `path`, which really is at `real`. What is wrong with it is added to `errors`.
 pub(super) fn read(
@@ -51,15 +45,20 @@ struct Document<'a> {
     file: ConfigFile,
 }
 
+impl HostTables for Document<'_> {
+    fn dir(&self) -> &Path {
+        self.dir
+    }
+
+    fn host_problem(&mut self, span: &Span, problem: HostProblem) {
+        self.error(span, problem);
+    }
+}
+
 impl Document<'_> {
     fn read(&mut self) {
-        let document = match DeTable::parse(&self.text.text) {
-            Ok(document) => document,
-            Err(error) => {
-                let problem = HostProblem::Toml(error.message().to_owned());
-                return self.error(&error.span().unwrap_or_default(), problem);
-            }
-        };
+        let text = self.text;
+        let Some(document) = self.document(&text.text) else { return };
         for (key, value) in in_order(document.get_ref()) {
             let DeValue::Table(table) = value.get_ref() else {
                 match TABLES.contains(&key.get_ref().as_ref()) {
@@ -147,10 +146,12 @@ impl Document<'_> {
         let options = &mut settings.options;
         match key.get_ref().as_ref() {
             "port" => {
-                settings.port = self.number(key, value, 65535).and_then(|it| it.try_into().ok());
+                let port = self.number(key, value, 65535, HostProblem::Port);
+                settings.port = port.and_then(|port| port.try_into().ok());
             }
-            "slots" => options.slots = self.number(key, value, MAX_SLOTS),
+            "slots" => options.slots = self.slots(key, value),
             "connect" => options.connect = self.connect(key, value),
+            "results_dir" => options.results_dir = self.results_dir(key, value),
             name => {
                 let Some(text) = self.text(key, value, "a text") else { return };
                 match name {
@@ -159,10 +160,6 @@ impl Document<'_> {
                             settings.user = Some(text);
                         }
                         _ => self.error(&span, HostProblem::User(text)),
-                    },
-                    "results_dir" => match check_results_dir(&text) {
-                        Ok(()) => options.results_dir = Some(text),
-                        Err(error) => self.error(&span, HostProblem::from(error)),
                     },
                     "blob_budget" => match crate::units::parse_size(&text) {
                         Ok(size) => options.blob_budget = Some(size),
@@ -185,25 +182,6 @@ impl Document<'_> {
         let found = reader.management(&host, place);
         self.host_problems(reader.finish(), &value.span());
         found
-    }
-
-    fn connect(&mut self, key: &Key<'_>, value: &Value<'_>) -> Option<ConnectCommand> {
-        let texts = self.texts(key, value, "a command or an array of its words");
-        let command = match value.get_ref() {
-            DeValue::String(text) => text.parse(),
-            DeValue::Array(array) if array.len() == texts.len() => {
-                ConnectCommand::new(texts.into_iter().map(|(_, word)| word).collect())
-            }
-            // What is wrong with it has been said.
-            _ => return None,
-        };
-        match command {
-            Ok(command) => Some(command.from_dir(self.dir)),
-            Err(error) => {
-                self.error(&value.span(), HostProblem::from(error));
-                None
-            }
-        }
     }
 
     /// `[defaults]`.
@@ -274,64 +252,6 @@ impl Document<'_> {
         }
     }
 
-    fn check_name(&mut self, name: &str, span: &Span) {
-        if !is_name(name) {
-            self.error(span, HostProblem::ClusterName(name.to_owned()));
-        }
-    }
-
-    /// A whole number from 1 on.
-    fn number(&mut self, key: &Key<'_>, value: &Value<'_>, most: u32) -> Option<u32> {
-        let DeValue::Integer(number) = value.get_ref() else {
-            self.wrong_type(key, value, "a number");
-            return None;
-        };
-        let found = u32::from_str_radix(number.as_str(), number.radix()).ok();
-        let found = found.filter(|found| (1..=most).contains(found));
-        if found.is_none() {
-            let problem = match key.get_ref().as_ref() {
-                "port" => HostProblem::Port(number.to_string()),
-                _ => HostProblem::Slots(number.to_string()),
-            };
-            self.error(&value.span(), problem);
-        }
-        found
-    }
-
-    /// A text, or those of an array, each with its place.
-    fn texts(
-        &mut self,
-        key: &Key<'_>,
-        value: &Value<'_>,
-        expected: &'static str,
-    ) -> Vec<(Span, String)> {
-        let values = match value.get_ref() {
-            DeValue::Array(values) => values.iter().collect(),
-            _ => vec![value],
-        };
-        let mut texts = Vec::new();
-        for value in values {
-            texts.extend(self.text(key, value, expected).map(|text| (value.span(), text)));
-        }
-        texts
-    }
-
-    fn text(&mut self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) -> Option<String> {
-        match value.get_ref() {
-            DeValue::String(text) => Some(text.to_string()),
-            _ => {
-                self.wrong_type(key, value, expected);
-                None
-            }
-        }
-    }
-
-    fn wrong_type(&mut self, key: &Key<'_>, value: &Value<'_>, expected: &'static str) {
-        let found = type_name(value.get_ref());
-        let key = key.get_ref().to_string();
-        self.error(&value.span(), HostProblem::Type { key, expected, found });
-    }
-
     fn unknown_setting(&mut self, key: &Key<'_>, more: &[&'static str]) {
         let known = [more, SETTINGS].concat();
         let expected = match more {
@@ -341,12 +261,6 @@ impl Document<'_> {
             _ => "hosts, user, port, slots, results_dir, connect, ssh_config or blob_budget",
         };
         self.unknown(key, &known, expected);
-    }
-
-    fn unknown(&mut self, key: &Key<'_>, known: &[&str], expected: &'static str) {
-        let found = key.get_ref().to_string();
-        let nearest = nearest(&found, known.iter().copied()).map(str::to_owned);
-        self.error(&key.span(), HostProblem::UnknownKey { found, nearest, expected });
     }
 
     fn error(&mut self, span: &Span, problem: impl Into<ConfigProblem>) {

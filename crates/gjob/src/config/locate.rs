@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 use gjob_core::os_text::from_os;
 use gjob_core::plain_text::{self, TextError};
+use gjob_core::trust::Distrust;
 
+use super::PassedOver;
 use super::error::{ConfigError, ConfigProblem};
 use crate::jobfile::place::{Place, Spot};
-use crate::trust::{PlaceError, resolve};
+use crate::trust::{PlaceError, resolve, stranger};
 
 /// The most that is read, bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -18,25 +20,29 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The name of the file.
 const NAME: &str = "gjob.toml";
 
-/// The files that there are, the nearest first.
-pub(super) fn paths(here: &Path) -> Vec<PathBuf> {
+/// The files that there are, the nearest first. A project's file that another user has
+/// put above it, as anybody can in `/tmp`, is added to `passed_over` instead.
+pub(super) fn paths(here: &Path, passed_over: &mut Vec<PassedOver>) -> Vec<PathBuf> {
     let base = etcetera::base_strategy::Xdg::new().ok();
     let home = base.as_ref().map(|base| base.home_dir().to_owned());
     let users = base.map(|base| base.config_dir().join("gjob").join(NAME));
     let users = users.filter(|path| exists(path));
-    let projects = project(here, home.as_deref()).filter(|path| Some(path) != users.as_ref());
+    let projects =
+        project(here, home.as_deref(), passed_over).filter(|path| Some(path) != users.as_ref());
     projects.into_iter().chain(users).collect()
 }
 
 /// The nearest one from `here` upwards: not beyond the home directory, nor on another
 /// file system.
-fn project(here: &Path, home: Option<&Path>) -> Option<PathBuf> {
+fn project(here: &Path, home: Option<&Path>, passed_over: &mut Vec<PassedOver>) -> Option<PathBuf> {
     let device = |dir: &Path| dir.metadata().map(|meta| meta.dev()).ok();
     let on = device(here);
     for dir in here.ancestors().take_while(|dir| device(dir) == on) {
         let path = dir.join(NAME);
-        if exists(&path) {
-            return Some(path);
+        match stranger(&path) {
+            Some(uid) => passed_over.push(PassedOver { path, why: Distrust::Owner { uid } }),
+            None if exists(&path) => return Some(path),
+            None => {}
         }
         if Some(dir) == home {
             return None;

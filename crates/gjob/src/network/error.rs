@@ -1,7 +1,9 @@
 //! What can go wrong with a network as a whole, or with one request to a host.
 
 use std::io;
+use std::path::PathBuf;
 
+use gjob_core::trust::Distrust;
 use gjob_core::{HostLabel, JobId};
 
 use crate::inputs::InputError;
@@ -32,6 +34,20 @@ pub enum NetworkError {
         hosts: [HostLabel; 2],
         /// As it was given.
         command: String,
+    },
+    /// A connect program, an ssh configuration or a worker program that another user
+    /// could have written.
+    #[error(
+        "{} is not relied on: {}: {why}\nhelp: copy it to a directory that only you can write to",
+        .path.display(), .place.display()
+    )]
+    Unsafe {
+        /// The file.
+        path: PathBuf,
+        /// It, or a directory that it lies in.
+        place: PathBuf,
+        /// Why.
+        why: Distrust,
     },
     /// The tasks that drive the links.
     #[error("can't start the links' runtime: {0}")]

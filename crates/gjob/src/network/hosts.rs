@@ -1,17 +1,20 @@
 //! Which hosts a network has: from clusters and options to a checked plan for
 //! each host, and back to the settings that a run keeps.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use gjob_core::HostOptions;
 use gjob_core::hosts::Cluster;
+use gjob_core::os_text::to_path;
 use gjob_core::scheduler::HostIx;
 
 use super::{Network, NetworkError};
 use crate::link::{HostPlan, HostPlanError, Transport};
 use crate::program::Programs;
 use crate::settings::{NetworkSettings, RunSettings};
+use crate::trust::{PlaceError, resolve};
 
 impl Network {
     /// A network of the workers of `clusters`, with job directories below
@@ -101,8 +104,35 @@ impl NetworkSettings {
             return Err(NetworkError::NoHosts);
         }
         check_distinct(&plans)?;
+        check_trusted(&plans, self.agents.values())?;
         Ok(plans)
     }
+}
+
+/// Nothing that another user could have written is run here or on a host, or says what
+/// ssh runs. What is not there is reported by what wants it.
+fn check_trusted<'a>(
+    plans: &'a [Arc<HostPlan>],
+    agents: impl Iterator<Item = &'a PathBuf>,
+) -> Result<(), NetworkError> {
+    let mut relied_on: BTreeSet<PathBuf> = agents.cloned().collect();
+    for plan in plans {
+        match plan.transport() {
+            Transport::Command(connect) => {
+                let words = connect.for_host(plan.entry()).map_err(HostPlanError::from)?;
+                let program = words.into_iter().next().filter(|program| program.contains('/'));
+                relied_on.extend(program.map(|program| to_path(&program)));
+            }
+            Transport::Ssh { config_file } => relied_on.extend(config_file.clone()),
+            Transport::Local => {}
+        }
+    }
+    for path in relied_on {
+        if let Err(PlaceError::Distrusted { path: place, why }) = resolve(&path) {
+            return Err(NetworkError::Unsafe { path, place, why });
+        }
+    }
+    Ok(())
 }
 
 /// Two hosts of one name, or reached by one command, would be one host that
