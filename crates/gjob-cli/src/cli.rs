@@ -2,6 +2,7 @@
 //! subcommand does is in `commands`.
 
 mod act;
+mod background;
 pub(crate) mod defaults;
 mod doctor;
 mod environment;
@@ -23,6 +24,7 @@ use gjob_core::os_text::from_os;
 use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs, RetryArgs};
+pub(crate) use background::BackgroundArgs;
 pub(crate) use doctor::HostsArgs;
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};

@@ -3,6 +3,7 @@
 
 pub(crate) mod acting;
 pub(crate) mod attach;
+mod background;
 pub(crate) mod clean;
 pub(crate) mod completions;
 mod config;
@@ -19,6 +20,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 mod manage;
 mod notes;
+mod notify;
 pub(crate) mod pause;
 pub(crate) mod remote;
 pub(crate) mod resume;

@@ -1,6 +1,7 @@
 //! Signals as requests to the manager. Ctrl-C kills the run's jobs and keeps the
 //! run. This process ends when they have ended, after a time limit, or at once at a
-//! second Ctrl-C. SIGTERM and SIGHUP end it and leave the jobs running. Before there is
+//! second Ctrl-C. SIGTERM and SIGHUP end it and leave the jobs running; a SIGHUP that is
+//! ignored from the start (nohup) stays ignored. Before there is
 //! a manager, any of them ends a running job script, and this process.
 
 use std::io::{self, Write};
@@ -24,7 +25,20 @@ const EXITING: &str = "gjob: exiting now; jobs keep running, resume with `gjob a
 /// How long jobs that are killed by the first Ctrl-C are waited for.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 
-const ALL: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+/// The signals that end this process. A hangup that it was started to ignore (nohup) is
+/// none of them.
+fn ending() -> impl Iterator<Item = i32> {
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| *signal == SIGINT || !is_ignored(*signal))
+}
+
+/// True if the signal does nothing to this process.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    // Elsewhere than on Linux, it counts.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal - 1) & 1 == 1
+}
 
 /// True once a manager receives the signals.
 static LISTENING: AtomicBool = AtomicBool::new(false);
@@ -45,10 +59,10 @@ impl ScriptSignals {
 
 /// Until [`listen`] is called, signals end the script and this process.
 pub(crate) fn end_script(stopper: Stopper) -> io::Result<ScriptSignals> {
-    let mut signals = Signals::new(ALL)?;
+    let mut signals = Signals::new(ending())?;
     // The script may have ended before the thread below receives the signal.
     let arrived = Arc::new(AtomicBool::new(false));
-    for signal in ALL {
+    for signal in ending() {
         flag::register(signal, Arc::clone(&arrived))?;
     }
     let listener = move || {
@@ -70,7 +84,7 @@ pub(crate) fn end_script(stopper: Stopper) -> io::Result<ScriptSignals> {
 
 /// Passes signals to the manager, for as long as the process lives.
 pub(crate) fn listen(controller: Controller) -> io::Result<()> {
-    let mut signals = Signals::new(ALL)?;
+    let mut signals = Signals::new(ending())?;
     signals_of_terminal(&signals)?;
     LISTENING.store(true, Ordering::SeqCst);
     let listener = move || {
@@ -112,7 +126,7 @@ fn leave_later(controller: Controller) {
 pub(crate) fn end_at_interrupt() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT])?;
     if tty::is_interactive() {
-        [SIGTERM, SIGHUP].into_iter().try_for_each(|signal| signals.add_signal(signal))?;
+        ending().try_for_each(|signal| signals.add_signal(signal))?;
     }
     signals_of_terminal(&signals)?;
     let listener = move || {

@@ -54,6 +54,20 @@ impl Manager {
     pub fn new(sleep_time: Duration) -> Self {
         Manager::with_handler(sleep_time, NoHandler)
     }
+
+    /// Records a run without beginning it, for another process to take up
+    /// ([`Manager::attach`]). The arguments are those of [`Manager::setup_with`].
+    ///
+    /// # Errors
+    /// As [`Manager::setup`].
+    pub fn record(
+        state: &StateDir,
+        specs: Vec<Arc<JobSpec>>,
+        hashed: Option<Inputs>,
+        settings: &RunSettings,
+    ) -> Result<RunDir, ManagerError> {
+        Engine::record(state, specs, hashed, settings)
+    }
 }
 
 impl<H: Handler> Manager<H> {

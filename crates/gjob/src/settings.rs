@@ -25,6 +25,8 @@ pub struct RunSettings {
     pub outputs: OutputSettings,
     /// Seeds the choice among equally loaded hosts.
     pub seed: u64,
+    /// A shell command to be run when a manager has ended the run.
+    pub notify: Option<String>,
 }
 
 /// What a [`Network`](crate::Network) is made of.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::RunName;
+use super::{BackgroundArgs, RunName};
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "What is shown")]
@@ -96,6 +96,13 @@ pub(crate) struct AttachArgs {
     /// Resume a copy whose original is gone or will not be used again: hosts refuse that from then on
     #[arg(long)]
     pub(crate) moved: bool,
+
+    #[command(flatten)]
+    pub(crate) background: BackgroundArgs,
+
+    /// This process is the one that `--detach` has started.
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    pub(crate) in_background: bool,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 
-use super::{FailureArgs, FileArgs, JobOptions, ReportArgs, names};
+use super::{BackgroundArgs, FailureArgs, FileArgs, JobOptions, ReportArgs, names};
 use crate::completion::hosts;
 
 #[derive(Debug, Args)]
@@ -40,6 +40,9 @@ pub(crate) struct RunArgs {
     /// Print the jobs of --dry-run as a job file in JSON Lines
     #[arg(long, requires = "dry_run", help_heading = "What is shown")]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) background: BackgroundArgs,
 
     #[command(flatten)]
     pub(crate) report: ReportArgs,

@@ -1,18 +1,20 @@
 //! `gjob attach`: resumes a run without a manager, with the settings it was started
 //! with; follows a run that has one.
 
+use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use gjob::manager::Watcher;
 use gjob::settings::RunSettings;
-use gjob::store::{RunDir, Store, StoreError};
+use gjob::store::{RunDir, Store};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
+use gjob_core::os_text::to_os;
 use gjob_core::plural::counted;
 use gjob_core::{Job, State};
 
-use super::{find_run, manage, watch};
+use super::{background, find_run, manage, watch};
 use crate::cli::{AttachArgs, MaxFails, ReportArgs, Show};
 use crate::exit::Failure;
 use crate::report::reporters;
@@ -25,36 +27,58 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
-    let take_up = if args.moved { Store::take_up_moved } else { Store::take_up };
-    to_the_end(&find_run(args.run.word())?, &args.report, take_up, args.max_fails)
+    let dir = find_run(args.run.word())?;
+    if args.in_background {
+        background::leave_terminal()?;
+    }
+    let resume = Resume {
+        moved: args.moved,
+        max_fails: args.max_fails,
+        notify: args.background.notify.clone(),
+        in_background: args.in_background,
+    };
+    if args.background.detach {
+        return background::start(&dir, &args.report, &resume.words());
+    }
+    to_the_end(&dir, &args.report, &resume)
 }
 
-/// How a run comes into this process's hands.
-pub(super) type TakeUp = fn(&RunDir) -> Result<Store, StoreError>;
+/// How a run is resumed, and what is changed for the rest of it.
+#[derive(Debug, Default)]
+pub(super) struct Resume {
+    /// It is a copy of a run that is used no more.
+    moved: bool,
+    max_fails: Option<MaxFails>,
+    notify: Option<String>,
+    in_background: bool,
+}
 
 /// Resumes or follows a run until it is over.
 pub(super) fn to_the_end(
     dir: &RunDir,
     report: &ReportArgs,
-    take_up: TakeUp,
-    max_fails: Option<MaxFails>,
+    resume: &Resume,
 ) -> Result<u8, Failure> {
     let reporters = || reporters(report, Show::Failed, true).map_err(Failure::input);
+    let take_up = if resume.moved { Store::take_up_moved } else { Store::take_up };
     let began = Instant::now();
     loop {
         if let Some(watcher) = Watcher::connect(dir).map_err(Failure::machinery)? {
-            refuse_change(max_fails, dir)?;
+            refuse_change(resume, dir)?;
+            if resume.in_background {
+                return Err(managed_already(dir));
+            }
             return watch::to_the_end(dir, watcher, reporters()?);
         }
-        check_max_fails(max_fails, dir)?;
+        check_max_fails(resume.max_fails, dir)?;
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters()?);
-        let change = |settings: &mut RunSettings| {
-            if let Some(MaxFails(most)) = max_fails {
-                settings.max_fails = most;
+        match manager.attach_with(dir, take_up, |settings| resume.change(settings)) {
+            Ok(()) => {
+                if resume.in_background {
+                    background::go_on_alone(dir)?;
+                }
+                return manage::to_the_end(manager, true);
             }
-        };
-        match manager.attach_with(dir, take_up, change) {
-            Ok(()) => return manage::to_the_end(manager, true),
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);
             }
@@ -64,13 +88,46 @@ pub(super) fn to_the_end(
     }
 }
 
-/// Settings are changed by the process that manages the run.
-fn refuse_change(max_fails: Option<MaxFails>, dir: &RunDir) -> Result<(), Failure> {
-    if max_fails.is_none() {
-        return Ok(());
+impl Resume {
+    /// The same as words of a command line.
+    fn words(&self) -> Vec<OsString> {
+        let most = self.max_fails.map(|MaxFails(most)| {
+            let most = most.map_or("none".to_owned(), |most| most.to_string());
+            format!("--max-fails={most}").into()
+        });
+        let command = self.notify.as_ref();
+        let command = command.map(|command| to_os(&format!("--notify={command}")).into_owned());
+        let moved = self.moved.then(|| "--moved".into());
+        moved.into_iter().chain(most).chain(command).collect()
     }
+
+    fn change(&self, settings: &mut RunSettings) {
+        if let Some(MaxFails(most)) = self.max_fails {
+            settings.max_fails = most;
+        }
+        if let Some(command) = &self.notify {
+            settings.notify = Some(command.clone()).filter(|command| !command.is_empty());
+        }
+    }
+}
+
+/// A run has one manager, and a follower needs no background.
+fn managed_already(dir: &RunDir) -> Failure {
+    Failure::input(anyhow!(
+        "another gjob process manages run {run}\nhelp: follow it with `gjob attach {run}`",
+        run = dir.run()
+    ))
+}
+
+/// Settings are changed by the process that manages the run.
+fn refuse_change(resume: &Resume, dir: &RunDir) -> Result<(), Failure> {
+    let option = match (resume.max_fails, &resume.notify) {
+        (None, None) => return Ok(()),
+        (Some(_), _) => "--max-fails",
+        (None, Some(_)) => "--notify",
+    };
     Err(Failure::input(anyhow!(
-        "another gjob process manages run {}: --max-fails can be changed once it has stopped",
+        "another gjob process manages run {}: {option} can be changed once it has stopped",
         dir.run()
     )))
 }

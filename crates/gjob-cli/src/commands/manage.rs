@@ -10,7 +10,8 @@ use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::{Job, Run, RunId, State, Tally};
 
-use crate::exit::{self, Failure};
+use super::notify::{Outcome, notify};
+use crate::exit::{self, Failure, print_error};
 use crate::report::Reporters;
 use crate::signals;
 
@@ -33,16 +34,41 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>, has_keys: bool) -> Res
     }
     let result = manager.process_jobs();
     manager.handler_mut().finish();
-    let end = match (result, manager.run_dir()) {
-        (Ok(end), _) => end,
-        (Err(error), Some(dir)) => return Err(stopped(dir, error)),
-        (Err(error), None) => return Err(Failure::machinery(error)),
+    let dir = manager.run_dir().cloned().ok_or(ManagerError::NotSetUp);
+    let dir = dir.map_err(Failure::machinery)?;
+    let end = match result {
+        Ok(end) => end,
+        Err(error) => {
+            drop(manager);
+            return Err(failed(&dir, error));
+        }
     };
-    if let (Some(dir), Some(run)) = (manager.run_dir(), manager.run()) {
-        let lines = last_lines(manager.handler(), dir, run, end);
+    if let Some(run) = manager.run() {
+        let lines = last_lines(manager.handler(), &dir, run, end);
         lines.iter().for_each(|line| manager.handler_mut().print_line(line));
     }
-    Ok(exit::of_run(end, manager.all_done(), manager.handler().has_failed()))
+    let status = |failed| exit::of_run(end, manager.all_done(), failed);
+    let has_failed = manager.handler().has_failed();
+    let (status, if_failed) = (status(has_failed), status(true));
+    // The command may want to act on the run.
+    drop(manager);
+    Ok(match notify(&dir, &Outcome::Ended(end), status) {
+        Ok(()) => status,
+        Err(error) => {
+            print_error(&format!("{error:#}"));
+            if_failed
+        }
+    })
+}
+
+/// What is said when a manager's own means have failed; who is to be notified of the end
+/// is notified.
+fn failed(dir: &RunDir, error: ManagerError) -> Failure {
+    let failure = stopped(dir, error);
+    if let Err(error) = notify(dir, &Outcome::Failed(&failure.error), failure.code) {
+        print_error(&format!("{error:#}"));
+    }
+    failure
 }
 
 /// What became of a run, and its last line.

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
         return acted.say();
     }
     acted.refusals().for_each(|refusal| print_error(&refusal));
-    attach::to_the_end(&dir, &ReportArgs::default(), Store::take_up, None)
+    attach::to_the_end(&dir, &ReportArgs::default(), &attach::Resume::default())
 }
 
 /// Who has mended a file wants the mended one: that it would not be used has to be said.

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use gjob::Manager;
 use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
+use gjob::{Manager, ManagerError};
 use gjob_core::scheduler::OnLost;
 
 use super::config::{self, Setup};
-use super::{dry_run, hosts, jobs, manage, notes, skip_done};
+use super::{background, dry_run, hosts, jobs, manage, notes, skip_done};
 use crate::cli::{Cli, Command, OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::reporters;
@@ -44,6 +44,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
         Err(error) => errors.push(anyhow::anyhow!("--lost-after: {error}")),
     }
     settings.seed = u64::from(std::process::id());
+    settings.notify.clone_from(&args.background.notify);
     settings.outputs = outputs(&args.files.outputs, &mut errors);
     let past = skip_done::read(&args.options.skip_done, &mut errors);
     let jobs::Collected { specs, has_read_stdin } = jobs::collect(&args, &mut errors);
@@ -77,15 +78,25 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     let default_show = if is_template { Show::All } else { Show::Failed };
     let reporters = reporters(&args.report, default_show, false).map_err(Failure::input)?;
     let state = StateDir::from_env().map_err(Failure::machinery)?;
+    if args.background.detach {
+        // It was known to be writable.
+        drop(reporters);
+        let dir = Manager::record(&state, specs, hashed, &settings).map_err(not_begun)?;
+        return background::start(&dir, &args.report, &[]);
+    }
     let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters);
-    manager.setup_with(&state, specs, hashed, &settings).map_err(|error| match error {
-        gjob::ManagerError::Store(_) | gjob::ManagerError::RunDir(_) => {
+    manager.setup_with(&state, specs, hashed, &settings).map_err(not_begun)?;
+    drop(args);
+    manage::to_the_end(manager, !has_read_stdin)
+}
+
+fn not_begun(error: ManagerError) -> Failure {
+    match error {
+        ManagerError::Store(_) | ManagerError::RunDir(_) => {
             Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))
         }
         other => Failure::input(other),
-    })?;
-    drop(args);
-    manage::to_the_end(manager, !has_read_stdin)
+    }
 }
 
 /// Where outputs go.

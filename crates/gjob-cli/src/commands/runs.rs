@@ -38,7 +38,7 @@ enum Summary {
 }
 
 #[derive(Serialize)]
-struct Overview {
+pub(super) struct Overview {
     /// In the words for jobs: busy, free, unknown, done or error.
     state: State,
     /// True while a process manages it.
@@ -77,7 +77,8 @@ pub(crate) fn run(args: &RunsArgs) -> Result<u8, Failure> {
     Ok(ALL_DONE)
 }
 
-fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
+/// What a list shows of a run.
+pub(super) fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
     let store = Store::read(dir)?;
     let managed = dir.is_managed()?;
     let (jobs, counts) = store.tally(managed)?;

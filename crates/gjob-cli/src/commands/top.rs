@@ -13,6 +13,7 @@ use super::find_run;
 use crate::cli::{Color, TopArgs};
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::wants_colour;
+use crate::signals;
 use crate::top::Top;
 use crate::tty;
 
@@ -25,7 +26,8 @@ pub(crate) fn run(args: &TopArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
     let top = Top::open(&dir, wants_colour(Color::Auto)).map_err(Failure::machinery)?;
     let (arrived, leave) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP] {
+    let signals = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
+    for signal in signals.into_iter().filter(|signal| !signals::is_ignored(*signal)) {
         let number = signal.unsigned_abs() as usize;
         flag::register_usize(signal, Arc::clone(&arrived), number).map_err(Failure::machinery)?;
     }

@@ -1,5 +1,5 @@
-//! How a run comes into a manager's hands: made anew, taken up where another has
-//! left it, or taken up only to act on some of its jobs.
+//! How a run comes into a manager's hands: made anew, or only recorded, taken up where
+//! another has left it, or taken up only to act on some of its jobs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,6 +23,14 @@ use crate::network::{Network, NetworkError};
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, Store, now};
 
+/// A run that is in its store, and not begun.
+struct Recorded {
+    dir: RunDir,
+    store: Store,
+    run: Run,
+    inputs: Inputs,
+}
+
 impl Engine {
     pub(in crate::manager) fn create(
         state: &StateDir,
@@ -31,24 +39,26 @@ impl Engine {
         network: Network,
         settings: &RunSettings,
     ) -> Result<Self, ManagerError> {
-        check(&specs)?;
-        let dependencies = Dependencies::resolve(&specs)?;
         let collecting = Collecting::new(settings.outputs.clone());
-        collecting.check_names(&specs)?;
-        let needed = specs.iter().map(|spec| &**spec);
-        let inputs = match hashed {
-            Some(hashed) => hashed.only_for(needed),
-            None => Inputs::hash(needed).map_err(NetworkError::Inputs)?,
-        };
-        let dir = state.create_run(now())?;
-        let json = settings.to_json()?;
-        let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
-        let run = Run::new(network.get_hosts(), specs, dependencies);
+        let Recorded { dir, store, run, inputs } =
+            record(state, specs, hashed, &network, &collecting, settings)?;
         let scheduler = Scheduler::new(settings.scheduler(), run);
         let mut engine = Engine::begin(dir, store, scheduler, network, collecting, false)?;
         engine.open(inputs)?;
         engine.listen();
         Ok(engine)
+    }
+
+    /// Records a run for another process to begin.
+    pub(in crate::manager) fn record(
+        state: &StateDir,
+        specs: Vec<Arc<JobSpec>>,
+        hashed: Option<Inputs>,
+        settings: &RunSettings,
+    ) -> Result<RunDir, ManagerError> {
+        let network = Network::from_settings(settings)?;
+        let collecting = Collecting::new(settings.outputs.clone());
+        Ok(record(state, specs, hashed, &network, &collecting, settings)?.dir)
     }
 
     pub(in crate::manager) fn attach(
@@ -95,8 +105,11 @@ impl Engine {
         }
         let network = Network::from_settings(&settings)?;
         let collecting = Collecting::new(settings.outputs.clone());
-        let scheduler = Scheduler::new(settings.scheduler(), store.load()?);
-        Engine::begin(dir.clone(), store, scheduler, network, collecting, true)
+        let run = store.load()?;
+        // One that was only recorded has no events.
+        let resumed = run.seq() > 0;
+        let scheduler = Scheduler::new(settings.scheduler(), run);
+        Engine::begin(dir.clone(), store, scheduler, network, collecting, resumed)
     }
 
     /// Nothing is dispatched before somebody says so.
@@ -146,6 +159,30 @@ impl Engine {
             self.requests = Requests::listen(&self.dir, waker);
         }
     }
+}
+
+/// Checks jobs and their files, and records a run of them.
+fn record(
+    state: &StateDir,
+    specs: Vec<Arc<JobSpec>>,
+    hashed: Option<Inputs>,
+    network: &Network,
+    collecting: &Collecting,
+    settings: &RunSettings,
+) -> Result<Recorded, ManagerError> {
+    check(&specs)?;
+    let dependencies = Dependencies::resolve(&specs)?;
+    collecting.check_names(&specs)?;
+    let needed = specs.iter().map(|spec| &**spec);
+    let inputs = match hashed {
+        Some(hashed) => hashed.only_for(needed),
+        None => Inputs::hash(needed).map_err(NetworkError::Inputs)?,
+    };
+    let dir = state.create_run(now())?;
+    let json = settings.to_json()?;
+    let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
+    let run = Run::new(network.get_hosts(), specs, dependencies);
+    Ok(Recorded { dir, store, run, inputs })
 }
 
 fn check(specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {

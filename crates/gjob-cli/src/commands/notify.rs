@@ -1,0 +1,119 @@
+//! `--notify CMD`: runs a command of the user's when a run has ended, with a record of the
+//! end.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use gjob::settings::RunSettings;
+use gjob::store::{RunDir, Store};
+use gjob_core::event::RunEnd;
+use gjob_core::os_text::to_os;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
+
+use super::runs::{Overview, overview};
+
+/// How long the command may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The record of a run's end, in the run's directory. Its members are never taken away or
+/// renamed.
+const RECORD: &str = "end.json";
+
+/// Set for the command: the run of whose end it was notified. A manager that the command
+/// starts for this run would otherwise notify it again, and so on.
+const NOTIFIED: &str = "GJOB_NOTIFIED";
+
+#[derive(Serialize)]
+struct Record {
+    run: String,
+    /// Why its manager has stopped; none if that was an error.
+    end: Option<RunEnd>,
+    /// With which `gjob run` or `gjob attach` exits.
+    exit_status: u8,
+    /// The error that has stopped the manager.
+    error: Option<String>,
+    #[serde(flatten)]
+    overview: Overview,
+    /// Where outputs are, or would be.
+    outputs_dir: PathBuf,
+}
+
+/// What has become of a manager.
+pub(super) enum Outcome<'a> {
+    Ended(RunEnd),
+    Failed(&'a anyhow::Error),
+}
+
+/// Runs the command that the run's settings name. A run that was left goes on, so
+/// nothing is said of it.
+pub(super) fn notify(dir: &RunDir, outcome: &Outcome<'_>, exit_status: u8) -> anyhow::Result<()> {
+    let is_notified = std::env::var_os(NOTIFIED).is_some_and(|of| Path::new(&of) == dir.path());
+    if is_notified || matches!(outcome, Outcome::Ended(RunEnd::Left)) {
+        return Ok(());
+    }
+    let row = Store::read(dir)?.row()?;
+    let settings = RunSettings::from_json(&row.settings)?;
+    let Some(command) = settings.notify.filter(|command| !command.is_empty()) else {
+        return Ok(());
+    };
+    let (end, error) = match outcome {
+        Outcome::Ended(end) => (Some(*end), None),
+        Outcome::Failed(error) => (None, Some(format!("{error:#}"))),
+    };
+    let overview = overview(dir)?;
+    let outputs_dir = settings.outputs.dir(dir.run());
+    let run = dir.run().to_string();
+    let record = Record { run, end, exit_status, error, overview, outputs_dir };
+    call(dir, &command, &record).context("--notify")
+}
+
+fn call(dir: &RunDir, command: &str, record: &Record) -> anyhow::Result<()> {
+    let path = dir.path().join(RECORD);
+    let text = format!("{}\n", serde_json::to_string(record)?);
+    write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
+    let child = Command::new("/bin/sh")
+        .arg("-c")
+        .arg(to_os(command))
+        .env(NOTIFIED, dir.path())
+        .stdin(File::open(&path)?)
+        .process_group(0)
+        .spawn()?;
+    let status = wait(child)?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(match (status.code(), status.signal()) {
+        (Some(code), _) => anyhow!("the command exited with {code}"),
+        (None, signal) => anyhow!("the command was ended by signal {}", signal.unwrap_or_default()),
+    })
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    io::Write::write_all(&mut file, bytes)
+}
+
+/// Waits for the command, and kills it with all that it has started when it takes too
+/// long.
+fn wait(mut child: Child) -> anyhow::Result<ExitStatus> {
+    let group = Pid::from_raw(child.id().cast_signed()).context("it has no process")?;
+    let (sender, receiver) = mpsc::channel();
+    let waiter = std::thread::Builder::new().name("gjob-notify".into());
+    waiter.spawn(move || sender.send(child.wait()))?;
+    match receiver.recv_timeout(TIMEOUT) {
+        Ok(status) => Ok(status?),
+        Err(_) => {
+            kill_process_group(group, Signal::KILL)?;
+            Err(anyhow!("the command was killed after {} s", TIMEOUT.as_secs()))
+        }
+    }
+}
