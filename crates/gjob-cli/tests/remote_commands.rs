@@ -6,8 +6,7 @@ use gjob_testbed::Bed;
 use snapbox::str;
 use support::{Gjob, Place, eventually};
 
-/// `gjob remote` with the bed's hosts. Its hosts have the name of this machine, so jobs'
-/// ids do not begin with what ssh calls them.
+/// `gjob remote` with the bed's hosts, which call themselves as this machine.
 fn remote(place: &Place, bed: &Bed, args: &[&str]) -> Gjob {
     let config = bed.ssh_config().display().to_string();
     place.gjob(&[&["remote"], args, &["-F", &config]].concat())
@@ -21,7 +20,8 @@ fn start(place: &Place, bed: &Bed, commands: &str) -> String {
 }
 
 fn on_h1(place: &Place, bed: &Bed, command: &str, id: &str) -> Gjob {
-    remote(place, bed, &[command, "-H", "h1", id])
+    assert!(id.starts_with("h1/"), "{id}");
+    remote(place, bed, &[command, id])
 }
 
 fn status(place: &Place, bed: &Bed, id: &str) -> String {
@@ -103,12 +103,12 @@ fn worker_of_a_cluster_file_gets_the_job_and_its_id_names_its_host() {
     // The first line is the management node, which runs no jobs.
     assert_eq!((bed.host(1).logins(), bed.host(2).logins()), (0, 1));
 
-    // Where ssh calls a host as it calls itself, the id is enough.
-    let (hostname, _) = answer.stdout.split_once('/').unwrap();
+    // Where ssh calls a host as it calls itself, the id on the host is enough.
+    let id = answer.stdout.trim_end().strip_prefix("h2/").unwrap();
+    let (hostname, _) = id.split_once('/').unwrap();
     let config = std::fs::read_to_string(bed.ssh_config()).unwrap();
     let config = config.replace("Host h2\n", &format!("Host h2 {hostname}\n"));
     let path = place.file("ssh_config", &config).display().to_string();
-    let id = answer.stdout.trim_end();
     eventually("the job is done", || {
         place.gjob(&["remote", "status", "-F", &path, id]).output().stdout == "done\n"
     });
@@ -131,7 +131,7 @@ gjob: invalid job id "h1": expected HOSTNAME/DATE-N
 gjob: host list, item 1: invalid host name "a;b": expected up to 200 letters, digits and -._, not starting with a dash
 
 "#]]).run();
-    on_h1(&place, &bed, "status", "h1/2026-11-22-1")
+    remote(&place, &bed, &["status", "-H", "h1", "elsewhere/h1/2026-11-22-1"])
         .code(1)
         .stderr(str![[r#"
 gjob: read the state of the job in [PLACE]/results/h1/[DATE]-1: No such file or directory (os error 2)
@@ -152,7 +152,7 @@ fn remote_cmd_runs_in_the_directory_of_the_job_whatever_connects() {
         let script = "pwd\ntest -e .done && echo 'it is \"here\"'\nfalse\necho never";
         let answer = place.gjob(&args).stdin(script).output();
         let lines: Vec<&str> = answer.stdout.lines().collect();
-        assert!(lines[0].ends_with(&id), "{connect}: {answer:?}");
+        assert!(lines[0].ends_with(id.strip_prefix("h1").unwrap()), "{connect}: {answer:?}");
         assert_eq!((lines[1], lines.len()), ("it is \"here\"", 2), "{connect}: {answer:?}");
         assert_eq!(answer.code, 1);
         let args = ["remote", "cmd", "--connect", &connect, "-H", "h1", "nowhere/2001-01-01-1"];

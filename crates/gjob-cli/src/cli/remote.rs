@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueHint};
 use clap_complete::engine::ArgValueCompleter;
 
-use gjob_core::JobId;
-
 use super::{HostArgs, names};
 use crate::completion::hosts;
 
@@ -18,8 +16,9 @@ pub(crate) struct RemoteArgs {
 }
 
 const REMOTE_HELP: &str = "\
-A job's id is HOST/DATE-N, as `gjob remote start` prints it; its directory is the one of this
-name below the results directory. Exit status: 0 done; 1 refused for some job, or its host is
+A job's id is HOST/HOSTNAME/DATE-N, as `gjob remote start` prints it: the host as it was named
+there, and the job's directory below the results directory. Where both names are the same,
+HOST/DATE-N will do. Exit status: 0 done; 1 refused for some job, or its host is
 unreachable; 2 invalid usage; 3 a job cannot be started. `gjob remote cmd` ends as its commands
 do, or with 255 when ssh fails.";
 
@@ -92,16 +91,15 @@ pub(crate) struct JobIdArgs {
 /// The host of jobs.
 #[derive(Debug, Args)]
 pub(crate) struct HostName {
-    /// Host of the jobs, if ssh calls it otherwise than its jobs' ids do
+    /// Host of the jobs, instead of the one that begins their ids
     #[arg(short = 'H', long = "host", value_name = "HOST", add = ArgValueCompleter::new(hosts))]
     name: Option<String>,
 }
 
 impl HostName {
-    /// What the host of `id` is called.
-    pub(crate) fn of<'a>(&'a self, id: &'a JobId) -> &'a str {
-        let own = id.as_str().split_once('/').map_or("", |(host, _)| host);
-        self.name.as_deref().unwrap_or(own)
+    /// What it is called, if that is given.
+    pub(crate) fn given(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `gjob remote`: the original's commands for jobs on other machines: what `gjob local`
 //! does with job directories, over ssh.
 
+mod name;
 mod start;
 
 use std::collections::BTreeMap;
@@ -20,12 +21,13 @@ use super::config::Setup;
 use super::hosts;
 use crate::cli::{HostArgs, JobIdArgs, RemoteCommand};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
+use name::RemoteJob;
 
 pub(crate) fn run(command: &RemoteCommand) -> Result<u8, Failure> {
     match command {
         RemoteCommand::Cmd { interactive, id, host, reach } => {
-            let id = parse(id)?;
-            shell(&id, &reach.to(host.of(&id)), *interactive)
+            let job = parse(id, host.given())?;
+            shell(&job.id, &reach.to(&job.host), *interactive)
         }
         RemoteCommand::Start { cluster, tail, host, files, timeout, reach } => {
             let args = if *cluster { reach.to_cluster(host.into()) } else { reach.to(host) };
@@ -67,8 +69,10 @@ fn network(args: &HostArgs) -> Result<(Network, Arc<HostPlan>), Failure> {
     }
 }
 
-fn parse(id: &str) -> Result<JobId, Failure> {
-    id.parse().map_err(Failure::input)
+/// A job by its name, on the host that is `given`, or else named there.
+fn parse(name: &str, given: Option<&str>) -> Result<RemoteJob, Failure> {
+    let job: RemoteJob = name.parse().map_err(Failure::input)?;
+    Ok(RemoteJob { host: given.map_or(job.host, str::to_owned), id: job.id })
 }
 
 fn shell(id: &JobId, args: &HostArgs, is_interactive: bool) -> Result<u8, Failure> {
@@ -88,15 +92,16 @@ fn code(status: ExitStatus) -> u8 {
 /// Does `work` with each job, host by host, prints the answers in the order of the jobs,
 /// and reports all failures.
 fn each(jobs: &JobIdArgs, work: ByHand) -> Result<u8, Failure> {
-    let ids = jobs.ids.iter().map(|id| parse(id)).collect::<Result<Vec<_>, _>>()?;
+    let named = jobs.ids.iter().map(|id| parse(id, jobs.host.given()));
+    let named = named.collect::<Result<Vec<_>, _>>()?;
     let mut by_host: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, id) in ids.iter().enumerate() {
-        by_host.entry(jobs.host.of(id)).or_default().push(at);
+    for (at, job) in named.iter().enumerate() {
+        by_host.entry(&job.host).or_default().push(at);
     }
     let mut answers: BTreeMap<usize, Result<ByHandAnswer, String>> = BTreeMap::new();
     for (host, places) in by_host {
         let (mut network, plan) = network(&jobs.reach.to(host))?;
-        let there: Vec<JobId> = places.iter().map(|at| ids[*at].clone()).collect();
+        let there: Vec<JobId> = places.iter().map(|at| named[*at].id.clone()).collect();
         match network.work_by_hand(plan.label(), &there, work) {
             Ok(found) => answers.extend(places.into_iter().zip(found)),
             Err(error) => {

@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use gjob::{Job, JobSpec, Network};
 use gjob_core::wire::Stream;
 
+use super::name::RemoteJob;
 use super::settings;
 use crate::cli::HostArgs;
 use crate::exit::{ALL_DONE, Failure};
@@ -33,7 +34,8 @@ pub(super) fn run(
 
     let id = network.launch_job(&mut job, &host).map_err(Failure::machinery)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{id}").and_then(|()| out.flush()).map_err(Failure::machinery)?;
+    let name = RemoteJob { host: host.as_str().to_owned(), id };
+    writeln!(out, "{name}").and_then(|()| out.flush()).map_err(Failure::machinery)?;
     if is_tailed {
         network.follow_output(&job, Stream::Stdout, &mut out).map_err(Failure::machinery)?;
     }
