@@ -174,3 +174,66 @@ gjob: a: --joblog and --events need a file each
         .run();
     assert!(!place.has_run());
 }
+
+/// A pipe with a name, in the working directory.
+fn pipe(place: &Place, name: &str) -> std::path::PathBuf {
+    let path = place.path("here").join(name);
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+#[test]
+fn pipe_that_nothing_reads_is_refused_as_a_report_and_one_with_a_reader_is_written() {
+    let place = Place::new();
+    let path = pipe(&place, "pipe");
+    for option in ["--joblog", "--events"] {
+        place
+            .gjob(&["run", option, "pipe", "--", "true"])
+            .code(2)
+            .stderr(str![[r#"
+gjob: pipe: nothing reads this pipe: expected a file, or a pipe with a reader
+
+"#]])
+            .run();
+    }
+    assert!(!place.has_run());
+    let reader = Command::new("cat").arg(&path).stdout(Stdio::piped()).spawn().unwrap();
+    // cat's own opening waits for a writer; until it is there, this is refused.
+    support::eventually("the pipe is read", || {
+        place.gjob(&["run", "-q", "--joblog", "pipe", "--", "true"]).output().code == 0
+    });
+    let read = String::from_utf8(reader.wait_with_output().unwrap().stdout).unwrap();
+    assert_eq!(read.lines().count(), 2, "{read}");
+    for file in ["/dev/null", "/dev/stderr", "/dev/stdout"] {
+        let answer = place.gjob(&["run", "--joblog", file, "--", "true"]).output();
+        assert_eq!(answer.code, 0, "{file}: {answer:?}");
+    }
+}
+
+/// The process that serves this machine.
+fn local_agent(place: &Place) -> Option<i32> {
+    let runs = std::fs::read_dir(place.path("results/.gjob/runs")).ok()?;
+    let lock = runs.flatten().find_map(|run| {
+        let hosts = std::fs::read_dir(run.path()).ok()?;
+        hosts.flatten().find_map(|host| std::fs::read(host.path().join("lock")).ok())
+    })?;
+    let holder: serde_json::Value = serde_json::from_slice(&lock).ok()?;
+    i32::try_from(holder["agent"]["pid"].as_i64()?).ok()
+}
+
+#[test]
+fn this_machine_is_said_to_be_back_in_words() {
+    let place = Place::new();
+    place.file("jobs.txt", "until test -e ../../../here/go; do sleep 0.05; done\n");
+    let mut run = place.gjob(&["run", "jobs.txt"]).start();
+    run.wait_until_printed("start #0");
+    let agent = local_agent(&place).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(agent).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    run.wait_until_printed("this machine is back after ");
+    place.file("go", "");
+    assert_eq!(run.output().code, 0);
+}

@@ -137,7 +137,10 @@ fn run_that_cannot_be_read_does_not_stand_in_the_way() {
     };
     replace(0, pipe);
     replace(1, |path| fs::create_dir(path).unwrap());
-    pipe(&dirs[2].join("run.db-wal"));
+    let log = dirs[2].join("run.db-wal");
+    // Readers leave an empty one.
+    fs::write(&log, "").and_then(|()| fs::remove_file(&log)).unwrap();
+    pipe(&log);
     let limit = std::time::Duration::from_secs(20);
     let listed = place.gjob(&["runs"]).start().output_within(limit);
     assert_eq!(listed.code, 0, "{listed:?}");
@@ -163,4 +166,25 @@ fn latest_run_is_named_where_it_is_not_the_one_of_the_latest_date() {
     assert!(shown.stdout.starts_with("run 20"), "{shown:?}");
     assert!(!shown.stdout.starts_with("run 2099"), "{shown:?}");
     assert!(shown.stderr.ends_with("-1: it was made last, though others have later dates\n"));
+}
+
+#[test]
+fn what_no_run_is_called_is_named_once_and_listed_nowhere() {
+    let place = place_with_runs(1);
+    let dir = run_dirs(&place).remove(0);
+    fs::rename(&dir, dir.with_file_name("my copy\n")).unwrap();
+    for name in ["2026-11-22-1.bak", "a", "b", "c", "d", "e"] {
+        fs::create_dir(dir.with_file_name(name)).unwrap();
+    }
+    place.gjob(&["runs"]).stdout(str![[r#"
+RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
+
+"#]]).stderr(str![[r#"
+gjob: passed over in [PLACE]/state/runs: "[DATE]-1.bak", "a", "b", "c", "d" and 2 more: expected runs, called DATE-N
+
+"#]]).run();
+    place.gjob(&["runs", "--json"]).stdout("[]\n").stderr(str![[r#"
+gjob: passed over in [PLACE]/state/runs: "[DATE]-1.bak", "a", "b", "c", "d" and 2 more: expected runs, called DATE-N
+
+"#]]).run();
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError, now};
 use gjob::units::format_duration;
+use gjob_core::os_text::from_os;
 use gjob_core::run::{Tally, run_state};
 use gjob_core::text::printable;
 use gjob_core::{State, Timestamp};
@@ -13,12 +14,15 @@ use serde::Serialize;
 
 use super::status::tally_in_words;
 use crate::cli::{RunState, RunsArgs};
-use crate::exit::{ALL_DONE, Failure};
+use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::local_time::local_minute;
 use crate::report::{Columns, headline};
 
 /// As much of a command is shown, characters.
 const COMMAND: usize = 60;
+
+/// As many other names are said.
+const NAMED: usize = 5;
 
 #[derive(Serialize)]
 struct Listed {
@@ -57,6 +61,7 @@ pub(super) struct Overview {
 pub(crate) fn run(args: &RunsArgs) -> Result<u8, Failure> {
     let state = StateDir::from_env().map_err(Failure::input)?;
     let mut runs = state.runs().map_err(Failure::machinery)?;
+    name_others(&state).map_err(Failure::machinery)?;
     let mut listed = Vec::new();
     while let Some(run) = runs.pop() {
         if args.last.is_some_and(|most| listed.len() >= most) {
@@ -120,6 +125,26 @@ fn word(state: State) -> RunState {
         State::Done => RunState::Done,
         State::Error => RunState::Failed,
     }
+}
+
+/// Says what no run is called: a directory of a run that was renamed is not listed.
+fn name_others(state: &StateDir) -> Result<(), RunDirError> {
+    let others = state.other_names()?;
+    let named: Vec<String> =
+        others.iter().take(NAMED).map(|name| format!("{:?}", from_os(name))).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let more = match others.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    print_error(&format!(
+        "passed over in {}: {}{more}: expected runs, called DATE-N",
+        state.path().display(),
+        named.join(", ")
+    ));
+    Ok(())
 }
 
 fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {

@@ -4,7 +4,11 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::Errno;
 
 /// The most that is kept of what could not be written, bytes.
 const MOST_PENDING: usize = 1 << 20;
@@ -31,15 +35,25 @@ enum Problem {
 }
 
 impl LineFile {
-    /// A new file, or (`add`) one that is appended to.
+    /// A new file, or (`add`) one that is appended to. A pipe that nothing reads is not
+    /// waited for.
     ///
     /// # Errors
     /// When it cannot be opened; the path is in the error.
     pub(super) fn open(path: &Path, add: bool) -> io::Result<Self> {
         let mut options = File::options();
         options.create(true).append(add).write(true).truncate(!add);
-        let file = options.open(path).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        options.custom_flags(OFlags::NONBLOCK.bits() as i32);
+        let opened = options.open(path).and_then(|file| {
+            fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+            Ok(file)
+        });
+        let file = opened.map_err(|error| {
+            let text = match error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) {
+                true => "nothing reads this pipe: expected a file, or a pipe with a reader",
+                false => &error.to_string(),
+            };
+            io::Error::new(error.kind(), format!("{}: {text}", path.display()))
         })?;
         Ok(LineFile {
             path: path.to_owned(),

@@ -17,6 +17,7 @@ use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::{Failures, unused_hosts};
+use super::headline::subject_host;
 use super::lending::{LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
@@ -175,7 +176,8 @@ impl Handler for Terminal {
             && !is_seed
             && !self.quiet
         {
-            let back = format!("host {} is back after {}", host.host, whole_seconds(away));
+            let back =
+                format!("{} is back after {}", subject_host(&host.host), whole_seconds(away));
             self.say(Said::Line(back, false));
         }
         if self.has_said_clock(&event.what) || (is_seed && matches!(event.what, What::Run(_))) {

@@ -4,6 +4,7 @@
 
 mod error;
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -91,16 +92,37 @@ impl StateDir {
     /// When the directory cannot be read, or another user can write to it; a missing
     /// one has no runs.
     pub fn runs(&self) -> Result<Vec<RunId>, RunDirError> {
+        let names = self.names()?;
+        let mut runs: Vec<RunId> = names.iter().filter_map(|name| run_id(name)).collect();
+        runs.sort_by(|a, b| a.order().cmp(&b.order()));
+        Ok(runs)
+    }
+
+    /// What lies beside the runs, and is called as none can be.
+    ///
+    /// # Errors
+    /// As [`StateDir::runs`].
+    pub fn other_names(&self) -> Result<Vec<OsString>, RunDirError> {
+        let mut names = self.names()?;
+        names.retain(|name| run_id(name).is_none());
+        names.sort();
+        Ok(names)
+    }
+
+    fn names(&self) -> Result<Vec<OsString>, RunDirError> {
         let entries = match std::fs::read_dir(&self.runs) {
             Ok(entries) => entries,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(io_error(&self.runs)(e)),
         };
         resolve(&self.runs)?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut runs: Vec<RunId> = names.filter_map(|name| name.parse().ok()).collect();
-        runs.sort_by(|a, b| a.order().cmp(&b.order()));
-        Ok(runs)
+        Ok(entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect())
+    }
+
+    /// The directory that holds the runs.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.runs
     }
 
     /// The run that a user calls so: by its id, by the end of its id from a dash on, or
@@ -304,6 +326,10 @@ impl RunDir {
 /// Held while this process manages the run.
 #[derive(Debug)]
 pub(super) struct RunLock(#[expect(dead_code, reason = "dropping it gives the run back")] File);
+
+fn run_id(name: &OsStr) -> Option<RunId> {
+    name.to_str()?.parse().ok()
+}
 
 fn private_dirs() -> DirBuilder {
     let mut builder = DirBuilder::new();
