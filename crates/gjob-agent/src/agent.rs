@@ -11,6 +11,7 @@ mod by_hand;
 mod collect;
 mod damage;
 mod describe;
+mod disk_usage;
 mod elsewhere;
 mod enforcement;
 mod error;
@@ -294,7 +295,8 @@ impl Agent {
             | ToAgent::CollectStop { .. }
             | ToAgent::Remove { .. }
             | ToAgent::ByHand { .. }
-            | ToAgent::Describe { .. } => {
+            | ToAgent::Describe { .. }
+            | ToAgent::Usage { .. } => {
                 self.tasks.submit(message, background)?;
                 None
             }

@@ -25,7 +25,7 @@ use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs, RetryArgs};
 pub(crate) use background::BackgroundArgs;
-pub(crate) use doctor::HostsArgs;
+pub(crate) use doctor::{DuArgs, HostsArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, OutputArgs};
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Retry(RetryArgs),
     /// Check hosts: whether they can be reached, what they have, what is wrong
     Hosts(Box<HostsArgs>),
+    /// Show how much room gjob takes on hosts and on this machine
+    Du(Box<DuArgs>),
     /// List runs
     #[command(aliases = ["ls", "list"])]
     Runs(RunsArgs),

@@ -9,6 +9,7 @@ pub(crate) mod completions;
 mod config;
 pub(crate) mod doctor;
 mod dry_run;
+pub(crate) mod du;
 pub(crate) mod explain;
 pub(crate) mod fetch;
 mod hosts;
@@ -52,6 +53,12 @@ fn find_run(word: Option<&str>) -> Result<RunDir, Failure> {
         ));
     }
     Ok(dir)
+}
+
+/// A size in the unit in which it has up to three digits.
+fn rounded(bytes: u64) -> String {
+    let power = (0..=5).find(|power| bytes >> (10 * power) < 1000).unwrap_or(5);
+    gjob::units::format_size((bytes >> (10 * power)) << (10 * power))
 }
 
 /// A size that an option gives.

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Resume(args) => commands::resume::run(&args),
         Command::Retry(args) => commands::retry::run(&args),
         Command::Hosts(args) => commands::doctor::run(&args),
+        Command::Du(args) => commands::du::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Top(args) => commands::top::run(&args),

@@ -17,7 +17,10 @@ mod to_agent;
 
 pub use blob::{BlobHash, Input, InputKind, ParseBlobHashError};
 pub use frame::{DecodeError, Encoder, FrameBuffer, MAX_AGENT_FRAME, MAX_FRAME, decode, encode};
-pub use from_agent::{ByHandAnswer, Damage, FromAgent, HostDescription, OutputPart, Welcome};
+pub use from_agent::{
+    ByHandAnswer, Damage, DiskUsage, FromAgent, HostDescription, MAX_RUNS, OutputPart, RunUsage,
+    Welcome,
+};
 pub use to_agent::{Attach, ByHand, Launch, Resume, Stream, ToAgent};
 
 /// The most bytes of file content in one message.

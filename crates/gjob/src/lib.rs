@@ -26,6 +26,7 @@
 
 pub mod cluster_file;
 pub mod config;
+pub mod disk_usage;
 mod host_tables;
 pub mod inputs;
 pub mod jobfile;

@@ -60,7 +60,8 @@ use inbox::Inbox;
 pub use inbox::{Arrival, Channels, MemoryBudget};
 pub use plan::{DEFAULT_BLOB_BUDGET, DEFAULT_RESULTS_DIR, HostPlan, HostPlanError};
 pub(crate) use requests::{
-    DescribeHost, ForgetRun, Piece, QueryStates, ReadOutput, RemoveJobs, RequestEcho, WorkByHand,
+    DescribeHost, ForgetRun, MeasureUsage, Piece, QueryStates, ReadOutput, RemoveJobs, RequestEcho,
+    WorkByHand,
 };
 pub(crate) use sender::Unreachable;
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! shell does not see.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use gjob_core::os_text::from_os;
@@ -10,15 +9,10 @@ use gjob_core::text::Foreign;
 use gjob_core::wire::HostDescription;
 use rustix::process::{Resource, getrlimit};
 
+use super::disk_usage::Walk;
 use super::welcome::free_bytes;
 use crate::host;
 use crate::jobdir::Layout;
-
-/// As many files are looked at for the space that they take.
-const MAX_FILES: usize = 500_000;
-
-/// Bytes of a block as `stat` counts them.
-const BLOCK: u64 = 512;
 
 /// Where conda is usually installed, below the home directory or `/opt`.
 const CONDAS: [&str; 5] = ["miniforge3", "mambaforge", "miniconda3", "anaconda3", "conda"];
@@ -31,7 +25,7 @@ const MODULES: [&str; 3] =
 pub(super) fn describe(layout: &Layout) -> HostDescription {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let used_bytes = used(layout.results());
+    let used_bytes = Walk::new().bytes_in(layout.results());
     HostDescription {
         version: env!("CARGO_PKG_VERSION").into(),
         hostname: host::hostname().into(),
@@ -105,25 +99,6 @@ fn lingers() -> bool {
         (fields.nth(1) == Some(user.as_str())).then_some(name)
     });
     name.is_some_and(|name| Path::new("/var/lib/systemd/linger").join(name).exists())
-}
-
-/// The space that everything below a directory takes, hard links once for each name.
-fn used(dir: &Path) -> u64 {
-    let (mut dirs, mut files, mut bytes) = (vec![dir.to_owned()], 0, 0);
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            files += 1;
-            if files > MAX_FILES {
-                return bytes;
-            }
-            let Ok(meta) = entry.metadata() else { continue };
-            bytes += meta.blocks() * BLOCK;
-            if meta.is_dir() {
-                dirs.push(entry.path());
-            }
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]

@@ -77,6 +77,7 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         | ToAgent::Forget { .. }
         | ToAgent::ByHand { .. }
         | ToAgent::Describe { .. }
+        | ToAgent::Usage { .. }
         | ToAgent::Detach => Err(AgentError::Protocol("this message is no question")),
     }
 }

@@ -9,6 +9,7 @@ use super::background::{Background, CancelToken, Kind, Report, Reporter, TaskHan
 use super::by_hand::by_hand;
 use super::collect::{CollectRequest, collect};
 use super::describe::describe;
+use super::disk_usage::disk_usage;
 use super::error::{AgentError, check_count};
 use super::forget::forget;
 use super::link::Link;
@@ -84,6 +85,13 @@ impl Tasks {
                 background.submit(Kind::Cleanup, move |reporter| {
                     let description = Box::new(describe(&layout));
                     reporter.send(Report::Answer(FromAgent::Description { request, description }));
+                })?;
+            }
+            ToAgent::Usage { request } => {
+                self.cleanups += 1;
+                background.submit(Kind::Cleanup, move |reporter| {
+                    let usage = Box::new(disk_usage(&layout));
+                    reporter.send(Report::Answer(FromAgent::Usage { request, usage }));
                 })?;
             }
             other => return Ok(Some(other)),

@@ -10,11 +10,11 @@ use gjob::Network;
 use gjob::network::DescribedHost;
 use gjob::settings::RunSettings;
 use gjob::store::Store;
-use gjob::units::{format_duration, format_size};
+use gjob::units::format_duration;
 use gjob_core::text::printable;
 use serde::Serialize;
 
-use super::{config, find_run, hosts};
+use super::{config, find_run, hosts, rounded};
 use crate::cli::{Cli, Command, HostsArgs};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 use crate::report::Columns;
@@ -49,13 +49,8 @@ fn settings(args: &HostsArgs) -> Result<RunSettings, Failure> {
     else {
         return Err(Failure::machinery(anyhow::anyhow!("another command line was read")));
     };
-    let mut errors = Vec::new();
-    let network = hosts::settings(&args.hosts, &setup, &mut errors);
-    let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
-    match lines.is_empty() {
-        true => Ok(RunSettings { network, ..RunSettings::default() }),
-        false => Err(Failure::input(anyhow::anyhow!("{}", lines.join("\n")))),
-    }
+    let network = hosts::checked_settings(&args.hosts, &setup)?;
+    Ok(RunSettings { network, ..RunSettings::default() })
 }
 
 /// A row per host, and below them what is wrong with each.
@@ -120,12 +115,6 @@ fn row(name: Option<String>, host: &DescribedHost) -> [Option<String>; 11] {
         Some(clock(host)),
         Some(it.version.shown().to_string()),
     ]
-}
-
-/// A size in the unit in which it has up to three digits.
-fn rounded(bytes: u64) -> String {
-    let power = (0..=5).find(|power| bytes >> (10 * power) < 1000).unwrap_or(5);
-    format_size((bytes >> (10 * power)) << (10 * power))
 }
 
 /// How far a clock is from ours, as far as that can be told.

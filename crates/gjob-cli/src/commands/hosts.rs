@@ -16,6 +16,7 @@ use gjob_core::plain_text::{self, TextError};
 
 use super::config::Setup;
 use crate::cli::{HostArgs, defaults};
+use crate::exit::Failure;
 
 /// Collects the clusters that the options name; this machine when they name
 /// none. Every error is put into `errors`.
@@ -147,6 +148,17 @@ pub(super) fn settings(
         errors.extend(settings.plan_hosts().err().map(anyhow::Error::from));
     }
     settings
+}
+
+/// The same, for a command that takes nothing but hosts.
+pub(super) fn checked_settings(args: &HostArgs, setup: &Setup) -> Result<NetworkSettings, Failure> {
+    let mut errors = Vec::new();
+    let network = settings(args, setup, &mut errors);
+    let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
+    match lines.is_empty() {
+        true => Ok(network),
+        false => Err(Failure::input(anyhow!("{}", lines.join("\n")))),
+    }
 }
 
 /// The command that --connect gives.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::blob::BlobHash;
 #[cfg(doc)]
 use super::{CHUNK, ToAgent};
-use crate::id::{JobId, Key};
+use crate::id::{JobId, Key, RunId};
 use crate::record::Scope;
 use crate::state::State;
 use crate::text::Foreign;
@@ -151,6 +151,64 @@ pub enum FromAgent {
         /// How the host is.
         description: Box<HostDescription>,
     },
+    /// The answer to [`ToAgent::Usage`].
+    Usage {
+        /// From the request.
+        request: u32,
+        /// What was found.
+        usage: Box<DiskUsage>,
+    },
+}
+
+/// The room that gjob takes in a results directory, as its disk counts it: a file with
+/// several names once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskUsage {
+    /// The results directory, absolute.
+    pub results_dir: Foreign,
+    /// Its own name, as in [`Welcome::place`]; empty if it has none yet.
+    pub place: String,
+    /// Free space there, bytes.
+    pub free_bytes: u64,
+    /// What runs have left, at most [`MAX_RUNS`] of them, each run once.
+    pub runs: Vec<RunUsage>,
+    /// The number of job directories that are of no run, as far as can be told, and what
+    /// they take, bytes.
+    pub by_hand: (u64, u64),
+    /// Staged files, bytes.
+    pub staged_bytes: u64,
+    /// Copies of the program, bytes.
+    pub program_bytes: u64,
+    /// All else, bytes.
+    pub other_bytes: u64,
+    /// True if there is more than was looked at.
+    pub is_partial: bool,
+}
+
+/// The most runs in one [`DiskUsage`].
+pub const MAX_RUNS: usize = 4096;
+
+/// The room that one run takes on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunUsage {
+    /// The run, as hosts know it.
+    pub run: RunId,
+    /// The number of its job directories.
+    pub jobs: u64,
+    /// What they take, bytes.
+    pub job_bytes: u64,
+    /// What its run logs and claims take, bytes.
+    pub log_bytes: u64,
+}
+
+impl DiskUsage {
+    /// All of it, bytes.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        let runs = self.runs.iter().map(|run| run.job_bytes.saturating_add(run.log_bytes));
+        let others = [self.by_hand.1, self.staged_bytes, self.program_bytes, self.other_bytes];
+        runs.chain(others).fold(0, u64::saturating_add)
+    }
 }
 
 /// How a host is, for `gjob hosts`.

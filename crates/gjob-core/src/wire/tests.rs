@@ -48,6 +48,7 @@ fn wire_format_is_pinned() {
     assert_eq!(by_hand[4..7], [17, 5, 14], "{by_hand:02x?}");
     let done = encode(&FromAgent::ByHand { request: 5, result: Ok(ByHandAnswer::Done) });
     assert_eq!(done, [4, 0, 0, 0, 16, 5, 0, 2]);
+    assert_eq!(encode(&ToAgent::Usage { request: 5 }), [2, 0, 0, 0, 19, 5]);
     assert_eq!(PROTOCOL, 4);
 }
 

@@ -151,6 +151,11 @@ pub enum ToAgent {
         /// Comes back in the answer.
         request: u32,
     },
+    /// What takes how much room here? Answered by [`FromAgent::Usage`].
+    Usage {
+        /// Comes back in the answer.
+        request: u32,
+    },
 }
 
 /// What `gjob local` does with a job directory of its machine.

@@ -224,6 +224,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::Forgotten { request, .. }
         | FromAgent::ByHand { request, .. }
         | FromAgent::Description { request, .. }
+        | FromAgent::Usage { request, .. }
         | FromAgent::Echo { request } => Some(*request),
         FromAgent::Welcome(_)
         | FromAgent::Records { .. }

@@ -4,7 +4,7 @@
 //! short queue of its own.
 
 use gjob_core::Key;
-use gjob_core::wire::{BlobHash, FromAgent, MAX_AGENT_FRAME, OutputPart};
+use gjob_core::wire::{BlobHash, FromAgent, MAX_AGENT_FRAME, OutputPart, RunUsage};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -196,6 +196,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         FromAgent::Outputs { parts, .. } => parts.iter().map(part_weight).sum(),
         FromAgent::NoSpace { keys, .. } => UNIT + keys.len() * size_of::<Key>(),
         FromAgent::Removed { kept, .. } => kept.iter().map(|(_, reason)| 128 + reason.size()).sum(),
+        FromAgent::Usage { usage, .. } => UNIT + usage.runs.len() * (64 + size_of::<RunUsage>()),
         FromAgent::Welcome(_)
         | FromAgent::BlobStored { .. }
         | FromAgent::BlobFailed { .. }

@@ -1,7 +1,9 @@
 //! The requests that are answered once.
 
 use gjob_core::text::Shown;
-use gjob_core::wire::{ByHand, ByHandAnswer, CHUNK, FromAgent, HostDescription, Stream, ToAgent};
+use gjob_core::wire::{
+    ByHand, ByHandAnswer, CHUNK, DiskUsage, FromAgent, HostDescription, MAX_RUNS, Stream, ToAgent,
+};
 use gjob_core::{HostLabel, JobId, Key, RunId, State};
 
 use super::calls::Request;
@@ -159,6 +161,25 @@ impl Request for DescribeHost {
     fn read(answer: FromAgent) -> Option<HostDescription> {
         match answer {
             FromAgent::Description { description, .. } => Some(*description),
+            _ => None,
+        }
+    }
+}
+
+/// What takes how much room on a host.
+#[derive(Clone, Debug)]
+pub(crate) struct MeasureUsage;
+
+impl Request for MeasureUsage {
+    type Answer = DiskUsage;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::Usage { request }
+    }
+
+    fn read(answer: FromAgent) -> Option<DiskUsage> {
+        match answer {
+            FromAgent::Usage { usage, .. } if usage.runs.len() <= MAX_RUNS => Some(*usage),
             _ => None,
         }
     }

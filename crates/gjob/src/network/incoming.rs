@@ -87,6 +87,7 @@ impl Open {
             | FromAgent::Forgotten { .. }
             | FromAgent::ByHand { .. }
             | FromAgent::Description { .. }
+            | FromAgent::Usage { .. }
             | FromAgent::Echo { .. }
             | FromAgent::Pong { .. }
             | FromAgent::Welcome(_)

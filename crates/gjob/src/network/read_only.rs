@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use gjob_core::scheduler::HostIx;
 use gjob_core::text::Shown;
+use gjob_core::wire::DiskUsage;
 use gjob_core::{JobId, Key, RunId};
 use tokio::task::JoinSet;
 
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
-use crate::link::{ForgetRun, RemoveJobs, Request};
+use crate::link::{ForgetRun, MeasureUsage, RemoveJobs, Request};
 use crate::outputs::{CollectOrder, OutputProgress};
 
 /// How long to wait for a report before looking again whether any is expected.
@@ -109,6 +110,20 @@ impl Network {
             (host, answer.and_then(one))
         });
         Ok(removed.collect())
+    }
+
+    /// Asks all hosts at once how much room gjob takes there. Returns that, or why a host
+    /// can't be asked.
+    ///
+    /// # Errors
+    /// When the network can't be opened.
+    pub fn disk_usage(&mut self) -> Result<Answers<DiskUsage>, NetworkError> {
+        let hosts = (0..self.hosts.len() as u32).map(HostIx);
+        let answers = self.ask_hosts(hosts.map(|host| (host, vec![MeasureUsage])).collect())?;
+        let one = |answers: Vec<DiskUsage>| {
+            answers.into_iter().next().ok_or_else(|| "no answer".to_owned())
+        };
+        Ok(answers.into_iter().map(|(host, answer)| (host, answer.and_then(one))).collect())
     }
 
     /// Asks several hosts at once, each some requests one after the other, again
