@@ -20,6 +20,7 @@ mod journal;
 mod launches;
 mod link;
 mod lock;
+mod probe;
 mod queries;
 mod recovery;
 mod removal;
@@ -296,7 +297,9 @@ impl Agent {
             | ToAgent::Remove { .. }
             | ToAgent::ByHand { .. }
             | ToAgent::Describe { .. }
-            | ToAgent::Usage { .. } => {
+            | ToAgent::Usage { .. }
+            | ToAgent::StartProbe { .. }
+            | ToAgent::EndProbe { .. } => {
                 self.tasks.submit(message, background)?;
                 None
             }

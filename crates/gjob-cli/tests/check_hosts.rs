@@ -2,13 +2,20 @@
 
 mod support;
 
-use gjob_testbed::Bed;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use gjob_testbed::{Bed, eventually};
 use serde_json::Value;
-use support::{Answer, Place};
+use support::{Answer, Gjob, Place};
 
 fn hosts(place: &Place, bed: &Bed, args: &[&str]) -> Answer {
+    hosts_command(place, bed, args).output()
+}
+
+fn hosts_command(place: &Place, bed: &Bed, args: &[&str]) -> Gjob {
     let config = bed.ssh_config().display().to_string();
-    place.gjob(&[&["hosts", "-F", &config], args].concat()).output()
+    place.gjob(&[&["hosts", "-F", &config], args].concat())
 }
 
 /// What `--json` says of the hosts, in their order.
@@ -53,6 +60,77 @@ fn json_has_what_a_host_has_and_its_problems() {
     assert!(hosts[0].get("error").is_none());
     assert_eq!(hosts[1]["host"], "nowhere");
     assert!(hosts[1]["error"].as_str().is_some_and(|why| why.contains("does not resolve")));
+}
+
+#[test]
+fn host_that_refuses_is_named_without_waiting_for_it() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    bed.host(1).stop();
+    let asking = hosts_command(&place, &bed, &["-H", "h1"]).start();
+    let answer = asking.output_within(Duration::from_secs(10));
+    assert!(answer.stdout.contains("host h1: the connection was refused"), "{}", answer.stdout);
+}
+
+#[test]
+fn probe_finds_that_jobs_survive_a_logout_and_leaves_nothing() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let answer = hosts(&place, &bed, &["--probe", "-H", "h1"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.contains("\nhost h1: jobs survive a logout\n"), "{}", answer.stdout);
+    assert_eq!(bed.host(1).logins(), 2);
+    assert_eq!(job_dirs(&place), Vec::<String>::new());
+    eventually("the probe's end", || bed.host(1).processes().is_empty());
+}
+
+/// Each login of the host ends what an earlier one has left, as systemd does.
+#[test]
+fn probe_that_was_killed_at_the_logout_is_reported_with_the_fix() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let results = place.path("results").display().to_string();
+    let kill = format!(
+        "for f in {results}/*/*/.pid; do\n[ -f $f ] && kill $(grep -o '\"pid\":[0-9]*' $f | head -n 1 | cut -d: -f2)\ndone\n"
+    );
+    std::fs::write(bed.host(1).home().join(".bashrc"), kill).unwrap();
+    let answer = hosts(&place, &bed, &["--probe", "--json", "-H", "h1"]);
+    let found = described(&answer);
+    assert_eq!(found[0]["survives_logout"], false, "{}{}", answer.stdout, answer.stderr);
+    let problem = &found[0]["problems"].as_array().unwrap().last().unwrap();
+    assert_eq!(problem["what"], "jobs are killed when gjob's connection ends");
+    assert_eq!(problem["help"], "run `loginctl enable-linger` there once");
+    assert_eq!(job_dirs(&place), Vec::<String>::new());
+}
+
+#[test]
+fn probe_of_a_host_that_lets_nobody_in_again_ends_by_itself() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let keys = bed.host(1).home().join("../authorized_keys");
+    assert!(keys.exists(), "{}", keys.display());
+    let lock = format!("rm -f {}\n", keys.display());
+    std::fs::write(bed.host(1).home().join(".bashrc"), lock).unwrap();
+    let answer = hosts(&place, &bed, &["--probe", "-H", "h1"]);
+    let text = "host h1: whether jobs survive a logout is not known: no second login: login was";
+    assert!(answer.stdout.contains(text), "{}{}", answer.stdout, answer.stderr);
+    // It has a limit of its own.
+    let probe = &job_dirs(&place)[0];
+    let record = std::fs::read_to_string(place.path("results").join(probe).join(".job")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["request"]["timeout_ms"], 180_000);
+    bed.host(1).accept_key();
+    let ended =
+        place.gjob(&["local", "kill", &place.path("results").join(probe).display().to_string()]);
+    assert_eq!(ended.output().code, 0);
+}
+
+/// The job directories on the hosts.
+fn job_dirs(place: &Place) -> Vec<String> {
+    let below = |path: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let results = place.path("results");
+    let hosts = below(&results).into_iter().filter(|path| !path.ends_with(".gjob"));
+    let jobs = hosts.flat_map(|host| below(&host)).filter(|job| job.is_dir());
+    jobs.map(|job| job.strip_prefix(&results).unwrap_or(&job).display().to_string()).collect()
 }
 
 #[test]

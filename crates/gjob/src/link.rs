@@ -60,8 +60,8 @@ use inbox::Inbox;
 pub use inbox::{Arrival, Channels, MemoryBudget};
 pub use plan::{DEFAULT_BLOB_BUDGET, DEFAULT_RESULTS_DIR, HostPlan, HostPlanError};
 pub(crate) use requests::{
-    DescribeHost, ForgetRun, MeasureUsage, Piece, QueryStates, ReadOutput, RemoveJobs, RequestEcho,
-    WorkByHand,
+    DescribeHost, EndProbe, ForgetRun, MeasureUsage, Piece, QueryStates, ReadOutput, RemoveJobs,
+    RequestEcho, StartProbe, WorkByHand,
 };
 pub(crate) use sender::Unreachable;
 #[cfg(test)]
@@ -154,7 +154,11 @@ pub enum LinkEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LinkState {
     /// There is none now, and why, in one line.
-    Down { reason: String },
+    Down {
+        reason: String,
+        /// False for what others must mend first: whoever asks once does not wait for it.
+        may_pass_soon: bool,
+    },
     /// One is being opened.
     Connecting {
         stage: ConnectStage,

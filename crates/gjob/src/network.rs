@@ -14,6 +14,7 @@ mod hosts;
 mod incoming;
 mod open;
 mod open_host;
+mod probe;
 mod read_only;
 mod staging;
 

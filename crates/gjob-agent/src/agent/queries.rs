@@ -78,6 +78,8 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         | ToAgent::ByHand { .. }
         | ToAgent::Describe { .. }
         | ToAgent::Usage { .. }
+        | ToAgent::StartProbe { .. }
+        | ToAgent::EndProbe { .. }
         | ToAgent::Detach => Err(AgentError::Protocol("this message is no question")),
     }
 }

@@ -211,7 +211,7 @@ pub(super) struct AdoptedSlot {
 }
 
 /// This program's own executable, even when its file was removed.
-fn program() -> io::Result<PathBuf> {
+pub(super) fn program() -> io::Result<PathBuf> {
     let path = std::env::current_exe()?;
     if path.exists() { Ok(path) } else { Ok(PathBuf::from("/proc/self/exe")) }
 }

@@ -2,6 +2,7 @@
 //! forgetting runs, working on job directories by hand. Requests of one kind are served one after the other.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use gjob_core::wire::{FromAgent, ToAgent};
 
@@ -13,6 +14,7 @@ use super::disk_usage::disk_usage;
 use super::error::{AgentError, check_count};
 use super::forget::forget;
 use super::link::Link;
+use super::probe::{end_probe, start_probe};
 use super::remove::{RemoveRequest, remove};
 use crate::jobdir::Layout;
 
@@ -92,6 +94,20 @@ impl Tasks {
                 background.submit(Kind::Cleanup, move |reporter| {
                     let usage = Box::new(disk_usage(&layout));
                     reporter.send(Report::Answer(FromAgent::Usage { request, usage }));
+                })?;
+            }
+            ToAgent::StartProbe { request, seconds } => {
+                self.cleanups += 1;
+                background.submit(Kind::ByHand, move |reporter| {
+                    let result = start_probe(&layout, Duration::from_secs(seconds.into()));
+                    reporter.send(Report::Answer(FromAgent::ProbeStarted { request, result }));
+                })?;
+            }
+            ToAgent::EndProbe { request, id } => {
+                self.cleanups += 1;
+                background.submit(Kind::ByHand, move |reporter| {
+                    let result = end_probe(&layout, &id);
+                    reporter.send(Report::Answer(FromAgent::ProbeEnded { request, result }));
                 })?;
             }
             other => return Ok(Some(other)),

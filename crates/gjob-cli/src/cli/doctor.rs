@@ -13,6 +13,11 @@ pub(crate) struct HostsArgs {
     #[arg(short = 'R', long, value_name = "RUN", add = ArgValueCandidates::new(runs))]
     pub(crate) run: Option<String>,
 
+    /// Start a process that does nothing, log out, log in again, and see whether it lives:
+    /// whether jobs survive a logout
+    #[arg(long)]
+    pub(crate) probe: bool,
+
     /// Print a JSON array
     #[arg(long)]
     pub(crate) json: bool,
@@ -22,8 +27,9 @@ pub(crate) struct HostsArgs {
 }
 
 const HOSTS_HELP: &str = "\
-Asks the hosts of -H, of a run (-R RUN), or those that a run without either would use: all at
-once, each for up to 20 seconds.
+Asks the hosts of -H, of a run (-R RUN), or those that a run without either would
+use: all at once, each for up to 20 seconds. What --probe starts is ended in any
+case, by itself after 3 minutes.
 
 Exit status: 0 all hosts can run jobs; 1 some host cannot; 2 invalid usage or input.";
 

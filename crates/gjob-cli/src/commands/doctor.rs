@@ -7,10 +7,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use gjob::Network;
-use gjob::network::DescribedHost;
+use gjob::network::{Answers, DescribedHost};
 use gjob::settings::RunSettings;
 use gjob::store::Store;
 use gjob::units::format_duration;
+use gjob_core::run::HostIx;
 use gjob_core::text::printable;
 use serde::Serialize;
 
@@ -24,6 +25,17 @@ use problems::{Problem, of_host, of_reason};
 struct Asked {
     label: String,
     answer: Result<DescribedHost, String>,
+    /// Whether jobs survive a logout, or why that cannot be told; none if it was not asked.
+    survives: Option<Result<bool, String>>,
+}
+
+impl Asked {
+    fn problems(&self) -> Vec<Problem> {
+        match &self.answer {
+            Ok(host) => of_host(host, self.survives.as_ref()),
+            Err(reason) => vec![of_reason(&self.label, reason)],
+        }
+    }
 }
 
 pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
@@ -31,8 +43,16 @@ pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
     let mut network = Network::from_settings(&settings).map_err(Failure::input)?;
     let labels: Vec<String> = network.hosts().iter().map(|plan| plan.label().to_string()).collect();
     let answers = network.describe_hosts().map_err(Failure::machinery)?;
-    let asked = labels.into_iter().zip(answers.into_values());
-    let asked: Vec<Asked> = asked.map(|(label, answer)| Asked { label, answer }).collect();
+    let answering: Vec<HostIx> =
+        answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(host, _)| *host).collect();
+    let mut survival = match args.probe && !answering.is_empty() {
+        true => network.probe_logout(&answering).map_err(Failure::machinery)?,
+        false => Answers::new(),
+    };
+    let asked = labels.into_iter().zip(answers);
+    let asked: Vec<Asked> = asked
+        .map(|(label, (host, answer))| Asked { label, answer, survives: survival.remove(&host) })
+        .collect();
     let printed = if args.json { json(&asked) } else { table(&asked) };
     printed.map_err(Failure::machinery)?;
     Ok(if asked.iter().all(|host| host.answer.is_ok()) { ALL_DONE } else { NOT_ALL_DONE })
@@ -59,38 +79,24 @@ fn table(asked: &[Asked]) -> std::io::Result<()> {
         "HOST", "STATE", "LOGIN", "CPUS", "LOAD", "MEMORY", "GPUS", "FREE", "USED", "CLOCK", "GJOB",
     ];
     let mut columns = Columns::new(headings);
-    for Asked { label, answer } in asked {
+    for Asked { label, answer, .. } in asked {
         let name = Some(label.clone());
-        match answer {
+        columns.row(match answer {
+            Ok(host) => row(name, host),
             Err(_) => {
-                let none = || None;
-                let row = [name, Some("unreachable".to_owned())];
-                let [host, state] = row;
-                columns.row([
-                    host,
-                    state,
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                    none(),
-                ]);
+                let state = Some("unreachable".to_owned());
+                [name, state, None, None, None, None, None, None, None, None, None]
             }
-            Ok(host) => columns.row(row(name, host)),
-        }
+        });
     }
     let mut out = std::io::stdout().lock();
     write!(out, "{columns}")?;
-    for Asked { label, answer } in asked {
-        let problems = match answer {
-            Ok(host) => of_host(host),
-            Err(reason) => vec![of_reason(label, reason)],
-        };
-        for Problem { what, help } in problems {
+    for host in asked {
+        let label = &host.label;
+        if let Some(Ok(true)) = host.survives {
+            writeln!(out, "host {label}: jobs survive a logout")?;
+        }
+        for Problem { what, help } in host.problems() {
             writeln!(out, "{}", printable(&format!("host {label}: {what}")))?;
             if let Some(help) = help {
                 writeln!(out, "{}", printable(&format!("help: {help}")))?;
@@ -134,6 +140,9 @@ struct Listed<'a> {
     error: Option<String>,
     #[serde(flatten)]
     described: Option<Described>,
+    /// Whether jobs survive a logout, if that was probed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    survives_logout: Option<bool>,
     problems: Vec<Problem>,
 }
 
@@ -165,33 +174,32 @@ fn json(asked: &[Asked]) -> std::io::Result<()> {
 
 fn listed(asked: &Asked) -> Listed<'_> {
     let host = &asked.label;
-    match &asked.answer {
-        Err(reason) => Listed {
-            host,
-            error: Some(reason.clone()),
-            described: None,
-            problems: vec![of_reason(host, reason)],
-        },
-        Ok(found) => {
-            let it = &found.description;
-            let described = Described {
-                hostname: it.hostname.shown().to_string(),
-                version: it.version.shown().to_string(),
-                login_ms: found.login.as_millis() as u64,
-                round_trip_ms: found.round_trip.as_millis() as u64,
-                clock_ahead_ms: found.clock_ahead_ms,
-                cpus: it.cpus,
-                load: it.load_milli as f64 / 1000.0,
-                memory_bytes: it.memory_bytes,
-                gpus: it.gpus,
-                results_dir: it.results_dir.shown().to_string(),
-                free_bytes: it.free_bytes,
-                used_bytes: it.used_bytes,
-                open_files: it.open_files,
-                processes: it.processes,
-                path: it.path.shown().to_string(),
-            };
-            Listed { host, error: None, described: Some(described), problems: of_host(found) }
-        }
+    let problems = asked.problems();
+    let survives_logout = asked.survives.as_ref().and_then(|survives| survives.clone().ok());
+    let (error, described) = match &asked.answer {
+        Err(reason) => (Some(reason.clone()), None),
+        Ok(found) => (None, Some(described(found))),
+    };
+    Listed { host, error, described, survives_logout, problems }
+}
+
+fn described(found: &DescribedHost) -> Described {
+    let it = &found.description;
+    Described {
+        hostname: it.hostname.shown().to_string(),
+        version: it.version.shown().to_string(),
+        login_ms: found.login.as_millis() as u64,
+        round_trip_ms: found.round_trip.as_millis() as u64,
+        clock_ahead_ms: found.clock_ahead_ms,
+        cpus: it.cpus,
+        load: it.load_milli as f64 / 1000.0,
+        memory_bytes: it.memory_bytes,
+        gpus: it.gpus,
+        results_dir: it.results_dir.shown().to_string(),
+        free_bytes: it.free_bytes,
+        used_bytes: it.used_bytes,
+        open_files: it.open_files,
+        processes: it.processes,
+        path: it.path.shown().to_string(),
     }
 }

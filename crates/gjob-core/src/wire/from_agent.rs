@@ -158,6 +158,20 @@ pub enum FromAgent {
         /// What was found.
         usage: Box<DiskUsage>,
     },
+    /// The answer to [`ToAgent::StartProbe`].
+    ProbeStarted {
+        /// From the request.
+        request: u32,
+        /// The job; or why it was not started, in one line.
+        result: Result<JobId, Foreign>,
+    },
+    /// The answer to [`ToAgent::EndProbe`].
+    ProbeEnded {
+        /// From the request.
+        request: u32,
+        /// Whether it was still running; or why that cannot be told, in one line.
+        result: Result<bool, Foreign>,
+    },
 }
 
 /// The room that gjob takes in a results directory, as its disk counts it: a file with

@@ -49,6 +49,8 @@ fn wire_format_is_pinned() {
     let done = encode(&FromAgent::ByHand { request: 5, result: Ok(ByHandAnswer::Done) });
     assert_eq!(done, [4, 0, 0, 0, 16, 5, 0, 2]);
     assert_eq!(encode(&ToAgent::Usage { request: 5 }), [2, 0, 0, 0, 19, 5]);
+    let probe = encode(&ToAgent::StartProbe { request: 5, seconds: 6 });
+    assert_eq!(probe, [3, 0, 0, 0, 20, 5, 6]);
     assert_eq!(PROTOCOL, 4);
 }
 

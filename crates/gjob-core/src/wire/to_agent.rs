@@ -156,6 +156,21 @@ pub enum ToAgent {
         /// Comes back in the answer.
         request: u32,
     },
+    /// Start a job that does nothing, to see whether jobs survive a logout. Answered by
+    /// [`FromAgent::ProbeStarted`].
+    StartProbe {
+        /// Comes back in the answer.
+        request: u32,
+        /// After so many seconds it ends by itself.
+        seconds: u32,
+    },
+    /// End such a job, and remove its directory. Answered by [`FromAgent::ProbeEnded`].
+    EndProbe {
+        /// Comes back in the answer.
+        request: u32,
+        /// Which.
+        id: JobId,
+    },
 }
 
 /// What `gjob local` does with a job directory of its machine.

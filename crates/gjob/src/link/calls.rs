@@ -225,6 +225,8 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::ByHand { request, .. }
         | FromAgent::Description { request, .. }
         | FromAgent::Usage { request, .. }
+        | FromAgent::ProbeStarted { request, .. }
+        | FromAgent::ProbeEnded { request, .. }
         | FromAgent::Echo { request } => Some(*request),
         FromAgent::Welcome(_)
         | FromAgent::Records { .. }

@@ -75,6 +75,27 @@ impl Trouble {
         !matches!(self, Trouble::HostKey | Trouble::Algorithms)
     }
 
+    /// True when it may be over within seconds, though nobody does anything about it.
+    #[must_use]
+    pub fn may_pass_soon(self) -> bool {
+        match self {
+            Trouble::Closed | Trouble::Ended | Trouble::CommandEnded => true,
+            // ssh has waited for an answer itself.
+            Trouble::ResolverDown | Trouble::Refused | Trouble::Unreachable | Trouble::Timeout => {
+                false
+            }
+            Trouble::Unresolved
+            | Trouble::Auth
+            | Trouble::HostKey
+            | Trouble::Algorithms
+            | Trouble::Config
+            | Trouble::NoShell
+            | Trouble::NoLogin
+            | Trouble::Restricted
+            | Trouble::LoginShell => false,
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Trouble::Unresolved => "its name does not resolve",

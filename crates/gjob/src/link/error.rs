@@ -112,6 +112,17 @@ impl ConnectError {
     }
 }
 
+impl ConnectError {
+    /// True when it may be over in a moment, by itself: whoever only asks a host something
+    /// does not wait for the rest. A host that was up before may be coming back.
+    pub(super) fn may_pass_soon(&self, was_up: bool) -> bool {
+        match self {
+            ConnectError::Transport(diagnosis) => was_up || diagnosis.trouble.may_pass_soon(),
+            _ => true,
+        }
+    }
+}
+
 impl BootstrapFailure {
     /// Reads the script's `KIND TEXT`.
     pub(super) fn parse(report: &str) -> Self {

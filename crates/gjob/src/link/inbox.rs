@@ -206,6 +206,8 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         | FromAgent::Forgotten { .. }
         | FromAgent::ByHand { .. }
         | FromAgent::Description { .. }
+        | FromAgent::ProbeStarted { .. }
+        | FromAgent::ProbeEnded { .. }
         | FromAgent::Echo { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => UNIT,

@@ -185,6 +185,50 @@ impl Request for MeasureUsage {
     }
 }
 
+/// The start of a job that shows whether jobs survive a logout.
+#[derive(Clone, Debug)]
+pub(crate) struct StartProbe {
+    /// After so many seconds it ends by itself.
+    pub(crate) seconds: u32,
+}
+
+impl Request for StartProbe {
+    type Answer = Result<JobId, Shown>;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::StartProbe { request, seconds: self.seconds }
+    }
+
+    fn read(answer: FromAgent) -> Option<Self::Answer> {
+        match answer {
+            FromAgent::ProbeStarted { result, .. } => Some(result.map_err(|reason| reason.shown())),
+            _ => None,
+        }
+    }
+}
+
+/// Its end.
+#[derive(Clone, Debug)]
+pub(crate) struct EndProbe {
+    pub(crate) id: JobId,
+}
+
+impl Request for EndProbe {
+    /// Whether it was still running.
+    type Answer = Result<bool, Shown>;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::EndProbe { request, id: self.id.clone() }
+    }
+
+    fn read(answer: FromAgent) -> Option<Self::Answer> {
+        match answer {
+            FromAgent::ProbeEnded { result, .. } => Some(result.map_err(|reason| reason.shown())),
+            _ => None,
+        }
+    }
+}
+
 /// The acknowledgement of everything sent before.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestEcho;

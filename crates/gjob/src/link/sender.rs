@@ -132,7 +132,8 @@ impl LinkSender {
     /// before the answer has come.
     ///
     /// # Errors
-    /// When the link has given up, or was down for all of `limit`.
+    /// When the link has given up, or was down for all of `limit`; with a limit also as
+    /// soon as it is down for what others must mend first.
     pub(crate) async fn ask<R: Request>(
         &self,
         request: &R,
@@ -153,7 +154,8 @@ impl LinkSender {
     pub(crate) async fn up(&self, limit: Option<Duration>) -> Result<(), Unreachable> {
         let is_settled = |state: &LinkState| match state {
             LinkState::Up | LinkState::Failed { .. } => true,
-            LinkState::Down { .. } | LinkState::Connecting { .. } => false,
+            LinkState::Down { may_pass_soon, .. } => limit.is_some() && !may_pass_soon,
+            LinkState::Connecting { .. } => false,
         };
         let mut state = self.state.clone();
         let mut seen = state.borrow().clone();
@@ -167,8 +169,11 @@ impl LinkSender {
             let is_further = now != seen;
             let reason = match &now {
                 // It may be down again already: then a call gets no answer.
-                _ if in_time && !matches!(now, LinkState::Failed { .. }) => return Ok(()),
                 LinkState::Up => return Ok(()),
+                LinkState::Down { reason, may_pass_soon: false } if limit.is_some() => {
+                    reason.clone()
+                }
+                _ if in_time && !matches!(now, LinkState::Failed { .. }) => return Ok(()),
                 // A host that is heard of is waited for on.
                 LinkState::Connecting { stage, .. } if stage.is_progress() && is_further => {
                     seen = now;
@@ -177,7 +182,7 @@ impl LinkSender {
                 LinkState::Connecting { stage, last, .. } => {
                     last.clone().unwrap_or_else(|| stage.to_string())
                 }
-                LinkState::Down { reason } | LinkState::Failed { reason } => reason.clone(),
+                LinkState::Down { reason, .. } | LinkState::Failed { reason } => reason.clone(),
             };
             return Err(Unreachable { reason });
         }
@@ -231,7 +236,13 @@ pub(crate) mod played {
 
         pub(crate) fn fall(&mut self, reason: &str) {
             self.calls = Calls::default();
-            self.state.send_replace(LinkState::Down { reason: reason.to_owned() });
+            let reason = reason.to_owned();
+            self.state.send_replace(LinkState::Down { reason, may_pass_soon: true });
+        }
+
+        pub(crate) fn refuse(&mut self, reason: &str) {
+            let reason = reason.to_owned();
+            self.state.send_replace(LinkState::Down { reason, may_pass_soon: false });
         }
 
         pub(crate) fn fail(&mut self, reason: &str) {
@@ -267,6 +278,9 @@ mod tests {
         played.fall("no route to host");
         let limit = Some(Duration::from_millis(20));
         assert_eq!(sender.ask(&RequestEcho, limit).await, unreachable("no route to host"));
+        played.refuse("connection refused");
+        let limit = Some(Duration::MAX);
+        assert_eq!(sender.ask(&RequestEcho, limit).await, unreachable("connection refused"));
         let asking = tokio::spawn(async move { sender.ask(&RequestEcho, None).await });
         played.fail("authentication failed");
         assert_eq!(asking.await.unwrap(), unreachable("authentication failed"));

@@ -123,7 +123,8 @@ impl Link {
                 self.report(LinkEvent::Failed { reason }).await;
                 return;
             }
-            self.state.send_replace(LinkState::Down { reason: reason.clone() });
+            let may_pass_soon = error.may_pass_soon(self.was_up);
+            self.state.send_replace(LinkState::Down { reason: reason.clone(), may_pass_soon });
             let retry_in = backoff.next_pause();
             if !self.report(LinkEvent::Down { reason, retry_in }).await {
                 return;
@@ -205,7 +206,7 @@ impl Link {
         self.state.send_modify(|state| {
             let last = match state {
                 LinkState::Connecting { last, .. } => last.take(),
-                LinkState::Down { reason } | LinkState::Failed { reason } => {
+                LinkState::Down { reason, .. } | LinkState::Failed { reason } => {
                     Some(std::mem::take(reason))
                 }
                 LinkState::Up => None,
@@ -407,7 +408,8 @@ impl Link {
         };
         let end = session.run().await;
         // At once, so that nobody asks on while the pipe is taken down.
-        self.state.send_replace(LinkState::Down { reason: "the connection ended".to_owned() });
+        let reason = "the connection ended".to_owned();
+        self.state.send_replace(LinkState::Down { reason, may_pass_soon: true });
         match end {
             SessionEnd::Closed => {
                 drop(stdin);

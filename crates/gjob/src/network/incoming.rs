@@ -88,6 +88,8 @@ impl Open {
             | FromAgent::ByHand { .. }
             | FromAgent::Description { .. }
             | FromAgent::Usage { .. }
+            | FromAgent::ProbeStarted { .. }
+            | FromAgent::ProbeEnded { .. }
             | FromAgent::Echo { .. }
             | FromAgent::Pong { .. }
             | FromAgent::Welcome(_)

@@ -37,8 +37,11 @@ pub(super) fn of_reason(label: &str, reason: &str) -> Problem {
     Problem { what: reason.to_owned(), help: Some(help).filter(|_| label != ":") }
 }
 
-/// What is wrong with a host that answers.
-pub(super) fn of_host(host: &DescribedHost) -> Vec<Problem> {
+/// What is wrong with a host that answers. `survives` is what a probe has found.
+pub(super) fn of_host(
+    host: &DescribedHost,
+    survives: Option<&Result<bool, String>>,
+) -> Vec<Problem> {
     let it = &host.description;
     let mut problems = Vec::new();
     let off = host.clock_ahead_ms;
@@ -71,14 +74,25 @@ pub(super) fn of_host(host: &DescribedHost) -> Vec<Problem> {
         problems
             .push(Problem::new(few(it.processes, "processes"), "ulimit -u in a job's commands"));
     }
-    if it.kills_at_logout {
-        problems.push(Problem::new(
-            "jobs are killed when gjob's connection ends: systemd has KillUserProcesses=yes".into(),
-            "run `loginctl enable-linger` there once",
-        ));
-    }
+    problems.extend(of_logout(it.kills_at_logout, survives));
     problems.extend(of_shell(host));
     problems
+}
+
+/// What becomes of jobs at a logout, by what systemd is told and by what was tried.
+fn of_logout(is_configured: bool, survives: Option<&Result<bool, String>>) -> Option<Problem> {
+    let cause = if is_configured { ": systemd has KillUserProcesses=yes" } else { "" };
+    match survives {
+        Some(Ok(true)) => None,
+        Some(Err(why)) => {
+            Some(Problem::new(format!("whether jobs survive a logout is not known: {why}"), ""))
+        }
+        None if !is_configured => None,
+        Some(Ok(false)) | None => Some(Problem::new(
+            format!("jobs are killed when gjob's connection ends{cause}"),
+            "run `loginctl enable-linger` there once",
+        )),
+    }
 }
 
 fn few(limit: Option<u64>, of: &str) -> String {
