@@ -37,6 +37,7 @@
     reason = "a bed that cannot be set up ends its test, with the reason"
 )]
 
+mod acl;
 mod bed;
 mod freezer;
 mod ground;
@@ -48,6 +49,7 @@ mod skip;
 mod sshd;
 mod tools;
 
+pub use acl::grant_by_default;
 pub use bed::{Bed, BedBuilder};
 pub use freezer::Freezer;
 pub use host::Host;

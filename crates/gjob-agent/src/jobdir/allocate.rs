@@ -9,7 +9,7 @@ use gjob_core::JobId;
 use rustix::fs::OFlags;
 
 use super::dir::JobDir;
-use super::layout::Layout;
+use super::layout::{Layout, withdraw};
 use crate::trust::DirError;
 
 /// Makes the job directories of one host, across all its processes.
@@ -57,6 +57,7 @@ impl Allocator {
             let path = self.layout.job_dir(&id);
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => {
+                    withdraw(&path)?;
                     self.give_hint(date, number + 1);
                     return Ok((id, JobDir::open(&path)?));
                 }

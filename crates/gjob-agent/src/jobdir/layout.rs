@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use gjob_core::{HostLabel, JobId, RunId};
+use rustix::fs::{Mode, OFlags};
 
 use crate::trust::{self, DirError};
 
@@ -24,8 +25,9 @@ impl Layout {
     /// Opens the results directory at `path`, an absolute path, and makes it if need
     /// be. Nothing in it is used when another user could have put it there.
     pub(crate) fn create(path: &Path) -> Result<Self, DirError> {
-        let at = || DirError::at(path);
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(at())?;
+        let missing = path.ancestors().take_while(|dir| !dir.exists());
+        let missing: Vec<&Path> = missing.collect();
+        missing.iter().rev().try_for_each(|dir| make_dir(dir))?;
         Layout::open(path)
     }
 
@@ -52,12 +54,8 @@ impl Layout {
         let mut at = self.results.clone();
         for component in path.strip_prefix(&self.results).unwrap_or(path).components() {
             at.push(component);
-            match DirBuilder::new().mode(0o700).create(&at) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(DirError::at(&at)(error));
-                }
-                _ => check_private_dir(&at)?,
-            }
+            make_dir(&at)?;
+            check_private_dir(&at)?;
         }
         Ok(())
     }
@@ -159,6 +157,27 @@ impl RunDir {
     pub(crate) fn slots_err(&self) -> PathBuf {
         self.path.join("slots.err")
     }
+}
+
+/// Makes a directory for this user alone, unless something is there already.
+fn make_dir(path: &Path) -> Result<(), DirError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => withdraw(path).map_err(DirError::at(path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(DirError::at(path)(error)),
+    }
+}
+
+/// Takes back what a list of the directory above has granted others in a new one, on
+/// file systems where the mode that it is made with does not.
+pub(super) fn withdraw(path: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(path, flags, Mode::empty())?;
+    if rustix::fs::fstat(&dir)?.st_mode & 0o077 != 0 {
+        // Where modes cannot be changed, what it has is checked.
+        let _ = rustix::fs::fchmod(&dir, Mode::RWXU);
+    }
+    Ok(())
 }
 
 fn check_private_dir(path: &Path) -> Result<(), DirError> {

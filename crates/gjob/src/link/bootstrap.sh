@@ -69,6 +69,14 @@ gjob_bootstrap() {
         set -- $(LC_ALL=C ls -ldnL "$1" 2>/dev/null)
         case ${1:-} in ????????w*) ;; *) printf %s "${3:-}" ;; esac
     }
+    # Makes a directory, and those above it, for this user alone: where a directory has a
+    # default access control list, the mask does not count.
+    make_private() {
+        [ -d "$1" ] && return
+        case $1 in ?*/*) [ -e "${1%/*}" ] || make_private "${1%/*}" || return ;; esac
+        # Another bootstrap may be first.
+        LC_ALL=C mkdir -m 700 "$1" || [ -d "$1" ]
+    }
     # A gjob that is installed serves where none can be sent.
     start_installed() {
         installed=$(command -v gjob 2>/dev/null) || return 0
@@ -115,8 +123,7 @@ gjob_bootstrap() {
 
     # The mask holds for the subshells only: jobs are to see the user's own.
     bin=$results/.gjob/bin
-    [ -d "$bin" ] || problem=$(umask 077 && LC_ALL=C mkdir -p "$bin" 2>&1) ||
-        fail create "$bin: $problem"
+    problem=$(umask 077 && make_private "$bin" 2>&1) || fail create "$bin: $problem"
     # From here on no symbolic link leads anywhere else.
     real=$(cd -P "$results" && pwd -P) || fail create "$results: it cannot be entered"
     bin=${real%/}/.gjob/bin

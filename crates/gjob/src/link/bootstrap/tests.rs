@@ -168,6 +168,28 @@ async fn the_program_is_sent_once_and_started_from_then_on() {
 }
 
 #[tokio::test]
+async fn a_list_that_grants_others_what_is_made_does_not_count_for_gjobs_directories() {
+    for shell in shells() {
+        let site = Site::new(AGENT.as_bytes());
+        if !gjob_testbed::grant_by_default(&site.dir.path().join("home")) {
+            return;
+        }
+        for results_dir in ["results", "a/b"] {
+            for uploaded in [true, false] {
+                let run = site.run(shell, results_dir, true).await;
+                assert!(run.result.is_ok(), "{shell}: {run:?}");
+                assert_eq!(run.uploaded, uploaded, "{shell}: {run:?}");
+            }
+            let dirs = site.program_dir(results_dir);
+            for dir in dirs.ancestors().take_while(|dir| !dir.ends_with("home")) {
+                let mode = dir.metadata().unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o700, "{shell}: {}", dir.display());
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_program_on_the_path_serves_where_none_can_be_sent_if_it_speaks_the_same_protocol() {
     for (protocol, serves) in [(PROTOCOL, true), (PROTOCOL + 1, false)] {
         let site = Site::new(b"\x7fELF of another world");
