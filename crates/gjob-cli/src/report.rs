@@ -40,6 +40,7 @@ pub(crate) use filter::TerminalFilter;
 pub(crate) use glance::rate_text;
 pub(crate) use host_work::{HostWork, host_work};
 use joblog::JobLogFile;
+pub(crate) use lending::{Borrow, Borrower};
 use lines::LineFile;
 pub(crate) use tail::{ByLine, Tail};
 use terminal::FAILURE;
@@ -87,10 +88,10 @@ impl Reporters {
         self.terminal.print_line(text);
     }
 
-    /// The run begins to be reported on. `has_keys` says that standard input is used for
-    /// nothing else: then `t` switches to `top` and back.
-    pub(crate) fn begin(&mut self, dir: &RunDir, has_keys: bool) {
-        self.terminal.begin(dir, has_keys);
+    /// The run begins to be reported on. `borrow` is given if standard input is used for
+    /// nothing else: then `t` lends the terminal, until it is given back.
+    pub(crate) fn begin(&mut self, dir: &RunDir, borrow: Option<Borrow>) {
+        self.terminal.begin(dir, borrow);
     }
 
     /// Prints and writes what still waits, and ends the progress.

@@ -11,6 +11,7 @@ use gjob_core::event::RunEnd;
 use gjob_core::{Job, Run, RunId, State, Tally};
 
 use super::notify::{Outcome, notify};
+use super::top;
 use crate::exit::{self, Failure, print_error};
 use crate::report::Reporters;
 use crate::signals;
@@ -30,7 +31,7 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>, has_keys: bool) -> Res
         manager.handler_mut().print_line(&text);
     }
     if let Some(dir) = manager.run_dir().cloned() {
-        manager.handler_mut().begin(&dir, has_keys);
+        manager.handler_mut().begin(&dir, has_keys.then_some(top::beside_the_run));
     }
     let result = manager.process_jobs();
     manager.handler_mut().finish();

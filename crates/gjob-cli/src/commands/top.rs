@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::anyhow;
+use gjob::store::RunDir;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::flag;
 use signal_hook::low_level::emulate_default_handler;
@@ -12,7 +13,7 @@ use signal_hook::low_level::emulate_default_handler;
 use super::find_run;
 use crate::cli::{Color, TopArgs};
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::wants_colour;
+use crate::report::{Borrower, wants_colour};
 use crate::signals;
 use crate::top::Top;
 use crate::tty;
@@ -46,4 +47,14 @@ pub(crate) fn run(args: &TopArgs) -> Result<u8, Failure> {
         let _ = emulate_default_handler(ended_by);
     }
     Ok(ALL_DONE)
+}
+
+/// Makes it ready to be shown in the process that reports on the run; none if the run
+/// cannot be read.
+pub(super) fn beside_the_run(dir: &RunDir, colour: bool) -> Option<Borrower> {
+    let top = Top::open(dir, colour).ok()?.beside_the_run();
+    Some(Box::new(|over| {
+        // A terminal that is gone shows nothing more.
+        let _ = top.show(over, || {});
+    }))
 }

@@ -8,6 +8,7 @@ use gjob::manager::{Watched, Watcher};
 use gjob::store::{RunDir, Store};
 
 use super::manage::{SLEEP_TIME, last_lines};
+use super::top;
 use crate::exit::{self, Failure};
 use crate::report::Reporters;
 use crate::signals;
@@ -23,7 +24,7 @@ pub(super) fn to_the_end(
 ) -> Result<u8, Failure> {
     signals::end_at_interrupt().map_err(Failure::machinery)?;
     reporters.print_line(&format!("following run {}: another gjob process manages it", dir.run()));
-    reporters.begin(dir, true);
+    reporters.begin(dir, Some(top::beside_the_run));
     let end = loop {
         match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),

@@ -1,6 +1,7 @@
 //! `t` in `gjob run` and `gjob attach`: the terminal is lent to `top`, and taken back.
 //! Who reports keeps what it has to say until then. Keys are read on a thread of their
-//! own, which shows `top`, too; the two agree by the state of the loan.
+//! own, which shows `top`, too; the two agree by the state of the loan. Who borrows it is
+//! handed in by the command.
 
 use std::io::{PipeReader, PipeWriter};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,8 +12,14 @@ use std::time::Duration;
 use gjob::store::RunDir;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::top::Top;
 use crate::tty::{self, Mode};
+
+/// Makes ready what takes the whole screen, for a run and with colours or without; none
+/// where there is nothing to show.
+pub(crate) type Borrow = fn(&RunDir, bool) -> Option<Borrower>;
+
+/// Shows it until a key or the flag ends it.
+pub(crate) type Borrower = Box<dyn FnOnce(&AtomicBool)>;
 
 /// How often whoever lends looks at the loan.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -53,14 +60,14 @@ enum Loan {
 
 impl Lending {
     /// Reads keys from now on; none where there is no terminal to read them from.
-    pub(super) fn start(dir: &RunDir, colour: bool) -> Option<Lending> {
+    pub(super) fn start(dir: &RunDir, colour: bool, borrow: Borrow) -> Option<Lending> {
         if !tty::is_interactive() {
             return None;
         }
         let (wake, awake) = std::io::pipe().ok()?;
         let shared = Arc::new(Shared::default());
         let (dir, theirs) = (dir.clone(), Arc::clone(&shared));
-        let keys = move || theirs.read_keys(&wake, &dir, colour);
+        let keys = move || theirs.read_keys(&wake, || borrow(&dir, colour));
         let keys = std::thread::Builder::new().name("gjob-keys".into()).spawn(keys).ok()?;
         Some(Lending { shared, awake: Some(awake), keys: Some(keys) })
     }
@@ -107,20 +114,18 @@ impl Shared {
         self.over.load(Ordering::SeqCst)
     }
 
-    fn read_keys(&self, wake: &PipeReader, dir: &RunDir, colour: bool) {
+    fn read_keys(&self, wake: &PipeReader, borrow: impl Fn() -> Option<Borrower>) {
         let _keys = tty::enter(Mode::Keys);
         while !self.is_over() {
             match next_key(wake) {
                 Key::None => {}
-                Key::Top => self.lend(dir, colour),
+                Key::Top => borrow().into_iter().for_each(|borrower| self.lend(borrower)),
                 Key::Gone => return,
             }
         }
     }
 
-    fn lend(&self, dir: &RunDir, colour: bool) {
-        // Without a run that can be read there is nothing to show.
-        let Ok(top) = Top::open(dir, colour) else { return };
+    fn lend(&self, show: Borrower) {
         let mut loan = self.loan();
         *loan = Loan::Wanted;
         while *loan == Loan::Wanted && !self.is_over() {
@@ -130,8 +135,7 @@ impl Shared {
         let is_lent = *loan == Loan::Lent;
         drop(loan);
         if is_lent {
-            // A terminal that is gone shows nothing more.
-            let _ = top.beside_the_run().show(&self.over, || {});
+            show(&self.over);
         }
         *self.loan() = Loan::Back;
     }

@@ -18,7 +18,7 @@ use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::{Failures, unused_hosts};
 use super::headline::subject_host;
-use super::lending::{LOOK_INTERVAL, Lending};
+use super::lending::{Borrow, LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
@@ -72,14 +72,14 @@ impl Terminal {
         }
     }
 
-    /// The run begins to be reported on. If its keys are free, `t` switches to `top` and
-    /// back where there is a progress.
-    pub(super) fn begin(&mut self, dir: &RunDir, has_keys: bool) {
+    /// The run begins to be reported on. Where there is a progress, `t` lends the terminal
+    /// to who may borrow it.
+    pub(super) fn begin(&mut self, dir: &RunDir, borrow: Option<Borrow>) {
         let Progress::Bar(bar) = &mut self.progress else { return };
         if let Ok(row) = Store::read(dir).and_then(|store| store.row()) {
             bar.created = row.created;
         }
-        self.lending = if has_keys { Lending::start(dir, self.colour) } else { None };
+        self.lending = borrow.and_then(|borrow| Lending::start(dir, self.colour, borrow));
         bar.offers_top = self.lending.is_some();
     }
 
