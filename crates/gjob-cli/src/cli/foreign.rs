@@ -161,8 +161,7 @@ const OPTIONS: &[Word] = &[
     ("--port", LOGIN),
     ("--identity", LOGIN),
     // What runs could be asked for
-    ("--detach", DETACH),
-    ("--background", DETACH),
+    ("--background", "--detach"),
     ("--log", "--joblog FILE has a line per job, --events FILE all that happens"),
     ("--logfile", "--joblog FILE has a line per job, --events FILE all that happens"),
     ("--output-dir", "--into DIR"),
@@ -232,7 +231,7 @@ const COMMANDS: &[Word] = &[
     ("check", "gjob hosts -H HOSTS"),
     ("doctor", "gjob hosts -H HOSTS"),
     ("ping", "gjob hosts -H HOSTS"),
-    ("du", "gjob hosts -R RUN shows the space that gjob takes"),
+    ("df", "gjob du shows the room that gjob takes, gjob hosts the room that is left"),
     ("worker", "gjob needs no workers to be started: gjob run -H HOSTS JOBS"),
     ("server", "gjob needs no server to be started: gjob run -H HOSTS JOBS"),
     ("cp", "-f PATH of gjob run copies to the jobs, gjob fetch from them"),
