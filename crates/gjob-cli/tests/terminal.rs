@@ -8,7 +8,7 @@ use std::process::Command;
 
 use gjob_testbed::{Bed, eventually};
 use rustix::process::{Signal, kill_process};
-use support::{Place, Screen};
+use support::{Place, Screen, lines};
 
 const CTRL_C: &str = "\u{3}";
 
@@ -255,6 +255,41 @@ fn keys_are_not_read_where_standard_input_has_the_values() {
     screen.assert_restored();
     let_go(&place, "go");
     assert_eq!(screen.end(), 0);
+}
+
+#[test]
+fn host_is_said_to_be_silent_while_it_is_and_heard_when_it_answers_again() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let config = bed.ssh_config().to_str().unwrap();
+    place.file("jobs.txt", &wait_for(&place, "go", "true").repeat(2));
+    let events = ["--events", "events"];
+    let args = ["run", "-F", config, "-H", "1/h1,1/h2", "jobs.txt"];
+    let mut screen = place.gjob(&[&args[..], &events].concat()).on_screen(24, 140);
+    screen.wait_for_text("2 running");
+    let signal = |signal| {
+        bed.host(2).connections().iter().for_each(|process| assert!(process.signal(signal)));
+    };
+    signal(Signal::STOP);
+    screen.wait_for_text("host h2: no answer for 1");
+    screen.wait_for_text("1 of 2 hosts up · h2 silent 1");
+    let status = place.gjob(&["status"]).output().stdout;
+    let row = status.lines().find(|line| line.starts_with("h2 ")).unwrap();
+    assert!(row.starts_with("h2    silent  1/1") && row.contains("no answer for 1"), "{row}");
+    let top = place.gjob(&["top"]).on_screen(30, 100);
+    top.wait_for("a host that is not counted", |text| {
+        text.contains("1 of 2 hosts up") && text.contains("silent")
+    });
+    signal(Signal::CONT);
+    screen.wait_for_text("host h2 answers again after ");
+    top.wait_for_text("2 of 2 hosts up");
+    drop(top);
+    let_go(&place, "go");
+    assert_eq!(screen.end(), 0);
+    let events = lines(&place.path("here/events"));
+    for event in ["host-silent", "host-heard"] {
+        let is_it = |line: &&String| line.contains(&format!("\"event\":\"{event}\""));
+        assert_eq!(events.iter().filter(is_it).count(), 1, "{event}");
+    }
 }
 
 #[test]

@@ -183,6 +183,18 @@ pub enum HostChange {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
     },
+    /// It has said nothing for a while, though its connection stands: it may be away.
+    #[serde(rename = "host-silent")]
+    Silent {
+        /// For how long, seconds.
+        seconds: u64,
+    },
+    /// A host that was silent says something again, over the same connection.
+    #[serde(rename = "host-heard")]
+    Heard {
+        /// For how long it was silent, seconds.
+        seconds: u64,
+    },
     /// A paused host gets one job, to see whether it succeeds.
     #[serde(rename = "host-probed")]
     Probed,

@@ -366,6 +366,20 @@ impl Scheduler {
         }
     }
 
+    /// A host that is connected has said nothing for so long, or says something again
+    /// after so long. It is only said: what it runs lives on, and it may be fine.
+    pub fn handle_silence(&mut self, host: HostIx, silence: Duration, is_over: bool) {
+        let Some(known) = self.run.host(host) else { return };
+        let seconds = silence.as_secs();
+        match is_over {
+            true if known.is_silent() => self.emit_host(host, HostChange::Heard { seconds }),
+            false if known.status == HostStatus::Up && !known.is_silent() => {
+                self.emit_host(host, HostChange::Silent { seconds });
+            }
+            true | false => {}
+        }
+    }
+
     /// A host cannot be used at all, as far as this manager can tell. Its jobs
     /// are treated as a lost host's; the host may still have their outcomes for
     /// a later manager.

@@ -136,6 +136,14 @@ pub enum LinkEvent {
         /// For what, in one line.
         reason: String,
     },
+    /// The agent has said nothing for a while, though the connection stands; or says
+    /// something again.
+    Silence {
+        /// For how long it has said nothing.
+        silence: Duration,
+        /// True when it says something again.
+        is_over: bool,
+    },
     /// There is no connection, or none any more.
     Down {
         /// Why, in one line.

@@ -54,6 +54,14 @@ pub enum Report {
         /// Why, in one line.
         reason: String,
     },
+    /// The host has said nothing for so long, though its link stands; or says something
+    /// again after so long.
+    Silence {
+        /// How long.
+        silence: Duration,
+        /// True when it says something again.
+        is_over: bool,
+    },
     /// The host can't be asked now; its link tries again.
     Down {
         /// Why, in one line.

@@ -81,7 +81,7 @@ impl Glance<'_> {
     /// What keeps hosts away, as long as some are.
     fn hosts(&self) -> Option<String> {
         let hosts = self.run.hosts();
-        let gone: Vec<&Host> = hosts.iter().filter(|host| !host.status.answers()).collect();
+        let gone: Vec<&Host> = hosts.iter().filter(|host| !is_heard(host)).collect();
         let all = counted(hosts.len() as u64, "host");
         if gone.is_empty() {
             return None;
@@ -101,13 +101,18 @@ impl Glance<'_> {
     /// `h2 away 48s (connection refused)`
     fn away(&self, host: &Host) -> String {
         let word = match host.status {
+            _ if host.is_silent() => "silent",
             HostStatus::Failed => "out",
             HostStatus::Unreachable if host.facts.is_some() => "away",
             _ => "not reached",
         };
         let lasts = self.absences.of(&host.label, self.now);
-        let lasts = lasts.filter(|_| host.status == HostStatus::Unreachable);
+        let is_away = host.status == HostStatus::Unreachable || host.is_silent();
+        let lasts = lasts.filter(|_| is_away);
         let lasts = lasts.map(|lasts| format!(" {}", whole_seconds(lasts)));
+        if let Some(lasts) = lasts.as_ref().filter(|_| host.is_silent()) {
+            return format!("{} {word}{lasts}", host.label);
+        }
         let reason = host.reason.as_deref().map_or_else(String::new, printable);
         // What ssh itself has said was printed when it happened.
         let reason = reason.split(": ").next().unwrap_or_default();
@@ -133,6 +138,11 @@ impl Glance<'_> {
         };
         long.iter().take(most).map(line).collect()
     }
+}
+
+/// True for a host that answers, as far as is known.
+fn is_heard(host: &Host) -> bool {
+    host.status.answers() && !host.is_silent()
 }
 
 /// Jobs that run on a host; those that are promised to it wait.

@@ -56,6 +56,8 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
         HostChange::Full { reason, seconds, .. } => {
             format!("{host} paused: {reason}; trying again every {seconds} s")
         }
+        HostChange::Silent { seconds } => format!("{host}: no answer for {seconds} s"),
+        HostChange::Heard { seconds } => format!("{host} answers again after {seconds} s"),
         HostChange::Clock(offset) => return clock_message(*offset, label),
         HostChange::Up(_)
         | HostChange::Connecting { .. }

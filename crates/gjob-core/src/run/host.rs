@@ -28,7 +28,7 @@ pub struct Host {
     pub label: HostLabel,
     /// Whether it can be used now.
     pub status: HostStatus,
-    /// Why it cannot, in one line.
+    /// Why it cannot, in one line; of a host that is up, that it is silent.
     pub reason: Option<String>,
     /// What it said of itself when it was last reached; none before.
     pub facts: Option<HostFacts>,
@@ -177,6 +177,18 @@ impl Host {
         (self.in_flight.len() + self.collecting.len()) as u32
     }
 
+    /// True when it is connected, and has said nothing for a while: it may be away.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.status == HostStatus::Up && self.reason.is_some()
+    }
+
+    /// Whether it can be used now, in one word.
+    #[must_use]
+    pub fn condition(&self) -> &'static str {
+        if self.is_silent() { "silent" } else { self.status.as_str() }
+    }
+
     /// Its state in the seed's words: `free` with room, `busy` without or while
     /// it is paused, `unknown` while it does not answer, `error` when it is out
     /// of the run.
@@ -204,6 +216,16 @@ impl Host {
             }
             HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),
             HostChange::Failed { reason } => (HostStatus::Failed, Some(reason)),
+            HostChange::Silent { seconds } => {
+                if self.status == HostStatus::Up {
+                    self.reason = Some(format!("no answer for {seconds} s or more"));
+                }
+                return;
+            }
+            HostChange::Heard { .. } => {
+                self.reason.take_if(|_| self.status == HostStatus::Up);
+                return;
+            }
             HostChange::LogSpoiled { .. } | HostChange::LogDamaged { .. } => return,
             HostChange::Clock(offset) => return self.clock = Some(*offset),
             HostChange::ProgramSent { bytes } => return self.totals.bytes_sent += bytes,

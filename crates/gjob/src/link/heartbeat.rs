@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 /// How often an agent is asked.
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// After how long without a word it is said to be silent: an answer to a ping is overdue.
+pub(super) const QUIET_TIME: Duration = Duration::from_secs(12);
 /// How long it may be silent.
 pub(super) const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may leave pings unanswered while it sends something else: on a slow
@@ -36,13 +38,25 @@ pub(super) struct Heartbeat {
     answered: Instant,
     /// Bytes that have come since it was last heard.
     received: u64,
+    /// When anything at all came last.
+    spoke: Instant,
+    /// True once its silence was said.
+    is_quiet: bool,
     pinged: Instant,
     ticked: Instant,
 }
 
 impl Heartbeat {
     pub(super) fn new(now: Instant) -> Self {
-        Heartbeat { heard: now, answered: now, received: 0, pinged: now, ticked: now }
+        Heartbeat {
+            heard: now,
+            answered: now,
+            received: 0,
+            spoke: now,
+            is_quiet: false,
+            pinged: now,
+            ticked: now,
+        }
     }
 
     /// A ping was answered, or this side was not listening.
@@ -50,12 +64,32 @@ impl Heartbeat {
         (self.heard, self.answered, self.received) = (now, now, 0);
     }
 
-    /// So many bytes have come, whatever they are.
-    pub(super) fn handle_bytes(&mut self, count: usize, now: Instant) {
+    /// So many bytes have come, whatever they are. Returns how long there was nothing, if
+    /// that was said.
+    pub(super) fn handle_bytes(&mut self, count: usize, now: Instant) -> Option<Duration> {
         self.received += count as u64;
         if self.received >= SIGN_OF_LIFE {
             (self.heard, self.received) = (now, 0);
         }
+        let silence = now.duration_since(std::mem::replace(&mut self.spoke, now));
+        std::mem::take(&mut self.is_quiet).then_some(silence)
+    }
+
+    /// For how long there has been nothing, once when that begins to matter. Asked after a
+    /// tick.
+    pub(super) fn new_silence(&mut self, now: Instant) -> Option<Duration> {
+        let silence = now.duration_since(self.spoke);
+        if self.is_quiet || silence < QUIET_TIME {
+            return None;
+        }
+        self.is_quiet = true;
+        Some(silence)
+    }
+
+    /// Whatever has come was not read.
+    pub(super) fn handle_deafness(&mut self, now: Instant) {
+        self.handle_answer(now);
+        self.spoke = now;
     }
 
     /// Judges the silence. After a long gap between ticks this process itself
@@ -65,7 +99,7 @@ impl Heartbeat {
         let slept = now.duration_since(self.ticked) > 2 * TICK_INTERVAL;
         self.ticked = now;
         if slept {
-            self.handle_answer(now);
+            self.handle_deafness(now);
             self.pinged = now;
             return Beat::Ping;
         }
@@ -148,7 +182,7 @@ mod tests {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(start);
         (1..=120).map(|tick| TICK_INTERVAL * tick).find(|passed| {
-            heartbeat.handle_bytes(bytes, start + *passed);
+            let _ = heartbeat.handle_bytes(bytes, start + *passed);
             heartbeat.handle_tick(start + *passed) == Beat::Dead
         })
     }
@@ -158,6 +192,25 @@ mod tests {
         assert_eq!(time_to_death_receiving(100), Some(SILENCE_TIMEOUT));
         // Its answers may be behind what it sends, but not for ever.
         assert_eq!(time_to_death_receiving(100_000), Some(ANSWER_TIMEOUT));
+    }
+
+    #[test]
+    fn silence_is_told_once_after_a_missed_answer_and_its_end_with_its_length() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start);
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let told: Vec<u64> = (1..=5)
+            .map(|tick| 5 * tick)
+            .filter(|passed| {
+                heartbeat.handle_tick(at(*passed));
+                heartbeat.new_silence(at(*passed)).is_some()
+            })
+            .collect();
+        assert_eq!(told, [15]);
+        assert_eq!(heartbeat.handle_bytes(1, at(27)), Some(Duration::from_secs(27)));
+        assert_eq!(heartbeat.handle_bytes(1, at(28)), None);
+        assert_eq!(heartbeat.new_silence(at(39)), None);
+        assert_eq!(heartbeat.new_silence(at(40)), Some(QUIET_TIME));
     }
 
     #[test]

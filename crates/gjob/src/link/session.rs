@@ -132,7 +132,9 @@ impl Session<'_> {
                 }
                 count = self.stdout.read(&mut piece), if !blocked => match count {
                     Ok(count @ 1..) => {
-                        heartbeat.handle_bytes(count, Instant::now());
+                        if let Some(silence) = heartbeat.handle_bytes(count, Instant::now()) {
+                            queues.report(LinkEvent::Silence { silence, is_over: true });
+                        }
                         self.frames.extend(&piece[..count]);
                     }
                     _ => return SessionEnd::Eof,
@@ -156,12 +158,15 @@ impl Session<'_> {
                 _ = ticks.tick() => {
                     // Whoever does not read cannot blame the agent for silence.
                     if blocked {
-                        heartbeat.handle_answer(Instant::now());
+                        heartbeat.handle_deafness(Instant::now());
                     }
                     match heartbeat.handle_tick(Instant::now()) {
                         Beat::Rest => {}
                         Beat::Ping => queues.ping_for_clock(),
                         Beat::Dead => return SessionEnd::Broken(ConnectError::Unanswered),
+                    }
+                    if let Some(silence) = heartbeat.new_silence(Instant::now()) {
+                        queues.report(LinkEvent::Silence { silence, is_over: false });
                     }
                 }
             }

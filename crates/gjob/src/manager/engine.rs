@@ -191,6 +191,9 @@ impl Engine {
                 self.scheduler.handle_host_up(now, host, facts(&welcome, offer));
             }
             Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),
+            Report::Silence { silence, is_over } => {
+                self.scheduler.handle_silence(host, silence, is_over);
+            }
             Report::Down { reason } => {
                 self.scheduler.handle_host_unreachable(now, host, &reason);
             }

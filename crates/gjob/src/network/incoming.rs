@@ -22,6 +22,9 @@ impl Open {
                 self.ready.push_back((host, Report::Up(welcome)));
             }
             LinkEvent::Slow { reason } => self.ready.push_back((host, Report::Slow { reason })),
+            LinkEvent::Silence { silence, is_over } => {
+                self.ready.push_back((host, Report::Silence { silence, is_over }));
+            }
             LinkEvent::Down { reason, retry_in: _ } => {
                 self.staging.handle_down(host);
                 self.ready.push_back((host, Report::Down { reason }));

@@ -36,7 +36,7 @@ pub(super) fn table(of: &Snapshot) -> Columns {
 /// What a host is for the run now.
 fn state(host: &Host, of: &Snapshot) -> &'static str {
     match (of.managed, host.status) {
-        (true, status) => status.as_str(),
+        (true, _) => host.condition(),
         (false, HostStatus::Failed) => "failed",
         (false, ..) if is_unused(host) => "not used",
         (false, _) => "-",

@@ -21,7 +21,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
     }
     if area.height > 1 {
         let hosts = run.hosts();
-        let up = hosts.iter().filter(|host| host.status.answers()).count();
+        let up = hosts.iter().filter(|host| host.status.answers() && !host.is_silent()).count();
         let all = counted(hosts.len() as u64, "host");
         let (hosts, manager, style) = match managed {
             true => (format!("{up} of {all} up"), "managed", theme.good),

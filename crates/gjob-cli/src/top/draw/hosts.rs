@@ -59,7 +59,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
             &median.unwrap_or_else(|| "-".to_owned()),
             &condition(state, host),
         ];
-        let styles = [theme.running, status_style(host.status, theme)];
+        let styles = [theme.running, status_style(host, theme)];
         columns(values, styles, row_style(state, Panel::Hosts, is_chosen, theme), y, buffer);
     }
 }
@@ -79,22 +79,24 @@ fn condition(state: &State, host: &Host) -> String {
     let mut text = match (state.managed, host.status) {
         (false, HostStatus::Failed) => "failed",
         (false, _) => "-",
-        (true, status) => status.as_str(),
+        (true, _) => host.condition(),
     }
     .to_owned();
-    let is_away = state.managed && host.status == HostStatus::Unreachable;
+    let is_away = state.managed && (host.status == HostStatus::Unreachable || host.is_silent());
     if let Some(away) = state.absences.of(&host.label, state.now).filter(|_| is_away) {
         text.push_str(&format!(" for {}", whole_seconds(away)));
     }
-    let has_reason = state.managed || host.status == HostStatus::Failed;
+    // That it is silent was just said.
+    let has_reason = (state.managed && !host.is_silent()) || host.status == HostStatus::Failed;
     if let Some(reason) = host.reason.as_ref().filter(|_| has_reason) {
         text.push_str(&format!(": {}", printable(reason)));
     }
     text
 }
 
-fn status_style(status: HostStatus, theme: &Theme) -> Style {
-    match status {
+fn status_style(host: &Host, theme: &Theme) -> Style {
+    match host.status {
+        _ if host.is_silent() => theme.odd,
         HostStatus::Up => theme.good,
         HostStatus::Connecting | HostStatus::Paused => theme.odd,
         HostStatus::Unreachable | HostStatus::Failed => theme.bad,
