@@ -42,6 +42,7 @@ pub(crate) use host_work::{HostWork, host_work};
 use joblog::JobLogFile;
 pub(crate) use lending::{Borrow, Borrower};
 use lines::LineFile;
+pub(crate) use messages::name_files;
 pub(crate) use tail::{ByLine, Tail};
 use terminal::FAILURE;
 use terminal::Terminal;

@@ -623,62 +623,6 @@ ok #1 in [ELAPSED]
 }
 
 #[test]
-fn retry_says_that_a_file_has_changed_and_uses_the_old_one_only_if_told_to() {
-    let place = Place::new();
-    std::fs::create_dir_all(place.path("here/data")).unwrap();
-    place.file("fit.sh", "exit 1\n");
-    place.file("data/rate", "1\n");
-    place.file("jobs.txt", "bash fit.sh\ntrue\n");
-    let run = ["run", "-q", "-j", "1", "-f", "fit.sh", "-f", "data", "jobs.txt"];
-    assert_eq!(place.gjob(&run).output().code, 1);
-    place.file("fit.sh", "exit 0\n");
-    place
-        .gjob(&["retry"])
-        .code(2)
-        .stderr(str![[r#"
-gjob: fit.sh has changed since run [DATE]-1 was submitted: a retry uses what was sent then
-help: to retry with the old files, `gjob retry --old-files -R [DATE]-1`
-help: to use the new ones, submit the jobs again with `gjob run … --skip-done [DATE]-1`: it runs those that are not done, and those whose files have changed
-
-"#]])
-        .run();
-    place.file("data/rate", "2\n");
-    place
-        .gjob(&["retry", "0"])
-        .code(2)
-        .stderr(str![[r#"
-gjob: data, fit.sh have changed since run [DATE]-1 was submitted: a retry uses what was sent then
-help: to retry with the old files, `gjob retry --old-files -R [DATE]-1`
-help: to use the new ones, submit the jobs again with `gjob run … --skip-done [DATE]-1`: it runs those that are not done, and those whose files have changed
-
-"#]])
-        .run();
-    assert_eq!(states(&place), ["error", "done"]);
-    place
-        .gjob(&["retry", "--old-files"])
-        .stdout(str![[r#"
-reopened 1 job; resume the run with `gjob attach [DATE]-1`
-
-"#]])
-        .run();
-    assert_eq!(place.gjob(&["attach", "-q"]).output().code, 1, "the old one fails again");
-    place
-        .gjob(&["retry", "--old-files", "--attach"])
-        .code(1)
-        .stderr(str![[r#"
-run [DATE]-1 resumed: 2 jobs, 1 host
-start #0 (3rd attempt): bash fit.sh
-FAILED #0: exit 1 (3rd attempt) · bash fit.sh
-help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
-run [DATE]-1: 1 done, 1 failed in [ELAPSED]
-
-"#]])
-        .run();
-    let again = [&run[..], &["--skip-done", "latest"]].concat();
-    assert_eq!(place.gjob(&again).output().code, 0, "the new one does not");
-}
-
-#[test]
 fn attach_follows_a_running_run_and_exits_with_its_status() {
     let place = Place::new();
     let go = place.path("go");

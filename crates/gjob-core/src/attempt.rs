@@ -16,6 +16,9 @@ pub struct Attempt {
     pub host: HostLabel,
     /// When it was assigned, by the manager's clock.
     pub assigned: Timestamp,
+    /// How often the run's input files had been replaced by then: it has those of that
+    /// revision.
+    pub revision: u32,
     /// Its job directory, once it has one.
     pub id: Option<JobId>,
     /// When its script started, by the host's clock.
@@ -53,6 +56,7 @@ impl Attempt {
             key,
             host,
             assigned,
+            revision: 0,
             id: None,
             started: None,
             outcome: None,

@@ -101,6 +101,15 @@ pub enum RunEvent {
         /// Jobs that may be running.
         running: u32,
     },
+    /// Input files were replaced: attempts that are assigned from now on get the new ones
+    /// (`gjob retry --new-files`).
+    #[serde(rename = "files-replaced")]
+    FilesReplaced {
+        /// How often that has happened in this run.
+        revision: u32,
+        /// The files, as jobs name them.
+        files: Vec<String>,
+    },
     /// The manager stopped: every job has its outcome, or it was asked to stop.
     #[serde(rename = "run-ended")]
     Ended {

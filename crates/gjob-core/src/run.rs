@@ -45,6 +45,7 @@ pub struct Run {
     /// Processes that could not be ended, by job.
     survivors: BTreeMap<u32, Vec<u32>>,
     ended: Option<RunEnd>,
+    revision: u32,
     seq: u64,
     /// The attempt that exited with the event of this number: if its job ends
     /// with the next one, that exit is why.
@@ -64,6 +65,8 @@ pub struct RunParts {
     pub dependencies: Dependencies,
     /// Why the last manager stopped.
     pub ended: Option<RunEnd>,
+    /// How often input files were replaced.
+    pub revision: u32,
     /// The number of the last event.
     pub seq: u64,
 }
@@ -82,6 +85,7 @@ impl Run {
             others: Vec::new(),
             dependencies,
             ended: None,
+            revision: 0,
             seq: 0,
         })
     }
@@ -89,7 +93,7 @@ impl Run {
     /// A run as a store has it.
     #[must_use]
     pub fn from_parts(parts: RunParts) -> Self {
-        let RunParts { hosts, jobs, others, dependencies, ended, seq } = parts;
+        let RunParts { hosts, jobs, others, dependencies, ended, revision, seq } = parts;
         let positions = (0..).map(HostIx).zip(&hosts).map(|(ix, host)| (host.label.clone(), ix));
         let mut run = Run {
             positions: positions.collect(),
@@ -100,6 +104,7 @@ impl Run {
             others: BTreeMap::new(),
             survivors: BTreeMap::new(),
             ended,
+            revision,
             seq,
             last_exit: None,
         };
@@ -170,6 +175,13 @@ impl Run {
     #[must_use]
     pub fn ended(&self) -> Option<RunEnd> {
         self.ended
+    }
+
+    /// How often its input files were replaced (`gjob retry --new-files`): an attempt gets
+    /// those of the revision in which it is assigned.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.revision
     }
 
     /// The number of its last event.

@@ -72,8 +72,9 @@ impl Content {
 /// Every file and directory that some job needs.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    /// By their paths as jobs name them.
-    roots: HashMap<String, Root>,
+    /// By their paths as jobs name them, each with the revisions in which it was replaced,
+    /// in their order.
+    roots: HashMap<String, Vec<(u32, Root)>>,
     contents: HashMap<BlobHash, Content>,
     /// The directories, by their lists' hashes.
     trees: HashMap<BlobHash, Arc<InputDirectory>>,
@@ -99,7 +100,7 @@ impl Inputs {
         let (mut inputs, mut errors) = (Inputs::default(), Vec::new());
         for (path, found) in paths.into_iter().zip(found) {
             match found.and_then(|found| found.finish(&mut hashed)) {
-                Ok(root) => inputs.add(path.clone(), root),
+                Ok(root) => inputs.add(path.clone(), 0, root),
                 Err(more) => errors.extend(more),
             }
         }
@@ -108,42 +109,85 @@ impl Inputs {
 
     /// The files and directories of a run that was created before.
     #[must_use]
-    pub fn restore(roots: impl IntoIterator<Item = (String, Root)>) -> Self {
+    pub fn restore(roots: impl IntoIterator<Item = (String, u32, Root)>) -> Self {
         let mut inputs = Inputs::default();
-        roots.into_iter().for_each(|(path, root)| inputs.add(path, root));
+        roots.into_iter().for_each(|(path, revision, root)| inputs.add(path, revision, root));
         inputs
+    }
+
+    /// The same files and directories as those of a later revision.
+    #[must_use]
+    pub fn in_revision(self, revision: u32) -> Self {
+        let roots = self.roots.into_iter().filter_map(|(path, roots)| {
+            let (_, root) = roots.into_iter().next_back()?;
+            Some((path, revision, root))
+        });
+        Inputs::restore(roots)
+    }
+
+    /// What is at these paths now, of those that these inputs have: where they were, whatever
+    /// the working directory is.
+    ///
+    /// # Errors
+    /// All files and directories that cannot be sent.
+    pub fn hash_again(&self, paths: &[&str]) -> Result<Self, Vec<InputError>> {
+        let (mut now, mut errors) = (Inputs::default(), Vec::new());
+        for path in paths {
+            let Some(was) = self.last(path) else { continue };
+            match hash(was.path()) {
+                Ok(root) => now.add((*path).to_owned(), 0, root),
+                Err(more) => errors.extend(more),
+            }
+        }
+        if errors.is_empty() { Ok(now) } else { Err(errors) }
+    }
+
+    fn last(&self, path: &str) -> Option<&Root> {
+        self.roots.get(path)?.last().map(|(_, root)| root)
+    }
+
+    /// What is at this path for attempts of a revision.
+    fn at(&self, path: &str, revision: u32) -> Option<&Root> {
+        let mut roots = self.roots.get(path)?.iter().rev();
+        roots.find(|(since, _)| *since <= revision).map(|(_, root)| root)
     }
 
     /// The files and directories that `specs` need.
     #[must_use]
     pub fn only_for<'a>(self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Self {
         let needed: HashSet<&String> = specs.into_iter().flat_map(|spec| &spec.files).collect();
-        Inputs::restore(self.roots.into_iter().filter(|(path, _)| needed.contains(path)))
+        let kept = self.roots.into_iter().filter(|(path, _)| needed.contains(path));
+        Inputs::restore(kept.flat_map(|(path, roots)| {
+            let roots = roots.into_iter();
+            roots.map(move |(revision, root)| (path.clone(), revision, root))
+        }))
     }
 
     /// The paths of those that jobs with these specifications name and that are not what
-    /// they were, or are gone.
-    pub fn changed<'a>(&self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Vec<&str> {
+    /// they were in the last revision, or are gone.
+    pub fn changed<'a>(&self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Vec<&'a str> {
         let named: HashSet<&String> = specs.into_iter().flat_map(|spec| &spec.files).collect();
-        let roots =
-            self.roots.iter().filter(|(path, root)| named.contains(path) && has_changed(root));
-        let mut changed: Vec<&str> = roots.map(|(path, _)| path.as_str()).collect();
+        let named = named.into_iter().map(String::as_str);
+        let has_changed = |path: &&str| self.last(path).is_some_and(has_changed);
+        let mut changed: Vec<&str> = named.filter(has_changed).collect();
         changed.sort_unstable();
         changed
     }
 
-    /// Each path that jobs name, with the file or directory there.
-    pub fn roots(&self) -> impl Iterator<Item = (&str, &Root)> {
-        self.roots.iter().map(|(path, root)| (path.as_str(), root))
+    /// Each path that jobs name, with the file or directory there since a revision.
+    pub fn roots(&self) -> impl Iterator<Item = (&str, u32, &Root)> {
+        self.roots.iter().flat_map(|(path, roots)| {
+            roots.iter().map(|(revision, root)| (path.as_str(), *revision, root))
+        })
     }
 
     pub(crate) fn extend(&mut self, other: Inputs) {
-        self.roots.extend(other.roots);
-        self.contents.extend(other.contents);
-        self.trees.extend(other.trees);
+        for (path, roots) in other.roots {
+            roots.into_iter().for_each(|(revision, root)| self.add(path.clone(), revision, root));
+        }
     }
 
-    fn add(&mut self, path: String, root: Root) {
+    fn add(&mut self, path: String, revision: u32, root: Root) {
         let mut add = |file: &Arc<InputFile>| {
             self.contents.insert(file.hash, Content::File(Arc::clone(file)));
         };
@@ -156,14 +200,17 @@ impl Inputs {
                 self.trees.insert(directory.hash, Arc::clone(directory));
             }
         }
-        self.roots.insert(path, root);
+        let roots = self.roots.entry(path).or_default();
+        roots.retain(|(other, _)| *other != revision);
+        let at = roots.partition_point(|(other, _)| *other < revision);
+        roots.insert(at, (revision, root));
     }
 
-    /// The inputs of a job's launch.
+    /// The inputs of an attempt's launch, as they were in its revision.
     #[must_use]
-    pub fn of(&self, spec: &JobSpec) -> Vec<Input> {
+    pub fn of(&self, spec: &JobSpec, revision: u32) -> Vec<Input> {
         let input = |path: &String| {
-            let (hash, mode, mtime_ns, kind) = match self.roots.get(path)? {
+            let (hash, mode, mtime_ns, kind) = match self.at(path, revision)? {
                 Root::File(file) => (file.hash, file.mode, file.mtime_ns, InputKind::File),
                 Root::Directory(dir) => (dir.hash, dir.mode, dir.mtime_ns, InputKind::Tree),
             };
@@ -187,19 +234,33 @@ impl Inputs {
     }
 }
 
+impl Root {
+    /// Where it was.
+    fn path(&self) -> &Path {
+        match self {
+            Root::File(file) => &file.path,
+            Root::Directory(directory) => &directory.path,
+        }
+    }
+}
+
 fn has_changed(root: &Root) -> bool {
-    let directory = match root {
-        Root::File(file) => return file.open().is_err(),
-        Root::Directory(directory) => directory,
+    match root {
+        Root::File(file) => file.open().is_err(),
+        Root::Directory(was) => {
+            !matches!(hash(&was.path), Ok(Root::Directory(now)) if now.hash == was.hash)
+        }
+    }
+}
+
+/// Finds and hashes what is at a path.
+fn hash(path: &Path) -> Result<Root, Vec<InputError>> {
+    let found = find(path)?;
+    let hashed = match &found {
+        Found::File(path, meta) => hash_all(&[(path.clone(), meta)]),
+        Found::Directory(walked) => hash_all(&walked.files().collect::<Vec<_>>()),
     };
-    let found = find(&directory.path).and_then(|found| {
-        let hashed = match &found {
-            Found::File(path, meta) => hash_all(&[(path.clone(), meta)]),
-            Found::Directory(walked) => hash_all(&walked.files().collect::<Vec<_>>()),
-        };
-        found.finish(&mut hashed.into_iter())
-    });
-    !matches!(found, Ok(Root::Directory(now)) if now.hash == directory.hash)
+    found.finish(&mut hashed.into_iter())
 }
 
 /// A file or directory that is not hashed yet.

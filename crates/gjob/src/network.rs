@@ -209,10 +209,18 @@ impl Network {
         self.open.as_ref().map(|open| Waker(open.wake.clone()))
     }
 
-    /// Sends an attempt to a host, behind the files it needs that are not there.
-    pub fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec) {
+    /// Sends an attempt to a host, behind the files of this revision that it needs and that
+    /// are not there.
+    pub fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec, revision: u32) {
         if let Some(open) = &mut self.open {
-            open.launch(host, key, spec);
+            open.launch(host, key, spec, revision);
+        }
+    }
+
+    /// Adds files of another revision.
+    pub(crate) fn add_inputs(&mut self, inputs: Inputs) {
+        if let Some(open) = &mut self.open {
+            open.add_inputs(inputs);
         }
     }
 

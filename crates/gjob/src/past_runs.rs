@@ -75,8 +75,8 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(spec: &JobSpec, inputs: &Inputs) -> Self {
-        let mut files = inputs.of(spec);
+    fn of(spec: &JobSpec, inputs: &Inputs, revision: u32) -> Self {
+        let mut files = inputs.of(spec, revision);
         files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let file = |input: &Input| {
             let is_tree = input.kind == InputKind::Tree;
@@ -121,8 +121,8 @@ impl PastRuns {
         let store = Store::read(dir)?;
         let (states, specs, inputs) = (store.job_states()?, store.specs()?, store.inputs()?);
         self.runs.push(dir.run().clone());
-        for (spec, state) in specs.iter().zip(states) {
-            let identity = Identity::of(spec, &inputs);
+        for (spec, (state, revision)) in specs.iter().zip(states) {
+            let identity = Identity::of(spec, &inputs, revision);
             let copies = self.known.entry(identity).or_default();
             *match state {
                 State::Done => &mut copies.done,
@@ -147,7 +147,7 @@ impl PastRuns {
     /// are done as were done. `inputs` has the new jobs' files.
     #[must_use]
     pub fn compare(mut self, specs: Vec<Arc<JobSpec>>, inputs: &Inputs) -> Comparison {
-        let take = |spec: &Arc<JobSpec>| self.take(Identity::of(spec, inputs));
+        let take = |spec: &Arc<JobSpec>| self.take(Identity::of(spec, inputs, 0));
         let outcomes: Vec<PastOutcome> = specs.iter().map(take).collect();
         let is_kept: Vec<bool> = outcomes.iter().map(|it| *it != PastOutcome::Done).collect();
         Comparison { outcomes, remaining: subset(specs, &is_kept) }

@@ -9,6 +9,7 @@ mod history;
 mod inputs;
 mod load;
 mod migrate;
+mod new_inputs;
 mod original;
 mod read_only;
 mod run_dir;
@@ -23,12 +24,16 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi, par
 use crate::inputs::Inputs;
 use crate::outputs::OutputFile;
 pub use load::RunRow;
+pub(crate) use new_inputs::NewInputs;
 use original::FileIdentity;
 pub use run_dir::{LATEST, RunDir, RunDirError, StateDir};
 pub use save::Changes;
 
 /// The version of the database's schema (SQLite's `user_version`).
 pub const SCHEMA_VERSION: i64 = 4;
+
+/// All tables and views, empty.
+const SCHEMA: &str = include_str!("store/schema.sql");
 
 /// Marks a file as gjob's (SQLite's `application_id`): "gjob" in ASCII.
 const APPLICATION_ID: i64 = 0x676a_6f62;
@@ -319,6 +324,14 @@ impl Store {
         self.write(|tx| hosts.iter().try_for_each(|host| tx.execute(sql, [host.0]).map(drop)))
     }
 
+    /// Keeps files of another revision. Nothing uses them before the run is in it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) fn add_inputs(&self, inputs: &Inputs) -> Result<(), StoreError> {
+        self.write(|tx| inputs::insert(tx, inputs))
+    }
+
     /// Keeps other settings for the run than it was begun with.
     ///
     /// # Errors
@@ -365,7 +378,7 @@ impl Store {
         let tx = self.db.transaction()?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        tx.execute_batch(include_str!("store/schema.sql"))?;
+        tx.execute_batch(SCHEMA)?;
         let created = now().0 as i64;
         tx.execute(
             "INSERT INTO run (id, identity, created, epoch, settings) VALUES (?1, ?2, ?3, ?4, ?5)",

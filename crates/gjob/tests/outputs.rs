@@ -53,7 +53,7 @@ impl Scene {
             assert!(Instant::now() < deadline, "{ids:?}");
             match self.network.next(Duration::from_secs(1)) {
                 Some((host, Report::Up(_))) => {
-                    self.network.launch(host, Key::new(host.0, 1), &spec);
+                    self.network.launch(host, Key::new(host.0, 1), &spec, 0);
                 }
                 Some((host, Report::Records { records, .. })) => {
                     for record in records {

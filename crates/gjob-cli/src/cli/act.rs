@@ -58,8 +58,12 @@ pub(crate) struct RetryArgs {
     #[command(flatten)]
     pub(crate) jobs: JobsArgs,
 
-    /// Use the files that were sent for the jobs, though they have changed since
+    /// Send files of the jobs that have changed: attempts that start from now on get them
     #[arg(long)]
+    pub(crate) new_files: bool,
+
+    /// Use the files that were sent for the jobs, though they have changed since
+    #[arg(long, conflicts_with = "new_files")]
     pub(crate) old_files: bool,
 
     /// Resume the run, or follow it, as `gjob attach` does

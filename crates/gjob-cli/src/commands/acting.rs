@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 
 use gjob::ManagerError;
+use gjob::inputs::Inputs;
 use gjob::manager::{Act, ActError, Answer, Through, act};
 use gjob::store::{RunDir, Store, StoreError};
 use gjob_core::Job;
@@ -75,6 +76,17 @@ pub(crate) fn on_chosen(dir: RunDir, what: Act, jobs: &[u32]) -> Result<Acted, A
     let (mut answer, through) = act(&dir, what, jobs)?;
     answer.refused.sort_by_key(|refusal| refusal.job);
     Ok(Acted { dir, what, answer, through })
+}
+
+/// Retries these jobs, with other files.
+pub(super) fn retry_with_files(
+    dir: RunDir,
+    jobs: &[u32],
+    files: Inputs,
+) -> Result<Acted, ActError> {
+    let (mut answer, through) = gjob::manager::retry_with_files(&dir, jobs, files)?;
+    answer.refused.sort_by_key(|refusal| refusal.job);
+    Ok(Acted { dir, what: Act::Retry, answer, through })
 }
 
 /// True for jobs without an outcome.

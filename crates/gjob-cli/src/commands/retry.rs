@@ -1,27 +1,36 @@
 //! `gjob retry`: retries failed jobs and jobs whose outcome is unknown, with the files
-//! that were sent for them.
+//! that were sent for them, or with those that are there now.
+
+use std::collections::BTreeSet;
 
 use anyhow::anyhow;
+use gjob::inputs::{InputError, Inputs};
 use gjob::manager::Act;
 use gjob::store::{RunDir, Store};
-use gjob_core::Job;
-use gjob_core::text::printable;
+use gjob_core::{Job, Run};
 
-use super::acting::{choose, not_acted, on_chosen};
+use super::acting::{choose, not_acted, on_chosen, retry_with_files};
 use super::attach;
 use crate::cli::{ReportArgs, RetryArgs};
 use crate::exit::{Failure, print_error};
-
-/// As many files are named.
-const NAMED: usize = 5;
+use crate::report::name_files;
 
 pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     let jobs = &args.jobs;
     let (dir, chosen) = choose(Act::Retry, jobs.run.word(), &jobs.jobs, Job::has_failed)?;
-    if !args.old_files {
-        refuse_changed_files(&dir, &chosen).map_err(Failure::input)?;
-    }
-    let acted = on_chosen(dir.clone(), Act::Retry, &chosen).map_err(not_acted)?;
+    let new_files = match (args.new_files, args.old_files) {
+        (true, _) => new_files(&dir, &chosen)?,
+        (false, true) => None,
+        (false, false) => {
+            refuse_changed_files(&dir, &chosen).map_err(Failure::input)?;
+            None
+        }
+    };
+    let acted = match new_files {
+        Some(files) => retry_with_files(dir.clone(), &chosen, files),
+        None => on_chosen(dir.clone(), Act::Retry, &chosen),
+    };
+    let acted = acted.map_err(not_acted)?;
     if !args.attach {
         return acted.say();
     }
@@ -29,27 +38,62 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     attach::to_the_end(&dir, &ReportArgs::default(), &attach::Resume::default())
 }
 
-/// Who has mended a file wants the mended one: that it would not be used has to be said.
-pub(crate) fn refuse_changed_files(dir: &RunDir, chosen: &[u32]) -> anyhow::Result<()> {
+/// The files of jobs that are not what was sent, as they are now; none if all are.
+fn new_files(dir: &RunDir, chosen: &[u32]) -> Result<Option<Inputs>, Failure> {
+    let (inputs, changed) = changed_files(dir, chosen).map_err(Failure::machinery)?;
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+    inputs.hash_again(&changed).map(Some).map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(InputError::to_string).collect();
+        Failure::input(anyhow!("{}\nno job was retried", errors.join("\n")))
+    })
+}
+
+/// What was sent of a run's files, and the paths that are not the same now, of those that
+/// jobs need which would be retried.
+fn changed_files(dir: &RunDir, chosen: &[u32]) -> anyhow::Result<(Inputs, Vec<String>)> {
     let store = Store::read(dir)?;
     let (run, inputs) = (store.load()?, store.inputs()?);
-    let jobs = chosen.iter().filter_map(|index| run.job(*index)).filter(|job| job.has_failed());
+    let retried = with_dependants(&run, chosen);
+    let jobs = retried.iter().filter_map(|index| run.job(*index));
     let changed = inputs.changed(jobs.map(|job| &*job.spec));
+    let changed = changed.into_iter().map(str::to_owned).collect();
+    Ok((inputs, changed))
+}
+
+/// The failed ones of these jobs, and the failed ones that wait for them.
+fn with_dependants(run: &Run, chosen: &[u32]) -> BTreeSet<u32> {
+    let has_failed = |index: &u32| run.job(*index).is_some_and(Job::has_failed);
+    let mut found: BTreeSet<u32> = chosen.iter().copied().filter(has_failed).collect();
+    let dependencies = run.dependencies();
+    let mut next: Vec<u32> = found.iter().copied().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(index) = next.pop() {
+        for group in dependencies.member_of(index).iter().filter(|group| seen.insert(**group)) {
+            let dependants = &dependencies.groups()[*group as usize].dependants;
+            let failed = dependants.iter().copied().filter(has_failed);
+            next.extend(failed.filter(|dependant| found.insert(*dependant)));
+        }
+    }
+    found
+}
+
+/// Who has mended a file wants the mended one: that it would not be used has to be said.
+pub(crate) fn refuse_changed_files(dir: &RunDir, chosen: &[u32]) -> anyhow::Result<()> {
+    let (_, changed) = changed_files(dir, chosen)?;
     if changed.is_empty() {
         return Ok(());
     }
-    let run = dir.run();
-    let named: Vec<String> = changed.iter().take(NAMED).map(|path| printable(path)).collect();
-    let more = match changed.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+    let (has, it) = match changed.len() {
+        1 => ("has", "it"),
+        _ => ("have", "them"),
     };
-    let have = if changed.len() == 1 { "has" } else { "have" };
     Err(anyhow!(
-        "{}{more} {have} changed since run {run} was submitted: a retry uses what was sent then\n\
-         help: to retry with the old files, `gjob retry --old-files -R {run}`\n\
-         help: to use the new ones, submit the jobs again with `gjob run … --skip-done {run}`: \
-         it runs those that are not done, and those whose files have changed",
-        named.join(", ")
+        "{files} {has} changed since gjob sent {it}\n\
+         help: `gjob retry --new-files -R {run}` sends {it} as now, `--old-files` uses what was sent",
+        files = name_files(&changed),
+        run = dir.run()
     ))
 }

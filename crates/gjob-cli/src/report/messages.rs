@@ -6,6 +6,7 @@ use gjob_core::event::{
 };
 use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
+use gjob_core::text::printable;
 use gjob_core::{Finish, HostLabel, What};
 
 use super::headline::{spoken, subject_host};
@@ -24,12 +25,28 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
             let again = if *resumed { " resumed" } else { "" };
             Some(format!("run {run}{again}: {jobs}, {hosts}"))
         }
+        What::Run(RunEvent::FilesReplaced { files, .. }) => {
+            Some(format!("jobs that start from now on get the new {}", name_files(files)))
+        }
         What::Run(RunEvent::Interrupted { running: 0 } | RunEvent::Ended { .. })
         | What::Transfer(_) => None,
         What::Run(RunEvent::Interrupted { running }) => Some(format!(
             "interrupted: killing {}, to be started again by `gjob attach`; Ctrl-C again exits and leaves what still runs",
             counted((*running).into(), "running job")
         )),
+    }
+}
+
+/// As many files are named.
+const NAMED_FILES: usize = 5;
+
+/// The first of some files by their names, and how many more there are.
+pub(crate) fn name_files<S: AsRef<str>>(files: &[S]) -> String {
+    let named = files.iter().take(NAMED_FILES).map(|path| printable(path.as_ref()));
+    let named = named.collect::<Vec<_>>().join(", ");
+    match files.len().saturating_sub(NAMED_FILES) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Touched {
     pub attempt: Option<Key>,
     /// Attempts that the run no longer keeps, as they are in the end.
     pub dropped: Vec<Attempt>,
+    /// True when the run's own row changed.
+    pub run: bool,
     /// True when the whole run changed: a manager took it up.
     pub all_hosts: bool,
 }
@@ -59,6 +61,10 @@ impl Run {
                 Touched { all_hosts: true, ..Touched::default() }
             }
             RunEvent::Interrupted { .. } => Touched::default(),
+            RunEvent::FilesReplaced { revision, .. } => {
+                self.revision = *revision;
+                Touched { run: true, ..Touched::default() }
+            }
             RunEvent::Ended { end, .. } => {
                 self.ended = Some(*end);
                 Touched::default()
@@ -102,7 +108,8 @@ impl Run {
         self.count(touched.host, change);
         match change {
             AttemptChange::Assigned => {
-                let attempt = Attempt::new(key, host.clone(), at);
+                let mut attempt = Attempt::new(key, host.clone(), at);
+                attempt.revision = self.revision;
                 self.assign(index, attempt, &mut touched);
             }
             AttemptChange::Started { id, started } => {

@@ -182,7 +182,15 @@ mod tests {
 
     fn run(hosts: Vec<Host>, jobs: Vec<Job>) -> Run {
         let dependencies = Dependencies::default();
-        Run::from_parts(RunParts { hosts, jobs, others: vec![], dependencies, ended: None, seq: 0 })
+        Run::from_parts(RunParts {
+            hosts,
+            jobs,
+            others: vec![],
+            dependencies,
+            ended: None,
+            revision: 0,
+            seq: 0,
+        })
     }
 
     fn seconds_left(run: &Run, at: u64) -> Option<f64> {

@@ -224,12 +224,24 @@ fn the_indexes_of_a_run_follow_from_its_rows() {
                 others: others.cloned().collect(),
                 dependencies: Dependencies::default(),
                 ended: None,
+                revision: 0,
                 seq: run.seq(),
             });
             assert_eq!(restored.hosts(), run.hosts(), "life {nth}, step {step}");
             assert_eq!(restored.tally(), run.tally(), "life {nth}, step {step}");
         }
     }
+}
+
+#[test]
+fn attempt_has_the_files_of_the_revision_in_which_it_was_assigned() {
+    let mut run = run(2);
+    apply(&mut run, on(0, Key::new(0, 1), AttemptChange::Assigned));
+    let replaced = RunEvent::FilesReplaced { revision: 1, files: vec!["fit.py".into()] };
+    assert!(apply(&mut run, What::Run(replaced)).run);
+    apply(&mut run, on(0, Key::new(1, 1), AttemptChange::Assigned));
+    let revision = |job: &Job| job.attempt.as_ref().map(|attempt| attempt.revision);
+    assert_eq!(run.jobs().iter().map(revision).collect::<Vec<_>>(), [Some(0), Some(1)]);
 }
 
 #[test]

@@ -2,11 +2,15 @@
 //! dispatched and no run is over before [`Scheduler::settle`]: what is asked of
 //! several jobs takes effect as one.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use super::Scheduler;
 use super::action::Action;
 use super::job::{JobState, Wait};
-use crate::event::JobChange;
+use crate::event::{JobChange, RunEvent, What};
 use crate::id::Key;
+use crate::job::Job;
 use crate::order::Order;
 use crate::outcome::Cause;
 use crate::run::HostIx;
@@ -132,6 +136,24 @@ impl Scheduler {
             self.resume_after_failures();
         }
         reopened
+    }
+
+    /// Input files were replaced: what is assigned from now on gets the new ones. What was
+    /// assigned with the old ones, and has not started, is taken back.
+    pub fn handle_new_files(&mut self, now: Duration, files: Vec<String>) {
+        let replaced: HashSet<&String> = files.iter().collect();
+        let has_replaced = |job: &Job| job.spec.files.iter().any(|file| replaced.contains(file));
+        let unstarted: Vec<u32> = (0..self.run.hosts().len() as u32)
+            .flat_map(|host| self.run.hosts()[host as usize].in_flight())
+            .filter(|index| self.run.job(*index).is_some_and(has_replaced))
+            .collect();
+        let revision = self.run.revision() + 1;
+        self.emit(What::Run(RunEvent::FilesReplaced { revision, files }));
+        for index in unstarted {
+            if let JobState::Assigned { host, .. } = self.state(index) {
+                self.withdraw(now, host, index);
+            }
+        }
     }
 
     fn reopen(&mut self, index: u32) -> bool {

@@ -16,7 +16,7 @@ fn hash(paths: &[&Path]) -> Result<Inputs, Vec<String>> {
 fn directory(path: &Path) -> Arc<InputDirectory> {
     let inputs = hash(&[path]).unwrap();
     match inputs.roots().next() {
-        Some((_, Root::Directory(directory))) => Arc::clone(directory),
+        Some((_, _, Root::Directory(directory))) => Arc::clone(directory),
         other => panic!("{other:?}"),
     }
 }
@@ -55,7 +55,7 @@ fn launch_needs_the_list_and_every_file() {
     let path = dir.path().to_str().unwrap();
     let spec = JobSpec::new(["true"]).unwrap().files([path]).link(true);
     let inputs = Inputs::hash([&spec]).unwrap();
-    let [input] = inputs.of(&spec).try_into().unwrap();
+    let [input] = inputs.of(&spec, 0).try_into().unwrap();
     assert!(input.hard_link && input.kind == InputKind::Tree);
     let blobs = inputs.blobs(input.hash, input.kind);
     assert_eq!(blobs.len(), 3);

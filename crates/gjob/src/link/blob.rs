@@ -303,7 +303,7 @@ mod tests {
         let spec = gjob_core::JobSpec::new(["true"]).unwrap();
         let spec = spec.files([dir.path().to_str().unwrap()]);
         let inputs = crate::inputs::Inputs::hash([&spec]).unwrap();
-        let content = inputs.content(&inputs.of(&spec)[0].hash).unwrap().clone();
+        let content = inputs.content(&inputs.of(&spec, 0)[0].hash).unwrap().clone();
         drop(dir);
         let size = content.size() as usize;
         for from in [0, 5, size] {

@@ -8,7 +8,8 @@ use gjob_core::Cause;
 use super::control::{Act, Answer, ControlClient, ControlError};
 use super::engine::Engine;
 use super::{ManagerError, NoHandler};
-use crate::store::RunDir;
+use crate::inputs::Inputs;
+use crate::store::{NewInputs, RunDir};
 
 /// How long hosts may take to be reached.
 const REACH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -50,17 +51,47 @@ pub enum ActError {
 /// # Errors
 /// When neither the manager nor this process can do it.
 pub fn act(dir: &RunDir, act: Act, jobs: &[u32]) -> Result<(Answer, Through), ActError> {
+    act_with(dir, act, jobs, None)
+}
+
+/// Retries jobs with other files: `files` replace those of the same paths for all attempts
+/// that are assigned from now on.
+///
+/// # Errors
+/// As [`act`].
+pub fn retry_with_files(
+    dir: &RunDir,
+    jobs: &[u32],
+    files: Inputs,
+) -> Result<(Answer, Through), ActError> {
+    act_with(dir, Act::Retry, jobs, Some(files))
+}
+
+fn act_with(
+    dir: &RunDir,
+    act: Act,
+    jobs: &[u32],
+    mut files: Option<Inputs>,
+) -> Result<(Answer, Through), ActError> {
+    let handed_over = files.as_ref().map(|files| NewInputs::write(dir, files)).transpose();
+    let handed_over = handed_over.map_err(ManagerError::Store)?;
     let began = Instant::now();
     let mut cut_off = false;
     loop {
         if let Some(mut client) = ControlClient::connect(dir)? {
-            match client.act(act, jobs)? {
+            let name = handed_over.as_ref().map(|files| files.name().to_owned());
+            match client.act_with(act, jobs, name)? {
                 Some(answer) => return Ok((answer, Through::Manager)),
                 None => cut_off = true,
             }
         }
         match Engine::act_alone(dir, act, jobs) {
-            Ok(engine) => return Ok((alone(engine, act, jobs, cut_off)?, Through::Itself)),
+            Ok(mut engine) => {
+                if let Some(files) = files.take() {
+                    engine.replace_files(files)?;
+                }
+                return Ok((alone(engine, act, jobs, cut_off)?, Through::Itself));
+            }
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(RETRY_INTERVAL);
             }

@@ -297,8 +297,10 @@ impl Engine {
             Action::Reject { host, ref reason } => self.network.reject(host, reason),
             Action::Launch { .. } if self.acts_alone => {}
             Action::Launch { host, key } => {
-                let job = &self.scheduler.run().jobs()[key.index as usize];
-                self.network.launch(host, key, &job.spec);
+                let run = self.scheduler.run();
+                let job = &run.jobs()[key.index as usize];
+                let revision = run.attempt(key).map_or(0, |attempt| attempt.revision);
+                self.network.launch(host, key, &job.spec, revision);
             }
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
             Action::Order { host, key, order } => self.network.order(host, key, order),

@@ -54,7 +54,7 @@ impl Network {
         let link = open.link(at);
         open.block_on(link.up(Some(READ_ONLY_TIMEOUT)))
             .map_err(|error| unreachable(host, error))?;
-        open.launch(at, key, &job.spec);
+        open.launch(at, key, &job.spec, 0);
         self.next_index += 1;
         let id = self.await_start(at, key, host)?;
         let index = job.index;

@@ -295,12 +295,12 @@ impl Open {
         }
     }
 
-    pub(super) fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec) {
+    pub(super) fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec, revision: u32) {
         let launch = Launch {
             key,
             request: JobRequest::from(spec),
             script: spec.script(),
-            files: self.staging.inputs_of(spec),
+            files: self.staging.inputs_of(spec, revision),
         };
         self.staging.launch(host, launch);
         self.take_steps();

@@ -46,14 +46,14 @@ impl Staging {
         Staging { inputs, hosts, places: Places::default(), steps: VecDeque::new() }
     }
 
-    /// Adds the files of a job.
+    /// Adds files: those of a job, or of another revision.
     pub(super) fn add_inputs(&mut self, inputs: Inputs) {
         self.inputs.extend(inputs);
     }
 
     /// The files of a job as a launch names them.
-    pub(super) fn inputs_of(&self, spec: &JobSpec) -> Vec<gjob_core::wire::Input> {
-        self.inputs.of(spec)
+    pub(super) fn inputs_of(&self, spec: &JobSpec, revision: u32) -> Vec<gjob_core::wire::Input> {
+        self.inputs.of(spec, revision)
     }
 
     /// Where a blob's content is found here.

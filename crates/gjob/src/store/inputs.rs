@@ -11,28 +11,31 @@ use super::{Store, StoreError};
 use crate::inputs::{InputDirectory, InputFile, Inputs, Root};
 
 pub(super) fn insert(tx: &Transaction<'_>, inputs: &Inputs) -> Result<(), rusqlite::Error> {
-    let sql = "INSERT INTO inputs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT OR REPLACE INTO inputs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let mut insert = tx.prepare(sql)?;
-    let mut add = |path: &str, nth: usize, file: &InputFile, list: Option<&[u8]>| {
-        insert.execute(params![
-            path,
-            nth as i64,
-            file.path.as_os_str().as_bytes(),
-            file.hash.to_string(),
-            file.size as i64,
-            file.mode,
-            file.mtime_ns,
-            file.ino as i64,
-            list,
-        ])
-    };
-    for (path, root) in inputs.roots() {
+    let mut add =
+        |(path, revision): (&str, u32), nth: usize, file: &InputFile, list: Option<&[u8]>| {
+            insert.execute(params![
+                path,
+                revision,
+                nth as i64,
+                file.path.as_os_str().as_bytes(),
+                file.hash.to_string(),
+                file.size as i64,
+                file.mode,
+                file.mtime_ns,
+                file.ino as i64,
+                list,
+            ])
+        };
+    for (path, revision, root) in inputs.roots() {
+        let of = (path, revision);
         match root {
-            Root::File(file) => drop(add(path, 0, file, None)?),
+            Root::File(file) => drop(add(of, 0, file, None)?),
             Root::Directory(directory) => {
-                add(path, 0, &as_file(directory), Some(&directory.list))?;
+                add(of, 0, &as_file(directory), Some(&directory.list))?;
                 for (nth, file) in (1..).zip(&directory.files) {
-                    add(path, nth, file, None)?;
+                    add(of, nth, file, None)?;
                 }
             }
         }
@@ -58,13 +61,14 @@ impl Store {
     /// # Errors
     /// When the database fails or holds nonsense.
     pub fn inputs(&self) -> Result<Inputs, StoreError> {
-        let mut rows = self.all("SELECT * FROM inputs ORDER BY path, nth", row)?.into_iter();
+        let sql = "SELECT * FROM inputs ORDER BY path, revision, nth";
+        let mut rows = self.all(sql, row)?.into_iter();
         let mut next = rows.next();
         let mut roots = Vec::new();
-        while let Some((path, file, list)) = next {
+        while let Some((of, file, list)) = next {
             let mut files = Vec::new();
             next = rows.next();
-            while let Some((_, file, _)) = next.take_if(|(of, _, _)| *of == path) {
+            while let Some((_, file, _)) = next.take_if(|(other, _, _)| *other == of) {
                 files.push(Arc::new(file));
                 next = rows.next();
             }
@@ -79,13 +83,14 @@ impl Store {
                     files,
                 })),
             };
-            roots.push((path, root));
+            roots.push((of.0, of.1, root));
         }
         Ok(Inputs::restore(roots))
     }
 }
 
-type InputRow = (String, InputFile, Option<Vec<u8>>);
+/// Its path and revision, one of its files, and a directory's list.
+type InputRow = ((String, u32), InputFile, Option<Vec<u8>>);
 
 fn row(row: &Row<'_>) -> Result<InputRow, rusqlite::Error> {
     let file = InputFile {
@@ -96,7 +101,7 @@ fn row(row: &Row<'_>) -> Result<InputRow, rusqlite::Error> {
         mtime_ns: row.get("mtime_ns")?,
         ino: row.get::<_, i64>("ino")? as u64,
     };
-    Ok((row.get("path")?, file, row.get("list")?))
+    Ok(((row.get("path")?, row.get("revision")?), file, row.get("list")?))
 }
 
 fn parse_hash(text: &str) -> Result<BlobHash, rusqlite::Error> {

@@ -72,7 +72,13 @@ impl Store {
         let ended = self.row()?.ended.map(|word| word.parse()).transpose();
         let ended = ended.map_err(|e| self.invalid(&e))?;
         let seq = self.last_seq()?;
-        Ok(Run::from_parts(RunParts { hosts, jobs, others, dependencies, ended, seq }))
+        let revision = self.revision()?;
+        Ok(Run::from_parts(RunParts { hosts, jobs, others, dependencies, ended, revision, seq }))
+    }
+
+    fn revision(&self) -> Result<u32, StoreError> {
+        let sql = "SELECT revision FROM run";
+        self.db.query_row(sql, [], |row| row.get(0)).map_err(|e| self.error(e))
     }
 
     fn last_seq(&self) -> Result<u64, StoreError> {
@@ -97,12 +103,15 @@ impl Store {
         self.all("SELECT offset FROM hosts ORDER BY ix", |row| Ok(row.get::<_, i64>(0)? as u64))
     }
 
-    /// The jobs' states, in their order.
+    /// The jobs' states, in their order, each with the revision of the inputs that its
+    /// attempt has.
     ///
     /// # Errors
     /// When the database fails or its content is invalid.
-    pub fn job_states(&self) -> Result<Vec<State>, StoreError> {
-        self.all("SELECT state FROM progress ORDER BY idx", |row| parsed(row, "state"))
+    pub fn job_states(&self) -> Result<Vec<(State, u32)>, StoreError> {
+        let sql = "SELECT p.state, coalesce(a.revision, 0) AS revision
+            FROM progress p LEFT JOIN attempts a USING (idx, attempt) ORDER BY idx";
+        self.all(sql, |row| Ok((parsed(row, "state")?, row.get("revision")?)))
     }
 
     /// Jobs by state: as they are, and as people are shown them. Costs less than
@@ -242,6 +251,7 @@ pub(super) fn attempt(row: &Row<'_>, hosts: &[HostLabel]) -> Result<Attempt, rus
     let host: u32 = row.get("host")?;
     let host = hosts.get(host as usize).ok_or_else(|| nonsense("an attempt on an unknown host"))?;
     let mut attempt = Attempt::new(key, host.clone(), timestamp(row.get("assigned")?));
+    attempt.revision = row.get("revision")?;
     let id: Option<String> = row.get("id")?;
     attempt.id = id.map(|id| id.parse().map_err(|e| invalid(&e))).transpose()?;
     attempt.started = row.get::<_, Option<i64>>("started")?.map(timestamp);

@@ -26,16 +26,18 @@ pub struct Changes {
     /// Attempts that the run no longer keeps.
     dropped: Vec<Attempt>,
     all_hosts: bool,
+    run: bool,
 }
 
 impl Changes {
     /// Adds an event, and the rows that it touched.
     pub fn add(&mut self, event: Event, touched: Touched) {
-        let Touched { job, host, attempt, dropped, all_hosts } = touched;
+        let Touched { job, host, attempt, dropped, run, all_hosts } = touched;
         self.jobs.extend(job);
         self.hosts.extend(host);
         self.attempts.extend(attempt);
         self.dropped.extend(dropped);
+        self.run |= run;
         self.all_hosts |= all_hosts;
         self.events.push(event);
     }
@@ -66,6 +68,9 @@ pub(super) fn save(
 ) -> Result<(), rusqlite::Error> {
     for event in changes.events.iter().filter(|event| event.what.is_durable()) {
         save_event(tx, event)?;
+    }
+    if changes.run {
+        tx.execute("UPDATE run SET revision = ?1", [run.revision()])?;
     }
     for ix in &changes.hosts {
         if let Some(host) = run.host(*ix).filter(|_| !changes.all_hosts) {
@@ -169,10 +174,10 @@ fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<()
     let survivors = finish.map(|finish| &finish.survivors).filter(|pids| !pids.is_empty());
     let survivors = survivors.map(serde_json::to_string).transpose();
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, id, started,
+        "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, revision, id, started,
              ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib, stdout_bytes,
              stderr_bytes, survivors)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?
     .execute(params![
         attempt.key.index,
@@ -180,6 +185,7 @@ fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<()
         host(&attempt.host),
         attempt.outcome.map(gjob_core::run::Outcome::as_str),
         attempt.assigned.0 as i64,
+        attempt.revision,
         attempt.id.as_ref().map(gjob_core::JobId::as_str),
         attempt.started.map(|at| at.0 as i64),
         attempt.ended.map(|at| at.0 as i64),

@@ -9,6 +9,7 @@ CREATE TABLE run (
     epoch       INTEGER NOT NULL,  -- grows with every manager that takes the run up
     ended       TEXT,              -- why the last manager stopped; NULL while one works or after a crash
     settings    TEXT NOT NULL,     -- JSON: the options of `gjob run` and those that `gjob attach` changed
+    revision    INTEGER NOT NULL DEFAULT 0,  -- how often `gjob retry --new-files` replaced inputs
     ino         INTEGER,           -- the number of this file, and when it was made, in nanoseconds:
     born_ns     INTEGER            -- a copy, which has others, is not resumed; NULL where unknown
 );
@@ -66,6 +67,7 @@ CREATE TABLE attempts (
     host        INTEGER NOT NULL REFERENCES hosts(ix),
     outcome     TEXT,              -- exited, refused, withdrawn, lost, abandoned; NULL while under way
     assigned    INTEGER NOT NULL,
+    revision    INTEGER NOT NULL DEFAULT 0,  -- of the inputs that it has
     id          TEXT,              -- HOSTNAME/DATE-N, its directory below the results directory
     started     INTEGER,           -- by the manager's clock, as far as the host's offset is known
     ended       INTEGER,
@@ -93,6 +95,7 @@ CREATE VIEW jobs AS
 
 CREATE TABLE inputs (
     path        TEXT NOT NULL,     -- as jobs name it
+    revision    INTEGER NOT NULL,  -- 0: as the run was submitted with; those of the last one count
     nth         INTEGER NOT NULL,  -- 0: what is there; from 1: the files in that directory
     file        BLOB NOT NULL,     -- where it was
     hash        TEXT NOT NULL,     -- blake3, hexadecimal; a directory's is its list's
@@ -101,7 +104,7 @@ CREATE TABLE inputs (
     mtime_ns    INTEGER NOT NULL,
     ino         INTEGER NOT NULL,
     list        BLOB,              -- a directory's list, as it is sent
-    PRIMARY KEY (path, nth)
+    PRIMARY KEY (path, revision, nth)
 );
 
 -- The jobs' outputs that are local, below the run's output directory.

@@ -352,7 +352,9 @@ fn files_and_directories_are_kept_as_they_were() {
     let store = Store::create(&dir, "{}", &[host(0)], &specs(1), &inputs).unwrap();
     let kept = store.inputs().unwrap();
     let sorted = |inputs: &Inputs| {
-        let roots = inputs.roots().map(|(path, root)| (path.to_owned(), root.clone()));
+        let roots = inputs
+            .roots()
+            .map(|(path, revision, root)| ((path.to_owned(), revision), root.clone()));
         roots.collect::<std::collections::BTreeMap<_, _>>()
     };
     assert_eq!(sorted(&kept).len(), 3);

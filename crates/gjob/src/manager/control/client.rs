@@ -112,10 +112,25 @@ impl ControlClient {
     /// # Errors
     /// When the manager cannot be asked.
     pub fn act(&mut self, act: Act, jobs: &[u32]) -> Result<Option<Answer>, ControlError> {
+        self.act_with(act, jobs, None)
+    }
+
+    /// The same; jobs that are retried get the files that this file of the run's directory
+    /// names.
+    pub(in crate::manager) fn act_with(
+        &mut self,
+        act: Act,
+        jobs: &[u32],
+        mut new_files: Option<String>,
+    ) -> Result<Option<Answer>, ControlError> {
         self.read_within(ANSWER_TIMEOUT)?;
         // All at once, so that ending one part lets no job of the next begin.
         for part in jobs.chunks(MAX_JOBS) {
-            if !self.send(&Request::of(act, part.to_vec()))? {
+            let mut request = Request::of(act, part.to_vec());
+            if let Request::Retry { files, .. } = &mut request {
+                *files = new_files.take();
+            }
+            if !self.send(&request)? {
                 return Ok(None);
             }
         }

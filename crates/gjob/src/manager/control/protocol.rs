@@ -7,7 +7,7 @@ use gjob_core::{Event, RunId, Tally};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol.
-pub const CONTROL_VERSION: u32 = 3;
+pub const CONTROL_VERSION: u32 = 4;
 
 /// The longest line either side reads, bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -62,6 +62,9 @@ pub enum Request {
     Retry {
         /// Their indexes.
         jobs: Vec<u32>,
+        /// A file in the run's directory with input files that replace those of the run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        files: Option<String>,
     },
     /// End the run as Ctrl-C does.
     Interrupt {},
@@ -77,7 +80,7 @@ impl Request {
             Act::Kill => Request::Kill { jobs },
             Act::Pause => Request::Pause { jobs },
             Act::Resume => Request::Resume { jobs },
-            Act::Retry => Request::Retry { jobs },
+            Act::Retry => Request::Retry { jobs, files: None },
         }
     }
 }
@@ -149,7 +152,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
         Request::Kill { jobs }
         | Request::Pause { jobs }
         | Request::Resume { jobs }
-        | Request::Retry { jobs } => jobs.len(),
+        | Request::Retry { jobs, .. } => jobs.len(),
         Request::Interrupt {} | Request::Watch {} => 0,
     };
     if jobs > MAX_JOBS {

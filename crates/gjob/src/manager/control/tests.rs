@@ -64,6 +64,8 @@ fn the_protocols_lines_are_those_of_version_3() {
     assert_eq!(text(&Request::of(Act::Pause, vec![])), r#"{"do":"pause","jobs":[]}"#);
     assert_eq!(text(&Request::of(Act::Resume, vec![3])), r#"{"do":"resume","jobs":[3]}"#);
     assert_eq!(text(&Request::of(Act::Retry, vec![3])), r#"{"do":"retry","jobs":[3]}"#);
+    let with_files = Request::Retry { jobs: vec![3], files: Some("inputs-7.db".into()) };
+    assert_eq!(text(&with_files), r#"{"do":"retry","jobs":[3],"files":"inputs-7.db"}"#);
     assert_eq!(text(&Request::Interrupt {}), r#"{"do":"interrupt"}"#);
     assert_eq!(text(&Request::Watch {}), r#"{"do":"watch"}"#);
     let refused = vec![Refusal { job: 2, why: "it is done".into() }];
@@ -76,7 +78,7 @@ fn the_protocols_lines_are_those_of_version_3() {
         serde_json::to_string(&snapshot).unwrap(),
         r#"{"jobs":{"free":4,"busy":0,"done":0,"unknown":0,"error":0},"ended":null}"#
     );
-    assert_eq!(CONTROL_VERSION, 3);
+    assert_eq!(CONTROL_VERSION, 4);
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn a_client_is_greeted_and_answered_though_the_path_is_long() {
     let mut control = listen(&dir);
     let (mut stream, mut reader) = raw(&dir);
     let hello = line(&mut reader);
-    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":3,\"run\":\"2026-11-22-1\"}\n");
+    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":4,\"run\":\"2026-11-22-1\"}\n");
     stream.write_all(b"{\"do\":\"kill\",\"jobs\":[0,3]}\n").unwrap();
     let (client, request) = next(&mut control);
     assert_eq!(request, Request::of(Act::Kill, vec![0, 3]));

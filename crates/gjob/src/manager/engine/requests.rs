@@ -9,10 +9,11 @@ use gjob_core::run::{Host, HostIx, HostStatus};
 use gjob_core::{Event, Key, State};
 
 use super::Engine;
+use crate::inputs::Inputs;
 use crate::manager::control::{Act, Answer, ClientId, Control, Request, Snapshot};
 use crate::manager::{Handler, ManagerError};
 use crate::network::{Acknowledged, Acknowledgement, Waker};
-use crate::store::RunDir;
+use crate::store::{NewInputs, RunDir};
 
 /// How long jobs that are being killed are waited for.
 const KILL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -84,32 +85,60 @@ impl Engine {
             let Some((client, request)) = self.requests.control.next() else { return Ok(()) };
             // Whether the run is over is known when all is settled.
             self.settle(handler)?;
-            self.handle_request(client, request);
+            self.handle_request(client, request)?;
         }
         Ok(())
     }
 
-    fn handle_request(&mut self, client: ClientId, request: Request) {
-        let (act, jobs) = match request {
+    fn handle_request(&mut self, client: ClientId, request: Request) -> Result<(), ManagerError> {
+        let (act, jobs, files) = match request {
             Request::Watch {} => {
                 let snapshot = self.snapshot();
-                return self.requests.control.watch(client, &snapshot);
+                self.requests.control.watch(client, &snapshot);
+                return Ok(());
             }
             Request::Interrupt {} => {
                 let now = self.now();
                 self.scheduler.handle_interrupt(now);
-                return self.requests.control.answer(client, &Answer::default());
+                self.requests.control.answer(client, &Answer::default());
+                return Ok(());
             }
-            Request::Kill { jobs } => (Act::Kill, jobs),
-            Request::Pause { jobs } => (Act::Pause, jobs),
-            Request::Resume { jobs } => (Act::Resume, jobs),
-            Request::Retry { jobs } => (Act::Retry, jobs),
+            Request::Kill { jobs } => (Act::Kill, jobs, None),
+            Request::Pause { jobs } => (Act::Pause, jobs, None),
+            Request::Resume { jobs } => (Act::Resume, jobs, None),
+            Request::Retry { jobs, files } => (Act::Retry, jobs, files),
         };
         if self.stopped.is_some() {
-            return self.requests.control.dismiss(client);
+            self.requests.control.dismiss(client);
+            return Ok(());
+        }
+        if let Some(name) = files {
+            match NewInputs::read(&self.dir, &name) {
+                Ok(files) => self.replace_files(files)?,
+                Err(why) => {
+                    let mut answer = Answer::default();
+                    jobs.iter().for_each(|job| answer.refuse(*job, why.clone()));
+                    self.requests.control.answer(client, &answer);
+                    return Ok(());
+                }
+            }
         }
         let acting = self.begin_to(act, &jobs);
         self.requests.waiters.push(Waiter { client, acting });
+        Ok(())
+    }
+
+    /// Replaces the files of some paths for all attempts that are assigned from now on. They
+    /// are kept before anything is said of them: the next manager has to know them.
+    pub(in crate::manager) fn replace_files(&mut self, files: Inputs) -> Result<(), ManagerError> {
+        let files = files.in_revision(self.run().revision() + 1);
+        self.books.store().add_inputs(&files)?;
+        let mut paths: Vec<String> = files.roots().map(|(path, ..)| path.to_owned()).collect();
+        paths.sort_unstable();
+        self.network.add_inputs(files);
+        let now = self.now();
+        self.scheduler.handle_new_files(now, paths);
+        Ok(())
     }
 
     /// Answers the requests that have taken effect; all is committed.

@@ -22,7 +22,7 @@ fn file(number: u8) -> Arc<InputFile> {
 
 /// The files 1 to 9; and the directory 100 with the files 1 and 2.
 fn inputs() -> Inputs {
-    let files = (1..10).map(|number| (number.to_string(), Root::File(file(number))));
+    let files = (1..10).map(|number| (number.to_string(), 0, Root::File(file(number))));
     let directory = InputDirectory {
         path: Path::new("/d").to_owned(),
         hash: blob(100),
@@ -31,7 +31,7 @@ fn inputs() -> Inputs {
         list: Arc::new([0; 50]),
         files: vec![file(1), file(2)],
     };
-    Inputs::restore(files.chain([("100".into(), Root::Directory(Arc::new(directory)))]))
+    Inputs::restore(files.chain([("100".into(), 0, Root::Directory(Arc::new(directory)))]))
 }
 
 /// Staging of hosts that are up, all in the place `place`.

@@ -1,6 +1,7 @@
 -- Version 3 had a job's specification and its progress in one table, knew less
 -- of hosts, and named an exited attempt's outcome by how it ended.
 
+ALTER TABLE run ADD COLUMN revision INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE run ADD COLUMN ino INTEGER;
 ALTER TABLE run ADD COLUMN born_ns INTEGER;
 
@@ -8,6 +9,7 @@ ALTER TABLE hosts RENAME TO hosts_3;
 ALTER TABLE jobs RENAME TO jobs_3;
 ALTER TABLE attempts RENAME TO attempts_3;
 ALTER TABLE outputs RENAME TO outputs_3;
+ALTER TABLE inputs RENAME TO inputs_3;
 
 CREATE TABLE hosts (
     ix INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE, status TEXT NOT NULL, reason TEXT,
@@ -52,7 +54,8 @@ INSERT INTO progress
 
 CREATE TABLE attempts (
     idx INTEGER NOT NULL REFERENCES specs(idx), attempt INTEGER NOT NULL,
-    host INTEGER NOT NULL REFERENCES hosts(ix), outcome TEXT, assigned INTEGER NOT NULL, id TEXT,
+    host INTEGER NOT NULL REFERENCES hosts(ix), outcome TEXT, assigned INTEGER NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0, id TEXT,
     started INTEGER, ended INTEGER, exit INTEGER, signal INTEGER, cause TEXT, reason TEXT,
     user_us INTEGER, system_us INTEGER, max_rss_kib INTEGER, stdout_bytes INTEGER,
     stderr_bytes INTEGER, survivors TEXT,
@@ -60,7 +63,7 @@ CREATE TABLE attempts (
 ) WITHOUT ROWID;
 INSERT INTO attempts
     SELECT idx, attempt, host, CASE WHEN outcome IN ('exit', 'signal') THEN 'exited' ELSE outcome END,
-           assigned, id, started, ended, exit, signal, cause, reason, user_us, system_us,
+           assigned, 0, id, started, ended, exit, signal, cause, reason, user_us, system_us,
            max_rss_kib, stdout_bytes, stderr_bytes, NULL
     FROM attempts_3;
 
@@ -76,6 +79,13 @@ CREATE TABLE outputs (
     size INTEGER NOT NULL, mode INTEGER NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (idx, path)
 ) WITHOUT ROWID;
 INSERT INTO outputs SELECT * FROM outputs_3;
+
+CREATE TABLE inputs (
+    path TEXT NOT NULL, revision INTEGER NOT NULL, nth INTEGER NOT NULL, file BLOB NOT NULL,
+    hash TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    ino INTEGER NOT NULL, list BLOB, PRIMARY KEY (path, revision, nth)
+);
+INSERT INTO inputs SELECT path, 0, nth, file, hash, size, mode, mtime_ns, ino, list FROM inputs_3;
 
 -- The options of hosts were among the run's.
 UPDATE run SET settings = json_object(
@@ -96,6 +106,7 @@ UPDATE run SET settings = json_object(
     'seed', json_extract(settings, '$.seed')
 );
 
+DROP TABLE inputs_3;
 DROP TABLE outputs_3;
 DROP TABLE attempts_3;
 DROP TABLE jobs_3;
