@@ -8,6 +8,7 @@
 mod history;
 mod inputs;
 mod load;
+mod log_size;
 mod migrate;
 mod new_inputs;
 mod original;
@@ -16,6 +17,7 @@ mod run_dir;
 mod save;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gjob_core::scheduler::HostIx;
 use gjob_core::{Epoch, HostLabel, JobSpec, Key, Run, RunId, Timestamp};
@@ -24,6 +26,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi, par
 use crate::inputs::Inputs;
 use crate::outputs::OutputFile;
 pub use load::RunRow;
+use log_size::LogLimit;
 pub(crate) use new_inputs::NewInputs;
 use original::FileIdentity;
 pub use run_dir::{LATEST, RunDir, RunDirError, StateDir};
@@ -40,6 +43,9 @@ const APPLICATION_ID: i64 = 0x676a_6f62;
 
 /// The epoch of the manager that makes a run.
 const FIRST_EPOCH: i64 = 1;
+
+/// How long another process may hold what is needed.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the one process that writes opens the database.
 const WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
@@ -162,6 +168,7 @@ pub struct Store {
     path: PathBuf,
     /// The epoch with which this process took the run up; none for a reader.
     epoch: Option<i64>,
+    log: LogLimit,
     /// Lets go of the run when the store is dropped; none for a reader.
     _lock: Option<run_dir::RunLock>,
 }
@@ -312,7 +319,9 @@ impl Store {
         if let Some(own) = self.epoch.filter(|own| *own != found) {
             return Err(StoreError::TakenUp { found, own });
         }
-        work(&tx).and_then(|()| tx.commit()).map_err(|e| self.error(e))
+        work(&tx).and_then(|()| tx.commit()).map_err(|e| self.error(e))?;
+        self.log.keep(&self.db, &self.path);
+        Ok(())
     }
 
     /// Notes that hosts have no run log of this run any more.
@@ -355,9 +364,10 @@ impl Store {
     ) -> Result<Store, StoreError> {
         let fail = |source| StoreError::database(path, source);
         let db = Connection::open_with_flags(path, flags).map_err(fail)?;
-        db.busy_timeout(std::time::Duration::from_secs(10)).map_err(fail)?;
+        db.busy_timeout(BUSY_TIMEOUT).map_err(fail)?;
         db.set_prepared_statement_cache_capacity(64);
-        Ok(Store { db, path: path.to_owned(), epoch: None, _lock: lock })
+        let log = LogLimit::default();
+        Ok(Store { db, path: path.to_owned(), epoch: None, log, _lock: lock })
     }
 
     fn error(&self, source: rusqlite::Error) -> StoreError {
@@ -419,9 +429,10 @@ impl Store {
         }
     }
 
-    /// What is committed is to survive a power cut.
+    /// What is committed is to survive a power cut, and to take no more room than it must.
     fn set_durable(&self) -> Result<(), StoreError> {
-        self.db.pragma_update(None, "synchronous", "FULL").map_err(|e| self.error(e))
+        let set = self.db.pragma_update(None, "synchronous", "FULL");
+        set.and_then(|()| log_size::limit(&self.db)).map_err(|e| self.error(e))
     }
 
     fn invalid(&self, error: &dyn std::error::Error) -> StoreError {

@@ -61,7 +61,7 @@ fn is_for_want_of_writing(error: &rusqlite::Error) -> bool {
 }
 
 /// SQLite's write-ahead log: what is not yet in the database's file.
-fn log_of(database: &Path) -> PathBuf {
+pub(super) fn log_of(database: &Path) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push("-wal");
     name.into()
