@@ -269,17 +269,10 @@ impl Agent {
         let answer = match message {
             ToAgent::Launch(launch) => {
                 self.check_claims()?;
-                self.launch(launch);
-                None
+                self.launch(launch)
             }
-            ToAgent::Withdraw { key } => {
-                self.withdraw(key);
-                None
-            }
-            ToAgent::Order { key, order } => {
-                self.order(key, order);
-                None
-            }
+            ToAgent::Withdraw { key } => self.withdraw(key),
+            ToAgent::Order { key, order } => self.order(key, order),
             ToAgent::AskBlobs { hashes } => {
                 check_count(hashes.len())?;
                 Some(self.blobs.missing(hashes))

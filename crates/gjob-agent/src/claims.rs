@@ -7,7 +7,8 @@
 //! removed and made anew, or emptied.
 
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use gjob_core::record::RECORD_VERSION;
 use gjob_core::{JobId, Key};
@@ -21,6 +22,9 @@ const WITHDRAWN: &str = "withdrawn";
 
 /// No key's name: it shows that what was claimed is still there.
 const MARK: &str = "kept";
+
+/// Why an attempt does not begin in whose claim's place there is something else.
+pub(crate) const ODD_CLAIM: &str = "its claim was replaced";
 
 /// What was decided about an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +57,13 @@ impl Claims {
 
     /// True when the directory is the one that was marked.
     pub(crate) fn are_marked(&self) -> io::Result<bool> {
-        match std::fs::read_link(self.dir.join(MARK)) {
+        match target_of(&self.dir.join(MARK)) {
             Ok(version) => Ok(version.to_str() == Some(&RECORD_VERSION.to_string())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+            Err(error) if is_odd(&error) => Ok(false),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
+                _ => Err(error),
+            },
         }
     }
 
@@ -80,9 +87,10 @@ impl Claims {
         }
     }
 
-    /// The claim of `key`; none when it is not claimed.
+    /// The claim of `key`; none when it is not claimed. What has its place and is no claim
+    /// is an error that [`is_odd`] is true for.
     pub(crate) fn read(&self, key: Key) -> io::Result<Option<Claim>> {
-        let target = match std::fs::read_link(self.dir.join(key.to_string())) {
+        let target = match target_of(&self.dir.join(key.to_string())) {
             Ok(target) => target,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -94,9 +102,9 @@ impl Claims {
                 id.unwrap_or(text)
                     .parse()
                     .map(|id| Some(Claim::Job(id, slot.and_then(parse_slot))))
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+                    .map_err(|_| odd("it leads elsewhere"))
             }
-            None => Err(io::ErrorKind::InvalidData.into()),
+            None => Err(odd("it leads elsewhere")),
         }
     }
 
@@ -108,6 +116,28 @@ impl Claims {
         keys.sort_unstable();
         Ok(keys)
     }
+}
+
+/// The target of a claim. Jobs can put anything in its place.
+fn target_of(path: &Path) -> io::Result<PathBuf> {
+    let meta = std::fs::symlink_metadata(path)?;
+    if !meta.is_symlink() {
+        return Err(odd("it is no symbolic link"));
+    }
+    if ![rustix::process::geteuid().as_raw(), 0].contains(&meta.uid()) {
+        return Err(odd("it belongs to another user"));
+    }
+    std::fs::read_link(path)
+}
+
+fn odd(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+/// True for the error of what has a claim's place and is none. It keeps the place: whether
+/// the attempt was begun cannot be seen any more, and so it never begins again.
+pub(crate) fn is_odd(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// Enough of a boot id to distinguish boots: most targets are to be short enough to
@@ -158,6 +188,33 @@ mod tests {
         assert!(claims.withdraw(Key::new(2, 1)).unwrap());
         assert!(!claims.claim(Key::new(2, 1), &id, &slot).unwrap());
         assert_eq!(claims.all().unwrap(), [Key::new(2, 1), key]);
+    }
+
+    #[test]
+    fn what_is_no_claim_keeps_its_place_and_is_odd() {
+        let dir = tempfile::tempdir().unwrap();
+        let claims = Claims::new(dir.path().to_owned());
+        let path = dir.path().join("3.1");
+        let fifo = |path: &Path| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+        };
+        let odd: [&dyn Fn(&Path); 4] = [
+            &|path| std::fs::create_dir(path).unwrap(),
+            &|path| std::fs::write(path, "h/2026-11-22-1").unwrap(),
+            &|path| std::os::unix::fs::symlink("/dev/zero", path).unwrap(),
+            &fifo,
+        ];
+        for put in odd {
+            put(&path);
+            assert!(is_odd(&claims.read(Key::new(3, 1)).unwrap_err()));
+            assert!(!claims.withdraw(Key::new(3, 1)).unwrap());
+            assert_eq!(claims.all().unwrap(), [Key::new(3, 1)]);
+            let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path));
+        }
+        let mark = dir.path().join(MARK);
+        std::fs::write(&mark, "").unwrap();
+        assert!(!claims.are_marked().unwrap());
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl Process {
         identity.is_alive().then(|| Process { identity: identity.clone(), pidfd })
     }
 
+    /// The same process once more, if it is still alive.
+    pub(crate) fn reopen(&self) -> Option<Process> {
+        Process::open(&self.identity)
+    }
+
     /// Its pid.
     pub(crate) fn pid(&self) -> u32 {
         self.identity.pid

@@ -121,12 +121,12 @@ fn pipe_in_place_of_a_file_of_gjobs_own_stops_nobody() {
     }
 }
 
-/// A directory in place of a claim: the launch is never answered.
+/// What has stopped its agent is not answered.
 #[test]
 fn manager_that_is_interrupted_does_not_wait_for_what_no_host_answers() {
     let place = Place::new();
-    let claim = "mkdir $(echo ../../.gjob/runs/*/*/keys)/1.1; echo > ../../made";
-    place.file("jobs.txt", &format!("{claim}\nsleep 300\n"));
+    let stop = "kill -STOP $(ps -o ppid= -p $PPID); sleep 300";
+    place.file("jobs.txt", &format!("true\n{stop}\n"));
     let results = place.path("results").display().to_string();
     let manager = place.gjob(&["run", "jobs.txt", "-j", "1", "-r", &results]).start();
     eventually("the first job is done", || {
@@ -136,4 +136,42 @@ fn manager_that_is_interrupted_does_not_wait_for_what_no_host_answers() {
     let answer = manager.output_within(Duration::from_secs(60));
     assert!(answer.stderr.contains("interrupted: killing 1 running job"), "{answer:?}");
     assert!(answer.stderr.contains("resume with `gjob attach "), "{answer:?}");
+}
+
+/// What takes the place of the claim of a job that is yet to begin.
+const ODD_CLAIMS: [&str; 4] =
+    ["mkdir $k/N.1", "mkfifo $k/N.1", "ln -s nowhere $k/N.1", "rm -f $k/N.1; echo > $k/N.1"];
+
+#[test]
+fn every_job_has_an_outcome_whatever_jobs_put_in_the_place_of_claims() {
+    let spoil = |(at, odd): (usize, &&str)| {
+        let odd = odd.replace('N', &(at + 4).to_string());
+        format!("for k in ../../.gjob/runs/*/*/keys; do {odd}; done\n")
+    };
+    let spoils: String = ODD_CLAIMS.iter().enumerate().map(spoil).collect();
+    let jobs = format!("{spoils}echo 4\necho 5\necho 6\nexit 7\necho 8\n");
+    for host in ["h1", "2/h1"] {
+        let (place, answer) = run(&jobs, host);
+        assert_eq!(answer.code, 1, "{answer:?}");
+        let states = place.of_jobs("state");
+        assert!(states[..4].iter().all(|state| *state == "done"), "{answer:?}");
+        // One that had begun before its claim was replaced keeps its outcome.
+        assert_eq!(states[4..], ["done", "done", "done", "error", "done"], "{answer:?}");
+    }
+}
+
+/// Takes what is sent to its host's agent for a while.
+const STEAL: &str = "timeout 2 cat /proc/$(ps -o ppid= -p $PPID | tr -d ' ')/fd/0 > stolen || true";
+
+#[test]
+fn what_a_job_takes_from_its_hosts_agent_is_sent_again() {
+    let place = Place::new();
+    let jobs = format!("{STEAL}\n{}", "echo >> ../../count; sleep 0.2\n".repeat(20));
+    place.file("jobs.txt", &jobs);
+    let results = place.path("results").display().to_string();
+    let args = ["run", "jobs.txt", "-j", "2", "-r", &results, "--lost-after", "2s"];
+    let answer = place.gjob(&args).start().output_within(Duration::from_secs(60));
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let count = std::fs::read_to_string(place.path("results/count")).unwrap();
+    assert_eq!(count.lines().count(), 20);
 }

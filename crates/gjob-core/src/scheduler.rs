@@ -34,6 +34,7 @@ mod dependants;
 mod full;
 mod hosts;
 mod job;
+mod kills;
 mod lost;
 mod mute;
 mod packing;
@@ -66,6 +67,7 @@ use crate::time::Timestamp;
 use dependants::Dependants;
 use hosts::{FailedContacts, Hosts};
 use job::{JobPlan, JobState, Wait};
+use kills::Kills;
 use packing::Classes;
 use report::PREFER_OTHER_HOST_FOR;
 use stop::Mode;
@@ -136,6 +138,8 @@ pub struct Scheduler {
     overdue: BTreeSet<u32>,
     /// When a withdrawal that has not been answered takes its host down.
     withdrawals: BTreeSet<(Duration, u32)>,
+    /// Kills that wait for their answers.
+    kills: Kills,
     /// Attempts that never started, and the hosts on which they never will:
     /// such an attempt's number is used again elsewhere.
     withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
@@ -173,6 +177,7 @@ impl Scheduler {
             unbegun: BTreeSet::new(),
             overdue: BTreeSet::new(),
             withdrawals: BTreeSet::new(),
+            kills: Kills::default(),
             withdrawn_on: BTreeMap::new(),
             spaceless: BTreeSet::new(),
             time: Timestamp::default(),
@@ -243,6 +248,7 @@ impl Scheduler {
             any_host,
             withdrawal,
             unbegun,
+            self.kills.next_due(),
         ];
         due.into_iter().flatten().min()
     }
@@ -256,9 +262,11 @@ impl Scheduler {
             self.probe(host);
         }
         self.lose_hosts(now);
-        self.note_overdue(now);
-        self.reject_mute_hosts(now);
+        let late = self.note_overdue(now);
+        self.withdraw_again(now);
+        self.kill_again(now);
         self.settle(now);
+        self.launch_again(now, &late);
     }
 
     /// A manager takes the run up.
@@ -305,7 +313,10 @@ impl Scheduler {
                 self.expect_begin(index, now + self.config.lost_after);
                 self.out.push_back(Action::Launch { host, key });
             }
-            JobState::Withdrawing { .. } => self.withdraw(now, host, index),
+            JobState::Withdrawing { .. } => {
+                self.jobs[index as usize].withdrawal_sent = (0, now);
+                self.withdraw(now, host, index);
+            }
             JobState::Running { .. } if kill => {}
             JobState::Running { .. } if paused => self.order(host, key, Order::Pause),
             JobState::Running { .. } if resumed => self.order(host, key, Order::Resume),
@@ -403,6 +414,7 @@ impl Scheduler {
         self.fail_dependants();
         self.reclaim(now);
         self.withdraw_overdue(now);
+        self.kills.expect_answers(now + self.config.lost_after);
         self.stop_if_over(now);
     }
 
@@ -461,6 +473,10 @@ impl Scheduler {
 
     fn order(&mut self, host: HostIx, key: Key, order: Order) {
         self.out.push_back(Action::Order { host, key, order });
+        match order {
+            Order::Kill { .. } => self.kills.note_sent(host, key),
+            Order::Pause | Order::Resume => {}
+        }
     }
 
     /// The label of a host, which must be one of the run's.

@@ -25,7 +25,7 @@ fn seeds() -> std::ops::Range<u64> {
 }
 
 /// Runs a plan with every seed; gives what all of them have seen.
-fn run_all(plan: fn(u64) -> Plan) -> Seen {
+fn run_all(plan: impl Fn(u64) -> Plan + std::panic::RefUnwindSafe) -> Seen {
     let mut all = Seen::default();
     for seed in seeds() {
         let result = std::panic::catch_unwind(|| Simulation::new(plan(seed)).run());
@@ -323,4 +323,44 @@ fn full_hosts_cost_no_job_its_outcome_and_start_nothing_twice() {
     // A host is tried with a job every 30 s, for as long as it is full.
     let runs = seeds().count() as u32;
     assert!(seen.no_space < 100 * runs, "{} times in {runs} runs", seen.no_space);
+}
+
+#[test]
+fn what_gets_lost_on_its_way_to_a_host_is_sent_again() {
+    let mut seen = Seen::default();
+    for hosts in [1, 3] {
+        seen += run_all(move |seed| Plan {
+            longest: 1500,
+            seed,
+            jobs: 30,
+            hosts,
+            slots: 2,
+            swallows: 4,
+            endless: 6,
+            retries: 1,
+            failing: 5,
+            ..Plan::default()
+        });
+    }
+    assert!((seen.swallowed > 0 && seen.killed > 0) || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn messages_that_get_lost_cost_nothing_whatever_else_breaks() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 40,
+        hosts: 1 + seed as u32 % 3,
+        slots: 2,
+        swallows: 4,
+        endless: 6,
+        outputs: seed % 2 == 0,
+        interrupt: seed % 5 == 0,
+        link_breaks: 8,
+        manager_deaths: 3,
+        full: u32::from(seed % 3 == 0),
+        ..Plan::default()
+    });
+    assert!((seen.swallowed > 0 && seen.repeated > 0) || !is_thorough(), "{seen:?}");
 }

@@ -81,9 +81,10 @@ pub enum Report {
         /// Lines among them that are no records.
         skipped: u32,
     },
-    /// A launch was not sent, because a file for it could not be staged.
-    /// It will not start; the record says why.
-    NotSent(Record),
+    /// A record that is no part of what follows on the run log: a launch was not sent, since
+    /// a file for it could not be staged, or the host had no space for it; or the host says
+    /// again what it has recorded of an attempt.
+    Recorded(Record),
     /// An output asked for with [`Network::fetch`] is here, or can't be had.
     Fetched(Box<Fetched>),
     /// How far the host's clock is from this one's.

@@ -12,7 +12,7 @@ use super::link::Link;
 use super::slot_pool::Dispatch;
 use super::slot_process::OwnSlot;
 use super::{Agent, log_error};
-use crate::claims::Claim;
+use crate::claims::{Claim, ODD_CLAIM, is_odd};
 use crate::control;
 use crate::host;
 use crate::identity::Process;
@@ -35,10 +35,11 @@ pub(super) struct LaunchQueue {
     launches: VecDeque<Box<Launch>>,
     keys: HashSet<Key>,
     bytes: usize,
-    /// Launches that were dropped: a repetition of them is passed over.
+    /// Launches that were dropped: a repetition of them is answered by that.
     dropped: HashSet<Key>,
-    /// Those of them of which the manager was not told, and why they were.
+    /// Those of them of which the manager is to be told.
     untold: Vec<Key>,
+    /// Why the last one was.
     shortage: Option<Shortage>,
     /// Slots that died over a launch before they had claimed it.
     deaths: HashMap<Key, u32>,
@@ -75,9 +76,8 @@ impl LaunchQueue {
     /// Drops a launch of which nothing was begun.
     fn drop_launch(&mut self, key: Key, shortage: Shortage) {
         self.remove(key);
-        if self.dropped.insert(key) {
-            self.untold.push(key);
-        }
+        self.dropped.insert(key);
+        self.untold.push(key);
         self.shortage = Some(shortage);
     }
 
@@ -109,72 +109,112 @@ impl Agent {
         if self.claims.are_marked()? { Ok(()) } else { Err(AgentError::Claims) }
     }
 
-    /// Queues a launch, unless it was queued, begun or withdrawn before.
-    pub(super) fn launch(&mut self, launch: Box<Launch>) {
+    /// Queues a launch, unless it was queued, begun or withdrawn before. What has become of
+    /// it then is the answer: the manager may not know it.
+    pub(super) fn launch(&mut self, launch: Box<Launch>) -> Option<FromAgent> {
         let key = launch.key;
-        let is_known = self.journal.attempts().is_known(key);
-        let is_dropped = self.queue.dropped.contains(&key);
-        if is_known || is_dropped || self.queue.contains(key) || self.slots.has(key) {
-            return;
+        if self.journal.attempts().is_known(key) {
+            return self.repeat(key);
         }
-        if let Ok(Some(_)) = self.claims.read(key) {
-            self.recover(key);
-        } else if self.queue.is_full() {
-            self.refuse(key, "too many launches wait on this host");
-        } else {
-            self.queue.push(launch);
+        if self.queue.dropped.contains(&key) {
+            self.queue.untold.push(key);
+            return None;
         }
+        if self.queue.contains(key) || self.slots.has(key) || self.recovery.has(key) {
+            return None;
+        }
+        match self.claims.read(key) {
+            Ok(None) if self.queue.is_full() => {
+                self.refuse(key, "too many launches wait on this host");
+            }
+            Ok(None) => self.queue.push(launch),
+            Ok(Some(_)) => self.recover(key),
+            Err(_) if self.recovery.is_doubtful(key) => self.recover(key),
+            Err(error) if is_odd(&error) => self.refuse(key, &format!("{ODD_CLAIM}: {error}")),
+            // It may have been begun; the manager sends it again.
+            Err(error) => log_error(&format!("read the claim of {key}: {error}")),
+        }
+        None
     }
 
-    /// Takes a launch back, if its script was not started.
-    pub(super) fn withdraw(&mut self, key: Key) {
+    /// What the log says of an attempt, unless the manager is yet to be sent it.
+    fn repeat(&self, key: Key) -> Option<FromAgent> {
+        self.journal.repeat(key).unwrap_or_else(|error| {
+            log_error(&format!("read the run log again: {error}"));
+            None
+        })
+    }
+
+    /// Takes a launch back, if its script was not started; else says what has become of it.
+    pub(super) fn withdraw(&mut self, key: Key) -> Option<FromAgent> {
         self.queue.remove(key);
         if self.journal.attempts().is_known(key) {
-            return;
+            return self.repeat(key);
         }
         match self.claims.withdraw(key) {
             Ok(true) => self.append(&Record::Withdrawn { key, at: host::now() }),
-            // Begun or withdrawn: that is in the log, or will be.
-            Ok(false) => {}
+            Ok(false) => self.settle_claimed(key),
             Err(error) => match Shortage::of(&error) {
                 // Only this agent's slots could begin it, and none of them has it.
                 Some(shortage) if !self.slots.has(key) => self.queue.drop_launch(key, shortage),
                 _ => log_error(&format!("withdraw {key}: {error}")),
             },
         }
+        None
+    }
+
+    /// Finds out about an attempt that is to be withdrawn and has a claim already.
+    fn settle_claimed(&mut self, key: Key) {
+        // What a slot has is in the log, or will be.
+        let is_in_hand = self.slots.has(key) || self.recovery.has(key);
+        let is_odd = self.claims.read(key).is_err_and(|error| is_odd(&error));
+        if !is_in_hand && is_odd && !self.recovery.is_doubtful(key) {
+            // Nobody has begun it, and nobody will.
+            self.append(&Record::Withdrawn { key, at: host::now() });
+        } else if !is_in_hand {
+            self.recover(key);
+        }
     }
 
     /// Hands an order to the slot of a running attempt. One that is to be killed
     /// and was not started is withdrawn.
-    pub(super) fn order(&mut self, key: Key, order: Order) {
-        match order {
-            Order::Kill { .. } => self.withdraw(key),
-            Order::Pause | Order::Resume => {}
-        }
-        if self.journal.attempts().is_over(key) {
-            return;
-        }
-        let Ok(Some(Claim::Job(id, slot))) = self.claims.read(key) else {
-            return;
+    pub(super) fn order(&mut self, key: Key, order: Order) -> Option<FromAgent> {
+        let (grace, is_known) = match order {
+            Order::Kill { grace, .. } => (Some(grace), self.journal.attempts().is_known(key)),
+            Order::Pause | Order::Resume => (None, true),
         };
-        let Some(slot) = slot.and_then(|slot| Process::open(&slot.slot)) else {
-            self.recover(key);
-            match order {
-                Order::Kill { .. } => self.give_up_elsewhere(key),
-                Order::Pause | Order::Resume => {}
+        let answer = if is_known { None } else { self.withdraw(key) };
+        if self.journal.attempts().is_over(key) {
+            return answer.or_else(|| self.repeat(key));
+        }
+        let Some(slot) = self.slot_of(key) else {
+            if grace.is_some() {
+                self.give_up_elsewhere(key);
             }
-            return;
+            return answer;
         };
         let delivered = JobDir::open(&self.run_dir.orders())
             .and_then(|orders| control::write(&orders, &key.to_string(), order))
             .and_then(|()| control::wake(&slot));
         if let Err(error) = delivered {
-            log_error(&format!("control job {id}: {error}"));
+            log_error(&format!("control {key}: {error}"));
         }
-        match order {
-            Order::Kill { grace, .. } => self.enforcement.expect_end(key, slot, grace),
-            Order::Pause | Order::Resume => {}
+        if let Some(grace) = grace {
+            self.enforcement.expect_end(key, slot, grace);
         }
+        answer
+    }
+
+    /// The slot that runs an attempt; without one, it is found out what became of that.
+    fn slot_of(&mut self, key: Key) -> Option<Process> {
+        let claimed = match self.claims.read(key) {
+            Ok(Some(Claim::Job(_, slot))) => slot.and_then(|slot| Process::open(&slot.slot)),
+            Ok(Some(Claim::Withdrawn) | None) | Err(_) => None,
+        };
+        if claimed.is_none() && self.journal.attempts().is_known(key) {
+            self.recover(key);
+        }
+        claimed.or_else(|| self.slots.process_of(key))
     }
 
     /// Dispatches what waits, as far as there is room. With a lease that has run
@@ -204,7 +244,9 @@ impl Agent {
 
     /// Tells the manager what was dropped.
     pub(super) fn report_dropped(&mut self, link: &mut Link) {
-        let Some(shortage) = self.queue.shortage.take() else { return };
+        let Some(shortage) = self.queue.shortage.filter(|_| !self.queue.untold.is_empty()) else {
+            return;
+        };
         let reason = one_line(&shortage.describe(self.layout.results()));
         for keys in std::mem::take(&mut self.queue.untold).chunks(MAX_COUNT) {
             link.send(&FromAgent::NoSpace { keys: keys.to_vec(), reason: reason.clone() });

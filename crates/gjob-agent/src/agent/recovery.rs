@@ -26,7 +26,7 @@ use super::resources::Allocation;
 use super::slot_process::AdoptedSlot;
 use super::whereabouts::Whereabouts;
 use super::{Agent, log_error};
-use crate::claims::Claim;
+use crate::claims::{Claim, ODD_CLAIM, is_odd};
 use crate::control::slot_of;
 use crate::host;
 use crate::identity::Process;
@@ -68,6 +68,9 @@ pub(super) struct Recovery {
     is_log_lost: bool,
     /// Attempts of which it may have said anything.
     unheard: HashSet<Key>,
+    /// Attempts whose claims had been replaced before, of which the log says nothing: an
+    /// earlier agent may have begun them.
+    doubtful: HashSet<Key>,
 }
 
 impl Recovery {
@@ -80,7 +83,18 @@ impl Recovery {
             children: Children::inherit(),
             is_log_lost,
             unheard: HashSet::new(),
+            doubtful: HashSet::new(),
         }
+    }
+
+    /// True while it is being found out what became of an attempt.
+    pub(super) fn has(&self, key: Key) -> bool {
+        self.keys.contains(&key)
+    }
+
+    /// True for an attempt that an earlier agent may have begun although nothing shows it.
+    pub(super) fn is_doubtful(&self, key: Key) -> bool {
+        self.doubtful.contains(&key)
     }
 
     /// True while orphans are being ended.
@@ -148,8 +162,14 @@ impl Agent {
             self.recovery.unheard = claimed.iter().copied().collect();
         }
         let attempts = self.journal.attempts();
-        let open = claimed.into_iter().filter(|key| !attempts.is_known(*key));
-        let keys: Vec<Key> = open.chain(attempts.running()).collect();
+        let mut open = claimed;
+        open.retain(|key| !attempts.is_known(*key));
+        if !self.recovery.is_log_lost {
+            // Most were never claimed, and the manager knows nothing of them.
+            let is_odd = |key: &Key| self.claims.read(*key).is_err_and(|error| is_odd(&error));
+            self.recovery.doubtful = open.extract_if(.., |key| is_odd(key)).collect();
+        }
+        let keys: Vec<Key> = open.into_iter().chain(attempts.running()).collect();
         for key in keys {
             self.recover(key);
         }
@@ -157,18 +177,26 @@ impl Agent {
 
     /// Finds out about one attempt: its slot lives and is adopted, or it is over.
     pub(super) fn recover(&mut self, key: Key) {
-        let is_handled = self.slots.has(key) || self.recovery.keys.contains(&key);
+        let is_handled = self.slots.has(key) || self.recovery.has(key);
         if self.journal.attempts().is_over(key) || is_handled {
             return;
         }
         match self.claims.read(key) {
             Ok(Some(Claim::Job(id, slot))) => self.recover_job(key, id, slot),
             Ok(Some(Claim::Withdrawn)) => self.append(&Record::Withdrawn { key, at: host::now() }),
-            Ok(None) => {
-                let reason = "its claim has disappeared";
-                self.lose(key, Loss::Slot, None, reason, Remains::default());
+            Ok(None) => self.recover_unclaimed(key, "its claim has disappeared"),
+            Err(error) if is_odd(&error) => {
+                self.recover_unclaimed(key, &format!("{ODD_CLAIM}: {error}"));
             }
             Err(error) => log_error(&format!("read the claim of {key}: {error}")),
+        }
+    }
+
+    /// The same without the claim: the log may name the job's directory, and that its slot.
+    fn recover_unclaimed(&mut self, key: Key, reason: &str) {
+        match self.journal.job_id(key) {
+            Some(id) => self.recover_job(key, id, None),
+            None => self.lose(key, Loss::Slot, None, reason, Remains::default()),
         }
     }
 

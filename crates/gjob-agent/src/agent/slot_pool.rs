@@ -146,6 +146,14 @@ impl SlotPool {
             || self.adopted.iter().any(|slot| slot.key == key)
     }
 
+    /// The process of the slot that has the attempt, while it lives.
+    pub(super) fn process_of(&self, key: Key) -> Option<Process> {
+        let own = self.own.iter().find(|slot| slot.key() == Some(key));
+        let adopted = || self.adopted.iter().find(|slot| slot.key == key);
+        let process = own.map_or_else(|| Some(&adopted()?.process), OwnSlot::process);
+        process?.reopen()
+    }
+
     /// Takes note that a slot could not end these processes of its job. It ends
     /// itself over that, and leaves them behind.
     pub(super) fn note_survivors(&mut self, key: Key, survivors: &[u32]) {

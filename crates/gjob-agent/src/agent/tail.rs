@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use gjob_core::record::RecordSummary;
+use gjob_core::record::{MAX_LINE, RecordSummary};
 use gjob_core::wire::{CHUNK, FromAgent};
 use rustix::fs::inotify;
 
@@ -75,11 +75,13 @@ impl Tail {
         })
     }
 
-    /// Records that were not read yet. Lines that are no records are skipped.
-    pub(crate) fn next_records(&mut self) -> Result<Vec<RecordSummary>, TailError> {
+    /// Records that were not read yet, with where they begin. Lines that are no records are
+    /// skipped.
+    pub(crate) fn next_records(&mut self) -> Result<Vec<(u64, RecordSummary)>, TailError> {
         loop {
             self.check_last_read()?;
-            let length = self.lines_at(self.read)?;
+            let mut at = self.read;
+            let length = self.lines_at(at)?;
             self.read += length as u64;
             let chunk = &self.chunk[..length];
             if length > 0 {
@@ -89,12 +91,15 @@ impl Tail {
                 &mut self.in_long_line,
                 length > 0 && chunk.last() != Some(&b'\n'),
             );
-            let mut lines = chunk.split(|byte| *byte == b'\n');
-            if rest_of_long {
-                lines.next();
-            }
-            let records: Vec<_> =
-                lines.filter_map(|line| RecordSummary::parse(line).ok()).collect();
+            let lines = chunk.split(|byte| *byte == b'\n').map(|line| {
+                let begin = at;
+                at += line.len() as u64 + 1;
+                (begin, line)
+            });
+            let records: Vec<_> = lines
+                .skip(usize::from(rest_of_long))
+                .filter_map(|(begin, line)| Some((begin, RecordSummary::parse(line).ok()?)))
+                .collect();
             self.note_barren(length, records.is_empty())?;
             // Empty says that all was read.
             if length == 0 || !records.is_empty() {
@@ -122,6 +127,21 @@ impl Tail {
         let offset = self.sent;
         self.sent += length as u64;
         Ok(Some(FromAgent::Records { offset, lines: self.chunk[..length].to_vec() }))
+    }
+
+    /// The line that begins at `offset`, if it was sent, or need not be. One that is longer
+    /// than any writer makes it is cut.
+    pub(crate) fn sent_line(&self, offset: u64) -> io::Result<Option<Vec<u8>>> {
+        if offset < self.sent { self.line_at(offset).map(Some) } else { Ok(None) }
+    }
+
+    /// The line that begins at `offset`.
+    pub(crate) fn line_at(&self, offset: u64) -> io::Result<Vec<u8>> {
+        let mut line = vec![0; MAX_LINE];
+        let length = self.file.read_at(&mut line, offset)?;
+        let end = line[..length].iter().position(|byte| *byte == b'\n');
+        line.truncate(end.unwrap_or(length));
+        Ok(line)
     }
 
     /// True when records that were read still have to be sent.

@@ -16,7 +16,7 @@ use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
 
 use super::inputs::{InputError, place_all};
-use crate::claims::{Claim, Claims};
+use crate::claims::{Claim, Claims, ODD_CLAIM, is_odd};
 use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobRecord, Layout, LockFile, Reserved, to_json};
 use crate::shortage::Shortage;
@@ -156,7 +156,10 @@ impl Places {
             Ok(true) => Ok((lock, files)),
             Ok(false) => Err(match self.claims.read(launch.key) {
                 Ok(Some(Claim::Withdrawn)) => NotPrepared::Withdrawn,
-                _ => NotPrepared::Taken,
+                Ok(Some(Claim::Job(..)) | None) => NotPrepared::Taken,
+                // Put there since the agent has looked at it.
+                Err(error) if is_odd(&error) => Refusal::host(ODD_CLAIM, error).into(),
+                Err(_) => NotPrepared::Taken,
             }),
             Err(error) => Err(Refusal::host("cannot claim the attempt", error).into()),
         }

@@ -468,6 +468,8 @@ impl Agent {
                 Some(record) => return Some(record),
                 None => match self.next_before(deadline)? {
                     FromAgent::Records { offset, lines } => self.keep(offset, &lines),
+                    // That says nothing new.
+                    FromAgent::Recorded { .. } => {}
                     other => panic!("expected records, not {other:?}"),
                 },
             }

@@ -84,8 +84,10 @@ fn full_host_refuses_jobs_and_the_job_that_filled_it_can_be_killed() {
     expect_no_space(&mut agent, 2);
     std::fs::remove_file(dir.join("hog")).unwrap();
     // It was said that these never begin.
-    agent.launch(launch(1, "true"));
-    agent.launch(launch(2, "true"));
+    for index in [1, 2] {
+        agent.launch(launch(index, "true"));
+        expect_no_space(&mut agent, index);
+    }
     assert!(agent.run(launch(3, "true")).is_success());
     assert_eq!(agent.leave(), Some(0));
     bed.wait_until_empty();

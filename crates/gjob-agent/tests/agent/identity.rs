@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gjob_agent::local;
 use gjob_core::record::Loss;
-use gjob_core::{Key, Record, State};
+use gjob_core::{Cause, Key, Record, State};
 use serde_json::{Value, json};
 
 use crate::driver::{Agent, Bed, kill, kill_9, launch, pause, pid_in, resume};
@@ -163,9 +163,11 @@ fn order_does_not_reach_another_process_with_the_slots_pid() {
         forge_claim(&bed, key, &identity);
         agent.send(&pause(0));
         agent.send(&resume(0));
-        agent.send(&kill(0, 0));
         agent.expect_no_record();
     }
+    // The agent knows its slot.
+    agent.send(&kill(0, 0));
+    assert_eq!(agent.finished(0).cause, Some(Cause::Killed));
     bystander.assert_untouched();
 }
 

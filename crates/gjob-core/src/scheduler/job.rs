@@ -18,6 +18,8 @@ pub(super) struct JobPlan {
     pub(super) withdrawing: bool,
     /// When its host has to have answered that at the latest.
     pub(super) withdrawal_due: Duration,
+    /// How often that was sent over this connection, and when first.
+    pub(super) withdrawal_sent: (u32, Duration),
     /// When it is next looked at, if its host has not begun it by then.
     pub(super) unbegun_due: Duration,
     /// True when its attempt was assigned by an earlier manager, whose orders are
@@ -73,6 +75,7 @@ impl JobPlan {
             assigned: Duration::ZERO,
             withdrawing: false,
             withdrawal_due: Duration::ZERO,
+            withdrawal_sent: (0, Duration::ZERO),
             unbegun_due: Duration::ZERO,
             inherited: false,
             host_failures: 0,

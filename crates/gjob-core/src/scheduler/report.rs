@@ -144,7 +144,7 @@ impl Scheduler {
     }
 
     /// True when this attempt is the one that is waited for, from this host.
-    fn is_awaited(&self, host: HostIx, key: Key) -> bool {
+    pub(super) fn is_awaited(&self, host: HostIx, key: Key) -> bool {
         let attempt = self.run.job(key.index).map(|job| job.last_attempt);
         attempt == Some(key.attempt) && self.is_with(key.index, host)
     }

@@ -3,6 +3,7 @@ mod connecting;
 mod dependants;
 mod full;
 mod packing;
+mod unanswered;
 mod unasked;
 
 use std::sync::Arc;

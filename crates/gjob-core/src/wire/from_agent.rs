@@ -136,7 +136,7 @@ pub enum FromAgent {
         result: Result<ByHandAnswer, Foreign>,
     },
     /// The results directory takes nothing more for now. These launches were dropped
-    /// before anything of them was begun, and a repetition of them is passed over. No
+    /// before anything of them was begun, and a repetition of them is answered by the same. No
     /// record says so: there is no room for one.
     NoSpace {
         /// Which, at most 4096.
@@ -171,6 +171,16 @@ pub enum FromAgent {
         request: u32,
         /// Whether it was still running; or why that cannot be told, in one line.
         result: Result<bool, Foreign>,
+    },
+    /// The answer to a launch, a withdrawal or an order about an attempt that the run log
+    /// speaks of, in a part that was sent before: what it says last of it. It says nothing
+    /// new to a manager that has taken in that part.
+    Recorded {
+        /// The attempt.
+        key: Key,
+        /// The line as it is in the file, which a job may have written.
+        #[serde(with = "serde_bytes")]
+        line: Vec<u8>,
     },
 }
 

@@ -16,7 +16,9 @@ use crate::request::JobRequest;
 pub enum ToAgent {
     /// Attach to a run. Answered by [`FromAgent::Welcome`] or [`FromAgent::Fault`].
     Attach(Attach),
-    /// Run an attempt as soon as a slot is free. Sending it again changes nothing.
+    /// Run an attempt as soon as a slot is free. Sending it again changes nothing: what has
+    /// become of the attempt is answered in the run log, by [`FromAgent::Recorded`] or by
+    /// [`FromAgent::NoSpace`].
     Launch(Box<Launch>),
     /// Do not start this attempt. If its script was not started, the run log records
     /// it as `withdrawn` and it never starts; if it was, nothing happens.

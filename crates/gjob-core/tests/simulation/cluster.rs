@@ -69,6 +69,12 @@ enum Happening {
         connection: u32,
         key: Key,
     },
+    /// A host says again what became of an attempt, if the link stands.
+    Repeated {
+        host: u32,
+        connection: u32,
+        at: usize,
+    },
     /// Outputs are here, if the link they come over still stands.
     Outputs {
         host: u32,
@@ -118,6 +124,8 @@ struct SimHost {
     cut_until: u64,
     /// Until then its disk is full.
     full_until: u64,
+    /// Messages that were lost on their way to it.
+    lost: BTreeSet<Message>,
     /// Launches that it has dropped since it was connected to.
     dropped: BTreeSet<Key>,
     connection: u32,
@@ -292,10 +300,12 @@ impl Simulation {
             Happening::NoSpace { host, connection, key } => self.no_space(host, connection, key),
             Happening::Arrives { host, connection, message } => {
                 let target = &self.hosts[host as usize];
-                if target.up && target.connection == connection {
+                let arrives = target.up && target.connection == connection;
+                if arrives && !self.is_swallowed(host, &message) {
                     self.receive(host, &message);
                 }
             }
+            Happening::Repeated { host, connection, at } => self.repeated(host, connection, at),
             Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
             Happening::JobEnds { host, key } => self.job_is_through(host, key),
             Happening::Outputs { host, connection, key } => self.outputs(host, connection, key),

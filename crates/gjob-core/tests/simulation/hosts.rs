@@ -54,13 +54,27 @@ impl Simulation {
         *self.alive.entry(key.index).or_default() -= 1;
     }
 
+    /// True for a message that gets lost.
+    pub(super) fn is_swallowed(&mut self, host: u32, message: &Message) -> bool {
+        let lost = &mut self.hosts[host as usize].lost;
+        if self.plan.swallows == 0 || lost.remove(message) || self.rng.u32(..self.plan.swallows) > 0
+        {
+            return false;
+        }
+        self.seen.swallowed += 1;
+        lost.insert(message.clone())
+    }
+
     pub(super) fn receive(&mut self, host: u32, message: &Message) {
         let at = Timestamp(self.now);
         let sim = &mut self.hosts[host as usize];
         match *message {
             Message::Launch(key) => {
-                let is_known = sim.claims.contains(&key) || sim.dropped.contains(&key);
-                if !is_known && !sim.queue.contains(&key) {
+                if sim.dropped.contains(&key) {
+                    self.drop_launch(host, key);
+                } else if sim.claims.contains(&key) {
+                    self.repeat(host, key);
+                } else if !sim.queue.contains(&key) {
                     sim.queue.push(key);
                 }
             }
@@ -88,6 +102,9 @@ impl Simulation {
             | Message::Kill(key)
             | Message::Supersede(key) => {
                 sim.queue.retain(|queued| *queued != key);
+                if sim.claims.contains(&key) {
+                    return self.repeat(host, key);
+                }
                 if sim.full_until > self.now && !sim.claims.contains(&key) {
                     return self.drop_launch(host, key);
                 }
@@ -156,6 +173,25 @@ impl Simulation {
         if sim.up && sim.connection == connection {
             let (reason, scope, at) = ("full".into(), Scope::Space, Timestamp(self.now));
             let record = Record::Refused { key, reason, scope, at };
+            self.input(|scheduler, now| {
+                scheduler.handle_record(now, HostIx(host), record);
+            });
+        }
+    }
+
+    /// Says what the log says of an attempt, if it says anything.
+    fn repeat(&mut self, host: u32, key: Key) {
+        let sim = &self.hosts[host as usize];
+        if let Some(at) = sim.log.iter().rposition(|record| record.key() == Some(key)) {
+            self.at(self.now + 5, Happening::Repeated { host, connection: sim.connection, at });
+        }
+    }
+
+    pub(super) fn repeated(&mut self, host: u32, connection: u32, at: usize) {
+        let sim = &self.hosts[host as usize];
+        if sim.up && sim.connection == connection {
+            self.seen.repeated += 1;
+            let record = sim.log[at].clone();
             self.input(|scheduler, now| {
                 scheduler.handle_record(now, HostIx(host), record);
             });

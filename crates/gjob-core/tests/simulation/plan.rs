@@ -42,6 +42,9 @@ pub(crate) struct Plan {
     pub(crate) liar: bool,
     /// Times for which a host's disk is full.
     pub(crate) full: u32,
+    /// One message in so many is lost on its way to its host, though never the same twice
+    /// in a row; none for 0.
+    pub(crate) swallows: u32,
     /// Each job waits for the one that is so many before it; none for 0.
     pub(crate) chain: u32,
 }
@@ -94,6 +97,10 @@ pub(crate) struct Seen {
     pub(crate) lies: u32,
     /// Launches for which there was no space.
     pub(crate) no_space: u32,
+    /// Messages that were lost.
+    pub(crate) swallowed: u32,
+    /// Launches of attempts that their hosts knew, which were answered again.
+    pub(crate) repeated: u32,
     /// Slots times ms that there were, and that jobs ran on.
     pub(crate) offered: u64,
     pub(crate) used: u64,
@@ -116,6 +123,8 @@ impl std::ops::AddAssign for Seen {
         self.outputs_given_up += more.outputs_given_up;
         self.lies += more.lies;
         self.no_space += more.no_space;
+        self.swallowed += more.swallowed;
+        self.repeated += more.repeated;
         self.offered += more.offered;
         self.used += more.used;
         self.big_gap = self.big_gap.max(more.big_gap);

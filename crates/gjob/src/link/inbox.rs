@@ -190,6 +190,7 @@ fn event_weight(event: &LinkEvent) -> usize {
 pub(super) fn weight(message: &FromAgent) -> usize {
     let content = match message {
         FromAgent::Records { lines, .. } => lines.len(),
+        FromAgent::Recorded { line, .. } => line.len(),
         FromAgent::Data { bytes, .. } => bytes.len(),
         FromAgent::MissingBlobs { blobs } => blobs.len() * size_of::<(BlobHash, u64)>(),
         FromAgent::Statuses { states, .. } => states.len(),

@@ -207,7 +207,7 @@ impl Engine {
                 }
                 self.books.set_offset(LogOffset { host: host.0, offset: end });
             }
-            Report::NotSent(record) => {
+            Report::Recorded(record) => {
                 self.scheduler.handle_record(now, host, record);
             }
             Report::Fetched(fetched) => {

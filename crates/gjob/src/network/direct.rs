@@ -261,7 +261,7 @@ impl Network {
             Report::Records { records, end, skipped } => {
                 records.iter().find_map(fate).ok_or(Report::Records { records, end, skipped })
             }
-            Report::NotSent(record) => fate(&record).ok_or(Report::NotSent(record)),
+            Report::Recorded(record) => fate(&record).ok_or(Report::Recorded(record)),
             other => Err(other),
         })?;
         started.map_err(|reason| NetworkError::Launch { host: host.clone(), reason })

@@ -1,10 +1,10 @@
 //! From what links and tasks report to what the network does and hands on as
 //! [`Report`]s. Staging is dealt with here.
 
-use gjob_core::Record;
-use gjob_core::record::{ParseRecordError, Scope};
+use gjob_core::record::{Loss, ParseRecordError, Scope, one_line};
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::FromAgent;
+use gjob_core::{Key, Record};
 
 use super::Report;
 use super::open::{Open, Use};
@@ -76,8 +76,13 @@ impl Open {
                     let (reason, scope) = (reason.clone(), Scope::Space);
                     let refused = Record::Refused { key, reason, scope, at: now() };
                     self.staging.handle_record(host, &refused);
-                    self.ready.push_back((host, Report::NotSent(refused)));
+                    self.ready.push_back((host, Report::Recorded(refused)));
                 }
+            }
+            FromAgent::Recorded { key, line } => {
+                let record = recorded(key, &line);
+                self.staging.handle_record(host, &record);
+                self.ready.push_back((host, Report::Recorded(record)));
             }
             // Answers come as such; the others are the link's.
             FromAgent::Data { .. }
@@ -156,7 +161,7 @@ impl Open {
             match step {
                 StagingStep::Command(command) => self.hosts[host.at()].send(command),
                 StagingStep::Refuse(record) => {
-                    self.ready.push_back((host, Report::NotSent(record)));
+                    self.ready.push_back((host, Report::Recorded(record)));
                 }
             }
         }
@@ -183,5 +188,17 @@ impl Open {
             }
         };
         self.ready.push_back((host, Report::Output(progress)));
+    }
+}
+
+/// What a host has recorded of an attempt, of which it was asked for something.
+fn recorded(key: Key, line: &[u8]) -> Record {
+    match Record::parse(line) {
+        Ok(record) if record.key() == Some(key) => record,
+        _ => {
+            let (how, survivors) = (Loss::Slot, Vec::new());
+            let reason = one_line("what its host has recorded of it cannot be read");
+            Record::Lost { key, how, id: None, reason, survivors, at: now() }
+        }
     }
 }

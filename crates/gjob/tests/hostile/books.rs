@@ -65,7 +65,7 @@ fn a_host_that_begins_nothing_and_does_not_answer_is_out() {
     let run = run("mute", "h1,h2", 10);
     assert!(all_done(&run));
     let rogue = run.host(ROGUE).unwrap();
-    let said = "it has not answered a withdrawal for 3 s";
+    let said = "it has not answered a withdrawal for 6 s";
     assert_eq!((rogue.status, rogue.reason.as_deref()), (HostStatus::Failed, Some(said)));
 }
 

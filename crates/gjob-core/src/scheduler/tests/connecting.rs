@@ -58,12 +58,18 @@ fn a_host_that_does_not_answer_a_withdrawal_is_out_and_its_jobs_go_elsewhere() {
     let config = Config { lost_after: seconds(10), ..Config::default() };
     let mut scheduler = mute(config);
     scheduler.handle_timeout(NOW + seconds(10));
-    assert_eq!(orders(&mut scheduler), []);
+    let again = Action::Launch { host: H0, key: Key::new(0, 1) };
+    assert_eq!(orders(&mut scheduler), [again]);
     scheduler.handle_timeout(NOW + seconds(11));
+    let again = Action::Withdraw { host: H0, key: Key::new(1, 1) };
+    assert_eq!(orders(&mut scheduler), [again]);
+    scheduler.handle_timeout(NOW + seconds(21));
     let orders = orders(&mut scheduler);
     assert!(matches!(orders[0], Action::Reject { host: H0, .. }), "{orders:?}");
     assert_eq!(orders[1], Action::Launch { host: H1, key: Key::new(0, 2) });
-    assert_eq!(scheduler.run().hosts()[0].status, HostStatus::Failed);
+    let host = &scheduler.run().hosts()[0];
+    let reason = "it has not answered a withdrawal for 20 s";
+    assert_eq!((host.status, host.reason.as_deref()), (HostStatus::Failed, Some(reason)));
 }
 
 #[test]
@@ -90,16 +96,19 @@ fn a_job_that_is_not_begun_is_taken_back_once_another_host_is_idle() {
     scheduler.handle_host_up(NOW, H0, facts(1));
     actions(&mut scheduler);
     scheduler.handle_timeout(NOW + seconds(11));
-    assert_eq!(orders(&mut scheduler), [], "no other host is there");
+    let key = Key::new(0, 1);
+    let again = [Action::Launch { host: H0, key }];
+    assert_eq!(orders(&mut scheduler), again, "no other host is there");
     // Its files are on their way.
     scheduler.note_sign_of_work(NOW + seconds(12), H0);
     scheduler.handle_host_up(NOW + seconds(12), H1, facts(1));
     scheduler.handle_timeout(NOW + seconds(21));
     assert_eq!(orders(&mut scheduler), []);
     scheduler.handle_timeout(NOW + seconds(22));
-    let key = Key::new(0, 1);
     assert_eq!(orders(&mut scheduler), [Action::Withdraw { host: H0, key }]);
     scheduler.handle_timeout(NOW + seconds(33));
+    assert_eq!(orders(&mut scheduler), [Action::Withdraw { host: H0, key }]);
+    scheduler.handle_timeout(NOW + seconds(44));
     let orders = orders(&mut scheduler);
     assert!(matches!(orders[0], Action::Reject { host: H0, .. }), "{orders:?}");
     assert_eq!(orders[1], Action::Launch { host: H1, key: Key::new(0, 2) });

@@ -66,6 +66,8 @@ fn a_job_that_waits_for_room_wakes_nobody_up() {
     scheduler.handle_host_up(NOW, H0, facts(4));
     ends(&mut scheduler, NOW, 0, Ending::Exit(1));
     assert_eq!(launches(&mut scheduler), [0, 1]);
+    let (key, id) = (Key::new(1, 1), "h/2026-11-22-1".parse().unwrap());
+    scheduler.handle_record(NOW, H0, Record::Started { key, id, pid: 1, at: Timestamp(3) });
     let mut now = NOW;
     for _ in 0..20 {
         let Some(due) = scheduler.poll_timeout() else { return };

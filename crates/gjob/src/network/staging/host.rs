@@ -27,6 +27,9 @@ pub(super) struct Host {
 impl Host {
     /// Takes a launch; gives back what to ask the host for it.
     pub(super) fn launch(&mut self, launch: Launch, inputs: &Inputs) -> Vec<Vec<BlobHash>> {
+        if self.waiting.iter().any(|waiting| waiting.key == launch.key) {
+            return Vec::new();
+        }
         let mut wanted = Vec::new();
         for placed in placed(&launch) {
             if self.complete.contains(&placed) || self.lacking.contains_key(&placed) {
