@@ -6,6 +6,7 @@
 //! `node[01-32,40]`, also several; `:` is this machine; an IPv6 address is
 //! written in brackets, `[::1]:22`.
 
+mod choice;
 mod connect;
 mod entry;
 mod error;
@@ -18,6 +19,8 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use choice::bare_name;
+pub use choice::{Choice, ChoiceError, MAX_LABEL_BYTES};
 pub use connect::{ConnectCommand, ConnectCommandError};
 pub use entry::HostEntry;
 pub use error::{HostError, HostErrors, HostProblem, Place};
@@ -72,7 +75,8 @@ pub fn parse_list(list: &str) -> Result<Vec<HostEntry>, HostErrors> {
     Ok(hosts)
 }
 
-/// Reads a hosts file's `text`: one entry a line, `#` comments, blank lines.
+/// Reads a hosts file's `text`: one entry a line, `#` comments, blank lines. Labels may
+/// follow an entry: `node[1-4] labels=a100,big`.
 /// Errors call the file `name`.
 ///
 /// # Errors

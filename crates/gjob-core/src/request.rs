@@ -68,6 +68,8 @@ impl From<&JobSpec> for JobRequest {
             outputs: _,
             retries: _,
             after: _,
+            hosts: _,
+            labels: _,
         } = spec;
         JobRequest {
             name: name.clone(),

@@ -5,6 +5,7 @@
 //! handlers, watchers and commands read it.
 
 mod apply;
+mod bounds;
 mod host;
 mod pace;
 mod shown;
@@ -26,6 +27,7 @@ use crate::time::Timestamp;
 pub use crate::attempt::{Attempt, Outcome};
 pub use crate::tally::Tally;
 pub use apply::Touched;
+pub use bounds::Bounds;
 pub use host::{Host, HostIx, HostStatus, HostTotals};
 pub use pace::Pace;
 pub use shown::{WaitReason, run_state, shown_state};

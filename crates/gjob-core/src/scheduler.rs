@@ -28,6 +28,7 @@
 //! is its own, and a new scheduler can do without it.
 
 mod action;
+mod bound;
 mod collect;
 mod command;
 mod dependants;
@@ -64,6 +65,7 @@ use crate::outcome::Cause;
 use crate::run::{HostStatus, Run};
 use crate::state::State;
 use crate::time::Timestamp;
+use bound::Unserved;
 use dependants::Dependants;
 use hosts::{FailedContacts, Hosts};
 use job::{JobPlan, JobState, Wait};
@@ -122,6 +124,8 @@ pub struct Scheduler {
     dependants: Dependants,
     classes: Classes,
     waiting: Waiting,
+    /// Sets of hosts that may be of no use to the jobs that are bound to them.
+    unserved: Unserved,
     /// Jobs in state `error` of which no attempt was ever made: they have not
     /// failed by themselves.
     untried: u32,
@@ -154,21 +158,25 @@ impl Scheduler {
     /// A scheduler for a run, whose hosts are all yet to be reached.
     #[must_use]
     pub fn new(config: Config, run: Run) -> Self {
-        let mut classes = Classes::default();
-        let class = |job: &Job| JobPlan::new(classes.class(job.spec.ask(), job.index));
+        let (mut classes, bounds) = (Classes::default(), run.bounds());
+        let class = |job: &Job| {
+            let group = bounds.set(job.index);
+            JobPlan::new(classes.class(job.spec.ask(), group, job.index))
+        };
         let jobs: Vec<JobPlan> = run.jobs().iter().map(class).collect();
         // With a limit on failures nothing is dispatched ahead of need: it would
         // start after the limit is reached.
         let may_run_ahead = config.max_fails.is_none();
         let mut scheduler = Scheduler {
             rng: fastrand::Rng::with_seed(config.seed),
-            hosts: Hosts::new(&run, may_run_ahead),
+            hosts: Hosts::new(&run, may_run_ahead, bounds.into_sets()),
             dependants: Dependants::new(&run),
             config,
             run,
             jobs,
             classes,
             waiting: Waiting::default(),
+            unserved: Unserved::default(),
             untried: 0,
             mode: Mode::Running,
             held: false,
@@ -183,6 +191,7 @@ impl Scheduler {
             time: Timestamp::default(),
             out: VecDeque::new(),
         };
+        scheduler.begin_bound();
         (0..scheduler.jobs.len() as u32).for_each(|index| scheduler.take_over(index));
         scheduler
     }
@@ -249,6 +258,7 @@ impl Scheduler {
             withdrawal,
             unbegun,
             self.kills.next_due(),
+            self.unserved.next_due(),
         ];
         due.into_iter().flatten().min()
     }
@@ -410,11 +420,13 @@ impl Scheduler {
     pub fn settle(&mut self, now: Duration) {
         self.fail_dependants();
         self.check_failures(now);
+        self.fail_unserved(now);
         self.dispatch(now);
         self.fail_dependants();
         self.reclaim(now);
         self.withdraw_overdue(now);
         self.kills.expect_answers(now + self.config.lost_after);
+        self.turn_classes();
         self.stop_if_over(now);
     }
 
@@ -423,6 +435,7 @@ impl Scheduler {
     fn emit(&mut self, what: What) {
         let index = what.key().map(|key| key.index).filter(|at| self.run.job(*at).is_some());
         let host_before = index.and_then(|index| self.run.host_needed(index));
+        let holder_before = index.and_then(|index| self.run.host_in_flight(index));
         let untried_before = index.is_some_and(|index| self.has_failed_untried(index));
         let seq = self.run.seq() + u64::from(what.is_durable());
         let event = Event { seq, at: self.time, what };
@@ -439,6 +452,7 @@ impl Scheduler {
                 self.forget_waits(index);
             }
         }
+        index.into_iter().for_each(|index| self.note_holder(index, holder_before));
         let host_after = index.and_then(|index| self.run.host_needed(index));
         self.refresh_hosts([host_before, host_after, touched.host]);
         if touched.all_hosts {

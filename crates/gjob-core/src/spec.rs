@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::SpecError;
 use crate::after::After;
+use crate::hosts::Choice;
 use crate::jobdir::is_reserved;
 use crate::os_text::byte_len;
 use crate::output::{MAX_COMPONENT, OutputPattern};
@@ -85,6 +86,13 @@ pub struct JobSpec {
     /// Memory it needs, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mem: Option<u64>,
+    /// Hosts that it may run on, by name, range, pattern or group; with none of them
+    /// all. See [`Choice`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+    /// Labels that a host must have to run it, all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// What has to be `done` before it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<After>,
@@ -188,6 +196,52 @@ impl JobSpec {
         self
     }
 
+    /// Sets the hosts that it may run on: names, ranges, patterns (`*`, `?`), `@GROUP`.
+    #[must_use]
+    pub fn hosts<I, S>(mut self, hosts: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.hosts = hosts.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the labels that a host must have to run it.
+    #[must_use]
+    pub fn labels<I, S>(mut self, labels: I) -> Self
+    where
+        I: IntoIterator<Item = S>,
+        S: Into<String>,
+    {
+        self.labels = labels.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// True when it may not run on any host.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        !(self.hosts.is_empty() && self.labels.is_empty())
+    }
+
+    /// What it is bound to, in words; empty if it may run on any host.
+    #[must_use]
+    pub fn bound_to(&self) -> String {
+        let labels = match &self.labels[..] {
+            [] => String::new(),
+            [label] => format!("label {label}"),
+            labels => format!("labels {}", labels.join(", ")),
+        };
+        let with = if self.hosts.is_empty() || labels.is_empty() { "" } else { " with " };
+        format!("{}{with}{labels}", self.hosts.join(", "))
+    }
+
+    /// The hosts it is bound to. What cannot be read admits none.
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        Choice::new(&self.hosts, &self.labels).unwrap_or_else(|_| Choice::none())
+    }
+
     /// Adds jobs that have to be `done` before it starts.
     #[must_use]
     pub fn after(mut self, after: impl IntoIterator<Item = After>) -> Self {
@@ -226,6 +280,7 @@ impl JobSpec {
         if patterns > MAX_OUTPUTS_BYTES {
             errors.push(SpecError::TooManyOutputs { found: patterns });
         }
+        errors.extend(Choice::new(&self.hosts, &self.labels).err().map(SpecError::Choice));
         if self.cpus == Cpus::Count(0) {
             errors.push(SpecError::Cpus);
         }

@@ -364,3 +364,60 @@ fn messages_that_get_lost_cost_nothing_whatever_else_breaks() {
     });
     assert!((seen.swallowed > 0 && seen.repeated > 0) || !is_thorough(), "{seen:?}");
 }
+
+/// Three of four jobs are bound to some hosts: none starts elsewhere, and hosts are busy
+/// to the end.
+#[test]
+fn bound_jobs_run_where_they_may_and_nobody_starves() {
+    let seen = run_all(|seed| Plan {
+        seed,
+        jobs: 240,
+        hosts: 4,
+        slots: 2,
+        bound: true,
+        ..Plan::default()
+    });
+    let used = seen.used * 100 / seen.offered.max(1);
+    eprintln!("{used} % of the slots used");
+    assert!(used >= 75 || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn bound_jobs_end_once_whatever_breaks() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        bound: true,
+        failing: 6,
+        retries: 1,
+        outputs: seed % 2 == 0,
+        chain: if seed % 3 == 0 { 9 } else { 0 },
+        link_breaks: 8,
+        manager_deaths: 3,
+        full: u32::from(seed % 4 == 0) * 3,
+        ..Plan::default()
+    });
+    assert!(seen.restarts > 0 || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn bound_jobs_of_lost_hosts_are_done_where_they_may() {
+    let seen = run_all(|seed| Plan {
+        longest: 12_000,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        bound: true,
+        big: if seed % 2 == 0 { 5 } else { 0 },
+        link_breaks: 4,
+        long_cuts: 4,
+        crashes: 2,
+        manager_deaths: 2,
+        ..Plan::default()
+    });
+    assert!(seen.abandoned > 0 || !is_thorough(), "{seen:?}");
+}

@@ -6,6 +6,7 @@
 
 mod document;
 mod error;
+mod labels;
 mod locate;
 
 use std::path::{Path, PathBuf};
@@ -214,7 +215,9 @@ impl Config {
             let settings = self.settings_of(&host.name).or(&group.settings);
             let options = settings.options.unless(given);
             let user = host.user.or(settings.user);
-            let host = HostEntry { port: host.port.or(settings.port), user, ..host };
+            let mut labels = host.labels;
+            labels.extend(self.labels_of(&host.name));
+            let host = HostEntry { port: host.port.or(settings.port), user, labels, ..host };
             match clusters.iter_mut().find(|cluster| cluster.options == options) {
                 Some(cluster) => cluster.workers.push(host),
                 None => clusters.push(Cluster {

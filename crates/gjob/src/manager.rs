@@ -31,7 +31,7 @@ pub use control::{
 };
 pub use controller::Controller;
 use engine::Engine;
-pub use error::ManagerError;
+pub use error::{ManagerError, NoSuchHost};
 pub use handler::{Handler, NoHandler, Wanted};
 pub use logging::{JobLog, LoggingManager};
 pub use watch::{Happened, WatchError, Watched, Watcher};

@@ -69,6 +69,8 @@ struct Copies {
 struct Identity {
     script: blake3::Hash,
     copy: u32,
+    /// The same on another host is another job.
+    bound_to: blake3::Hash,
     env: blake3::Hash,
     files: Option<blake3::Hash>,
     outputs: Option<blake3::Hash>,
@@ -89,6 +91,7 @@ impl Identity {
         Identity {
             script: blake3::hash(spec.script().as_bytes()),
             copy: spec.repeat_index,
+            bound_to: hash(&(&spec.hosts, &spec.labels)),
             env: hash(&spec.env),
             files: Some(hash(&files)),
             outputs: Some(hash(&outputs)),

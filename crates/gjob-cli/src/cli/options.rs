@@ -74,6 +74,15 @@ pub(crate) struct JobOptions {
     #[arg(long, value_name = "SIZE")]
     pub(crate) mem: Option<String>,
 
+    /// Run jobs on some of the run's hosts only: h1, node[1-4], gpu*, @GROUP (repeatable)
+    #[arg(long, value_name = "LIST", value_parser = names())]
+    pub(crate) on_hosts: Vec<String>,
+
+    /// Run jobs only on hosts with this label, from gjob.toml or a hosts file
+    /// (repeatable: all are needed)
+    #[arg(long, value_name = "LABEL", aliases = ["labels", "constraint"], value_parser = names())]
+    pub(crate) label: Vec<String>,
+
     /// Set an environment variable for the jobs (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = names())]
     pub(crate) env: Vec<String>,

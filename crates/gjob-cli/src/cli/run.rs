@@ -77,7 +77,7 @@ pub(crate) struct HostArgs {
     )]
     pub(crate) hosts: Vec<String>,
 
-    /// File of hosts, one per line
+    /// File of hosts, one per line; labels may follow: h1 labels=big,a100
     #[arg(long, value_name = "FILE", aliases = ["hostfile", "sshloginfile", "slf"])]
     pub(crate) hosts_file: Vec<PathBuf>,
 

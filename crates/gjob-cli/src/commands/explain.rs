@@ -62,6 +62,9 @@ impl History<'_> {
             writeln!(text, "  {}", printable(command))?;
         }
         writeln!(text, "asks for {}", spec.ask())?;
+        if spec.is_bound() {
+            writeln!(text, "bound to {}", printable(&spec.bound_to()))?;
+        }
         for line in self.why_waiting() {
             writeln!(text, "{line}")?;
         }
@@ -118,13 +121,26 @@ impl History<'_> {
             ),
             WaitReason::NoHost => "it waits since no host answers:".into(),
             WaitReason::NoRoom => "it waits for a host with room:".into(),
+            WaitReason::BoundNoHost => "it waits since no host that it is bound to answers:".into(),
+            WaitReason::BoundNoRoom => {
+                "it waits for a host with room among those it is bound to:".into()
+            }
             WaitReason::Next => {
                 "a host has room for it: it starts next, unless that is kept for a larger job"
                     .into()
             }
         }];
-        if matches!(why, WaitReason::NoHost | WaitReason::NoRoom) {
-            lines.extend(self.run.hosts().iter().map(|host| format!("  {}", self.lack(host))));
+        let lacks_host = match why {
+            WaitReason::NoHost | WaitReason::NoRoom => true,
+            WaitReason::BoundNoHost | WaitReason::BoundNoRoom => true,
+            WaitReason::Paused | WaitReason::Dependency(_) => false,
+            WaitReason::NoManager | WaitReason::Next => false,
+        };
+        if lacks_host {
+            let (spec, hosts) = (&self.job.spec, self.run.hosts().iter());
+            let choice = spec.choice();
+            let may = |host: &&Host| !spec.is_bound() || choice.admits(&host.label, &host.labels);
+            lines.extend(hosts.filter(may).map(|host| format!("  {}", self.lack(host))));
         }
         lines
     }

@@ -121,12 +121,16 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
         gpus: args.options.gpus,
         mem: option("mem", &args.options.mem, units::parse_size, errors),
         repeat: Some(args.options.repeat),
+        hosts: args.options.on_hosts.clone(),
+        labels: args.options.label.clone(),
         ..JobDraft::default()
     };
     for (field, problem) in defaults.check_defaults() {
         let option = match field {
             "files" => "file",
             "outputs" => "output",
+            "hosts" => "on-hosts",
+            "labels" => "label",
             field => field,
         };
         let help = problem.help().map(|help| format!("\nhelp: {help}")).unwrap_or_default();

@@ -95,6 +95,9 @@ fn not_begun(error: ManagerError) -> Failure {
         ManagerError::Store(_) | ManagerError::RunDir(_) => {
             Failure::machinery(anyhow::anyhow!("{error}\nnothing was started"))
         }
+        gjob::ManagerError::NoSuchHost(_) => {
+            Failure::input(anyhow::anyhow!("{error}\nnothing was started"))
+        }
         other => Failure::input(other),
     }
 }

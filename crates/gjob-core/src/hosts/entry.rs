@@ -19,13 +19,22 @@ pub struct HostEntry {
     /// The port; none leaves it to ssh's configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Labels that it was given, by which jobs can be bound to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 impl HostEntry {
     /// This machine, reached without ssh.
     #[must_use]
     pub fn local() -> Self {
-        HostEntry { slots: None, user: None, name: HostLabel::LOCAL.to_owned(), port: None }
+        HostEntry {
+            slots: None,
+            user: None,
+            name: HostLabel::LOCAL.to_owned(),
+            port: None,
+            labels: Vec::new(),
+        }
     }
 
     /// True for this machine reached without ssh.

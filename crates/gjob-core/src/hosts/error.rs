@@ -5,7 +5,7 @@ use std::fmt;
 use crate::plain_text::TextError;
 use crate::text::printable;
 
-use super::{ConnectCommandError, MAX_HOSTS, MAX_SLOTS, ResultsDirError};
+use super::{ConnectCommandError, MAX_HOSTS, MAX_LABEL_BYTES, MAX_SLOTS, ResultsDirError};
 
 /// Everything that is wrong with the hosts a user named; printed one per line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,6 +151,9 @@ pub enum HostProblem {
     /// A cluster's name that could not stand in a label.
     #[error("invalid cluster name {0:?}: expected up to 40 letters, digits and -_")]
     ClusterName(String),
+    /// A label that no job could name.
+    #[error("invalid label {0:?}: expected up to {MAX_LABEL_BYTES} letters, digits and -_")]
+    Label(String),
     /// A key that means nothing.
     #[error("unknown key {found:?}: {}", suggestion(nearest.as_deref(), expected))]
     UnknownKey {

@@ -79,8 +79,13 @@ impl Item {
             Host::Ipv6(address) => vec![address],
             Host::Names(names) => names.expand(),
         };
-        let entry =
-            |name| HostEntry { slots: self.slots, user: self.user.clone(), name, port: self.port };
+        let entry = |name| HostEntry {
+            slots: self.slots,
+            user: self.user.clone(),
+            name,
+            port: self.port,
+            labels: Vec::new(),
+        };
         names.into_iter().map(entry).collect()
     }
 }

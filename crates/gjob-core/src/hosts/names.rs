@@ -7,6 +7,14 @@ use crate::text::excerpt;
 /// The longest host name: with a user and a port about it, a label can hold it.
 const MAX_NAME_BYTES: usize = 200;
 
+/// The texts that a text with ranges stands for; none if a range is wrong, or if there
+/// are more than `most`.
+pub(super) fn expand_ranges(text: &str, most: usize) -> Option<Vec<String>> {
+    let mut problems = Vec::new();
+    let names = Names::split(text, &mut problems);
+    (problems.is_empty() && names.count() <= most).then(|| names.expand())
+}
+
 /// A name that stands for one host or more.
 #[derive(Debug)]
 pub(super) struct Names {

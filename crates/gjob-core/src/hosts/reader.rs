@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 
+use super::choice::is_label;
 use super::error::{HostError, HostErrors, HostProblem, Place};
 use super::item::Item;
 use super::{Cluster, HostEntry, HostOptions, MAX_HOSTS};
+use crate::text::excerpt;
 
 /// User, name and port: what makes two entries the same host.
 type Identity = (Option<String>, String, Option<u16>);
@@ -51,13 +53,29 @@ impl HostReader {
         new
     }
 
-    /// Reads a hosts file's text: one entry a line. Errors call it `name`.
+    /// Reads a hosts file's text: one entry a line, with labels if it says so. Errors
+    /// call it `name`.
     pub fn hosts_file(&mut self, name: &str, text: &str) -> Vec<HostEntry> {
         let lines = entry_lines(name, text);
         if lines.is_empty() {
             self.error(Place::File(name.to_owned()), HostProblem::NoHost);
         }
-        lines.into_iter().flat_map(|(place, line)| self.hosts(line, &place)).collect()
+        lines.into_iter().flat_map(|(place, line)| self.labelled_hosts(line, &place)).collect()
+    }
+
+    /// The hosts of a line of a hosts file: an entry, and `labels=` with labels.
+    fn labelled_hosts(&mut self, line: &str, place: &Place) -> Vec<HostEntry> {
+        let with_labels = line.split_once(char::is_whitespace);
+        let with_labels = with_labels
+            .and_then(|(entry, rest)| Some((entry, rest.trim_start().strip_prefix("labels=")?)));
+        let Some((entry, labels)) = with_labels else { return self.hosts(line, place) };
+        let labels: Vec<String> = labels.split(',').map(|label| label.trim().to_owned()).collect();
+        for label in labels.iter().filter(|label| !is_label(label)) {
+            self.error(place.clone(), HostProblem::Label(excerpt(label)));
+        }
+        let mut hosts = self.hosts(entry, place);
+        hosts.iter_mut().for_each(|host| host.labels.clone_from(&labels));
+        hosts
     }
 
     /// Reads a cluster file's text: the management node's line, then one for

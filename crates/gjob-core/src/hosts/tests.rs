@@ -170,6 +170,20 @@ fn more_hosts_than_a_run_may_have_are_refused_before_they_are_made() {
 }
 
 #[test]
+fn hosts_of_a_hosts_file_may_have_labels() {
+    let text = "h1 labels=a100\nn[1-2]  labels=a100,big # both\nh2\n";
+    let hosts = parse_hosts_file("lab", text).unwrap();
+    let labels: Vec<_> = hosts.iter().map(|host| (&*host.name, host.labels.join("+"))).collect();
+    let expected = [("h1", "a100"), ("n1", "a100+big"), ("n2", "a100+big"), ("h2", "")];
+    assert_eq!(labels, expected.map(|(name, labels)| (name, labels.to_owned())));
+    assert_eq!(
+        parse_hosts_file("lab", "h1 labels=\nh2 labels=a b\n").unwrap_err().to_string(),
+        "lab:1: invalid label \"\": expected up to 40 letters, digits and -_\n\
+         lab:2: invalid label \"a b\": expected up to 40 letters, digits and -_"
+    );
+}
+
+#[test]
 fn a_hosts_file_has_an_entry_a_line_comments_and_blank_lines() {
     let text = "\u{feff}# lab\r\n\r\n4/node1 # the fast one\r\n  node[2-3]\r\n";
     let text = crate::plain_text::read(text.as_bytes()).unwrap();

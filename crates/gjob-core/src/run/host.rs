@@ -26,6 +26,8 @@ impl HostIx {
 pub struct Host {
     /// What the manager calls it.
     pub label: HostLabel,
+    /// Labels by which jobs can be bound to it.
+    pub labels: Vec<String>,
     /// Whether it can be used now.
     pub status: HostStatus,
     /// Why it cannot, in one line; of a host that is up, that it is silent.
@@ -89,6 +91,7 @@ impl Host {
     pub fn new(label: HostLabel) -> Self {
         Host {
             label,
+            labels: Vec::new(),
             status: HostStatus::Connecting,
             reason: None,
             facts: None,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{HostStatus, Run, Tally};
+use super::{Host, HostStatus, Run, Tally};
 use crate::job::Phase;
 use crate::state::State;
 
@@ -46,6 +46,10 @@ pub enum WaitReason {
     NoHost,
     /// Every host that answers is full, paused, or too small.
     NoRoom,
+    /// No host that it is bound to answers.
+    BoundNoHost,
+    /// Every host that it is bound to and that answers is full, paused, or too small.
+    BoundNoRoom,
     /// It is about to be assigned, or waits for the time to try again.
     Next,
 }
@@ -58,6 +62,8 @@ impl fmt::Display for WaitReason {
             WaitReason::NoManager => f.write_str("the run is stopped"),
             WaitReason::NoHost => f.write_str("no host is up"),
             WaitReason::NoRoom => f.write_str("no host has room"),
+            WaitReason::BoundNoHost => f.write_str("no host that it is bound to is up"),
+            WaitReason::BoundNoRoom => f.write_str("no host that it is bound to has room"),
             WaitReason::Next => f.write_str("may start next"),
         }
     }
@@ -102,13 +108,19 @@ impl Run {
         if !managed {
             return Some(WaitReason::NoManager);
         }
-        if !self.hosts().iter().any(|host| host.status.answers()) {
-            return Some(WaitReason::NoHost);
-        }
+        let (is_bound, choice) = (job.spec.is_bound(), job.spec.choice());
+        let is_for_it = |host: &&Host| !is_bound || choice.admits(&host.label, &host.labels);
+        let mut hosts = self.hosts().iter().filter(is_for_it).filter(|it| it.status.answers());
         let ask = job.spec.ask();
-        let has_room =
-            self.hosts().iter().any(|host| host.status == HostStatus::Up && host.has_free(&ask));
-        Some(if has_room { WaitReason::Next } else { WaitReason::NoRoom })
+        Some(match (hosts.clone().next().is_some(), is_bound) {
+            (false, false) => WaitReason::NoHost,
+            (false, true) => WaitReason::BoundNoHost,
+            _ if hosts.any(|it| it.status == HostStatus::Up && it.has_free(&ask)) => {
+                WaitReason::Next
+            }
+            (true, false) => WaitReason::NoRoom,
+            (true, true) => WaitReason::BoundNoRoom,
+        })
     }
 
     /// A job that must be done before this one, and is not.

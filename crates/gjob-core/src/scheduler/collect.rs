@@ -91,11 +91,15 @@ impl Scheduler {
         }
     }
 
-    /// A host is lost with outputs on it: their jobs run again elsewhere.
+    /// A host is lost with outputs on it: their jobs run again elsewhere, if they may
+    /// run on another host that answers.
     pub(super) fn give_up_outputs(&mut self, now: Duration, host: HostIx) {
         let seconds = self.config.lost_after.as_secs();
         let reason = format!("its outputs are on a host without contact for {seconds} s");
         for key in self.collecting(host) {
+            if self.totals_for(key.index).up == 0 {
+                continue;
+            }
             self.out.push_back(Action::ForgetOutputs { host, key });
             self.collect_failed(now, host, key, Scope::Host, reason.clone());
         }

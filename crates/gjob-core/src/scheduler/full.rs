@@ -33,7 +33,7 @@ impl Scheduler {
             self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
         } else if self.job(index).paused || self.dependants.is_blocked(index) {
             self.requeue(index);
-        } else if self.nobody_up() {
+        } else if self.totals_for(index).up == 0 {
             let plan = &mut self.jobs[index as usize];
             plan.no_space = plan.no_space.saturating_add(1);
             let wait = backoff(FIRST_WAIT, LONGEST_WAIT, plan.no_space);

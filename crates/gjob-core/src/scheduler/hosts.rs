@@ -3,6 +3,7 @@
 //! of a host passes through here, so that the indexes are always right.
 
 mod contacts;
+mod groups;
 mod index;
 mod totals;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use crate::resources::Ask;
 use crate::run::{Host, HostIx, HostStatus, Run};
 pub(super) use contacts::FailedContacts;
+use groups::Groups;
 use index::HostIndex;
 pub(super) use totals::Totals;
 
@@ -36,6 +38,8 @@ pub(super) struct Hosts {
     plans: Vec<HostPlan>,
     index: HostIndex,
     totals: Totals,
+    /// The sets of hosts that jobs are bound to.
+    groups: Groups,
     /// When paused hosts are probed.
     pauses: BTreeSet<(Duration, HostIx)>,
     /// The job for which a host is reserved.
@@ -74,6 +78,8 @@ struct HostPlan {
     failing: (u32, u64),
     /// Jobs being withdrawn from it.
     withdrawing: u32,
+    /// Jobs that it has of each set of hosts that jobs are bound to.
+    bound: BTreeMap<u32, u32>,
     /// What it adds to the totals.
     counted: Totals,
     /// Smoothed length of its jobs, seconds.
@@ -88,8 +94,10 @@ pub(super) struct BlackHole {
 }
 
 impl Hosts {
-    pub(super) fn new(run: &Run, may_run_ahead: bool) -> Self {
+    /// With the sets of hosts that jobs are bound to.
+    pub(super) fn new(run: &Run, may_run_ahead: bool, sets: Vec<Vec<HostIx>>) -> Self {
         let mut hosts = Hosts {
+            groups: Groups::new(sets, run.hosts().len()),
             plans: run.hosts().iter().map(|_| HostPlan::default()).collect(),
             index: HostIndex::default(),
             totals: Totals::default(),
@@ -112,8 +120,13 @@ impl Hosts {
             false => plan.capacity(slots).min(slots),
         };
         let has_room = up && load < capacity && !self.reserved.contains_key(&ix);
-        self.index.place(ix, has_room.then(|| fullness(load, slots)), up && load > slots);
+        let (room, is_overfull) = (has_room.then(|| fullness(load, slots)), up && load > slots);
+        let bound: u32 = plan.bound.values().sum();
+        let has_free_jobs = host.in_flight().len() > bound as usize;
+        self.index.place(ix, room, is_overfull && has_free_jobs);
+        self.groups.place(ix, room, |group| is_overfull && plan.bound.contains_key(&group));
         let counted = plan.count(host, capacity);
+        self.groups.count(ix, plan.counted, counted);
         self.totals.replace(&mut plan.counted, counted);
     }
 
@@ -147,9 +160,29 @@ impl Hosts {
         self.index.pick(rng, will_do)
     }
 
-    /// Hosts that hold more jobs than slots.
+    /// Hosts that hold more jobs than slots, some of them free to run anywhere.
     pub(super) fn overfull(&self) -> impl Iterator<Item = HostIx> + '_ {
         self.index.overfull()
+    }
+
+    /// The sets of hosts that jobs are bound to.
+    pub(super) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The same, to be asked what has changed.
+    pub(super) fn groups_mut(&mut self) -> &mut Groups {
+        &mut self.groups
+    }
+
+    /// A host has got a job that is bound to a set of hosts, or no longer has it.
+    pub(super) fn note_bound(&mut self, ix: HostIx, group: u32, more: i32) {
+        let Some(plan) = self.plans.get_mut(ix.at()) else { return };
+        let jobs = plan.bound.entry(group).or_default();
+        *jobs = jobs.saturating_add_signed(more);
+        if *jobs == 0 {
+            plan.bound.remove(&group);
+        }
     }
 
     /// True when a host can start this now.

@@ -12,7 +12,7 @@ use crate::id::Key;
 use crate::order::Order;
 use crate::outcome::{Cause, Finish};
 use crate::record::{Record, Scope};
-use crate::run::HostIx;
+use crate::run::{HostIx, HostStatus};
 use crate::state::State;
 
 /// What to do with the jobs of a host that is lost.
@@ -76,11 +76,19 @@ impl Scheduler {
                 self.losses.insert((now + RECHECK_INTERVAL, host));
                 continue;
             }
+            let out = lost.status == HostStatus::Failed;
             let in_flight: Vec<u32> = lost.in_flight().collect();
             for index in in_flight {
-                self.abandon(now, host, index);
+                if self.totals_for(index).up > 0 {
+                    self.abandon(now, host, index);
+                }
             }
             self.give_up_outputs(now, host);
+            // What is bound to it and to hosts that don't answer either waits for them.
+            let waits = self.run.host(host).is_some_and(|host| host.needed_by() > 0);
+            if waits && !out {
+                self.losses.insert((now + RECHECK_INTERVAL, host));
+            }
         }
     }
 

@@ -83,10 +83,15 @@ impl Scheduler {
 
     /// Takes it back, if another host could take it.
     pub(super) fn withdraw_overdue(&mut self, now: Duration) {
-        if self.overdue.is_empty() || !self.is_dispatching() || !self.has_idle_host() {
+        if self.overdue.is_empty() || !self.is_dispatching() {
             return;
         }
-        for index in std::mem::take(&mut self.overdue) {
+        let overdue: Vec<u32> = self.overdue.iter().copied().collect();
+        for index in overdue {
+            if !self.has_idle_host(index) {
+                continue;
+            }
+            self.overdue.remove(&index);
             let JobState::Assigned { host, since } = self.state(index) else { continue };
             let due = self.hosts.last_work(host).max(since) + self.config.lost_after;
             if due > now {

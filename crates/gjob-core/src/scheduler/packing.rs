@@ -13,12 +13,23 @@ use crate::resources::{Ask, Cpus, Offer};
 use crate::run::{Host, HostIx, HostStatus};
 use crate::state::State;
 
-/// Classes of jobs, by what they ask for.
+/// Classes of jobs, by what they ask for and which hosts they are bound to.
 #[derive(Debug, Default)]
 pub(super) struct Classes {
-    /// By class what its jobs ask for, and the first of them.
-    classes: Vec<(Ask, u32)>,
-    by_ask: BTreeMap<Ask, u32>,
+    classes: Vec<Class>,
+    by_need: BTreeMap<(Ask, Option<u32>), u32>,
+    /// By set of hosts, the classes of jobs that are bound to it.
+    of_group: BTreeMap<u32, Vec<u32>>,
+}
+
+/// Jobs that the same hosts may take.
+#[derive(Debug)]
+struct Class {
+    ask: Ask,
+    /// The set of hosts that they are bound to.
+    group: Option<u32>,
+    /// The first of them.
+    first: u32,
 }
 
 /// A job that no host can take.
@@ -28,13 +39,16 @@ pub struct Unfit {
     pub index: u32,
     /// What it asks for.
     pub ask: Ask,
+    /// True when it is bound to some of the run's hosts.
+    pub is_bound: bool,
     /// The host that comes closest, and what it offers.
     pub closest: Option<(HostLabel, Offer)>,
 }
 
 impl std::fmt::Display for Unfit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "asks for {}: no host offers that", self.ask)?;
+        let bound = if self.is_bound { " that it is bound to" } else { "" };
+        write!(f, "asks for {}: no host{bound} offers that", self.ask)?;
         match &self.closest {
             Some((label, offer)) => write!(f, "; the closest is {label} with {offer}"),
             None => Ok(()),
@@ -43,16 +57,36 @@ impl std::fmt::Display for Unfit {
 }
 
 impl Classes {
-    /// The class of a job that asks for this. Jobs are added in their order.
-    pub(super) fn class(&mut self, ask: Ask, index: u32) -> u32 {
-        *self.by_ask.entry(ask).or_insert_with(|| {
-            self.classes.push((ask, index));
-            (self.classes.len() - 1) as u32
+    /// The class of a job that asks for this and is bound to that set of hosts. Jobs
+    /// are added in their order.
+    pub(super) fn class(&mut self, ask: Ask, group: Option<u32>, index: u32) -> u32 {
+        *self.by_need.entry((ask, group)).or_insert_with(|| {
+            let class = self.classes.len() as u32;
+            self.classes.push(Class { ask, group, first: index });
+            if let Some(group) = group {
+                self.of_group.entry(group).or_default().push(class);
+            }
+            class
         })
     }
 
     fn ask(&self, class: u32) -> Ask {
-        self.classes[class as usize].0
+        self.classes[class as usize].ask
+    }
+
+    /// The set of hosts that the jobs of a class are bound to.
+    pub(super) fn group(&self, class: u32) -> Option<u32> {
+        self.classes[class as usize].group
+    }
+
+    /// The classes of jobs that are bound to a set of hosts.
+    pub(super) fn of_group(&self, group: u32) -> &[u32] {
+        self.of_group.get(&group).map_or(&[], Vec::as_slice)
+    }
+
+    /// The classes of jobs that are bound to some hosts.
+    pub(super) fn bound(&self) -> impl Iterator<Item = u32> + '_ {
+        self.of_group.values().flatten().copied()
     }
 }
 
@@ -71,15 +105,21 @@ impl Scheduler {
         let ask = self.ask_of(index);
         let (hosts, run) = (&self.hosts, &self.run);
         let fits = |host: HostIx| Some(host) != avoid && hosts.has_free(run, host, &ask);
-        let found = if is_plain(&ask) {
-            hosts.pick(&mut self.rng, |host| Some(host) != avoid)
-        } else {
-            hosts.pick(&mut self.rng, fits)
+        let will_do = |host: HostIx| match is_plain(&ask) {
+            true => Some(host) != avoid,
+            false => fits(host),
         };
+        let group = self.classes.group(self.jobs[index as usize].class);
+        let found = match group {
+            Some(group) => hosts.groups().pick(group, &mut self.rng, will_do),
+            None => hosts.pick(&mut self.rng, will_do),
+        };
+        let may = |host| group.is_none_or(|group| hosts.groups().of(host).contains(&group));
         // A host that is reserved for a job takes those before it, too.
         found.or_else(|| {
             let mut reserved = hosts.reserved();
-            reserved.find(|(host, job)| index < *job && fits(*host)).map(|(host, _)| host)
+            let takes = |host, job| index < job && may(host) && fits(host);
+            reserved.find(|(host, job)| takes(*host, *job)).map(|(host, _)| host)
         })
     }
 
@@ -100,7 +140,7 @@ impl Scheduler {
             return false;
         }
         let free = |host: &Host| host.slots().saturating_sub(host.load());
-        let fitting = (0..).map(HostIx).zip(self.run.hosts()).filter(|(ix, host)| {
+        let fitting = self.hosts_for(index).filter(|(ix, host)| {
             let may = Some(*ix) != avoid && !self.hosts.is_reserved(*ix);
             may && host.status == HostStatus::Up && host.offer().fits(&ask)
         });
@@ -130,11 +170,11 @@ impl Scheduler {
         }
     }
 
-    /// Why a job cannot run on any host of the run; none while one of them may
+    /// Why a job cannot run on any host that it may; none while one of them may
     /// take it, or has not said yet what it offers.
     fn unfit(&self, index: u32) -> Option<Unfit> {
         let ask = self.ask_of(index);
-        let all = || (0..).map(HostIx).zip(self.run.hosts());
+        let all = || self.hosts_for(index);
         let possible = |(ix, host): (HostIx, &Host)| {
             host.status != HostStatus::Failed
                 && (self.hosts.reached(ix).is_none() || host.offer().fits(&ask))
@@ -147,13 +187,13 @@ impl Scheduler {
         known.clone().next()?;
         let closest = known.min_by_key(|(_, host)| shortfall(&ask, &host.offer()));
         let closest = closest.map(|(_, host)| (host.label.clone(), host.offer()));
-        Some(Unfit { index, ask, closest })
+        Some(Unfit { index, ask, is_bound: self.group_of(index).is_some(), closest })
     }
 
     /// The first job of each class that no host can take.
     #[must_use]
     pub fn unfit_jobs(&self) -> Vec<Unfit> {
-        self.classes.classes.iter().filter_map(|(_, index)| self.unfit(*index)).collect()
+        self.classes.classes.iter().filter_map(|class| self.unfit(class.first)).collect()
     }
 
     /// True when every host has said what it offers, or cannot be reached.

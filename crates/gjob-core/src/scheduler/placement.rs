@@ -33,6 +33,7 @@ impl Scheduler {
     /// A job for which a host is reserved comes first, then jobs that failed and
     /// had better go to another host, then the rest in their order.
     fn dispatch_next(&mut self, now: Duration) -> Option<Key> {
+        self.turn_classes();
         self.drop_stale_reservations();
         self.dispatch_reserved(now)
             .or_else(|| self.dispatch_retried(now))
@@ -86,9 +87,11 @@ impl Scheduler {
 
     /// Places one of the jobs that had better go to another host than before.
     fn dispatch_retried(&mut self, now: Duration) -> Option<Key> {
-        let alone = self.hosts.totals().up < 2;
-        let retried: Vec<_> = self.waiting.prefers_other_host().collect();
+        let has_room =
+            |index| self.group_of(index).is_none_or(|it| self.hosts.groups().any_room(it));
+        let retried: Vec<_> = self.waiting.prefers_other_host(has_room).collect();
         for (index, until) in retried {
+            let alone = self.totals_for(index).up < 2;
             let avoid = self.jobs[index as usize].avoid.filter(|_| !alone && now < until);
             if let Some(host) = self.find_host(index, avoid) {
                 self.forget_waiting(index);
@@ -118,37 +121,43 @@ impl Scheduler {
     }
 
     /// Withdraws unstarted jobs from hosts that hold more than they can run
-    /// while another host has a free slot and nothing to put there.
+    /// while another host that may run them has a free slot and nothing to put there.
     pub(super) fn reclaim(&mut self, now: Duration) {
         if !self.may_reclaim() {
             return;
         }
-        let mut idle = self.idle_slots();
-        let overfull: Vec<HostIx> = self.hosts.overfull().collect();
-        for host in overfull {
-            let surplus = self.run.host(host).map_or(0, |host| host.load() - host.slots());
-            let wanted = idle.min(surplus as usize);
-            idle -= self.withdraw_from(now, host, wanted);
-            if idle == 0 {
-                return;
-            }
+        if self.idle_slots() > 0 {
+            let overfull: Vec<HostIx> = self.hosts.overfull().collect();
+            overfull.into_iter().for_each(|host| self.withdraw_from(now, host, None));
+        }
+        for group in self.hosts.groups().uneven().clone() {
+            let overfull: Vec<HostIx> = self.hosts.groups().overfull(group).collect();
+            overfull.into_iter().for_each(|host| self.withdraw_from(now, host, Some(group)));
         }
     }
 
     fn may_reclaim(&self) -> bool {
+        let is_free = self.hosts.overfull().next().is_some();
         matches!(self.mode, Mode::Running)
             && !self.waiting.any_ready()
-            && self.hosts.overfull().next().is_some()
+            && (is_free || !self.hosts.groups().uneven().is_empty())
     }
 
-    fn withdraw_from(&mut self, now: Duration, host: HostIx, wanted: usize) -> usize {
+    /// Withdraws jobs of a host that are bound to this set of hosts, or to none: as
+    /// many as it cannot run, if others have free slots for them.
+    fn withdraw_from(&mut self, now: Duration, host: HostIx, group: Option<u32>) {
+        let surplus = self.run.host(host).map_or(0, |it| it.load().saturating_sub(it.slots()));
         let in_flight = self.run.host(host).into_iter().flat_map(|host| host.in_flight().rev());
-        let is_due = |index: &u32| self.reclaim_due(*index).is_some_and(|due| due <= now);
-        let chosen: Vec<u32> = in_flight.filter(is_due).take(wanted).collect();
-        for index in &chosen {
-            self.withdraw(now, host, *index);
+        let is_due = |index: &u32| self.reclaim_due(*index, group).is_some_and(|due| due <= now);
+        let wanted = match group {
+            Some(group) => self.hosts.groups().free_slots(group) as usize,
+            None => self.idle_slots(),
+        };
+        let chosen: Vec<u32> =
+            in_flight.filter(is_due).take(wanted.min(surplus as usize)).collect();
+        for index in chosen {
+            self.withdraw(now, host, index);
         }
-        chosen.len()
     }
 
     pub(super) fn withdraw(&mut self, now: Duration, host: HostIx, index: u32) {
@@ -158,9 +167,11 @@ impl Scheduler {
         self.out.push_back(Action::Withdraw { host, key });
     }
 
-    /// When a job will have lain unstarted for long enough to be reclaimed.
-    fn reclaim_due(&self, index: u32) -> Option<Duration> {
+    /// When a job that is bound to this set of hosts, or to none, will have lain
+    /// unstarted for long enough to be reclaimed.
+    fn reclaim_due(&self, index: u32, group: Option<u32>) -> Option<Duration> {
         match self.state(index) {
+            JobState::Assigned { .. } if self.group_of(index) != group => None,
             JobState::Assigned { since, .. } => Some(since + RECLAIM_AFTER),
             JobState::Waiting(_)
             | JobState::Withdrawing { .. }
@@ -176,17 +187,28 @@ impl Scheduler {
         totals.idle.saturating_sub(totals.withdrawing) as usize
     }
 
-    /// True when a host has room, and nothing to be put there.
-    pub(super) fn has_idle_host(&self) -> bool {
-        !self.waiting.any_ready() && self.idle_slots() > 0
+    /// True when a host that may run a job has room, and nothing to be put there.
+    pub(super) fn has_idle_host(&self, index: u32) -> bool {
+        let free = match self.group_of(index) {
+            Some(group) => self.hosts.groups().free_slots(group) as usize,
+            None => self.idle_slots(),
+        };
+        !self.waiting.any_ready() && free > 0
     }
 
     /// When the first job will be reclaimed.
     pub(super) fn next_reclaim(&self) -> Option<Duration> {
-        if !self.may_reclaim() || self.idle_slots() == 0 {
+        if !self.may_reclaim() {
             return None;
         }
-        let hosts = self.hosts.overfull().filter_map(|ix| self.run.host(ix));
-        hosts.flat_map(crate::run::Host::in_flight).filter_map(|job| self.reclaim_due(job)).min()
+        let free = self.hosts.overfull().filter(|_| self.idle_slots() > 0).map(|ix| (ix, None));
+        let groups = self.hosts.groups();
+        let bound = groups.uneven().iter();
+        let bound = bound.flat_map(|it| groups.overfull(*it).map(|ix| (ix, Some(*it))));
+        let due = free.chain(bound).filter_map(|(ix, group)| {
+            let in_flight = self.run.host(ix)?.in_flight();
+            in_flight.filter_map(|index| self.reclaim_due(index, group)).min()
+        });
+        due.min()
     }
 }

@@ -319,6 +319,7 @@ impl Scheduler {
         } else {
             self.set_wait(index, Wait::Ready);
             self.waiting.push(index, self.jobs[index as usize].class);
+            self.expect_hosts(index);
         }
     }
 

@@ -1,4 +1,5 @@
 mod abandoned;
+mod bound;
 mod connecting;
 mod dependants;
 mod full;

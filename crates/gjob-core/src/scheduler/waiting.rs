@@ -11,8 +11,10 @@ use std::time::Duration;
 pub(super) struct Waiting {
     /// By class.
     ready: Vec<BTreeSet<u32>>,
-    /// The first of each class, with the class.
+    /// The first of each open class, with the class.
     firsts: BTreeSet<(u32, u32)>,
+    /// Classes that no host has room for. They hide nothing that is behind them.
+    closed: BTreeSet<u32>,
     /// Ready, and until then better placed on another host than the last one, in the
     /// order of these times.
     retried: VecDeque<(u32, Duration)>,
@@ -33,10 +35,33 @@ impl Waiting {
         let before = ready.first().copied();
         change(ready);
         let after = ready.first().copied();
-        if before != after {
+        if before != after && !self.closed.contains(&class) {
             before.map(|first| self.firsts.remove(&(first, class)));
             after.map(|first| self.firsts.insert((first, class)));
         }
+    }
+
+    /// No host has room for a class, until it is opened.
+    pub(super) fn close(&mut self, class: u32) {
+        if self.closed.insert(class) {
+            self.first(class).map(|first| self.firsts.remove(&(first, class)));
+        }
+    }
+
+    /// A host has room for a class.
+    pub(super) fn open(&mut self, class: u32) {
+        if self.closed.remove(&class) {
+            self.first(class).map(|first| self.firsts.insert((first, class)));
+        }
+    }
+
+    fn first(&self, class: u32) -> Option<u32> {
+        self.ready.get(class as usize)?.first().copied()
+    }
+
+    /// All of a class that are ready.
+    pub(super) fn ready(&self, class: u32) -> impl Iterator<Item = u32> + '_ {
+        self.ready.get(class as usize).into_iter().flatten().copied()
     }
 
     pub(super) fn push_delayed(&mut self, index: u32, until: Duration) {
@@ -66,9 +91,12 @@ impl Waiting {
         self.delayed.retain(|Reverse((_, waiting))| *waiting != index);
     }
 
-    /// The first few of those to be tried elsewhere.
-    pub(super) fn prefers_other_host(&self) -> impl Iterator<Item = (u32, Duration)> + '_ {
-        self.retried.iter().copied().take(32)
+    /// The first few of those to be tried elsewhere that a host may have room for.
+    pub(super) fn prefers_other_host(
+        &self,
+        has_room: impl Fn(u32) -> bool,
+    ) -> impl Iterator<Item = (u32, Duration)> {
+        self.retried.iter().copied().take(4096).filter(move |(index, _)| has_room(*index)).take(32)
     }
 
     /// When the first of them takes any host.
@@ -76,6 +104,7 @@ impl Waiting {
         self.retried.front().map(|(_, until)| *until)
     }
 
+    /// True when a job waits that a host may have room for.
     pub(super) fn any_ready(&self) -> bool {
         !self.firsts.is_empty() || !self.retried.is_empty()
     }

@@ -6,6 +6,7 @@ use super::{
     FILE_OVERHEAD, MAX_ENV_BYTES, MAX_FILES_BYTES, MAX_NAME_BYTES, MAX_OUTPUTS_BYTES,
     MAX_SPEC_BYTES, MAX_TIMEOUT_DAYS, MAX_VARIABLE_BYTES,
 };
+use crate::hosts::ChoiceError;
 use crate::output::{MAX_COMPONENT, PatternError};
 
 /// One thing wrong with a [`JobSpec`].
@@ -121,6 +122,9 @@ pub enum SpecError {
         /// What is wrong with it.
         source: PatternError,
     },
+    /// Hosts or labels that no host can have.
+    #[error(transparent)]
+    Choice(ChoiceError),
     /// A job without a processor.
     #[error("invalid cpus 0: expected 1 or more, or \"all\"")]
     Cpus,
@@ -158,6 +162,8 @@ impl SpecError {
             | SpecError::TooManyFiles { .. }
             | SpecError::FileReserved { .. } => Some("files"),
             SpecError::Output { .. } | SpecError::TooManyOutputs { .. } => Some("outputs"),
+            SpecError::Choice(ChoiceError::Host(_)) => Some("hosts"),
+            SpecError::Choice(ChoiceError::Label(_)) => Some("labels"),
             SpecError::Cpus => Some("cpus"),
             SpecError::Timeout | SpecError::LongTimeout => Some("timeout"),
             SpecError::TooLarge { .. } => None,

@@ -130,6 +130,7 @@ impl Simulation {
                 self.drop_launch(host, key);
                 continue;
             }
+            assert!(self.plan.admits(key.index, host), "{key} is not for h{host}");
             if let Some(before) = self.plan.dependency(key.index) {
                 assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
             }

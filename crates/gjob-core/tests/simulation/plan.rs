@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     pub(crate) swallows: u32,
     /// Each job waits for the one that is so many before it; none for 0.
     pub(crate) chain: u32,
+    /// Three of four jobs are bound: to one host, to two, or by a label.
+    pub(crate) bound: bool,
 }
 
 impl Plan {
@@ -59,24 +61,54 @@ impl Plan {
         index.checked_sub(self.chain).filter(|_| self.chain > 0)
     }
 
+    /// True when a job may run on a host.
+    pub(super) fn admits(&self, index: u32, host: u32) -> bool {
+        let (own, next) = (index % self.hosts, (index + 1) % self.hosts);
+        !self.bound
+            || match index % 4 {
+                0 => true,
+                1 => host == own,
+                2 => host == own || host == next,
+                _ => host % 2 == index / 4 % 2,
+            }
+    }
+
+    fn bind(&self, spec: JobSpec, index: u32) -> JobSpec {
+        let (own, next) = (index % self.hosts, (index + 1) % self.hosts);
+        match index % 4 {
+            _ if !self.bound => spec,
+            0 => spec,
+            1 => spec.hosts([format!("h{own}")]),
+            2 => spec.hosts([format!("h{own}"), format!("h{next}")]),
+            _ => spec.labels([label(index / 4 % 2)]),
+        }
+    }
+
     /// The run as it is before it begins.
     pub(super) fn run(&self) -> Run {
         let specs: Vec<Arc<JobSpec>> = (0..self.jobs).map(|index| self.spec(index)).collect();
         let dependencies = Dependencies::resolve(&specs).unwrap();
         let labels = (0..self.hosts).map(|host| format!("h{host}").parse().unwrap());
-        Run::new(labels, specs, dependencies)
+        let labelled = (0..self.hosts).map(|host| vec![label(host % 2)]);
+        Run::new(labels, specs, dependencies).with_labels(labelled)
     }
 
     fn spec(&self, index: u32) -> Arc<JobSpec> {
         let spec = JobSpec::new(["true"]).unwrap().retries(self.retries);
         let spec = spec.cpus(Cpus::Count(self.cpus(index)));
         let spec = spec.outputs(self.outputs.then_some("x"));
+        let spec = self.bind(spec, index);
         Arc::new(spec.after(self.dependency(index).map(After::Job)))
     }
 
     pub(super) fn fails(&self, index: u32) -> bool {
         index >= self.jobs - self.failing
     }
+}
+
+/// Every other host has the same label.
+fn label(number: u32) -> String {
+    format!("l{number}")
 }
 
 /// How often something happened that a plan is made to bring about.

@@ -50,6 +50,12 @@ pub struct JobDraft {
     /// See [`JobSpec::mem`].
     #[serde(default, deserialize_with = "size")]
     pub mem: Option<u64>,
+    /// See [`JobSpec::hosts`].
+    #[serde(default, alias = "host", deserialize_with = "list")]
+    pub hosts: Vec<String>,
+    /// See [`JobSpec::labels`].
+    #[serde(default, alias = "label", deserialize_with = "list")]
+    pub labels: Vec<String>,
     /// See [`JobSpec::after`].
     #[serde(default, deserialize_with = "after")]
     pub after: Vec<After>,
@@ -80,7 +86,7 @@ impl JobDraft {
     }
 
     /// The job's specification and how many copies of it to run, with `defaults`
-    /// for what the draft leaves out. Lists and variables of the defaults are
+    /// for what the draft leaves out. Files, outputs and variables of the defaults are
     /// added to those of the draft.
     ///
     /// The draft is taken apart field by field, so that the compiler points here
@@ -98,6 +104,8 @@ impl JobDraft {
             cpus,
             gpus,
             mem,
+            hosts,
+            labels,
             after,
             repeat,
             repeat_index,
@@ -119,8 +127,15 @@ impl JobDraft {
         spec.cpus = cpus.or(defaults.cpus).unwrap_or_default();
         spec.gpus = gpus.or(defaults.gpus).unwrap_or_default();
         spec.mem = mem.or(defaults.mem);
+        spec.hosts = own_or(hosts, &defaults.hosts);
+        spec.labels = own_or(labels, &defaults.labels);
         spec.after = after;
         spec.repeat_index = repeat_index;
         (spec, repeat.or(defaults.repeat).unwrap_or(1))
     }
+}
+
+/// A job's own list, or the default one.
+fn own_or(own: Vec<String>, default: &[String]) -> Vec<String> {
+    if own.is_empty() { default.to_vec() } else { own }
 }

@@ -16,19 +16,21 @@ use crate::nearest::nearest;
 /// A field that only gjob writes.
 const NOT_FOR_PEOPLE: &str = "repeat_index";
 
-/// A field that has two names: the original's, and one that reads better.
-const COMMANDS: (&str, &str) = ("cmds", "commands");
+/// Fields that have two names, as serde knows them and another: the original's name and
+/// one that reads better, and one item in place of a list.
+const TWICE: [(&str, &str); 3] = [("cmds", "commands"), ("hosts", "host"), ("labels", "label")];
+
+/// Names that are right, and not shown, since the field's other name is.
+const UNSHOWN: [&str; 4] = ["cmds", "host", "label", NOT_FOR_PEOPLE];
 
 /// True for the name of a field.
 pub(super) fn is_known(name: &str) -> bool {
-    let (short, long) = COMMANDS;
-    name == short || name == NOT_FOR_PEOPLE || name == long || field_names().contains(&name)
+    UNSHOWN.contains(&name) || field_names().contains(&name)
 }
 
 /// The one name of a field that has two.
 pub(super) fn canonical(name: &str) -> &str {
-    let (short, long) = COMMANDS;
-    if name == long { short } else { name }
+    TWICE.iter().find(|(_, other)| *other == name).map_or(name, |(own, _)| *own)
 }
 
 /// The problem of a field, if it has one.
@@ -80,7 +82,7 @@ pub fn field_names() -> &'static [&'static str] {
         // Deserializing stops as soon as the names are known.
         let stopped = JobDraft::deserialize(FieldNames(&mut names));
         debug_assert!(stopped.is_err());
-        let for_people = |name: &&str| ![COMMANDS.0, NOT_FOR_PEOPLE].contains(name);
+        let for_people = |name: &&str| !UNSHOWN.contains(name);
         names.iter().copied().filter(for_people).collect()
     })
 }

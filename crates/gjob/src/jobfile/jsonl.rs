@@ -161,6 +161,29 @@ mod tests {
     }
 
     #[test]
+    fn job_may_be_bound_to_hosts_and_labels() {
+        let one = spec(r#"{"cmds":"a","host":"h1","label":"a100"}"#);
+        assert_eq!((one.hosts, one.labels), (vec!["h1".into()], vec!["a100".into()]));
+        let several = spec(r#"{"cmds":"a","hosts":["h[1-2]","gpu*"],"labels":["a","b"]}"#);
+        assert_eq!((several.hosts.len(), several.labels.len()), (2, 2));
+        let defaults = JobDraft { hosts: vec!["h1".into()], ..JobDraft::default() };
+        let text = "{\"cmds\":\"a\",\"host\":\"h2\"}\n{\"cmds\":\"a\"}";
+        let jobs = parse("jobs", text.as_bytes(), Format::JsonLines, &defaults).unwrap();
+        let hosts: Vec<_> = jobs.specs().iter().map(|spec| spec.hosts.concat()).collect();
+        assert_eq!(hosts, ["h2", "h1"], "a job's own count alone");
+        assert_eq!(
+            errors(
+                r#"{"cmds":"a","host":"a b","labels":["x"]}
+{"cmds":"a","host":"h1","hosts":"h2","label":1}"#
+            ),
+            "jobs:1: invalid host \"a b\": expected names with commas between them, such as h1, \
+             node[1-4], gpu* or @GROUP\n\
+             jobs:2:25: duplicate field \"hosts\"\n\
+             jobs:2:46: field \"label\": invalid type: integer `1`, expected a string"
+        );
+    }
+
+    #[test]
     fn defaults_fill_in_what_a_line_leaves_out() {
         let defaults = JobDraft {
             files: vec!["g".into()],
@@ -209,7 +232,7 @@ mod tests {
         assert_eq!(
             errors(r#"{"cmds":["a"], "fles":[]}"#),
             "jobs:1:16: unknown field \"fles\": expected one of commands, files, link, outputs, \
-             name, env, timeout, retries, cpus, gpus, mem, after, repeat\n\
+             name, env, timeout, retries, cpus, gpus, mem, hosts, labels, after, repeat\n\
              help: did you mean \"files\"?"
         );
         let message = errors(r#"{"cmds":["a"],"priority":1}"#);

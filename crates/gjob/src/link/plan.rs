@@ -88,6 +88,16 @@ impl HostPlan {
         self.cluster.as_deref()
     }
 
+    /// The labels by which jobs can be bound to it: its own, and its cluster's name.
+    #[must_use]
+    pub fn labels(&self) -> Vec<String> {
+        let mut labels = self.entry.labels.clone();
+        labels.extend(self.cluster().map(str::to_owned));
+        labels.sort_unstable();
+        labels.dedup();
+        labels
+    }
+
     /// How the pipe to it is opened.
     #[must_use]
     pub fn transport(&self) -> &Transport {

@@ -1,5 +1,6 @@
 //! What can stop a manager. A job's failure does not.
 
+use gjob_core::Run;
 use gjob_core::scheduler::Unfit;
 
 use crate::network::NetworkError;
@@ -61,12 +62,64 @@ pub enum ManagerError {
     /// Jobs that wait for something that is not a job, or for each other.
     #[error(transparent)]
     Dependency(#[from] gjob_core::dependency::DependencyError),
+    /// Jobs that are bound to hosts which the run does not have; nothing was started.
+    #[error(transparent)]
+    NoSuchHost(#[from] NoSuchHost),
     /// Jobs that no host of the run can take; nothing was started.
     #[error("{}", all_unfit(.0))]
     Unfit(Vec<Unfit>),
     /// Settings that another version wrote.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+}
+
+/// A job that is bound to hosts which the run does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoSuchHost {
+    /// The first such job's position.
+    pub index: u32,
+    /// How many others there are.
+    pub others: usize,
+    /// The names and labels that it is bound to.
+    pub bound_to: String,
+    /// The run's hosts, the first few, with their labels.
+    pub hosts: String,
+}
+
+/// Hosts that are named, at most.
+const MAX_HOSTS_NAMED: usize = 10;
+
+impl NoSuchHost {
+    pub(super) fn new(run: &Run, index: u32, others: usize) -> Self {
+        let named = run.hosts().iter().take(MAX_HOSTS_NAMED).map(|host| match &host.labels[..] {
+            [] => host.label.to_string(),
+            labels => format!("{} ({})", host.label, labels.join(", ")),
+        });
+        let mut hosts = named.collect::<Vec<_>>().join(", ");
+        let more = run.hosts().len().saturating_sub(MAX_HOSTS_NAMED);
+        if more > 0 {
+            hosts.push_str(&format!(" and {more} more"));
+        }
+        let bound_to = run.job(index).map(|job| job.spec.bound_to()).unwrap_or_default();
+        NoSuchHost { index, others, bound_to, hosts }
+    }
+}
+
+impl std::error::Error for NoSuchHost {}
+
+impl std::fmt::Display for NoSuchHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let NoSuchHost { index, others, bound_to, hosts } = self;
+        write!(
+            f,
+            "job {index} is bound to {bound_to}: no host of the run is that, it has {hosts}"
+        )?;
+        match others {
+            0 => Ok(()),
+            1 => f.write_str("\n1 other job is bound to none of them, either"),
+            _ => write!(f, "\n{others} other jobs are bound to none of them, either"),
+        }
+    }
 }
 
 /// Classes of jobs that no host can take, at most this many of which are named.

@@ -15,6 +15,7 @@ use gjob_core::{HostLabel, Job, JobId, JobSpec, Key, Run, RunId, State, Timestam
 use rusqlite::Row;
 
 use super::{Store, StoreError};
+use crate::settings::RunSettings;
 
 /// The run itself.
 #[derive(Clone, Debug)]
@@ -73,12 +74,24 @@ impl Store {
         let ended = ended.map_err(|e| self.invalid(&e))?;
         let seq = self.last_seq()?;
         let revision = self.revision()?;
-        Ok(Run::from_parts(RunParts { hosts, jobs, others, dependencies, ended, revision, seq }))
+        let parts = RunParts { hosts, jobs, others, dependencies, ended, revision, seq };
+        let run = Run::from_parts(parts);
+        match specs.iter().any(|spec| spec.is_bound()) {
+            true => Ok(run.with_labels(self.host_labels()?)),
+            false => Ok(run),
+        }
     }
 
     fn revision(&self) -> Result<u32, StoreError> {
         let sql = "SELECT revision FROM run";
         self.db.query_row(sql, [], |row| row.get(0)).map_err(|e| self.error(e))
+    }
+
+    /// The labels by which jobs can be bound to the hosts, in their order.
+    fn host_labels(&self) -> Result<Vec<Vec<String>>, StoreError> {
+        let settings = RunSettings::from_json(&self.row()?.settings);
+        let hosts = settings.map_err(|e| self.invalid(&e))?.network.plan_hosts();
+        Ok(hosts.map_err(|e| self.invalid(&e))?.iter().map(|host| host.labels()).collect())
     }
 
     fn last_seq(&self) -> Result<u64, StoreError> {

@@ -15,10 +15,10 @@ use super::books::Books;
 use super::collecting::Collecting;
 use super::requests::Requests;
 use crate::inputs::Inputs;
-use crate::manager::ManagerError;
 use crate::manager::control::Act;
 use crate::manager::controller::Controller;
 use crate::manager::streams::Streams;
+use crate::manager::{ManagerError, NoSuchHost};
 use crate::network::{Network, NetworkError};
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, Store, now};
@@ -178,11 +178,22 @@ fn record(
         Some(hashed) => hashed.only_for(needed),
         None => Inputs::hash(needed).map_err(NetworkError::Inputs)?,
     };
+    let run = Run::new(network.get_hosts(), specs, dependencies);
+    let run = run.with_labels(network.hosts().iter().map(|host| host.labels()));
+    check_bounds(&run)?;
+    let specs: Vec<Arc<JobSpec>> = run.jobs().iter().map(|job| Arc::clone(&job.spec)).collect();
     let dir = state.create_run(now())?;
     let json = settings.to_json()?;
     let store = Store::create(&dir, &json, &network.get_hosts(), &specs, &inputs)?;
-    let run = Run::new(network.get_hosts(), specs, dependencies);
     Ok(Recorded { dir, store, run, inputs })
+}
+
+/// Every job may run on some host.
+fn check_bounds(run: &Run) -> Result<(), ManagerError> {
+    let bounds = run.bounds();
+    let mut jobs = bounds.of_no_host();
+    let Some(first) = jobs.next() else { return Ok(()) };
+    Err(NoSuchHost::new(run, first, jobs.count()).into())
 }
 
 fn check(specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
