@@ -54,8 +54,10 @@ pub(crate) fn of_run(end: RunEnd, all_done: bool, failed: bool) -> u8 {
     match end {
         RunEnd::Interrupted => INTERRUPTED,
         RunEnd::NoHosts => MACHINERY,
-        RunEnd::Complete | RunEnd::MaxFails | RunEnd::Left if failed => MACHINERY,
+        RunEnd::Complete | RunEnd::MaxFails | RunEnd::Enough | RunEnd::Left if failed => MACHINERY,
         RunEnd::Complete if all_done => ALL_DONE,
+        // As many jobs are done as was asked for.
+        RunEnd::Enough => ALL_DONE,
         RunEnd::Complete | RunEnd::MaxFails | RunEnd::Left => NOT_ALL_DONE,
     }
 }

@@ -24,17 +24,9 @@ fn refused(args: &[&str], stderr: impl IntoData) {
 #[test]
 fn foreign_option_is_answered_with_gjobs_own() {
     refused(
-        &["run", "--halt", "now,fail=1", "jobs.txt"],
+        &["run", "--halt-on-error", "1", "jobs.txt"],
         str![[r#"
-gjob: unknown option --halt
-help: --max-fails N starts no more jobs after N failures
-
-"#]],
-    );
-    refused(
-        &["run", "jobs.txt", "--halt=soon"],
-        str![[r#"
-gjob: unknown option --halt
+gjob: unknown option --halt-on-error
 help: --max-fails N starts no more jobs after N failures
 
 "#]],

@@ -311,7 +311,7 @@ help: to retry failed jobs first, `gjob retry -R [DATE]-1`
 "#]])
         .run();
     place.gjob(&["status", "--state", "done"]).any_width().stdout(str![[r#"
-run [DATE]-1: stopped by --max-fails, 48 jobs still to do; resume with `gjob attach [DATE]-1 --max-fails N`
+run [DATE]-1: stopped by its failures, 48 jobs still to do; resume with `gjob attach [DATE]-1 --max-fails N`
 50 jobs: 0 done, 2 failed, 48 waiting
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE

@@ -101,6 +101,15 @@ pub enum RunEvent {
         /// Jobs that may be running.
         running: u32,
     },
+    /// As many jobs have failed or are done as `--halt now` asks for: what runs is killed,
+    /// and waits for a later manager.
+    #[serde(rename = "run-halting")]
+    Halting {
+        /// Why the manager will stop.
+        end: RunEnd,
+        /// Jobs that may be running.
+        running: u32,
+    },
     /// Input files were replaced: attempts that are assigned from now on get the new ones
     /// (`gjob retry --new-files`).
     #[serde(rename = "files-replaced")]
@@ -416,8 +425,10 @@ pub enum Direction {
 pub enum RunEnd {
     /// Every job has its outcome.
     Complete,
-    /// As many jobs failed as `--max-fails` allows.
+    /// As many jobs failed as `--max-fails` or `--halt` allows.
     MaxFails,
+    /// As many jobs are done as `--halt` asks for.
+    Enough,
     /// No host is left that could run the rest.
     NoHosts,
     /// A user ended it and its running jobs.
@@ -429,6 +440,7 @@ pub enum RunEnd {
 words!(RunEnd, "end of a run",
     Complete => "complete",
     MaxFails => "max-fails",
+    Enough => "enough",
     NoHosts => "no-hosts",
     Interrupted => "interrupted",
     Left => "left",

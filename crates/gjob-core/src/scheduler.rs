@@ -58,6 +58,7 @@ use crate::event::{
     AttemptChange, AttemptEvent, Event, HostChange, HostEvent, HostFacts, JobChange, JobEvent,
     RunEvent, What,
 };
+use crate::halt::Halt;
 use crate::id::{HostLabel, Key, RunId};
 use crate::job::{Job, Phase};
 use crate::order::Order;
@@ -80,9 +81,8 @@ use waiting::Waiting;
 pub struct Config {
     /// Seeds the choice among equally loaded hosts.
     pub seed: u64,
-    /// Stop starting jobs after this many failures, not counting jobs that
-    /// failed with a dependency.
-    pub max_fails: Option<u32>,
+    /// When to end the run early.
+    pub halt: Option<Halt>,
     /// How long to wait for a first host, since the last one got any further,
     /// before the run is given up. One that is being connected to for the first
     /// time is waited for in any case: that has its own limits.
@@ -102,7 +102,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             seed: 0,
-            max_fails: None,
+            halt: None,
             connect_timeout: Duration::from_secs(30),
             host_failures: 5,
             on_lost: OnLost::default(),
@@ -164,9 +164,9 @@ impl Scheduler {
             JobPlan::new(classes.class(job.spec.ask(), group, job.index))
         };
         let jobs: Vec<JobPlan> = run.jobs().iter().map(class).collect();
-        // With a limit on failures nothing is dispatched ahead of need: it would
-        // start after the limit is reached.
-        let may_run_ahead = config.max_fails.is_none();
+        // With a limit nothing is dispatched ahead of need: it would start after the limit
+        // is reached.
+        let may_run_ahead = config.halt.is_none();
         let mut scheduler = Scheduler {
             rng: fastrand::Rng::with_seed(config.seed),
             hosts: Hosts::new(&run, may_run_ahead, bounds.into_sets()),
@@ -335,7 +335,7 @@ impl Scheduler {
         }
         if kill {
             self.order(host, key, Order::kill(Cause::Killed));
-        } else if matches!(self.mode, Mode::Interrupting) {
+        } else if self.is_interrupting() {
             self.order(host, key, Order::kill(Cause::Interrupted));
         }
     }
@@ -419,7 +419,7 @@ impl Scheduler {
     /// reclaims jobs, sees whether the run is over.
     pub fn settle(&mut self, now: Duration) {
         self.fail_dependants();
-        self.check_failures(now);
+        self.check_limit(now);
         self.fail_unserved(now);
         self.dispatch(now);
         self.fail_dependants();

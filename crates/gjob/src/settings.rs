@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gjob_core::halt::Halt;
 use gjob_core::scheduler::{Config, OnLost};
 use gjob_core::{Cluster, HostOptions, Platform, RunId};
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct RunSettings {
     /// The hosts and how they are reached.
     pub network: NetworkSettings,
-    /// Start no more jobs once this many have failed.
-    pub max_fails: Option<u32>,
+    /// When the run is ended early.
+    pub halt: Option<Halt>,
     /// What is done about the jobs of a host that is lost.
     pub on_lost: OnLost,
     /// How long a host can't be asked before it is lost; none for 5 minutes.
@@ -108,7 +109,7 @@ impl RunSettings {
         let default = Config::default();
         Config {
             seed: self.seed,
-            max_fails: self.max_fails,
+            halt: self.halt,
             on_lost: self.on_lost,
             lost_after: self.lost_after.unwrap_or(default.lost_after),
             collect_all: self.outputs.results,

@@ -42,7 +42,6 @@ const NOT_NEEDED: &str = "it is not needed: leave it out";
 
 const OPTIONS: &[Word] = &[
     // GNU parallel and xargs
-    ("--halt", "--max-fails N starts no more jobs after N failures"),
     ("--halt-on-error", "--max-fails N starts no more jobs after N failures"),
     ("--resume", SKIP),
     ("--resume-failed", RETRY),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
+use gjob_core::halt::{Halt, ParseHaltError};
 use gjob_core::scheduler::OnLost;
 
 use super::names;
@@ -108,8 +109,13 @@ pub(crate) struct FailureArgs {
     pub(crate) retries: Option<u32>,
 
     /// Stop starting jobs after N failures (failed dependents don't count)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "halt")]
     pub(crate) max_fails: Option<u32>,
+
+    /// End the run early: soon,fail=3 or now,success=10%; now kills running jobs, which
+    /// wait for `gjob attach`
+    #[arg(long, value_name = "WHEN", value_parser = never_or_halt)]
+    pub(crate) halt: Option<NewHalt>,
 
     /// What to do with jobs on an unreachable host
     #[arg(long, value_name = "WHAT", default_value = "rerun")]
@@ -118,6 +124,14 @@ pub(crate) struct FailureArgs {
     /// Give a host up after this time without contact, if another host answers
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) lost_after: String,
+}
+
+/// When a run is to be ended early, if ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewHalt(pub(crate) Option<Halt>);
+
+pub(crate) fn never_or_halt(text: &str) -> Result<NewHalt, ParseHaltError> {
+    if text == "never" { Ok(NewHalt(None)) } else { text.parse().map(Some).map(NewHalt) }
 }
 
 /// What to do with jobs on a host that was given up.

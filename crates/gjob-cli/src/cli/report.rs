@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use gjob_core::halt::Halt;
+
+use super::options::{NewHalt, never_or_halt};
 use super::{BackgroundArgs, RunName};
 
 #[derive(Debug, Default, Args)]
@@ -90,8 +93,12 @@ pub(crate) struct AttachArgs {
     pub(crate) run: RunName,
 
     /// Stop starting jobs after N failures in all, or never (none) [default: as before]
-    #[arg(long, value_name = "N", value_parser = max_fails)]
-    pub(crate) max_fails: Option<MaxFails>,
+    #[arg(long, value_name = "N", value_parser = max_fails, conflicts_with = "halt")]
+    pub(crate) max_fails: Option<NewHalt>,
+
+    /// End the run early: soon,fail=3, now,success=10%, or never [default: as before]
+    #[arg(long, value_name = "WHEN", value_parser = never_or_halt)]
+    pub(crate) halt: Option<NewHalt>,
 
     /// Resume a copy whose original is gone or will not be used again: hosts refuse that from then on
     #[arg(long)]
@@ -108,15 +115,11 @@ pub(crate) struct AttachArgs {
     pub(crate) report: ReportArgs,
 }
 
-/// After how many failures no more jobs start.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MaxFails(pub(crate) Option<u32>);
-
-fn max_fails(text: &str) -> Result<MaxFails, String> {
+fn max_fails(text: &str) -> Result<NewHalt, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
     match (text, number) {
-        ("none", _) => Ok(MaxFails(None)),
-        (_, Some(number)) => Ok(MaxFails(Some(number))),
+        ("none", _) => Ok(NewHalt(None)),
+        (_, Some(number)) => Ok(NewHalt(Some(Halt::after_failures(number)))),
         (_, None) => Err("expected a number of failures from 1, or none".to_owned()),
     }
 }

@@ -10,12 +10,13 @@ use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
+use gjob_core::halt::{Halt, HaltHow, HaltLimit, HaltOn};
 use gjob_core::os_text::to_os;
 use gjob_core::plural::counted;
-use gjob_core::{Job, State};
+use gjob_core::{Job, RunId, State};
 
 use super::{background, find_run, manage, watch};
-use crate::cli::{AttachArgs, MaxFails, ReportArgs, Show};
+use crate::cli::{AttachArgs, NewHalt, ReportArgs, Show};
 use crate::exit::Failure;
 use crate::report::reporters;
 
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     }
     let resume = Resume {
         moved: args.moved,
-        max_fails: args.max_fails,
+        halt: args.max_fails.or(args.halt),
         notify: args.background.notify.clone(),
         in_background: args.in_background,
     };
@@ -48,7 +49,7 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
 pub(super) struct Resume {
     /// It is a copy of a run that is used no more.
     moved: bool,
-    max_fails: Option<MaxFails>,
+    halt: Option<NewHalt>,
     notify: Option<String>,
     in_background: bool,
 }
@@ -70,7 +71,7 @@ pub(super) fn to_the_end(
             }
             return watch::to_the_end(dir, watcher, reporters()?);
         }
-        check_max_fails(resume.max_fails, dir)?;
+        check_limit(resume.halt, dir)?;
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters()?);
         match manager.attach_with(dir, take_up, |settings| resume.change(settings)) {
             Ok(()) => {
@@ -91,19 +92,19 @@ pub(super) fn to_the_end(
 impl Resume {
     /// The same as words of a command line.
     fn words(&self) -> Vec<OsString> {
-        let most = self.max_fails.map(|MaxFails(most)| {
-            let most = most.map_or("none".to_owned(), |most| most.to_string());
-            format!("--max-fails={most}").into()
+        let halt = self.halt.map(|NewHalt(halt)| {
+            let halt = halt.map_or("never".to_owned(), |halt| halt.to_string());
+            format!("--halt={halt}").into()
         });
         let command = self.notify.as_ref();
         let command = command.map(|command| to_os(&format!("--notify={command}")).into_owned());
         let moved = self.moved.then(|| "--moved".into());
-        moved.into_iter().chain(most).chain(command).collect()
+        moved.into_iter().chain(halt).chain(command).collect()
     }
 
     fn change(&self, settings: &mut RunSettings) {
-        if let Some(MaxFails(most)) = self.max_fails {
-            settings.max_fails = most;
+        if let Some(NewHalt(halt)) = self.halt {
+            settings.halt = halt;
         }
         if let Some(command) = &self.notify {
             settings.notify = Some(command.clone()).filter(|command| !command.is_empty());
@@ -121,9 +122,9 @@ fn managed_already(dir: &RunDir) -> Failure {
 
 /// Settings are changed by the process that manages the run.
 fn refuse_change(resume: &Resume, dir: &RunDir) -> Result<(), Failure> {
-    let option = match (resume.max_fails, &resume.notify) {
+    let option = match (resume.halt, &resume.notify) {
         (None, None) => return Ok(()),
-        (Some(_), _) => "--max-fails",
+        (Some(_), _) => "--max-fails or --halt",
         (None, Some(_)) => "--notify",
     };
     Err(Failure::input(anyhow!(
@@ -132,24 +133,44 @@ fn refuse_change(resume: &Resume, dir: &RunDir) -> Result<(), Failure> {
     )))
 }
 
-/// A run that was stopped by its failures would stop again at once.
-fn check_max_fails(max_fails: Option<MaxFails>, dir: &RunDir) -> Result<(), Failure> {
+/// A run that was ended early would end again at once.
+fn check_limit(halt: Option<NewHalt>, dir: &RunDir) -> Result<(), Failure> {
     // What cannot be read here, the manager reports.
     let Ok(store) = Store::read(dir) else { return Ok(()) };
     let (Ok(run), Ok(row)) = (store.load(), store.row()) else { return Ok(()) };
     let Ok(settings) = RunSettings::from_json(&row.settings) else { return Ok(()) };
-    let most = max_fails.map_or(settings.max_fails, |MaxFails(most)| most);
+    let has_ended_early = matches!(run.ended(), Some(RunEnd::MaxFails | RunEnd::Enough));
+    if !(has_ended_early || halt.is_some()) {
+        return Ok(());
+    }
+    let Some(halt) = halt.map_or(settings.halt, |NewHalt(halt)| halt) else { return Ok(()) };
     let has_been_tried = |job: &&Job| job.state() == State::Error && job.last_attempt > 0;
-    let failed = run.jobs().iter().filter(has_been_tried).count() as u64;
-    let is_stopped = run.ended() == Some(RunEnd::MaxFails) || max_fails.is_some();
-    match most.filter(|most| is_stopped && failed >= u64::from(*most)) {
-        None => Ok(()),
-        Some(most) => Err(Failure::input(anyhow!(
+    let failed = run.jobs().iter().filter(has_been_tried).count() as u32;
+    let count = halt.count(failed, run.tally().done);
+    if count < halt.enough(run.jobs().len() as u32) || run.tally().left() == 0 {
+        return Ok(());
+    }
+    Err(Failure::input(anyhow!(already_reached(dir.run(), halt, count))))
+}
+
+fn already_reached(run: &RunId, halt: Halt, count: u32) -> String {
+    match (halt.on, halt.how, halt.limit) {
+        (HaltOn::Fail, HaltHow::Soon, HaltLimit::Count(most)) => format!(
             "run {run}: {} (--max-fails {most}): no more jobs would start\n\
-             help: to go on, `gjob attach {run} --max-fails N` with N above {failed}, or none\n\
+             help: to go on, `gjob attach {run} --max-fails N` with N above {count}, or none\n\
              help: to retry failed jobs first, `gjob retry -R {run}`",
-            counted(failed, "failure"),
-            run = dir.run(),
-        ))),
+            counted(count.into(), "failure"),
+        ),
+        (HaltOn::Fail, ..) => format!(
+            "run {run}: {} (--halt {halt}): no more jobs would start\n\
+             help: to go on, `gjob attach {run} --halt never`, or with another limit\n\
+             help: to retry failed jobs first, `gjob retry -R {run}`",
+            counted(count.into(), "failure"),
+        ),
+        (HaltOn::Success, ..) => format!(
+            "run {run}: {} done (--halt {halt}): no more jobs would start\n\
+             help: to go on, `gjob attach {run} --halt never`, or with another limit",
+            counted(count.into(), "job"),
+        ),
     }
 }

@@ -139,6 +139,11 @@ fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Option<Duration>) -> Str
         RunEnd::MaxFails => {
             format!(" (stopped: too many failures; resume with `gjob attach {run} --max-fails N`)")
         }
+        RunEnd::Enough => {
+            format!(
+                " (stopped: enough jobs are done; resume with `gjob attach {run} --halt never`)"
+            )
+        }
         RunEnd::NoHosts => {
             format!(" (stopped: no usable host; resume with `gjob attach {run}`)")
         }

@@ -8,11 +8,12 @@ use anyhow::Context;
 use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::StateDir;
 use gjob::{Manager, ManagerError};
+use gjob_core::halt::Halt;
 use gjob_core::scheduler::OnLost;
 
 use super::config::{self, Setup};
 use super::{background, dry_run, hosts, jobs, manage, notes, skip_done};
-use crate::cli::{Cli, Command, OutputArgs, RunArgs, Show};
+use crate::cli::{Cli, Command, NewHalt, OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::reporters;
 
@@ -31,7 +32,8 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     let mut errors = Vec::new();
     let network = hosts::settings(&args.hosts, setup, &mut errors);
     let mut settings = RunSettings { network, ..RunSettings::default() };
-    settings.max_fails = args.failures.max_fails;
+    let after_failures = args.failures.max_fails.map(Halt::after_failures);
+    settings.halt = after_failures.or(args.failures.halt.and_then(|NewHalt(halt)| halt));
     settings.on_lost = args.failures.on_lost.into();
     match gjob::units::parse_duration_above_zero(&args.failures.lost_after) {
         Ok(lost_after) if settings.on_lost == OnLost::Lease && lost_after < SHORTEST_LEASED => {

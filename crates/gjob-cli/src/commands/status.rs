@@ -132,7 +132,10 @@ pub(crate) fn headline(
             let left = counted(left.into(), "job");
             match run.ended() {
                 Some(RunEnd::MaxFails) => format!(
-                    "stopped by --max-fails, {left} still to do; resume with `gjob attach {id} --max-fails N`"
+                    "stopped by its failures, {left} still to do; resume with `gjob attach {id} --max-fails N`"
+                ),
+                Some(RunEnd::Enough) => format!(
+                    "stopped, since enough jobs are done, {left} still to do; resume with `gjob attach {id} --halt never`"
                 ),
                 _ => format!("stopped: {left} still to do; resume with `gjob attach {id}`"),
             }

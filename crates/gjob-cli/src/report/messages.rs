@@ -2,7 +2,8 @@
 //! launch and the end of jobs.
 
 use gjob_core::event::{
-    AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent, RunEvent,
+    AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
+    RunEvent,
 };
 use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
@@ -24,6 +25,14 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
             let (jobs, hosts) = (counted((*jobs).into(), "job"), counted((*hosts).into(), "host"));
             let again = if *resumed { " resumed" } else { "" };
             Some(format!("run {run}{again}: {jobs}, {hosts}"))
+        }
+        What::Run(RunEvent::Halting { end, running }) => {
+            let why = match end {
+                RunEnd::Enough => "enough jobs are done",
+                _ => "too many failures",
+            };
+            let running = counted((*running).into(), "running job");
+            Some(format!("ending the run: {why}; killing {running}"))
         }
         What::Run(RunEvent::FilesReplaced { files, .. }) => {
             Some(format!("jobs that start from now on get the new {}", name_files(files)))

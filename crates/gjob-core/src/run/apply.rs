@@ -60,7 +60,7 @@ impl Run {
                 self.ended = None;
                 Touched { all_hosts: true, ..Touched::default() }
             }
-            RunEvent::Interrupted { .. } => Touched::default(),
+            RunEvent::Interrupted { .. } | RunEvent::Halting { .. } => Touched::default(),
             RunEvent::FilesReplaced { revision, .. } => {
                 self.revision = *revision;
                 Touched { run: true, ..Touched::default() }

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Scheduler;
-use super::stop::Mode;
 use crate::id::Key;
 use crate::order::Order;
 use crate::outcome::Cause;
@@ -67,7 +66,7 @@ impl Scheduler {
     /// Why an attempt is to end, if it is and may be alive.
     fn kill_wanted(&self, host: HostIx, key: Key) -> Option<Cause> {
         let job = self.run.job(key.index)?;
-        let is_interrupted = self.mode == Mode::Interrupting;
+        let is_interrupted = self.is_interrupting();
         if self.is_awaited(host, key) {
             return if job.kill {
                 Some(Cause::Killed)

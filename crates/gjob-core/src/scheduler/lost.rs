@@ -129,7 +129,7 @@ impl Scheduler {
             let job = self.job(key.index);
             if job.kill || job.phase.is_settled() {
                 self.order(host, key, Order::kill(Cause::Superseded));
-            } else if self.mode == Mode::Interrupting {
+            } else if self.is_interrupting() {
                 self.order(host, key, Order::kill(Cause::Interrupted));
             } else {
                 self.out.push_back(Action::Withdraw { host, key });

@@ -6,6 +6,7 @@ use super::Scheduler;
 use super::action::Action;
 use super::job::JobState;
 use crate::event::{HostChange, RunEnd, RunEvent, What};
+use crate::halt::HaltHow;
 use crate::order::Order;
 use crate::outcome::Cause;
 use crate::run::{HostIx, HostStatus};
@@ -17,10 +18,12 @@ pub(super) enum Mode {
     Running,
     /// Only what users ask of jobs is done; the run does not end by itself.
     Acting,
-    /// No more jobs are dispatched; those in flight run to their ends.
-    Draining,
-    /// No more jobs are dispatched; those in flight are ended.
-    Interrupting,
+    /// No more jobs are dispatched; those in flight run to their ends. Then the run ends
+    /// for this reason.
+    Draining(RunEnd),
+    /// No more jobs are dispatched; those in flight are ended. Then the run ends for this
+    /// reason.
+    Interrupting(RunEnd),
     /// It is over.
     Stopped,
 }
@@ -29,12 +32,26 @@ impl Scheduler {
     /// A user interrupts the run: nothing more starts, what runs is ended, and
     /// waits again for a later manager to resume the run.
     pub fn handle_interrupt(&mut self, now: Duration) {
-        if matches!(self.mode, Mode::Stopped | Mode::Interrupting) {
-            return;
+        match self.mode {
+            Mode::Stopped | Mode::Interrupting(RunEnd::Interrupted) => return,
+            // What runs is being ended, for another reason.
+            Mode::Interrupting(_) => self.mode = Mode::Interrupting(RunEnd::Interrupted),
+            Mode::Running | Mode::Acting | Mode::Draining(_) => {
+                let running = self.count_in_flight();
+                self.emit(What::Run(RunEvent::Interrupted { running }));
+                self.end_in_flight(RunEnd::Interrupted);
+            }
         }
-        self.mode = Mode::Interrupting;
-        let running = self.run.hosts().iter().map(|host| host.in_flight().count() as u32).sum();
-        self.emit(What::Run(RunEvent::Interrupted { running }));
+        self.settle(now);
+    }
+
+    fn count_in_flight(&self) -> u32 {
+        self.run.hosts().iter().map(|host| host.in_flight().count() as u32).sum()
+    }
+
+    /// Nothing more starts, what runs is ended and waits again, and then the run is over.
+    fn end_in_flight(&mut self, end: RunEnd) {
+        self.mode = Mode::Interrupting(end);
         for (host, entry) in (0..).map(HostIx).zip(self.run.hosts()) {
             let awaited = entry.in_flight().map(|index| self.run.jobs()[index as usize].last_key());
             for key in awaited.chain(entry.abandoned()) {
@@ -43,7 +60,11 @@ impl Scheduler {
                 self.kills.note_sent(host, key);
             }
         }
-        self.settle(now);
+    }
+
+    /// True while what runs is being ended.
+    pub(super) fn is_interrupting(&self) -> bool {
+        matches!(self.mode, Mode::Interrupting(_))
     }
 
     /// The manager exits; its jobs continue without it. With none left the run is
@@ -89,18 +110,30 @@ impl Scheduler {
 
     /// Fewer jobs have failed than it seemed.
     pub(super) fn resume_after_failures(&mut self) {
-        if self.mode == Mode::Draining {
+        if self.mode == Mode::Draining(RunEnd::MaxFails) {
             self.mode = Mode::Running;
         }
     }
 
-    /// Stops starting jobs once as many have failed as may.
-    pub(super) fn check_failures(&mut self, now: Duration) {
-        let failed = self.run.tally().error - self.untried;
-        let too_many = self.config.max_fails.is_some_and(|most| failed >= most);
-        if too_many && self.mode == Mode::Running {
-            self.mode = Mode::Draining;
-            self.withdraw_unstarted(now);
+    /// Ends the run once as many jobs have failed, or are done, as is to be.
+    pub(super) fn check_limit(&mut self, now: Duration) {
+        let Some(halt) = self.config.halt.filter(|_| self.mode == Mode::Running) else { return };
+        let tally = self.run.tally();
+        let count = halt.count(tally.error - self.untried, tally.done);
+        if count < halt.enough(self.run.jobs().len() as u32) {
+            return;
+        }
+        let end = halt.end();
+        match halt.how {
+            HaltHow::Soon => {
+                self.mode = Mode::Draining(end);
+                self.withdraw_unstarted(now);
+            }
+            HaltHow::Now => {
+                let running = self.count_in_flight();
+                self.emit(What::Run(RunEvent::Halting { end, running }));
+                self.end_in_flight(end);
+            }
         }
     }
 
@@ -145,12 +178,16 @@ impl Scheduler {
         let all_out = hosts.stuck == u64::from(jobs.busy);
         match self.mode {
             // Jobs on hosts that are out of the run cannot be waited for.
-            Mode::Draining if jobs.busy == 0 || (all_out && self.losses.is_empty()) => {
-                return Some(RunEnd::MaxFails);
+            Mode::Draining(end) if jobs.busy == 0 || (all_out && self.losses.is_empty()) => {
+                return Some(end);
             }
             // Jobs on a host that does not answer cannot be waited for.
-            Mode::Interrupting if hosts.in_reach == 0 => return Some(RunEnd::Interrupted),
-            Mode::Running | Mode::Acting | Mode::Draining | Mode::Interrupting | Mode::Stopped => {}
+            Mode::Interrupting(end) if hosts.in_reach == 0 => return Some(end),
+            Mode::Running
+            | Mode::Acting
+            | Mode::Draining(_)
+            | Mode::Interrupting(_)
+            | Mode::Stopped => {}
         }
         // What is left is on hosts that are out of the run.
         let all_stuck = jobs.free == self.dependants.blocked && self.losses.is_empty() && all_out;

@@ -154,7 +154,7 @@ const H0: HostIx = HostIx(0);
 #[test]
 fn a_run_does_not_end_between_two_jobs_of_one_retry() {
     let failed = init(Start::Ended(State::Error));
-    let config = Config { max_fails: Some(1), ..Config::default() };
+    let config = Config { halt: Some(crate::halt::Halt::after_failures(1)), ..Config::default() };
     let mut scheduler = scheduler(config, 1, &[failed, failed]);
     assert_eq!((scheduler.handle_retry(0), scheduler.handle_retry(1)), (vec![0], vec![1]));
     scheduler.settle(NOW);

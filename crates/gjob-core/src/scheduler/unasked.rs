@@ -12,7 +12,6 @@ use std::time::Duration;
 use super::Scheduler;
 use super::job::JobState;
 use super::report::REFUSAL_PAUSE;
-use super::stop::Mode;
 use crate::event::AttemptChange;
 use crate::id::{JobId, Key};
 use crate::outcome::{Cause, Finish, name_survivors};
@@ -88,9 +87,7 @@ impl Scheduler {
 
     /// True if this manager, or an earlier one, may have ordered its end.
     fn may_be_interrupted(&self, index: u32) -> bool {
-        self.job(index).kill
-            || self.mode == Mode::Interrupting
-            || self.jobs[index as usize].inherited
+        self.job(index).kill || self.is_interrupting() || self.jobs[index as usize].inherited
     }
 
     /// Counts such an end as the host's failure.

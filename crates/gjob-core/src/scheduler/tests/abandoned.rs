@@ -52,7 +52,8 @@ fn interrupt_ends_attempts_that_came_back_and_waits_for_them() {
 #[test]
 fn draining_ends_when_all_that_runs_is_on_hosts_that_are_out() {
     let on_lost = OnLost::Wait;
-    let config = Config { max_fails: Some(1), on_lost, ..Config::default() };
+    let config =
+        Config { halt: Some(crate::halt::Halt::after_failures(1)), on_lost, ..Config::default() };
     let mut scheduler = scheduler(config, 2, &[Init::new(0); 3]);
     scheduler.handle_host_up(NOW, H0, facts(1));
     scheduler.handle_host_up(NOW, H1, facts(1));

@@ -56,7 +56,8 @@ fn what_was_held_until_its_dependency_had_failed_fails_with_it() {
 
 #[test]
 fn jobs_that_fail_with_what_they_wait_for_are_no_failures_of_their_own() {
-    let config = || Config { max_fails: Some(2), ..Config::default() };
+    let config =
+        || Config { halt: Some(crate::halt::Halt::after_failures(2)), ..Config::default() };
     let after = [After::Job(0)];
     let waits = dependencies(&[&[], &after, &after, &after, &[]]);
     let jobs = [init(Start::Running(H0)), Init::new(0), Init::new(0), Init::new(0)];

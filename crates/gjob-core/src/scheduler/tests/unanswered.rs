@@ -85,7 +85,11 @@ fn kill_of_a_running_job_is_sent_again_until_it_has_ended() {
 
 #[test]
 fn withdrawal_is_sent_again_to_a_host_that_works() {
-    let config = Config { lost_after: seconds(10), max_fails: Some(1), ..Config::default() };
+    let config = Config {
+        lost_after: seconds(10),
+        halt: Some(crate::halt::Halt::after_failures(1)),
+        ..Config::default()
+    };
     let mut scheduler = scheduler(config, 1, &[Init::new(0); 3]);
     scheduler.handle_host_up(NOW, H0, facts(3));
     scheduler.handle_record(NOW, H0, started(Key::new(2, 1)));

@@ -99,7 +99,7 @@ UPDATE run SET settings = json_object(
         'agents', coalesce(
             (SELECT json_group_object(json_extract(value, '$[0]'), json_extract(value, '$[1]'))
              FROM json_each(settings, '$.agents')), json_object())),
-    'max_fails', json_extract(settings, '$.max_fails'),
+    'halt', 'soon,fail=' || json_extract(settings, '$.max_fails'),
     'on_lost', json_extract(settings, '$.on_lost'),
     'lost_after', json_extract(settings, '$.lost_after'),
     'outputs', json_extract(settings, '$.outputs'),
