@@ -76,7 +76,7 @@ impl Scheduler {
         let Some(key) = record.key() else {
             return false;
         };
-        let record = self.on_our_clock(host, record);
+        let record = self.check_denied(key, self.on_our_clock(host, record));
         if self.is_awaited(host, key) {
             self.awaited_record(now, host, key, record);
         } else if self.run.host(host).is_some_and(|host| host.has_abandoned(key)) {

@@ -4,6 +4,8 @@
 //! counted. So a host that reports such an end without having been asked has
 //! failed the job, as one that refuses it: that is counted, and it is paused.
 //!
+//! What a host denies that it had said it began is lost.
+//!
 //! An order of an earlier manager is not in the store. So an attempt that this
 //! manager did not assign may have been interrupted or withdrawn by that one.
 
@@ -15,7 +17,7 @@ use super::report::REFUSAL_PAUSE;
 use crate::event::AttemptChange;
 use crate::id::{JobId, Key};
 use crate::outcome::{Cause, Finish, name_survivors};
-use crate::record::{Loss, Record};
+use crate::record::{Loss, Record, one_line};
 use crate::run::HostIx;
 
 /// An end that answers an order which nobody gave, or that cannot be.
@@ -28,6 +30,25 @@ pub(super) struct Unasked {
 }
 
 impl Scheduler {
+    /// The record itself, unless its host denies with it that it has begun what it had said
+    /// it began: that is never believed. What has become of the attempt cannot be known
+    /// then, and nothing takes its place.
+    pub(super) fn check_denied(&self, key: Key, record: Record) -> Record {
+        if !self.has_started(key) {
+            return record;
+        }
+        let (what, at) = match record {
+            Record::Refused { reason, at, .. } => (format!("refuses it: {}", reason.shown()), at),
+            Record::Withdrawn { at, .. } => ("says that it never did".to_owned(), at),
+            Record::Log { .. }
+            | Record::Started { .. }
+            | Record::Finished(_)
+            | Record::Lost { .. } => return record,
+        };
+        let reason = one_line(&format!("its host had started it, and now {what}"));
+        Record::Lost { key, how: Loss::Slot, id: None, reason, survivors: Vec::new(), at }
+    }
+
     /// The record itself, unless it answers an order that nobody gave.
     pub(super) fn check_asked(
         &self,

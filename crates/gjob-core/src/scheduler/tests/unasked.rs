@@ -182,3 +182,48 @@ fn what_a_host_may_have_begun_is_not_sent_again_once_its_claims_are_lost() {
         assert_eq!(states, [of_started, State::Unknown]);
     }
 }
+
+#[test]
+fn what_a_host_denies_after_it_had_said_that_it_began_is_lost_and_not_replaced() {
+    let refused =
+        |scope| Record::Refused { key: KEY, reason: "no".into(), scope, at: Timestamp(0) };
+    let denials = [Scope::Host, Scope::Job, Scope::Space].map(refused);
+    for denial in denials.into_iter().chain([withdrawn(KEY)]) {
+        for on_lost in [OnLost::Rerun, OnLost::Wait, OnLost::Lease] {
+            let config = Config { on_lost, ..Config::default() };
+            let mut scheduler = scheduler(config, 2, &[Init::new(3)]);
+            scheduler.handle_host_up(NOW, H0, facts(1));
+            let id: crate::JobId = "h/2026-11-22-1".parse().unwrap();
+            let record = Record::Started { key: KEY, id: id.clone(), pid: 1, at: Timestamp(3) };
+            scheduler.handle_record(NOW, H0, record);
+            scheduler.handle_host_up(NOW, HostIx(1), facts(1));
+            actions(&mut scheduler);
+            scheduler.handle_record(NOW, H0, denial.clone());
+            let launches = |action: &Action| matches!(action, Action::Launch { .. });
+            assert!(!actions(&mut scheduler).iter().any(launches), "{denial:?}");
+            let job = scheduler.run().job(0).unwrap();
+            assert_eq!(job.phase, Phase::Ended(State::Unknown), "{denial:?}");
+            let attempt = job.attempt.as_deref().unwrap();
+            assert_eq!(attempt.id.as_ref(), Some(&id));
+            let reason = job.reason.as_deref().unwrap();
+            assert!(reason.starts_with("its host had started it, and now "), "{reason}");
+        }
+    }
+}
+
+#[test]
+fn abandoned_attempt_that_its_host_denies_is_lost() {
+    let job = Init { attempt: 2, abandoned: Some(H0), ..init(Start::Running(HostIx(1))) };
+    let mut scheduler = scheduler(Config::default(), 2, &[job]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    let id = "h/2026-11-22-1".parse().unwrap();
+    scheduler.handle_record(NOW, H0, Record::Started { key: KEY, id, pid: 1, at: Timestamp(3) });
+    actions(&mut scheduler);
+    scheduler.handle_record(NOW, H0, withdrawn(KEY));
+    let changes = events(&mut scheduler);
+    let is_loss = |what: &What| match what {
+        What::Attempt(event) => matches!(event.change, AttemptChange::Lost { .. }),
+        _ => false,
+    };
+    assert!(changes.len() == 1 && is_loss(&changes[0]), "{changes:?}");
+}
