@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use gjob_core::record::one_line;
@@ -19,6 +18,7 @@ use super::remove::is_alive;
 use crate::blobs::{BlobDir, RunTag, is_of_run, parse_file_name};
 use crate::claims::{Claim, Claims};
 use crate::jobdir::{JobDir, Layout, LockState, RunDir};
+use crate::own_file;
 
 /// Why a run is not forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -48,20 +48,17 @@ pub(super) fn forget(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), Fo
         .map_err(|error| one_line(&error.to_string()))
 }
 
-/// Takes the run's lock, if there is anything of the run.
+/// Takes the run's lock, if there is anything of the run. What has its place and is no file
+/// is no agent's, and is removed with the rest.
 fn lock(run_dir: &RunDir) -> Result<Option<File>, ForgetError> {
     let path = run_dir.lock();
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
-        .open(&path);
-    match opened {
+    match own_file::open(&path, OpenOptions::new().read(true).write(true)) {
         Ok(file) => {
             file.try_lock().map_err(|_| ForgetError::InUse)?;
             Ok(Some(file))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(_) if std::fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_file()) => Ok(None),
         Err(error) => Err(ForgetError::io(&path, error)),
     }
 }

@@ -122,3 +122,27 @@ fn agent_that_serves_a_run_forgets_none() {
     let (reason, permanent) = agent.fault();
     assert!(permanent && reason.ends_with("an agent that serves a run forgets none"), "{reason}");
 }
+
+#[test]
+fn run_whose_lock_was_replaced_is_forgotten() {
+    let fifo = |path: &std::path::Path| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+    };
+    let odd: [&dyn Fn(&std::path::Path); 3] =
+        [&fifo, &|path| std::fs::create_dir(path).unwrap(), &|path| {
+            std::os::unix::fs::symlink("nowhere", path).unwrap();
+        }];
+    for put in odd {
+        let bed = Bed::new();
+        let mut agent = bed.attach(1, 0, 1);
+        assert!(agent.run(launch(0, "true")).is_success());
+        agent.leave();
+        bed.wait_until_empty();
+        let lock = bed.run_dir().join("lock");
+        std::fs::remove_file(&lock).unwrap();
+        put(&lock);
+        assert_eq!(forget(&mut look(&bed), RUN), Ok((0, 0)));
+        assert!(!bed.run_dir().exists());
+    }
+}
