@@ -12,6 +12,7 @@
 
 mod marks;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -82,7 +83,7 @@ pub(crate) fn end(
     others: Option<&HashSet<u32>>,
     grace: Duration,
 ) -> Vec<Remains> {
-    let search = Search { jobs, others };
+    let search = Search { jobs, others, known: RefCell::default() };
     if !grace.is_zero() {
         search.terminate(grace);
     }
@@ -99,10 +100,13 @@ pub(crate) fn end(
 }
 
 /// A search for the processes of several jobs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Search<'a> {
     jobs: &'a [Traces<'a>],
     others: Option<&'a HashSet<u32>>,
+    /// What was found. It counts until it is gone: one that is being ended may have lost
+    /// its marks, and that from which it descends.
+    known: RefCell<Vec<Found>>,
 }
 
 /// A process with the position of the job that it belongs to.
@@ -110,7 +114,7 @@ type Found = (usize, ProcessIdentity);
 
 impl Search<'_> {
     /// Asks all of them to end, and waits until they have or `grace` is over.
-    fn terminate(self, grace: Duration) {
+    fn terminate(&self, grace: Duration) {
         let deadline = Instant::now() + grace;
         signal_all(&self.find(), Signal::TERM);
         // A stopped process could not act on it.
@@ -121,7 +125,7 @@ impl Search<'_> {
     }
 
     /// Kills all of them; those that are still there at the timeout.
-    fn kill(self) -> Vec<Found> {
+    fn kill(&self) -> Vec<Found> {
         let deadline = Instant::now() + KILL_TIMEOUT;
         loop {
             // Anew each time: what one of them forked meanwhile is found as well.
@@ -141,7 +145,7 @@ impl Search<'_> {
 
     /// True when none of them is too short-lived to be found in one look, always
     /// having forked the next.
-    fn is_quiet(self) -> bool {
+    fn is_quiet(&self) -> bool {
         let mut is_any_absent = false;
         for job in self.jobs {
             match job.lock_state() {
@@ -154,18 +158,25 @@ impl Search<'_> {
         if is_any_absent { !self.chase() } else { !self.chase_children() }
     }
 
-    fn is_any_held(self) -> bool {
+    fn is_any_held(&self) -> bool {
         self.jobs.iter().any(|job| job.lock_state() == LockState::Held)
     }
 
     /// The living processes of all jobs.
-    fn find(self) -> Vec<Found> {
+    fn find(&self) -> Vec<Found> {
         let marks = Marks::of(self.jobs);
         let table = processes::table();
         let marked = table.iter().filter_map(|(pid, stat)| {
             Some((*pid, marks.job_of_group(stat.group).or_else(|| marks.job_of(*pid))?))
         });
         let mut roots: Vec<(u32, usize)> = marked.collect();
+        let mut known = self.known.borrow_mut();
+        known.retain(|(_, process)| process.is_alive());
+        for (job, process) in known.iter() {
+            if roots.iter().all(|(pid, _)| *pid != process.pid) {
+                roots.push((process.pid, *job));
+            }
+        }
         for child in self.children() {
             if roots.iter().all(|(pid, _)| *pid != child) {
                 // Nothing says which job it is of: it is named with the first.
@@ -183,11 +194,13 @@ impl Search<'_> {
         }));
         found.retain(|process| !marks.is_exempt(process.pid));
         let with_job = |process: ProcessIdentity| (owner_of(process.pid, &table, &roots), process);
-        found.into_iter().map(with_job).collect()
+        let found: Vec<Found> = found.into_iter().map(with_job).collect();
+        known.clone_from(&found);
+        found
     }
 
     /// What this process has inherited of the jobs, dead or alive.
-    fn children(self) -> Vec<u32> {
+    fn children(&self) -> Vec<u32> {
         self.others.map_or(Vec::new(), |others| {
             let children = processes::own_children().into_iter();
             children.filter(|pid| !others.contains(pid)).collect()
@@ -197,7 +210,7 @@ impl Search<'_> {
     /// Kills what has a job's directory in its environment, each as soon as it is
     /// seen, the newest first: one that forks and ends, over and over, is gone
     /// before the process table has been read. True if there was any.
-    fn chase(self) -> bool {
+    fn chase(&self) -> bool {
         let marks = Marks::of(self.jobs);
         let mut any = false;
         for _ in 0..CHASE_ROUNDS {
@@ -206,11 +219,13 @@ impl Search<'_> {
             let mut pids: Vec<u32> = processes::pids().collect();
             pids.reverse();
             for pid in pids.into_iter().filter(|pid| marks.job_named_by(*pid).is_some()) {
+                let Ok(identity) = ProcessIdentity::of(pid) else { continue };
                 // Looked at once more after it was opened: then it cannot become another.
-                let process = ProcessIdentity::of(pid).ok().and_then(|it| Process::open(&it));
-                if let Some(process) = process.filter(|_| marks.job_named_by(pid).is_some()) {
+                let process = Process::open(&identity);
+                if let (Some(process), Some(job)) = (process, marks.job_named_by(pid)) {
                     // What cannot be signalled is found again, and named.
                     let _ = process.signal(Signal::KILL);
+                    self.known.borrow_mut().push((job, identity));
                     any = true;
                 }
             }
@@ -223,7 +238,7 @@ impl Search<'_> {
 
     /// Kills and reaps what this process has inherited of the jobs. True if there
     /// was any, so that what it has left is still to be looked for.
-    fn chase_children(self) -> bool {
+    fn chase_children(&self) -> bool {
         let children = self.children();
         for child in &children {
             match ProcessIdentity::of(*child).ok().and_then(|it| Process::open(&it)) {
