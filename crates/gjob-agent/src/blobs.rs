@@ -105,10 +105,18 @@ pub(crate) struct BlobDir {
 }
 
 impl BlobDir {
-    /// Opens the blobs' directory.
+    /// Opens the blobs' directory; makes it anew if it was removed or replaced.
     pub(crate) fn open(layout: &Layout) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(BlobDir { fd: rustix::fs::open(layout.blobs(), flags, Mode::empty())? })
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = || rustix::fs::open(layout.blobs(), flags, Mode::empty());
+        let fd = match open() {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                layout.make_private(&layout.blobs()).map_err(|error| error.source)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        Ok(BlobDir { fd })
     }
 
     /// True when a blob is there as it was stored; anything else under its name is

@@ -1,5 +1,6 @@
 //! This machine: its name, boot, processors, memory and clock.
 
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -31,6 +32,11 @@ pub(crate) fn boot_id() -> &'static str {
             .trim()
             .to_owned()
     })
+}
+
+/// A text that nobody can guess, of letters, digits and hyphens.
+pub(crate) fn random_text() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned())
 }
 
 /// Where a process ran, apart from its boot and the machine's name, which may change.

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ struct LeaseFile {
 }
 
 /// When a lease ends: at the earlier one of two times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeaseEnd {
     /// Milliseconds since the host was booted.
     pub(crate) boot_ms: u64,
@@ -53,6 +53,9 @@ pub(crate) struct LeaseEnd {
 impl LeaseEnd {
     /// One that is over.
     pub(crate) const LONG_AGO: LeaseEnd = LeaseEnd { boot_ms: 0, clock_ms: 0 };
+
+    /// That of an endless one.
+    const NEVER: LeaseEnd = LeaseEnd { boot_ms: u64::MAX, clock_ms: u64::MAX };
 
     /// Until its end; zero after it.
     pub(crate) fn time_left(&self) -> Duration {
@@ -81,7 +84,9 @@ impl LeaseEnd {
 /// The lease as the agent keeps it that holds the run's lock.
 #[derive(Debug)]
 pub(crate) struct KeptLease {
-    file: File,
+    /// None as long as there is none.
+    file: Option<File>,
+    path: PathBuf,
     lease_ms: u64,
     /// When the latest message was sent that the manager is known to have received.
     received_ms: u64,
@@ -92,39 +97,33 @@ pub(crate) struct KeptLease {
 }
 
 impl KeptLease {
-    /// Begins a lease that runs from `since_ms`, or ends an earlier
-    /// attachment's when this one is to have none.
+    /// Begins a lease that runs from `since_ms`. When this attachment is to have none, an
+    /// earlier one's is made endless: slots that have it look at it.
     pub(crate) fn begin(
         path: &Path,
         lease_ms: Option<u64>,
         since_ms: u64,
     ) -> io::Result<Option<Self>> {
-        let Some(lease_ms) = lease_ms else {
-            return match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(None),
-            };
+        let mut lease = KeptLease {
+            file: None,
+            path: path.to_owned(),
+            lease_ms: lease_ms.unwrap_or(u64::MAX),
+            received_ms: since_ms,
+            sent: VecDeque::new(),
+            end: LeaseEnd::LONG_AGO,
         };
-        let end = LeaseEnd::LONG_AGO;
-        let sent = VecDeque::new;
-        let kept = |file| KeptLease { file, lease_ms, received_ms: since_ms, sent: sent(), end };
-        let clock_ms = host::now().0.saturating_sub(host::since_boot_ms() - since_ms);
-        // An earlier attachment's has its room even when the disk is full.
-        if let Ok(file) = open(path, &mut OpenOptions::new())
-            && file.metadata()?.len() == LENGTH as u64
-        {
-            let mut lease = kept(file);
-            lease.write(since_ms, clock_ms)?;
-            return Ok(Some(lease));
+        if lease_ms.is_none() && std::fs::symlink_metadata(path).is_err() {
+            return Ok(None);
         }
-        // By rename: a slot finds no file or a whole one.
-        let new = path.with_extension("new");
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create(true).truncate(true).mode(0o600);
-        let mut lease = kept(own_file::open_in_place(&new, options)?);
-        lease.write(since_ms, clock_ms)?;
-        std::fs::rename(&new, path)?;
-        Ok(Some(lease))
+        // An earlier attachment's has its room even when the disk is full.
+        lease.file = open(path, &mut OpenOptions::new()).ok();
+        lease.write(since_ms, host::now().0.saturating_sub(host::since_boot_ms() - since_ms))?;
+        Ok(lease_ms.map(|_| lease))
+    }
+
+    /// When it ends, as it was written last.
+    pub(crate) fn end(&self) -> LeaseEnd {
+        self.end
     }
 
     /// Something was sent at this time, which the manager may echo.
@@ -162,50 +161,69 @@ impl KeptLease {
             until_clock_ms: self.end.clock_ms,
         })?;
         json.resize(LENGTH.max(json.len()), b' ');
-        self.file.write_all_at(&json, 0)
+        match &self.file {
+            Some(file) if is_at(file, &self.path) => {
+                file.write_all_at(&json, 0)?;
+                // A job may have made it longer.
+                file.set_len(json.len() as u64)
+            }
+            _ => self.replace(&json),
+        }
     }
+
+    /// Puts a new file in place, by rename: a slot finds a whole one.
+    fn replace(&mut self, json: &[u8]) -> io::Result<()> {
+        let new = self.path.with_extension("new");
+        let mut options = OpenOptions::new();
+        let options = options.write(true).create(true).truncate(true).mode(0o600);
+        let file = own_file::open_in_place(&new, options)?;
+        file.write_all_at(json, 0)?;
+        own_file::clear_place(&self.path)?;
+        std::fs::rename(&new, &self.path)?;
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+/// True when a file still has its place.
+fn is_at(file: &File, path: &Path) -> bool {
+    let inode = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    let there = std::fs::symlink_metadata(path).map(inode);
+    there.is_ok_and(|there| file.metadata().map(inode).is_ok_and(|own| own == there))
 }
 
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     own_file::open(path, options.write(true).mode(0o600))
 }
 
-/// The lease as slots read it.
+/// The lease as slots read it. Jobs can put anything in its place: what cannot be read says
+/// nothing, and what was known before holds.
 #[derive(Debug)]
 pub(crate) struct Lease {
     path: PathBuf,
 }
 
 impl Lease {
-    /// The one at `path`, which need not be there.
+    /// The one at `path`.
     pub(crate) fn new(path: PathBuf) -> Self {
         Lease { path }
     }
 
-    /// When it ends; none when there is no lease. One of another boot has ended.
+    /// When it ends; none when it is endless. One of another boot has ended.
     pub(crate) fn end(&self) -> io::Result<Option<LeaseEnd>> {
-        let Some(json) = self.read()? else { return Ok(None) };
-        let LeaseFile { boot_id, until_ms, until_clock_ms } = read_json(&json)?;
+        let LeaseFile { boot_id, until_ms, until_clock_ms } = read_json(&self.read()?)?;
         let end = LeaseEnd { boot_ms: until_ms, clock_ms: until_clock_ms };
-        Ok(Some(if boot_id == host::boot_id() { end } else { LeaseEnd::LONG_AGO }))
-    }
-
-    /// True when nothing may be started. A lease that cannot be read permits nothing.
-    pub(crate) fn is_over(&self) -> bool {
-        self.end().map_or(true, |end| end.is_some_and(|end| end.is_over()))
+        let end = Some(if boot_id == host::boot_id() { end } else { LeaseEnd::LONG_AGO });
+        Ok(end.filter(|end| *end != LeaseEnd::NEVER))
     }
 
     /// Reads the file more than once, since it is written in place.
-    fn read(&self) -> io::Result<Option<Vec<u8>>> {
+    fn read(&self) -> io::Result<Vec<u8>> {
         let mut last = None;
         for _ in 0..MAX_READS {
-            let now = match own_file::read(&self.path, MAX_BYTES) {
-                Ok(json) => json,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error),
-            };
+            let now = own_file::read(&self.path, MAX_BYTES)?;
             if last.as_ref() == Some(&now) {
-                return Ok(last);
+                return Ok(now);
             }
             last = Some(now);
         }
@@ -227,7 +245,7 @@ mod tests {
         let path = dir.path().join("lease");
         let lease = Lease::new(path.clone());
         let until_ms = || lease.end().unwrap().map(|end| end.boot_ms);
-        assert!(until_ms().is_none() && !lease.is_over());
+        assert!(lease.end().is_err());
         let mut kept = begin(&path, 1_000_000);
         let since = kept.received_ms;
         assert_eq!(until_ms(), Some(since + 1_000_000));
@@ -241,23 +259,58 @@ mod tests {
         kept.renew(since + 1).unwrap();
         assert_eq!(until_ms(), Some(since + 1_000_001));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), LENGTH as u64);
-        assert!(!lease.is_over() && !kept.is_over());
+        assert!(!kept.is_over());
+        assert!(KeptLease::begin(&path, None, since).unwrap().is_none());
+        assert_eq!(lease.end().unwrap(), None);
+        std::fs::remove_file(&path).unwrap();
         assert!(KeptLease::begin(&path, None, since).unwrap().is_none());
         assert!(!path.exists());
     }
 
     #[test]
-    fn lease_of_another_boot_or_that_cannot_be_read_is_over() {
+    fn what_takes_a_lease_s_place_says_nothing_until_it_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lease");
+        let lease = Lease::new(path.clone());
+        let remove = || std::fs::remove_file(&path).unwrap();
+        let spoils: [&dyn Fn(); 4] = [
+            &|| std::fs::write(&path, "x".repeat(1000)).unwrap(),
+            &|| remove(),
+            &|| {
+                remove();
+                std::fs::create_dir(&path).unwrap();
+            },
+            &|| {
+                remove();
+                std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+            },
+        ];
+        for spoil in spoils {
+            let mut kept = begin(&path, 1_000_000);
+            spoil();
+            assert!(lease.end().is_err());
+            let boot_ms = kept.received_ms + 1;
+            while host::since_boot_ms() < boot_ms {}
+            kept.note_sent(boot_ms, host::now().0);
+            kept.renew(boot_ms).unwrap();
+            assert_eq!(lease.end().unwrap(), Some(kept.end()));
+            spoil();
+        }
+    }
+
+    #[test]
+    fn lease_of_another_boot_is_over_and_one_that_cannot_be_read_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lease");
         begin(&path, 1_000_000);
         let lease = Lease::new(path.clone());
-        assert!(!lease.is_over());
         let text = std::fs::read_to_string(&path).unwrap();
-        for other in [text.replace(host::boot_id(), "x"), text.replace(":4,", ":9,"), "{".into()] {
+        std::fs::write(&path, text.replace(host::boot_id(), "x")).unwrap();
+        assert_eq!(lease.end().unwrap(), Some(LeaseEnd::LONG_AGO));
+        for other in [text.replace(":4,", ":9,"), "{".into()] {
             assert_ne!(other, text);
             std::fs::write(&path, other).unwrap();
-            assert!(lease.is_over());
+            assert!(lease.end().is_err());
         }
     }
 

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::host;
+
 /// Opens one with these options.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -19,14 +21,26 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     }
 }
 
-/// Opens one to write to it, after what is no regular file was put out of its way.
+/// Opens one to write to it, after what is no regular file was put aside.
 pub(crate) fn open_in_place(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => std::fs::rename(path, path.with_extension("damaged"))?,
-        Ok(meta) if !meta.is_file() => std::fs::remove_file(path)?,
-        _ => {}
-    }
+    clear_place(path)?;
     open(path, options)
+}
+
+/// Puts aside what is no regular file.
+pub(crate) fn clear_place(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if !meta.is_file() => put_aside(path),
+        _ => Ok(()),
+    }
+}
+
+/// Gives what has the place of something of gjob's own another name, under which nothing
+/// can be yet. It may be anything, and is kept: its user may know what it is.
+pub(crate) fn put_aside(path: &Path) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}.aside", host::random_text()?));
+    std::fs::rename(path, aside)
 }
 
 /// Opens one to read it.

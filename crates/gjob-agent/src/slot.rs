@@ -37,7 +37,7 @@ use crate::dispatch::report_size_limit;
 use crate::host;
 use crate::identity::ProcessIdentity;
 use crate::jobdir::{Allocator, JobDir, Layout, LockFile};
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseEnd};
 use crate::open_files;
 use crate::runlog::RunLog;
 use crate::shortage::Shortage;
@@ -178,20 +178,25 @@ impl Slot {
 
     fn serve(mut self, requests: &mut Requests) -> Result<(), SlotError> {
         while let Some(request) = requests.next()? {
-            let ToSlot::Run { launch, devices } = request else {
+            let ToSlot::Run { launch, devices, lease } = request else {
                 return Err(SlotError::Unconfigured);
             };
-            if self.run(&launch, &devices)? == Next::Leave {
+            if self.run(&launch, &devices, lease)? == Next::Leave {
                 break;
             }
         }
         Ok(())
     }
 
-    fn run(&mut self, launch: &Launch, devices: &[String]) -> Result<Next, SlotError> {
-        let prepared = self.within_lease().map_err(NotPrepared::from);
-        match prepared.and_then(|()| self.places.prepare(launch, devices)) {
-            Ok(job) => return self.run_prepared(job, launch, devices),
+    fn run(
+        &mut self,
+        launch: &Launch,
+        devices: &[String],
+        lease: Option<LeaseEnd>,
+    ) -> Result<Next, SlotError> {
+        let prepared = self.within_lease(lease).map_err(NotPrepared::from);
+        match prepared.and_then(|_| self.places.prepare(launch, devices)) {
+            Ok(job) => return self.run_prepared(job, launch, devices, lease),
             // The tombstone has a record of its own, which frees this slot for the agent.
             Err(NotPrepared::Withdrawn) => {}
             // This slot's end shows the agent that it did not run the attempt.
@@ -207,13 +212,15 @@ impl Slot {
         job: Prepared,
         launch: &Launch,
         devices: &[String],
+        lease: Option<LeaseEnd>,
     ) -> Result<Next, SlotError> {
         let variables = self.variables(&job, launch, devices);
         // Once more: preparing may have taken a while.
-        let allowed = self.within_lease();
-        let started =
-            allowed.and_then(|()| self.starter.start(job, &launch.request.env, variables));
-        let started = match started {
+        let allowed = self.within_lease(lease);
+        let started = allowed.and_then(|lease_end| {
+            Ok((self.starter.start(job, &launch.request.env, variables)?, lease_end))
+        });
+        let (started, lease_end) = match started {
             Ok(started) => started,
             Err(refusal) => {
                 self.refuse(launch, &refusal);
@@ -228,7 +235,7 @@ impl Slot {
         });
         let log = &mut self.log;
         let timeout = launch.request.timeout();
-        let limits = Limits { timeout, lease: Some(&self.lease) };
+        let limits = Limits { timeout, lease: Some(&self.lease), lease_end };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
         let Finished { id, end, survivors, is_clean, lock } = started
             .finish(Some(orders), limits, &self.signals, || {
@@ -248,13 +255,19 @@ impl Slot {
         Ok(if is_clean { Next::Job } else { Next::Leave })
     }
 
-    /// Refuses to start anything when the run's lease has run out.
-    fn within_lease(&self) -> Result<(), Refusal> {
-        if self.lease.is_over() {
+    /// When the run's lease ends, of which this was known before; refuses to start anything
+    /// when it has run out.
+    fn within_lease(&self, known: Option<LeaseEnd>) -> Result<Option<LeaseEnd>, Refusal> {
+        let end = match known {
+            // What a job has put in its place says nothing.
+            Some(known) => self.lease.end().unwrap_or(Some(known)),
+            None => None,
+        };
+        if end.is_some_and(|end| end.is_over()) {
             let ended = io::Error::new(io::ErrorKind::TimedOut, "the lease has run out");
             return Err(Refusal::host("cannot start a job under the run's lease", ended));
         }
-        Ok(())
+        Ok(end)
     }
 
     fn variables(&self, job: &Prepared, launch: &Launch, devices: &[String]) -> Variables {

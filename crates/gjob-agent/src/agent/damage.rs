@@ -92,7 +92,7 @@ pub(super) fn put_fresh(
     }
     match std::fs::rename(&new, path) {
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            std::fs::rename(path, path.with_extension("damaged"))?;
+            own_file::put_aside(path)?;
             std::fs::rename(&new, path)
         }
         renamed => renamed,

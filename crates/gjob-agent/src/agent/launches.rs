@@ -225,12 +225,9 @@ impl Agent {
         if self.recovery.is_pending() || self.lease.as_ref().is_some_and(KeptLease::is_over) {
             return;
         }
-        if self.lease.is_none() && !self.queue.launches.is_empty() {
-            // Slots would end what runs under one that a job has put there.
-            let _ = std::fs::remove_file(self.run_dir.lease());
-        }
+        let lease = self.lease.as_ref().map(KeptLease::end);
         while let Some(launch) = self.queue.pop() {
-            match self.slots.dispatch(launch) {
+            match self.slots.dispatch(launch, lease) {
                 Dispatch::Done => {}
                 Dispatch::NoRoom(launch) => return self.queue.push_front(launch),
                 Dispatch::NoSpace(key, shortage) => {

@@ -14,6 +14,7 @@ use super::slot_process::{AdoptedSlot, OwnSlot};
 use crate::control;
 use crate::identity::Process;
 use crate::jobdir::Layout;
+use crate::lease::LeaseEnd;
 use crate::shortage::Shortage;
 use crate::slot::{PathBytes, ServeConfig};
 
@@ -74,8 +75,8 @@ impl SlotPool {
         SlotPool { config, resources, own: Vec::new(), adopted: Vec::new() }
     }
 
-    /// Hands a launch to a slot if what it asks for is free.
-    pub(super) fn dispatch(&mut self, launch: Box<Launch>) -> Dispatch {
+    /// Hands a launch to a slot if what it asks for is free, and the end of the run's lease.
+    pub(super) fn dispatch(&mut self, launch: Box<Launch>, lease: Option<LeaseEnd>) -> Dispatch {
         let (key, is_any_running) = (launch.key, !self.resources.is_empty());
         if !self.resources.fits(&launch) {
             return match is_any_running {
@@ -86,7 +87,7 @@ impl SlotPool {
         let devices = self.resources.take(&launch);
         match self.idle_slot() {
             Ok(slot) => {
-                slot.hand(launch, devices);
+                slot.hand(launch, devices, lease);
                 Dispatch::Done
             }
             Err(error) => {

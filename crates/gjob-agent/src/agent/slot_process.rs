@@ -17,6 +17,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 
 use crate::identity::{Process, ProcessIdentity};
+use crate::lease::LeaseEnd;
 use crate::open_files;
 use crate::own_file;
 use crate::shortage::Shortage;
@@ -83,10 +84,15 @@ impl OwnSlot {
         Ok(slot)
     }
 
-    /// Hands it a job, and the GPUs that are the job's.
-    pub(super) fn hand(&mut self, launch: Box<Launch>, devices: Vec<String>) {
+    /// Hands it a job, the GPUs that are the job's, and the end of the run's lease.
+    pub(super) fn hand(
+        &mut self,
+        launch: Box<Launch>,
+        devices: Vec<String>,
+        lease: Option<LeaseEnd>,
+    ) {
         self.launch = Some(launch.clone());
-        self.send(&ToSlot::Run { launch, devices });
+        self.send(&ToSlot::Run { launch, devices, lease });
     }
 
     fn send(&mut self, message: &ToSlot) {

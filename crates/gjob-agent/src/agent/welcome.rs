@@ -1,6 +1,5 @@
 //! What a host says of itself in answer to an attachment.
 
-use std::io;
 use std::path::Path;
 
 use gjob_core::os_text::from_os;
@@ -60,13 +59,8 @@ pub(super) fn make_place(layout: &Layout) -> String {
         return name;
     }
     // Another host's may have come first. One that cannot be made cannot be read.
-    let _ = new_place().and_then(|name| std::os::unix::fs::symlink(name, layout.place()));
+    let _ = host::random_text().and_then(|name| std::os::unix::fs::symlink(name, layout.place()));
     read_place(layout)
-}
-
-fn new_place() -> io::Result<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-    Ok(name.trim().to_owned())
 }
 
 /// Bytes that this user may still write where `path` is, or in the directory that

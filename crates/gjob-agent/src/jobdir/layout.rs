@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use gjob_core::{HostLabel, JobId, RunId};
 use rustix::fs::{Mode, OFlags};
 
+use crate::own_file;
 use crate::trust::{self, DirError};
 
 /// A results directory.
@@ -49,11 +50,17 @@ impl Layout {
     }
 
     /// Makes a directory below the results directory, and those above it. What exists
-    /// must be a directory that no other user can write to.
+    /// must be a directory that no other user can write to; what is none is put aside in
+    /// gjob's own directory.
     pub(crate) fn make_private(&self, path: &Path) -> Result<(), DirError> {
         let mut at = self.results.clone();
         for component in path.strip_prefix(&self.results).unwrap_or(path).components() {
             at.push(component);
+            let is_own = at.starts_with(self.private()) && at != self.private();
+            if is_own && std::fs::symlink_metadata(&at).is_ok_and(|meta| !meta.is_dir()) {
+                // A job has put that there: nobody else can.
+                own_file::put_aside(&at).map_err(DirError::at(&at))?;
+            }
             make_dir(&at)?;
             check_private_dir(&at)?;
         }

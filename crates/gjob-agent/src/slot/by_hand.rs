@@ -30,7 +30,7 @@ pub(super) fn run_here(
     match start_here(request, identity, umask) {
         Ok(started) => {
             answer(&FromSlot::Started { pid: started.pid })?;
-            let limits = Limits { timeout, lease: None };
+            let limits = Limits { timeout, lease: None, lease_end: None };
             let finished = started.finish(None, limits, signals, || false);
             finished.map(drop).map_err(SlotError::Wait)
         }

@@ -24,13 +24,11 @@ pub(crate) struct LeaseTimer<'a> {
 }
 
 impl<'a> LeaseTimer<'a> {
-    /// The timer of a job that starts now.
-    pub(crate) fn new(lease: Option<&'a Lease>) -> Self {
+    /// The timer of a job that starts now, under a lease whose end is known, or without one.
+    /// A later agent may give it another.
+    pub(crate) fn new(lease: Option<&'a Lease>, until: Option<LeaseEnd>) -> Self {
         let mut timer = LeaseTimer { lease, until: None, timer: None };
-        if let Some(lease) = lease {
-            // A lease that cannot be read permits nothing.
-            timer.end_at(lease.end().unwrap_or(Some(LeaseEnd::LONG_AGO)));
-        }
+        timer.end_at(until);
         timer
     }
 

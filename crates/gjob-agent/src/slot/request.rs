@@ -9,6 +9,8 @@ use gjob_core::wire::Launch;
 use gjob_core::{HostLabel, JobRequest, RunId};
 use serde::{Deserialize, Serialize};
 
+use crate::lease::LeaseEnd;
+
 /// One message to a slot. The first is [`ToSlot::Serve`] or [`ToSlot::RunHere`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToSlot {
@@ -20,6 +22,8 @@ pub(crate) enum ToSlot {
         launch: Box<Launch>,
         /// The GPUs it has for itself.
         devices: Vec<String>,
+        /// When the run's lease ends, as it was written last; none for a run without one.
+        lease: Option<LeaseEnd>,
     },
     /// Run the script in an existing directory, and nothing else.
     RunHere(Box<LocalJob>),

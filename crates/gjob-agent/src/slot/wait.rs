@@ -13,7 +13,7 @@ use super::lease_timer::LeaseTimer;
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseEnd};
 use crate::processes;
 
 /// Between TERM and KILL of a job that ran out of time.
@@ -49,6 +49,8 @@ pub(crate) struct Limits<'a> {
     pub(crate) timeout: Option<Duration>,
     /// Its run's lease.
     pub(crate) lease: Option<&'a Lease>,
+    /// When that ends.
+    pub(crate) lease_end: Option<LeaseEnd>,
 }
 
 /// A job whose shell runs.
@@ -105,7 +107,7 @@ impl<'a> Running<'a> {
             shell,
             phase: Phase::Running,
             deadline: limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-            lease_timer: LeaseTimer::new(limits.lease),
+            lease_timer: LeaseTimer::new(limits.lease, limits.lease_end),
             paused: None,
             cause: None,
             exit: None,

@@ -195,19 +195,32 @@ impl Bed {
     /// An agent of two slots whose results directory is a small file system of
     /// its own, which only it and its slots see; none where that can't be had.
     pub(crate) fn attach_on_small_disk(&self) -> Option<Agent> {
-        const MOUNT: &str = "mount -t tmpfs -o size=1m,mode=700 gjob \"$0\" && exec \"$@\"";
+        let mount = "mount -t tmpfs -o size=1m,mode=700 gjob \"$0\" && exec \"$@\"";
+        self.attach_mounted(mount, &self.leased_message(1, 0, 2, 600_000))
+    }
+
+    /// An agent of one slot whose blobs are on a file system of their own; the same.
+    pub(crate) fn attach_with_blobs_elsewhere(&self) -> Option<Agent> {
+        let mount = "mkdir -p \"$0/.gjob/blobs\" && \
+                     mount -t tmpfs -o mode=700 gjob \"$0/.gjob/blobs\" && exec \"$@\"";
+        self.attach_mounted(mount, &self.attach_message(1, 0, 1))
+    }
+
+    fn attach_mounted(&self, mount: &str, message: &ToAgent) -> Option<Agent> {
         std::fs::create_dir(self.results()).unwrap();
-        let mut wrapper = Command::new("unshare");
-        wrapper.args(["-m", "sh", "-c", MOUNT]).arg(self.results());
-        let tried = wrapper.arg("true").output();
+        let wrapper = || {
+            let mut wrapper = Command::new("unshare");
+            wrapper.args(["-m", "sh", "-c", mount]).arg(self.results());
+            wrapper
+        };
+        let tried = wrapper().arg("true").output();
         if !tried.is_ok_and(|tried| tried.status.success()) {
-            gjob_testbed::skip("only root can mount a small file system");
+            gjob_testbed::skip("only root can mount a file system");
             return None;
         }
-        let mut wrapper = Command::new("unshare");
-        wrapper.args(["-m", "sh", "-c", MOUNT]).arg(self.results());
+        let mut wrapper = wrapper();
         wrapper.arg(program()).arg("agent").env("TEST_BED", self.path());
-        Some(Agent::spawn(wrapper).attached(0, &self.leased_message(1, 0, 2, 600_000)))
+        Some(Agent::spawn(wrapper).attached(0, message))
     }
 
     /// One that sees the same file systems as the process `pid` does.

@@ -124,8 +124,9 @@ fn slot_starts_nothing_under_a_lease_that_has_run_out() {
     let path = bed.run_dir().join("lease");
     let lease = std::fs::read_to_string(&path).unwrap();
     let until = lease.find("\"until_ms\":").unwrap() + "\"until_ms\":".len();
+    let rest = lease[until..].find(',').unwrap() + until;
     // As if the agent had slept between its look at the lease and its launch.
-    std::fs::write(&path, format!("{}1}}\n", &lease[..until])).unwrap();
+    std::fs::write(&path, format!("{}1{}", &lease[..until], &lease[rest..])).unwrap();
     agent.launch(launch(0, "true"));
     match agent.record() {
         Record::Refused { scope, reason, .. } => {
@@ -159,6 +160,37 @@ fn attachment_without_a_lease_ends_the_lease_and_not_the_job() {
     let offset = agent.offset;
     agent.kill_9();
     let mut next = bed.attach(2, offset, 1);
-    assert!(!bed.run_dir().join("lease").exists());
     assert!(next.finished(0).is_success());
+}
+
+/// What a job puts in the place of its run's lease.
+const REPLACED: [&str; 4] = [
+    "echo x > $d/lease",
+    "rm $d/lease",
+    "rm $d/lease; mkdir $d/lease; touch $d/lease/x",
+    "rm $d/lease; mkfifo $d/lease",
+];
+
+#[test]
+fn job_that_replaces_the_lease_ends_no_job_and_lifts_no_lease() {
+    for replaced in REPLACED {
+        let bed = Bed::new();
+        let mut agent = bed.attach_leased(1, 0, 1500);
+        let script = format!("d={}; {replaced}", bed.run_dir().display());
+        assert!(agent.run(launch(0, &script)).is_success());
+        let mut heard = agent.ping(0);
+        agent.launch(launch(1, "until [ -e go ]; do sleep 0.02; done"));
+        let gate = bed.results().join(agent.started(1)).join("go");
+        let until = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < until {
+            heard = agent.ping(heard);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::fs::write(gate, "").unwrap();
+        assert!(agent.finished(1).is_success(), "{replaced}");
+        agent.launch(launch(2, &format!("{script}; sleep 300")));
+        agent.started(2);
+        agent.kill_9();
+        assert_eq!(bed.finish_in_log(2).cause, Some(Cause::Lease), "{replaced}");
+    }
 }

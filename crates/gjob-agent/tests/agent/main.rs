@@ -18,6 +18,7 @@ mod launching;
 mod lease;
 mod machines;
 mod orphans;
+mod places;
 mod recovery;
 mod spoiled;
 mod staging;
