@@ -1,11 +1,14 @@
 //! Few files may be open: gjob raises its own limit as far as it can, jobs keep
 //! theirs, and what there are still too few for waits.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
+
 mod support;
 
 use std::process::Command;
 
-use support::{Answer, Place};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use support::{Answer, Place, eventually};
 
 /// `gjob` below a limit that `ulimit` sets.
 fn limited(place: &Place, limit: &str, args: &[&str]) -> Answer {
@@ -40,4 +43,50 @@ fn outputs_wait_for_files_and_no_job_is_repeated_for_them() {
     let answer = limited(&place, "-n 64", &["run", "-j", "18", "-o", "d/o", "jobs.txt"]);
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1), "{answer:?}");
+}
+
+/// The agent that serves this machine.
+fn local_agent(place: &Place) -> Pid {
+    let run = std::fs::read_dir(place.path("results/.gjob/runs")).unwrap().next().unwrap();
+    let host = std::fs::read_dir(run.unwrap().path()).unwrap().next().unwrap().unwrap();
+    let lock = std::fs::read(host.path().join("lock")).unwrap();
+    let holder: serde_json::Value = serde_json::from_slice(&lock).unwrap();
+    Pid::from_raw(i32::try_from(holder["agent"]["pid"].as_i64().unwrap()).unwrap()).unwrap()
+}
+
+/// The lowest number that no open file of a process has.
+fn first_free(process: Pid) -> u64 {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", process.as_raw_nonzero())).unwrap();
+    let open: Vec<u64> =
+        files.filter_map(|file| file.ok()?.file_name().to_str()?.parse().ok()).collect();
+    (0..).find(|number| !open.contains(number)).unwrap()
+}
+
+#[test]
+fn host_that_can_open_no_file_for_a_while_costs_no_job_its_outputs() {
+    let place = Place::new();
+    let go = place.path("here/go");
+    let job = format!("until test -e {}; do sleep 0.05; done; echo x > o\n", go.display());
+    place.file("jobs.txt", &job);
+    let run = place.gjob(&["run", "-o", "o", "--events", "events", "jobs.txt"]).start();
+    eventually("the job runs", || place.has_run() && place.of_jobs("id")[0].is_string());
+    let agent = local_agent(&place);
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let none = Rlimit { current: Some(first_free(agent)), maximum };
+    let before = prlimit(Some(agent), Resource::Nofile, none).unwrap();
+    std::fs::write(&go, "").unwrap();
+    let results = place.path("results");
+    let id = place.of_jobs("id")[0].as_str().unwrap().to_owned();
+    eventually("the job has ended", || results.join(&id).join(".done").exists());
+    // It is asked for the outputs meanwhile, again and again.
+    for _ in 0..20 {
+        assert_eq!(place.of_jobs("attempt")[0], 1);
+        assert_eq!(place.of_jobs("state")[0], "busy");
+    }
+    prlimit(Some(agent), Resource::Nofile, before).unwrap();
+    let answer = run.output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(place.of_jobs("attempt")[0], 1);
+    let events = std::fs::read_to_string(place.path("here/events")).unwrap();
+    assert!(!events.contains("collect-failed"), "{events}");
 }

@@ -146,3 +146,27 @@ fn login_that_needs_a_person_goes_over_the_connection_that_one_has_opened() {
     master.kill().unwrap();
     master.wait().unwrap();
 }
+
+#[test]
+fn words_for_people_at_a_jump_host_do_not_change_what_a_pipe_does() {
+    let scene = Scene { place: Place::new(), bed: Bed::start(2) };
+    let touched = scene.place.path("touched");
+    let beds = std::fs::read_to_string(scene.bed.ssh_config()).unwrap();
+    let words = [
+        "RemoteCommand tmux new -A".to_owned(),
+        "RequestTTY force".to_owned(),
+        "SessionType none".to_owned(),
+        format!("PermitLocalCommand yes\nLocalCommand touch {}", touched.display()),
+    ];
+    scene.place.file("jobs.txt", "echo \"$TESTBED_HOST\"\n");
+    for words in words {
+        // What stands first counts: ssh to the jump host reads the file by itself.
+        let config = format!("Host h2\n{words}\nHost h1\nProxyJump h2\n{beds}");
+        let config = scene.place.file("config", &config).display().to_string();
+        let before = scene.bed.host(2).logins();
+        let args = ["run", "-k", "--show", "all", "-H", "h1", "-F", &config, "-r", "results"];
+        let answer = scene.place.gjob(&[&args[..], &["jobs.txt"]].concat()).output();
+        assert_eq!((answer.code, &*answer.stdout), (0, "h1\n"), "{words}: {answer:?}");
+        assert!(scene.bed.host(2).logins() > before, "{words}: it went another way");
+    }
+}

@@ -103,7 +103,7 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "COMMAND", value_parser = names())]
     pub(crate) connect: Option<String>,
 
-    /// ssh configuration file, instead of ~/.ssh/config
+    /// ssh configuration file, instead of ~/.ssh/config; a connection of yours (ControlPath) is used when a login is refused
     #[arg(short = 'F', long, value_name = "FILE")]
     pub(crate) ssh_config: Option<PathBuf>,
 
