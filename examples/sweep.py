@@ -5,4 +5,10 @@ import sys
 rates = sys.argv[1:] or ["0.1", "0.01"]
 for rate in rates:
     for seed in range(1, 4):
-        Job("./fit.sh %s %d" % (rate, seed), files="fit.sh", name="fit-%s-%d" % (rate, seed), timeout="5m")
+        Job(
+            "./fit.sh %s %d" % (rate, seed),
+            files="fit.sh",
+            name="fit-%s-%d" % (rate, seed),
+            params={"rate": rate, "seed": seed},
+            timeout="5m",
+        )

@@ -60,6 +60,9 @@ job 0 resnet50-fp32
     commands: nvidia-smi --query-gpu=name --format=csv,noheader
               python3 train.py --model resnet50 --precision fp32 --batch 64 > metrics.csv
     outputs:  metrics.csv
+    params:   batch="64"
+              model="resnet50"
+              precision="fp32"
     timeout:  12h
     retries:  1
     cpus:     4
@@ -69,6 +72,9 @@ job 1 resnet50-bf16
     commands: nvidia-smi --query-gpu=name --format=csv,noheader
               python3 train.py --model resnet50 --precision bf16 --batch 64 > metrics.csv
     outputs:  metrics.csv
+    params:   batch="64"
+              model="resnet50"
+              precision="bf16"
     timeout:  12h
     retries:  1
     cpus:     4
@@ -78,6 +84,9 @@ job 2 vit-b-fp32
     commands: nvidia-smi --query-gpu=name --format=csv,noheader
               python3 train.py --model vit-b --precision fp32 --batch 64 > metrics.csv
     outputs:  metrics.csv
+    params:   batch="64"
+              model="vit-b"
+              precision="fp32"
     timeout:  12h
     retries:  1
     cpus:     4
@@ -87,6 +96,9 @@ job 3 vit-b-bf16
     commands: nvidia-smi --query-gpu=name --format=csv,noheader
               python3 train.py --model vit-b --precision bf16 --batch 64 > metrics.csv
     outputs:  metrics.csv
+    params:   batch="64"
+              model="vit-b"
+              precision="bf16"
     timeout:  12h
     retries:  1
     cpus:     4
@@ -96,6 +108,9 @@ job 4 vit-l-bf16
     commands: nvidia-smi --query-gpu=name --format=csv,noheader
               python3 train.py --model vit-l --precision bf16 --batch 16 > metrics.csv
     outputs:  metrics.csv
+    params:   batch="16"
+              model="vit-l"
+              precision="bf16"
     timeout:  12h
     retries:  1
     cpus:     4
@@ -105,6 +120,9 @@ job 5 vit-h-bf16
     commands: nvidia-smi --query-gpu=name --format=csv,noheader
               python3 train.py --model vit-h --precision bf16 --batch 8 > metrics.csv
     outputs:  metrics.csv
+    params:   batch="8"
+              model="vit-h"
+              precision="bf16"
     timeout:  12h
     retries:  1
     cpus:     4

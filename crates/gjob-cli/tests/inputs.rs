@@ -207,3 +207,22 @@ fn file_that_a_host_lost_is_sent_again() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert_eq!(answer.stdout, "content\ncontent\n");
 }
+
+#[test]
+fn values_are_filled_into_the_name_files_outputs_and_variables_of_a_job() {
+    let place = Place::new();
+    place.file("a.dat", "1\n");
+    place.file("b.dat", "2\n");
+    let options = ["--name", "sum-{/.}", "-f", "{}", "-o", "{.}.out", "--env", "WHAT={/.}"];
+    let run = ["--", "cat {} > {.}.out; echo $WHAT >> {.}.out", ":::", "a.dat", "b.dat"];
+    let answer = place.gjob(&[&["run", "-q"], &options[..], &run].concat()).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let out = place.path("here/gjob-out").join(place.status()["run"].as_str().unwrap());
+    let read = |path: &str| std::fs::read_to_string(out.join(path)).unwrap();
+    assert_eq!(read("sum-a-0/a.out"), "1\na\n");
+    assert_eq!(read("sum-b-1/b.out"), "2\nb\n");
+    assert_eq!(place.of_jobs("params")[1]["1"], "b.dat");
+    let missing = ["run", "-f", "{}", "--", "cat", ":::", "c.dat"];
+    let answer = place.gjob(&missing).output();
+    assert_eq!((answer.code, answer.stderr.contains("c.dat")), (2, true), "{}", answer.stderr);
+}

@@ -70,6 +70,8 @@ impl From<&JobSpec> for JobRequest {
             after: _,
             hosts: _,
             labels: _,
+            // For people.
+            params: _,
         } = spec;
         JobRequest {
             name: name.clone(),

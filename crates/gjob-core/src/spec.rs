@@ -71,6 +71,10 @@ pub struct JobSpec {
     /// Variables added to the job's environment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Parameters that it was made with, for people and for tables of results
+    /// (`gjob table`). They do not reach the job.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// How long one attempt may run; in JSON as seconds.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "seconds")]
     pub timeout: Option<Duration>,
@@ -158,6 +162,13 @@ impl JobSpec {
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds a parameter that it was made with.
+    #[must_use]
+    pub fn param(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.params.insert(name.into(), value.into());
         self
     }
 
@@ -270,6 +281,7 @@ impl JobSpec {
         self.check_cmds(&mut errors);
         self.check_name(&mut errors);
         self.check_env(&mut errors);
+        self.check_params(&mut errors);
         self.check_files(&mut errors);
         for found in &self.outputs {
             if let Err(source) = OutputPattern::new(found) {
@@ -293,6 +305,7 @@ impl JobSpec {
         }
         let bytes = self.cmds.iter().map(|cmd| cmd.len() + 1).sum::<usize>()
             + self.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            + self.params.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
             + self.name.as_ref().map_or(0, String::len);
         if bytes > MAX_SPEC_BYTES {
             errors.push(SpecError::TooLarge { found: bytes });
@@ -314,6 +327,15 @@ impl JobSpec {
         let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
         if !fits || !name.chars().all(is_printable) {
             errors.push(SpecError::Name { found: excerpt(name) });
+        }
+    }
+
+    fn check_params(&self, errors: &mut Vec<SpecError>) {
+        for name in self.params.keys() {
+            let fits = (1..=MAX_NAME_BYTES).contains(&name.len());
+            if !fits || !name.chars().all(is_printable) {
+                errors.push(SpecError::Param { found: excerpt(name) });
+            }
         }
     }
 

@@ -125,7 +125,8 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
         labels: args.options.label.clone(),
         ..JobDraft::default()
     };
-    for (field, problem) in defaults.check_defaults() {
+    let will_be_filled = args.jobs.is_none() && !args.command.is_empty();
+    for (field, problem) in defaults.check_defaults(will_be_filled) {
         let option = match field {
             "files" => "file",
             "outputs" => "output",

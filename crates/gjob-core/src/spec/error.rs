@@ -32,6 +32,14 @@ pub enum SpecError {
         /// The name.
         found: String,
     },
+    /// A parameter's name that cannot be the head of a column.
+    #[error(
+        "invalid parameter name {found:?}: expected 1 to {MAX_NAME_BYTES} bytes of printable characters"
+    )]
+    Param {
+        /// The name.
+        found: String,
+    },
     /// A variable's name that a shell could not use.
     #[error(
         "invalid environment variable name {found:?}: expected letters, digits and _, not starting with a digit"
@@ -152,6 +160,7 @@ impl SpecError {
             SpecError::NoCommand => Some("cmds"),
             SpecError::Nul { field, .. } => Some(field),
             SpecError::Name { .. } => Some("name"),
+            SpecError::Param { .. } => Some("params"),
             SpecError::EnvName { .. }
             | SpecError::EnvReserved { .. }
             | SpecError::EnvValue { .. }

@@ -2,6 +2,7 @@
 //! `CMD {} ::: a b`, `:::: FILE`, `:::+` and `::::+` for linked sources. Without
 //! any of them, values are the lines of standard input.
 
+mod options;
 mod placeholder;
 mod rows;
 mod template;
@@ -17,6 +18,7 @@ use super::jobs::{Jobs, JobsBuilder};
 use super::origin::Origin;
 use super::place::Place;
 use super::problem::Problem;
+use options::OptionTemplates;
 use rows::{Rows, Values};
 use template::Template;
 
@@ -109,17 +111,20 @@ impl Arguments {
         defaults: &JobDraft,
         stdin: &mut dyn Read,
     ) -> Result<Jobs, JobFileErrors> {
-        let mut jobs = JobsBuilder::new(Origin::Arguments, defaults);
         if self.is_alone {
-            return self.read_alone(jobs);
+            return self.read_alone(JobsBuilder::new(Origin::Arguments, defaults));
         }
+        let fixed = defaults.without_texts();
+        let mut jobs = JobsBuilder::new(Origin::Arguments, &fixed);
         let sources = self.load(stdin, &mut jobs.errors);
         let template = Template::parse(&self.command, sources.len());
+        let options = OptionTemplates::parse(defaults, sources.len());
         let rows = Rows::new(sources);
-        match (template, rows) {
-            (Ok(template), Ok(rows)) => fill(&template, &rows, &mut jobs),
-            (template, rows) => {
-                let problems = template.err().into_iter().flatten().chain(rows.err());
+        match (template, options, rows) {
+            (Ok(template), Ok(options), Ok(rows)) => fill(&template, &options, &rows, &mut jobs),
+            (template, options, rows) => {
+                let problems = template.err().into_iter().chain(options.err()).flatten();
+                let problems = problems.chain(rows.err());
                 problems.for_each(|problem| jobs.errors.push(Place::Command, problem));
             }
         }
@@ -227,11 +232,12 @@ fn load_values(
     values
 }
 
-fn fill(template: &Template, rows: &Rows, jobs: &mut JobsBuilder<'_>) {
+fn fill(template: &Template, options: &OptionTemplates, rows: &Rows, jobs: &mut JobsBuilder<'_>) {
     for number in 1..=rows.count() {
-        match template.fill(number, &rows.row(number - 1)) {
+        let values = rows.row(number - 1);
+        match template.fill(number, &values) {
             Ok(command) => {
-                jobs.add(JobDraft::of_command(command), number as u32);
+                jobs.add(options.fill(command, number, &values), number as u32);
             }
             Err(problem) => jobs.refuse(number as u32, None, problem),
         }

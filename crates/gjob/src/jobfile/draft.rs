@@ -35,6 +35,9 @@ pub struct JobDraft {
     /// See [`JobSpec::env`].
     #[serde(default, deserialize_with = "variables")]
     pub env: BTreeMap<String, String>,
+    /// See [`JobSpec::params`].
+    #[serde(default, deserialize_with = "variables")]
+    pub params: BTreeMap<String, String>,
     /// See [`JobSpec::timeout`].
     #[serde(default, deserialize_with = "duration")]
     pub timeout: Option<Duration>,
@@ -75,10 +78,15 @@ impl JobDraft {
     }
 
     /// Everything that is wrong with these defaults, whatever the job, each with its
-    /// field.
+    /// field. Texts with placeholders are checked once values are filled in
+    /// (`will_be_filled`).
     #[must_use]
-    pub fn check_defaults(&self) -> Vec<(&'static str, Problem)> {
-        let (spec, _) = JobDraft::of_command("true".to_owned()).complete(self);
+    pub fn check_defaults(&self, will_be_filled: bool) -> Vec<(&'static str, Problem)> {
+        let mut defaults = self.clone();
+        if will_be_filled {
+            defaults.drop_templates();
+        }
+        let (spec, _) = JobDraft::of_command("true".to_owned()).complete(&defaults);
         let errors = spec.check().into_iter();
         let errors = errors.map(|error| (error.field().unwrap_or_default(), error.into()));
         let missing = check_files(std::slice::from_ref(&spec));
@@ -99,6 +107,7 @@ impl JobDraft {
             mut outputs,
             name,
             mut env,
+            params,
             timeout,
             retries,
             cpus,
@@ -122,6 +131,7 @@ impl JobDraft {
         spec.outputs = outputs;
         spec.name = name.or_else(|| defaults.name.clone());
         spec.env = env;
+        spec.params = params;
         spec.timeout = timeout.or(defaults.timeout);
         spec.retries = retries.or(defaults.retries);
         spec.cpus = cpus.or(defaults.cpus).unwrap_or_default();

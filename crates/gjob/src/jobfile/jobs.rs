@@ -97,6 +97,7 @@ impl Jobs {
 fn write_canonically(spec: &mut JobSpec) {
     let texts = spec.cmds.iter_mut().chain(&mut spec.files).chain(&mut spec.outputs);
     let texts = texts.chain(&mut spec.name).chain(spec.env.values_mut());
+    let texts = texts.chain(spec.params.values_mut());
     texts.for_each(|text| *text = canonical(std::mem::take(text)));
     for after in &mut spec.after {
         if let After::Name(name) = after {

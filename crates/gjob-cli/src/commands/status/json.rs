@@ -1,7 +1,7 @@
 //! `gjob status --json`: one object with everything that the store knows. Its
 //! members are never taken away or renamed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use gjob::outputs::job_dir_name;
@@ -70,6 +70,8 @@ struct JobStatus {
     name: Option<String>,
     command: String,
     commands: Vec<String>,
+    /// What it was made with, by name.
+    params: BTreeMap<String, String>,
     state: State,
     /// A user holds it.
     paused: bool,
@@ -192,6 +194,7 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         name: job.name().map(str::to_owned),
         command: job.spec.cmds.join("\n"),
         commands: job.spec.cmds.clone(),
+        params: job.spec.params.clone(),
         state,
         paused: job.is_held(),
         waits: of.run.why_waiting(job.index, of.managed).map(|why| why.to_string()),

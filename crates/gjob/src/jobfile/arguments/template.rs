@@ -53,6 +53,41 @@ impl Template {
         Ok(Template { pieces, quotes })
     }
 
+    /// Reads a text in which only what is a placeholder is replaced.
+    pub(super) fn of_text(text: &str, sources: usize) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let pieces = split(text, sources, &mut problems);
+        if problems.is_empty() { Ok(Template { pieces, quotes: false }) } else { Err(problems) }
+    }
+
+    /// True if a text has placeholders.
+    pub(super) fn is_filled(text: &str) -> bool {
+        let pieces = split(text, usize::MAX, &mut Vec::new());
+        pieces.iter().any(|piece| matches!(piece, Piece::Placeholder(_)))
+    }
+
+    /// The text for one value of each source, each part of which `encode` writes.
+    pub(super) fn fill_text(
+        &self,
+        number: usize,
+        values: &[&str],
+        encode: impl Fn(&str) -> String,
+    ) -> String {
+        let mut filled = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Placeholder(Placeholder::Number) => filled.push_str(&number.to_string()),
+                Piece::Placeholder(Placeholder::Value { position, part }) => {
+                    let values = at(values, *position).iter();
+                    let values: Vec<String> = values.map(|value| encode(part.of(value))).collect();
+                    filled.push_str(&values.join(" "));
+                }
+            }
+        }
+        filled
+    }
+
     /// The command for one value of each source, as the `number`-th job from 1.
     pub(super) fn fill(&self, number: usize, values: &[&str]) -> Result<String, Problem> {
         let mut command = String::new();

@@ -175,3 +175,28 @@ fn number_of_combinations_is_limited() {
         "command: too many jobs: expected at most 10000000"
     );
 }
+
+#[test]
+fn values_are_filled_into_options_too_and_are_the_jobs_parameters() {
+    let defaults = JobDraft {
+        name: Some("{1/.}-{2}".into()),
+        outputs: vec!["{/}*.csv".into(), "log".into()],
+        env: [("SEED".into(), "{2}{#}".into()), ("PLAIN".into(), "${X}".into())].into(),
+        ..JobDraft::default()
+    };
+    let words = ["run", "{1}", ":::", "in/a[1].dat", ":::", "7", "8"];
+    let jobs = Arguments::new(words).read(&defaults, &mut std::io::empty()).unwrap();
+    let spec = &jobs.specs()[1];
+    assert_eq!(spec.name.as_deref(), Some("a[1]-8"));
+    assert_eq!(spec.outputs, ["a[[]1].dat 8*.csv", "log"]);
+    assert_eq!(spec.env["SEED"], "82");
+    assert_eq!(spec.env["PLAIN"], "${X}");
+    assert_eq!(spec.params, [("1".into(), "in/a[1].dat".into()), ("2".into(), "8".into())].into());
+}
+
+#[test]
+fn wrong_position_in_an_option_is_refused() {
+    let defaults = JobDraft { name: Some("{3}".into()), ..JobDraft::default() };
+    let error = Arguments::new(["echo", ":::", "a"]).read(&defaults, &mut std::io::empty());
+    assert!(error.unwrap_err().to_string().contains("{3}"));
+}

@@ -172,19 +172,19 @@ def _paths(place, value, start):
     return [os.path.join(here, path) if isinstance(path, str) else path for path in paths]
 
 
-def _variables(value):
+def _variables(place, value):
     try:
         variables = dict(value)
     except (TypeError, ValueError):
-        raise _unexpected("env", value, "a dict")
-    return {_plain("env", name): _variable(name, item) for name, item in variables.items()}
+        raise _unexpected(place, value, "a dict")
+    return {_plain(place, name): _variable(place, name, item) for name, item in variables.items()}
 
 
-def _variable(name, value):
+def _variable(place, name, value):
     """Numbers as Python writes them; JSON would lose digits."""
     if _is_text(value):
         return value
-    return str(value) if _is_number(value) else _plain("env[%r]" % name, value)
+    return str(value) if _is_number(value) else _plain("%s[%r]" % (place, name), value)
 
 
 def _after(value):
@@ -209,7 +209,12 @@ def _count(place, value):
 def _functions(specs):
     start = os.getcwd()
     # Keywords whose values mean more than JSON can hold. All others pass as they are.
-    special = {"files": lambda value: _paths("files", value, start), "env": _variables, "after": _after}
+    special = {
+        "files": lambda value: _paths("files", value, start),
+        "env": lambda value: _variables("env", value),
+        "params": lambda value: _variables("params", value),
+        "after": _after,
+    }
 
     def Job(commands=(), files=(), name=None, repeat=None, **more):
         """Adds a job: a bash script of `commands`, run with `-e`, with `files` in its directory."""

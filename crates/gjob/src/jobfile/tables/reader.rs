@@ -22,7 +22,7 @@ use crate::nearest::nearest;
 const OWN: [&str; 3] = ["matrix", "include", "exclude"];
 
 /// Fields in which `{word}` may belong to the shell or to the job.
-const FREE: [&str; 2] = ["cmds", "env"];
+const FREE: [&str; 3] = ["cmds", "env", "params"];
 
 /// Reads tables, and gathers their problems.
 pub(super) struct Reader<'a> {
@@ -84,7 +84,7 @@ impl Reader<'_> {
                 continue;
             }
             let name = fields::canonical(name);
-            let value_of = if name == "env" { environment } else { json };
+            let value_of = if matches!(name, "env" | "params") { environment } else { json };
             let field = Field { value: value_of(value.get_ref()), span: value.span() };
             if found.insert(name.to_owned(), field).is_some() {
                 self.push(&key.span(), Problem::DuplicateField("commands".to_owned()));

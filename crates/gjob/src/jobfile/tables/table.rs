@@ -47,7 +47,13 @@ impl Table {
             object.insert(name.clone(), value);
         }
         let object = Value::Object(object);
-        JobDraft::deserialize(&object).map_err(|error| {
+        let draft = JobDraft::deserialize(&object).map(|mut draft| {
+            for (name, value) in combination {
+                draft.params.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
+            }
+            draft
+        });
+        draft.map_err(|error| {
             let wrong = fields::problems(object);
             let wrong: Vec<FieldProblem> =
                 wrong.map(|(name, problem)| (Some(name), problem)).collect();
