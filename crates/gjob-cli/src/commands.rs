@@ -10,6 +10,7 @@ mod config;
 pub(crate) mod doctor;
 mod dry_run;
 pub(crate) mod du;
+mod each_host;
 pub(crate) mod explain;
 pub(crate) mod fetch;
 mod hosts;

@@ -84,6 +84,13 @@ pub(crate) fn reporters(
 }
 
 impl Reporters {
+    /// From now on the same output of several jobs is shown once, at the end, below the
+    /// jobs' names.
+    pub(crate) fn gather(mut self) -> Self {
+        self.terminal.gather();
+        self
+    }
+
     /// Prints a line next to the progress.
     pub(crate) fn print_line(&mut self, text: &str) {
         self.terminal.print_line(text);

@@ -34,7 +34,7 @@ const LINES: &str = "a job per line of a file: gjob run -- CMD {} :::: FILE";
 const VALUES: &str = "{} stands for the value: gjob run -- CMD {} ::: a b c";
 const SKIP: &str = "`gjob attach` resumes a run; --skip-done RUN skips what is done in another one";
 const RETRY: &str = "`gjob retry` runs the failed jobs of a run again, `gjob attach` resumes it";
-const EACH: &str = "one command on every host: for h in h1 h2; do gjob run -H $h -- CMD; done";
+const EACH: &str = "--each-host runs one command on every host: gjob run --each-host -- CMD";
 const LOGIN: &str = "users, keys and ports are for ~/.ssh/config, or -F FILE";
 const DETACH: &str =
     "jobs that run need no gjob: close the terminal; `gjob attach` starts the others";
@@ -68,8 +68,6 @@ const OPTIONS: &[Word] = &[
     ("--pipepart", "jobs read no standard input: split it into files, and send them with -f"),
     ("--block", "jobs read no standard input: split it into files, and send them with -f"),
     ("--onall", EACH),
-    ("--nonall", EACH),
-    ("--each-host", EACH),
     ("--transferfile", "-f FILE copies files to the jobs; {} in it stands for the value"),
     ("--transfer", "-f FILE copies files to the jobs; {} in it stands for the value"),
     ("--trc", "-f FILE -o GLOB --cleanup"),

@@ -75,6 +75,11 @@ pub(crate) struct JobOptions {
     #[arg(long, value_name = "SIZE")]
     pub(crate) mem: Option<String>,
 
+    /// Run the one command on every host: a job per host, named after it; the same output
+    /// is shown once, with the hosts that gave it (with --tag or -k host by host)
+    #[arg(long, alias = "nonall")]
+    pub(crate) each_host: bool,
+
     /// Run jobs on some of the run's hosts only: h1, node[1-4], gpu*, @GROUP (repeatable)
     #[arg(long, value_name = "LIST", value_parser = names())]
     pub(crate) on_hosts: Vec<String>,

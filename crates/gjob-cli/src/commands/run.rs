@@ -12,7 +12,7 @@ use gjob_core::halt::Halt;
 use gjob_core::scheduler::OnLost;
 
 use super::config::{self, Setup};
-use super::{background, dry_run, hosts, jobs, manage, notes, skip_done};
+use super::{background, dry_run, each_host, hosts, jobs, manage, notes, skip_done};
 use crate::cli::{Cli, Command, NewHalt, OutputArgs, RunArgs, Show};
 use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::report::reporters;
@@ -53,6 +53,10 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
     }
+    let specs = match args.options.each_host {
+        true => each_host::spread(&specs, &settings.network).map_err(|e| all_at_once(&[e]))?,
+        false => specs,
+    };
     let (specs, hashed) = match past {
         None => (specs, None),
         Some(past) => {
@@ -79,6 +83,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     let is_template = args.jobs.is_none() && !args.command.is_empty();
     let default_show = if is_template { Show::All } else { Show::Failed };
     let reporters = reporters(&args.report, default_show, false).map_err(Failure::input)?;
+    let reporters = if args.options.each_host { reporters.gather() } else { reporters };
     let state = StateDir::from_env().map_err(Failure::machinery)?;
     if args.background.detach {
         // It was known to be writable.

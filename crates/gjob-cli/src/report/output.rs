@@ -2,6 +2,8 @@
 //! (`-k`) in the order of the jobs. A terminal shows the end of what failed jobs
 //! have printed.
 
+mod gather;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
 
@@ -24,6 +26,8 @@ const TAIL_LINES: usize = 20;
 pub(crate) struct Printer {
     keep_order: bool,
     tag: bool,
+    /// The same output is shown once, at the end, below the names of the jobs.
+    gather: bool,
     /// True when a terminal is to show the end of outputs only.
     tails: bool,
     /// The last line that each failed job has printed to standard error, until it
@@ -53,6 +57,7 @@ impl Printer {
         Printer {
             keep_order,
             tag,
+            gather: false,
             tails,
             last_lines: Vec::new(),
             next: 0,
@@ -63,12 +68,28 @@ impl Printer {
         }
     }
 
+    /// From now on the same output is shown once, at the end, unless it is tagged or in
+    /// the order of the jobs.
+    pub(crate) fn gather(&mut self) {
+        self.gather = !(self.tag || self.keep_order);
+    }
+
+    /// True when nothing is printed before the end.
+    pub(crate) fn gathers(&self) -> bool {
+        self.gather
+    }
+
     /// Prints a job's output, or holds it until earlier jobs have ended. Returns
     /// what could not be printed.
     pub(crate) fn job_output(&mut self, job: &Job, outputs: Vec<Fetched>) -> Vec<String> {
         let name = || job.name().map_or_else(|| job.index.to_string(), printable);
         let has_failed = job.state() != State::Done;
-        let held = Held { index: job.index, has_failed, tag: self.tag.then(name), outputs };
+        let tag = (self.tag || self.gather).then(name);
+        let held = Held { index: job.index, has_failed, tag, outputs };
+        if self.gather {
+            self.held.insert(job.index, held);
+            return Vec::new();
+        }
         if !self.keep_order {
             return self.print(held);
         }
@@ -84,6 +105,9 @@ impl Printer {
     /// Prints the output that still waits for jobs without an outcome.
     pub(crate) fn finish(&mut self) -> Vec<String> {
         let held = std::mem::take(&mut self.held);
+        if self.gather {
+            return self.print_gathered(held.into_values().collect());
+        }
         held.into_values().flat_map(|held| self.print(held)).collect()
     }
 
@@ -100,34 +124,45 @@ impl Printer {
     fn print(&mut self, held: Held) -> Vec<String> {
         let mut outputs = held.outputs;
         outputs.sort_by_key(|fetched| fetched.stream == Stream::Stderr);
+        let tail = self.tails && held.has_failed;
         let mut problems = Vec::new();
         for fetched in outputs {
-            if self.closed.contains(&fetched.stream) {
-                continue;
-            }
-            let left_out = left_out(held.index, &fetched);
-            let is_stderr = fetched.stream == Stream::Stderr;
-            let manner = Manner {
-                index: held.index,
-                tag: held.tag.as_deref(),
-                tail: self.tails && held.has_failed,
-            };
-            match print(manner, fetched, &mut self.unwritable) {
-                Ok(last_line) => {
-                    if is_stderr && held.has_failed {
-                        self.last_lines.push((held.index, last_line));
-                    }
-                    problems.extend(left_out);
-                }
-                // A reader such as `head` has seen enough.
-                Err(Problem::Closed(stream)) => self.closed.push(stream),
-                Err(Problem::Failed(text)) => {
-                    self.failed = true;
-                    problems.extend(text);
-                }
-            }
+            let (index, tag) = (held.index, held.tag.as_deref());
+            let manner = Manner { index, tag, tail, header: None };
+            problems.extend(self.print_one(manner, held.has_failed, fetched));
         }
         problems
+    }
+
+    /// Prints one output; returns what could not be printed.
+    fn print_one(
+        &mut self,
+        manner: Manner<'_>,
+        has_failed: bool,
+        fetched: Fetched,
+    ) -> Option<String> {
+        if self.closed.contains(&fetched.stream) {
+            return None;
+        }
+        let left_out = left_out(manner.index, &fetched);
+        let is_stderr = fetched.stream == Stream::Stderr;
+        match print(manner, fetched, &mut self.unwritable) {
+            Ok(last_line) => {
+                if is_stderr && has_failed {
+                    self.last_lines.push((manner.index, last_line));
+                }
+                left_out
+            }
+            // A reader such as `head` has seen enough.
+            Err(Problem::Closed(stream)) => {
+                self.closed.push(stream);
+                None
+            }
+            Err(Problem::Failed(text)) => {
+                self.failed = true;
+                text
+            }
+        }
     }
 }
 
@@ -157,6 +192,8 @@ struct Manner<'a> {
     tag: Option<&'a str>,
     /// Only the end of it, on a terminal.
     tail: bool,
+    /// Lines above it.
+    header: Option<&'a str>,
 }
 
 /// Prints an output; returns its last line.
@@ -208,6 +245,7 @@ impl Manner<'_> {
         to: &mut impl Write,
     ) -> io::Result<Vec<u8>> {
         let mut to = BufWriter::new(to);
+        to.write_all(self.header.unwrap_or_default().as_bytes())?;
         if self.tail && is_terminal {
             let tail = Tail::of(TAIL_LINES, |mut to| io::copy(&mut output, &mut to).map(drop))?;
             self.write_tail(stream, &tail, &mut to)?;
@@ -220,7 +258,7 @@ impl Manner<'_> {
             copy_lines(self.tag, true, format!("[{bytes} left out]\n").as_bytes(), &mut to)?;
         }
         // On a terminal the progress is drawn below it.
-        let whole_lines = stream == Stream::Stderr || is_terminal;
+        let whole_lines = stream == Stream::Stderr || is_terminal || self.header.is_some();
         let last_line = copy_lines(self.tag, whole_lines, output, &mut to)?;
         to.flush()?;
         Ok(last_line)

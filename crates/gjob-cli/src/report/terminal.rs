@@ -140,10 +140,20 @@ impl Terminal {
         }
         self.is_over = true;
         self.say_kept();
-        for text in self.printer.finish() {
+        let (printer, progress) = (&mut self.printer, &mut self.progress);
+        let problems = progress.aside(|| printer.finish());
+        for text in problems {
             self.progress.line(&text);
         }
+        for (index, line) in self.printer.take_last_lines() {
+            self.failures.note_last_line(index, &line);
+        }
         self.progress.finish();
+    }
+
+    /// From now on the same output of several jobs is shown once, at the end.
+    pub(super) fn gather(&mut self) {
+        self.printer.gather();
     }
 
     /// True if output of jobs could not be printed.

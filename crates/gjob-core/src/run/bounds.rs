@@ -1,6 +1,6 @@
 //! Which hosts of a run each of its jobs may run on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{HostIx, Run};
 use crate::hosts::{Choice, bare_name};
@@ -69,13 +69,6 @@ impl Run {
         bounds
     }
 
-    /// True when a job may run on a host.
-    #[must_use]
-    pub fn may_run_on(&self, index: u32, host: HostIx) -> bool {
-        let (Some(job), Some(host)) = (self.job(index), self.host(host)) else { return false };
-        !job.spec.is_bound() || job.spec.choice().admits(&host.label, &host.labels)
-    }
-
     /// The same run, with labels for its hosts, in their order.
     #[must_use]
     pub fn with_labels(mut self, labels: impl IntoIterator<Item = Vec<String>>) -> Self {
@@ -95,11 +88,15 @@ struct Finder<'a> {
 impl<'a> Finder<'a> {
     fn new(run: &'a Run) -> Self {
         let mut by_name: HashMap<&str, Vec<HostIx>> = HashMap::new();
+        let whole: HashSet<&str> = run.hosts.iter().map(|host| host.label.as_str()).collect();
         for (ix, host) in (0..).map(HostIx).zip(&run.hosts) {
             let (full, bare) = (host.label.as_str(), bare_name(&host.label));
-            by_name.entry(full).or_default().push(ix);
-            if bare != full {
+            // The host of just this name, if there is one, not others with a user or port.
+            if bare == full || !whole.contains(bare) {
                 by_name.entry(bare).or_default().push(ix);
+            }
+            if bare != full {
+                by_name.entry(full).or_default().push(ix);
             }
         }
         Finder { run, by_name }

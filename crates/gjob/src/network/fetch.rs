@@ -37,7 +37,7 @@ pub struct Output {
 }
 
 /// What is missing of an output between its first and its last part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Gap {
     /// Bytes before it.
     pub after: u64,
@@ -50,6 +50,19 @@ impl Output {
     #[must_use]
     pub fn gap(&self) -> Option<Gap> {
         self.gap
+    }
+
+    /// The hash (blake3) of what is local of it. It can be read from its beginning
+    /// afterwards.
+    ///
+    /// # Errors
+    /// When the file that keeps it cannot be read.
+    pub fn digest(&mut self) -> io::Result<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new();
+        self.spool.rewind()?;
+        io::copy(&mut self.spool, &mut hasher)?;
+        self.spool.rewind()?;
+        Ok(*hasher.finalize().as_bytes())
     }
 }
 

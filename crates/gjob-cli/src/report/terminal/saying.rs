@@ -66,7 +66,8 @@ impl Terminal {
     fn print_output(&mut self, job: &Job, outputs: Vec<Fetched>) {
         let is_named = self.named == Some(job.index);
         let is_bar = matches!(self.progress, Progress::Bar(_));
-        if is_bar && job.state() != State::Done && !outputs.is_empty() && !is_named {
+        let follows = is_bar && !self.printer.gathers();
+        if follows && job.state() != State::Done && !outputs.is_empty() && !is_named {
             self.progress.line(&format!("output of {}:", headline::title(job)));
         }
         let (printer, progress) = (&mut self.printer, &mut self.progress);

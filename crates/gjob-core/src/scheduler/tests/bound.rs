@@ -243,3 +243,11 @@ fn taken_over_run_keeps_what_is_bound_where_it_may_run() {
     scheduler.handle_host_up(NOW, H1, facts(2));
     assert_eq!(launches(&mut scheduler), [(1, 0)]);
 }
+
+#[test]
+fn host_of_just_the_name_is_meant_before_those_with_a_user_or_port() {
+    let specs = [bound(&["h1"]), bound(&["me@h1:22"]), bound(&["h2"])].map(Arc::new);
+    let hosts = ["h1", "me@h1:22", "h2:22", "me@h2"].map(|host| host.parse().unwrap());
+    let run = Run::new(hosts, specs, Dependencies::default());
+    assert_eq!(run.bounds().sets(), [vec![H0], vec![H1], vec![H2, HostIx(3)]]);
+}
