@@ -21,6 +21,7 @@ pub(crate) mod local;
 pub(crate) mod logs;
 pub(crate) mod man;
 mod manage;
+mod misnamed;
 mod notes;
 mod notify;
 pub(crate) mod pause;

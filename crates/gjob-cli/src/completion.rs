@@ -11,6 +11,7 @@ use gjob::store::{LATEST, RunDir, StateDir, Store};
 use gjob_core::os_text::from_os;
 
 use crate::cli::Cli;
+use crate::known_hosts::{of_ssh_config, ssh_config};
 
 /// Set by a shell that wants completions.
 pub(crate) const VARIABLE: &str = "GJOB_COMPLETE";
@@ -70,23 +71,11 @@ pub(crate) fn hosts(current: &OsStr) -> Vec<CompletionCandidate> {
     let config = Config::read(&here, &mut Vec::new());
     let groups = config.group_names().into_iter().map(|name| format!("@{name}"));
     let hosts = config.host_names().into_iter().map(str::to_owned);
-    let mut known: Vec<String> = groups.chain(hosts).chain(ssh_hosts()).collect();
+    let mut known: Vec<String> = groups.chain(hosts).chain(of_ssh_config(&ssh_config())).collect();
     known.sort_unstable();
     known.dedup();
     let fitting = known.into_iter().filter(|name| name.starts_with(host));
     candidates(fitting.map(|name| format!("{before}{name}")))
-}
-
-/// The hosts that the user's ssh configuration names, without patterns.
-fn ssh_hosts() -> Vec<String> {
-    let file = std::env::home_dir().map(|home| home.join(".ssh/config"));
-    let text = file.and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
-    let names = text.lines().filter_map(|line| {
-        let (word, names) = line.trim().split_once([' ', '\t', '='])?;
-        word.eq_ignore_ascii_case("host").then_some(names)
-    });
-    let names = names.flat_map(str::split_whitespace);
-    names.filter(|name| !name.contains(['*', '?', '!'])).map(str::to_owned).collect()
 }
 
 /// Those that no shell takes for anything else.

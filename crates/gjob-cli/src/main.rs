@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod completion;
 mod exit;
+mod known_hosts;
 mod local_time;
 mod report;
 mod signals;

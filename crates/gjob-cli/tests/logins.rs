@@ -93,3 +93,33 @@ fn failure_that_can_pass_is_said_once_with_the_number_of_attempts() {
     assert!(lines.iter().all(|line| line.contains("the connection was refused")), "{stderr}");
     assert!(lines.iter().any(|line| line.ends_with(" attempts)")), "{stderr}");
 }
+
+#[test]
+fn run_whose_only_host_does_not_exist_is_not_kept_and_a_near_name_is_suggested() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let own = format!(
+        "Include {}\nHost node1 fit1\n  HostName nowhere..invalid\nHost node2\n",
+        bed.ssh_config().display()
+    );
+    let config = place.file("ssh_config", &own).display().to_string();
+    let gjob = |args: &[&str]| place.gjob(&[&["run", "-F", &config], args].concat()).output();
+    let earlier = gjob(&["-H", "h1", "--", "true"]);
+    assert_eq!(earlier.code, 0, "{}", earlier.stderr);
+    let before = place.status()["run"].clone();
+
+    let answer = gjob(&["-H", "node1", "--", "true"]);
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    let end = "gjob: there is no host node1; nothing was started, and no run was kept\n\
+               help: did you mean node2?\n";
+    assert!(answer.stderr.ends_with(end), "{}", answer.stderr);
+    assert_eq!(place.status()["run"], before, "the latest run is the one before");
+    let runs = place.gjob(&["runs", "--json"]).output().stdout;
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&runs).unwrap().as_array().unwrap().len(),
+        1
+    );
+
+    let answer = gjob(&["-H", "node1,fit1", "--", "true"]);
+    let end = "help: did you mean node2 for node1?\n";
+    assert!(answer.stderr.ends_with(end), "{}", answer.stderr);
+}

@@ -10,6 +10,7 @@ use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::{Job, Run, RunId, State, Tally};
 
+use super::misnamed::{self, is_misnamed};
 use super::notify::{Outcome, notify};
 use super::top;
 use crate::exit::{self, Failure, print_error};
@@ -20,8 +21,13 @@ use crate::signals;
 pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
 
 /// Runs a manager that is set up, and prints the summary at the end. `has_keys` says that
-/// standard input is not used for anything else.
-pub(super) fn to_the_end(mut manager: Manager<Reporters>, has_keys: bool) -> Result<u8, Failure> {
+/// standard input is not used for anything else. `is_new` says that the run has just been
+/// made: it is not kept if nothing can come of it.
+pub(super) fn to_the_end(
+    mut manager: Manager<Reporters>,
+    has_keys: bool,
+    is_new: bool,
+) -> Result<u8, Failure> {
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
     signals::listen(controller).map_err(Failure::machinery)?;
@@ -41,9 +47,15 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>, has_keys: bool) -> Res
         Ok(end) => end,
         Err(error) => {
             drop(manager);
-            return Err(failed(&dir, error));
+            return Err(notified(&dir, stopped(&dir, error)));
         }
     };
+    if is_new && end == RunEnd::NoHosts && manager.run().is_some_and(is_misnamed) {
+        drop(manager);
+        let failure = notified(&dir, misnamed::failure(&dir));
+        dir.remove().map_err(Failure::machinery)?;
+        return Err(failure);
+    }
     if let Some(run) = manager.run() {
         let lines = last_lines(manager.handler(), &dir, run, end);
         lines.iter().for_each(|line| manager.handler_mut().print_line(line));
@@ -62,10 +74,9 @@ pub(super) fn to_the_end(mut manager: Manager<Reporters>, has_keys: bool) -> Res
     })
 }
 
-/// What is said when a manager's own means have failed; who is to be notified of the end
-/// is notified.
-fn failed(dir: &RunDir, error: ManagerError) -> Failure {
-    let failure = stopped(dir, error);
+/// What is said when a manager's own means have failed, once who is to be notified of the
+/// end was notified.
+fn notified(dir: &RunDir, failure: Failure) -> Failure {
     if let Err(error) = notify(dir, &Outcome::Failed(&failure.error), failure.code) {
         print_error(&format!("{error:#}"));
     }

@@ -96,6 +96,12 @@ impl Trouble {
         }
     }
 
+    /// True for the reason of a host whose name does not resolve.
+    #[must_use]
+    pub fn is_unresolved(reason: &str) -> bool {
+        reason.starts_with(Trouble::Unresolved.describe())
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Trouble::Unresolved => "its name does not resolve",

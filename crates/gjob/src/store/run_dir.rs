@@ -271,6 +271,24 @@ impl RunDir {
         std::fs::rename(new, state.join(LATEST))
     }
 
+    /// Removes a run with all that is recorded of it. If it was the latest, that is the one
+    /// of the latest date that is left.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(&self) -> Result<(), RunDirError> {
+        std::fs::remove_dir_all(&self.path).map_err(io_error(&self.path))?;
+        let Some(state) = self.path.parent().and_then(Path::parent) else { return Ok(()) };
+        let state = StateDir::new(state);
+        if state.made_last().is_none()
+            && let Ok(last) = state.find(None)
+        {
+            // Without it, it is found by its date.
+            let _ = last.name_latest();
+        }
+        Ok(())
+    }
+
     /// Takes back a run that could not be recorded: it has not begun.
     pub(crate) fn discard(&self) {
         // What is left of it is no run, and in nobody's way.
