@@ -40,7 +40,7 @@ pub(crate) use which_run::{NamedRun, RunName, RunOption};
 #[command(
     name = "gjob",
     version,
-    max_term_width = 100,
+    max_term_width = 80,
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n\n{ENVIRONMENT}"),
 )]
@@ -96,10 +96,10 @@ pub(crate) enum Command {
 
 const EXAMPLES: &str = "\
 Examples:
-  gjob run jobs.txt                             Run each line of a file, here
+  gjob run jobs.txt                       Run each line of a file, here
   gjob run -H node1,node2 -f fit.py -- ./fit.py {} ::: 0.1 0.2
-                                                Run a command per value, on other machines
-  gjob status                                   Show what runs where, and what has failed";
+                                          Run a command per value elsewhere
+  gjob status                             Show what runs where, what has failed";
 
 /// Arguments that may be names, and so any bytes.
 fn names() -> impl TypedValueParser<Value = String> {

@@ -21,6 +21,7 @@ mod progress;
 mod tail;
 mod terminal;
 mod unsent;
+mod wrap;
 
 use std::io;
 use std::path::Path;

@@ -787,12 +787,8 @@ gjob: no run 1999-01-01-1 in [PLACE]/state/runs
         .gjob(&["kill"])
         .code(2)
         .stderr(str![[r#"
-error: the following required arguments were not provided:
-  <JOB>...
-
-Usage: gjob kill <JOB>...
-
-For more information, try '--help'.
+gjob: kill: nothing is named
+help: name jobs (3, 3-7, fit), or --all: `gjob status` lists them
 
 "#]])
         .run();

@@ -104,21 +104,21 @@ start #0 a: cd [PLACE]/here; while test -e a.waits; do sleep 0.02; done; echo a 
 ok #0 a in [ELAPSED]
 start #1 b: cd [PLACE]/here; while test -e b.waits; do sleep 0.02; done; echo b >> ledger; ! test -e b.fails
 FAILED #1 b: exit 1 · cd [PLACE]/here; while test -e b.waits; do sleep 0.02; done; echo b >> ledger; ! test -e b.fails
-FAILED #3 d: dependency: job 1 is not done · cd [PLACE]/here; while test -e d.waits; do sleep 0.02; done; echo d >> ledger; ! test -e d.fails
+FAILED #3 d: dependency: job b is not done · cd [PLACE]/here; while test -e d.waits; do sleep 0.02; done; echo d >> ledger; ! test -e d.fails
 start #2 c: cd [PLACE]/here; while test -e c.waits; do sleep 0.02; done; echo c >> ledger; ! test -e c.fails
 ok #2 c in [ELAPSED]
 start #4 alone: cd [PLACE]/here; while test -e alone.waits; do sleep 0.02; done; echo alone >> ledger; ! test -e alone.fails
 ok #4 alone in [ELAPSED]
 2 jobs not done:
   1 × exit 1: #1
-  1 × dependency: job 1 is not done: #3
+  1 × dependency: job b is not done: #3
 help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 2 failed in [ELAPSED]
 
 "#]])
         .run();
     assert_eq!(states(&place), ["done", "error", "done", "error", "done"]);
-    let reason = "dependency: job 1 is not done";
+    let reason = "dependency: job b is not done";
     let null = Value::Null;
     assert_eq!(
         place.of_jobs("reason"),
@@ -129,7 +129,7 @@ run [DATE]-1: 3 done, 2 failed in [ELAPSED]
         .gjob(&["retry", "d"])
         .code(1)
         .stdout("reopened 0 jobs\n")
-        .stderr("gjob: job 3: it waits for job 1, which is not done: retry that\n")
+        .stderr("gjob: job 3: it waits for job b, which is not done: retry that\n")
         .run();
     assert_eq!(place.of_jobs("reason")[3], reason);
     remove(&place, "b.fails");
@@ -225,7 +225,7 @@ killed 1 job
     let reasons = place.of_jobs("reason");
     assert_eq!(
         (&reasons[1], &reasons[3]),
-        (&json!("killed"), &json!("dependency: job 1 is not done"))
+        (&json!("killed"), &json!("dependency: job b is not done"))
     );
     assert_eq!(ledger(&place), ["a", "c"]);
 }
@@ -291,7 +291,7 @@ paused 2 jobs
     remove(&place, "a.waits");
     assert_eq!(manager.output().code, 1);
     assert_eq!(states(&place), ["error"; 4]);
-    assert_eq!(place.of_jobs("reason")[3], "dependency: job 1 is not done");
+    assert_eq!(place.of_jobs("reason")[3], "dependency: job b is not done");
 }
 
 #[test]
@@ -328,11 +328,11 @@ fn failed_dependents_do_not_count_as_failures() {
 run [DATE]-1: 9 jobs, 1 host
 start #0 a: cd [PLACE]/here; while test -e a.waits; do sleep 0.02; done; echo a >> ledger; ! test -e a.fails
 FAILED #0 a: exit 1 · cd [PLACE]/here; while test -e a.waits; do sleep 0.02; done; echo a >> ledger; ! test -e a.fails
-FAILED #1 after-0: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-0.waits; do sleep 0.02; done; echo after-0 >> ledger; ! test -e after-0.fails
-FAILED #2 after-1: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-1.waits; do sleep 0.02; done; echo after-1 >> ledger; ! test -e after-1.fails
-FAILED #3 after-2: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-2.waits; do sleep 0.02; done; echo after-2 >> ledger; ! test -e after-2.fails
-FAILED #4 after-3: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-3.waits; do sleep 0.02; done; echo after-3 >> ledger; ! test -e after-3.fails
-FAILED #5 after-4: dependency: job 0 is not done · cd [PLACE]/here; while test -e after-4.waits; do sleep 0.02; done; echo after-4 >> ledger; ! test -e after-4.fails
+FAILED #1 after-0: dependency: job a is not done · cd [PLACE]/here; while test -e after-0.waits; do sleep 0.02; done; echo after-0 >> ledger; ! test -e after-0.fails
+FAILED #2 after-1: dependency: job a is not done · cd [PLACE]/here; while test -e after-1.waits; do sleep 0.02; done; echo after-1 >> ledger; ! test -e after-1.fails
+FAILED #3 after-2: dependency: job a is not done · cd [PLACE]/here; while test -e after-2.waits; do sleep 0.02; done; echo after-2 >> ledger; ! test -e after-2.fails
+FAILED #4 after-3: dependency: job a is not done · cd [PLACE]/here; while test -e after-3.waits; do sleep 0.02; done; echo after-3 >> ledger; ! test -e after-3.fails
+FAILED #5 after-4: dependency: job a is not done · cd [PLACE]/here; while test -e after-4.waits; do sleep 0.02; done; echo after-4 >> ledger; ! test -e after-4.fails
 start #6 free-0: cd [PLACE]/here; while test -e free-0.waits; do sleep 0.02; done; echo free-0 >> ledger; ! test -e free-0.fails
 ok #6 free-0 in [ELAPSED]
 start #7 free-1: cd [PLACE]/here; while test -e free-1.waits; do sleep 0.02; done; echo free-1 >> ledger; ! test -e free-1.fails
@@ -340,7 +340,7 @@ ok #7 free-1 in [ELAPSED]
 start #8 free-2: cd [PLACE]/here; while test -e free-2.waits; do sleep 0.02; done; echo free-2 >> ledger; ! test -e free-2.fails
 ok #8 free-2 in [ELAPSED]
 6 jobs not done:
-  5 × dependency: job 0 is not done: #1 #2 #3 #4 #5
+  5 × dependency: job a is not done: #1 #2 #3 #4 #5
   1 × exit 1: #0
 help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 3 done, 6 failed in [ELAPSED]
@@ -374,4 +374,22 @@ run [DATE]-1: 5 done in [ELAPSED]
 "#]])
         .run();
     assert_eq!(ledger(&place), ["copy", "copy", "copy", "last", "last"]);
+}
+
+#[test]
+fn jobs_wait_for_all_whose_names_match_a_glob() {
+    let place = Place::new();
+    let ledger = place.path("ledger").display().to_string();
+    let job = |name: &str, after: &str| {
+        format!("{{\"cmds\": \"echo {name} >> {ledger}\", \"name\": \"{name}\"{after}}}\n")
+    };
+    let jobs = job("sum", ", \"after\": \"fit-*\"") + &job("fit-a", "") + &job("fit-b", "");
+    place.file("jobs.jsonl", &jobs);
+    assert_eq!(place.gjob(&["run", "-j", "1", "jobs.jsonl"]).output().code, 0);
+    let ran = std::fs::read_to_string(&ledger).unwrap();
+    assert_eq!(ran, "fit-a\nfit-b\nsum\n");
+    place.file("jobs.jsonl", &job("sum", ", \"after\": \"fut-*\""));
+    let refused = place.gjob(&["run", "jobs.jsonl"]).output();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("unknown job \"fut-*\" in after"), "{}", refused.stderr);
 }

@@ -41,7 +41,7 @@ fn ways() -> Vec<Way> {
         Way { exit: Some(3), logged: ("3", "0"), ..way("exits", exits, "exit 3") },
         Way { signal: Some(9), logged: ("0", "9"), ..way("dies", dies, "signal 9") },
         Way { signal: Some(15), logged: ("0", "15"), ..way("late", late, "timeout") },
-        Way { logged: ("-", "-"), ..way("waits", waits, "dependency: job 0 is not done") },
+        Way { logged: ("-", "-"), ..way("waits", waits, "dependency: job exits is not done") },
         way("empty", empty, "output \"table.csv\" is missing"),
         Way { signal: Some(15), logged: ("0", "15"), ..way("killed", killed, "killed") },
         Way { logged: ("-", "-"), ..way("held", held, "killed") },

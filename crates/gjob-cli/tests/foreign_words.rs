@@ -332,3 +332,23 @@ fn relative_path_in_a_script_elsewhere_is_explained() {
     let answer = place.gjob(&["run", "missing.py"]).output();
     assert!(!answer.stderr.contains(help), "{}", answer.stderr);
 }
+
+#[test]
+fn slip_among_gjobs_own_commands_is_answered_in_one_line() {
+    let slips: [(&[&str], &str); 8] = [
+        (&["run", "--retry", "3", "jobs.txt"], "unknown option --retry\nhelp: --retries N "),
+        (&["run", "--dry", "jobs.txt"], "unknown option --dry\nhelp: --dry-run shows "),
+        (&["logs", "-n", "5"], "unknown option -n\nhelp: --tail N shows the last N lines"),
+        (&["kill"], "kill: nothing is named\nhelp: name jobs (3, 3-7, fit), or --all"),
+        (&["explain"], "explain: nothing is named\nhelp: name jobs by number, range or name"),
+        (&["clean"], "clean: nothing is named\nhelp: name a run, as `gjob runs` lists them"),
+        (&["ls", "3"], "unexpected argument 3\nhelp: -n N lists the last N runs"),
+        (&["runs", "--limit=3"], "unknown option --limit\nhelp: -n N lists the last N runs"),
+    ];
+    for (args, text) in slips {
+        let answer = place().gjob(args).output();
+        assert_eq!(answer.code, 2, "{args:?}");
+        assert!(answer.stderr.starts_with(&format!("gjob: {text}")), "{}", answer.stderr);
+        assert_eq!(answer.stderr.lines().count(), 2, "{}", answer.stderr);
+    }
+}

@@ -30,6 +30,9 @@ fn pin(place: &Place, commands: &[String], seen: &mut BTreeSet<String>) {
     let name = if commands.is_empty() { "gjob".to_owned() } else { commands.join("-") };
     let file = format!("{name}.txt");
     place.gjob(&args).stdout(Data::read_from(&pages().join(&file), None)).run();
+    let page = std::fs::read_to_string(pages().join(&file)).unwrap();
+    let wide = page.lines().find(|line| line.chars().count() > 80);
+    assert_eq!(wide, None, "{file}: a terminal of 80 columns breaks it");
     seen.insert(file);
     for command in listed(&place.gjob(&args).output().stdout) {
         pin(place, &[commands, &[command]].concat(), seen);

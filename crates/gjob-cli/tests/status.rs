@@ -201,7 +201,7 @@ fn slow_host_is_named() {
     let args = ["run", "-F", config, "-H", "h1,h2", "-j", "3", "jobs.txt"];
     assert_eq!(place.gjob(&args).output().code, 0);
     let status = place.gjob(&["status"]).output().stdout;
-    let note = "times as long as on the others";
+    let note = "times as slow as the others";
     let of = |host: &str| status.lines().find(|line| line.starts_with(host)).unwrap().to_owned();
     assert!(of("h2").contains(note) && !of("h1").contains(note), "{status}");
 }
@@ -265,7 +265,7 @@ fn explain_tells_what_a_waiting_job_waits_for() {
 job 1: waiting
   true
 asks for 1 CPU
-it waits for job 0 to be done
+it waits for job first to be done
 
 job 2: waiting
   true

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum After {
-    /// All jobs with this name.
+    /// All jobs with this name, or whose names it matches as a glob.
     Name(String),
     /// The job with this number, from 0, in its job file or run.
     Job(u32),

@@ -16,6 +16,9 @@ use crate::text::excerpt;
 /// jobs that wait for them. It bounds the memory.
 const MAX_EDGES: usize = 20_000_000;
 
+/// The most work that globs may be: the bytes of each, times the names that it looks at.
+const MAX_GLOB_WORK: usize = 1_000_000_000;
+
 /// The most jobs of a cycle that are named.
 const MAX_NAMED: usize = 20;
 
@@ -97,6 +100,7 @@ impl Dependencies {
         }
         let mut groups: HashMap<&After, u32> = HashMap::new();
         let (mut members_left, mut waits_left) = (MAX_EDGES, MAX_EDGES);
+        let mut glob_work_left = MAX_GLOB_WORK;
         let less = |left: usize, edges: usize, index: u32| {
             let too_many = || DependencyError::TooMany { job: title(specs, index) };
             left.checked_sub(edges).ok_or_else(too_many)
@@ -107,6 +111,10 @@ impl Dependencies {
                 let group = match groups.get(after) {
                     Some(group) => *group,
                     None => {
+                        if let Some(glob) = glob_of(after, |name| by_name.contains_key(name)) {
+                            let work = glob.as_str().len().saturating_mul(by_name.len());
+                            glob_work_left = less(glob_work_left, work, index)?;
+                        }
                         let members = members(after, &by_name, specs, index)?;
                         members_left = less(members_left, members.len(), index)?;
                         let group = found.add_group(members);
@@ -193,6 +201,23 @@ impl Dependencies {
     }
 }
 
+/// What an entry is a glob of names with (`fit-*`, `fit-?`, `fit-[ab]`): none for anything
+/// else, and for the very name of a job.
+#[must_use]
+pub fn glob_of(after: &After, is_name: impl Fn(&str) -> bool) -> Option<glob::Pattern> {
+    let After::Name(name) = after else { return None };
+    let is_glob = name.contains(['*', '?', '[']) && !is_name(name);
+    if is_glob { glob::Pattern::new(name).ok() } else { None }
+}
+
+/// The jobs whose names match, in their order.
+fn matching(glob: &glob::Pattern, by_name: &HashMap<&str, Vec<u32>>) -> Vec<u32> {
+    let names = by_name.iter().filter(|(name, _)| glob.matches(name));
+    let mut members: Vec<u32> = names.flat_map(|(_, jobs)| jobs.iter().copied()).collect();
+    members.sort_unstable();
+    members
+}
+
 fn members(
     after: &After,
     by_name: &HashMap<&str, Vec<u32>>,
@@ -201,9 +226,13 @@ fn members(
 ) -> Result<Vec<u32>, DependencyError> {
     let (from, to) = match after {
         After::Name(name) => {
+            let found = match glob_of(after, |name| by_name.contains_key(name)) {
+                None => by_name.get(name.as_str()).cloned(),
+                Some(glob) => Some(matching(&glob, by_name)).filter(|found| !found.is_empty()),
+            };
             let unknown =
                 || DependencyError::UnknownName { job: title(specs, index), name: excerpt(name) };
-            return by_name.get(name.as_str()).cloned().ok_or_else(unknown);
+            return found.ok_or_else(unknown);
         }
         After::Job(number) => (*number, *number),
         After::Jobs(from, to) => (*from, *to),
@@ -258,6 +287,34 @@ mod tests {
         assert_eq!(found.waits(2), [0]);
         assert_eq!(found.member_of(1), [0]);
         assert!(found.waits(0).is_empty());
+    }
+
+    #[test]
+    fn glob_means_all_jobs_whose_names_match_unless_it_is_a_name_itself() {
+        let jobs = [job("fit-1", &[]), job("x", &[name("fit-?")]), job("fit-2", &[])];
+        let found = Dependencies::resolve(&jobs).unwrap();
+        assert_eq!(found.groups(), [Group { members: vec![0, 2], dependants: vec![1] }]);
+        let literal = [job("a*", &[]), job("ab", &[]), job("c", &[name("a*")])];
+        let found = Dependencies::resolve(&literal).unwrap();
+        assert_eq!(found.groups(), [Group { members: vec![0], dependants: vec![2] }]);
+        let unknown = [job("a", &[name("b*")])];
+        assert!(matches!(
+            Dependencies::resolve(&unknown),
+            Err(DependencyError::UnknownName { name, .. }) if name == "b*"
+        ));
+        assert!(matches!(
+            Dependencies::resolve(&[job("a", &[name("a*")])]),
+            Err(DependencyError::Cycle { .. })
+        ));
+    }
+
+    #[test]
+    fn work_of_globs_is_limited() {
+        let many = (0..40_000).map(|at| job(&format!("x{at}"), &[]));
+        let globbing = job("y", &[name(&format!("x{}*", "?".repeat(25_000)))]);
+        let jobs: Vec<_> = many.chain([globbing]).collect();
+        let error = Dependencies::resolve(&jobs).unwrap_err().to_string();
+        assert!(error.contains("too many dependencies"), "{error}");
     }
 
     #[test]

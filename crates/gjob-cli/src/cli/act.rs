@@ -87,8 +87,8 @@ pub(crate) struct KillArgs {
 }
 
 const ACT_HELP: &str = "\
-If the run has a manager, the manager does it. Otherwise this process contacts the jobs' hosts
-itself; `gjob attach` resumes the run later.
+If the run has a manager, the manager does it. Otherwise this process contacts
+the jobs' hosts itself; `gjob attach` resumes the run later.
 
-Exit status: 0 done; 1 refused for some job, or its host is unreachable; 2 invalid usage or
-input; 3 the run's manager or store failed.";
+Exit status: 0 done; 1 refused for some job, or its host is unreachable; 2
+invalid usage or input; 3 the run's manager or store failed.";

@@ -27,11 +27,12 @@ pub(crate) struct HostsArgs {
 }
 
 const HOSTS_HELP: &str = "\
-Asks the hosts of -H, of a run (-R RUN), or those that a run without either would
-use: all at once, each for up to 20 seconds. What --probe starts is ended in any
-case, by itself after 3 minutes.
+Asks the hosts of -H, of a run (-R RUN), or those that a run without either
+would use: all at once, each for up to 20 seconds. What --probe starts is ended
+in any case, by itself after 3 minutes.
 
-Exit status: 0 all hosts can run jobs; 1 some host cannot; 2 invalid usage or input.";
+Exit status: 0 all hosts can run jobs; 1 some host cannot; 2 invalid usage or
+input.";
 
 #[derive(Debug, Args)]
 #[command(after_help = DU_HELP)]
@@ -53,8 +54,9 @@ pub(crate) struct DuArgs {
 }
 
 const DU_HELP: &str = "\
-Without HOST and -R RUN it asks the hosts that a run without -H would use. Each is
-asked about the first 500,000 files in its results directory. `gjob clean RUN`
-removes what a run has left on its hosts.
+Without HOST and -R RUN it asks the hosts that a run without -H would use. Each
+is asked about the first 500,000 files in its results directory. `gjob clean
+RUN` removes what a run has left on its hosts.
 
-Exit status: 0 all hosts answered; 1 some host did not; 2 invalid usage or input.";
+Exit status: 0 all hosts answered; 1 some host did not; 2 invalid usage or
+input.";

@@ -9,6 +9,6 @@ Environment:
   GJOB_SSH            Program to use as ssh [default: ssh]
   GJOB_PYTHON         Python for job files [default: python3]
   XDG_CONFIG_HOME     Where gjob/gjob.toml is [default: ~/.config]
-  NO_COLOR            No colours; CLICOLOR_FORCE=1: colours where no terminal is, too
+  NO_COLOR            No colours; CLICOLOR_FORCE=1: colours anywhere
   On hosts:
-  GJOB_GPUS           GPUs to offer to jobs: 0,1 [default: CUDA_VISIBLE_DEVICES, or all]";
+  GJOB_GPUS           GPUs for jobs: 0,1 [default: CUDA_VISIBLE_DEVICES, or all]";

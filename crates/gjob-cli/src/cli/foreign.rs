@@ -16,6 +16,52 @@ pub(super) fn command(word: &str) -> Option<&'static str> {
     find(COMMANDS, word)
 }
 
+/// What to type instead of a word that one of gjob's own commands does not take, or (an
+/// empty word) where it takes one and there is none.
+pub(super) fn slip(command: &str, word: &str) -> Option<&'static str> {
+    let name = word.split_once('=').map_or(word, |(name, _)| name);
+    let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    let name = if is_number { NUMBER } else { name };
+    let is_it = |(of, slip, _): &&(&str, &str, &str)| *of == command && *slip == name;
+    SLIPS.iter().find(is_it).map(|(_, _, advice)| *advice)
+}
+
+/// Stands for any number among the slips.
+const NUMBER: &str = "N";
+
+const JOBS: &str = "name jobs by number, range or name, as `gjob status` lists them: 3, 3-7, fit";
+const LINES_OF_LOG: &str = "--tail N shows the last N lines";
+const NAMED_RUN: &str = "name a run, as `gjob runs` lists them";
+
+/// Slips among gjob's own commands: the command, the word, and what to type instead.
+const SLIPS: &[(&str, &str, &str)] = &[
+    ("run", "--retry", "--retries N runs a failed job again; `gjob retry` is for past runs"),
+    ("run", "--dry", "--dry-run shows jobs and hosts, and starts nothing"),
+    ("run", "--tail", "`gjob logs --tail N JOB` shows the last lines of a job"),
+    ("kill", "", "name jobs (3, 3-7, fit), or --all: `gjob status` lists them"),
+    ("pause", "", JOBS),
+    ("resume", "", JOBS),
+    ("explain", "", JOBS),
+    ("clean", "", NAMED_RUN),
+    ("retry", "--all", "without a job it retries all that failed"),
+    ("retry", "--failed", "without a job it retries all that failed"),
+    ("kill", "-9", "jobs get SIGTERM, and SIGKILL 10 s later"),
+    ("logs", "-n", LINES_OF_LOG),
+    ("logs", "--lines", LINES_OF_LOG),
+    ("logs", "--head", "gjob logs JOB | head"),
+    ("logs", "--all", "without a job it shows all that have started"),
+    ("logs", "--host", "`gjob status --host GLOB` lists the jobs of a host"),
+    ("runs", NUMBER, "-n N lists the last N runs; `gjob status N` shows the run that ends in N"),
+    ("runs", "--all", "it lists all runs"),
+    ("runs", "-a", "it lists all runs"),
+    ("runs", "--limit", "-n N lists the last N runs"),
+    ("status", "-f", "-w shows the status again and again"),
+    ("status", "--follow", "-w shows the status again and again"),
+    ("status", "-n", "`gjob runs -n N` lists the last N runs"),
+    ("status", "--failed", "--state failed"),
+    ("status", "--running", "--state running"),
+];
+
 fn find(words: &[Word], word: &str) -> Option<&'static str> {
     words.iter().find(|(foreign, _)| *foreign == word).map(|(_, advice)| *advice)
 }
@@ -36,8 +82,7 @@ const SKIP: &str = "`gjob attach` resumes a run; --skip-done RUN skips what is d
 const RETRY: &str = "`gjob retry` runs the failed jobs of a run again, `gjob attach` resumes it";
 const EACH: &str = "--each-host runs one command on every host: gjob run --each-host -- CMD";
 const LOGIN: &str = "users, keys and ports are for ~/.ssh/config, or -F FILE";
-const DETACH: &str =
-    "jobs that run need no gjob: close the terminal; `gjob attach` starts the others";
+const DETACH: &str = "gjob run --detach; gjob attach --detach for a run that has begun";
 const NOT_NEEDED: &str = "it is not needed: leave it out";
 
 const OPTIONS: &[Word] = &[
@@ -96,7 +141,6 @@ const OPTIONS: &[Word] = &[
     // Slurm
     ("--array", ARRAY),
     ("--dependency", AFTER),
-    ("-d", AFTER),
     ("--partition", "-H @GROUP names a group of hosts in gjob.toml"),
     ("-p", "-H @GROUP names a group of hosts in gjob.toml"),
     ("--nodes", HOSTS),
@@ -158,7 +202,6 @@ const OPTIONS: &[Word] = &[
     ("--port", LOGIN),
     ("--identity", LOGIN),
     // What runs could be asked for
-    ("--background", "--detach"),
     ("--log", "--joblog FILE has a line per job, --events FILE all that happens"),
     ("--logfile", "--joblog FILE has a line per job, --events FILE all that happens"),
     ("--output-dir", "--into DIR"),
@@ -264,6 +307,19 @@ mod tests {
         for table in [OPTIONS, COMMANDS] {
             assert_eq!(words(table).len(), table.len());
             assert!(table.iter().all(|(_, advice)| !advice.contains('\n') && advice.len() < 90));
+        }
+    }
+
+    #[test]
+    fn each_slip_is_of_a_command_and_none_of_its_options() {
+        let cli = Cli::command();
+        for (command, word, advice) in SLIPS {
+            let command = cli.find_subcommand(command).unwrap();
+            let longs = command.get_arguments().filter_map(|arg| arg.get_long());
+            let shorts = command.get_arguments().filter_map(|arg| arg.get_short());
+            assert!(!longs.map(|long| format!("--{long}")).any(|long| long == *word), "{word}");
+            assert!(!shorts.map(|short| format!("-{short}")).any(|it| it == *word), "{word}");
+            assert!(!advice.contains('\n') && advice.len() < 80, "{advice}");
         }
     }
 

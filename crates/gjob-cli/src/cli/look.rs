@@ -81,9 +81,10 @@ pub(crate) struct TopArgs {
 }
 
 const TOP_HELP: &str = "\
-Keys: arrows, PgUp, PgDn, Home and End scroll, Tab changes the panel, s sorts, / filters, Enter or
-l shows the log of a job, e explains it, k kills, p pauses or resumes, r retries it, ? lists all
-keys, q leaves. Leaving stops nothing. Needs a terminal.";
+Keys: arrows, PgUp, PgDn, Home and End scroll, Tab changes the panel, s sorts, /
+filters, Enter or l shows the log of a job, e explains it, k kills, p pauses or
+resumes, r retries it, ? lists all keys, q leaves. Leaving stops nothing. Needs
+a terminal.";
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {

@@ -59,11 +59,31 @@ fn explain(error: &clap::Error, args: &[OsString]) -> Option<String> {
         ErrorKind::InvalidSubcommand => {
             Some(unknown_command(&word(ContextKind::InvalidSubcommand)?, args))
         }
-        ErrorKind::UnknownArgument if is_run(args) => {
-            unknown_argument(&word(ContextKind::InvalidArg)?, args)
+        ErrorKind::UnknownArgument => {
+            let word = word(ContextKind::InvalidArg)?;
+            let unknown = || if is_run(args) { unknown_argument(&word, args) } else { None };
+            slip(&word, args).or_else(unknown)
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let command = command_of(args)?;
+            let advice = foreign::slip(&command, "")?;
+            Some(format!("{command}: nothing is named\nhelp: {advice}"))
         }
         _ => None,
     }
+}
+
+/// For a word that a command of gjob's does not take, though others do.
+fn slip(word: &str, args: &[OsString]) -> Option<String> {
+    let advice = foreign::slip(&command_of(args)?, word)?;
+    let what = if word.starts_with('-') { "unknown option" } else { "unexpected argument" };
+    Some(format!("{what} {word}\nhelp: {advice}"))
+}
+
+/// The command, whichever of its names it was called by.
+fn command_of(args: &[OsString]) -> Option<String> {
+    let cli = Cli::command();
+    Some(cli.find_subcommand(args.get(1)?)?.get_name().to_owned())
 }
 
 fn is_run(args: &[OsString]) -> bool {

@@ -16,11 +16,12 @@ pub(crate) struct RemoteArgs {
 }
 
 const REMOTE_HELP: &str = "\
-A job's id is HOST/HOSTNAME/DATE-N, as `gjob remote start` prints it: the host as it was named
-there, and the job's directory below the results directory. Where both names are the same,
-HOST/DATE-N will do. Exit status: 0 done; 1 refused for some job, or its host is
-unreachable; 2 invalid usage; 3 a job cannot be started. `gjob remote cmd` ends as its commands
-do, or with 255 when ssh fails.";
+A job's id is HOST/HOSTNAME/DATE-N, as `gjob remote start` prints it: the host
+as it was named there, and the job's directory below the results directory.
+Where both names are the same, HOST/DATE-N will do. Exit status: 0 done; 1
+refused for some job, or its host is unreachable; 2 invalid usage; 3 a job
+cannot be started. `gjob remote cmd` ends as its commands do, or with 255 when
+ssh fails.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RemoteCommand {

@@ -49,14 +49,15 @@ pub(crate) struct RunArgs {
 }
 
 const RUN_HELP: &str = "\
-A command after -- runs once per value: `gjob run -- gzip {} ::: *.txt`. Values come from
-::: lists (several give all combinations), from :::: FILE or from standard input, one per
-line. {} is the value, {.} without extension, {/} its base name, {//} its directory, {/.} its
-base name without extension, {#} the job's number, {1} {2} the values of the first and second
-list.
+A command after -- runs once per value: `gjob run -- gzip {} ::: *.txt`. Values
+come from ::: lists (several give all combinations), from :::: FILE or from
+standard input, one per line. {} is the value, {.} without extension, {/} its
+base name, {//} its directory, {/.} its base name without extension, {#} the
+job's number, {1} {2} the values of the first and second list.
 
-Exit status: 0 all jobs done; 1 some job not done; 2 invalid usage or input, nothing was
-started; 3 no usable host, or the run's store or outputs cannot be written; 130 interrupted.
+Exit status: 0 all jobs done; 1 some job not done; 2 invalid usage or input,
+nothing was started; 3 no usable host, or the run's store or outputs cannot be
+written; 130 interrupted.
 
 Environment variables: see `gjob --help`.";
 

@@ -12,9 +12,9 @@ pub(crate) struct CompletionsArgs {
 }
 
 const COMPLETIONS_HELP: &str = "\
-bash: source <(gjob completions bash)               in ~/.bashrc
-zsh:  source <(gjob completions zsh)                in ~/.zshrc, after compinit
-fish: gjob completions fish | source                in ~/.config/fish/config.fish
+bash: source <(gjob completions bash)            in ~/.bashrc
+zsh:  source <(gjob completions zsh)             in ~/.zshrc, after compinit
+fish: gjob completions fish | source             in ~/.config/fish/config.fish
 
 Ids of runs, names and indexes of jobs, and hosts are completed, too.";
 

@@ -114,7 +114,9 @@ impl History<'_> {
         };
         let mut lines = vec![match why {
             WaitReason::Paused => "it waits since it is paused: `gjob resume` continues it".into(),
-            WaitReason::Dependency(before) => format!("it waits for job {before} to be done"),
+            WaitReason::Dependency(before) => {
+                format!("it waits for {} to be done", self.run.job_title(before))
+            }
             WaitReason::NoManager => format!(
                 "it waits since no gjob is attached: `gjob attach {}` resumes the run",
                 self.dir.run()

@@ -145,7 +145,7 @@ impl Bar {
 }
 
 /// Columns and lines of the terminal.
-fn size() -> (usize, usize) {
+pub(super) fn size() -> (usize, usize) {
     let told = tcgetwinsize(io::stderr()).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
     told.map_or(SIZE, |size| (size.ws_col.into(), size.ws_row.into()))
 }

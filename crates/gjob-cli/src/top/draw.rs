@@ -72,6 +72,14 @@ fn widest<'a>(texts: impl Iterator<Item = &'a str>, least: u16, most: u16) -> u1
     (widest.min(usize::from(u16::MAX)) as u16).clamp(least, most)
 }
 
+/// ` · ↓ 7 more` for a list of which rows are below those that are seen.
+fn more_below<T>(list: &[T], top: usize, rows: usize) -> String {
+    match list.len().saturating_sub(top.saturating_add(rows)) {
+        0 => String::new(),
+        more => format!(" · ↓ {more} more"),
+    }
+}
+
 /// The rows that are seen, from the first one to as many as fit.
 fn seen<T>(list: &[T], top: usize, rows: usize) -> &[T] {
     let first = top.min(list.len());

@@ -147,7 +147,7 @@ Hosts 2 · by order
 HOST   SLOTS IN USE          DONE    FAILED  MEDIAN    STATE
 n0001  [|||||     ] 2/4      2       1       20s       up
 n0002  [|||       ] 1/4      0       0       -         unreachable for 21s: no route to ho
-Slots 8 · the last 1m · a cell is 1s
+Slots 8 · the last 1m · a cell is 1s · ↓ 3 more
 n0001   0  ··················██████████▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>
 n0001   1  ··················xxxxxxxxxxxxx>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>
 n0001   2  ···············································································

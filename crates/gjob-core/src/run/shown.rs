@@ -4,8 +4,9 @@
 use std::fmt;
 
 use super::{Host, HostStatus, Run, Tally};
-use crate::job::Phase;
+use crate::job::{Job, Phase};
 use crate::state::State;
+use crate::text::excerpt;
 
 /// The state of a job as people are shown it, from its own and from that of the
 /// host that it needs: nobody can say how a job is whose host does not answer,
@@ -70,6 +71,22 @@ impl fmt::Display for WaitReason {
 }
 
 impl Run {
+    /// A job in a sentence: `job fit-0.1`, or `job 3` if it has no name.
+    #[must_use]
+    pub fn job_title(&self, index: u32) -> String {
+        let name = self.job(index).and_then(Job::name);
+        name.map_or_else(|| format!("job {index}"), |name| format!("job {}", excerpt(name)))
+    }
+
+    /// Why a job waits, in words; none for one that does not.
+    #[must_use]
+    pub fn wait_in_words(&self, index: u32, managed: bool) -> Option<String> {
+        Some(match self.why_waiting(index, managed)? {
+            WaitReason::Dependency(before) => format!("waits for {}", self.job_title(before)),
+            other => other.to_string(),
+        })
+    }
+
     /// The state of a job as people are shown it.
     #[must_use]
     pub fn shown_state(&self, index: u32, managed: bool) -> Option<State> {

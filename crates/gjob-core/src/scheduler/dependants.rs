@@ -118,7 +118,7 @@ impl Scheduler {
                 continue;
             }
             let Some(member) = self.failed_dependency(index) else { continue };
-            let reason = format!("dependency: job {member} is not done");
+            let reason = format!("dependency: {} is not done", self.run.job_title(member));
             self.end_job(index, State::Error, Some(reason));
         }
     }

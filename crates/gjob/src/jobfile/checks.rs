@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use gjob_core::JobSpec;
-use gjob_core::dependency::After;
+use gjob_core::dependency::{After, glob_of};
 use gjob_core::os_text::to_path;
 use gjob_core::text::excerpt;
 
@@ -45,6 +45,8 @@ pub(super) fn check_after(specs: &[JobSpec]) -> Vec<(usize, Problem)> {
 fn unknown(after: &After, names: &HashSet<&str>, last: u32) -> Option<Problem> {
     let number = match after {
         After::Name(name) if names.contains(name.as_str()) => return None,
+        // What it matches is found when all of them are resolved.
+        After::Name(_) if glob_of(after, |name| names.contains(name)).is_some() => return None,
         After::Name(name) => {
             return Some(Problem::UnknownJob {
                 found: excerpt(name),

@@ -76,5 +76,5 @@ fn slowness(at: usize, work: &[HostWork]) -> Option<String> {
     others.sort_unstable();
     let usual = *others.get(others.len().checked_sub(1)? / 2)?;
     let ratio = own as f64 / (usual as f64).max(1.0);
-    (ratio >= SLOW).then(|| format!("jobs take {ratio:.1} times as long as on the others"))
+    (ratio >= SLOW).then(|| format!("{ratio:.1} times as slow as the others"))
 }

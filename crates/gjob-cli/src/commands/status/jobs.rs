@@ -74,9 +74,9 @@ fn time(job: &Job, of: &Snapshot) -> Option<String> {
 fn reason(job: &Job, state: State, of: &Snapshot) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     if !job.is_held()
-        && let Some(why) = of.run.why_waiting(job.index, of.managed)
+        && let Some(why) = of.run.wait_in_words(job.index, of.managed)
     {
-        parts.push(why.to_string());
+        parts.push(why);
     }
     parts.extend(job.reason.clone());
     if state == State::Unknown && !job.has_ended() && of.managed {

@@ -197,7 +197,7 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         params: job.spec.params.clone(),
         state,
         paused: job.is_held(),
-        waits: of.run.why_waiting(job.index, of.managed).map(|why| why.to_string()),
+        waits: of.run.wait_in_words(job.index, of.managed),
         host: job.host().map(ToString::to_string),
         id: job.id().map(ToString::to_string),
         attempt: job.key().map_or(0, |key| key.attempt),

@@ -7,7 +7,9 @@ use gjob_core::plural::counted;
 use gjob_core::{Job, State};
 
 use super::{FAILURE, Progress, Terminal};
+use crate::report::bar::size;
 use crate::report::headline;
+use crate::report::wrap::wrap;
 
 /// Something that is to be said.
 #[derive(Debug)]
@@ -56,7 +58,12 @@ impl Terminal {
                 if !is_about_job {
                     self.named = None;
                 }
-                self.progress.line(&text);
+                let lines = match &self.progress {
+                    // A terminal would break it within words.
+                    Progress::Bar(_) => wrap(&text, size().0),
+                    Progress::Lines(..) | Progress::Quiet => vec![text],
+                };
+                lines.iter().for_each(|line| self.progress.line(line));
             }
             Said::Failure(job) => self.name_failure(&job),
             Said::Output(job, outputs) => self.print_output(&job, outputs),
@@ -65,8 +72,7 @@ impl Terminal {
 
     fn print_output(&mut self, job: &Job, outputs: Vec<Fetched>) {
         let is_named = self.named == Some(job.index);
-        let is_bar = matches!(self.progress, Progress::Bar(_));
-        let follows = is_bar && !self.printer.gathers();
+        let follows = self.progress.names_failures() && !self.printer.gathers();
         if follows && job.state() != State::Done && !outputs.is_empty() && !is_named {
             self.progress.line(&format!("output of {}:", headline::title(job)));
         }

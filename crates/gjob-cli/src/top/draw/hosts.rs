@@ -11,7 +11,7 @@ use ratatui::style::Style;
 
 use super::super::state::State;
 use super::super::view::Panel;
-use super::{Theme, cells, row_style, seen, title, widest};
+use super::{Theme, cells, more_below, row_style, seen, title, widest};
 use crate::report::whole_seconds;
 
 /// Cells of a bar.
@@ -22,7 +22,8 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
         return;
     }
     let view = &state.view;
-    let name = format!("Hosts {} · by {}", state.hosts.len(), view.host_sort.word());
+    let more = more_below(&state.hosts, view.hosts.top, state.layout.rows.hosts);
+    let name = format!("Hosts {} · by {}{more}", state.hosts.len(), view.host_sort.word());
     title(&name, view.panel == Panel::Hosts, theme, area, buffer);
     if area.height < 2 {
         return;

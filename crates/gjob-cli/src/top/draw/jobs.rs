@@ -13,7 +13,7 @@ use ratatui::style::Style;
 use super::super::order::time_ms;
 use super::super::state::State;
 use super::super::view::Panel;
-use super::{Theme, cells, row_style, seen, title, widest};
+use super::{Theme, cells, more_below, row_style, seen, title, widest};
 use crate::commands::status::word;
 use crate::report::{headline, whole_seconds};
 
@@ -29,6 +29,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
     if !view.filter.is_empty() {
         name.push_str(&format!(" · with {:?}", printable(&view.filter)));
     }
+    name.push_str(&more_below(&state.jobs, view.jobs.top, state.layout.rows.jobs));
     title(&name, view.panel == Panel::Jobs, theme, area, buffer);
     if area.height < 2 {
         return;
@@ -94,8 +95,8 @@ fn state_word(job: &Job, shown: JobState) -> &'static str {
 fn what(state: &State, job: &Job) -> String {
     let command = headline::cut_command(job, COMMAND);
     let waits = || {
-        let why = state.run.why_waiting(job.index, state.managed)?;
-        (!job.is_held()).then(|| why.to_string())
+        let why = state.run.wait_in_words(job.index, state.managed)?;
+        (!job.is_held()).then_some(why)
     };
     match job.reason.as_deref().map(printable).or_else(waits) {
         Some(reason) => format!("{reason} · {command}"),

@@ -12,7 +12,7 @@ use super::super::scale::Scale;
 use super::super::state::State;
 use super::super::timeline::{Lane, since};
 use super::super::view::Panel;
-use super::{Theme, row_style, seen, title, widest};
+use super::{Theme, more_below, row_style, seen, title, widest};
 use crate::report::whole_seconds;
 
 /// What stands for an attempt. Of those that overlap in a cell, the last of these wins.
@@ -50,10 +50,11 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
     let scale = Scale::new(from, to, cells.into());
     let length = |ms: u64| format_duration(Duration::from_millis(ms));
     let name = format!(
-        "Slots {} · the last {} · a cell is {}",
+        "Slots {} · the last {} · a cell is {}{}",
         state.lanes.len(),
         whole_seconds(Duration::from_millis(to - from)),
-        length(scale.cell_ms)
+        length(scale.cell_ms),
+        more_below(&state.lanes, view.slots.top, state.layout.rows.slots)
     );
     title(&name, view.panel == Panel::Slots, theme, area, buffer);
     for (y, (ix, lane)) in (area.y + 1..).zip(rows) {

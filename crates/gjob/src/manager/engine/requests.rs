@@ -224,7 +224,10 @@ impl Engine {
         }
         for index in left {
             let why = match self.scheduler.failed_dependency(index) {
-                Some(before) => format!("it waits for job {before}, which is not done: retry that"),
+                Some(before) => {
+                    let before = self.scheduler.run().job_title(before);
+                    format!("it waits for {before}, which is not done: retry that")
+                }
                 None => self.why_not(Act::Retry, index),
             };
             answer.refuse(index, why);

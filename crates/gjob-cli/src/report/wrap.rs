@@ -1,0 +1,67 @@
+//! A message in lines that fit: broken at blanks, and within a command only if that is
+//! longer than a line.
+
+use unicode_width::UnicodeWidthStr;
+
+/// What a hint begins with.
+const HINT: &str = "help: ";
+
+/// Lines that follow the first one of any other message begin so far to the right.
+const INDENT: usize = 4;
+
+/// The lines of a text, at most so many columns wide as far as its words are.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let indent = if text.starts_with(HINT) { HINT.len() } else { INDENT };
+    let room = columns.saturating_sub(indent);
+    let mut lines: Vec<String> = Vec::new();
+    for word in words(text, room) {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= columns => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            Some(_) => lines.push(format!("{}{word}", " ".repeat(indent))),
+            None => lines.push(word),
+        }
+    }
+    lines
+}
+
+/// Words; a command in backquotes is one if there is room for it in a line.
+fn words(text: &str, room: usize) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut is_open = false;
+    for word in text.split(' ') {
+        match words.last_mut() {
+            Some(last) if is_open && last.width() + 1 + word.width() <= room => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+        is_open ^= word.matches('`').count() % 2 == 1;
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrap;
+
+    #[test]
+    fn hint_is_broken_at_blanks_and_commands_stay_whole() {
+        let text =
+            "help: `gjob logs 3 -R 2026-11-22-1` and `gjob explain 3 -R 2026-11-22-1` say more";
+        let lines = wrap(text, 60);
+        let expected = [
+            "help: `gjob logs 3 -R 2026-11-22-1` and",
+            "      `gjob explain 3 -R 2026-11-22-1` say more",
+        ];
+        assert_eq!(lines, expected);
+        assert_eq!(wrap(text, 200), [text]);
+        let lines = wrap("  6 × exit 1: #3 #12 #21", 18);
+        assert_eq!(lines, ["  6 × exit 1: #3", "    #12 #21"]);
+        let narrow = wrap(text, 20);
+        assert!(narrow.iter().all(|line| line.chars().count() <= 20), "{narrow:?}");
+    }
+}
