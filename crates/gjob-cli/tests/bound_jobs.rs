@@ -85,10 +85,12 @@ host h1
 host h2
 job 0
     commands: a
+    params:   n="1"
     hosts:    h1
     labels:   big
 job 1
     commands: a
+    params:   n="2"
     hosts:    h2
     labels:   big
 
