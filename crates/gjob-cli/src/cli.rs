@@ -15,6 +15,7 @@ mod remote;
 mod report;
 mod run;
 mod shell;
+mod table;
 mod which_run;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -33,6 +34,7 @@ pub(crate) use remote::{JobIdArgs, RemoteArgs, RemoteCommand};
 pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
 pub(crate) use shell::{CompletionsArgs, ManArgs, Shell};
+pub(crate) use table::{TableArgs, TableFormat};
 pub(crate) use which_run::{NamedRun, RunName, RunOption};
 
 /// Run N batch jobs on M machines over plain ssh, with nothing installed on them
@@ -80,6 +82,8 @@ pub(crate) enum Command {
     /// Show the output of jobs
     #[command(alias = "log")]
     Logs(LogsArgs),
+    /// Make a table of a run: a row per job, with parameters and results
+    Table(TableArgs),
     /// Fetch output files of jobs, later or again
     Fetch(FetchArgs),
     /// Remove the files of a run from its hosts

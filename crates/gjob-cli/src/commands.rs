@@ -33,6 +33,7 @@ pub(crate) mod runs;
 mod selection;
 mod skip_done;
 pub(crate) mod status;
+pub(crate) mod table;
 pub(crate) mod top;
 mod watch;
 

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Top(args) => commands::top::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
+        Command::Table(args) => commands::table::run(&args),
         Command::Fetch(args) => commands::fetch::run(&args),
         Command::Clean(args) => commands::clean::run(&args),
         Command::Local(args) => commands::local::run(&args.command),

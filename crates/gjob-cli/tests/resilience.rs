@@ -288,8 +288,8 @@ fn changed_input_fails_the_jobs_that_still_need_it() {
     bed.host(1).stop();
     place.file("jobs.txt", "cat input\n");
     let args = run_args(bed.ssh_config(), &["-H", "h1", "-f", "input", "jobs.txt"]);
-    let manager = place.gjob(&args).start();
-    eventually("the run exists", || place.has_run());
+    let mut manager = place.gjob(&args).start();
+    manager.wait_until_printed("1 host");
     manager.kill_9();
     bed.host(1).start();
     place.file("input", "now it is\n");

@@ -59,6 +59,8 @@ fn job(out: &mut impl Write, spec: &JobSpec) -> io::Result<()> {
             // A name is one line, whatever is in it.
             "files" => spec.files.clone(),
             "outputs" => spec.outputs.clone(),
+            // Values of `:::` are in the command already.
+            "params" if spec.params.keys().all(|name| name.parse::<u32>().is_ok()) => Vec::new(),
             "timeout" => spec.timeout.map(format_duration).into_iter().collect(),
             "mem" => spec.mem.map(format_size).into_iter().collect(),
             "after" => spec.after.iter().map(after).collect(),
