@@ -35,7 +35,7 @@ pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
 pub(crate) use run::{HostArgs, RunArgs};
 pub(crate) use shell::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use table::{TableArgs, TableFormat};
-pub(crate) use which_run::{NamedRun, RunName, RunOption};
+pub(crate) use which_run::{RunName, RunOption};
 
 /// Run N batch jobs on M machines over plain ssh, with nothing installed on them
 #[derive(Debug, Parser)]

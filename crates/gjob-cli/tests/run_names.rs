@@ -102,5 +102,5 @@ fn clean_needs_the_name_of_a_run() {
     let place = place_with_runs(&[]);
     let answer = place.gjob(&["clean"]).output();
     assert_eq!(answer.code, 2);
-    assert!(answer.stderr.contains("<RUN"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("help: name a run"), "{}", answer.stderr);
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use clap_complete::engine::ArgValueCandidates;
 
-use super::{NamedRun, RunOption, names};
-use crate::completion::jobs;
+use super::{RunOption, names};
+use crate::completion::{jobs, runs};
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
@@ -31,14 +31,38 @@ pub(crate) struct FetchArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(override_usage = "gjob clean [OPTIONS] <RUN>")]
+#[command(
+    override_usage = "gjob clean [OPTIONS] <RUN>...\n       gjob clean [OPTIONS] --all | --older AGE",
+    group(ArgGroup::new("which").args(["runs", "run", "all", "older"]).required(true).multiple(true))
+)]
 pub(crate) struct CleanArgs {
-    #[command(flatten)]
-    pub(crate) run: NamedRun,
+    /// Runs: an id, the end of one (7, 22-7) or `latest`
+    #[arg(value_name = "RUN", add = ArgValueCandidates::new(runs), conflicts_with_all = ["all", "older"])]
+    pub(crate) runs: Vec<String>,
 
-    /// Remove the local record of the run, too, once its hosts are clean
+    /// The same, as all commands take it
+    #[arg(short = 'R', long, value_name = "RUN", add = ArgValueCandidates::new(runs), conflicts_with_all = ["all", "older"])]
+    pub(crate) run: Vec<String>,
+
+    /// All runs whose jobs have ended
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Runs whose jobs have all ended longer ago than AGE (7d, 12h)
+    #[arg(long, value_name = "AGE")]
+    pub(crate) older: Option<String>,
+
+    /// Show what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Remove the local record of a run, too, once its hosts are clean
     #[arg(long)]
     pub(crate) record: bool,
+
+    /// Give HOST up: what it has of the runs is left there (repeatable)
+    #[arg(long, value_name = "HOST", value_parser = names())]
+    pub(crate) forget_host: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! Which run is meant, for every command that takes one.
 
-use clap::{ArgGroup, Args};
+use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
 use crate::completion::runs;
@@ -35,25 +35,5 @@ impl RunName {
     /// What the user wrote; none for the latest run.
     pub(crate) fn word(&self) -> Option<&str> {
         self.run_argument.as_deref().or(self.option.word())
-    }
-}
-
-/// For a command that no run is the default of: it removes what cannot be had again.
-#[derive(Debug, Args)]
-#[command(group(ArgGroup::new("named").args(["run_argument", "run"]).required(true)))]
-pub(crate) struct NamedRun {
-    /// Run: an id, the end of one (7, 22-7) or `latest`
-    #[arg(value_name = "RUN", add = ArgValueCandidates::new(runs))]
-    run_argument: Option<String>,
-
-    /// The same, as all commands take it
-    #[arg(short = 'R', long, value_name = "RUN", add = ArgValueCandidates::new(runs))]
-    run: Option<String>,
-}
-
-impl NamedRun {
-    /// What the user wrote.
-    pub(crate) fn word(&self) -> &str {
-        self.run_argument.as_deref().or(self.run.as_deref()).unwrap_or_default()
     }
 }

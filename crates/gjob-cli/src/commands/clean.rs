@@ -1,199 +1,145 @@
-//! `gjob clean`: removes the files of a run from its hosts: job directories, run
-//! logs, and staged files that no other run has used.
+//! `gjob clean`: removes the files of runs from their hosts, and, if that is wanted, what is
+//! recorded of them here.
 
-use std::collections::BTreeMap;
+mod one;
+
+use std::collections::BTreeSet;
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::anyhow;
-use gjob::Network;
-use gjob::settings::RunSettings;
-use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
-use gjob_core::RunId;
+use gjob::store::{RunDir, StateDir, Store, now};
+use gjob::units::parse_duration_above_zero;
 use gjob_core::plural::counted;
-use gjob_core::run::{Host, HostIx};
+use gjob_core::run::Host;
 
+use self::one::{What, clean, is_among, refuse_managed, refuse_unfinished};
 use super::find_run;
 use crate::cli::CleanArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
+use crate::report::headline::spoken;
 
 pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
-    if args.record
-        && let Some((run, why)) = unreadable(args.run.word())
+    let words: Vec<&String> = args.runs.iter().chain(&args.run).collect();
+    if let ([word], true, false) = (words.as_slice(), args.record, args.dry_run)
+        && let Some((run, why)) = one::unreadable(word)
     {
-        return remove_unreadable(&run, &why);
+        return one::remove_unreadable(&run, &why);
     }
-    let dir = find_run(Some(args.run.word()))?;
-    if dir.is_managed().map_err(Failure::machinery)? {
-        return Err(Failure::input(anyhow!(
-            "run {} is in use by its manager\nhelp: wait for its end, or interrupt it, then clean the run",
-            dir.run()
-        )));
-    }
-    let mut cleaning = Cleaning::new(dir)?;
-    let clean = cleaning.hosts()?;
-    if clean && args.record {
-        cleaning.record()?;
-    }
-    Ok(if clean { ALL_DONE } else { NOT_ALL_DONE })
-}
-
-/// A run that cannot be read, or not by this version, and why; none if it can, or there
-/// is none.
-fn unreadable(word: &str) -> Option<(RunId, String)> {
-    let state = StateDir::from_env().ok()?;
-    let run = state.run_named(word).ok()?;
-    let why = match state.find(Some(&run)) {
-        Ok(dir) => why_unreadable(&dir),
-        Err(RunDirError::Io { path, source }) => Some(format!("{}: {source}", path.display())),
-        Err(_) => None,
+    let chosen = if args.all || args.older.is_some() {
+        finished(args)?
+    } else {
+        words.iter().map(|word| find_run(Some(word))).collect::<Result<Vec<_>, _>>()?
     };
-    Some((run, why?))
-}
-
-fn why_unreadable(dir: &RunDir) -> Option<String> {
-    match Store::read(dir) {
-        Err(
-            error @ (StoreError::Version { .. }
-            | StoreError::Content { .. }
-            | StoreError::Database { .. }),
-        ) => Some(error.to_string()),
-        Err(_) => None,
-        Ok(_) => match Store::take_up(dir) {
-            Err(error @ StoreError::Outdated { .. }) => Some(error.to_string()),
-            _ => None,
-        },
+    // Nothing is removed unless all that was named can be.
+    for dir in &chosen {
+        refuse_managed(dir)?;
+        let store = Store::read(dir).map_err(Failure::machinery)?;
+        refuse_unfinished(dir, &store)?;
     }
+    check_hosts(args, &chosen)?;
+    if args.dry_run {
+        return show(&chosen, args);
+    }
+    let is_alone = chosen.len() == 1;
+    let mut all = true;
+    for dir in chosen {
+        let prefix = if is_alone { String::new() } else { format!("run {}: ", dir.run()) };
+        let what = What { record: args.record, forgotten: &args.forget_host, prefix };
+        let run = dir.run().clone();
+        match clean(dir, &what) {
+            Ok(true) => {}
+            Ok(false) => {
+                all = false;
+                print_error(&format!(
+                    "help: `gjob clean {run}` tries again; `--forget-host HOST` gives a host up"
+                ));
+            }
+            Err(failure) if is_alone => return Err(failure),
+            Err(failure) => {
+                all = false;
+                print_error(&format!("run {run}: {:#}", failure.error));
+            }
+        }
+    }
+    Ok(if all { ALL_DONE } else { NOT_ALL_DONE })
 }
 
-/// Removes the local record of such a run. What its hosts have of it nobody knows.
-fn remove_unreadable(run: &RunId, why: &str) -> Result<u8, Failure> {
+/// Runs whose jobs have all ended, as long ago as is asked for. Others are named.
+fn finished(args: &CleanArgs) -> Result<Vec<RunDir>, Failure> {
+    let age = args.older.as_deref().map(parse_duration_above_zero).transpose();
+    let age = age.map_err(|error| Failure::input(anyhow!("--older: {error}")))?;
     let state = StateDir::from_env().map_err(Failure::input)?;
-    let path = state.directory(run).map_err(Failure::input)?;
-    print_error(why.lines().next().unwrap_or_default());
-    std::fs::remove_dir_all(path).map_err(Failure::machinery)?;
-    let text = format!("removed the record of run {run}; its files on hosts are left");
-    writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
-    Ok(NOT_ALL_DONE)
+    let (mut chosen, mut kept) = (Vec::new(), Vec::new());
+    for run in state.runs().map_err(Failure::machinery)? {
+        let found = state.find(Some(&run)).map_err(anyhow::Error::from);
+        match found.and_then(|dir| why_kept(&dir, age).map(|why| (dir, why))) {
+            Ok((dir, None)) => chosen.push(dir),
+            Ok((_, Some(why))) => kept.push((run, why)),
+            Err(error) => print_error(&format!("run {run}: left as it is: {error:#}")),
+        }
+    }
+    for (run, why) in kept.iter().filter(|(_, why)| !why.is_empty()) {
+        print_error(&format!("run {run}: left as it is: {why}"));
+    }
+    Ok(chosen)
 }
 
-/// Unfinished jobs would lose their directories while they run.
-fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
-    let (jobs, _) = store.tally(false).map_err(Failure::machinery)?;
-    let left = jobs.left();
-    if left == 0 {
+/// Why a run is not cleaned with all others; an empty text needs no word.
+fn why_kept(dir: &RunDir, age: Option<Duration>) -> anyhow::Result<Option<String>> {
+    if dir.is_managed()? {
+        return Ok(Some("it has a manager".into()));
+    }
+    let store = Store::read(dir)?;
+    let (jobs, _) = store.tally(false)?;
+    if jobs.left() > 0 {
+        return Ok(Some(format!("it has {} left", counted(jobs.left().into(), "job"))));
+    }
+    let end = store.last_end()?.unwrap_or(store.row()?.created);
+    let past = Duration::from_millis(now().0.saturating_sub(end.0));
+    Ok(age.is_some_and(|age| past < age).then(String::new))
+}
+
+/// A host that is given up is one of the runs'.
+fn check_hosts(args: &CleanArgs, chosen: &[RunDir]) -> Result<(), Failure> {
+    if args.forget_host.is_empty() {
         return Ok(());
     }
-    let run = dir.run();
-    Err(Failure::input(anyhow!(
-        "run {run} has {} left\nhelp: finish them with `gjob attach {run}`, or kill them with \
-         `gjob kill --all -R {run}`",
-        counted(left.into(), "job")
-    )))
+    let mut known = BTreeSet::new();
+    for dir in chosen {
+        let hosts = Store::read(dir).and_then(|store| store.hosts()).map_err(Failure::machinery)?;
+        known.extend(hosts.into_iter().map(|host| host.label.to_string()));
+    }
+    match args.forget_host.iter().find(|host| !known.contains(*host)) {
+        None => Ok(()),
+        Some(host) => Err(Failure::input(anyhow!(
+            "--forget-host {host}: expected one of {}",
+            known.into_iter().collect::<Vec<_>>().join(", ")
+        ))),
+    }
 }
 
-struct Cleaning {
-    dir: RunDir,
-    /// The run's id on its hosts.
-    run: RunId,
-    /// Open, so that no manager resumes the run meanwhile.
-    store: Store,
-    /// Why its last manager stopped.
-    ended: Option<String>,
-    settings: RunSettings,
-    hosts: Vec<Host>,
-    jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
-    problems: Vec<String>,
+/// What would be removed.
+fn show(chosen: &[RunDir], args: &CleanArgs) -> Result<u8, Failure> {
+    let mut out = std::io::stdout().lock();
+    for dir in chosen {
+        let line = would_remove(dir, args).map_err(Failure::machinery)?;
+        writeln!(out, "{line}").map_err(Failure::machinery)?;
+    }
+    Ok(ALL_DONE)
 }
 
-impl Cleaning {
-    fn new(dir: RunDir) -> Result<Self, Failure> {
-        let store = Store::read(&dir).map_err(Failure::machinery)?;
-        refuse_unfinished(&dir, &store)?;
-        let row = store.row().map_err(Failure::machinery)?;
-        let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
-        let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
-            jobs.entry(host).or_default().push((key, id));
-        }
-        let hosts = store.hosts().map_err(Failure::machinery)?;
-        drop(store);
-        let store = Store::take_up(&dir).map_err(Failure::input)?;
-        Ok(Cleaning {
-            dir,
-            run: row.on_hosts,
-            store,
-            ended: row.ended,
-            settings,
-            hosts,
-            jobs,
-            problems: Vec::new(),
-        })
-    }
-
-    /// Cleans the hosts; false if files are left on one.
-    fn hosts(&mut self) -> Result<bool, Failure> {
-        let mut network = Network::from_settings(&self.settings).map_err(Failure::machinery)?;
-        let run = &self.run;
-        let removed = network.remove_jobs(run, &self.jobs).map_err(Failure::machinery)?;
-        let (mut dirs, mut left) = (0, Vec::new());
-        for (host, answer) in &removed {
-            let label = &self.hosts[host.at()].label;
-            match answer {
-                Ok(removal) => {
-                    dirs += removal.gone;
-                    left.extend(removal.kept.iter().map(|_| *host));
-                    let kept = removal.kept.iter();
-                    self.problems.extend(kept.map(|(id, why)| format!("{label}: {id}: {why}")));
-                }
-                Err(reason) => {
-                    left.push(*host);
-                    self.problems.push(format!("{label}: {reason}"));
-                }
-            }
-        }
-        // A host that was never reached has no files of the run.
-        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| host.facts.is_some());
-        let hosts: Vec<HostIx> =
-            reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
-        let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
-        let (mut blobs, mut bytes, mut forgot) = (0, 0, Vec::new());
-        for (host, answer) in forgotten {
-            match answer {
-                Ok((count, size)) => {
-                    (blobs, bytes) = (count.saturating_add(blobs), size.saturating_add(bytes));
-                    forgot.push(host);
-                }
-                Err(why) => {
-                    self.problems.push(format!("{}: {why}", self.hosts[host.at()].label));
-                }
-            }
-        }
-        self.note(&forgot).map_err(Failure::machinery)?;
-        let text = format!(
-            "removed {}, {} ({})",
-            counted(dirs, "job directory"),
-            counted(blobs, "staged file"),
-            counted(bytes, "byte")
-        );
-        writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
-        Ok(self.say_problems())
-    }
-
-    /// Jobs of the run that are retried later start new run logs.
-    fn note(&self, forgot: &[HostIx]) -> Result<(), gjob::store::StoreError> {
-        self.store.forget_logs(forgot)?;
-        self.ended.as_deref().map_or(Ok(()), |ended| self.store.set_ended(ended))
-    }
-
-    fn say_problems(&self) -> bool {
-        self.problems.iter().for_each(|problem| print_error(problem));
-        self.problems.is_empty()
-    }
-
-    /// Removes the local record of the run.
-    fn record(&self) -> Result<(), Failure> {
-        std::fs::remove_dir_all(self.dir.path()).map_err(Failure::machinery)?;
-        let text = format!("removed the record of run {}", self.dir.run());
-        writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)
-    }
+fn would_remove(dir: &RunDir, args: &CleanArgs) -> anyhow::Result<String> {
+    let store = Store::read(dir)?;
+    let hosts = store.hosts()?;
+    let is_cleaned = |host: &&Host| host.facts.is_some() && !is_among(host, &args.forget_host);
+    let cleaned: Vec<&str> =
+        hosts.iter().filter(is_cleaned).map(|host| spoken(&host.label)).collect();
+    let dirs = store.job_dirs()?.into_iter().filter(|(host, ..)| {
+        hosts.get(host.at()).is_some_and(|host| !is_among(host, &args.forget_host))
+    });
+    let dirs = counted(dirs.count() as u64, "job directory");
+    let record = if args.record { ", and its record" } else { "" };
+    let on = if cleaned.is_empty() { "no host".to_owned() } else { cleaned.join(", ") };
+    Ok(format!("run {}: would remove {dirs} on {on}{record}", dir.run()))
 }

@@ -72,8 +72,10 @@ impl StateDir {
         private_dirs().create(&self.runs).map_err(io_error(&self.runs))?;
         let runs = resolve(&self.runs)?;
         let date = today.date_string();
-        let last = self.runs()?.into_iter().rfind(|run| run.order().0 == date);
-        let mut number = last.map_or(0, |run| run.order().1);
+        // A number is not used again, though the run that had it was removed.
+        let made = self.runs()?.into_iter().chain(self.named_latest());
+        let numbers = made.filter(|run| run.order().0 == date).map(|run| run.order().1);
+        let mut number = numbers.max().unwrap_or(0);
         loop {
             number += 1;
             let Ok(run) = RunId::new(&date, number) else { return Err(RunDirError::NoHome) };
@@ -185,10 +187,15 @@ impl StateDir {
         Ok(resolve(&path)?)
     }
 
+    /// The run that was made last, whether its record is there or not.
+    fn named_latest(&self) -> Option<RunId> {
+        let target = std::fs::read_link(self.runs.parent()?.join(LATEST)).ok()?;
+        target.file_name()?.to_str()?.parse().ok()
+    }
+
     /// The run that was made last, if it is known.
     fn made_last(&self) -> Option<RunId> {
-        let target = std::fs::read_link(self.runs.parent()?.join(LATEST)).ok()?;
-        let run: RunId = target.file_name()?.to_str()?.parse().ok()?;
+        let run = self.named_latest()?;
         self.runs.join(run.as_str()).join(DATABASE).exists().then_some(run)
     }
 

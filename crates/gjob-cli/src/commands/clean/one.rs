@@ -1,0 +1,224 @@
+//! Cleaning one run: job directories, run logs, and staged files that no other run has
+//! used.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::anyhow;
+use gjob::Network;
+use gjob::settings::RunSettings;
+use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
+use gjob_core::RunId;
+use gjob_core::plural::counted;
+use gjob_core::run::{Host, HostIx};
+
+use crate::exit::{Failure, NOT_ALL_DONE, print_error};
+
+/// What of a run is removed.
+pub(super) struct What<'a> {
+    /// The local record, too, once its hosts are clean.
+    pub(super) record: bool,
+    /// Hosts that are given up: what they have of the run is left.
+    pub(super) forgotten: &'a [String],
+    /// Written before each line, when there are several runs.
+    pub(super) prefix: String,
+}
+
+/// Cleans a run. False if something of it is left.
+pub(super) fn clean(dir: RunDir, what: &What<'_>) -> Result<bool, Failure> {
+    refuse_managed(&dir)?;
+    let mut cleaning = Cleaning::new(dir, what)?;
+    let clean = cleaning.hosts()?;
+    if clean && what.record {
+        cleaning.record()?;
+    }
+    Ok(clean)
+}
+
+/// A manager would lose what it works with.
+pub(super) fn refuse_managed(dir: &RunDir) -> Result<(), Failure> {
+    if !dir.is_managed().map_err(Failure::machinery)? {
+        return Ok(());
+    }
+    Err(Failure::input(anyhow!(
+        "run {} is in use by its manager\nhelp: wait for its end, or interrupt it, then clean the run",
+        dir.run()
+    )))
+}
+
+/// A run that cannot be read, or not by this version, and why; none if it can, or there
+/// is none.
+pub(super) fn unreadable(word: &str) -> Option<(RunId, String)> {
+    let state = StateDir::from_env().ok()?;
+    let run = state.run_named(word).ok()?;
+    let why = match state.find(Some(&run)) {
+        Ok(dir) => why_unreadable(&dir),
+        Err(RunDirError::Io { path, source }) => Some(format!("{}: {source}", path.display())),
+        Err(_) => None,
+    };
+    Some((run, why?))
+}
+
+fn why_unreadable(dir: &RunDir) -> Option<String> {
+    match Store::read(dir) {
+        Err(
+            error @ (StoreError::Version { .. }
+            | StoreError::Content { .. }
+            | StoreError::Database { .. }),
+        ) => Some(error.to_string()),
+        Err(_) => None,
+        Ok(_) => match Store::take_up(dir) {
+            Err(error @ StoreError::Outdated { .. }) => Some(error.to_string()),
+            _ => None,
+        },
+    }
+}
+
+/// Removes the local record of such a run. What its hosts have of it nobody knows.
+pub(super) fn remove_unreadable(run: &RunId, why: &str) -> Result<u8, Failure> {
+    let state = StateDir::from_env().map_err(Failure::input)?;
+    let path = state.directory(run).map_err(Failure::input)?;
+    print_error(why.lines().next().unwrap_or_default());
+    std::fs::remove_dir_all(path).map_err(Failure::machinery)?;
+    let text = format!("removed the record of run {run}; its files on hosts are left");
+    writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
+    Ok(NOT_ALL_DONE)
+}
+
+/// Unfinished jobs would lose their directories while they run.
+pub(super) fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
+    let (jobs, _) = store.tally(false).map_err(Failure::machinery)?;
+    let left = jobs.left();
+    if left == 0 {
+        return Ok(());
+    }
+    let run = dir.run();
+    Err(Failure::input(anyhow!(
+        "run {run} has {} left\nhelp: finish them with `gjob attach {run}`, or kill them with \
+         `gjob kill --all -R {run}`",
+        counted(left.into(), "job")
+    )))
+}
+
+struct Cleaning<'a> {
+    what: &'a What<'a>,
+    dir: RunDir,
+    /// The run's id on its hosts.
+    run: RunId,
+    /// Open, so that no manager resumes the run meanwhile.
+    store: Store,
+    /// Why its last manager stopped.
+    ended: Option<String>,
+    settings: RunSettings,
+    hosts: Vec<Host>,
+    jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
+    problems: Vec<String>,
+}
+
+impl<'a> Cleaning<'a> {
+    fn new(dir: RunDir, what: &'a What<'a>) -> Result<Self, Failure> {
+        let store = Store::read(&dir).map_err(Failure::machinery)?;
+        refuse_unfinished(&dir, &store)?;
+        let row = store.row().map_err(Failure::machinery)?;
+        let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
+        let mut jobs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (host, key, id) in store.job_dirs().map_err(Failure::machinery)? {
+            jobs.entry(host).or_default().push((key, id));
+        }
+        let hosts = store.hosts().map_err(Failure::machinery)?;
+        let is_forgotten = |host: &HostIx| is_among(&hosts[host.at()], what.forgotten);
+        jobs.retain(|host, _| !is_forgotten(host));
+        drop(store);
+        let store = Store::take_up(&dir).map_err(Failure::input)?;
+        Ok(Cleaning {
+            what,
+            dir,
+            run: row.on_hosts,
+            store,
+            ended: row.ended,
+            settings,
+            hosts,
+            jobs,
+            problems: Vec::new(),
+        })
+    }
+
+    /// Cleans the hosts; false if files are left on one.
+    fn hosts(&mut self) -> Result<bool, Failure> {
+        let mut network = Network::from_settings(&self.settings).map_err(Failure::machinery)?;
+        let run = &self.run;
+        let removed = network.remove_jobs(run, &self.jobs).map_err(Failure::machinery)?;
+        let (mut dirs, mut left) = (0, Vec::new());
+        for (host, answer) in &removed {
+            let label = &self.hosts[host.at()].label;
+            match answer {
+                Ok(removal) => {
+                    dirs += removal.gone;
+                    left.extend(removal.kept.iter().map(|_| *host));
+                    let kept = removal.kept.iter();
+                    self.problems.extend(kept.map(|(id, why)| format!("{label}: {id}: {why}")));
+                }
+                Err(reason) => {
+                    left.push(*host);
+                    self.problems.push(format!("{label}: {reason}"));
+                }
+            }
+        }
+        // A host that was never reached has no files of the run.
+        let has_files = |host: &Host| host.facts.is_some() && !is_among(host, self.what.forgotten);
+        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| has_files(host));
+        let hosts: Vec<HostIx> =
+            reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
+        let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
+        let (mut blobs, mut bytes, mut forgot) = (0, 0, Vec::new());
+        for (host, answer) in forgotten {
+            match answer {
+                Ok((count, size)) => {
+                    (blobs, bytes) = (count.saturating_add(blobs), size.saturating_add(bytes));
+                    forgot.push(host);
+                }
+                Err(why) => {
+                    self.problems.push(format!("{}: {why}", self.hosts[host.at()].label));
+                }
+            }
+        }
+        self.note(&forgot).map_err(Failure::machinery)?;
+        let text = format!(
+            "{}removed {}, {} ({})",
+            self.what.prefix,
+            counted(dirs, "job directory"),
+            counted(blobs, "staged file"),
+            counted(bytes, "byte")
+        );
+        writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
+        Ok(self.say_problems())
+    }
+
+    /// Jobs of the run that are retried later start new run logs.
+    fn note(&self, forgot: &[HostIx]) -> Result<(), gjob::store::StoreError> {
+        self.store.forget_logs(forgot)?;
+        self.ended.as_deref().map_or(Ok(()), |ended| self.store.set_ended(ended))
+    }
+
+    fn say_problems(&self) -> bool {
+        let prefix = &self.what.prefix;
+        self.problems.iter().for_each(|problem| print_error(&format!("{prefix}{problem}")));
+        self.problems.is_empty()
+    }
+
+    /// Removes the local record of the run. The link `latest` is left as it is: the number
+    /// of a run is not used again.
+    fn record(&self) -> Result<(), Failure> {
+        std::fs::remove_dir_all(self.dir.path()).map_err(Failure::machinery)?;
+        let text = match self.what.prefix.as_str() {
+            "" => format!("removed the record of run {}", self.dir.run()),
+            prefix => format!("{prefix}removed the record"),
+        };
+        writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)
+    }
+}
+
+/// True if a user names the host.
+pub(super) fn is_among(host: &Host, words: &[String]) -> bool {
+    words.iter().any(|word| word == host.label.as_str())
+}

@@ -1,0 +1,152 @@
+//! `gjob clean` of several runs.
+
+mod support;
+
+use gjob_testbed::Bed;
+use snapbox::str;
+use support::{Place, eventually};
+
+/// A place with this many runs of one job each.
+fn place_with_runs(count: usize) -> Place {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    for _ in 0..count {
+        assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 0);
+    }
+    place
+}
+
+/// The job directories in the place.
+fn job_dirs(place: &Place) -> usize {
+    let Ok(hosts) = std::fs::read_dir(place.path("results")) else { return 0 };
+    let dirs = hosts.flatten().filter_map(|host| std::fs::read_dir(host.path()).ok());
+    let dirs = dirs.flatten().flatten();
+    dirs.filter(|dir| dir.path().join(".cmds").exists()).count()
+}
+
+#[test]
+fn all_finished_runs_are_cleaned_and_others_are_named() {
+    let place = place_with_runs(2);
+    place.file(
+        "long.txt",
+        &format!("while ! test -e {}; do sleep 0.05; done\n", place.path("go").display()),
+    );
+    let manager = place.gjob(&["run", "-q", "long.txt"]).start();
+    eventually("the job of the third run runs", || {
+        let status = place.status();
+        status["run"].as_str().unwrap().ends_with("-3") && !status["jobs"][0]["started"].is_null()
+    });
+    place
+        .gjob(&["clean", "--all", "--record", "--dry-run"])
+        .stdout(str![[r#"
+run [DATE]-1: would remove 1 job directory on this machine, and its record
+run [DATE]-2: would remove 1 job directory on this machine, and its record
+
+"#]])
+        .stderr(str![[r#"
+gjob: run [DATE]-3: left as it is: it has a manager
+
+"#]])
+        .run();
+    assert_eq!(job_dirs(&place), 3);
+    place
+        .gjob(&["clean", "--all", "--record"])
+        .stdout(str![[r#"
+run [DATE]-1: removed 1 job directory, 0 staged files (0 bytes)
+run [DATE]-1: removed the record
+run [DATE]-2: removed 1 job directory, 0 staged files (0 bytes)
+run [DATE]-2: removed the record
+
+"#]])
+        .stderr(str![[r#"
+gjob: run [DATE]-3: left as it is: it has a manager
+
+"#]])
+        .run();
+    assert_eq!(job_dirs(&place), 1);
+    std::fs::write(place.path("go"), "").unwrap();
+    assert_eq!(manager.output().code, 0);
+}
+
+#[test]
+fn only_runs_that_are_old_enough_are_cleaned() {
+    let place = place_with_runs(1);
+    place.gjob(&["clean", "--older", "1h"]).run();
+    assert_eq!(job_dirs(&place), 1);
+    place
+        .gjob(&["clean", "--older", "1ms"])
+        .stdout(str![[r#"
+removed 1 job directory, 0 staged files (0 bytes)
+
+"#]])
+        .run();
+    assert_eq!(job_dirs(&place), 0);
+    place
+        .gjob(&["clean", "--older", "soon"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: --older: invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
+
+"#]])
+        .run();
+}
+
+#[test]
+fn number_of_a_removed_run_is_not_used_again() {
+    let place = place_with_runs(2);
+    assert_eq!(place.gjob(&["clean", "--all", "--record"]).output().code, 0);
+    place.gjob(&["run", "--detach", "-q", "jobs.txt"]).stdout("[DATE]-3\n").run();
+    eventually("it has ended", || place.status()["managed"] == false);
+}
+
+#[test]
+fn nothing_is_cleaned_if_one_of_the_runs_cannot_be() {
+    let place = place_with_runs(1);
+    place.file("none.txt", "true\n");
+    let hosts = ["run", "-q", "--halt", "soon,success=1", "-j", "1", "-n", "2", "none.txt"];
+    assert_eq!(place.gjob(&hosts).output().code, 0);
+    place
+        .gjob(&["clean", "1", "2"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: run [DATE]-2 has 1 job left
+help: finish them with `gjob attach [DATE]-2`, or kill them with `gjob kill --all -R [DATE]-2`
+
+"#]])
+        .run();
+    assert_eq!(job_dirs(&place), 2);
+    place
+        .gjob(&["clean", "1", "-R", "7"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: no run in [PLACE]/state/runs has an id that ends in -7
+
+"#]])
+        .run();
+}
+
+#[test]
+fn host_that_cannot_be_reached_is_named_remembered_and_can_be_given_up() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let config = bed.ssh_config().to_str().unwrap().to_owned();
+    let run = ["run", "-q", "-F", &config, "-r", "results", "-H", "h1,h2", "--each-host"];
+    assert_eq!(place.gjob(&[&run[..], &["--", "true"]].concat()).output().code, 0);
+    bed.host(2).refuse_key();
+    let answer = place.gjob(&["clean", "latest", "--record"]).output();
+    assert_eq!(answer.code, 1);
+    assert!(answer.stderr.contains("gjob: h2: "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("`--forget-host HOST` gives a host up"), "{}", answer.stderr);
+    assert!(place.has_run(), "its record stays");
+    place
+        .gjob(&["clean", "latest", "--forget-host", "h3"])
+        .code(2)
+        .stderr(str![[r#"
+gjob: --forget-host h3: expected one of h1, h2
+
+"#]])
+        .run();
+    let answer = place.gjob(&["clean", "latest", "--record", "--forget-host", "h2"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(!place.has_run());
+}
