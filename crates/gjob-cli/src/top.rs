@@ -11,6 +11,7 @@ mod errands;
 mod feed;
 mod keys;
 mod layout;
+mod live;
 mod order;
 mod scale;
 mod state;
@@ -28,12 +29,13 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use crate::tty::{self, Mode};
+use crate::tty::{self, Mode as TerminalMode};
 use draw::Theme;
 use errands::{Done, Errands};
 use feed::Feed;
 use keys::Request;
 use state::State;
+use view::Mode;
 
 /// Between two drawings while much happens.
 const FRAME: Duration = Duration::from_millis(100);
@@ -81,7 +83,7 @@ impl Top {
         leave: &AtomicBool,
         mut attend: impl FnMut(),
     ) -> std::io::Result<()> {
-        let _screen = tty::enter(Mode::Screen);
+        let _screen = tty::enter(TerminalMode::Screen);
         let mut terminal = Terminal::new(CrosstermBackend::new(tty::output()))?;
         let mut drawn: Option<Instant> = None;
         let mut taken = 0;
@@ -147,10 +149,10 @@ impl Top {
             self.state.view.notice = None;
             match done {
                 Done::Notice(text) => self.state.view.notice = Some(text),
-                Done::Text(pager) => self.state.view.mode = view::Mode::Read(pager),
+                Done::Text(pager) => self.state.view.mode = Mode::Read(pager),
             }
         }
-        any
+        any | self.errands.take_live(&mut self.state.view)
     }
 
     fn draw<W: Write>(

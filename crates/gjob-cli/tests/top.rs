@@ -5,11 +5,18 @@
 
 mod support;
 
+use std::fs::File;
+use std::io::Write;
+use std::process::Command;
+
 use gjob_testbed::eventually;
 use rustix::process::{Signal, kill_process};
 use support::{Place, Running, Screen};
 
 const TAB: &str = "\t";
+const UP: &str = "\u{1b}[A";
+const HOME: &str = "\u{1b}[H";
+const END: &str = "\u{1b}[F";
 const DOWN: &str = "\u{1b}[B";
 const ESC: &str = "\u{1b}";
 const CTRL_C: &str = "\u{3}";
@@ -125,11 +132,80 @@ fn log_of_a_job_is_shown_as_harmless_text() {
     let manager = start(&place);
     let mut screen = top(&place, 24, 80);
     screen.keys("\n");
-    let text = screen.wait_for_text("Log of #0 train-a");
-    line(&text, "stdout: 2 lines");
-    line(&text, "epoch 2");
+    screen.wait_for_text("Log of #0 train-a");
+    line(&screen.wait_for_text("epoch 2"), "epoch 2");
     assert!(!String::from_utf8_lossy(&screen.bytes()).contains("\u{1b}]0;owned"));
     screen.keys("q");
+    screen.wait_for_text("Jobs 6");
+    screen.keys("/prepare\n");
+    screen.wait_for_text("Jobs 1 ");
+    screen.keys("l");
+    let text = screen.wait_for_text("stderr: 1 line");
+    assert!(text.contains("no such data") && !text.contains("following"), "{text}");
+    screen.keys("qq");
+    assert_eq!(screen.end(), 0);
+    end(&place, manager);
+}
+
+#[test]
+fn log_of_a_running_job_grows_and_its_end_stays_in_sight_unless_it_is_scrolled() {
+    let place = Place::new();
+    let (out, err) = (place.path("out"), place.path("err"));
+    for pipe in [&out, &err] {
+        assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    }
+    let (to_out, to_err) = (out.display(), err.display());
+    place.file("jobs.txt", &format!("seq 40; cat {to_out}; cat {to_err} >&2; exec sleep 1000\n"));
+    let mut manager = place.gjob(&["run", "jobs.txt"]).start();
+    manager.wait_until_printed("start #0");
+    let mut screen = top(&place, 20, 80);
+    screen.keys("l");
+    let follows = |text: &str, last: &str| {
+        let shown = text.lines().filter(|line| !line.is_empty()).collect::<Vec<_>>();
+        text.contains(" · following") && shown.get(shown.len() - 2) == Some(&last)
+    };
+    screen.wait_for("the end", |text| follows(text, "40"));
+    let mut writer = File::create(&out).unwrap();
+    writer.write_all(b"more\n50%\r").unwrap();
+    screen.wait_for("a line without end", |text| follows(text, "50%"));
+    screen.keys(UP);
+    screen.wait_for_text(" · not following");
+    writer.write_all(b"100%\nlast\n").unwrap();
+    let text = screen.wait_for_text(" of 44 · not following");
+    assert!(text.contains("\nmore") && !text.contains("last"), "{text}");
+    screen.keys("f");
+    screen.wait_for("the end again", |text| follows(text, "last") && text.contains("\n100%"));
+    screen.keys(HOME);
+    screen.wait_for_text("1-");
+    drop(writer);
+    screen.keys(END);
+    File::create(&err).unwrap().write_all(b"a warning\n").unwrap();
+    let text = screen.wait_for("the other stream", |text| follows(text, "a warning"));
+    line(&text, "stderr:");
+    assert_eq!(place.gjob(&["kill", "0"]).output().code, 0);
+    let text = screen.wait_for_text("the job has ended");
+    assert!(!text.contains("following"), "{text}");
+    screen.keys("qq");
+    assert_eq!(screen.end(), 0);
+    manager.output();
+}
+
+#[test]
+fn thread_that_follows_a_log_ends_when_it_is_left() {
+    let place = Place::new();
+    let manager = start(&place);
+    let mut screen = top(&place, 24, 80);
+    let threads = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", screen.pid().as_raw_nonzero()));
+        let names = tasks.unwrap().flatten().map(|task| task.path().join("comm"));
+        let names = names.filter_map(|name| std::fs::read_to_string(name).ok());
+        names.filter(|name| name.trim() == "gjob-errand").count()
+    };
+    screen.keys("l");
+    screen.wait_for_text("epoch 2");
+    assert_eq!(threads(), 1);
+    screen.keys("q");
+    eventually("it ends", || threads() == 0);
     screen.wait_for_text("Jobs 6");
     screen.keys("q");
     assert_eq!(screen.end(), 0);

@@ -39,7 +39,7 @@ impl JobOutputs {
     }
 
     /// Copies what a job writes until it has ended.
-    pub(super) fn follow(
+    pub(crate) fn follow(
         &mut self,
         job: &Job,
         streams: &mut [Followed<'_>],

@@ -1,16 +1,18 @@
 //! What takes longer than a frame, each on a thread of its own: reading what a job has
-//! printed or what became of it, and acting on it as the commands do.
+//! printed or what became of it, and acting on it as the commands do. The log of a job that
+//! runs is followed while it is shown (`live`).
 
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use gjob::manager::Act;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
-use gjob_core::text::printable;
+use gjob_core::job::Phase;
 use gjob_core::wire::Stream;
 
 use super::keys::Request;
-use super::view::{Pager, Source};
+use super::live::{self, Follower, Live, LiveLog, News, harmless};
+use super::view::{Mode, Pager, Source, View};
 use crate::commands::job_outputs::JobOutputs;
 use crate::commands::{acting, explain, retry};
 use crate::report::{Tail, headline};
@@ -30,35 +32,70 @@ pub(crate) struct Errands {
     dir: RunDir,
     to: Sender<Done>,
     done: Receiver<Done>,
+    /// The log that is shown while it grows, or will be.
+    live: Option<Live>,
 }
+
+/// What a thread does.
+type Work = Box<dyn FnOnce(RunDir) -> anyhow::Result<Option<Done>> + Send>;
 
 impl Errands {
     pub(crate) fn new(dir: &RunDir) -> Self {
         let (to, done) = mpsc::channel();
-        Errands { dir: dir.clone(), to, done }
+        Errands { dir: dir.clone(), to, done, live: None }
     }
 
     /// Starts one; returns what is to be said meanwhile.
-    pub(crate) fn start(&self, request: Request) -> Option<String> {
-        let doing = match request {
+    pub(crate) fn start(&mut self, request: Request) -> Option<String> {
+        let (doing, work): (String, Work) = match request {
             Request::Leave => return None,
-            Request::Read(Source::Log(job)) => format!("reading the log of job {job} …"),
-            Request::Read(Source::Explain(job)) => format!("reading about job {job} …"),
-            Request::Act(act, job) => format!("{} job {job} …", doing(act)),
+            Request::Read(Source::Log(job)) => {
+                let (live, follower) = live::channel();
+                self.live = Some(live);
+                let work = move |dir: RunDir| log(&dir, job, &follower);
+                (format!("reading the log of job {job} …"), Box::new(work))
+            }
+            Request::Read(Source::Explain(job)) => {
+                let work = move |dir: RunDir| Ok(Some(Done::Text(explain(&dir, job)?)));
+                (format!("reading about job {job} …"), Box::new(work))
+            }
+            Request::Act(act, job) => {
+                let work = move |dir| Ok(Some(Done::Notice(act_on(dir, act, job)?)));
+                (format!("{} job {job} …", doing(act)), Box::new(work))
+            }
         };
         let (dir, to) = (self.dir.clone(), self.to.clone());
         let work = move || {
-            let done = match request {
-                Request::Leave => return,
-                Request::Read(source) => read(&dir, source).map(Done::Text),
-                Request::Act(act, job) => act_on(dir, act, job).map(Done::Notice),
-            };
+            let done = work(dir).unwrap_or_else(|error| Some(Done::Notice(format!("{error:#}"))));
             // Who has left waits for nothing.
-            let _ = to.send(done.unwrap_or_else(|error| Done::Notice(format!("{error:#}"))));
+            done.map(|done| to.send(done));
         };
         match std::thread::Builder::new().name("gjob-errand".into()).spawn(work) {
             Ok(_) => Some(doing),
             Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// Shows what has come of a log that grows; it is not asked for any longer than it is
+    /// shown. True if anything has come.
+    pub(crate) fn take_live(&mut self, view: &mut View) -> bool {
+        let Some(live) = &mut self.live else { return false };
+        let mut any = false;
+        loop {
+            if live.is_shown && !view.shows_live_log() {
+                self.live = None;
+                return any;
+            }
+            match (live.news.try_recv(), &mut view.mode) {
+                (Ok(News::Begin(pager)), mode) => {
+                    *mode = Mode::Read(pager);
+                    (live.is_shown, view.notice) = (true, None);
+                }
+                (Ok(News::Piece(piece)), Mode::Read(pager)) => pager.go_on(piece),
+                (Ok(News::End), Mode::Read(pager)) => pager.end(),
+                _ => return any,
+            }
+            any = true;
         }
     }
 
@@ -87,13 +124,6 @@ fn act_on(dir: RunDir, act: Act, job: u32) -> anyhow::Result<String> {
     Ok(refused.unwrap_or_else(|| format!("job {job}: {}", acted.summary())))
 }
 
-fn read(dir: &RunDir, source: Source) -> anyhow::Result<Pager> {
-    match source {
-        Source::Log(job) => log(dir, job),
-        Source::Explain(job) => explain(dir, job),
-    }
-}
-
 fn explain(dir: &RunDir, index: u32) -> anyhow::Result<Pager> {
     let store = Store::read(dir)?;
     let run = store.load()?;
@@ -101,10 +131,12 @@ fn explain(dir: &RunDir, index: u32) -> anyhow::Result<Pager> {
     let text = explain::text(dir, &store, &run, job, dir.is_managed()?)?;
     let lines = text.lines().map(str::to_owned).collect();
     let title = format!("Explain {}", headline::title(job));
-    Ok(Pager { title, lines, top: 0, source: Some(Source::Explain(index)) })
+    Ok(Pager { title, lines, source: Some(Source::Explain(index)), ..Pager::default() })
 }
 
-fn log(dir: &RunDir, index: u32) -> anyhow::Result<Pager> {
+/// What a job has printed. A job that runs is followed instead, until it has ended or its
+/// log is not shown any more.
+fn log(dir: &RunDir, index: u32, follower: &Follower) -> anyhow::Result<Option<Done>> {
     let store = Store::read(dir)?;
     let run = store.load()?;
     let settings = RunSettings::from_json(&store.row()?.settings)?;
@@ -112,6 +144,13 @@ fn log(dir: &RunDir, index: u32) -> anyhow::Result<Pager> {
     let job = run.job(index).ok_or_else(|| anyhow::anyhow!("no job {index}"))?;
     anyhow::ensure!(job.id().is_some(), "job {index} has not started");
     let mut outputs = JobOutputs::of(dir.run(), settings)?;
+    let (title, source) = (format!("Log of {}", headline::title(job)), Some(Source::Log(index)));
+    if job.phase == Phase::Running {
+        let live = Some(LiveLog::default());
+        let pager = Pager { title, source, live, follows: true, ..Pager::default() };
+        follower.follow(pager, job, &mut outputs)?;
+        return Ok(None);
+    }
     let mut lines = Vec::new();
     for (stream, what) in [(Stream::Stdout, "stdout"), (Stream::Stderr, "stderr")] {
         let tail = Tail::of(LOG_LINES, |to| outputs.copy(job, stream, to).map(drop))?;
@@ -122,26 +161,5 @@ fn log(dir: &RunDir, index: u32) -> anyhow::Result<Pager> {
         lines.push(String::new());
     }
     lines.pop();
-    let title = format!("Log of {}", headline::title(job));
-    Ok(Pager { title, lines, top: 0, source: Some(Source::Log(index)) })
-}
-
-/// A line as a terminal would leave it, without all that controls the terminal.
-fn harmless(line: &[u8]) -> String {
-    let text = anstream::adapter::strip_bytes(line).into_vec();
-    let text = String::from_utf8_lossy(&text).replace('\t', "    ");
-    let text = text.trim_end_matches('\r');
-    printable(text.rsplit('\r').next().unwrap_or(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_a_log_are_harmless_and_as_they_were_last_written() {
-        assert_eq!(harmless(b"\x1b[31mred\x1b[0m\x1b]0;title\x07 \x1b[2Jend"), "red end");
-        assert_eq!(harmless(b"10%\r20%\r30%\r"), "30%");
-        assert_eq!(harmless("a\tb\u{9b}2J\u{202e}".as_bytes()), "a    b 2J ");
-    }
+    Ok(Some(Done::Text(Pager { title, lines, source, ..Pager::default() })))
 }

@@ -24,6 +24,7 @@ s                    sort in another way
 /                    show only jobs and hosts with a text in them
                      (command, name, host, state, reason); Enter keeps it, Esc drops it
 Enter, l             of a job: what it has printed; of a host or slot: its jobs
+f, End               in the log of a running job: stay at its end
 e                    explain a job: why it waits, or what became of it
 k                    kill a job
 p                    pause a job, or resume it
@@ -148,11 +149,12 @@ fn read(state: &mut State, key: KeyCode, mut pager: Pager) -> Option<Request> {
     let page = state.layout.rows.page;
     match key {
         KeyCode::Char('q') | KeyCode::Esc => return None,
-        KeyCode::Enter | KeyCode::Char('l') if pager.source.is_some() => {
+        KeyCode::Enter | KeyCode::Char('l') if pager.source.is_some() && pager.live.is_none() => {
             let source = pager.source;
             state.view.mode = Mode::Read(pager);
             return source.map(Request::Read);
         }
+        KeyCode::Char('f') if pager.live.is_some() => pager.go(usize::MAX, page),
         other => {
             if let Some(top) = moved(pager.top, other, page, pager.lines.len()) {
                 pager.go(top, page);

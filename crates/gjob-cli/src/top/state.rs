@@ -10,7 +10,7 @@ use super::feed::{Loaded, News};
 use super::layout::Layout;
 use super::order;
 use super::timeline::Timeline;
-use super::view::View;
+use super::view::{Mode, View};
 use crate::report::{Absences, HostWork, host_work};
 
 /// How often what each host has done is summed up, milliseconds.
@@ -120,6 +120,9 @@ impl State {
         self.view.jobs.follow(&self.jobs, rows.jobs);
         self.view.hosts.follow(&self.hosts, rows.hosts);
         self.view.slots.follow(&self.lanes, rows.slots);
+        if let Mode::Read(pager) = &mut self.view.mode {
+            pager.stay(rows.page);
+        }
         self.charts.prepare(&self.timeline, &self.ends, self.window(), rows.chart_width);
     }
 

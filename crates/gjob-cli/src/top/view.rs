@@ -3,6 +3,8 @@
 use gjob::manager::Act;
 use gjob_core::run::HostIx;
 
+use super::live::LiveLog;
+
 /// Everything that keys change.
 #[derive(Debug, Default)]
 pub(crate) struct View {
@@ -22,6 +24,13 @@ pub(crate) struct View {
     pub(crate) beside_run: bool,
     /// How often the time that is looked at was halved.
     pub(crate) zoom: u32,
+}
+
+impl View {
+    /// True while more may come of the text that is read.
+    pub(crate) fn shows_live_log(&self) -> bool {
+        matches!(&self.mode, Mode::Read(Pager { live: Some(_), .. }))
+    }
 }
 
 /// What keys mean now.
@@ -173,6 +182,10 @@ pub(crate) struct Pager {
     pub(crate) top: usize,
     /// What reads it again.
     pub(crate) source: Option<Source>,
+    /// The log of a job that runs: more may come.
+    pub(crate) live: Option<LiveLog>,
+    /// True while its end is to stay in sight.
+    pub(crate) follows: bool,
 }
 
 /// A text about a job.
@@ -185,6 +198,15 @@ pub(crate) enum Source {
 impl Pager {
     /// Scrolls to a line; the last page is as far as it goes.
     pub(crate) fn go(&mut self, top: usize, page: usize) {
-        self.top = top.min(self.lines.len().saturating_sub(page));
+        let last = self.lines.len().saturating_sub(page);
+        self.top = top.min(last);
+        self.follows = self.live.is_some() && self.top == last;
+    }
+
+    /// Keeps its end in sight if that is wanted.
+    pub(crate) fn stay(&mut self, page: usize) {
+        if self.follows {
+            self.top = self.lines.len().saturating_sub(page);
+        }
     }
 }

@@ -43,6 +43,8 @@ const IN_TEXT: Keys = &[("q", "back"), ("arrows", "scroll")];
 
 const IN_TEXT_OF_JOB: Keys = &[("q", "back"), ("arrows", "scroll"), ("l", "read again")];
 
+const IN_LIVE_LOG: Keys = &[("q", "back"), ("arrows", "scroll"), ("f", "follow its end")];
+
 pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if area.height == 0 {
         return;
@@ -54,7 +56,8 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
         (_, Some(notice), _) => printable(notice),
         (_, None, Some(problem)) => printable(problem),
         (Mode::Read(pager), None, None) if pager.source.is_some() => {
-            return keys(IN_TEXT_OF_JOB, view.beside_run, theme, area, buffer);
+            let used = if pager.live.is_some() { IN_LIVE_LOG } else { IN_TEXT_OF_JOB };
+            return keys(used, view.beside_run, theme, area, buffer);
         }
         (Mode::Read(_), None, None) => return keys(IN_TEXT, view.beside_run, theme, area, buffer),
         (Mode::Browse, None, None) => {
