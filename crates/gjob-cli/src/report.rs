@@ -34,7 +34,7 @@ use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
 pub(crate) use absences::Absences;
-pub(crate) use bar::whole_seconds;
+pub(crate) use bar::{stdout_columns, whole_seconds};
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
@@ -48,6 +48,7 @@ pub(crate) use tail::{ByLine, Tail};
 use terminal::FAILURE;
 use terminal::Terminal;
 pub(crate) use terminal::wants_colour;
+pub(crate) use wrap::fit;
 
 /// Everything that reports on a run.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::{config, find_run, hosts, rounded};
 use crate::cli::{Cli, Command, HostsArgs};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
-use crate::report::Columns;
+use crate::report::{Columns, fit, stdout_columns};
 use problems::{Problem, of_host, of_reason};
 
 /// A host, and how it is or why it can't be asked.
@@ -78,7 +78,7 @@ fn table(asked: &[Asked]) -> std::io::Result<()> {
     let headings = [
         "HOST", "STATE", "LOGIN", "CPUS", "LOAD", "MEMORY", "GPUS", "FREE", "USED", "CLOCK", "GJOB",
     ];
-    let mut columns = Columns::new(headings);
+    let mut columns = Columns::new(headings).cut("HOST").cut("GJOB");
     for Asked { label, answer, .. } in asked {
         let name = Some(label.clone());
         columns.row(match answer {
@@ -89,21 +89,20 @@ fn table(asked: &[Asked]) -> std::io::Result<()> {
             }
         });
     }
-    let mut out = std::io::stdout().lock();
-    write!(out, "{columns}")?;
+    let mut notes = String::new();
     for host in asked {
         let label = &host.label;
         if let Some(Ok(true)) = host.survives {
-            writeln!(out, "host {label}: jobs survive a logout")?;
+            notes.push_str(&format!("host {label}: jobs survive a logout\n"));
         }
         for Problem { what, help } in host.problems() {
-            writeln!(out, "{}", printable(&format!("host {label}: {what}")))?;
-            if let Some(help) = help {
-                writeln!(out, "{}", printable(&format!("help: {help}")))?;
-            }
+            notes.push_str(&format!("{}\n", printable(&format!("host {label}: {what}"))));
+            let help = help.map(|help| format!("{}\n", printable(&format!("help: {help}"))));
+            notes.extend(help);
         }
     }
-    Ok(())
+    let terminal = stdout_columns();
+    write!(std::io::stdout().lock(), "{}{}", columns.text(terminal), fit(&notes, terminal))
 }
 
 fn row(name: Option<String>, host: &DescribedHost) -> [Option<String>; 11] {

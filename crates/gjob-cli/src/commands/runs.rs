@@ -8,7 +8,6 @@ use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError, now};
 use gjob::units::format_duration;
 use gjob_core::os_text::from_os;
 use gjob_core::run::{Tally, run_state};
-use gjob_core::text::printable;
 use gjob_core::{State, Timestamp};
 use serde::Serialize;
 
@@ -16,10 +15,7 @@ use super::status::tally_in_words;
 use crate::cli::{RunState, RunsArgs};
 use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::local_time::local_minute;
-use crate::report::{Columns, headline};
-
-/// As much of a command is shown, characters.
-const COMMAND: usize = 60;
+use crate::report::{Columns, stdout_columns};
 
 /// As many other names are said.
 const NAMED: usize = 5;
@@ -153,7 +149,8 @@ fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
         serde_json::to_writer_pretty(&mut out, runs)?;
         return writeln!(out);
     }
-    let mut columns = Columns::new(["RUN", "STATE", "BEGAN", "TOOK", "HOSTS", "JOBS", "COMMAND"]);
+    let headings = ["RUN", "STATE", "BEGAN", "TOOK", "HOSTS", "JOBS", "COMMAND"];
+    let mut columns = Columns::new(headings).wrap("JOBS").cut("COMMAND");
     for Listed { run, summary } in runs {
         let run = Some(run.clone());
         columns.row(match summary {
@@ -164,12 +161,12 @@ fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
                 Some(format_duration(Duration::from_secs_f64(it.elapsed_s))),
                 Some(it.hosts.to_string()),
                 Some(tally_in_words(it.counts)),
-                Some(headline::cut(&printable(&it.command), COMMAND)),
+                Some(it.command.clone()),
             ],
             Summary::Unreadable { error } => {
                 [run, None, None, None, None, None, Some(format!("cannot be read: {error}"))]
             }
         });
     }
-    write!(out, "{columns}")
+    out.write_all(columns.text(stdout_columns()).as_bytes())
 }

@@ -22,7 +22,7 @@ use self::filter::Filter;
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::whole_seconds;
+use crate::report::{fit, stdout_columns, whole_seconds};
 
 /// How often `--watch` looks again.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
             let attempts = attempts.map_err(Failure::machinery)?.unwrap_or_default();
             json::text(&snapshot, &filter, attempts).map_err(Failure::machinery)?
         } else {
-            snapshot.text(&filter)
+            snapshot.text(&filter, stdout_columns())
         };
         drop(store);
         let is_over = !snapshot.managed;
@@ -82,16 +82,17 @@ impl Snapshot {
         Ok(Snapshot { run, row, settings, managed, now: gjob::store::now() })
     }
 
-    fn text(&self, filter: &Filter) -> String {
-        let mut text = format!("run {}: {}\n", self.row.id, self.headline());
-        text.push_str(&format!("{}\n", counts(&self.run, self.managed)));
-        text.push_str(&format!("\n{}", hosts::table(self)));
-        let jobs = jobs::table(self, filter);
+    /// For a terminal of so many columns, if it is for one.
+    fn text(&self, filter: &Filter, columns: Option<usize>) -> String {
+        let counts = counts(&self.run, self.managed);
+        let head = format!("run {}: {}\n{counts}\n", self.row.id, self.headline());
+        let mut text = format!("{}\n{}", fit(&head, columns), hosts::table(self, columns));
+        let jobs = jobs::table(self, filter, columns);
         if !jobs.is_empty() {
             text.push_str(&format!("\n{jobs}"));
         }
         if !self.managed && self.run.tally().failed() > 0 {
-            text.push_str(&self.next_steps());
+            text.push_str(&format!("\n{}", fit(&self.next_steps(), columns)));
         }
         text
     }
@@ -100,7 +101,7 @@ impl Snapshot {
     fn next_steps(&self) -> String {
         let id = &self.row.id;
         format!(
-            "\nhelp: `gjob explain JOB -R {id}` says what became of a job, `gjob logs JOB -R {id}` what it printed\n\
+            "help: `gjob explain JOB -R {id}` says what became of a job, `gjob logs JOB -R {id}` what it printed\n\
              help: `gjob retry -R {id}` retries the failed jobs\n"
         )
     }

@@ -150,6 +150,12 @@ pub(super) fn size() -> (usize, usize) {
     told.map_or(SIZE, |size| (size.ws_col.into(), size.ws_row.into()))
 }
 
+/// The columns of standard output if that is a terminal.
+pub(crate) fn stdout_columns() -> Option<usize> {
+    let size = tcgetwinsize(io::stdout()).ok()?;
+    Some(if size.ws_col > 0 { size.ws_col.into() } else { SIZE.0 })
+}
+
 /// A time that goes on: hundredths would only flicker.
 pub(crate) fn whole_seconds(duration: Duration) -> String {
     format_duration(Duration::from_secs(duration.as_secs()))

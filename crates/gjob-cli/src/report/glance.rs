@@ -8,8 +8,9 @@ use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostStatus};
 use gjob_core::text::printable;
 use gjob_core::{Job, Run, Timestamp};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
+use super::wrap::cut;
 use super::{Absences, headline, whole_seconds};
 
 /// A job that runs shorter comes and goes too fast to be read.
@@ -153,36 +154,4 @@ fn running(host: &Host) -> u32 {
 /// `31/min`
 pub(crate) fn rate_text(rate: f64) -> String {
     if rate < 10.0 { format!("{rate:.1}/min") } else { format!("{rate:.0}/min") }
-}
-
-/// As much of a text as fits into so many columns.
-fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut cut = String::new();
-    let mut room = columns.saturating_sub(1);
-    for c in text.chars() {
-        let wide = c.width().unwrap_or(0);
-        if wide > room {
-            break;
-        }
-        room -= wide;
-        cut.push(c);
-    }
-    cut.push('…');
-    cut
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_cut_by_the_columns_that_it_takes() {
-        assert_eq!(cut("12345", 5), "12345");
-        assert_eq!(cut("123456", 5), "1234…");
-        assert_eq!(cut("日本語", 5), "日本…");
-        assert_eq!(cut("日本語", 4), "日…");
-    }
 }

@@ -95,13 +95,18 @@ fn command(job: &Job) -> String {
     cut_command(job, COMMAND)
 }
 
-/// The job's commands in one line, cut to `most` characters.
+/// The job's commands in one line.
+pub(crate) fn whole_command(job: &Job) -> String {
+    printable(&job.spec.cmds.join("; "))
+}
+
+/// The same, cut to `most` characters.
 pub(crate) fn cut_command(job: &Job, most: usize) -> String {
-    cut(&printable(&job.spec.cmds.join("; ")), most)
+    cut(&whole_command(job), most)
 }
 
 /// At most so much of a text, with a sign that more of it is left out.
-pub(crate) fn cut(text: &str, most: usize) -> String {
+fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,7 +1,7 @@
 //! A message in lines that fit: broken at blanks, and within a command only if that is
 //! longer than a line.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What a hint begins with.
 const HINT: &str = "help: ";
@@ -10,8 +10,24 @@ const HINT: &str = "help: ";
 const INDENT: usize = 4;
 
 /// The lines of a text, at most so many columns wide as far as its words are.
-pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let indent = if text.starts_with(HINT) { HINT.len() } else { INDENT };
+    indented(text, indent, columns)
+}
+
+/// The lines of a text in a column of a table.
+pub(super) fn wrap_cell(text: &str, columns: usize) -> Vec<String> {
+    indented(text, 0, columns)
+}
+
+/// Every line of a text as [`wrap`] breaks it on a terminal of so many columns.
+pub(crate) fn fit(text: &str, terminal: Option<usize>) -> String {
+    let Some(columns) = terminal else { return text.to_owned() };
+    let lines = text.lines().flat_map(|line| wrap(line, columns));
+    lines.map(|line| line + "\n").collect()
+}
+
+fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
     let room = columns.saturating_sub(indent);
     let mut lines: Vec<String> = Vec::new();
     for word in words(text, room) {
@@ -44,9 +60,28 @@ fn words(text: &str, room: usize) -> Vec<String> {
     words
 }
 
+/// As much of a text as fits into so many columns.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut room = columns.saturating_sub(1);
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if wide > room {
+            break;
+        }
+        room -= wide;
+        cut.push(c);
+    }
+    cut.push('…');
+    cut
+}
+
 #[cfg(test)]
 mod tests {
-    use super::wrap;
+    use super::{cut, wrap};
 
     #[test]
     fn hint_is_broken_at_blanks_and_commands_stay_whole() {
@@ -63,5 +98,12 @@ mod tests {
         assert_eq!(lines, ["  6 × exit 1: #3", "    #12 #21"]);
         let narrow = wrap(text, 20);
         assert!(narrow.iter().all(|line| line.chars().count() <= 20), "{narrow:?}");
+    }
+    #[test]
+    fn text_is_cut_by_the_columns_that_it_takes() {
+        assert_eq!(cut("12345", 5), "12345");
+        assert_eq!(cut("123456", 5), "1234…");
+        assert_eq!(cut("日本語", 5), "日本…");
+        assert_eq!(cut("日本語", 4), "日…");
     }
 }

@@ -6,7 +6,7 @@ use gjob_core::text::printable;
 
 use super::{HostAnswer, HostUsage, Measured, MeasuredHost, MeasuredRun};
 use crate::commands::rounded;
-use crate::report::Columns;
+use crate::report::{Columns, fit, stdout_columns};
 
 pub(super) fn json(measured: &Measured) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -17,8 +17,9 @@ pub(super) fn json(measured: &Measured) -> io::Result<()> {
 /// A row per host, what hindered, this machine, and a row per run.
 pub(super) fn tables(measured: &Measured) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let mut columns =
-        Columns::new(["HOST", "TOTAL", "JOBS", "STAGED", "PROGRAM", "LOGS", "FREE", "DIRECTORY"]);
+    let terminal = stdout_columns();
+    let headings = ["HOST", "TOTAL", "JOBS", "STAGED", "PROGRAM", "LOGS", "FREE", "DIRECTORY"];
+    let mut columns = Columns::new(headings).cut("HOST").wrap("DIRECTORY");
     for MeasuredHost { host, answer } in &measured.hosts {
         columns.row(match answer {
             HostAnswer::Usage(usage) => row(host, usage),
@@ -28,20 +29,22 @@ pub(super) fn tables(measured: &Measured) -> io::Result<()> {
             }
         });
     }
-    write!(out, "{columns}")?;
+    let mut notes = String::new();
     for MeasuredHost { host, answer } in &measured.hosts {
         match answer {
             HostAnswer::Unreachable { error } => {
-                writeln!(out, "{}", printable(&format!("host {host}: {error}")))?;
+                notes.push_str(&printable(&format!("host {host}: {error}")));
+                notes.push('\n');
             }
             HostAnswer::Usage(usage) if usage.is_partial => {
-                writeln!(out, "host {host}: there is more than was looked at")?;
+                notes.push_str(&format!("host {host}: there is more than was looked at\n"));
             }
             HostAnswer::Usage(_) => {}
         }
     }
     let (here, dir) = (rounded(measured.state_bytes), printable(&measured.state_dir));
-    writeln!(out, "records of runs on this machine: {here} in {dir}")?;
+    notes.push_str(&format!("records of runs on this machine: {here} in {dir}\n"));
+    write!(out, "{}{}", columns.text(terminal), fit(&notes, terminal))?;
     if measured.runs.is_empty() {
         return Ok(());
     }
@@ -51,7 +54,7 @@ pub(super) fn tables(measured: &Measured) -> io::Result<()> {
         let cells = [run.clone(), jobs.to_string(), rounded(*remote_bytes), local];
         columns.row(cells.map(Some));
     }
-    write!(out, "\n{columns}")
+    write!(out, "\n{}", columns.text(terminal))
 }
 
 fn row(host: &str, usage: &HostUsage) -> [Option<String>; 8] {

@@ -15,9 +15,10 @@ const SLOW: f64 = 2.0;
 /// A median of fewer jobs says nothing.
 const ENOUGH: usize = 3;
 
-pub(super) fn table(of: &Snapshot) -> Columns {
+pub(super) fn table(of: &Snapshot, terminal: Option<usize>) -> String {
     let work = host_work(&of.run);
-    let mut columns = Columns::new(["HOST", "STATE", "BUSY", "DONE", "FAILED", "MEDIAN", "NOTE"]);
+    let headings = ["HOST", "STATE", "BUSY", "DONE", "FAILED", "MEDIAN", "NOTE"];
+    let mut columns = Columns::new(headings).cut("HOST").wrap("NOTE");
     for (at, host) in of.run.hosts().iter().enumerate() {
         let busy = host.facts.as_ref().map(|_| format!("{}/{}", host.busy_slots(), host.slots()));
         columns.row([
@@ -30,7 +31,7 @@ pub(super) fn table(of: &Snapshot) -> Columns {
             note(host, of, slowness(at, &work)),
         ]);
     }
-    columns
+    columns.text(terminal)
 }
 
 /// What a host is for the run now.

@@ -10,16 +10,13 @@ use gjob_core::{Job, State};
 
 use super::filter::Filter;
 use super::{Snapshot, job_word};
-use crate::report::{Columns, headline};
+use crate::report::{Columns, fit, headline};
 
 /// As many jobs are listed without being asked for.
 const MOST: usize = 40;
 
-/// As much of a command is shown, characters.
-const COMMAND: usize = 80;
-
 /// The table, and what is left out of it; nothing without jobs.
-pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
+pub(super) fn table(of: &Snapshot, filter: &Filter, terminal: Option<usize>) -> String {
     let jobs = filter.jobs(of);
     let most = if filter.is_explicit() { jobs.len() } else { MOST };
     if jobs.is_empty() {
@@ -28,7 +25,8 @@ pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
             false => String::new(),
         };
     }
-    let mut columns = Columns::new(["JOB", "STATE", "HOST", "TIME", "NAME", "REASON", "COMMAND"]);
+    let headings = ["JOB", "STATE", "HOST", "TIME", "NAME", "REASON", "COMMAND"];
+    let mut columns = Columns::new(headings).cut("NAME").wrap("REASON").cut("COMMAND");
     for (job, state) in jobs.iter().take(most) {
         columns.row([
             Some(job.index.to_string()),
@@ -37,13 +35,14 @@ pub(super) fn table(of: &Snapshot, filter: &Filter) -> String {
             time(job, of),
             job.name().map(printable),
             reason(job, *state, of),
-            Some(headline::cut_command(job, COMMAND)),
+            Some(headline::whole_command(job)),
         ]);
     }
-    let mut text = columns.to_string();
+    let mut text = columns.text(terminal);
     if let more @ 1.. = jobs.len().saturating_sub(most) {
         let more = counted(more as u64, "more job");
-        text.push_str(&format!("and {more}: `gjob status --all -R {}`\n", of.row.id));
+        let more = format!("and {more}: `gjob status --all -R {}`\n", of.row.id);
+        text.push_str(&fit(&more, terminal));
     }
     text
 }
