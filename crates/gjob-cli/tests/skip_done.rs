@@ -294,3 +294,49 @@ gjob: nothing was started
         .run();
     assert!(!place.has_run());
 }
+
+#[test]
+fn runs_that_a_run_skipped_jobs_for_count_too_and_so_can_all_runs() {
+    let place = Place::new();
+    let mut last = String::new();
+    for word in ["a", "b", "c"] {
+        last.push_str(&job(&place, word, ""));
+        place.file("jobs.jsonl", &last);
+        let args: &[&str] = match word {
+            "a" => &["jobs.jsonl"],
+            _ => &["jobs.jsonl", "--skip-done", "latest"],
+        };
+        assert_eq!(run(&place, args).output().code, 0);
+    }
+    assert_eq!(take_ledger(&place), ["a", "b", "c"]);
+    run(&place, &["jobs.jsonl", "--skip-done", "latest"])
+        .stderr(str![[r#"
+skipping jobs done in runs [DATE]-3, [DATE]-1, [DATE]-2: 3 of 3; nothing left to run
+
+"#]])
+        .run();
+    run(&place, &["jobs.jsonl", "--skip-done", "all"])
+        .stderr(str![[r#"
+skipping jobs done in runs [DATE]-1, [DATE]-2, [DATE]-3: 3 of 3; nothing left to run
+
+"#]])
+        .run();
+    // A run in between that is removed takes its part of the chain with it.
+    assert_eq!(place.gjob(&["clean", "2", "--record"]).output().code, 0);
+    let answer = run(&place, &["jobs.jsonl", "--skip-done", "latest"]).output();
+    assert!(answer.stderr.contains("2 of 3; left: 1 new"), "{}", answer.stderr);
+}
+
+#[test]
+fn files_count_unless_the_command_alone_is_to_be_the_same() {
+    let place = Place::new();
+    place.file("data", "one\n");
+    place.file("jobs.jsonl", &job(&place, "a", ", \"files\": \"data\""));
+    assert_eq!(run(&place, &["jobs.jsonl"]).output().code, 0);
+    place.file("data", "two\n");
+    let skip = ["jobs.jsonl", "--skip-done", "latest", "--dry-run"];
+    let answer = run(&place, &skip).output();
+    assert!(answer.stderr.contains("left: 1 with other files"), "{}", answer.stderr);
+    let answer = run(&place, &[&skip[..], &["--same", "command"]].concat()).output();
+    assert!(answer.stderr.contains("1 of 1; nothing left to run"), "{}", answer.stderr);
+}

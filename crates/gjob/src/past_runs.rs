@@ -43,9 +43,20 @@ pub struct Comparison {
     pub remaining: Vec<Arc<JobSpec>>,
 }
 
+/// When two jobs count as the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Same {
+    /// With the same files, by content.
+    #[default]
+    Files,
+    /// Whatever their files are.
+    Command,
+}
+
 /// The jobs of past runs.
 #[derive(Debug, Default)]
 pub struct PastRuns {
+    same: Same,
     runs: Vec<RunId>,
     /// The copies of each kind of job, by their states.
     known: HashMap<Identity, Copies>,
@@ -113,6 +124,20 @@ fn hash(part: &impl Serialize) -> blake3::Hash {
 }
 
 impl PastRuns {
+    /// No runs yet, whose jobs are to be compared so.
+    #[must_use]
+    pub fn new(same: Same) -> Self {
+        PastRuns { same, ..PastRuns::default() }
+    }
+
+    fn identity(&self, spec: &JobSpec, inputs: &Inputs, revision: u32) -> Identity {
+        let identity = Identity::of(spec, inputs, revision);
+        match self.same {
+            Same::Files => identity,
+            Same::Command => identity.without_files(),
+        }
+    }
+
     /// Adds the jobs of a run in their present states.
     ///
     /// # Errors
@@ -125,7 +150,7 @@ impl PastRuns {
         let (states, specs, inputs) = (store.job_states()?, store.specs()?, store.inputs()?);
         self.runs.push(dir.run().clone());
         for (spec, (state, revision)) in specs.iter().zip(states) {
-            let identity = Identity::of(spec, &inputs, revision);
+            let identity = self.identity(spec, &inputs, revision);
             let copies = self.known.entry(identity).or_default();
             *match state {
                 State::Done => &mut copies.done,
@@ -150,7 +175,10 @@ impl PastRuns {
     /// are done as were done. `inputs` has the new jobs' files.
     #[must_use]
     pub fn compare(mut self, specs: Vec<Arc<JobSpec>>, inputs: &Inputs) -> Comparison {
-        let take = |spec: &Arc<JobSpec>| self.take(Identity::of(spec, inputs, 0));
+        let take = |spec: &Arc<JobSpec>| {
+            let identity = self.identity(spec, inputs, 0);
+            self.take(identity)
+        };
         let outcomes: Vec<PastOutcome> = specs.iter().map(take).collect();
         let is_kept: Vec<bool> = outcomes.iter().map(|it| *it != PastOutcome::Done).collect();
         Comparison { outcomes, remaining: subset(specs, &is_kept) }

@@ -26,6 +26,8 @@ pub struct RunSettings {
     pub outputs: OutputSettings,
     /// Seeds the choice among equally loaded hosts.
     pub seed: u64,
+    /// The past runs whose done jobs were left out of this one.
+    pub skipped_for: Vec<RunId>,
     /// A shell command to be run when a manager has ended the run.
     pub notify: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
+use gjob::past_runs::Same;
 use gjob_core::halt::{Halt, ParseHaltError};
 use gjob_core::scheduler::OnLost;
 
@@ -97,9 +98,14 @@ pub(crate) struct JobOptions {
     #[arg(short = '0', long)]
     pub(crate) null: bool,
 
-    /// Skip jobs that are done in RUN or in the latest run (repeatable)
-    #[arg(long, value_name = "RUN|latest", add = ArgValueCandidates::new(runs))]
+    /// Skip jobs that are done in RUN, or in the runs that it skipped jobs for
+    /// (repeatable; `latest`, `all`)
+    #[arg(long, value_name = "RUN", add = ArgValueCandidates::new(runs))]
     pub(crate) skip_done: Vec<String>,
+
+    /// Jobs are the same for --skip-done with the same files, or command
+    #[arg(long, value_name = "WHAT", default_value = "files", requires = "skip_done")]
+    pub(crate) same: SameArg,
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +143,24 @@ pub(crate) struct NewHalt(pub(crate) Option<Halt>);
 
 pub(crate) fn never_or_halt(text: &str) -> Result<NewHalt, ParseHaltError> {
     if text == "never" { Ok(NewHalt(None)) } else { text.parse().map(Some).map(NewHalt) }
+}
+
+/// What makes jobs the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SameArg {
+    /// Command, variables, outputs and the content of the files
+    Files,
+    /// All of that but the files
+    Command,
+}
+
+impl From<SameArg> for Same {
+    fn from(same: SameArg) -> Same {
+        match same {
+            SameArg::Files => Same::Files,
+            SameArg::Command => Same::Command,
+        }
+    }
 }
 
 /// What to do with jobs on a host that was given up.

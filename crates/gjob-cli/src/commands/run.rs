@@ -48,7 +48,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     settings.seed = u64::from(std::process::id());
     settings.notify.clone_from(&args.background.notify);
     settings.outputs = outputs(&args.files.outputs, &mut errors);
-    let past = skip_done::read(&args.options.skip_done, &mut errors);
+    let past = skip_done::read(&args.options.skip_done, args.options.same.into(), &mut errors);
     let jobs::Collected { specs, has_read_stdin } = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));
@@ -60,6 +60,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     let (specs, hashed) = match past {
         None => (specs, None),
         Some(past) => {
+            settings.skipped_for = past.runs().to_vec();
             let left = skip_done::leave_out(past, specs, args.report.verbose)?;
             (left.specs, Some(left.inputs))
         }

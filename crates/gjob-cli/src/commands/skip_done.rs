@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use gjob::NetworkError;
 use gjob::inputs::Inputs;
-use gjob::past_runs::{PastOutcome, PastRuns};
+use gjob::past_runs::{PastOutcome, PastRuns, Same};
+use gjob::settings::RunSettings;
+use gjob::store::{RunDir, StateDir, Store};
 use gjob_core::plural::counted;
 use gjob_core::text::printable;
 use gjob_core::{JobSpec, RunId};
 
 use super::find_run;
-use crate::exit::Failure;
+use crate::exit::{Failure, print_error};
 
 /// The jobs that are left to run.
 pub(super) struct Remaining {
@@ -23,16 +25,65 @@ pub(super) struct Remaining {
     pub(super) inputs: Inputs,
 }
 
-/// Reads the runs that the option names; none if it names none. Errors go to
-/// `errors`.
-pub(super) fn read(runs: &[String], errors: &mut Vec<anyhow::Error>) -> Option<PastRuns> {
-    let mut past = PastRuns::default();
-    for run in runs {
-        let found = find_run(Some(run)).map_err(|failure| failure.error);
-        let added = found.and_then(|dir| Ok(past.add(&dir)?));
+/// As many runs are named.
+const NAMED: usize = 5;
+
+/// Names every run.
+const ALL: &str = "all";
+
+/// Reads the runs that the option names, and those whose jobs they left out; none if it
+/// names none. Errors go to `errors`.
+pub(super) fn read(
+    words: &[String],
+    same: Same,
+    errors: &mut Vec<anyhow::Error>,
+) -> Option<PastRuns> {
+    let mut past = PastRuns::new(same);
+    for word in words {
+        let added = match word.as_str() {
+            ALL => add_all(&mut past),
+            _ => find_run(Some(word)).map_err(|failure| failure.error).and_then(|dir| {
+                past.add(&dir)?;
+                add_chain(&mut past, &dir)
+            }),
+        };
         errors.extend(added.err().map(|error| error.context("--skip-done")));
     }
-    (!runs.is_empty()).then_some(past)
+    (!words.is_empty()).then_some(past)
+}
+
+/// Adds every run that can be read.
+fn add_all(past: &mut PastRuns) -> anyhow::Result<()> {
+    let state = StateDir::from_env()?;
+    for run in state.runs()? {
+        let added = state.find(Some(&run)).map_err(anyhow::Error::from);
+        if let Err(error) = added.and_then(|dir| Ok(past.add(&dir)?)) {
+            print_error(&format!("--skip-done all: run {run}: {error:#}"));
+        }
+    }
+    Ok(())
+}
+
+/// Adds the runs whose done jobs were left out of a run, and so on. One that was removed
+/// since is nobody's.
+fn add_chain(past: &mut PastRuns, dir: &RunDir) -> anyhow::Result<()> {
+    let state = StateDir::from_env()?;
+    let mut next = skipped_for(dir)?;
+    while let Some(run) = next.pop() {
+        if past.runs().contains(&run) {
+            continue;
+        }
+        if let Ok(dir) = state.find(Some(&run)) {
+            past.add(&dir)?;
+            next.extend(skipped_for(&dir)?);
+        }
+    }
+    Ok(())
+}
+
+fn skipped_for(dir: &RunDir) -> anyhow::Result<Vec<RunId>> {
+    let settings = Store::read(dir)?.row()?.settings;
+    Ok(RunSettings::from_json(&settings)?.skipped_for)
 }
 
 /// Leaves out what is done, and reports it.
@@ -94,9 +145,13 @@ fn summary(runs: &[RunId], outcomes: &[PastOutcome]) -> String {
     let mut counts: BTreeMap<PastOutcome, u64> = BTreeMap::new();
     outcomes.iter().for_each(|outcome| *counts.entry(*outcome).or_default() += 1);
     let done = counts.remove(&PastOutcome::Done).unwrap_or_default();
-    let runs: Vec<&str> = runs.iter().map(RunId::as_str).collect();
-    let noun = if runs.len() == 1 { "run" } else { "runs" };
-    let skipped = format!("skipping jobs done in {noun} {}: {done}", runs.join(", "));
+    let names: Vec<&str> = runs.iter().map(RunId::as_str).collect();
+    let runs = match names.as_slice() {
+        [run] => format!("run {run}"),
+        runs if runs.len() <= NAMED => format!("runs {}", runs.join(", ")),
+        runs => format!("{} runs", runs.len()),
+    };
+    let skipped = format!("skipping jobs done in {runs}: {done}");
     let groups = counts.into_iter().map(|(outcome, count)| group(outcome, count));
     let left = match groups.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "nothing left to run".to_owned(),
