@@ -226,6 +226,39 @@ fn closed_terminal_ends_what_was_shown_on_it_and_no_job() {
 }
 
 #[test]
+fn run_whose_terminal_was_closed_alarms_nobody_and_goes_on_from_another() {
+    let place = Place::new();
+    place.file("jobs.txt", &format!("{}true\n", wait_for(&place, "go", "true")));
+    let mut run = place.gjob(&["run", "-j", "1", "jobs.txt"]).on_screen(24, 80);
+    run.wait_for_text("1 running");
+    run.hang_up();
+    let says = |args: &[&str], texts: &[&str]| {
+        let text = place.gjob(args).output().stdout;
+        assert!(texts.iter().all(|part| text.contains(part)), "{args:?}:\n{text}");
+        assert!(!text.contains("unknown") && !text.contains("may be"), "{args:?}:\n{text}");
+    };
+    let known = "1 job running, as far as is known, 1 waiting; resume with `gjob attach ";
+    says(&["status"], &["stopped, no gjob is attached: ", known]);
+    says(&["status"], &["2 jobs: 0 done, 1 running as far as is known, 1 waiting"]);
+    says(
+        &["status", "--state", "running"],
+        &["0    running  this machine  ", "  as far as is known  "],
+    );
+    says(&["explain", "0"], &["running on this machine, as far as is known: no gjob is attached"]);
+    says(&["runs"], &["0 done, 1 running as far as is known, 1 waiting"]);
+    let mut top = place.gjob(&["top"]).on_screen(24, 80);
+    let text = top.wait_for_text("? help");
+    assert!(text.contains("running") && !text.contains("unknown"), "{text}");
+    top.keys("q");
+    assert_eq!(top.end(), 0);
+    let mut attach = place.gjob(&["attach"]).on_screen(24, 80);
+    attach.wait_for_text("1 running");
+    std::fs::write(place.path("go"), "").unwrap();
+    assert_eq!(attach.end(), 0);
+    assert_eq!(place.of_jobs("state"), ["done", "done"]);
+}
+
+#[test]
 fn run_in_the_background_of_a_shell_leaves_the_keyboard_to_it() {
     let place = Place::new();
     place.file("jobs.txt", &wait_for(&place, "go", "true"));

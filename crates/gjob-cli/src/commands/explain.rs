@@ -102,8 +102,10 @@ impl History<'_> {
             State::Done => format!("done{on}"),
             State::Error => format!("failed{on}{reason}"),
             State::Unknown if self.job.has_ended() => format!("outcome unknown{on}{reason}"),
-            State::Unknown if self.managed => format!("running{on}, which does not answer"),
-            State::Unknown => format!("may be running{on}: no gjob is attached"),
+            State::Unknown if self.managed => {
+                format!("running{on}, as far as is known: it does not answer")
+            }
+            State::Unknown => format!("running{on}, as far as is known: no gjob is attached"),
         }
     }
 

@@ -49,6 +49,9 @@ pub(super) struct Overview {
     /// From when it was submitted until its last job ended, or until now, seconds.
     elapsed_s: f64,
     counts: Tally,
+    /// Without regard to who answers now.
+    #[serde(skip)]
+    own_counts: Tally,
     hosts: usize,
     /// The script of the first job.
     command: String,
@@ -93,6 +96,7 @@ pub(super) fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
         began: created,
         elapsed_s: millis as f64 / 1000.0,
         counts,
+        own_counts: jobs,
         hosts: store.hosts()?.len(),
         command: store.first_command()?.unwrap_or_default(),
     })
@@ -160,7 +164,7 @@ fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
                 Some(local_minute(it.began)),
                 Some(format_duration(Duration::from_secs_f64(it.elapsed_s))),
                 Some(it.hosts.to_string()),
-                Some(tally_in_words(it.counts)),
+                Some(tally_in_words(it.counts, it.own_counts)),
                 Some(it.command.clone()),
             ],
             Summary::Unreadable { error } => {

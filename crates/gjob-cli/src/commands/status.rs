@@ -148,7 +148,7 @@ pub(crate) fn headline(
             };
             let busy = counted(busy.into(), "job");
             format!(
-                "stopped, no gjob is attached: {busy} may be running{waiting}; resume with `gjob attach {id}`"
+                "stopped, no gjob is attached: {busy} running, as far as is known{waiting}; resume with `gjob attach {id}`"
             )
         }
     }
@@ -161,16 +161,18 @@ pub(crate) fn counts(run: &Run, managed: bool) -> String {
     let answering = run.hosts().iter().filter(|host| managed && host.status.answers());
     let queued: u32 = answering.map(Host::queued).sum();
     tally.shift(State::Busy, State::Free, queued);
-    format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally))
+    format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally, run.tally()))
 }
 
-/// How many jobs are in which state: `7 done, 1 failed`.
-pub(super) fn tally_in_words(tally: Tally) -> String {
+/// How many jobs are in which state: `7 done, 1 failed`. The tallies are the one that is
+/// shown and the run's own: what is unknown in the first one only runs as far as is known.
+pub(super) fn tally_in_words(tally: Tally, own: Tally) -> String {
     let parts = [
         (tally.done, "done"),
         (tally.error, "failed"),
-        (tally.unknown, "unknown"),
+        (own.unknown, "unknown"),
         (tally.busy, "running"),
+        (tally.unknown.saturating_sub(own.unknown), "running as far as is known"),
         (tally.free, "waiting"),
     ];
     let shown = parts.iter().filter(|(count, word)| *count > 0 || *word == "done");
@@ -178,16 +180,17 @@ pub(super) fn tally_in_words(tally: Tally) -> String {
 }
 
 /// How a job is, in one word.
-fn job_word(job: &Job, state: State) -> &'static str {
+pub(crate) fn job_word(job: &Job, state: State) -> &'static str {
     match (job.phase, state) {
         (Phase::Collecting, _) => "fetching",
         (_, State::Free | State::Busy) if job.is_held() => "paused",
+        (_, State::Unknown) if !job.has_ended() => word(State::Busy),
         (..) => word(state),
     }
 }
 
 /// The state of a job in the words that people are shown.
-pub(crate) fn word(state: State) -> &'static str {
+fn word(state: State) -> &'static str {
     match state {
         State::Free => "waiting",
         State::Busy => "running",

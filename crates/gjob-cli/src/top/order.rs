@@ -8,7 +8,7 @@ use gjob_core::{Job, Run, State, Timestamp};
 
 use super::timeline::Timeline;
 use super::view::{HostSort, JobSort};
-use crate::commands::status::word;
+use crate::commands::status::job_word;
 use crate::report::HostWork;
 
 /// The jobs that have the text, sorted.
@@ -71,7 +71,7 @@ fn has_text(job: &Job, state: State, text: &str) -> bool {
         || job.name().is_some_and(|name| name.contains(text))
         || job.host().is_some_and(|host| host.as_str().contains(text))
         || job.reason.as_ref().is_some_and(|reason| reason.contains(text))
-        || word(state).contains(text)
+        || job_word(job, state).contains(text)
 }
 
 /// The hosts that have the text, sorted.

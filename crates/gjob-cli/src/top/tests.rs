@@ -140,7 +140,7 @@ fn screen_shows_hosts_slots_and_jobs() {
         screen,
         snapbox::str![[r#"
 run 2026-11-22-1: running for 1m1s, about 15s left
-8 jobs: 2 done, 1 failed, 1 unknown, 2 running, 2 waiting · 1 of 2 hosts up  managed
+8 jobs: 2 done, 1 failed, 2 running, 1 running as far as is known, 2 waiting · 1 of 2 host
 ended                  █ █                 █                                3.0/min
 in use       ▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃   2/8 slots
 Hosts 2 · by order
@@ -155,7 +155,7 @@ n0001   3  ··································�
 n0002   0  ··················>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>>
 Jobs 8 · by state
 JOB     STATE     HOST   TIME      NAME  COMMAND
-1       unknown   n0002  1m        fit   ./fit --rate 0.1
+1       running   n0002  1m        fit   as far as is known · ./fit --rate 0.1
 4       running   n0001  48s       fit   ./fit --rate 0.1
 5       running   n0001  30s       fit   ./fit --rate 0.1
 2       failed    n0001  12s       fit   exit 3 · ./fit --rate 0.1

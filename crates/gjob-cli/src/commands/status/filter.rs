@@ -58,7 +58,10 @@ impl Filter {
                 || job.name().is_some_and(|name| name.contains(text))
                 || job.reason.as_ref().is_some_and(|reason| reason.contains(text))
         };
-        (self.states.is_empty() || self.states.contains(&state))
+        // A job that runs as far as is known is found by either state.
+        let is_presumed = state == State::Unknown && !job.has_ended();
+        let has_state = |of: &State| *of == state || (is_presumed && *of == State::Busy);
+        (self.states.is_empty() || self.states.iter().any(has_state))
             && self.host.as_ref().is_none_or(|pattern| is_host(pattern, job))
             && self.name.as_ref().is_none_or(|p| p.matches(job.name().unwrap_or_default()))
             && self.text.as_ref().is_none_or(has_text)

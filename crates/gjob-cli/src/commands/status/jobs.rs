@@ -78,8 +78,9 @@ fn reason(job: &Job, state: State, of: &Snapshot) -> Option<String> {
         parts.push(why);
     }
     parts.extend(job.reason.clone());
-    if state == State::Unknown && !job.has_ended() && of.managed {
-        parts.push("its host does not answer".to_owned());
+    if state == State::Unknown && !job.has_ended() {
+        let why = if of.managed { ": its host does not answer" } else { "" };
+        parts.push(format!("as far as is known{why}"));
     }
     if job.last_attempt > 1 {
         parts.push(format!("attempt {}", job.key().map_or(job.last_attempt, |key| key.attempt)));

@@ -14,7 +14,7 @@ use super::super::order::time_ms;
 use super::super::state::State;
 use super::super::view::Panel;
 use super::{Theme, cells, more_below, row_style, seen, title, widest};
-use crate::commands::status::word;
+use crate::commands::status::job_word;
 use crate::report::{headline, whole_seconds};
 
 /// As much of a command is shown, characters.
@@ -55,7 +55,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
             job.host().map_or("-", |host| host.as_str()),
             time.as_deref().unwrap_or("-"),
             &job.name().map(printable).unwrap_or_default(),
-            &what(state, job),
+            &what(state, job, shown),
         ];
         let style = row_style(state, Panel::Jobs, is_chosen, theme);
         row(values, widths, state_style(shown, theme), style, line(y), buffer);
@@ -83,22 +83,22 @@ fn row(
 
 fn state_word(job: &Job, shown: JobState) -> &'static str {
     match job.phase {
-        Phase::Collecting => "fetching",
-        _ if job.is_held() => "paused",
         // Its host has it, and no slot for it yet.
-        Phase::Assigned if shown == JobState::Busy => "queued",
-        _ => word(shown),
+        Phase::Assigned if shown == JobState::Busy && !job.is_held() => "queued",
+        _ => job_word(job, shown),
     }
 }
 
 /// Why a job is as it is, where that is to be said, and its command.
-fn what(state: &State, job: &Job) -> String {
+fn what(state: &State, job: &Job, shown: JobState) -> String {
     let command = headline::cut_command(job, COMMAND);
     let waits = || {
         let why = state.run.wait_in_words(job.index, state.managed)?;
         (!job.is_held()).then_some(why)
     };
-    match job.reason.as_deref().map(printable).or_else(waits) {
+    let presumed = shown == JobState::Unknown && !job.has_ended();
+    let presumed = || presumed.then(|| "as far as is known".to_owned());
+    match job.reason.as_deref().map(printable).or_else(presumed).or_else(waits) {
         Some(reason) => format!("{reason} · {command}"),
         None => command,
     }
