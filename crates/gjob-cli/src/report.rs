@@ -41,7 +41,7 @@ pub(crate) use filter::TerminalFilter;
 pub(crate) use glance::rate_text;
 pub(crate) use host_work::{HostWork, host_work};
 use joblog::JobLogFile;
-pub(crate) use lending::{Borrow, Borrower};
+pub(crate) use lending::{Borrower, Keys};
 use lines::LineFile;
 pub(crate) use messages::name_files;
 pub(crate) use tail::{ByLine, Tail};
@@ -98,10 +98,10 @@ impl Reporters {
         self.terminal.print_line(text);
     }
 
-    /// The run begins to be reported on. `borrow` is given if standard input is used for
-    /// nothing else: then `t` lends the terminal, until it is given back.
-    pub(crate) fn begin(&mut self, dir: &RunDir, borrow: Option<Borrow>) {
-        self.terminal.begin(dir, borrow);
+    /// The run begins to be reported on. `keys` are given if standard input is used for
+    /// nothing else.
+    pub(crate) fn begin(&mut self, dir: &RunDir, keys: Option<Keys>) {
+        self.terminal.begin(dir, keys);
     }
 
     /// Prints and writes what still waits, and ends the progress.

@@ -16,7 +16,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use crate::exit::INTERRUPTED;
+use crate::exit::{ALL_DONE, INTERRUPTED};
 use crate::tty;
 
 /// What the second Ctrl-C prints.
@@ -142,6 +142,14 @@ pub(crate) fn end_at_interrupt() -> io::Result<()> {
         }
     };
     std::thread::Builder::new().name("gjob-signals".into()).spawn(listener).map(drop)
+}
+
+/// Ends this process, which does nothing but follow a run, with these words.
+pub(crate) fn leave(words: &str) {
+    tty::close();
+    // Without stderr there is no reader.
+    let _ = writeln!(io::stderr(), "\n{words}");
+    std::process::exit(i32::from(ALL_DONE));
 }
 
 /// Signals that would leave a terminal as it is while keys are read from it.

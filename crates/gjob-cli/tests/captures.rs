@@ -46,7 +46,7 @@ fn screens_of_a_run_on_three_hosts() {
         capture("failures", &run);
         capture("top", &top);
         top.keys("\n");
-        top.wait_for_text("stdout: ");
+        top.wait_for_text("stdout:");
         capture("top, log", &top);
         top.keys("qe");
         top.wait_for_text("Explain");

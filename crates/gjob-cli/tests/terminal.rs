@@ -41,7 +41,7 @@ fn progress_fits_every_width() {
         assert!(line.starts_with(&format!("[{filled:bar$}] 4/7 0s")), "{text}");
         assert!(line.contains(" · 2 running"), "{text}");
         assert_eq!(line.contains(", 1 waiting"), columns > 40, "{text}");
-        assert_eq!(line.ends_with(" · t for top"), hint, "{text}");
+        assert_eq!(line.ends_with(" · t for top, d to detach"), hint, "{text}");
         let_go(&place, "go");
         assert_eq!(screen.end(), 0);
         let text = screen.text();
@@ -391,4 +391,38 @@ fn status_is_watched_until_the_run_has_no_manager() {
     assert_eq!(screen.end(), 0);
     let text = screen.text();
     assert!(text.contains("1 job: 1 done") && !text.contains("1 running"), "{text}");
+}
+
+#[test]
+fn detached_at_the_keyboard_a_run_goes_on_in_the_background() {
+    let place = Place::new();
+    let ledger = place.path("ledger");
+    let note = format!("echo $GJOB_INDEX >> {}", ledger.display());
+    place.file("jobs.txt", &(format!("{note}\n") + &wait_for(&place, "go", &note).repeat(4)));
+    let args = ["run", "-j", "2", "--joblog", "log", "--results", "jobs.txt"];
+    let mut screen = place.gjob(&args).on_screen(24, 80);
+    screen.wait_for_text("] 1/5 ");
+    let mut follower = place.gjob(&["attach"]).on_screen(24, 80);
+    follower.wait_for_text("d to detach");
+    follower.keys("d");
+    assert_eq!(follower.end(), 0);
+    assert!(follower.text().contains(" goes on"), "{}", follower.text());
+    assert!(screen.text().contains("d to detach"), "the manager stays");
+    screen.keys("d");
+    assert_eq!(screen.end(), 0);
+    let text = screen.text();
+    assert!(text.contains(" goes on in the background: `gjob attach "), "{text}");
+    assert_eq!(place.status()["managed"], true);
+    let_go(&place, "go");
+    eventually("all jobs are done", || place.of_jobs("state").iter().all(|state| state == "done"));
+    eventually("the run has no manager", || place.status()["managed"] == false);
+    let mut noted = support::lines(&ledger);
+    noted.sort();
+    assert_eq!(noted, ["0", "1", "2", "3", "4"], "each job ran once");
+    assert!(place.of_jobs("attempt").iter().all(|attempt| attempt == 1));
+    let joblog = support::lines(&place.path("here/log"));
+    let mut numbers: Vec<&str> =
+        joblog[1..].iter().filter_map(|line| line.split('\t').next()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, ["1", "2", "3", "4", "5"], "{joblog:?}");
 }

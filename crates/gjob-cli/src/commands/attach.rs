@@ -78,7 +78,7 @@ pub(super) fn to_the_end(
                 if resume.in_background {
                     background::go_on_alone(dir)?;
                 }
-                return manage::to_the_end(manager, true, false);
+                return manage::to_the_end(manager, report, true, false);
             }
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);

@@ -1,6 +1,8 @@
 //! Manages a run to its end, for `run` and `attach`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gjob::settings::RunSettings;
@@ -12,9 +14,10 @@ use gjob_core::{Job, Run, RunId, State, Tally};
 
 use super::misnamed::{self, is_misnamed};
 use super::notify::{Outcome, notify};
-use super::top;
+use super::{background, top};
+use crate::cli::ReportArgs;
 use crate::exit::{self, Failure, print_error};
-use crate::report::Reporters;
+use crate::report::{Keys, Reporters};
 use crate::signals;
 
 /// A dot is shown after this time without events.
@@ -22,22 +25,31 @@ pub(super) const SLEEP_TIME: Duration = Duration::from_secs(10);
 
 /// Runs a manager that is set up, and prints the summary at the end. `has_keys` says that
 /// standard input is not used for anything else. `is_new` says that the run has just been
-/// made: it is not kept if nothing can come of it.
+/// made: it is not kept if nothing can come of it. `d` leaves the run to a manager in the
+/// background, which reports as `report` says.
 pub(super) fn to_the_end(
     mut manager: Manager<Reporters>,
+    report: &ReportArgs,
     has_keys: bool,
     is_new: bool,
 ) -> Result<u8, Failure> {
     let controller =
         manager.controller().ok_or(ManagerError::NotSetUp).map_err(Failure::machinery)?;
-    signals::listen(controller).map_err(Failure::machinery)?;
+    signals::listen(controller.clone()).map_err(Failure::machinery)?;
+    let detached = Arc::new(AtomicBool::new(false));
     if let Some(problem) = manager.control_problem() {
         let text =
             format!("other gjob processes cannot act on this run: no control socket: {problem}");
         manager.handler_mut().print_line(&text);
     }
     if let Some(dir) = manager.run_dir().cloned() {
-        manager.handler_mut().begin(&dir, has_keys.then_some(top::beside_the_run));
+        let flag = Arc::clone(&detached);
+        let detach = Box::new(move || {
+            flag.store(true, Ordering::SeqCst);
+            controller.leave();
+        });
+        let keys = has_keys.then_some(Keys { top: top::beside_the_run, detach });
+        manager.handler_mut().begin(&dir, keys);
     }
     let result = manager.process_jobs();
     manager.handler_mut().finish();
@@ -50,6 +62,11 @@ pub(super) fn to_the_end(
             return Err(notified(&dir, stopped(&dir, error)));
         }
     };
+    if end == RunEnd::Left && detached.load(Ordering::SeqCst) {
+        // The other one needs the run and its files.
+        drop(manager);
+        return background::start(&dir, report, &[]);
+    }
     if is_new && end == RunEnd::NoHosts && manager.run().is_some_and(is_misnamed) {
         drop(manager);
         let failure = notified(&dir, misnamed::failure(&dir));

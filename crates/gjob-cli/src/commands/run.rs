@@ -94,8 +94,9 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     }
     let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters);
     manager.setup_with(&state, specs, hashed, &settings).map_err(not_begun)?;
-    drop(args);
-    manage::to_the_end(manager, !has_read_stdin, true)
+    let report = args.report;
+    drop((args.jobs, args.command));
+    manage::to_the_end(manager, &report, !has_read_stdin, true)
 }
 
 fn not_begun(error: ManagerError) -> Failure {

@@ -10,7 +10,7 @@ use gjob::store::{RunDir, Store};
 use super::manage::{SLEEP_TIME, last_lines};
 use super::top;
 use crate::exit::{self, Failure};
-use crate::report::Reporters;
+use crate::report::{Keys, Reporters};
 use crate::signals;
 
 /// How long to wait for the manager's end after its connection has ended.
@@ -24,7 +24,9 @@ pub(super) fn to_the_end(
 ) -> Result<u8, Failure> {
     signals::end_at_interrupt().map_err(Failure::machinery)?;
     reporters.print_line(&format!("following run {}: another gjob process manages it", dir.run()));
-    reporters.begin(dir, Some(top::beside_the_run));
+    let run = dir.run().clone();
+    let detach = Box::new(move || signals::leave(&format!("run {run} goes on")));
+    reporters.begin(dir, Some(Keys { top: top::beside_the_run, detach }));
     let end = loop {
         match watcher.follow(SLEEP_TIME, &mut reporters).map_err(Failure::machinery)? {
             Watched::Ended(end) => break Some(end),

@@ -44,8 +44,8 @@ pub(crate) struct Bar {
     /// Large files in transfer, by host, and how far they are.
     transfers: BTreeMap<HostLabel, String>,
     colour: bool,
-    /// True if `t` shows `top`.
-    pub(super) offers_top: bool,
+    /// True if keys are read.
+    pub(super) has_keys: bool,
 }
 
 impl Bar {
@@ -58,7 +58,7 @@ impl Bar {
             ended: VecDeque::new(),
             transfers: BTreeMap::new(),
             colour,
-            offers_top: false,
+            has_keys: false,
         }
     }
 
@@ -96,7 +96,7 @@ impl Bar {
             rate: self.rate(tally.total() - tally.left(), now),
             absences,
             transfer: self.transfers_now(),
-            offers_top: self.offers_top,
+            has_keys: self.has_keys,
         };
         // A terminal may wrap a line that fills its last column.
         let mut lines = glance.lines(columns.saturating_sub(1), rows);

@@ -20,6 +20,9 @@ const LONG: Duration = Duration::from_secs(5);
 const MOST_JOBS: usize = 5;
 const PART_OF_LINES: usize = 4;
 
+/// What keys do, where there is room for it.
+const KEYS: [&str; 2] = [" · t for top, d to detach", " · t for top"];
+
 /// What the run itself does not tell.
 #[derive(Debug)]
 pub(super) struct Glance<'a> {
@@ -34,8 +37,8 @@ pub(super) struct Glance<'a> {
     pub(super) absences: &'a Absences,
     /// The large file that is on its way, and how many more are.
     pub(super) transfer: Option<String>,
-    /// True if `t` shows `top`.
-    pub(super) offers_top: bool,
+    /// True if keys are read.
+    pub(super) has_keys: bool,
 }
 
 impl Glance<'_> {
@@ -68,13 +71,16 @@ impl Glance<'_> {
             Some(format!(" · {failed}{running} running")),
             (waiting > 0).then(|| format!(", {waiting} waiting")),
             self.rate.map(|rate| format!(" · {}", rate_text(rate))),
-            self.offers_top.then(|| " · t for top".to_owned()),
         ];
         let mut line = format!("[{bar}] {ended}/{} {took}", tally.total());
         for part in parts.into_iter().flatten() {
             if line.width() + part.width() <= columns {
                 line.push_str(&part);
             }
+        }
+        let fits = |keys: &&&str| self.has_keys && line.width() + keys.width() <= columns;
+        if let Some(keys) = KEYS.iter().find(fits) {
+            line.push_str(keys);
         }
         line
     }

@@ -1,4 +1,5 @@
-//! `t` in `gjob run` and `gjob attach`: the terminal is lent to `top`, and taken back.
+//! Keys in `gjob run` and `gjob attach`. `d` leaves the run to others. With `t` the
+//! terminal is lent to `top`, and taken back.
 //! Who reports keeps what it has to say until then. Keys are read on a thread of their
 //! own, which shows `top`, too; the two agree by the state of the loan. Who borrows it is
 //! handed in by the command.
@@ -17,6 +18,13 @@ use crate::tty::{self, Mode};
 /// Makes ready what takes the whole screen, for a run and with colours or without; none
 /// where there is nothing to show.
 pub(crate) type Borrow = fn(&RunDir, bool) -> Option<Borrower>;
+
+/// What keys lead to.
+pub(crate) struct Keys {
+    pub(crate) top: Borrow,
+    /// Leaves the run, which goes on.
+    pub(crate) detach: Box<dyn Fn() + Send>,
+}
 
 /// Shows it until a key or the flag ends it.
 pub(crate) type Borrower = Box<dyn FnOnce(&AtomicBool)>;
@@ -60,14 +68,15 @@ enum Loan {
 
 impl Lending {
     /// Reads keys from now on; none where there is no terminal to read them from.
-    pub(super) fn start(dir: &RunDir, colour: bool, borrow: Borrow) -> Option<Lending> {
+    pub(super) fn start(dir: &RunDir, colour: bool, keys: Keys) -> Option<Lending> {
         if !tty::is_interactive() {
             return None;
         }
         let (wake, awake) = std::io::pipe().ok()?;
         let shared = Arc::new(Shared::default());
         let (dir, theirs) = (dir.clone(), Arc::clone(&shared));
-        let keys = move || theirs.read_keys(&wake, || borrow(&dir, colour));
+        let Keys { top, detach } = keys;
+        let keys = move || theirs.read_keys(&wake, || top(&dir, colour), detach);
         let keys = std::thread::Builder::new().name("gjob-keys".into()).spawn(keys).ok()?;
         Some(Lending { shared, awake: Some(awake), keys: Some(keys) })
     }
@@ -114,12 +123,18 @@ impl Shared {
         self.over.load(Ordering::SeqCst)
     }
 
-    fn read_keys(&self, wake: &PipeReader, borrow: impl Fn() -> Option<Borrower>) {
+    fn read_keys(
+        &self,
+        wake: &PipeReader,
+        borrow: impl Fn() -> Option<Borrower>,
+        detach: impl FnOnce(),
+    ) {
         let _keys = tty::enter(Mode::Keys);
         while !self.is_over() {
             match next_key(wake) {
                 Key::None => {}
                 Key::Top => borrow().into_iter().for_each(|borrower| self.lend(borrower)),
+                Key::Detach => return detach(),
                 Key::Gone => return,
             }
         }
@@ -144,6 +159,7 @@ impl Shared {
 enum Key {
     None,
     Top,
+    Detach,
     /// There is no terminal any more.
     Gone,
 }
@@ -163,6 +179,7 @@ fn next_key(wake: &PipeReader) -> Key {
     let mut typed = [0; 64];
     match rustix::io::read(&stdin, &mut typed) {
         Ok(0) => Key::Gone,
+        Ok(length) if typed[..length].contains(&b'd') => Key::Detach,
         Ok(length) if typed[..length].contains(&b't') => Key::Top,
         Ok(_) | Err(rustix::io::Errno::INTR) => Key::None,
         Err(_) => Key::Gone,

@@ -18,7 +18,7 @@ use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::failures::{Failures, unused_hosts};
 use super::headline::subject_host;
-use super::lending::{Borrow, LOOK_INTERVAL, Lending};
+use super::lending::{Keys, LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
@@ -72,15 +72,14 @@ impl Terminal {
         }
     }
 
-    /// The run begins to be reported on. Where there is a progress, `t` lends the terminal
-    /// to who may borrow it.
-    pub(super) fn begin(&mut self, dir: &RunDir, borrow: Option<Borrow>) {
+    /// The run begins to be reported on. Where there is a progress, keys are read.
+    pub(super) fn begin(&mut self, dir: &RunDir, keys: Option<Keys>) {
         let Progress::Bar(bar) = &mut self.progress else { return };
         if let Ok(row) = Store::read(dir).and_then(|store| store.row()) {
             bar.created = row.created;
         }
-        self.lending = borrow.and_then(|borrow| Lending::start(dir, self.colour, borrow));
-        bar.offers_top = self.lending.is_some();
+        self.lending = keys.and_then(|keys| Lending::start(dir, self.colour, keys));
+        bar.has_keys = self.lending.is_some();
     }
 
     fn is_lent(&self) -> bool {
