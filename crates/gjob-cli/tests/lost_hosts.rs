@@ -218,6 +218,58 @@ fn job_with_a_lease_survives_a_short_cut() {
     assert_eq!(begins(&place, 0).len(), 1);
 }
 
+/// A host is cut off and restarted: of its jobs two run, and two have ended meanwhile, one
+/// of them with outputs to be fetched.
+fn restart_under(on_lost: &str) {
+    let Some(bed) = NetBed::start(1) else { return };
+    let place = Place::new();
+    let (begun, end, go) = (place.path("begun"), place.path("end"), place.path("go"));
+    let wait = |path: &Path| format!("while ! test -e {}; do sleep 0.1; done", path.display());
+    let begin = format!("echo $GJOB_INDEX >> {}", begun.display());
+    let runs = format!("{begin}; echo > made; test $GJOB_ATTEMPT = 2 || {}", wait(&go));
+    let ends = format!("{begin}; echo > made; {}", wait(&end));
+    place.file("jobs.txt", &format!("{runs}\n{runs}\n{ends}\n{ends}; exit 7\n"));
+    let out = place.path("out");
+    let into = out.to_str().unwrap();
+    let rest = ["-H", "4/h1", "--on-lost", on_lost, "-o", "made", "--into", into, "jobs.txt"];
+    let manager = place.gjob(&run_args(&bed, &rest)).start();
+    eventually("all jobs run", || lines(&begun).len() == 4);
+    eventually("that is known", || place.of_jobs("id").iter().all(Value::is_string));
+    let dir = |index: usize| {
+        let id = place.of_jobs("id")[index].as_str().unwrap().to_owned();
+        bed.host(1).home().join("results").join(id)
+    };
+    let (second, third) = (dir(2), dir(3));
+    bed.host(1).cut_off();
+    std::fs::write(&end, "").unwrap();
+    eventually("two have ended", || second.join(".done").exists() && third.join(".done").exists());
+    bed.host(1).crash();
+    bed.host(1).boot();
+    bed.host(1).heal();
+    let answer = manager.output();
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let said = answer.stderr.matches("host h1 was restarted: 2 jobs begin again\n").count();
+    assert_eq!(said, 1, "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["done", "done", "done", "error"]);
+    assert_eq!(place.of_jobs("attempt"), [2, 2, 1, 1]);
+    assert_eq!(lines(&begun).len(), 6);
+}
+
+#[test]
+fn jobs_of_a_restarted_host_begin_again_and_what_had_ended_has_its_outcome() {
+    restart_under("rerun");
+}
+
+#[test]
+fn jobs_of_a_restarted_host_begin_again_although_lost_hosts_are_waited_for() {
+    restart_under("wait");
+}
+
+#[test]
+fn jobs_of_a_restarted_host_begin_again_although_they_had_a_lease() {
+    restart_under("lease");
+}
+
 #[test]
 fn job_of_a_restarted_host_runs_again() {
     let Some(bed) = NetBed::start(2) else { return };

@@ -181,6 +181,13 @@ pub enum HostChange {
         /// taken from job directories.
         claims_lost: bool,
     },
+    /// It was restarted: nothing of what ran on it is alive, and what it had not ended
+    /// begins again at once, on any host.
+    #[serde(rename = "host-restarted")]
+    Restarted {
+        /// The jobs that begin again.
+        jobs: u32,
+    },
     /// It gets no jobs for a while, since it fails them.
     #[serde(rename = "host-paused")]
     Paused {
@@ -321,6 +328,10 @@ pub enum AttemptChange {
         /// Its processes that could not be ended: their pids.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         survivors: Vec<u32>,
+        /// True when its host was restarted: nothing of it is alive, and neither it nor
+        /// its host has failed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        restarted: bool,
     },
     /// Its host is lost, so that it is no longer waited for: the job will start
     /// elsewhere. Its result still counts if it is the first.
@@ -461,7 +472,13 @@ mod tests {
             What::Host(HostEvent { host: host.clone(), change: HostChange::Up(facts) }),
             What::Host(HostEvent { host: host.clone(), change: HostChange::Probed }),
             attempt(AttemptChange::Assigned),
-            attempt(AttemptChange::Lost { id: None, reason: "r".into(), survivors: vec![7] }),
+            attempt(AttemptChange::Lost {
+                id: None,
+                reason: "r".into(),
+                survivors: vec![7],
+                restarted: true,
+            }),
+            What::Host(HostEvent { host: host.clone(), change: HostChange::Restarted { jobs: 2 } }),
             What::Job(JobEvent { key, change: JobChange::Paused }),
             What::Transfer(Transfer {
                 host: host.clone(),

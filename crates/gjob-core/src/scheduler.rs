@@ -41,6 +41,7 @@ mod mute;
 mod packing;
 mod placement;
 mod report;
+mod restarted;
 mod stop;
 mod unasked;
 mod waiting;

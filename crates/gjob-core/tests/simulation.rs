@@ -166,6 +166,28 @@ fn jobs_of_crashed_hosts_are_done_again_and_never_at_once() {
     assert!(seen.lost > 0 || !is_thorough(), "{seen:?}");
 }
 
+/// All that a restarted host had begun and not ended begins again, and nothing is unknown.
+#[test]
+fn jobs_of_restarted_hosts_begin_again_whatever_is_done_about_lost_hosts() {
+    let seen = run_all(|seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 4,
+        slots: 2,
+        failing: 6,
+        retries: 1,
+        outputs: seed % 2 == 0,
+        link_breaks: 4,
+        crashes: 4,
+        manager_deaths: 3,
+        on_lost: [OnLost::Rerun, OnLost::Wait, OnLost::Lease][seed as usize % 3],
+        ..Plan::default()
+    });
+    assert_eq!((seen.lost, seen.abandoned), (seen.begun_again, 0));
+    assert!(seen.host_restarts > 0 || !is_thorough(), "{seen:?}");
+}
+
 #[test]
 fn jobs_are_done_when_their_outputs_are_here() {
     let seen = run_all(|seed| Plan {

@@ -73,6 +73,9 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
             };
             format!("{host}: its run log was damaged ({reason}); {known}")
         }
+        HostChange::Restarted { jobs: 0 } => format!("{host} was restarted"),
+        HostChange::Restarted { jobs: 1 } => format!("{host} was restarted: 1 job begins again"),
+        HostChange::Restarted { jobs } => format!("{host} was restarted: {jobs} jobs begin again"),
         HostChange::Failed { reason } => format!("{host} failed: {reason}"),
         HostChange::Unreachable { reason } => format!("{host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {
@@ -211,6 +214,15 @@ mod tests {
             "reason": "output \"x\" is missing", "scope": "job""#;
         let events = [
             (r#""event": "host-failed", "host": "h1", "reason": "R""#, "host h1 failed: R"),
+            (r#""event": "host-restarted", "host": "h1", "jobs": 0"#, "host h1 was restarted"),
+            (
+                r#""event": "host-restarted", "host": "h1", "jobs": 1"#,
+                "host h1 was restarted: 1 job begins again",
+            ),
+            (
+                r#""event": "host-restarted", "host": "h1", "jobs": 2"#,
+                "host h1 was restarted: 2 jobs begin again",
+            ),
             (
                 r#""event": "host-unreachable", "host": "h1", "reason": "R""#,
                 "host h1 unreachable: R",

@@ -128,7 +128,7 @@ impl Run {
                 self.close(key, awaited, Outcome::Refused, at, Some(reason.clone()));
             }
             AttemptChange::Withdrawn => self.close(key, awaited, Outcome::Withdrawn, at, None),
-            AttemptChange::Lost { id, reason, survivors } => {
+            AttemptChange::Lost { id, reason, survivors, restarted: _ } => {
                 self.with_attempt(key, |attempt| attempt.id = attempt.id.take().or(id.clone()));
                 self.note_survivors(key.index, survivors);
                 let known = name_survivors(Some(reason.clone()), survivors);
@@ -206,10 +206,13 @@ impl Run {
                 totals.succeeded += u32::from(finish.is_success());
                 totals.failed += u32::from(finish.is_own_failure());
             }
-            AttemptChange::Refused { .. } | AttemptChange::Lost { .. } => totals.host_failures += 1,
+            AttemptChange::Refused { .. } | AttemptChange::Lost { restarted: false, .. } => {
+                totals.host_failures += 1;
+            }
             AttemptChange::Collected { bytes, .. } => totals.bytes_fetched += bytes,
             AttemptChange::Assigned
             | AttemptChange::Withdrawn
+            | AttemptChange::Lost { restarted: true, .. }
             | AttemptChange::Abandoned { .. }
             | AttemptChange::Superseded
             | AttemptChange::Collecting

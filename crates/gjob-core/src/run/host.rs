@@ -229,7 +229,9 @@ impl Host {
                 self.reason.take_if(|_| self.status == HostStatus::Up);
                 return;
             }
-            HostChange::LogSpoiled { .. } | HostChange::LogDamaged { .. } => return,
+            HostChange::LogSpoiled { .. }
+            | HostChange::LogDamaged { .. }
+            | HostChange::Restarted { .. } => return,
             HostChange::Clock(offset) => return self.clock = Some(*offset),
             HostChange::ProgramSent { bytes } => return self.totals.bytes_sent += bytes,
         };

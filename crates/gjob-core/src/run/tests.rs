@@ -87,6 +87,7 @@ fn lives() -> Vec<(Vec<What>, &'static str)> {
         id: None,
         reason: "slot died".into(),
         survivors: survivors.to_vec(),
+        restarted: false,
     };
     let refused = AttemptChange::Refused { reason: "full".into(), scope: Scope::Host };
     let abandoned = || AttemptChange::Abandoned { reason: "cut".into() };

@@ -11,7 +11,7 @@ use crate::event::AttemptChange;
 use crate::id::Key;
 use crate::order::Order;
 use crate::outcome::{Cause, Finish};
-use crate::record::{Record, Scope};
+use crate::record::{Loss, Record, Scope};
 use crate::run::{HostIx, HostStatus};
 use crate::state::State;
 
@@ -103,20 +103,28 @@ impl Scheduler {
     /// A host failed a job, through no fault of the job's: a host gets it again,
     /// another one if it was not the first, until too many have failed it.
     pub(super) fn fail_by_host(&mut self, now: Duration, host: HostIx, index: u32, reason: &str) {
+        self.jobs[index as usize].avoid = Some(host);
+        match self.count_host_failure(index, reason) {
+            None => {}
+            Some(1) => self.requeue(index),
+            Some(_) => self.requeue_elsewhere(now, index),
+        }
+    }
+
+    /// How many hosts have failed a job, with this one; none if that has ended it.
+    pub(super) fn count_host_failure(&mut self, index: u32, reason: &str) -> Option<u32> {
         let plan = &mut self.jobs[index as usize];
         plan.host_failures += 1;
-        plan.avoid = Some(host);
         let failures = plan.host_failures;
         if self.job(index).kill {
             self.end_job(index, State::Error, Some(Cause::Killed.to_string()));
         } else if failures >= self.config.host_failures {
             let reason = format!("gave up after {failures} host failures, last: {reason}");
             self.end_job(index, State::Error, Some(reason));
-        } else if failures > 1 {
-            self.requeue_elsewhere(now, index);
         } else {
-            self.requeue(index);
+            return Some(failures);
         }
+        None
     }
 
     /// A host with abandoned attempts answers again. Those whose job has its
@@ -166,8 +174,9 @@ impl Scheduler {
             Record::Refused { reason, scope, .. } => {
                 AttemptChange::Refused { reason: reason.shown().into(), scope }
             }
-            Record::Lost { reason, id, survivors, .. } => {
-                AttemptChange::Lost { id, reason: reason.shown().into(), survivors }
+            Record::Lost { reason, how, id, survivors, .. } => {
+                let (reason, restarted) = (reason.shown().into(), how == Loss::Restart);
+                AttemptChange::Lost { id, reason, survivors, restarted }
             }
         };
         self.emit_attempt(host, key, change);

@@ -71,6 +71,14 @@ impl Scheduler {
         }
     }
 
+    /// Lines of a host's run log, in their order.
+    pub fn handle_records(&mut self, now: Duration, host: HostIx, records: Vec<Record>) {
+        self.report_restart(host, &records);
+        for record in records {
+            self.handle_record(now, host, record);
+        }
+    }
+
     /// A line of a host's run log. Returns false when it says nothing new.
     pub fn handle_record(&mut self, now: Duration, host: HostIx, record: Record) -> bool {
         let Some(key) = record.key() else {
@@ -137,7 +145,9 @@ impl Scheduler {
             Record::Lost { reason, how, id, survivors, .. } => {
                 let reason = String::from(reason.shown());
                 let known = name_survivors(Some(reason.clone()), &survivors).unwrap_or_default();
-                self.emit_attempt(host, key, AttemptChange::Lost { id, reason, survivors });
+                let restarted = how == Loss::Restart;
+                let change = AttemptChange::Lost { id, reason, survivors, restarted };
+                self.emit_attempt(host, key, change);
                 self.lost(now, host, key, how, known);
             }
         }
@@ -334,11 +344,12 @@ impl Scheduler {
 
     fn lost(&mut self, now: Duration, host: HostIx, key: Key, how: Loss, reason: String) {
         match how {
-            Loss::Slot => self.end_job(key.index, State::Unknown, Some(reason)),
-            // Nothing of it is alive: it can be started again, whatever the policy.
-            Loss::Restart => self.fail_by_host(now, host, key.index, &reason),
+            Loss::Slot => {
+                self.end_job(key.index, State::Unknown, Some(reason));
+                self.note_failure(now, host);
+            }
+            Loss::Restart => self.restart(key.index, &reason),
         }
-        self.note_failure(now, host);
     }
 }
 

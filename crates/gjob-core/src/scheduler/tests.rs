@@ -4,6 +4,7 @@ mod connecting;
 mod dependants;
 mod full;
 mod packing;
+mod restarted;
 mod unanswered;
 mod unasked;
 

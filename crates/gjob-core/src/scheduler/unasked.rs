@@ -101,7 +101,7 @@ impl Scheduler {
     }
 
     /// True if a job was assigned since its host last came to answer.
-    fn is_of_this_connection(&self, host: HostIx, index: u32) -> bool {
+    pub(super) fn is_of_this_connection(&self, host: HostIx, index: u32) -> bool {
         let plan = &self.jobs[index as usize];
         !plan.inherited && self.hosts.reached(host).is_some_and(|since| plan.assigned >= since)
     }
@@ -115,7 +115,8 @@ impl Scheduler {
     pub(super) fn fail_unasked(&mut self, now: Duration, host: HostIx, key: Key, end: Unasked) {
         let Unasked { id, what: reason, survivors } = end;
         let known = name_survivors(Some(reason.clone()), &survivors).unwrap_or_default();
-        let change = AttemptChange::Lost { id, reason: reason.clone(), survivors };
+        let change =
+            AttemptChange::Lost { id, reason: reason.clone(), survivors, restarted: false };
         self.emit_attempt(host, key, change);
         self.pause_host(now, host, REFUSAL_PAUSE, reason);
         self.fail_by_host(now, host, key.index, &known);

@@ -9,7 +9,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use gjob_core::event::{AttemptChange, AttemptEvent, JobChange, JobEvent, RunEnd};
+use gjob_core::event::{
+    AttemptChange, AttemptEvent, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
+};
 use gjob_core::run::{HostIx, Run};
 use gjob_core::scheduler::{Action, Collected, Config, OnLost, Scheduler};
 use gjob_core::{Cause, Event, Key, Order, Record, State, Timestamp, What};
@@ -436,6 +438,10 @@ impl Simulation {
                 assert_eq!(has_outputs, self.plan.outputs && *state == State::Done, "{key}");
                 let before = self.ended[key.index as usize].replace(*state);
                 assert_eq!(before, None, "job {} has two outcomes", key.index);
+            }
+            What::Host(HostEvent { change: HostChange::Restarted { jobs }, .. }) => {
+                self.seen.host_restarts += 1;
+                self.seen.begun_again += jobs;
             }
             What::Run(_) | What::Host(_) | What::Job(_) | What::Transfer(_) => {}
         }

@@ -175,7 +175,7 @@ impl Simulation {
             let (reason, scope, at) = ("full".into(), Scope::Space, Timestamp(self.now));
             let record = Record::Refused { key, reason, scope, at };
             self.input(|scheduler, now| {
-                scheduler.handle_record(now, HostIx(host), record);
+                scheduler.handle_records(now, HostIx(host), vec![record]);
             });
         }
     }
@@ -194,7 +194,7 @@ impl Simulation {
             self.seen.repeated += 1;
             let record = sim.log[at].clone();
             self.input(|scheduler, now| {
-                scheduler.handle_record(now, HostIx(host), record);
+                scheduler.handle_records(now, HostIx(host), vec![record]);
             });
         }
     }
@@ -254,7 +254,7 @@ impl Simulation {
         for at in sim.committed..upto {
             let record = self.hosts[host as usize].log[at].clone();
             self.input(|scheduler, now| {
-                scheduler.handle_record(now, HostIx(host), record);
+                scheduler.handle_records(now, HostIx(host), vec![record]);
             });
             self.hosts[host as usize].committed = at + 1;
             if self.scheduler.is_none() {

@@ -129,6 +129,9 @@ pub(crate) struct Seen {
     pub(crate) lies: u32,
     /// Launches for which there was no space.
     pub(crate) no_space: u32,
+    /// Hosts that were found to be restarted, and jobs that were said to begin again.
+    pub(crate) host_restarts: u32,
+    pub(crate) begun_again: u32,
     /// Messages that were lost.
     pub(crate) swallowed: u32,
     /// Launches of attempts that their hosts knew, which were answered again.
@@ -155,6 +158,8 @@ impl std::ops::AddAssign for Seen {
         self.outputs_given_up += more.outputs_given_up;
         self.lies += more.lies;
         self.no_space += more.no_space;
+        self.host_restarts += more.host_restarts;
+        self.begun_again += more.begun_again;
         self.swallowed += more.swallowed;
         self.repeated += more.repeated;
         self.offered += more.offered;

@@ -202,13 +202,11 @@ impl Engine {
             }
             Report::Records { records, end, skipped } => {
                 self.scheduler.handle_spoiled_log(host, skipped);
-                for record in records {
-                    self.scheduler.handle_record(now, host, record);
-                }
+                self.scheduler.handle_records(now, host, records);
                 self.books.set_offset(LogOffset { host: host.0, offset: end });
             }
             Report::Recorded(record) => {
-                self.scheduler.handle_record(now, host, record);
+                self.scheduler.handle_records(now, host, vec![record]);
             }
             Report::Fetched(fetched) => {
                 if let Some((index, mut outputs)) = self.streams.arrived(host, *fetched) {
