@@ -162,14 +162,14 @@ it waits for a host with room:
         .run();
     manager.kill_9();
     place.gjob(&["status"]).any_width().stdout(str![[r#"
-run [DATE]-1: stopped, no gjob is attached: 1 job may be running, 1 waiting; resume with `gjob attach [DATE]-1`
-2 jobs: 0 done, 1 unknown, 1 waiting
+run [DATE]-1: stopped, no gjob is attached: 1 job running, as far as is known, 1 waiting; resume with `gjob attach [DATE]-1`
+2 jobs: 0 done, 1 running as far as is known, 1 waiting
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
 this machine  -  1/1  0  0  -  -
 
 JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
-0  unknown  this machine  [ELAPSED]  -  -  sleep 100
+0  running  this machine  [ELAPSED]  -  as far as is known  sleep 100
 
 "#]]).run();
     place

@@ -10,7 +10,7 @@ use gjob_core::{Job, State};
 
 use super::filter::Filter;
 use super::{Snapshot, job_word};
-use crate::report::{Columns, fit, headline};
+use crate::report::{Columns, fit, headline, whole_seconds};
 
 /// As many jobs are listed without being asked for.
 const MOST: usize = 40;
@@ -62,7 +62,8 @@ fn time(job: &Job, of: &Snapshot) -> Option<String> {
     let took = match (attempt.duration(), attempt.started, job.phase) {
         (Some(took), ..) => took,
         (None, Some(started), Phase::Running) => {
-            Duration::from_millis(of.now.0.saturating_sub(started.0))
+            // Hundredths of a time that goes on would only flicker.
+            return Some(whole_seconds(Duration::from_millis(of.now.0.saturating_sub(started.0))));
         }
         _ => return None,
     };
