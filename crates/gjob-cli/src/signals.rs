@@ -22,6 +22,9 @@ use crate::tty;
 /// What the second Ctrl-C prints.
 const EXITING: &str = "gjob: exiting now; jobs keep running, resume with `gjob attach`";
 
+/// What Ctrl-C prints where another process manages the run.
+const NOT_FOLLOWING: &str = "gjob: no longer following; the run goes on";
+
 /// How long jobs that are killed by the first Ctrl-C are waited for.
 const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -134,6 +137,8 @@ pub(crate) fn end_at_interrupt() -> io::Result<()> {
             match signal {
                 SIGINT => {
                     tty::close();
+                    // Without stderr there is no reader.
+                    let _ = writeln!(io::stderr(), "\n{NOT_FOLLOWING}");
                     std::process::exit(i32::from(INTERRUPTED));
                 }
                 SIGTSTP => tty::stop(),

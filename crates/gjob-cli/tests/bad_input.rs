@@ -147,6 +147,7 @@ gjob: nothing was started
         &["run", "--", "echo {}"],
         str![[r#"
 gjob: command: no input values: give some after ::: or on standard input
+help: to run the command once, as in a cron job: gjob run … -- CMD </dev/null
 gjob: nothing was started
 
 "#]],

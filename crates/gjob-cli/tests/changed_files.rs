@@ -24,7 +24,7 @@ fn retry_names_files_that_have_changed_and_does_nothing() {
         .code(2)
         .stderr(str![[r#"
 gjob: fit.sh has changed since gjob sent it
-help: `gjob retry --new-files -R [DATE]-1` sends it as now, `--old-files` uses what was sent
+help: to send it again: `gjob retry --new-files -R [DATE]-1`; to use what was sent: `--old-files`
 
 "#]])
         .run();
@@ -34,7 +34,7 @@ help: `gjob retry --new-files -R [DATE]-1` sends it as now, `--old-files` uses w
         .code(2)
         .stderr(str![[r#"
 gjob: data, fit.sh have changed since gjob sent them
-help: `gjob retry --new-files -R [DATE]-1` sends them as now, `--old-files` uses what was sent
+help: to send them again: `gjob retry --new-files -R [DATE]-1`; to use what was sent: `--old-files`
 
 "#]])
         .run();

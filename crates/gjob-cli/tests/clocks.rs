@@ -106,7 +106,8 @@ fn times_of_a_host_whose_clock_is_off_are_on_the_managers_scale() {
         );
         let (started, ran) = host.logged();
         assert!((before - 1.0..now() + 1.0).contains(&started), "{started} since {before}");
-        assert!((0.5..5.0).contains(&ran), "{ran}");
+        // It is noted as started once bash is, which may sleep by then.
+        assert!((0.4..5.0).contains(&ran), "{ran}");
         // All surfaces say the same.
         let job = host.place.status()["jobs"][0].clone();
         let finish = &host.exited()["finish"];

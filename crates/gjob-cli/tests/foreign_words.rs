@@ -352,3 +352,16 @@ fn slip_among_gjobs_own_commands_is_answered_in_one_line() {
         assert_eq!(answer.stderr.lines().count(), 2, "{}", answer.stderr);
     }
 }
+
+#[test]
+fn command_in_the_place_of_a_job_file_goes_behind_dashes() {
+    refused(
+        &["run", "hostname"],
+        str![[r#"
+gjob: hostname: cannot be read: No such file or directory (os error 2)
+help: hostname is a command, which goes behind dashes: gjob run … -- hostname
+gjob: nothing was started
+
+"#]],
+    );
+}

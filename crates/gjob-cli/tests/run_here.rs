@@ -552,6 +552,7 @@ run [DATE]-3: 2 done in [ELAPSED]
         .code(2)
         .stderr(str![[r#"
 gjob: command: no input values: give some after ::: or on standard input
+help: to run the command once, as in a cron job: gjob run … -- CMD </dev/null
 gjob: nothing was started
 
 "#]])
@@ -561,6 +562,7 @@ gjob: nothing was started
         .code(2)
         .stderr(str![[r#"
 gjob: command: no input values: give some after ::: or on standard input
+help: to run the command once, as in a cron job: gjob run … -- CMD </dev/null
 gjob: nothing was started
 
 "#]])

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a bed waits for anything it started itself.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Finds a program by name on the `PATH` and in the directories for system
 /// programs, which an ordinary user's `PATH` often lacks.

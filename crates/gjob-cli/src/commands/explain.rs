@@ -207,6 +207,8 @@ fn describe(attempt: &Attempt) -> String {
             parts.push(format!("{} of CPU time", format_duration(cpu)));
         }
         (Some(outcome), _) => parts.push(outcome.as_str().to_owned()),
+        // Another attempt counts, and this one was killed.
+        (None, _) if reason.as_deref() == Some("superseded") => {}
         (None, _) if attempt.started.is_some() => parts.push("running".to_owned()),
         (None, _) => parts.push("assigned, not known to have started".to_owned()),
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, stdin};
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -38,10 +39,23 @@ pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Collec
         None => read(&source, &JobDraft::default()).map(|_| Vec::new()),
     };
     let specs = specs.unwrap_or_else(|error| {
-        errors.push(error);
+        errors.push(match as_command(args) {
+            Some(help) => anyhow!("{error:#}\n{help}"),
+            None => error,
+        });
         Vec::new()
     });
     Collected { specs, has_read_stdin }
+}
+
+/// For a job file that does not exist, and is a command instead.
+fn as_command(args: &RunArgs) -> Option<String> {
+    let name = args.jobs.as_deref().filter(|name| !name.contains('/'))?;
+    let is_program = |dir: PathBuf| dir.join(name).is_file();
+    let is_command = std::env::split_paths(&std::env::var_os("PATH")?).any(is_program);
+    (is_command && !Path::new(name).exists()).then(|| {
+        format!("help: {name} is a command, which goes behind dashes: gjob run … -- {name}")
+    })
 }
 
 /// Reads a source. A signal while a script runs ends it and this process.

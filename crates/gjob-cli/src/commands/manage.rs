@@ -10,6 +10,7 @@ use gjob::store::{RunDir, RunRow, Store, StoreError, now};
 use gjob::units::format_duration;
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
+use gjob_core::halt::{Halt, HaltHow, HaltLimit, HaltOn};
 use gjob_core::{Job, Run, RunId, State, Tally};
 
 use super::misnamed::{self, is_misnamed};
@@ -110,8 +111,10 @@ pub(super) fn last_lines(
     let row = Store::read(dir).and_then(|store| store.row()).ok();
     let outputs = row.as_ref().and_then(|row| outputs_dir(row, run));
     let mut lines = reporters.outcome(dir.run(), run, outputs.as_deref());
+    let settings = row.as_ref().and_then(|row| RunSettings::from_json(&row.settings).ok());
+    let halt = settings.and_then(|settings| settings.halt);
     let took = row.map(|row| run.elapsed(row.created, now()));
-    lines.push(summary(dir.run(), run.tally(), end, took));
+    lines.push(summary(dir.run(), run.tally(), end, halt, took));
     lines
 }
 
@@ -149,8 +152,24 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
     ))
 }
 
+/// The option with which a run goes on that was ended early.
+pub(super) fn without_limit(halt: Option<Halt>) -> &'static str {
+    match halt {
+        Some(Halt { how: HaltHow::Soon, on: HaltOn::Fail, limit: HaltLimit::Count(_) }) => {
+            "--max-fails N"
+        }
+        _ => "--halt never",
+    }
+}
+
 /// A run's last line.
-fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Option<Duration>) -> String {
+fn summary(
+    run: &RunId,
+    jobs: Tally,
+    end: RunEnd,
+    halt: Option<Halt>,
+    took: Option<Duration>,
+) -> String {
     let counts = [
         (jobs.done, "done"),
         (jobs.error, "failed"),
@@ -165,12 +184,12 @@ fn summary(run: &RunId, jobs: Tally, end: RunEnd, took: Option<Duration>) -> Str
     let why = match end {
         RunEnd::Complete => String::new(),
         RunEnd::MaxFails => {
-            format!(" (stopped: too many failures; resume with `gjob attach {run} --max-fails N`)")
+            let option = without_limit(halt);
+            format!(" (stopped: too many failures; resume with `gjob attach {run} {option}`)")
         }
         RunEnd::Enough => {
-            format!(
-                " (stopped: enough jobs are done; resume with `gjob attach {run} --halt never`)"
-            )
+            let option = without_limit(halt);
+            format!(" (stopped: enough jobs are done; resume with `gjob attach {run} {option}`)")
         }
         RunEnd::NoHosts => {
             format!(" (stopped: no usable host; resume with `gjob attach {run}`)")

@@ -22,7 +22,7 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
         (true, _) => new_files(&dir, &chosen)?,
         (false, true) => None,
         (false, false) => {
-            refuse_changed_files(&dir, &chosen).map_err(Failure::input)?;
+            refuse_changed_files(&dir, &chosen, args.attach).map_err(Failure::input)?;
             None
         }
     };
@@ -81,7 +81,11 @@ fn with_dependants(run: &Run, chosen: &[u32]) -> BTreeSet<u32> {
 }
 
 /// Who has mended a file wants the mended one: that it would not be used has to be said.
-pub(crate) fn refuse_changed_files(dir: &RunDir, chosen: &[u32]) -> anyhow::Result<()> {
+pub(crate) fn refuse_changed_files(
+    dir: &RunDir,
+    chosen: &[u32],
+    attach: bool,
+) -> anyhow::Result<()> {
     let (_, changed) = changed_files(dir, chosen)?;
     if changed.is_empty() {
         return Ok(());
@@ -90,9 +94,11 @@ pub(crate) fn refuse_changed_files(dir: &RunDir, chosen: &[u32]) -> anyhow::Resu
         1 => ("has", "it"),
         _ => ("have", "them"),
     };
+    let attach = if attach { " --attach" } else { "" };
     Err(anyhow!(
         "{files} {has} changed since gjob sent {it}\n\
-         help: `gjob retry --new-files -R {run}` sends {it} as now, `--old-files` uses what was sent",
+         help: to send {it} again: `gjob retry --new-files{attach} -R {run}`; \
+         to use what was sent: `--old-files`",
         files = name_files(&changed),
         run = dir.run()
     ))

@@ -46,7 +46,8 @@ pub(super) struct Overview {
     created: String,
     #[serde(skip)]
     began: Timestamp,
-    /// From when it was submitted until its last job ended, or until now, seconds.
+    /// From when it was submitted until its last job ended, or it was stopped, or until now,
+    /// seconds.
     elapsed_s: f64,
     counts: Tally,
     /// Without regard to who answers now.
@@ -87,7 +88,12 @@ pub(super) fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
     let managed = dir.is_managed()?;
     let (jobs, counts) = store.tally(managed)?;
     let created = store.row()?.created;
-    let end = if jobs.left() == 0 { store.last_end()? } else { None };
+    let end = match (jobs.left(), managed) {
+        (0, _) => store.last_end()?,
+        // It stands still.
+        (_, false) => store.last_event()?,
+        (_, true) => None,
+    };
     let millis = end.unwrap_or_else(now).0.saturating_sub(created.0);
     Ok(Overview {
         state: run_state(jobs, managed),

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &TableArgs) -> Result<u8, Failure> {
         found.push((*job, records));
     }
     if let Some(pattern) = &args.pattern {
-        note_missing(&found, pattern, errors);
+        note_missing(&found, pattern, &wanted, errors);
     }
     let table = Table::new(&found);
     output(&table, format, args.output.as_deref()).map_err(Failure::machinery)?;
@@ -91,15 +91,19 @@ fn format(args: &TableArgs) -> Result<TableFormat, Failure> {
 }
 
 /// A done job without a file looks like one that has failed.
-fn note_missing(found: &[(&Job, Vec<Record>)], pattern: &str, errors: u64) {
+fn note_missing(found: &[(&Job, Vec<Record>)], pattern: &str, wanted: &Wanted, errors: u64) {
     let is_missing =
         |(job, records): &&(&Job, Vec<Record>)| job.state() == State::Done && records.is_empty();
     let missing = (found.iter().filter(is_missing).count() as u64).saturating_sub(errors);
     if missing > 0 {
-        print_error(&format!(
-            "{} without rows in {pattern}\nhelp: declare outputs with -o, or fetch them with `gjob fetch -o {pattern}`",
-            counted(missing, "done job")
-        ));
+        let help = match wanted {
+            Wanted::Stream(_) => "lines that are JSON objects are rows: {\"loss\": 0.1}".to_owned(),
+            Wanted::Nothing | Wanted::Files(_) => {
+                format!("declare outputs with -o, or fetch them with `gjob fetch -o {pattern}`")
+            }
+        };
+        let jobs = counted(missing, "done job");
+        print_error(&format!("{jobs} without rows in {pattern}\nhelp: {help}"));
     }
 }
 

@@ -117,7 +117,7 @@ fn doing(act: Act) -> &'static str {
 
 fn act_on(dir: RunDir, act: Act, job: u32) -> anyhow::Result<String> {
     if act == Act::Retry {
-        retry::refuse_changed_files(&dir, &[job])?;
+        retry::refuse_changed_files(&dir, &[job], false)?;
     }
     let acted = acting::on_chosen(dir, act, &[job])?;
     let refused = acted.refusals().next();

@@ -181,6 +181,9 @@ impl Problem {
                      help: to run each of its lines as a job: gjob run - < {name}"
                 ))
             }
+            Problem::NoJobs(NoJobs::NoValues) => {
+                Some("to run the command once, as in a cron job: gjob run … -- CMD </dev/null".to_owned())
+            }
             Problem::Slot => Some("a job's slot is in its variable GJOB_SLOT".to_owned()),
             Problem::Script(problem) => problem.help().map(str::to_owned),
             _ => None,

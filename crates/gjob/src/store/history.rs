@@ -19,6 +19,15 @@ impl Store {
         Ok(found.into_iter().next().flatten())
     }
 
+    /// When something last happened in the run.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn last_event(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT at FROM events ORDER BY seq DESC LIMIT 1";
+        Ok(self.all(sql, |row| Ok(timestamp(row.get("at")?)))?.into_iter().next())
+    }
+
     /// The script of the first job.
     ///
     /// # Errors

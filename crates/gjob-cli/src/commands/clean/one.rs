@@ -10,7 +10,7 @@ use gjob::settings::RunSettings;
 use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
 use gjob_core::RunId;
 use gjob_core::plural::counted;
-use gjob_core::run::{Host, HostIx};
+use gjob_core::run::{Host, HostIx, HostStatus};
 
 use crate::exit::{Failure, NOT_ALL_DONE, print_error};
 
@@ -164,8 +164,10 @@ impl<'a> Cleaning<'a> {
                 }
             }
         }
-        // A host that was never reached has no files of the run.
-        let has_files = |host: &Host| host.facts.is_some() && !is_among(host, self.what.forgotten);
+        // A host that was never reached has no files of the run. One that was being
+        // connected to when the run was over may have some, and is asked in vain if not.
+        let may_have = |host: &Host| host.facts.is_some() || host.status == HostStatus::Connecting;
+        let has_files = |host: &Host| may_have(host) && !is_among(host, self.what.forgotten);
         let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| has_files(host));
         let hosts: Vec<HostIx> =
             reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
@@ -177,6 +179,7 @@ impl<'a> Cleaning<'a> {
                     (blobs, bytes) = (count.saturating_add(blobs), size.saturating_add(bytes));
                     forgot.push(host);
                 }
+                Err(_) if self.hosts[host.at()].facts.is_none() => {}
                 Err(why) => {
                     self.problems.push(format!("{}: {why}", self.hosts[host.at()].label));
                 }
