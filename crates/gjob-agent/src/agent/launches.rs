@@ -284,7 +284,9 @@ impl Agent {
     fn handle_dead_slot(&mut self, launch: Box<Launch>, slot: &OwnSlot) {
         let key = launch.key;
         self.slots.release(key);
-        if let Ok(None) = self.claims.read(key) {
+        // One that the log knows was begun, whatever has become of its claim.
+        let is_begun = self.journal.attempts().is_known(key);
+        if !is_begun && matches!(self.claims.read(key), Ok(None)) {
             if let Some(shortage) = slot.shortage() {
                 self.queue.drop_launch(key, shortage);
                 return self.queue.drop_all(shortage);

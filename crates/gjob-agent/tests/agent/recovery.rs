@@ -86,6 +86,42 @@ fn job_whose_slot_was_killed_is_lost_and_its_orphans_are_ended() {
 }
 
 #[test]
+fn job_whose_claim_is_gone_and_whose_slot_was_killed_is_lost_and_does_not_begin_again() {
+    for does_itself in [true, false] {
+        let bed = Bed::new();
+        let mut agent = bed.attach(1, 0, 1);
+        let (claim, log) = (bed.run_dir().join("keys/0.1"), bed.run_dir().join("log"));
+        let end = format!(
+            "until grep -q started {}; do sleep 0.02; done; rm {}; kill -9 $PPID",
+            log.display(),
+            claim.display()
+        );
+        let end = if does_itself { &end } else { "true" };
+        let begun = bed.path().join("begun");
+        let script = format!("echo $$ >> {}; {end}; sleep 300", begun.display());
+        agent.launch(launch(0, &script));
+        let id = agent.started(0);
+        let job = pid_in(&begun);
+        if !does_itself {
+            // As another job may.
+            std::fs::remove_file(&claim).unwrap();
+            kill_9(slot_of(&bed, &id));
+        }
+        match agent.record() {
+            Record::Lost { key, id: named, reason, survivors, .. } => {
+                assert_eq!((key, survivors), (Key::new(0, 1), vec![]));
+                assert_eq!(named.unwrap().as_str(), id);
+                assert_eq!(reason, "its slot died while it was running");
+            }
+            other => panic!("expected a loss, not {other:?}"),
+        }
+        assert!(!is_alive(job));
+        assert!(agent.run(launch(1, "true")).is_success());
+        assert_eq!(std::fs::read_to_string(&begun).unwrap().lines().count(), 1);
+    }
+}
+
+#[test]
 fn job_lost_without_an_agent_is_found_by_the_next() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);
