@@ -19,6 +19,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::jobdir::Layout;
+use crate::own_file;
 
 /// When an empty blob was last modified, seconds since 1970; no real one's time.
 const STAMP: i64 = 1_000_000_000;
@@ -193,9 +194,26 @@ impl BlobDir {
         statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size as u64)
     }
 
-    /// Removes a file if it exists.
+    /// Removes a file if it exists; a directory in its place is put aside.
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR) => self.put_aside(name),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts aside what is no regular file.
+    pub(crate) fn clear_place(&self, name: &str) -> io::Result<()> {
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if !is_regular(&stat) => self.put_aside(name),
+            _ => Ok(()),
+        }
+    }
+
+    fn put_aside(&self, name: &str) -> io::Result<()> {
+        match renameat(&self.fd, name, &self.fd, own_file::aside(name.as_ref())?) {
+            // Another agent was first.
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -214,12 +232,16 @@ pub(crate) fn is_as_stored(file: &File, variant: Variant) -> io::Result<bool> {
 }
 
 fn is_intact(stat: &Stat, variant: Variant) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+    is_regular(stat)
         // Others' rights are as their file system has them.
         && stat.st_mode & 0o200 == 0
         && stat.st_mode & 0o700 & variant.mode() == 0o700 & variant.mode()
         && stat.st_mtime == stamp(stat.st_size as u64)
         && stat.st_mtime_nsec == 0
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 fn stamp(size: u64) -> i64 {

@@ -2,6 +2,7 @@
 //! place: no link is followed, the other end of a pipe is not waited for, and only a
 //! regular file is used.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -38,9 +39,14 @@ pub(crate) fn clear_place(path: &Path) -> io::Result<()> {
 /// Gives what has the place of something of gjob's own another name, under which nothing
 /// can be yet. It may be anything, and is kept: its user may know what it is.
 pub(crate) fn put_aside(path: &Path) -> io::Result<()> {
-    let mut aside = path.as_os_str().to_owned();
+    std::fs::rename(path, aside(path.as_os_str())?)
+}
+
+/// Another name for what has this one.
+pub(crate) fn aside(name: &OsStr) -> io::Result<OsString> {
+    let mut aside = name.to_owned();
     aside.push(format!(".{}.aside", host::random_text()?));
-    std::fs::rename(path, aside)
+    Ok(aside)
 }
 
 /// Opens one to read it.

@@ -80,6 +80,28 @@ fn blobs_that_are_replaced_under_an_agent_are_received_again() {
 }
 
 #[test]
+fn file_is_received_whatever_has_its_place_or_that_of_its_part() {
+    let full_dir: fn(&Path) = |path| {
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join("x"), "kept").unwrap();
+    };
+    for put in ODD.into_iter().skip(1).chain([full_dir]) {
+        let bed = Bed::new();
+        let mut agent = bed.attach(1, 0, 1);
+        let content = hash(b"content");
+        let part = bed.blob(format!("{content}.{}.part", agent.hostname()));
+        for path in [part, bed.blob(content)] {
+            replace(&path, put);
+            agent.send(&ToAgent::AskBlobs { hashes: vec![content] });
+            assert_eq!(agent.answer(), FromAgent::MissingBlobs { blobs: vec![(content, 0)] });
+            let answer = store(&mut agent, content, b"content");
+            assert_eq!(answer, FromAgent::BlobStored { hash: content }, "{}", path.display());
+            assert_eq!(std::fs::read(bed.blob(content)).unwrap(), b"content");
+        }
+    }
+}
+
+#[test]
 fn log_is_replaced_whatever_lies_beside_it() {
     let bed = Bed::new();
     let mut agent = bed.attach(1, 0, 1);

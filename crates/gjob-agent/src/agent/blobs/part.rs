@@ -233,6 +233,8 @@ fn open_kept(
 ) -> Result<Option<(File, String)>, BlobError> {
     let name = kept_name(hash, hostname);
     for _ in 0..MAX_TRIES {
+        // A job may have put anything there.
+        blobs.clear_place(&name).map_err(|error| BlobError::io(&name, error))?;
         let file = create(blobs, &name)?;
         match file.try_lock() {
             Ok(()) => {}
