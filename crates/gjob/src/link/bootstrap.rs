@@ -67,13 +67,13 @@ where
 {
     let (gzip, platform) = parse_ready(ready)?;
     let found = find_program(wanted.programs, platform).await?;
-    let hash = match &found {
-        Ok(program) => program.hash().to_string(),
-        Err(_) => "none".to_owned(),
+    let (hash, length) = match &found {
+        Ok(program) => (program.hash().to_string(), program.bytes().len()),
+        Err(_) => ("none".to_owned(), 0),
     };
     let trust = if wanted.trust { "yes" } else { "no" };
     let answer = format!(
-        "{}\n{PROTOCOL}\n{hash}\n{trust}\n{:016x}\n",
+        "{}\n{PROTOCOL}\n{hash}\n{length}\n{trust}\n{:016x}\n",
         wanted.results_dir,
         fastrand::u64(..)
     );

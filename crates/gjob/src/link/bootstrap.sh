@@ -69,6 +69,15 @@ gjob_bootstrap() {
         set -- $(LC_ALL=C ls -ldnL "$1" 2>/dev/null)
         case ${1:-} in ????????w*) ;; *) printf %s "${3:-}" ;; esac
     }
+    # True for what is there and is no file of its own.
+    is_odd() {
+        [ -h "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }
+    }
+    # How long a file is, bytes.
+    length_of() {
+        set -- $(LC_ALL=C ls -ldn "$1" 2>/dev/null)
+        printf %s "${5:-}"
+    }
     # Makes a directory, and those above it, for this user alone: where a directory has a
     # default access control list, the mask does not count.
     make_private() {
@@ -104,7 +113,7 @@ gjob_bootstrap() {
     printf '\ngjob-bootstrap ready 1 %s %s\n' "$how" "$(uname -s -m)"
 
     IFS= read -r results && IFS= read -r protocol && IFS= read -r hash &&
-        IFS= read -r trust && IFS= read -r token || exit 1
+        IFS= read -r length && IFS= read -r trust && IFS= read -r token || exit 1
     case $results in
     /*) ;;
     *)
@@ -131,11 +140,20 @@ gjob_bootstrap() {
     sticky=no
     check_place "$bin"
 
-    # The name says what it holds: it got its name when it had been verified.
+    # A job may have put anything in its place.
+    if is_odd "$program"; then
+        # Another bootstrap may be first.
+        problem=$(LC_ALL=C mv -f "$program" "$program.$token.aside" 2>&1) || ! is_odd "$program" ||
+            fail create "$program: $problem"
+    fi
+    # The name says what it holds: it got its name when it had been verified. A program
+    # that has replaced it may answer anything, but has another length.
     if [ -s "$program" ] && [ -x "$program" ]; then
         sticky=no
         check_place "$program"
-        if [ "$trust" = yes ] || "$program" agent --verify "$hash" </dev/null >/dev/null 2>&1; then
+        if [ "$(length_of "$program")" != "$length" ]; then
+            trust=no
+        elif [ "$trust" = yes ] || "$program" agent --verify "$hash" </dev/null >/dev/null 2>&1; then
             start "$program"
         fi
     fi

@@ -383,6 +383,38 @@ async fn a_program_found_damaged_is_replaced() {
     assert!(!intact.uploaded && intact.said.contains("umask"), "{intact:?}");
 }
 
+#[tokio::test]
+async fn whatever_has_the_place_of_the_program_does_not_keep_it_from_its_host() {
+    let odd: [fn(&Path); 5] = [
+        |path| write_program(path, "#!/bin/sh\nexit 0\n"),
+        |path| std::fs::create_dir(path).unwrap(),
+        |path| {
+            std::fs::create_dir(path).unwrap();
+            std::fs::write(path.join("x"), "kept").unwrap();
+        },
+        |path| symlink("/", path).unwrap(),
+        |path| symlink("nowhere", path).unwrap(),
+    ];
+    for shell in shells() {
+        for (nth, put) in odd.into_iter().enumerate() {
+            for trust in [true, false] {
+                let site = Site::new(AGENT.as_bytes());
+                site.run(shell, "r", true).await;
+                let file = site.files("r").remove(0);
+                std::fs::remove_file(&file).unwrap();
+                put(&file);
+                let run = site.run(shell, "r", trust).await;
+                let said = run.said.contains("umask");
+                assert!(run.uploaded && said, "{shell} {nth} {trust}: {run:?}");
+                assert_eq!(std::fs::read(&file).unwrap(), AGENT.as_bytes(), "{shell} {nth}");
+                // What is no file is kept.
+                let files = site.files("r").len();
+                assert_eq!(files, if nth == 0 { 1 } else { 2 }, "{shell} {nth} {trust}");
+            }
+        }
+    }
+}
+
 async fn failure_of(site: &Site, results_dir: &str) -> ConnectError {
     let run = site.run("exec /bin/sh", results_dir, true).await;
     run.result.unwrap_err()
