@@ -224,3 +224,26 @@ fn hangup_that_is_ignored_from_the_start_stays_ignored() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(answer.stderr.contains("1 done"), "{}", answer.stderr);
 }
+
+#[test]
+fn what_has_the_place_of_a_runs_files_is_neither_waited_for_nor_followed() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 0);
+    let run = place.path("state/latest");
+    let elsewhere = place.file("elsewhere", "as it was");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        run.join("end.json"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(&elsewhere, run.join("manager.log")).unwrap();
+    let answer = place.gjob(&["attach", "-q", "--notify", "cat > record"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(record(&place)["end"], "complete");
+    assert_eq!(place.gjob(&["attach", "-q", "--detach"]).output().code, 3);
+    assert_eq!(std::fs::read_to_string(elsewhere).unwrap(), "as it was");
+}

@@ -145,3 +145,17 @@ gjob: no job was retried
     let elsewhere = place.gjob(&["retry", "--new-files", "--attach"]).current_dir("/".as_ref());
     assert_eq!(elsewhere.output().code, 0);
 }
+
+#[test]
+fn files_can_be_replaced_again_before_the_jobs_begin() {
+    let place = Place::new();
+    place.file("fit.sh", "exit 1\n");
+    place.file("jobs.txt", "bash fit.sh\n");
+    assert_eq!(place.gjob(&["run", "-q", "-f", "fit.sh", "jobs.txt"]).output().code, 1);
+    place.file("fit.sh", "exit 2\n");
+    assert_eq!(place.gjob(&["retry", "--new-files"]).output().code, 0);
+    place.file("fit.sh", "exit 0 # now\n");
+    place.gjob(&["retry", "--new-files"]).stdout("reopened 0 jobs\n").run();
+    let answer = place.gjob(&["attach", "-q"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+}

@@ -183,3 +183,24 @@ gjob: missing/table.csv: No such file or directory (os error 2)
 "#]])
         .run();
 }
+
+#[test]
+fn what_is_no_file_is_written_to_and_a_link_stays_one() {
+    let place = place_with_one_run();
+    std::os::unix::fs::symlink("real.csv", place.path("here/link.csv")).unwrap();
+    place.file("real.csv", "old");
+    table(&place, &["-o", "link.csv"]);
+    assert!(place.path("here/link.csv").is_symlink());
+    assert!(std::fs::read_to_string(place.path("here/real.csv")).unwrap().starts_with("index,"));
+    std::os::unix::fs::symlink("/dev/null", place.path("here/null")).unwrap();
+    table(&place, &["-o", "null", "--format", "csv"]);
+    let null = std::fs::metadata("/dev/null").unwrap();
+    assert!(std::os::unix::fs::FileTypeExt::is_char_device(&null.file_type()));
+}
+
+fn place_with_one_run() -> Place {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 0);
+    place
+}

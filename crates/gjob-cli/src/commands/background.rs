@@ -5,12 +5,13 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, anyhow};
 use gjob::store::RunDir;
 use gjob_core::os_text::to_os;
+use rustix::fs::OFlags;
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 
 use crate::cli::{LogFormat, ReportArgs, Show};
@@ -112,12 +113,23 @@ pub(super) fn go_on_alone(dir: &RunDir) -> Result<(), Failure> {
 }
 
 fn redirect(dir: &RunDir) -> io::Result<()> {
-    let log: File = OpenOptions::new().create(true).append(true).mode(0o600).open(log_path(dir))?;
+    let log = open_log(&log_path(dir))?;
     // Whoever has started this process may be gone.
     let _ = io::stdout().write_all(BEGUN).and_then(|()| io::stdout().flush());
     dup2_stdout(&log)?;
     dup2_stderr(&log)?;
     Ok(())
+}
+
+/// A pipe in its place would be waited for, and a link leads elsewhere.
+fn open_log(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let mut options = OpenOptions::new();
+    let log = options.create(true).append(true).mode(0o600).custom_flags(flags).open(path)?;
+    if log.metadata()?.is_file() {
+        return Ok(log);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
 /// What managers in the background have written.

@@ -1,9 +1,8 @@
 //! `--notify CMD`: runs a command of the user's when a run has ended, with a record of the
 //! end.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -78,12 +77,13 @@ pub(super) fn notify(dir: &RunDir, outcome: &Outcome<'_>, exit_status: u8) -> an
 fn call(dir: &RunDir, command: &str, record: &Record) -> anyhow::Result<()> {
     let path = dir.path().join(RECORD);
     let text = format!("{}\n", serde_json::to_string(record)?);
-    write(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
+    let written = write(dir.path(), &path, text.as_bytes());
+    let input = written.with_context(|| path.display().to_string())?;
     let child = Command::new("/bin/sh")
         .arg("-c")
         .arg(to_os(command))
         .env(NOTIFIED, dir.path())
-        .stdin(File::open(&path)?)
+        .stdin(input)
         .process_group(0)
         .spawn()?;
     let status = wait(child)?;
@@ -96,10 +96,13 @@ fn call(dir: &RunDir, command: &str, record: &Record) -> anyhow::Result<()> {
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(path)?;
-    io::Write::write_all(&mut file, bytes)
+/// Writes a new file that takes the place of whatever is there, and opens it for reading.
+fn write(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut new = tempfile::NamedTempFile::new_in(dir)?;
+    new.write_all(bytes)?;
+    let input = new.reopen()?;
+    new.persist(path)?;
+    Ok(input)
 }
 
 /// Waits for the command, and kills it with all that it has started when it takes too

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     let jobs = &args.jobs;
     let (dir, chosen) = choose(Act::Retry, jobs.run.word(), &jobs.jobs, Job::has_failed)?;
     let new_files = match (args.new_files, args.old_files) {
-        (true, _) => new_files(&dir, &chosen)?,
+        (true, _) => new_files(&dir, &chosen, jobs.jobs.is_empty())?,
         (false, true) => None,
         (false, false) => {
             refuse_changed_files(&dir, &chosen, args.attach).map_err(Failure::input)?;
@@ -39,8 +39,8 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
 }
 
 /// The files of jobs that are not what was sent, as they are now; none if all are.
-fn new_files(dir: &RunDir, chosen: &[u32]) -> Result<Option<Inputs>, Failure> {
-    let (inputs, changed) = changed_files(dir, chosen).map_err(Failure::machinery)?;
+fn new_files(dir: &RunDir, chosen: &[u32], all: bool) -> Result<Option<Inputs>, Failure> {
+    let (inputs, changed) = changed_files(dir, chosen, all).map_err(Failure::machinery)?;
     if changed.is_empty() {
         return Ok(None);
     }
@@ -52,11 +52,13 @@ fn new_files(dir: &RunDir, chosen: &[u32]) -> Result<Option<Inputs>, Failure> {
 }
 
 /// What was sent of a run's files, and the paths that are not the same now, of those that
-/// jobs need which would be retried.
-fn changed_files(dir: &RunDir, chosen: &[u32]) -> anyhow::Result<(Inputs, Vec<String>)> {
+/// jobs need which would be retried, or, with `all`, that have not ended.
+fn changed_files(dir: &RunDir, chosen: &[u32], all: bool) -> anyhow::Result<(Inputs, Vec<String>)> {
     let store = Store::read(dir)?;
     let (run, inputs) = (store.load()?, store.inputs()?);
-    let retried = with_dependants(&run, chosen);
+    let mut retried = with_dependants(&run, chosen);
+    let is_open = |job: &&Job| all && !job.has_ended();
+    retried.extend(run.jobs().iter().filter(is_open).map(|job| job.index));
     let jobs = retried.iter().filter_map(|index| run.job(*index));
     let changed = inputs.changed(jobs.map(|job| &*job.spec));
     let changed = changed.into_iter().map(str::to_owned).collect();
@@ -86,7 +88,7 @@ pub(crate) fn refuse_changed_files(
     chosen: &[u32],
     attach: bool,
 ) -> anyhow::Result<()> {
-    let (_, changed) = changed_files(dir, chosen)?;
+    let (_, changed) = changed_files(dir, chosen, false)?;
     if changed.is_empty() {
         return Ok(());
     }

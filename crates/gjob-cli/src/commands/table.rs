@@ -7,7 +7,8 @@ mod sqlite;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
+use std::fs::OpenOptions;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -109,9 +110,20 @@ fn note_missing(found: &[(&Job, Vec<Record>)], pattern: &str, wanted: &Wanted, e
 
 fn output(table: &Table, format: TableFormat, file: Option<&Path>) -> anyhow::Result<()> {
     let Some(path) = file else {
-        let mut out = io::stdout().lock();
-        return table.write(format, &mut out).and_then(|()| out.flush()).context("cannot write");
+        let out = io::stdout().lock();
+        let mut out: Box<dyn Write> = match out.is_terminal() {
+            true => Box::new(Harmless(out)),
+            false => Box::new(out),
+        };
+        return table.write(format, &mut *out).and_then(|()| out.flush()).context("cannot write");
     };
+    // A link stays one, and what is no file is written to.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if path.metadata().is_ok_and(|found| !found.is_file()) && format != TableFormat::Sqlite {
+        let within = || path.display().to_string();
+        let mut to = OpenOptions::new().write(true).open(path).with_context(within)?;
+        return table.write(format, &mut to).with_context(within);
+    }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let within = || path.display().to_string();
     std::fs::metadata(dir).with_context(within)?;
@@ -123,6 +135,22 @@ fn output(table: &Table, format: TableFormat, file: Option<&Path>) -> anyhow::Re
         other => table.write(other, new.as_file_mut()).with_context(within)?,
     }
     new.persist(path).map(drop).map_err(|error| error.error).with_context(within)
+}
+
+/// A terminal, for which control characters are left out.
+struct Harmless<W>(W);
+
+impl<W: Write> Write for Harmless<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let is_harmless = |byte: &u8| matches!(byte, b'\n' | b'\t' | b' '..=b'~' | 0x80..);
+        let shown: Vec<u8> = bytes.iter().copied().filter(is_harmless).collect();
+        self.0.write_all(&shown)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 impl Table {
@@ -172,10 +200,19 @@ impl PartialOrd for Param<'_> {
 fn columns(params: &[&str], of_results: &[&str]) -> Vec<String> {
     let mut taken: BTreeSet<String> =
         FIRST.iter().chain(&LAST).map(|name| (*name).into()).collect();
+    let mut numbers: BTreeMap<String, u32> = BTreeMap::new();
     let mut own = |kind: &str, name: &str| {
-        let mut column = name.to_owned();
+        let name = name.replace('\0', "\u{fffd}");
+        let qualified = format!("{kind}.{name}");
+        if taken.insert(name.to_lowercase()) {
+            return name;
+        }
+        // Names that differ in case alone are one in SQLite.
+        let mut column = qualified.clone();
         while !taken.insert(column.to_lowercase()) {
-            column = format!("{kind}.{column}");
+            let number = numbers.entry(qualified.to_lowercase()).or_insert(1);
+            *number += 1;
+            column = format!("{qualified}.{number}");
         }
         column
     };

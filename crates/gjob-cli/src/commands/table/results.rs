@@ -1,6 +1,8 @@
 //! What jobs have written: the rows of their CSV files, the keys of their JSON.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -84,9 +86,28 @@ impl Results<'_> {
         if job.id().is_none() {
             return Ok(Vec::new());
         }
-        let mut bytes = Vec::new();
-        self.outputs.copy(job, stream, &mut bytes)?;
-        lines(&bytes)
+        let mut bounded = Bounded::default();
+        self.outputs.copy(job, stream, &mut bounded)?;
+        lines(&bounded.0)
+    }
+}
+
+/// What is read of an output, which may be endless.
+#[derive(Default)]
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.0.len() + bytes.len()) as u64 > MAX_BYTES {
+            let text = format!("it has more than {MAX_BYTES} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -144,12 +165,13 @@ fn rows(path: &str, bytes: &[u8]) -> anyhow::Result<Vec<Record>> {
 fn separated(bytes: &[u8], delimiter: u8) -> anyhow::Result<Vec<Record>> {
     let body = plain_text::body(bytes)?;
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(body);
-    let heads = reader.headers()?.clone();
+    let mut heads = Heads::default();
+    let heads: Vec<String> = reader.headers()?.iter().map(|head| heads.own(head)).collect();
     let mut records = Vec::new();
     for row in reader.records() {
         let row = row?;
         let cells = heads.iter().zip(&row);
-        records.push(cells.map(|(head, cell)| (head.to_owned(), Cell::written(cell))).collect());
+        records.push(cells.map(|(head, cell)| (head.clone(), Cell::written(cell))).collect());
     }
     Ok(records)
 }
@@ -182,9 +204,28 @@ fn lines(bytes: &[u8]) -> anyhow::Result<Vec<Record>> {
         .collect())
 }
 
+/// Names of columns, each once: `x`, `x.2`, `x.3`.
+#[derive(Default)]
+struct Heads(BTreeMap<String, u32>);
+
+impl Heads {
+    fn own(&mut self, name: &str) -> String {
+        let mut own = name.to_owned();
+        while self.0.contains_key(&own) {
+            let number = self.0.entry(name.to_owned()).or_insert(1);
+            *number += 1;
+            own = format!("{name}.{number}");
+        }
+        self.0.insert(own.clone(), 1);
+        own
+    }
+}
+
 fn record(members: Map<String, Value>) -> Record {
     let mut record = Record::new();
     flatten("", members, &mut record);
+    let mut heads = Heads::default();
+    record.iter_mut().for_each(|(name, _)| *name = heads.own(name));
     record
 }
 
@@ -210,6 +251,10 @@ mod tests {
 
     #[test]
     fn rows_of_every_kind_of_file_are_read() {
+        let twice = texts(&rows("r.csv", b"x,x,x\n1,2,3\n").unwrap());
+        assert_eq!(twice, [["x=1", "x.2=2", "x.3=3"]]);
+        let nested = texts(&rows("r.json", br#"{"a.b": 1, "a": {"b": 2}}"#).unwrap());
+        assert_eq!(nested, [["a.b=2", "a.b.2=1"]]);
         let csv = "\u{feff}a,b\r\n1,\"x, y\"\r\n2,\r\n";
         let read = texts(&rows("r.csv", csv.as_bytes()).unwrap());
         assert_eq!(read, [["a=1", "b=x, y"], ["a=2", "b="]]);

@@ -125,7 +125,8 @@ impl ControlClient {
     ) -> Result<Option<Answer>, ControlError> {
         self.read_within(ANSWER_TIMEOUT)?;
         // All at once, so that ending one part lets no job of the next begin.
-        for part in jobs.chunks(MAX_JOBS) {
+        let parts = || jobs.chunks(MAX_JOBS).chain(jobs.is_empty().then_some(jobs));
+        for part in parts() {
             let mut request = Request::of(act, part.to_vec());
             if let Request::Retry { files, .. } = &mut request {
                 *files = new_files.take();
@@ -135,7 +136,7 @@ impl ControlClient {
             }
         }
         let mut all = Answer::default();
-        for _ in jobs.chunks(MAX_JOBS) {
+        for _ in parts() {
             match self.line()? {
                 Some(line) => all.add(self.parsed(&line)?),
                 None => return Ok(None),
