@@ -122,6 +122,7 @@ fn serve(link: &mut Link, inherited: Inherited, began_ms: u64) -> Result<(), Age
         Some(run) => {
             let attached = Attached::new(run, attach, began_ms)?;
             let layout = &attached.layout;
+            let slots = Some(attached.slots);
             link.send(&welcome(layout, slots, make_place(layout), attached.damage.clone()));
             Agent::new(attached, inherited)?.serve(link)
         }

@@ -1,11 +1,40 @@
 //! How many files may be open: as many as the kernel lets this process have, since
-//! each slot takes two. Jobs get the limit that was there before.
+//! each slot takes two. Where that is few, there are fewer slots: what slots have they
+//! keep, so the agent's own work would wait for ever. Jobs get the limit that was there
+//! before.
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What a manager on the same machine says was the limit before it raised its own.
 pub(crate) const BEFORE: &str = "GJOB_OPEN_FILES";
+
+/// Files that an agent may need at one moment for all but its slots: its link and the run
+/// log, outputs that are sent, files that come, a slot that is started.
+const RESERVE: u64 = 40;
+
+/// A slot's pipe and process.
+const PER_SLOT: u64 = 2;
+
+/// Directories inside each other that the reserve is enough to be in.
+pub(crate) const LEVELS: usize = 12;
+
+/// Not even one slot can be kept.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "at most {0} open files are allowed on this host (ulimit -Hn): expected {least} or more",
+    least = RESERVE + PER_SLOT
+)]
+pub(crate) struct TooFewFiles(u64);
+
+/// As many of the slots that are wanted as can be kept.
+pub(crate) fn slots(wanted: u32) -> Result<u32, TooFewFiles> {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(wanted) };
+    match limit.saturating_sub(RESERVE) / PER_SLOT {
+        0 => Err(TooFewFiles(limit)),
+        most => Ok(wanted.min(u32::try_from(most).unwrap_or(u32::MAX))),
+    }
+}
 
 /// Raises the limit to the highest. Returns the one before, for jobs.
 pub(crate) fn raise() -> Option<u64> {
@@ -24,5 +53,10 @@ pub(crate) fn set(current: Option<u64>) {
 
 /// True for a shortage of this process or of the machine: it passes.
 pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+    is_own_shortage(error) || Errno::from_io_error(error) == Some(Errno::NFILE)
+}
+
+/// True for one of this process.
+pub(crate) fn is_own_shortage(error: &std::io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::MFILE)
 }

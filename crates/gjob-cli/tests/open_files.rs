@@ -1,5 +1,5 @@
 //! Few files may be open: gjob raises its own limit as far as it can, jobs keep
-//! theirs, and what there are still too few for waits.
+//! theirs, fewer jobs run at once, and what there are still too few for waits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
@@ -7,6 +7,7 @@ mod support;
 
 use std::process::Command;
 
+use gjob_testbed::Bed;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use support::{Answer, Place, eventually};
 
@@ -43,6 +44,85 @@ fn outputs_wait_for_files_and_no_job_is_repeated_for_them() {
     let answer = limited(&place, "-n 64", &["run", "-j", "18", "-o", "d/o", "jobs.txt"]);
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1), "{answer:?}");
+}
+
+/// Jobs that are all started before the first one ends, if as many run at once as are
+/// asked for. Each has an output below several directories.
+const DEEP: &str = "sleep 1; mkdir -p d/e/f/g; echo x > d/e/f/g/o\n";
+
+#[test]
+fn fewer_jobs_run_at_once_where_more_would_leave_no_files_for_outputs() {
+    let place = Place::new();
+    place.file("jobs.txt", &DEEP.repeat(30));
+    let args = ["run", "-j", "25", "-o", "d", "--events", "events", "jobs.txt"];
+    let answer = limited(&place, "-n 64", &args);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let line =
+        "this machine runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)";
+    assert!(answer.stderr.lines().any(|it| it == line), "{answer:?}");
+    assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1), "{answer:?}");
+    let events = std::fs::read_to_string(place.path("here/events")).unwrap();
+    let limited = events.lines().filter(|event| event.contains("\"host-limited\""));
+    assert_eq!(limited.count(), 1, "{events}");
+}
+
+#[test]
+fn output_that_is_too_deep_for_the_limit_fails_its_job() {
+    let place = Place::new();
+    let path = "d/".repeat(80);
+    place.file("jobs.txt", &format!("mkdir -p {path}; echo x > {path}o\n"));
+    let answer = limited(&place, "-n 64", &["run", "-o", "d", "jobs.txt"]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    let problem = "is in more directories than its host can have open (ulimit -Hn)";
+    assert!(answer.stderr.contains(problem), "{answer:?}");
+}
+
+#[test]
+fn run_with_too_few_files_is_refused_before_anything_starts() {
+    let place = Place::new();
+    let answer = limited(&place, "-n 40", &["run", "-j", "4", "-o", "o", "--", "echo x > o"]);
+    let problem = "gjob: at most 40 open files are allowed on this machine (ulimit -Hn): \
+                   expected 48 or more\n";
+    assert_eq!((answer.code, answer.stderr.as_str()), (2, problem), "{answer:?}");
+    assert!(!place.has_run());
+}
+
+/// Has the login shell of a host set a limit.
+fn limit_host(bed: &Bed, limit: u32) {
+    let startup = bed.host(1).home().join(".bashrc");
+    std::fs::write(startup, format!("ulimit -n {limit}\n")).unwrap();
+}
+
+/// The arguments of a run of `jobs.txt` on the bed's host.
+fn on_host<'a>(bed: &'a Bed, rest: &[&'a str]) -> Vec<&'a str> {
+    let config = bed.ssh_config().to_str().unwrap();
+    let mut args = vec!["run", "-F", config, "-r", "results", "jobs.txt"];
+    args.extend(rest);
+    args
+}
+
+#[test]
+fn host_with_few_files_runs_as_many_jobs_at_once_as_they_are_enough_for() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    limit_host(&bed, 64);
+    place.file("jobs.txt", &DEEP.repeat(30));
+    let answer = place.gjob(&on_host(&bed, &["-H", "25/h1", "-o", "d"])).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let line = "host h1 runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)";
+    assert!(answer.stderr.lines().any(|it| it == line), "{answer:?}");
+    assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1), "{answer:?}");
+}
+
+#[test]
+fn host_with_too_few_files_for_one_job_is_out_of_the_run() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    limit_host(&bed, 40);
+    place.file("jobs.txt", DEEP);
+    let answer = place.gjob(&on_host(&bed, &["-H", "4/h1", "-o", "d"])).output();
+    assert_eq!(answer.code, 3, "{answer:?}");
+    let line = "host h1 failed: failed to attach to the run: at most 40 open files are allowed on \
+                this host (ulimit -Hn): expected 42 or more";
+    assert!(answer.stderr.lines().any(|it| it == line), "{answer:?}");
 }
 
 /// The agent that serves this machine.

@@ -152,6 +152,15 @@ pub enum HostChange {
     /// It answers and takes jobs.
     #[serde(rename = "host-up")]
     Up(HostFacts),
+    /// It runs fewer jobs at once than were asked for, since it may have few files open:
+    /// said each time that this number is another.
+    #[serde(rename = "host-limited")]
+    Limited {
+        /// Jobs that it runs at once.
+        slots: u32,
+        /// Jobs that it was to run at once.
+        wanted: u32,
+    },
     /// It does not answer now; gjob keeps trying.
     #[serde(rename = "host-unreachable")]
     Unreachable {

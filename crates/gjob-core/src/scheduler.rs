@@ -313,6 +313,13 @@ impl Scheduler {
         self.settle(now);
     }
 
+    /// A host that answers runs so many jobs at once, of those that are wanted.
+    pub fn handle_slots(&mut self, host: HostIx, slots: u32, wanted: u32) {
+        if slots < wanted && self.hosts.note_limited(host, slots) {
+            self.emit_host(host, HostChange::Limited { slots, wanted });
+        }
+    }
+
     fn send_again(&mut self, now: Duration, host: HostIx, index: u32) {
         let job = &self.run.jobs()[index as usize];
         let key = job.last_key();

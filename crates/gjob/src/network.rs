@@ -30,6 +30,7 @@ use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
 use crate::link::{Call, ConnectStage, HostPlan, LinkCommand, RequestEcho};
+pub use crate::open_files::TooFewFiles;
 use crate::outputs::{OutputProgress, OutputsConfig};
 use crate::program::Programs;
 use crate::settings::NetworkSettings;

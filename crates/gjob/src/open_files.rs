@@ -16,6 +16,10 @@ const RESERVE: u64 = 64;
 /// A link's pipes and process, and an output that comes over it.
 const PER_LINK: u64 = 5;
 
+/// With fewer files, a run would come to a stop: one link, the rest of the manager, and
+/// what outputs need.
+const LEAST: u64 = 48;
+
 /// Files that writing outputs may need at one moment.
 const TO_WRITE: usize = 16;
 
@@ -41,6 +45,19 @@ pub(crate) fn raise() -> OpenFiles {
         let raised = setrlimit(Resource::Nofile, most).is_ok();
         OpenFiles { before: limit.current, now: if raised { limit.maximum } else { limit.current } }
     })
+}
+
+/// This process may have too few files open for a run.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "at most {0} open files are allowed on this machine (ulimit -Hn): expected {LEAST} or more"
+)]
+pub struct TooFewFiles(u64);
+
+/// Checks that the highest limit is enough.
+pub(crate) fn check() -> Result<(), TooFewFiles> {
+    let most = getrlimit(Resource::Nofile).maximum;
+    most.filter(|most| *most < LEAST).map_or(Ok(()), |most| Err(TooFewFiles(most)))
 }
 
 impl OpenFiles {

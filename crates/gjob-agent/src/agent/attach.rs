@@ -17,6 +17,7 @@ use crate::claims::Claims;
 use crate::host;
 use crate::jobdir::{Layout, RunDir};
 use crate::lease::KeptLease;
+use crate::open_files::{self, TooFewFiles};
 use crate::runlog::RunLog;
 use crate::trust::DirError;
 
@@ -32,6 +33,7 @@ pub(crate) struct Attached {
     pub(crate) run_dir: RunDir,
     pub(crate) hostname: String,
     pub(crate) cpus: u32,
+    /// Jobs at once: those wanted, or fewer where few files may be open.
     pub(crate) slots: u32,
     pub(crate) blob_budget: u64,
     pub(crate) log: RunLog,
@@ -45,6 +47,9 @@ pub(crate) struct Attached {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum AttachError {
+    /// No job could be run.
+    #[error(transparent)]
+    OpenFiles(#[from] TooFewFiles),
     /// A relative path has no base.
     #[error("results directory {0:?} is relative, and HOME is no absolute path")]
     NoHome(String),
@@ -82,7 +87,7 @@ impl AttachError {
     /// True when trying again cannot help.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
-            AttachError::NoHome(_) | AttachError::Version(_) => true,
+            AttachError::OpenFiles(_) | AttachError::NoHome(_) | AttachError::Version(_) => true,
             AttachError::Lock(LockError::Outdated { .. }) => true,
             AttachError::Lock(LockError::Stuck { .. }) => false,
             AttachError::Directory(DirError { source, .. }) => matches!(
@@ -109,6 +114,8 @@ impl AttachError {
 impl Attached {
     /// Attaches to `run`. A lease runs from `since_ms`, milliseconds since boot.
     pub(crate) fn new(run: RunId, attach: Attach, since_ms: u64) -> Result<Self, AttachError> {
+        let cpus = host::cpus();
+        let slots = open_files::slots(attach.slots.unwrap_or(cpus).max(1))?;
         let layout = Layout::create(&results_dir(&attach)?)?;
         let run_dir = layout.run_dir(&run, &attach.host);
         let hostname = host::hostname();
@@ -117,10 +124,9 @@ impl Attached {
         let (log, damage) = open_log(&run_dir, (&run, &attach.host), attach.offset)?;
         let tail = Tail::open(&run_dir.log(), attach.offset)?;
         let lease = begin_lease(&run_dir.lease(), attach.lease_ms, since_ms)?;
-        let cpus = host::cpus();
         Ok(Attached {
             run,
-            slots: attach.slots.unwrap_or(cpus).max(1),
+            slots,
             host: attach.host,
             layout,
             run_dir,

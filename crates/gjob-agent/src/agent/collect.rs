@@ -123,7 +123,7 @@ fn send(
 ) -> Result<u64, CollectError> {
     loop {
         let sent = Collect::open(layout, wanted.clone(), outlet).and_then(|mut collect| {
-            let sent = collect.send_all();
+            let sent = collect.send_all().map_err(|error| collect.walk.explain(error));
             wanted.resume = Some(collect.resume);
             sent
         });

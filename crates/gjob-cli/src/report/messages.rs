@@ -100,6 +100,12 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
             let slots = counted(facts.offer.cpus.into(), "slot");
             format!("{host} up: {}, {slots}", facts.hostname)
         }
+        HostChange::Limited { slots, wanted } => {
+            let jobs = counted((*slots).into(), "job");
+            format!(
+                "{host} runs {jobs} at once, not {wanted}: few files may be open there (ulimit -Hn)"
+            )
+        }
         HostChange::Connecting { doing } => format!("{host}: {doing}"),
         HostChange::Probed => format!("probing {host} with one job"),
         HostChange::ProgramSent { bytes } => {
@@ -230,6 +236,10 @@ mod tests {
             (
                 r#""event": "host-paused", "host": "h1", "reason": "R", "seconds": 30"#,
                 "host h1 paused for 30 s: R",
+            ),
+            (
+                r#""event": "host-limited", "host": "h1", "slots": 12, "wanted": 25"#,
+                "host h1 runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)",
             ),
             (refused, "host h1 cannot start job 3.1: no bash"),
             (&survivors, "job 3.1 on h1: exit 1; processes 7, 8 could not be ended"),

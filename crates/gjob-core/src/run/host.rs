@@ -229,7 +229,8 @@ impl Host {
                 self.reason.take_if(|_| self.status == HostStatus::Up);
                 return;
             }
-            HostChange::LogSpoiled { .. }
+            HostChange::Limited { .. }
+            | HostChange::LogSpoiled { .. }
             | HostChange::LogDamaged { .. }
             | HostChange::Restarted { .. } => return,
             HostChange::Clock(offset) => return self.clock = Some(*offset),

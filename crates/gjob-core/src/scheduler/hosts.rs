@@ -63,6 +63,8 @@ struct HostPlan {
     log_spoiled: bool,
     /// It was damaged, as was said.
     log_damaged: bool,
+    /// The number of slots that it was said to be limited to.
+    limited: Option<u32>,
     /// It has started a job under this manager, or runs one from before.
     has_started: bool,
     /// Times in a row that it was paused.
@@ -224,6 +226,12 @@ impl Hosts {
     pub(super) fn note_log_spoiled(&mut self, ix: HostIx) -> bool {
         let plan = self.plans.get_mut(ix.at());
         plan.is_some_and(|plan| !std::mem::replace(&mut plan.log_spoiled, true))
+    }
+
+    /// True if it was not said yet that it is limited to so many slots.
+    pub(super) fn note_limited(&mut self, ix: HostIx, slots: u32) -> bool {
+        let plan = self.plans.get_mut(ix.at());
+        plan.is_some_and(|plan| plan.limited.replace(slots) != Some(slots))
     }
 
     /// True the first time that its run log is found to be damaged.

@@ -108,12 +108,17 @@ impl HostPlan {
     /// given it, and no more of anything than a machine has.
     #[must_use]
     pub fn offer(&self, welcome: &Welcome) -> Offer {
-        let most = self.slots().unwrap_or(welcome.cpus.min(MAX_CPUS));
         Offer {
-            cpus: welcome.slots.min(most),
+            cpus: welcome.slots.min(self.wanted_slots(welcome)),
             mem: welcome.memory_bytes.min(MAX_MEMORY),
             gpus: welcome.gpus.min(MAX_GPUS),
         }
+    }
+
+    /// Jobs that it is to run at once: what its user has given it, else one per processor.
+    #[must_use]
+    pub fn wanted_slots(&self, welcome: &Welcome) -> u32 {
+        self.slots().unwrap_or(welcome.cpus.min(MAX_CPUS))
     }
 
     /// Jobs it runs at once; none lets the host offer one per processor.

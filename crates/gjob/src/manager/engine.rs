@@ -187,7 +187,9 @@ impl Engine {
                 if let Some(damage) = &welcome.damage {
                     self.scheduler.handle_damage(now, host, damage);
                 }
-                let offer = self.network.hosts()[host.at()].offer(&welcome);
+                let plan = &self.network.hosts()[host.at()];
+                let (offer, wanted) = (plan.offer(&welcome), plan.wanted_slots(&welcome));
+                self.scheduler.handle_slots(host, offer.cpus, wanted);
                 self.scheduler.handle_host_up(now, host, facts(&welcome, offer));
             }
             Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),

@@ -8,12 +8,16 @@ use gjob_core::{HostLabel, JobId};
 
 use crate::inputs::InputError;
 use crate::link::HostPlanError;
+use crate::open_files::TooFewFiles;
 use crate::store::RunDirError;
 
 /// A network can't be made, opened, or asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetworkError {
+    /// Links need files.
+    #[error(transparent)]
+    OpenFiles(#[from] TooFewFiles),
     /// Nothing to run on.
     #[error("no hosts: at least one is needed")]
     NoHosts,

@@ -12,6 +12,7 @@ use gjob_core::scheduler::HostIx;
 
 use super::{Network, NetworkError};
 use crate::link::{HostPlan, HostPlanError, Transport};
+use crate::open_files;
 use crate::program::Programs;
 use crate::settings::{NetworkSettings, RunSettings};
 use crate::trust::{PlaceError, resolve};
@@ -57,6 +58,7 @@ impl Network {
 
     fn made_of(settings: NetworkSettings) -> Result<Self, NetworkError> {
         let hosts = settings.plan_hosts()?;
+        open_files::check()?;
         let positions = (0..).zip(&hosts).map(|(at, plan)| (plan.label().clone(), HostIx(at)));
         Ok(Network {
             positions: positions.collect(),

@@ -21,6 +21,7 @@ use crate::link::{
     self, Arrival, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkHandle, LinkSender,
     MemoryBudget, RemoveJobs,
 };
+use crate::open_files;
 use crate::outputs::{self, CollectOrder, CollectReport, Collector};
 use crate::program::Programs;
 
@@ -104,6 +105,8 @@ impl Open {
         offsets: &[u64],
         inputs: Inputs,
     ) -> Result<Self, NetworkError> {
+        // The runtime has files of its own.
+        open_files::raise();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("gjob-links")

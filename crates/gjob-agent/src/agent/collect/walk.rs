@@ -16,6 +16,7 @@ use super::CollectError;
 use super::follow::{FollowError, follow};
 use super::wanted::Wanted;
 use crate::jobdir::JobDir;
+use crate::open_files::{LEVELS, is_own_shortage};
 
 /// How outputs are opened: without waiting for the other end of a pipe.
 const READ: OFlags =
@@ -100,6 +101,19 @@ impl Walk {
     /// The first pattern that nothing has matched.
     pub(super) fn missing(&self) -> Option<&str> {
         self.wanted.missing()
+    }
+
+    /// What an error comes to: a shortage of files that the walk itself makes does not pass.
+    pub(super) fn explain(&self, error: CollectError) -> CollectError {
+        match (&error, self.levels.last()) {
+            (CollectError::Io { source, .. }, Some(level))
+                if self.levels.len() > LEVELS && is_own_shortage(source) =>
+            {
+                let problem = "is in more directories than its host can have open (ulimit -Hn)";
+                CollectError::unfit(&level.path, problem)
+            }
+            _ => error,
+        }
     }
 
     /// The next output; none after the last one.
