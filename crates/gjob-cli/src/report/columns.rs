@@ -177,7 +177,7 @@ JOB  NAME    REASON
         ]);
         let expected = "\
 JOB  REASON            COMMAND
-0    waits for job 3,  ./fit --rate 0.1 --…
+0    waits for job 3,  ./fit --rate 0.1 -…
      which runs on a
      host that does
      not answer
