@@ -31,16 +31,17 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The signals that end this process. A hangup that it was started to ignore (nohup) is
 /// none of them.
 fn ending() -> impl Iterator<Item = i32> {
-    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| *signal == SIGINT || !is_ignored(*signal))
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored_hangup(*signal))
 }
 
-/// True if the signal does nothing to this process.
-pub(crate) fn is_ignored(signal: i32) -> bool {
+/// True for a hangup that does nothing to this process. Shells start what runs in the
+/// background with other signals ignored, which are obeyed all the same.
+pub(crate) fn is_ignored_hangup(signal: i32) -> bool {
     // Elsewhere than on Linux, it counts.
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    mask >> (signal - 1) & 1 == 1
+    signal == SIGHUP && mask >> (signal - 1) & 1 == 1
 }
 
 /// True once a manager receives the signals.

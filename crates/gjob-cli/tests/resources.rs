@@ -225,7 +225,7 @@ gjob: nothing was started
         json!({ "cmds": "true", "gpus": 4_294_967_295_u32 }),
     ];
     gjob(&jobs).code(2).stderr(str![[r#"
-run [DATE]-1: 5 jobs, 2 hosts
+run [DATE]-2: 5 jobs, 2 hosts
 gjob: job 1 asks for 4294967295 CPUs: no host offers that; the closest is h1 with 2 CPUs, 24105 MiB of memory, 0 GPUs
 gjob: job 2 asks for 1 CPU, 17592186044416 MiB of memory: no host offers that; the closest is h1 with 2 CPUs, 24105 MiB of memory, 0 GPUs
 gjob: job 4 asks for 1 CPU, 4294967295 GPUs: no host offers that; the closest is h1 with 2 CPUs, 24105 MiB of memory, 0 GPUs

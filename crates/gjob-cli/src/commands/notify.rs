@@ -55,7 +55,9 @@ pub(super) enum Outcome<'a> {
 /// nothing is said of it.
 pub(super) fn notify(dir: &RunDir, outcome: &Outcome<'_>, exit_status: u8) -> anyhow::Result<()> {
     let is_notified = std::env::var_os(NOTIFIED).is_some_and(|of| Path::new(&of) == dir.path());
-    if is_notified || matches!(outcome, Outcome::Ended(RunEnd::Left)) {
+    // A run that was refused is not there any more.
+    let is_gone = !dir.database().exists();
+    if is_notified || is_gone || matches!(outcome, Outcome::Ended(RunEnd::Left)) {
         return Ok(());
     }
     let row = Store::read(dir)?.row()?;

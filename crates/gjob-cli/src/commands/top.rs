@@ -28,7 +28,7 @@ pub(crate) fn run(args: &TopArgs) -> Result<u8, Failure> {
     let top = Top::open(&dir, wants_colour(Color::Auto)).map_err(Failure::machinery)?;
     let (arrived, leave) = (Arc::new(AtomicUsize::new(0)), AtomicBool::new(false));
     let signals = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
-    for signal in signals.into_iter().filter(|signal| !signals::is_ignored(*signal)) {
+    for signal in signals.into_iter().filter(|signal| !signals::is_ignored_hangup(*signal)) {
         let number = signal.unsigned_abs() as usize;
         flag::register_usize(signal, Arc::clone(&arrived), number).map_err(Failure::machinery)?;
     }

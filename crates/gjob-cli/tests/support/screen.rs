@@ -81,9 +81,11 @@ impl Screen {
         let open = || File::options().read(true).write(true).open(&name).unwrap();
         let theirs = OwnedFd::from(open());
         let found = tcgetattr(&theirs).unwrap();
-        // `setsid -c` gives the program the terminal, as a login does.
+        // `setsid -c` gives the program the terminal, as a login does. Tests may run under
+        // nohup, and a hangup that is ignored from the start stays ignored.
         let mut session = Command::new("setsid");
-        session.arg("-c").arg(command.get_program()).args(command.get_args());
+        session.args(["-c", "env", "--default-signal=HUP"]);
+        session.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => session.env(name, value),
