@@ -54,6 +54,15 @@ impl Halt {
         Halt { how: HaltHow::Soon, on: HaltOn::Fail, limit: HaltLimit::Count(count) }
     }
 
+    /// The number of failures, if that is all it is: what `--max-fails` says.
+    #[must_use]
+    pub fn max_fails(self) -> Option<u32> {
+        match (self.how, self.on, self.limit) {
+            (HaltHow::Soon, HaltOn::Fail, HaltLimit::Count(most)) => Some(most),
+            _ => None,
+        }
+    }
+
     /// How many jobs are enough, of a run with `jobs` jobs.
     #[must_use]
     pub fn enough(self, jobs: u32) -> u32 {

@@ -128,7 +128,7 @@ fn job_id(host: &Path, path: &Path) -> Option<JobId> {
     format!("{}/{}", name(host)?, name(path)?).parse().ok()
 }
 
-/// A look at directories that ends after so many files, and follows no link.
+/// A walk of directories that stops after a number of files and follows no links.
 pub(super) struct Walk {
     /// Files that may still be looked at.
     left: usize,

@@ -37,7 +37,7 @@ pub(super) struct LaunchQueue {
     bytes: usize,
     /// Launches that were dropped: a repetition of them is answered by that.
     dropped: HashSet<Key>,
-    /// Those of them of which the manager is to be told.
+    /// The dropped ones that are still to be reported to the manager.
     untold: Vec<Key>,
     /// Why the last one was.
     shortage: Option<Shortage>,

@@ -137,7 +137,7 @@ pub(crate) struct FailureArgs {
     pub(crate) lost_after: String,
 }
 
-/// When a run is to be ended early, if ever.
+/// When to end a run early; none for never.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewHalt(pub(crate) Option<Halt>);
 

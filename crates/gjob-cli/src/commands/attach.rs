@@ -10,7 +10,7 @@ use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
-use gjob_core::halt::{Halt, HaltHow, HaltLimit, HaltOn};
+use gjob_core::halt::{Halt, HaltOn};
 use gjob_core::os_text::to_os;
 use gjob_core::plural::counted;
 use gjob_core::{Job, RunId, State};
@@ -154,14 +154,14 @@ fn check_limit(halt: Option<NewHalt>, dir: &RunDir) -> Result<(), Failure> {
 }
 
 fn already_reached(run: &RunId, halt: Halt, count: u32) -> String {
-    match (halt.on, halt.how, halt.limit) {
-        (HaltOn::Fail, HaltHow::Soon, HaltLimit::Count(most)) => format!(
+    match (halt.on, halt.max_fails()) {
+        (HaltOn::Fail, Some(most)) => format!(
             "run {run}: {} (--max-fails {most}): no more jobs would start\n\
              help: to go on, `gjob attach {run} --max-fails N` with N above {count}, or none\n\
              help: to retry failed jobs first, `gjob retry -R {run}`",
             counted(count.into(), "failure"),
         ),
-        (HaltOn::Fail, ..) => format!(
+        (HaltOn::Fail, None) => format!(
             "run {run}: {} (--halt {halt}): no more jobs would start\n\
              help: to go on, `gjob attach {run} --halt never`, or with another limit\n\
              help: to retry failed jobs first, `gjob retry -R {run}`",

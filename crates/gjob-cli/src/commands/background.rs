@@ -114,7 +114,7 @@ pub(super) fn go_on_alone(dir: &RunDir) -> Result<(), Failure> {
 
 fn redirect(dir: &RunDir) -> io::Result<()> {
     let log = open_log(&log_path(dir))?;
-    // Whoever has started this process may be gone.
+    // The process that started this one may have exited.
     let _ = io::stdout().write_all(BEGUN).and_then(|()| io::stdout().flush());
     dup2_stdout(&log)?;
     dup2_stderr(&log)?;

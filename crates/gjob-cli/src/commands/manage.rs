@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gjob::settings::RunSettings;
-use gjob::store::{RunDir, RunRow, Store, StoreError, now};
+use gjob::store::{RunDir, Store, StoreError, now};
 use gjob::units::format_duration;
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
-use gjob_core::halt::{Halt, HaltHow, HaltLimit, HaltOn};
+use gjob_core::halt::Halt;
 use gjob_core::{Job, Run, RunId, State, Tally};
 
 use super::misnamed::{self, is_misnamed};
@@ -109,9 +109,9 @@ pub(super) fn last_lines(
     end: RunEnd,
 ) -> Vec<String> {
     let row = Store::read(dir).and_then(|store| store.row()).ok();
-    let outputs = row.as_ref().and_then(|row| outputs_dir(row, run));
-    let mut lines = reporters.outcome(dir.run(), run, outputs.as_deref());
     let settings = row.as_ref().and_then(|row| RunSettings::from_json(&row.settings).ok());
+    let outputs = settings.as_ref().and_then(|settings| outputs_dir(dir, settings, run));
+    let mut lines = reporters.outcome(dir.run(), run, outputs.as_deref());
     let halt = settings.and_then(|settings| settings.halt);
     let took = row.map(|row| run.elapsed(row.created, now()));
     lines.push(summary(dir.run(), run.tally(), end, halt, took));
@@ -119,11 +119,11 @@ pub(super) fn last_lines(
 }
 
 /// Where the outputs of jobs are, if any are done that have some.
-fn outputs_dir(row: &RunRow, run: &Run) -> Option<PathBuf> {
-    let outputs = RunSettings::from_json(&row.settings).ok()?.outputs;
+fn outputs_dir(dir: &RunDir, settings: &RunSettings, run: &Run) -> Option<PathBuf> {
+    let outputs = &settings.outputs;
     let has_outputs = |job: &Job| outputs.results || !job.spec.outputs.is_empty();
     let mut done = run.jobs().iter().filter(|job| job.state() == State::Done);
-    done.any(has_outputs).then(|| outputs.dir(&row.id))
+    done.any(has_outputs).then(|| outputs.dir(dir.run()))
 }
 
 /// What stopped a manager; after a failure of its store, how to resume.
@@ -153,12 +153,10 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
 }
 
 /// The option with which a run goes on that was ended early.
-pub(super) fn without_limit(halt: Option<Halt>) -> &'static str {
-    match halt {
-        Some(Halt { how: HaltHow::Soon, on: HaltOn::Fail, limit: HaltLimit::Count(_) }) => {
-            "--max-fails N"
-        }
-        _ => "--halt never",
+fn without_limit(halt: Option<Halt>) -> &'static str {
+    match halt.and_then(Halt::max_fails) {
+        Some(_) => "--max-fails N",
+        None => "--halt never",
     }
 }
 

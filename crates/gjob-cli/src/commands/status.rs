@@ -82,7 +82,7 @@ impl Snapshot {
         Ok(Snapshot { run, row, settings, managed, now: gjob::store::now() })
     }
 
-    /// For a terminal of so many columns, if it is for one.
+    /// The status as text; `columns` is the width of the terminal, none off a terminal.
     fn text(&self, filter: &Filter, columns: Option<usize>) -> String {
         let counts = counts(&self.run, self.managed);
         let head = format!("run {}: {}\n{counts}\n", self.row.id, self.headline());

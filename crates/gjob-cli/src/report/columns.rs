@@ -70,7 +70,7 @@ impl<const N: usize> Columns<N> {
             .push(cells.map(|cell| cell.map_or_else(|| NONE.to_owned(), |cell| printable(&cell))));
     }
 
-    /// The rows, a line each, or more on a terminal of so many columns.
+    /// The rows, one line each; on a terminal of this width, in columns, rows may wrap.
     pub(crate) fn text(&self, terminal: Option<usize>) -> String {
         let mut widths = self.headings.map(UnicodeWidthStr::width);
         for row in &self.rows {

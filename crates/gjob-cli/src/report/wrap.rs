@@ -9,7 +9,7 @@ const HINT: &str = "help: ";
 /// Lines that follow the first one of any other message begin so far to the right.
 const INDENT: usize = 4;
 
-/// The lines of a text, at most so many columns wide as far as its words are.
+/// The lines of a text, wrapped to this many columns; a longer word stays whole.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let indent = if text.starts_with(HINT) { HINT.len() } else { INDENT };
     indented(text, indent, columns)
@@ -20,7 +20,7 @@ pub(super) fn wrap_cell(text: &str, columns: usize) -> Vec<String> {
     indented(text, 0, columns)
 }
 
-/// Every line of a text as [`wrap`] breaks it on a terminal of so many columns.
+/// Every line of a text, wrapped by [`wrap`] to the width of a terminal.
 pub(crate) fn fit(text: &str, terminal: Option<usize>) -> String {
     let Some(columns) = terminal else { return text.to_owned() };
     let lines = text.lines().flat_map(|line| wrap(line, columns));
