@@ -37,7 +37,9 @@ pub(crate) mod table;
 pub(crate) mod top;
 mod watch;
 
-use gjob::store::{LATEST, RunDir, StateDir};
+use gjob::settings::RunSettings;
+use gjob::store::{LATEST, RunDir, RunRow, StateDir, Store};
+use gjob_core::Run;
 
 use crate::exit::{Failure, print_error};
 
@@ -62,6 +64,21 @@ fn find_run(word: Option<&str>) -> Result<RunDir, Failure> {
 fn rounded(bytes: u64) -> String {
     let power = (0..=5).find(|power| bytes >> (10 * power) < 1000).unwrap_or(5);
     gjob::units::format_size((bytes >> (10 * power)) << (10 * power))
+}
+
+/// What is recorded of a run, and its settings.
+struct Recorded {
+    run: Run,
+    row: RunRow,
+    settings: RunSettings,
+}
+
+fn read_run(dir: &RunDir) -> Result<Recorded, Failure> {
+    let store = Store::read(dir).map_err(Failure::machinery)?;
+    let run = store.load().map_err(Failure::machinery)?;
+    let row = store.row().map_err(Failure::machinery)?;
+    let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
+    Ok(Recorded { run, row, settings })
 }
 
 /// A size that an option gives.

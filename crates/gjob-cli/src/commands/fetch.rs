@@ -7,8 +7,6 @@ use std::path::Path;
 use anyhow::anyhow;
 use gjob::Network;
 use gjob::outputs::{CollectOrder, OutputProgress, OutputsConfig, job_dir_name};
-use gjob::settings::RunSettings;
-use gjob::store::Store;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
 use gjob_core::plural::counted;
@@ -16,7 +14,7 @@ use gjob_core::run::HostIx;
 use gjob_core::text::printable;
 use gjob_core::{JobSpec, Run, State};
 
-use super::{find_run, selection};
+use super::{Recorded, find_run, read_run, selection};
 use crate::cli::FetchArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
@@ -25,11 +23,7 @@ const NAME_OUTPUTS: &str = "help: say what to fetch with -o GLOB";
 pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     check_patterns(&args.output)?;
     let dir = find_run(args.run.word())?;
-    let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let run = store.load().map_err(Failure::machinery)?;
-    let row = store.row().map_err(Failure::machinery)?;
-    drop(store);
-    let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
+    let Recorded { run, row, settings } = read_run(&dir)?;
     let into = match &args.into {
         Some(into) => std::path::absolute(into).map_err(Failure::input)?,
         None => settings.outputs.dir(dir.run()),

@@ -12,15 +12,13 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use gjob::settings::RunSettings;
-use gjob::store::Store;
 use gjob_core::plural::counted;
 use gjob_core::{Job, State};
 
 use self::cell::Cell;
 use self::results::{Record, Results, Wanted};
 use super::job_outputs::JobOutputs;
-use super::{find_run, selection};
+use super::{Recorded, find_run, read_run, selection};
 use crate::cli::{TableArgs, TableFormat};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
@@ -42,11 +40,7 @@ pub(crate) fn run(args: &TableArgs) -> Result<u8, Failure> {
     })?;
     let format = format(args)?;
     let dir = find_run(args.run.word())?;
-    let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let run = store.load().map_err(Failure::machinery)?;
-    let row = store.row().map_err(Failure::machinery)?;
-    drop(store);
-    let settings = RunSettings::from_json(&row.settings).map_err(Failure::machinery)?;
+    let Recorded { run, settings, .. } = read_run(&dir)?;
     let chosen: Vec<&Job> = match args.jobs.as_slice() {
         [] => run.jobs().iter().collect(),
         words => selection::select(run.jobs(), words).map_err(Failure::input)?,
