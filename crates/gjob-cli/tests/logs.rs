@@ -1,3 +1,4 @@
+//! `gjob logs`: what jobs have printed, of several jobs, as it comes, from their hosts or from
 //! what was fetched.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
@@ -38,14 +39,16 @@ fn logs_of_several_jobs_tell_whose_they_are() {
     place
         .gjob(&["logs", "fit-*", "--tail", "1"])
         .stdout(str![[r#"
+==> #0 fit-0.1 <==
 two
+
+==> #0 fit-0.1, stderr <==
+1
+
+==> #1 fit-0.2 <==
 100
 
-"#]])
-        .stderr(str![[r#"
-#0 fit-0.1:
-1
-#1 fit-0.2:
+==> #1 fit-0.2, stderr <==
 attempt 2
 
 "#]])
@@ -53,10 +56,11 @@ attempt 2
     place
         .gjob(&["logs", "--failed", "--tail", "2"])
         .stdout("99\n100\n")
-        .stderr(str![[r#"
-attempt 2
-
-"#]])
+        .stderr("attempt 2\n")
+        .run();
+    place
+        .gjob(&["logs", "--err", "0", "2"])
+        .stdout("==> #0 fit-0.1 <==\n1\n\n==> #2 last <==\n")
         .run();
     place
         .gjob(&["logs", "--grep", "o"])
@@ -151,6 +155,103 @@ fn job_dir(place: &Place) -> std::path::PathBuf {
     let dirs = std::fs::read_dir(place.path("results")).unwrap().flatten();
     let host = dirs.map(|dir| dir.path()).find(|dir| !dir.ends_with(".gjob")).unwrap();
     std::fs::read_dir(host).unwrap().flatten().next().unwrap().path()
+}
+
+/// Jobs that go on when the file of their name is made in the place.
+fn waiting_jobs(place: &Place, jobs: &[(&str, &str, &str)]) {
+    let wait =
+        |name: &str| format!("until test -e {}; do sleep 0.05; done", place.path(name).display());
+    let job = |(name, before, after): &(&str, &str, &str)| {
+        let cmds = format!("{before}\n{}\n{after}", wait(name));
+        serde_json::json!({"name": name, "cmds": cmds}).to_string() + "\n"
+    };
+    place.file("jobs.jsonl", &jobs.iter().map(job).collect::<String>());
+}
+
+#[test]
+fn logs_of_several_jobs_are_followed_line_by_line_as_they_come() {
+    let place = Place::new();
+    waiting_jobs(
+        &place,
+        &[
+            ("a", "echo a1; printf a2", "echo; exit 3"),
+            ("b", "echo b1; echo b-err >&2", "printf b2"),
+            ("late", "", "echo late"),
+        ],
+    );
+    let manager = place.gjob(&["run", "-j", "2", "--show", "none", "jobs.jsonl"]).start();
+    eventually("two jobs run", || place.has_run() && !place.of_jobs("started")[1].is_null());
+    let shown = || std::fs::read_to_string(place.path("shown")).unwrap();
+    let printed = std::fs::File::create(place.path("shown")).unwrap();
+    let logs = place.gjob(&["logs", "-f"]).stdout_to(printed).start();
+    eventually("the first lines are shown", || shown().lines().count() == 3);
+    let mut first: Vec<String> = shown().lines().map(str::to_owned).collect();
+    first.sort();
+    assert_eq!(first, ["#0 a: a1", "#1 b: b-err", "#1 b: b1"]);
+    let go = |name: &str| std::fs::write(place.path(name), "").unwrap();
+    go("b");
+    eventually("the second job is shown", || shown().ends_with("#1 b: b2\n"));
+    go("a");
+    eventually("the first job is shown", || shown().ends_with("#0 a: a2\n"));
+    go("late");
+    let answer = logs.output();
+    assert!(shown().ends_with("#0 a: a2\n#2 late: late\n"), "{}", shown());
+    let said: Vec<&str> = answer.stderr.lines().collect();
+    assert_eq!(answer.code, 0);
+    assert_eq!(said[0], "job late has not started yet: no host has room");
+    assert!(said[1].starts_with("ok #1 b in "), "{said:?}");
+    assert!(said[2].starts_with("FAILED #0 a: exit 3 · echo a1"), "{said:?}");
+    assert!(said[3].starts_with("ok #2 late in "), "{said:?}");
+    manager.output();
+}
+
+#[test]
+fn it_is_said_when_a_followed_job_has_printed_nothing_and_when_it_waits() {
+    let place = Place::new();
+    waiting_jobs(&place, &[("a", "", "echo a"), ("b", "", "")]);
+    let manager = place.gjob(&["run", "-j", "1", "--show", "none", "jobs.jsonl"]).start();
+    eventually("a job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
+    let mut silent = place.gjob(&["logs", "-f", "a"]).start();
+    silent.wait_until_printed("#0 a runs, and has printed nothing yet\n");
+    let mut waiting = place.gjob(&["logs", "-f", "b"]).start();
+    waiting.wait_until_printed("job b has not started yet: no host has room\n");
+    std::fs::write(place.path("a"), "").unwrap();
+    assert_eq!(silent.output().stdout, "a\n");
+    waiting.wait_until_printed("#1 b runs, and has printed nothing yet\n");
+    manager.kill_9();
+    std::fs::write(place.path("b"), "").unwrap();
+    assert_eq!(waiting.output().code, 0);
+}
+
+#[test]
+fn logs_are_followed_through_every_attempt() {
+    let place = Place::new();
+    waiting_jobs(&place, &[("a", "echo attempt $GJOB_ATTEMPT", "exit 1")]);
+    let run = ["run", "-j", "1", "--show", "none", "--retries", "1", "jobs.jsonl"];
+    let manager = place.gjob(&run).start();
+    eventually("a job runs", || place.has_run() && !place.of_jobs("started")[0].is_null());
+    let logs = place.gjob(&["logs", "-f", "0"]).start();
+    std::fs::write(place.path("a"), "").unwrap();
+    assert_eq!(logs.output().stdout, "attempt 1\nattempt 2\n");
+    manager.output();
+}
+
+#[test]
+fn lines_of_several_jobs_are_whole_in_a_pipe_and_harmless_on_a_terminal() {
+    let place = Place::new();
+    place.file(
+        "jobs.txt",
+        "head -c 9999 /dev/zero | tr '\\0' x; printf '\\0end'\nprintf '\\033[31mred\\033[2J\\nplain\\n'\n",
+    );
+    assert_eq!(place.gjob(&["run", "-j", "1", "--show", "none", "jobs.txt"]).output().code, 0);
+    let answer = place.gjob(&["logs", "-f"]).output();
+    let long = "x".repeat(9999);
+    let expected = format!("#0: {long}\0end\n#1: \u{1b}[31mred\u{1b}[2J\n#1: plain\n");
+    assert_eq!((answer.stdout, answer.stderr.as_str()), (expected, ""));
+    let mut screen = place.gjob(&["logs", "-f", "0", "1"]).on_screen(5, 80);
+    screen.end();
+    screen.wait_for_text("#1: red");
+    screen.wait_for_text("#1: plain");
 }
 
 #[test]

@@ -432,7 +432,10 @@ RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
 
 "#]])
         .run();
-    place.gjob(&["logs", "0-1", "--out"]).stdout("out\n1\nout\n2\n").stderr("#0:\n#1:\n").run();
+    place
+        .gjob(&["logs", "0-1", "--out"])
+        .stdout("==> #0 <==\nout\n1\n\n==> #1 <==\nout\n2\n")
+        .run();
     place.gjob(&["logs", "1", "--err", "-f"]).stdout("err\n").run();
     place
         .gjob(&["logs", "7"])

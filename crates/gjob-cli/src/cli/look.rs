@@ -129,7 +129,7 @@ pub(crate) struct LogsArgs {
     #[arg(long, value_name = "N", conflicts_with = "follow")]
     pub(crate) attempt: Option<u32>,
 
-    /// Follow the output until the job has ended
+    /// Follow the output until the jobs have ended; those of several come line by line, and jobs that start later are followed, too
     #[arg(short, long)]
     pub(crate) follow: bool,
 }

@@ -3,14 +3,16 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use gjob::Network;
-use gjob::network::{Followed, NetworkError};
+use gjob::network::{Followed, Following, NetworkError, Printed, Wanted};
 use gjob::outputs::job_dir_name;
 use gjob::settings::RunSettings;
 use gjob_core::jobdir::OwnFile;
+use gjob_core::scheduler::HostIx;
 use gjob_core::wire::Stream;
-use gjob_core::{Job, RunId};
+use gjob_core::{HostLabel, Job, RunId};
 
 pub(crate) struct JobOutputs {
     run: RunId,
@@ -45,6 +47,50 @@ impl JobOutputs {
         streams: &mut [Followed<'_>],
     ) -> Result<(), NetworkError> {
         self.network.follow_outputs(job, streams)
+    }
+
+    /// Asks a host what some of its jobs have printed, unless it is being asked.
+    ///
+    /// # Errors
+    /// When the host is none of the run's, or the network can't be opened.
+    pub(crate) fn ask(
+        &mut self,
+        following: &mut Following,
+        host: &HostLabel,
+        jobs: Vec<Wanted>,
+    ) -> Result<(), NetworkError> {
+        let position = self.network.position(host);
+        let at = position.ok_or_else(|| NetworkError::UnknownHost(host.clone()))?;
+        if following.is_asked(at) {
+            return Ok(());
+        }
+        self.network.ask_printed(following, at, jobs)
+    }
+
+    /// What a host has answered, or why it can't be asked; none if no answer comes for so
+    /// long.
+    ///
+    /// # Errors
+    /// When the network can't be opened.
+    #[expect(clippy::type_complexity, reason = "as the network has it, by the host's name")]
+    pub(crate) fn next_answer(
+        &mut self,
+        following: &mut Following,
+        wait: Duration,
+    ) -> Result<Option<(HostLabel, Result<Vec<Printed>, String>)>, NetworkError> {
+        let next = self.network.next_printed(following, wait)?;
+        let label = |at: HostIx| self.network.hosts()[at.at()].label().clone();
+        Ok(next.map(|(at, answer)| (label(at), answer)))
+    }
+
+    /// Connects to all hosts anew when they are asked next: a host that could not be
+    /// asked for long is given up otherwise.
+    ///
+    /// # Errors
+    /// When the settings are invalid.
+    pub(crate) fn reopen(&mut self) -> Result<(), NetworkError> {
+        self.network = Network::from_settings(&self.settings)?;
+        Ok(())
     }
 
     /// Where `--results` has put a stream of a job that has ended.

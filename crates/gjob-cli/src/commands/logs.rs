@@ -1,34 +1,38 @@
 //! `gjob logs`: what jobs have printed so far, read from their hosts, or from what was
-//! fetched of them. What a job wrote to its standard output goes to this one's, as it
-//! is; what tells whose it is goes to standard error.
+//! fetched of them. What one job wrote goes to the streams that it wrote to, as it is;
+//! what several wrote goes to standard output, with their names.
 
+mod follow;
 mod reader;
-
-use std::time::Duration;
+mod sink;
 
 use anyhow::anyhow;
 use gjob::settings::RunSettings;
-use gjob::store::{RunDir, Store};
+use gjob::store::Store;
 use gjob_core::{Job, Run};
 
+use self::follow::Follower;
 use self::reader::Reader;
 use super::job_outputs::JobOutputs;
 use super::{find_run, selection};
 use crate::cli::LogsArgs;
 use crate::exit::{ALL_DONE, Failure, print_error};
 
-/// How often to look for the start of a job.
-const POLL_INTERVAL: Duration = Duration::from_millis(300);
-
 pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
-    let mut run = store.load().map_err(Failure::machinery)?;
+    let run = store.load().map_err(Failure::machinery)?;
     let settings = store.row().map_err(Failure::machinery)?.settings;
     let settings = RunSettings::from_json(&settings).map_err(Failure::machinery)?;
-    while args.follow && awaits_start(&dir, &run, args).map_err(Failure::input)? {
-        std::thread::sleep(POLL_INTERVAL);
-        run = store.load().map_err(Failure::machinery)?;
+    let outputs = JobOutputs::of(dir.run(), settings).map_err(Failure::machinery)?;
+    if args.follow {
+        let jobs = match &args.jobs[..] {
+            [] => run.jobs().iter().collect(),
+            words => selection::select(run.jobs(), words).map_err(Failure::input)?,
+        };
+        let chosen: Vec<u32> = jobs.into_iter().map(|job| job.index).collect();
+        let reader = Reader { args, outputs, several: chosen.len() > 1, has_shown: false };
+        return Follower::new(&dir, store, run, chosen, reader).follow().map(|()| ALL_DONE);
     }
     let chosen = chosen(args, &run).map_err(Failure::input)?;
     let jobs = match args.attempt {
@@ -36,8 +40,7 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
         Some(number) => attempts(&store, &chosen, number)?,
     };
     drop(store);
-    let outputs = JobOutputs::of(dir.run(), settings).map_err(Failure::machinery)?;
-    let mut reader = Reader { args, outputs, several: jobs.len() > 1 };
+    let mut reader = Reader { args, outputs, several: jobs.len() > 1, has_shown: false };
     let mut first = None;
     for job in &jobs {
         let shown = match job.id() {
@@ -45,14 +48,20 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
             Some(_) => reader.show(job).map_err(Failure::machinery),
         };
         // The others may have some; without a reader, none is shown.
-        match (shown, &first) {
-            (Ok(()), _) => {}
-            (Err(failure), _) if failure.is_broken_pipe() => return Err(failure),
-            (Err(failure), None) => first = Some(failure),
-            (Err(failure), Some(_)) => print_error(&format!("{:#}", failure.error)),
-        }
+        shown.or_else(|failure| keep_first(&mut first, failure))?;
     }
     first.map_or(Ok(ALL_DONE), Err)
+}
+
+/// Keeps the first failure for the end, and prints any other. One that says that nobody
+/// reads is returned.
+fn keep_first(first: &mut Option<Failure>, failure: Failure) -> Result<(), Failure> {
+    match first {
+        _ if failure.is_broken_pipe() => return Err(failure),
+        None => *first = Some(failure),
+        Some(_) => print_error(&format!("{:#}", failure.error)),
+    }
+    Ok(())
 }
 
 /// The jobs that are meant: those that are named, or all that have started.
@@ -87,11 +96,4 @@ fn attempts(store: &Store, jobs: &[&Job], number: u32) -> Result<Vec<Job>, Failu
             Err(Failure::input(anyhow!("no job has an attempt {number} that has started")))
         }
     }
-}
-
-/// True while a chosen job has not started but may, since there is a manager.
-fn awaits_start(dir: &RunDir, run: &Run, args: &LogsArgs) -> anyhow::Result<bool> {
-    let waits = |job: &&Job| job.id().is_none() && !job.has_ended();
-    let waiting = selection::select(run.jobs(), &args.jobs)?.iter().any(waits);
-    Ok(waiting && dir.is_managed()?)
 }

@@ -29,8 +29,7 @@ impl<W: Write> TerminalFilter<W> {
 
     /// Says that lines begin with a tag, which a terminal is to show whatever
     /// they do.
-    pub(crate) fn tagged(mut self, tag: Option<&str>) -> Self {
-        let tag = tag.map(|tag| format!("{tag}\t")).unwrap_or_default();
+    pub(crate) fn tagged(mut self, tag: String) -> Self {
         self.tag = tag;
         self
     }
@@ -143,7 +142,7 @@ mod tests {
     fn line_that_is_written_over_keeps_its_tag() {
         let shown = |text: &[u8]| {
             let mut shown = Vec::new();
-            let mut out = TerminalFilter::new(&mut shown, true).tagged(Some("job"));
+            let mut out = TerminalFilter::new(&mut shown, true).tagged("job\t".into());
             text.iter().for_each(|byte| out.write_all(&[*byte]).unwrap());
             drop(out);
             String::from_utf8(shown).unwrap()

@@ -42,7 +42,7 @@ fn ok(job: &Job) -> String {
 }
 
 /// How a job ended: as [`ok`] has it, or what [`what_failed`] and [`why`] say.
-pub(super) fn end(job: &Job) -> String {
+pub(crate) fn end(job: &Job) -> String {
     match job.state() {
         State::Done => ok(job),
         State::Free | State::Busy | State::Unknown | State::Error => {

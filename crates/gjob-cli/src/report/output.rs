@@ -210,17 +210,18 @@ fn print(
     let output = output.map_err(|reason| {
         Problem::Failed(Some(format!("cannot fetch {what} of {id}: {reason}")))
     })?;
+    let tag = manner.tag.map(|tag| format!("{tag}\t")).unwrap_or_default();
     let written = match stream {
         Stream::Stdout => {
             let stdout = io::stdout();
             let terminal = stdout.is_terminal();
-            let mut to = TerminalFilter::new(stdout.lock(), terminal).tagged(manner.tag);
+            let mut to = TerminalFilter::new(stdout.lock(), terminal).tagged(tag);
             manner.copy(stream, terminal, output, &mut to)
         }
         Stream::Stderr => {
             let stderr = io::stderr();
             let terminal = stderr.is_terminal();
-            let mut to = TerminalFilter::new(stderr.lock(), terminal).tagged(manner.tag);
+            let mut to = TerminalFilter::new(stderr.lock(), terminal).tagged(tag);
             manner.copy(stream, terminal, output, &mut to)
         }
     };

@@ -94,7 +94,11 @@ impl Store {
         Ok(hosts.map_err(|e| self.invalid(&e))?.iter().map(|host| host.labels()).collect())
     }
 
-    fn last_seq(&self) -> Result<u64, StoreError> {
+    /// The number of the last event.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_seq(&self) -> Result<u64, StoreError> {
         let sql = "SELECT coalesce(max(seq), 0) FROM events";
         let seq: i64 = self.db.query_row(sql, [], |row| row.get(0)).map_err(|e| self.error(e))?;
         Ok(seq as u64)
