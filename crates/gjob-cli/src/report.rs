@@ -4,6 +4,7 @@
 
 mod absences;
 mod area;
+mod away;
 mod bar;
 mod columns;
 mod events;
@@ -34,7 +35,7 @@ use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
 pub(crate) use absences::Absences;
-pub(crate) use bar::{stdout_columns, whole_seconds};
+pub(crate) use bar::{stderr_columns, stdout_columns, whole_seconds};
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;

@@ -131,6 +131,9 @@ impl Top {
             _ => None,
         };
         if let Some(request) = request.filter(|request| *request != Request::Leave) {
+            if let Request::Read(source) = request {
+                self.state.view.open(source);
+            }
             self.state.view.notice = self.errands.start(request);
         }
         self.draw(terminal)?;
@@ -146,10 +149,15 @@ impl Top {
         }
         while let Some(done) = self.errands.next() {
             any = true;
-            self.state.view.notice = None;
+            let view = &mut self.state.view;
             match done {
-                Done::Notice(text) => self.state.view.notice = Some(text),
-                Done::Text(pager) => self.state.view.mode = Mode::Read(pager),
+                Done::Notice(text) => view.notice = Some(text),
+                Done::Unread(source, reason) => view.fail(source, reason),
+                Done::Text(pager) => {
+                    if pager.source.is_some_and(|source| view.wants(source)) {
+                        (view.mode, view.notice) = (Mode::Read(pager), None);
+                    }
+                }
             }
         }
         any | self.errands.take_live(&mut self.state.view)

@@ -54,14 +54,28 @@ fn screens_of_a_run_on_three_hosts() {
         top.keys("q\t");
         top.wait_for("hosts", |text| !text.contains("Explain"));
         capture("top, hosts", &top);
-        let mut status = place.gjob(&["status"]).on_screen(40, columns);
-        status.end();
-        capture("status", &status);
+        let logs = place.gjob(&["logs", "-f", "30-59", "--tail", "0"]).on_screen(20, columns);
+        capture_end("status", place.gjob(&["status"]).on_screen(40, columns));
+        capture_end("explain, running", place.gjob(&["explain", "59"]).on_screen(20, columns));
         run.end();
+        capture_end("logs -f", logs);
         capture("end", &run);
         top.wait_for_text("finished in ");
         capture("top, over", &top);
+        capture_end("status, over", place.gjob(&["status"]).on_screen(20, columns));
+        capture_end("explain", place.gjob(&["explain", "3"]).on_screen(30, columns));
+        capture_end("logs", place.gjob(&["logs", "3", "12"]).on_screen(20, columns));
+        capture_end("runs", place.gjob(&["runs"]).on_screen(10, columns));
+        let hosts = ["hosts", "-F", config, "-H", "h1,h2/64,nowhere,stranger"];
+        capture_end("hosts", place.gjob(&hosts).on_screen(60, columns));
+        capture_end("du", place.gjob(&["du"]).on_screen(20, columns));
+        capture_end("clean", place.gjob(&["clean", "latest", "--dry-run"]).on_screen(20, columns));
     }
+}
+
+fn capture_end(name: &str, mut screen: Screen) {
+    screen.end();
+    capture(name, &screen);
 }
 
 /// How many jobs have ended, as the progress says: a drawing may pass over any number.

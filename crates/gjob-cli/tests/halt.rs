@@ -81,6 +81,18 @@ run [DATE]-1: 3 done, 7 left in [ELAPSED] (stopped: enough jobs are done; resume
 }
 
 #[test]
+fn run_that_its_own_limit_has_ended_can_be_cleaned() {
+    let place = Place::new();
+    place.file("jobs.txt", &"true\n".repeat(4));
+    let run = ["run", "-q", "-j", "1", "--halt", "now,success=1", "jobs.txt"];
+    assert_eq!(place.gjob(&run).output().code, 0);
+    assert_eq!(place.of_jobs("state"), ["done", "free", "free", "free"]);
+    let answer = place.gjob(&["clean", "--all"]).output();
+    assert_eq!((answer.code, answer.stderr.as_str()), (0, ""), "{answer:?}");
+    assert!(answer.stdout.contains("1 job director"), "{answer:?}");
+}
+
+#[test]
 fn invalid_limits_are_refused() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");

@@ -340,3 +340,52 @@ fn files_count_unless_the_command_alone_is_to_be_the_same() {
     let answer = run(&place, &[&skip[..], &["--same", "command"]].concat()).output();
     assert!(answer.stderr.contains("1 of 1; nothing left to run"), "{}", answer.stderr);
 }
+
+#[test]
+fn only_jobs_that_failed_in_a_past_run_are_run_again() {
+    let place = Place::new();
+    place.file("fail-b", "");
+    place.file("fail-c", "");
+    let line = |word: &str| command(&place, word) + "\n";
+    place.file("jobs.txt", &["a", "b", "c"].map(line).concat());
+    let first = first_run(&place, &["jobs.txt"], 1);
+    take_ledger(&place);
+    std::fs::remove_file(place.path("here/fail-b")).unwrap();
+    // A job that is new is no failed one; job files of all kinds are compared alike.
+    place.file("more.jsonl", &["d", "c", "b", "a"].map(|word| job(&place, word, "")).concat());
+    let args = ["more.jsonl", "--only-failed", &first];
+    run(&place, &[&args[..], &["-v", "--dry-run"]].concat())
+        .stdout(str![[r#"
+host :, 1 slot
+job 0
+    commands: echo c >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-c
+job 1
+    commands: echo b >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-b
+
+"#]])
+        .stderr(str![[r#"
+job 0: new, skipped
+job 1: failed
+job 2: failed
+job 3: done, skipped
+running only jobs that failed in run [DATE]-1: 2 of 4; skipped: 1 done, 1 new
+
+"#]])
+        .run();
+    assert_eq!(run(&place, &args).output().code, 1);
+    assert_eq!(take_ledger(&place), ["b", "c"]);
+    // What that run did is not run again.
+    std::fs::remove_file(place.path("here/fail-c")).unwrap();
+    let answer = run(&place, &["jobs.txt", "--only-failed", "latest"]).output();
+    let said = answer.stderr.lines().next().unwrap_or_default();
+    assert!(said.contains(": 1 of 3; skipped: 2 done"), "{said}");
+    assert_eq!((answer.code, take_ledger(&place)), (0, vec!["c".to_owned()]));
+    let both = ["jobs.txt", "--only-failed", "latest", "--skip-done", "latest"];
+    assert_eq!(run(&place, &both).output().code, 2);
+    run(&place, &["jobs.txt", "--only-failed", "latest"])
+        .stderr(str![[r#"
+running only jobs that failed in runs [DATE]-3, [DATE]-1, [DATE]-2: 0 of 3; skipped: 3 done
+
+"#]])
+        .run();
+}

@@ -327,3 +327,19 @@ fn without_colour_nothing_is_coloured() {
     assert!(!coloured(&screen.bytes()));
     end(&place, manager);
 }
+
+#[test]
+fn log_that_is_left_before_it_was_read_is_not_shown_later() {
+    let place = Place::new();
+    let manager = start(&place);
+    let mut screen = top(&place, 30, 100);
+    // Both keys at once: the second leaves the log, not the screen of the run.
+    screen.keys("lq");
+    screen.keys("?");
+    screen.wait_for_text("look at a shorter or longer time");
+    screen.keys("q");
+    screen.wait_for("the jobs", |text| text.contains("q leave") && !text.contains("Log of"));
+    screen.keys("q");
+    assert_eq!(screen.end(), 0);
+    end(&place, manager);
+}

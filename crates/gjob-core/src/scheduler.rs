@@ -137,6 +137,8 @@ pub struct Scheduler {
     last_progress: Duration,
     /// When hosts that do not answer will be lost.
     losses: BTreeSet<(Duration, HostIx)>,
+    /// When hosts that say nothing now, or do not answer, were last heard.
+    heard: BTreeMap<HostIx, Duration>,
     /// When to look at jobs that their hosts have not begun.
     unbegun: BTreeSet<(Duration, u32)>,
     /// Those that are overdue, while no other host could take them.
@@ -183,6 +185,7 @@ impl Scheduler {
             held: false,
             last_progress: Duration::ZERO,
             losses: BTreeSet::new(),
+            heard: BTreeMap::new(),
             unbegun: BTreeSet::new(),
             overdue: BTreeSet::new(),
             withdrawals: BTreeSet::new(),
@@ -397,8 +400,18 @@ impl Scheduler {
 
     /// A host that is connected has said nothing for so long, or says something again
     /// after so long. It is only said: what it runs lives on, and it may be fine.
-    pub fn handle_silence(&mut self, host: HostIx, silence: Duration, is_over: bool) {
+    pub fn handle_silence(
+        &mut self,
+        now: Duration,
+        host: HostIx,
+        silence: Duration,
+        is_over: bool,
+    ) {
         let Some(known) = self.run.host(host) else { return };
+        match is_over {
+            true => drop(self.heard.remove(&host)),
+            false => drop(self.heard.insert(host, now.saturating_sub(silence))),
+        }
         let seconds = silence.as_secs();
         match is_over {
             true if known.is_silent() => self.emit_host(host, HostChange::Heard { seconds }),

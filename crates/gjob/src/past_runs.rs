@@ -39,7 +39,7 @@ pub enum PastOutcome {
 pub struct Comparison {
     /// For each job, what past runs know of it.
     pub outcomes: Vec<PastOutcome>,
-    /// The jobs that are not done.
+    /// The jobs that are to be run.
     pub remaining: Vec<Arc<JobSpec>>,
 }
 
@@ -53,10 +53,40 @@ pub enum Same {
     Command,
 }
 
+/// Which jobs of a new run are to be run, by what past runs know of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Select {
+    /// All but those that are done.
+    #[default]
+    NotDone,
+    /// Those that failed, or whose outcome is unknown, and that are not done.
+    Failed,
+}
+
+impl Select {
+    /// True for a job that is to be run.
+    #[must_use]
+    pub fn takes(self, outcome: PastOutcome) -> bool {
+        match (self, outcome) {
+            (_, PastOutcome::Done) => false,
+            (_, PastOutcome::Failed | PastOutcome::Unknown) | (Select::NotDone, _) => true,
+            (
+                Select::Failed,
+                PastOutcome::New
+                | PastOutcome::Unfinished
+                | PastOutcome::ExtraCopy
+                | PastOutcome::OtherFiles
+                | PastOutcome::OtherOutputs,
+            ) => false,
+        }
+    }
+}
+
 /// The jobs of past runs.
 #[derive(Debug, Default)]
 pub struct PastRuns {
     same: Same,
+    select: Select,
     runs: Vec<RunId>,
     /// The copies of each kind of job, by their states.
     known: HashMap<Identity, Copies>,
@@ -126,8 +156,14 @@ fn hash(part: &impl Serialize) -> blake3::Hash {
 impl PastRuns {
     /// No runs yet, whose jobs are to be compared so.
     #[must_use]
-    pub fn new(same: Same) -> Self {
-        PastRuns { same, ..PastRuns::default() }
+    pub fn new(same: Same, select: Select) -> Self {
+        PastRuns { same, select, ..PastRuns::default() }
+    }
+
+    /// Which jobs are to be run.
+    #[must_use]
+    pub fn select(&self) -> Select {
+        self.select
     }
 
     fn identity(&self, spec: &JobSpec, inputs: &Inputs, revision: u32) -> Identity {
@@ -170,8 +206,8 @@ impl PastRuns {
         &self.runs
     }
 
-    /// Compares new jobs with those of these runs, and leaves out those that are
-    /// done. Each job of a past run counts once: of several equal new jobs, as many
+    /// Compares new jobs with those of these runs, and leaves out those that are not
+    /// to be run. Each job of a past run counts once: of several equal new jobs, as many
     /// are done as were done. `inputs` has the new jobs' files.
     #[must_use]
     pub fn compare(mut self, specs: Vec<Arc<JobSpec>>, inputs: &Inputs) -> Comparison {
@@ -180,7 +216,7 @@ impl PastRuns {
             self.take(identity)
         };
         let outcomes: Vec<PastOutcome> = specs.iter().map(take).collect();
-        let is_kept: Vec<bool> = outcomes.iter().map(|it| *it != PastOutcome::Done).collect();
+        let is_kept: Vec<bool> = outcomes.iter().map(|it| self.select.takes(*it)).collect();
         Comparison { outcomes, remaining: subset(specs, &is_kept) }
     }
 

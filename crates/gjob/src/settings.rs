@@ -102,8 +102,13 @@ impl RunSettings {
     /// before they are started elsewhere, so that it is done by then.
     #[must_use]
     pub fn lease(&self) -> Option<Duration> {
-        let lost_after = self.scheduler().lost_after;
-        (self.on_lost == OnLost::Lease).then(|| lost_after / 2)
+        (self.on_lost == OnLost::Lease).then(|| self.lost_after() / 2)
+    }
+
+    /// How long a host can't be asked before it is lost.
+    #[must_use]
+    pub fn lost_after(&self) -> Duration {
+        self.scheduler().lost_after
     }
 
     /// What the scheduler is to know.

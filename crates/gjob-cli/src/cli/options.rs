@@ -100,11 +100,16 @@ pub(crate) struct JobOptions {
 
     /// Skip jobs that are done in RUN, or in the runs that it skipped jobs for
     /// (repeatable; `latest`, `all`)
-    #[arg(long, value_name = "RUN", add = ArgValueCandidates::new(runs))]
+    #[arg(long, value_name = "RUN", group = "past", add = ArgValueCandidates::new(runs))]
     pub(crate) skip_done: Vec<String>,
 
-    /// Jobs are the same for --skip-done with the same files, or command
-    #[arg(long, value_name = "WHAT", default_value = "files", requires = "skip_done")]
+    /// Run only jobs that failed in RUN, or whose outcome is unknown there, and that are
+    /// not done in the runs that it skipped jobs for (repeatable; `latest`, `all`)
+    #[arg(long, value_name = "RUN", group = "past", conflicts_with = "skip_done", add = ArgValueCandidates::new(runs))]
+    pub(crate) only_failed: Vec<String>,
+
+    /// Jobs are the same for --skip-done and --only-failed with the same files, or command
+    #[arg(long, value_name = "WHAT", default_value = "files", requires = "past")]
     pub(crate) same: SameArg,
 }
 
@@ -132,7 +137,8 @@ pub(crate) struct FailureArgs {
     #[arg(long, value_name = "WHAT", default_value = "rerun")]
     pub(crate) on_lost: Lost,
 
-    /// Give a host up after this time without contact, if another host answers
+    /// Give a host up after this time without contact, if another host answers: from its
+    /// last word; with --on-lost lease, from the end of its connection
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) lost_after: String,
 }

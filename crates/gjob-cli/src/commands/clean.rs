@@ -13,7 +13,7 @@ use gjob::units::parse_duration_above_zero;
 use gjob_core::plural::counted;
 use gjob_core::run::Host;
 
-use self::one::{What, clean, is_among, refuse_managed, refuse_unfinished};
+use self::one::{What, clean, is_among, refuse_managed, refuse_unfinished, unfinished};
 use super::find_run;
 use crate::cli::CleanArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
@@ -91,9 +91,9 @@ fn why_kept(dir: &RunDir, age: Option<Duration>) -> anyhow::Result<Option<String
         return Ok(Some("it has a manager".into()));
     }
     let store = Store::read(dir)?;
-    let (jobs, _) = store.tally(false)?;
-    if jobs.left() > 0 {
-        return Ok(Some(format!("it has {} left", counted(jobs.left().into(), "job"))));
+    let left = unfinished(&store)?;
+    if left > 0 {
+        return Ok(Some(format!("it has {} left", counted(left.into(), "job"))));
     }
     let end = store.last_end()?.unwrap_or(store.row()?.created);
     let past = Duration::from_millis(now().0.saturating_sub(end.0));

@@ -48,7 +48,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     settings.seed = u64::from(std::process::id());
     settings.notify.clone_from(&args.background.notify);
     settings.outputs = outputs(&args.files.outputs, &mut errors);
-    let past = skip_done::read(&args.options.skip_done, args.options.same.into(), &mut errors);
+    let past = skip_done::read(&args.options, &mut errors);
     let jobs::Collected { specs, has_read_stdin } = jobs::collect(&args, &mut errors);
     if !errors.is_empty() {
         return Err(all_at_once(&errors));

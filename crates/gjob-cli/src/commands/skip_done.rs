@@ -1,5 +1,5 @@
-//! `gjob run --skip-done`: which jobs are left out because past runs did them, and
-//! why the others are not.
+//! `gjob run --skip-done` and `--only-failed`: which jobs are left out because of what
+//! past runs know of them, and why the others are not.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gjob::NetworkError;
 use gjob::inputs::Inputs;
-use gjob::past_runs::{PastOutcome, PastRuns, Same};
+use gjob::past_runs::{PastOutcome, PastRuns, Select};
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, StateDir, Store};
 use gjob_core::plural::counted;
@@ -16,6 +16,7 @@ use gjob_core::text::printable;
 use gjob_core::{JobSpec, RunId};
 
 use super::find_run;
+use crate::cli::JobOptions;
 use crate::exit::{Failure, print_error};
 
 /// The jobs that are left to run.
@@ -31,14 +32,14 @@ const NAMED: usize = 5;
 /// Names every run.
 const ALL: &str = "all";
 
-/// Reads the runs that the option names, and those whose jobs they left out; none if it
-/// names none. Errors go to `errors`.
-pub(super) fn read(
-    words: &[String],
-    same: Same,
-    errors: &mut Vec<anyhow::Error>,
-) -> Option<PastRuns> {
-    let mut past = PastRuns::new(same);
+/// Reads the runs that an option names, and those whose jobs they left out; none if
+/// neither is given. Errors go to `errors`.
+pub(super) fn read(args: &JobOptions, errors: &mut Vec<anyhow::Error>) -> Option<PastRuns> {
+    let (words, select) = match args.only_failed.as_slice() {
+        [] => (&args.skip_done, Select::NotDone),
+        [_, ..] => (&args.only_failed, Select::Failed),
+    };
+    let mut past = PastRuns::new(args.same.into(), select);
     for word in words {
         let added = match word.as_str() {
             ALL => add_all(&mut past),
@@ -47,9 +48,16 @@ pub(super) fn read(
                 add_chain(&mut past, &dir)
             }),
         };
-        errors.extend(added.err().map(|error| error.context("--skip-done")));
+        errors.extend(added.err().map(|error| error.context(option(select))));
     }
     (!words.is_empty()).then_some(past)
+}
+
+fn option(select: Select) -> &'static str {
+    match select {
+        Select::NotDone => "--skip-done",
+        Select::Failed => "--only-failed",
+    }
 }
 
 /// Adds every run that can be read.
@@ -58,7 +66,8 @@ fn add_all(past: &mut PastRuns) -> anyhow::Result<()> {
     for run in state.runs()? {
         let added = state.find(Some(&run)).map_err(anyhow::Error::from);
         if let Err(error) = added.and_then(|dir| Ok(past.add(&dir)?)) {
-            print_error(&format!("--skip-done all: run {run}: {error:#}"));
+            let option = option(past.select());
+            print_error(&format!("{option} all: run {run}: {error:#}"));
         }
     }
     Ok(())
@@ -94,7 +103,7 @@ pub(super) fn leave_out(
 ) -> Result<Remaining, Failure> {
     let inputs = Inputs::hash(specs.iter().map(|spec| &**spec))
         .map_err(|errors| Failure::input(NetworkError::Inputs(errors)))?;
-    let runs = past.runs().to_vec();
+    let (runs, select) = (past.runs().to_vec(), past.select());
     let names: Vec<Option<String>> = match verbose {
         true => specs.iter().map(|spec| spec.name.clone()).collect(),
         false => Vec::new(),
@@ -104,9 +113,10 @@ pub(super) fn leave_out(
     for (index, (name, outcome)) in names.iter().zip(&compared.outcomes).enumerate() {
         let name = name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "job {index}{}: {}", printable(&name), reason(*outcome));
+        let skipped = if select.takes(*outcome) { "" } else { ", skipped" };
+        let _ = writeln!(text, "job {index}{}: {}{skipped}", printable(&name), reason(*outcome));
     }
-    text.push_str(&summary(&runs, &compared.outcomes));
+    text.push_str(&summary(&runs, select, &compared.outcomes));
     // There is no other place to report that stderr is gone.
     let _ = writeln!(io::stderr().lock(), "{text}");
     Ok(Remaining { specs: compared.remaining, inputs })
@@ -115,7 +125,7 @@ pub(super) fn leave_out(
 /// Why a job is skipped or not.
 fn reason(outcome: PastOutcome) -> &'static str {
     match outcome {
-        PastOutcome::Done => "done, skipped",
+        PastOutcome::Done => "done",
         PastOutcome::New => "new",
         PastOutcome::Failed => "failed",
         PastOutcome::Unknown => "unknown outcome",
@@ -140,22 +150,41 @@ fn group(outcome: PastOutcome, count: u64) -> String {
     }
 }
 
-/// How many jobs are skipped, and why the others are not.
-fn summary(runs: &[RunId], outcomes: &[PastOutcome]) -> String {
+/// How many jobs are skipped or run, and what the others are.
+fn summary(runs: &[RunId], select: Select, outcomes: &[PastOutcome]) -> String {
     let mut counts: BTreeMap<PastOutcome, u64> = BTreeMap::new();
     outcomes.iter().for_each(|outcome| *counts.entry(*outcome).or_default() += 1);
-    let done = counts.remove(&PastOutcome::Done).unwrap_or_default();
+    let (taken, left_out): (Vec<_>, Vec<_>) =
+        counts.into_iter().partition(|(outcome, _)| select.takes(*outcome));
+    let number = |groups: &[(PastOutcome, u64)]| groups.iter().map(|(_, count)| count).sum::<u64>();
+    let (run, skipped) = (number(&taken), number(&left_out));
+    let named = |groups: Vec<(PastOutcome, u64)>| {
+        let groups = groups.into_iter().map(|(outcome, count)| group(outcome, count));
+        groups.collect::<Vec<_>>().join(", ")
+    };
+    let (runs, all) = (name_runs(runs), outcomes.len());
+    match (select, run, skipped) {
+        (Select::NotDone, 0, done) => {
+            format!("skipping jobs done in {runs}: {done} of {all}; nothing left to run")
+        }
+        (Select::NotDone, _, done) => {
+            format!("skipping jobs done in {runs}: {done} of {all}; left: {}", named(taken))
+        }
+        (Select::Failed, failed, 0) => {
+            format!("running only jobs that failed in {runs}: {failed} of {all}")
+        }
+        (Select::Failed, failed, _) => format!(
+            "running only jobs that failed in {runs}: {failed} of {all}; skipped: {}",
+            named(left_out)
+        ),
+    }
+}
+
+fn name_runs(runs: &[RunId]) -> String {
     let names: Vec<&str> = runs.iter().map(RunId::as_str).collect();
-    let runs = match names.as_slice() {
+    match names.as_slice() {
         [run] => format!("run {run}"),
         runs if runs.len() <= NAMED => format!("runs {}", runs.join(", ")),
         runs => format!("{} runs", runs.len()),
-    };
-    let skipped = format!("skipping jobs done in {runs}: {done}");
-    let groups = counts.into_iter().map(|(outcome, count)| group(outcome, count));
-    let left = match groups.collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => "nothing left to run".to_owned(),
-        groups => format!("left: {groups}"),
-    };
-    format!("{skipped} of {}; {left}", outcomes.len())
+    }
 }

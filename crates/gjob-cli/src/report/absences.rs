@@ -8,7 +8,14 @@ use gjob_core::event::{HostChange, HostEvent};
 use gjob_core::{HostLabel, Timestamp};
 
 #[derive(Debug, Default)]
-pub(crate) struct Absences(BTreeMap<HostLabel, Timestamp>);
+pub(crate) struct Absences(BTreeMap<HostLabel, Absence>);
+
+#[derive(Debug)]
+struct Absence {
+    since: Timestamp,
+    /// How often it was said that it cannot be reached, and why.
+    reasons: u32,
+}
 
 impl Absences {
     /// Takes what has happened to a host. Returns how long it was away, when it is back.
@@ -16,14 +23,14 @@ impl Absences {
         match event.change {
             HostChange::Silent { seconds } => {
                 let last_contact = Timestamp(at.0.saturating_sub(seconds.saturating_mul(1000)));
-                self.0.entry(event.host.clone()).or_insert(last_contact);
+                self.since(&event.host, last_contact);
             }
             HostChange::Heard { .. } => drop(self.0.remove(&event.host)),
             HostChange::Unreachable { .. } => {
-                self.0.entry(event.host.clone()).or_insert(at);
+                self.since(&event.host, at).reasons += 1;
             }
             HostChange::Up(_) => {
-                let since = self.0.remove(&event.host)?;
+                let since = self.0.remove(&event.host)?.since;
                 return Some(Duration::from_millis(at.0.saturating_sub(since.0)));
             }
             _ => {}
@@ -31,9 +38,18 @@ impl Absences {
         None
     }
 
+    fn since(&mut self, host: &HostLabel, since: Timestamp) -> &mut Absence {
+        self.0.entry(host.clone()).or_insert(Absence { since, reasons: 0 })
+    }
+
+    /// True when a host was said to be away before its latest reason.
+    pub(crate) fn is_known(&self, host: &HostLabel) -> bool {
+        self.0.get(host).is_some_and(|absence| absence.reasons > 1)
+    }
+
     /// For how long a host has been away, if that is known.
     pub(crate) fn of(&self, host: &HostLabel, now: Timestamp) -> Option<Duration> {
-        let since = self.0.get(host)?;
+        let since = self.0.get(host)?.since;
         Some(Duration::from_millis(now.0.saturating_sub(since.0)))
     }
 }

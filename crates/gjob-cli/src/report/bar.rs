@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gjob::units::format_duration;
 use gjob_core::event::Transfer;
 use gjob_core::{HostLabel, Run, Timestamp};
-use rustix::termios::tcgetwinsize;
+use rustix::termios::{Winsize, tcgetwinsize};
 
 use super::area::Area;
 use super::glance::Glance;
@@ -152,8 +152,17 @@ pub(super) fn size() -> (usize, usize) {
 
 /// The columns of standard output if that is a terminal.
 pub(crate) fn stdout_columns() -> Option<usize> {
-    let size = tcgetwinsize(io::stdout()).ok()?;
-    Some(if size.ws_col > 0 { size.ws_col.into() } else { SIZE.0 })
+    columns(tcgetwinsize(io::stdout()))
+}
+
+/// The columns of standard error if that is a terminal.
+pub(crate) fn stderr_columns() -> Option<usize> {
+    columns(tcgetwinsize(io::stderr()))
+}
+
+fn columns(size: rustix::io::Result<Winsize>) -> Option<usize> {
+    let columns = size.ok()?.ws_col;
+    Some(if columns > 0 { columns.into() } else { SIZE.0 })
 }
 
 /// A time that goes on: hundredths would only flicker.

@@ -20,8 +20,11 @@ const LONG: Duration = Duration::from_secs(5);
 const MOST_JOBS: usize = 5;
 const PART_OF_LINES: usize = 4;
 
-/// What keys do, where there is room for it.
-const KEYS: [&str; 2] = [" · t for top, d to detach", " · t for top"];
+/// What keys do: in the first line if there is room for it, else below all others.
+const KEYS: &str = "t for top, d to detach";
+
+/// A terminal with fewer lines has no line for them.
+const LINES_FOR_KEYS: usize = 10;
 
 /// What the run itself does not tell.
 #[derive(Debug)]
@@ -45,9 +48,15 @@ impl Glance<'_> {
     /// The lines for a terminal of this size.
     pub(super) fn lines(&self, columns: usize, rows: usize) -> Vec<String> {
         let mut lines = vec![self.progress(columns)];
+        let with_keys = format!("{} · {KEYS}", lines[0]);
+        let fits = with_keys.width() <= columns;
+        if self.has_keys && fits {
+            lines[0] = with_keys;
+        }
         lines.extend(self.hosts());
         lines.extend(self.transfer.clone());
         lines.extend(self.longest((rows / PART_OF_LINES).min(MOST_JOBS)));
+        lines.extend((self.has_keys && !fits && rows >= LINES_FOR_KEYS).then(|| KEYS.to_owned()));
         lines.iter().map(|line| cut(line, columns)).collect()
     }
 
@@ -77,10 +86,6 @@ impl Glance<'_> {
             if line.width() + part.width() <= columns {
                 line.push_str(&part);
             }
-        }
-        let fits = |keys: &&&str| self.has_keys && line.width() + keys.width() <= columns;
-        if let Some(keys) = KEYS.iter().find(fits) {
-            line.push_str(keys);
         }
         line
     }

@@ -11,11 +11,13 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Color, Style};
 use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
+use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob_core::event::{ClockOffset, HostChange, HostEvent};
 use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
+use super::away::{FateOfJobs, newly_away};
 use super::failures::{Failures, unused_hosts};
 use super::headline::subject_host;
 use super::lending::{Keys, LOOK_INTERVAL, Lending};
@@ -41,6 +43,8 @@ pub(crate) struct Terminal {
     /// Hosts' clocks as they were last told of.
     clocks: BTreeMap<HostLabel, ClockOffset>,
     absences: Absences,
+    /// What becomes of the jobs of a host that is away.
+    on_lost: Option<FateOfJobs>,
     lending: Option<Lending>,
     /// What is said with the next drawing of the progress, or when the terminal is back.
     kept: Vec<Said>,
@@ -65,6 +69,7 @@ impl Terminal {
             named: None,
             clocks: BTreeMap::new(),
             absences: Absences::default(),
+            on_lost: None,
             lending: None,
             kept: Vec::new(),
             left_out: 0,
@@ -74,8 +79,11 @@ impl Terminal {
 
     /// The run begins to be reported on. Where there is a progress, keys are read.
     pub(super) fn begin(&mut self, dir: &RunDir, keys: Option<Keys>) {
+        let row = Store::read(dir).and_then(|store| store.row()).ok();
+        let settings = row.as_ref().and_then(|row| RunSettings::from_json(&row.settings).ok());
+        self.on_lost = settings.map(|settings| FateOfJobs::of(&settings));
         let Progress::Bar(bar) = &mut self.progress else { return };
-        if let Ok(row) = Store::read(dir).and_then(|store| store.row()) {
+        if let Some(row) = row {
             bar.created = row.created;
         }
         self.lending = keys.and_then(|keys| Lending::start(dir, self.colour, keys));
@@ -177,7 +185,7 @@ impl Handler for Terminal {
         self.progress.sleep();
     }
 
-    fn handle_event(&mut self, event: &Event, _run: &Run) {
+    fn handle_event(&mut self, event: &Event, run: &Run) {
         self.progress.note(event);
         let is_seed = !self.progress.names_failures();
         if let What::Host(host) = &event.what
@@ -194,8 +202,18 @@ impl Handler for Terminal {
         }
         let is_about_job = matches!(event.what, What::Job(_));
         let is_said = !self.quiet || is_hosts_failure(&event.what);
+        let away = newly_away(&event.what, run, &self.absences);
+        if away == Some(false) && !self.verbose {
+            return;
+        }
         if let Some(text) = message(&event.what, self.verbose).filter(|_| is_said) {
             self.say(Said::Line(text, is_about_job));
+        }
+        if let (Some(true), What::Host(host)) = (away, &event.what)
+            && let Some(text) = self.on_lost.and_then(|on_lost| on_lost.said_of(&host.host, run))
+            && is_said
+        {
+            self.say(Said::Line(text, false));
         }
     }
 

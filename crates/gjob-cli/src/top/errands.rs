@@ -25,6 +25,8 @@ const LOG_LINES: usize = 5000;
 pub(crate) enum Done {
     Text(Pager),
     Notice(String),
+    /// It cannot be read.
+    Unread(Source, String),
 }
 
 #[derive(Debug)]
@@ -32,8 +34,8 @@ pub(crate) struct Errands {
     dir: RunDir,
     to: Sender<Done>,
     done: Receiver<Done>,
-    /// The log that is shown while it grows, or will be.
-    live: Option<Live>,
+    /// The log that is shown while it grows, or will be, with the job.
+    live: Option<(Live, Source)>,
 }
 
 /// What a thread does.
@@ -47,11 +49,15 @@ impl Errands {
 
     /// Starts one; returns what is to be said meanwhile.
     pub(crate) fn start(&mut self, request: Request) -> Option<String> {
+        let source = match request {
+            Request::Read(source) => Some(source),
+            Request::Leave | Request::Act(..) => None,
+        };
         let (doing, work): (String, Work) = match request {
             Request::Leave => return None,
             Request::Read(Source::Log(job)) => {
                 let (live, follower) = live::channel();
-                self.live = Some(live);
+                self.live = Some((live, Source::Log(job)));
                 let work = move |dir: RunDir| log(&dir, job, &follower);
                 (format!("reading the log of job {job} …"), Box::new(work))
             }
@@ -66,7 +72,13 @@ impl Errands {
         };
         let (dir, to) = (self.dir.clone(), self.to.clone());
         let work = move || {
-            let done = work(dir).unwrap_or_else(|error| Some(Done::Notice(format!("{error:#}"))));
+            let done = work(dir).unwrap_or_else(|error| {
+                let reason = format!("{error:#}");
+                Some(match source {
+                    Some(source) => Done::Unread(source, reason),
+                    None => Done::Notice(reason),
+                })
+            });
             // Who has left waits for nothing.
             done.map(|done| to.send(done));
         };
@@ -79,10 +91,10 @@ impl Errands {
     /// Shows what has come of a log that grows; it is not asked for any longer than it is
     /// shown. True if anything has come.
     pub(crate) fn take_live(&mut self, view: &mut View) -> bool {
-        let Some(live) = &mut self.live else { return false };
+        let Some((live, source)) = &mut self.live else { return false };
         let mut any = false;
         loop {
-            if live.is_shown && !view.shows_live_log() {
+            if !view.wants(*source) || (live.is_shown && !view.shows_live_log()) {
                 self.live = None;
                 return any;
             }

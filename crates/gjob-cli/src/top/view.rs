@@ -27,6 +27,32 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// True while this is what is to be read: it has been asked for, and was not left.
+    pub(crate) fn wants(&self, source: Source) -> bool {
+        matches!(&self.mode, Mode::Read(pager) if pager.source == Some(source))
+    }
+
+    /// Opens a text that is still to be read.
+    pub(crate) fn open(&mut self, source: Source) {
+        if self.wants(source) {
+            return;
+        }
+        let title = match source {
+            Source::Log(job) => format!("Log of #{job}"),
+            Source::Explain(job) => format!("Explain #{job}"),
+        };
+        self.mode = Mode::Read(Pager { title, source: Some(source), ..Pager::default() });
+    }
+
+    /// The text cannot be read. What was read of it before stays.
+    pub(crate) fn fail(&mut self, source: Source, reason: String) {
+        if matches!(&self.mode, Mode::Read(pager) if pager.source == Some(source) && pager.lines.is_empty())
+        {
+            self.mode = Mode::Browse;
+        }
+        self.notice = Some(reason);
+    }
+
     /// True while more may come of the text that is read.
     pub(crate) fn shows_live_log(&self) -> bool {
         matches!(&self.mode, Mode::Read(Pager { live: Some(_), .. }))

@@ -50,16 +50,30 @@ impl OnLost {
 /// either: then it is more likely that this side is cut off.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What a host has at least, once its connection has broken, to be connected again: the
+/// connection may be all that was lost.
+const RECONNECT_TIME: Duration = Duration::from_secs(10);
+
 impl Scheduler {
-    /// A host has just become unreachable: from now on it may be lost.
+    /// A host has just become unreachable: it may be lost when it has not been heard for
+    /// long enough. A lease counts from the end of the connection: until then the host may
+    /// have heard this side, without being heard.
     pub(super) fn expect_loss(&mut self, now: Duration, host: HostIx) {
-        if !self.config.on_lost.waits() && self.mode != Mode::Acting {
-            self.losses.insert((now + self.config.lost_after, host));
+        let heard = *self.heard.entry(host).or_insert(now);
+        if self.config.on_lost.waits() || self.mode == Mode::Acting {
+            return;
         }
+        let lost_after = self.config.lost_after;
+        let due = match self.config.on_lost.leases() {
+            true => now + lost_after,
+            false => (heard + lost_after).max(now + lost_after.min(RECONNECT_TIME)),
+        };
+        self.losses.insert((due, host));
     }
 
     /// A host answers: it is not lost.
     pub(super) fn forget_loss(&mut self, host: HostIx) {
+        self.heard.remove(&host);
         self.losses.retain(|(_, expected)| *expected != host);
     }
 
@@ -94,7 +108,9 @@ impl Scheduler {
 
     fn abandon(&mut self, now: Duration, host: HostIx, index: u32) {
         let key = self.job(index).last_key();
-        let reason = format!("no contact for {} s", self.config.lost_after.as_secs());
+        let heard = self.heard.get(&host).copied();
+        let silence = heard.map_or(self.config.lost_after, |heard| now.saturating_sub(heard));
+        let reason = format!("no contact for {} s", silence.as_secs());
         self.withdrawn_on.remove(&index);
         self.emit_attempt(host, key, AttemptChange::Abandoned { reason: reason.clone() });
         self.fail_by_host(now, host, index, &format!("its host was lost: {reason}"));

@@ -3,6 +3,7 @@ mod bound;
 mod connecting;
 mod dependants;
 mod full;
+mod lost;
 mod packing;
 mod restarted;
 mod unanswered;

@@ -194,7 +194,7 @@ impl Engine {
             }
             Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),
             Report::Silence { silence, is_over } => {
-                self.scheduler.handle_silence(host, silence, is_over);
+                self.scheduler.handle_silence(now, host, silence, is_over);
             }
             Report::Down { reason } => {
                 self.scheduler.handle_host_unreachable(now, host, &reason);

@@ -9,6 +9,7 @@ use gjob::Network;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
 use gjob_core::RunId;
+use gjob_core::event::RunEnd;
 use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostIx, HostStatus};
 
@@ -85,10 +86,18 @@ pub(super) fn remove_unreadable(run: &RunId, why: &str) -> Result<u8, Failure> {
     Ok(NOT_ALL_DONE)
 }
 
+/// How many jobs of a run are still to end. None of a run that its own limit has ended
+/// (`--halt`, `--max-fails`): its jobs do not start unless somebody lifts the limit.
+pub(super) fn unfinished(store: &Store) -> Result<u32, StoreError> {
+    let (jobs, _) = store.tally(false)?;
+    let ended = store.row()?.ended;
+    let by_limit = [RunEnd::Enough, RunEnd::MaxFails].map(|end| Some(end.as_str().to_owned()));
+    Ok(if jobs.busy == 0 && by_limit.contains(&ended) { 0 } else { jobs.left() })
+}
+
 /// Unfinished jobs would lose their directories while they run.
 pub(super) fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failure> {
-    let (jobs, _) = store.tally(false).map_err(Failure::machinery)?;
-    let left = jobs.left();
+    let left = unfinished(store).map_err(Failure::machinery)?;
     if left == 0 {
         return Ok(());
     }
