@@ -105,6 +105,14 @@ pub(crate) fn memory_bytes() -> u64 {
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
 }
 
+/// How many processes the kernel has ended for want of memory since the machine's start,
+/// be it the machine's or a container's; none where it does not say.
+pub(crate) fn out_of_memory_kills() -> Option<u64> {
+    let counters = std::fs::read_to_string("/proc/vmstat").ok()?;
+    let count = counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
+    count.parse().ok()
+}
+
 /// The GPUs that jobs may use, as `CUDA_VISIBLE_DEVICES` names them: those that
 /// `GJOB_GPUS` or `CUDA_VISIBLE_DEVICES` lists, otherwise the devices that exist.
 pub(crate) fn gpus() -> Vec<String> {

@@ -28,11 +28,35 @@ pub(crate) fn table() -> HashMap<u32, Stat> {
 /// This process's children, those that have ended included, whichever of its
 /// threads the kernel counts them with.
 pub(crate) fn own_children() -> Vec<u32> {
-    listed_children().unwrap_or_else(|| {
+    children_of(std::process::id())
+}
+
+/// Those of any process.
+fn children_of(parent: u32) -> Vec<u32> {
+    listed_children(parent).unwrap_or_else(|| {
         // A kernel without that list.
-        let own = std::process::id();
-        table().into_iter().filter(|(_, it)| it.parent == own).map(|(pid, _)| pid).collect()
+        table().into_iter().filter(|(_, it)| it.parent == parent).map(|(pid, _)| pid).collect()
     })
+}
+
+/// The memory that this process's descendants have for themselves, bytes: what they
+/// share, such as the text of programs, is left out. Those that run as other users may
+/// be hidden, and one that ends meanwhile counts nothing.
+pub(crate) fn memory_below_self() -> u64 {
+    let mut unvisited = own_children();
+    let mut kib: u64 = 0;
+    while let Some(pid) = unvisited.pop() {
+        kib = kib.saturating_add(anonymous_kib(pid).unwrap_or(0));
+        unvisited.extend(children_of(pid));
+    }
+    kib.saturating_mul(1024)
+}
+
+/// The resident memory of a process that no file stands for, KiB.
+fn anonymous_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let found = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    found.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// The children that a process table does not show: with `hidepid`, those that run as
@@ -57,9 +81,11 @@ pub(crate) fn signal_child(child: u32, signal: Signal) {
     };
 }
 
-fn listed_children() -> Option<Vec<u32>> {
+fn listed_children(parent: u32) -> Option<Vec<u32>> {
     let mut children = Vec::new();
-    for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+    // One that has ended has none.
+    let threads = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten();
+    for thread in threads.flatten() {
         let list = match std::fs::read_to_string(thread.path().join("children")) {
             Ok(list) => list,
             // A thread that has ended has left its children to another.

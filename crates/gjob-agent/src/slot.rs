@@ -6,6 +6,7 @@ mod by_hand;
 mod inputs;
 mod job;
 mod lease_timer;
+mod memory;
 mod orders;
 mod prepare;
 mod reap;
@@ -234,8 +235,8 @@ impl Slot {
             at: started.at,
         });
         let log = &mut self.log;
-        let timeout = launch.request.timeout();
-        let limits = Limits { timeout, lease: Some(&self.lease), lease_end };
+        let (timeout, memory) = (launch.request.timeout(), launch.request.mem);
+        let limits = Limits { timeout, memory, lease: Some(&self.lease), lease_end };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
         let Finished { id, end, survivors, is_clean, lock } = started
             .finish(Some(orders), limits, &self.signals, || {
@@ -276,7 +277,7 @@ impl Slot {
             Cpus::Count(count) => count.saturating_mul(self.cpus),
             Cpus::All => self.host_cpus,
         };
-        let mut variables: Variables = vec![
+        let mut own: Vec<(&str, OsString)> = vec![
             ("GJOB_RUN", self.run.plain().into()),
             ("GJOB_INDEX", launch.key.index.to_string().into()),
             ("GJOB_ATTEMPT", launch.key.attempt.to_string().into()),
@@ -288,9 +289,9 @@ impl Slot {
             ("GJOB_CPUS", cpus.to_string().into()),
         ];
         if !devices.is_empty() {
-            variables.push(("CUDA_VISIBLE_DEVICES", devices.join(",").into()));
+            own.push(("CUDA_VISIBLE_DEVICES", devices.join(",").into()));
         }
-        variables
+        Variables { threads: Some(cpus), own }
     }
 
     fn refuse(&mut self, launch: &Launch, refusal: &Refusal) {

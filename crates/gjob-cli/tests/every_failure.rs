@@ -19,6 +19,9 @@ struct Way {
     logged: (&'static str, &'static str),
 }
 
+/// A script whose shell has 100 MB in a variable.
+const USES_100_MB: &str = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 300";
+
 fn ways() -> Vec<Way> {
     let way = |name, job, reason| Way {
         name,
@@ -36,6 +39,7 @@ fn ways() -> Vec<Way> {
     let empty = json!({ "cmds": "true", "outputs": "table.csv" });
     let killed = json!({ "cmds": "sleep 300" });
     let held = json!({ "cmds": "true", "cpus": 2 });
+    let big = json!({ "cmds": USES_100_MB, "mem": "20M" });
     let lost = json!({ "cmds": "kill -9 $PPID; sleep 300" });
     vec![
         Way { exit: Some(3), logged: ("3", "0"), ..way("exits", exits, "exit 3") },
@@ -45,6 +49,7 @@ fn ways() -> Vec<Way> {
         way("empty", empty, "output \"table.csv\" is missing"),
         Way { signal: Some(15), logged: ("0", "15"), ..way("killed", killed, "killed") },
         Way { logged: ("-", "-"), ..way("held", held, "killed") },
+        Way { signal: Some(15), logged: ("0", "15"), ..way("big", big, "out of memory") },
         Way {
             state: "unknown",
             logged: ("-", "-"),
@@ -78,7 +83,7 @@ fn run(place: &Place) -> Vec<Way> {
         let named = answer.stderr.matches(&format!("#{index} {}: ", way.name)).count();
         assert!(named <= 2, "once as it starts, once as it ends: {}", answer.stderr);
     }
-    assert!(answer.stderr.contains("run ") && answer.stderr.contains("7 failed, 1 unknown"));
+    assert!(answer.stderr.contains("run ") && answer.stderr.contains("8 failed, 1 unknown"));
     ways
 }
 

@@ -195,6 +195,50 @@ fn running_jobs_fit_into_memory() {
     }
 }
 
+/// A script that has 40 MB in two processes each.
+const USES_80_MB: &str =
+    "use() { x=$(head -c 40000000 /dev/zero | tr '\\0' x); sleep 2; }\nuse & use & wait";
+
+#[test]
+fn memory_is_limited_to_what_a_job_asks_for_its_processes_together() {
+    let place = Place::new();
+    let job = |mem: &str| format!("{}\n", json!({ "cmds": USES_80_MB, "mem": mem }));
+    place.file("jobs.jsonl", &(job("50M") + &job("1G")));
+    let answer = run(&place, &["-H", "2/:"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert!(answer.stderr.contains("FAILED #0: out of memory"), "{}", answer.stderr);
+    assert_eq!(place.of_jobs("state"), ["error", "done"]);
+    let cause = place.status()["jobs"][0]["attempts"][0]["cause"].clone();
+    assert_eq!(cause, "memory", "{}", place.status());
+}
+
+#[test]
+fn libraries_start_as_many_threads_as_a_job_has_cpus() {
+    let place = Place::new();
+    let print = "echo $OMP_NUM_THREADS $MKL_NUM_THREADS";
+    let job = |asks: Value| {
+        let mut job = json!({ "cmds": print });
+        job.as_object_mut().unwrap().extend(asks.as_object().unwrap().clone());
+        format!("{job}\n")
+    };
+    let own = json!({ "cpus": 2, "env": { "OMP_NUM_THREADS": "7" } });
+    place.file("jobs.jsonl", &(job(json!({ "cpus": 2 })) + &job(own)));
+    let args = ["run", "--show", "all", "jobs.jsonl", "-H", "2/:"];
+    let threads = |answer: Answer| {
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        let mut lines: Vec<String> = answer.stdout.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let cpus = std::thread::available_parallelism().unwrap().get();
+    let each = 2 * (cpus / 2).max(1);
+    let expected = [format!("{each} {each}"), format!("7 {each}")];
+    assert_eq!(threads(place.gjob(&args).output()), expected);
+    // The host's own setting stays.
+    let answer = place.gjob(&args).env("OMP_NUM_THREADS", "3").output();
+    assert_eq!(threads(answer), [format!("3 {each}"), format!("7 {each}")]);
+}
+
 #[test]
 fn job_that_fits_no_host_is_refused() {
     let place = Place::new();

@@ -35,12 +35,15 @@ impl fmt::Display for Ending {
     }
 }
 
-/// Why gjob itself ended a job's processes.
+/// Why a job's processes were ended: by gjob, or for want of memory by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cause {
     /// It ran longer than its `timeout`.
     Timeout,
+    /// It used more memory than it asked for, or was ended by its host's kernel, which had
+    /// no memory left.
+    Memory,
     /// A user asked for it (`gjob kill`).
     Killed,
     /// A user interrupted the run (Ctrl-C): the job is retried when the run resumes.
@@ -56,6 +59,7 @@ pub enum Cause {
 
 words!(Cause, "cause of an end",
     Timeout => "timeout",
+    Memory => "memory",
     Killed => "killed",
     Interrupted => "interrupted",
     Superseded => "superseded",
@@ -155,13 +159,13 @@ impl Finish {
         self.ending.is_success() && self.cause.is_none()
     }
 
-    /// True when the job itself has failed, by its exit status or by its timeout. A job
+    /// True when the job itself has failed, by its exit status, its timeout or its memory. A job
     /// that gjob ended for another reason has not.
     #[must_use]
     pub fn is_own_failure(&self) -> bool {
         match self.cause {
             None => !self.ending.is_success(),
-            Some(Cause::Timeout) => true,
+            Some(Cause::Timeout | Cause::Memory) => true,
             Some(
                 Cause::Killed
                 | Cause::Interrupted

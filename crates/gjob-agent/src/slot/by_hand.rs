@@ -11,7 +11,7 @@ use gjob_core::wire::encode;
 use rustix::fs::Mode;
 
 use super::SlotError;
-use super::job::{Limits, Started, Starter};
+use super::job::{Limits, Started, Starter, Variables};
 use super::prepare::{Refusal, prepare_here};
 use super::request::{FromSlot, LocalJob};
 use super::signals::Signals;
@@ -30,7 +30,7 @@ pub(super) fn run_here(
     match start_here(request, identity, umask) {
         Ok(started) => {
             answer(&FromSlot::Started { pid: started.pid })?;
-            let limits = Limits { timeout, lease: None, lease_end: None };
+            let limits = Limits { timeout, memory: 0, lease: None, lease_end: None };
             let finished = started.finish(None, limits, signals, || false);
             finished.map(drop).map_err(SlotError::Wait)
         }
@@ -64,7 +64,7 @@ fn start_here(
         at: host::now(),
     };
     let slot = LockFile::new(identity.clone(), 1);
-    let variables = vec![
+    let own = vec![
         ("GJOB_ID", id.as_str().into()),
         ("GJOB_NAME", to_os(job.request.name.as_deref().unwrap_or_default()).into_owned()),
         ("GJOB_HOST", host::hostname().into()),
@@ -73,7 +73,7 @@ fn start_here(
     ];
     let prepared = prepare_here(id, dir, &slot, &job)?;
     Starter::new(identity, umask)
-        .start(prepared, &job.request.env, variables)
+        .start(prepared, &job.request.env, Variables { threads: None, own })
         .inspect_err(|_| forget_start(&path))
 }
 

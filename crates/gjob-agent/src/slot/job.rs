@@ -38,8 +38,33 @@ pub(crate) struct Starter {
     slot: ProcessIdentity,
 }
 
-/// A job's variables.
-pub(crate) type Variables = Vec<(&'static str, OsString)>;
+/// How many threads programs start, for the libraries that do not ask gjob: OpenMP and
+/// those which number-crunching programs of C, Fortran, Python, Rust and Julia use.
+const THREADS: [&str; 7] = [
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "JULIA_NUM_THREADS",
+];
+
+/// What gjob adds to a job's environment.
+#[derive(Debug)]
+pub(crate) struct Variables {
+    /// How many threads its programs start, where neither its host nor its user says.
+    pub(crate) threads: Option<u32>,
+    /// Those that say what it is; a user's are replaced.
+    pub(crate) own: Vec<(&'static str, OsString)>,
+}
+
+impl Variables {
+    fn defaults(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let threads = self.threads.map(|threads| THREADS.map(|name| (name, threads.to_string())));
+        threads.into_iter().flatten()
+    }
+}
 
 /// A job whose shell runs.
 #[derive(Debug)]
@@ -117,9 +142,10 @@ impl Starter {
             .process_group(0)
             .stdin(Stdio::null())
             .env_clear()
+            .envs(variables.defaults())
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .envs(env.iter().map(|(name, value)| (name, to_os(value))))
-            .envs(variables)
+            .envs(variables.own)
             .env("GJOB_DIR", dir.path());
         Ok(command)
     }

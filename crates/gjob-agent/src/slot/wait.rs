@@ -10,6 +10,7 @@ use gjob_core::{Cause, Order};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::lease_timer::LeaseTimer;
+use super::memory::MemoryWatch;
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
@@ -47,6 +48,8 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Limits<'a> {
     /// The longest it may run, pauses not counted.
     pub(crate) timeout: Option<Duration>,
+    /// The most memory that all its processes may use, bytes; 0 for any amount.
+    pub(crate) memory: u64,
     /// Its run's lease.
     pub(crate) lease: Option<&'a Lease>,
     /// When that ends.
@@ -63,6 +66,7 @@ pub(crate) struct Running<'a> {
     deadline: Option<Instant>,
     /// How long its run's lease permits it to run.
     lease_timer: LeaseTimer<'a>,
+    memory: MemoryWatch,
     /// Since when it is paused.
     paused: Option<Instant>,
     /// Why gjob ends it.
@@ -108,6 +112,7 @@ impl<'a> Running<'a> {
             phase: Phase::Running,
             deadline: limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             lease_timer: LeaseTimer::new(limits.lease, limits.lease_end),
+            memory: MemoryWatch::new(limits.memory),
             paused: None,
             cause: None,
             exit: None,
@@ -134,6 +139,9 @@ impl<'a> Running<'a> {
                 // It is begun elsewhere soon, whether or not this machine was asleep.
                 self.end_for(cause, LEASE_GRACE.saturating_sub(ago));
             }
+            if self.exit.is_none() && self.phase == Phase::Running && self.memory.is_exceeded() {
+                self.end_for(Cause::Memory, Duration::ZERO);
+            }
             self.advance();
             let limit = if retry() { Some(RETRY_INTERVAL) } else { None };
             let limits = [self.time_left(), self.lease_timer.time_left(), limit];
@@ -153,7 +161,9 @@ impl<'a> Running<'a> {
             pids.sort_unstable();
             pids
         };
-        Outcome { exit: self.exit, cause: self.cause, survivors, is_clean }
+        let by_kernel = self.exit.filter(|exit| self.memory.explains(exit.ending));
+        let cause = self.cause.or(by_kernel.map(|_| Cause::Memory));
+        Outcome { exit: self.exit, cause, survivors, is_clean }
     }
 
     /// Reaps children that have ended; true when any may be left.
@@ -223,7 +233,10 @@ impl<'a> Running<'a> {
         }
         match self.phase {
             Phase::Running if self.paused.is_some() => None,
-            Phase::Running => self.deadline.map(|at| at.saturating_duration_since(now)),
+            Phase::Running => {
+                let deadline = self.deadline.map(|at| at.saturating_duration_since(now));
+                deadline.into_iter().chain(self.memory.time_left()).min()
+            }
             Phase::Ending { kill_at } => Some(kill_at.saturating_duration_since(now)),
             Phase::Killing { again_at, .. } => Some(again_at.saturating_duration_since(now)),
         }

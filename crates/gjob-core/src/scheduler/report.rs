@@ -202,7 +202,7 @@ impl Scheduler {
             None if success => {
                 self.succeeded(host, key, reason);
             }
-            None | Some(Cause::Timeout) => {
+            None | Some(Cause::Timeout | Cause::Memory) => {
                 self.failed(now, host, key, reason);
                 self.note_failure(now, host);
             }
@@ -356,6 +356,7 @@ impl Scheduler {
 /// Why a finished attempt's job is not done, and what of it could not be ended.
 pub(super) fn describe(finish: &Finish) -> Option<String> {
     let reason = match finish.cause {
+        Some(Cause::Memory) => Some("out of memory".to_owned()),
         Some(cause) => Some(cause.to_string()),
         None if finish.is_success() => None,
         None => Some(finish.ending.to_string()),

@@ -86,7 +86,8 @@ impl Scheduler {
     fn may_end(&self, index: u32, finish: &Finish) -> bool {
         match finish.cause {
             // `gjob local kill` is a user's word, too, and given on the host.
-            None | Some(Cause::Killed) => true,
+            // Nor does a job have to ask for memory to use all of its host's.
+            None | Some(Cause::Killed | Cause::Memory) => true,
             Some(Cause::Timeout) => self.job(index).spec.timeout.is_some(),
             Some(Cause::Interrupted) => self.may_be_interrupted(index),
             // Only attempts that are no longer awaited are superseded.

@@ -107,7 +107,8 @@ impl Message {
             Order::Kill { cause: Cause::Superseded, .. } => Message::Supersede(key),
             Order::Kill { cause: Cause::Killed, .. } => Message::Kill(key),
             Order::Kill {
-                cause: Cause::Timeout | Cause::Interrupted | Cause::Lease | Cause::Clock,
+                cause:
+                    Cause::Timeout | Cause::Memory | Cause::Interrupted | Cause::Lease | Cause::Clock,
                 ..
             } => Message::Interrupt(key),
         }

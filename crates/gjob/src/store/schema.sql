@@ -73,7 +73,7 @@ CREATE TABLE attempts (
     ended       INTEGER,
     exit        INTEGER,
     signal      INTEGER,
-    cause       TEXT,              -- timeout, killed, interrupted, superseded, lease: why gjob ended it
+    cause       TEXT,              -- timeout, memory, killed, interrupted, superseded, lease, clock: why it was ended
     reason      TEXT,
     user_us     INTEGER,
     system_us   INTEGER,
