@@ -30,9 +30,11 @@ mod slot_pool;
 mod slot_process;
 mod tail;
 mod tasks;
+mod telling;
 mod welcome;
 mod whereabouts;
 
+use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -155,6 +157,8 @@ struct Agent {
     lease: Option<KeptLease>,
     /// Attempts that the log says were started, by a slot that is not known.
     unowned: Vec<Key>,
+    /// Once the manager has asked what was begun: the claims of which the log says nothing yet.
+    telling: Option<HashSet<Key>>,
 }
 
 /// Whether the manager stays.
@@ -194,6 +198,7 @@ impl Agent {
             background: Background::new()?,
             lease: attached.lease,
             unowned: Vec::new(),
+            telling: None,
             layout,
             run_dir,
             hostname,
@@ -262,6 +267,7 @@ impl Agent {
                 None => break,
             }
         }
+        self.finish_telling(link);
         Ok(())
     }
 
@@ -273,6 +279,10 @@ impl Agent {
                 self.launch(launch)
             }
             ToAgent::Withdraw { key } => self.withdraw(key),
+            ToAgent::Tell => {
+                self.begin_telling();
+                None
+            }
             ToAgent::Order { key, order } => self.order(key, order),
             ToAgent::AskBlobs { hashes } => {
                 check_count(hashes.len())?;

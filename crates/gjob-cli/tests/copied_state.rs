@@ -8,6 +8,8 @@ mod support;
 use std::path::Path;
 use std::process::Command;
 
+use gjob_testbed::Bed;
+use serde_json::json;
 use snapbox::str;
 use support::{Gjob, Place, eventually, lines};
 
@@ -88,4 +90,66 @@ fn state_directory_that_was_renamed_is_the_same() {
     std::fs::rename(place.path("state"), place.path("copy")).unwrap();
     let answer = in_copy(&place, &["attach"]).output();
     assert_eq!(answer.code, 0, "{answer:?}");
+}
+
+/// Job `name`, which writes its name to `ledger` and waits while `NAME.waits` exists.
+fn gated(place: &Place, name: &str, after: &[&str]) -> String {
+    let here = place.path("here");
+    let script = format!(
+        "echo {name} > out; cd {}; echo {name} >> ledger; \
+         while test -e {name}.waits; do sleep 0.02; done",
+        here.display()
+    );
+    let (cmds, outputs) = ([script], ["out"]);
+    let job = json!({ "cmds": cmds, "name": name, "after": after, "outputs": outputs });
+    place.file(&format!("{name}.waits"), "");
+    format!("{job}\n")
+}
+
+fn open_gates(place: &Place, names: &[&str]) {
+    for name in names {
+        std::fs::remove_file(place.path(&format!("here/{name}.waits"))).unwrap();
+    }
+}
+
+#[test]
+fn copy_that_is_older_than_what_its_hosts_have_begun_runs_no_job_twice() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let ledger = place.path("here/ledger");
+    let after = ["c", "d"];
+    let jobs = [("a", &[][..]), ("b", &[]), ("c", &[]), ("d", &[]), ("e", &[]), ("f", &after)];
+    let jobs: String = jobs.iter().map(|(name, after)| gated(&place, name, after)).collect();
+    place.file("jobs.jsonl", &jobs);
+    let config = bed.ssh_config();
+    let ssh = ["-F", config.to_str().unwrap(), "-r", "results", "-j", "1"];
+    // With a limit, no job is sent to a host before it has a slot for it.
+    let run = ["run", "-H", "h1", "-H", "h2", "--into", "out", "--max-fails", "9"];
+    let words = [&run[..], &ssh, &["jobs.jsonl"]].concat();
+    let manager = place.gjob(&words).start();
+    eventually("the first stage has begun", || lines(&ledger).len() == 2);
+    copy(&place.path("state"), &place.path("copy"));
+    open_gates(&place, &["a", "b"]);
+    eventually("the second stage has begun", || lines(&ledger).len() == 4);
+    manager.kill_9();
+    std::fs::rename(place.path("state"), place.path("away")).unwrap();
+    // d ends while nobody attends to the run, and one host is away.
+    open_gates(&place, &["d", "e", "f"]);
+    bed.host(2).stop();
+
+    let manager = in_copy(&place, &["attach", "--moved"]).start();
+    let explain = |job: &str| in_copy(&place, &["explain", job]).output().stdout;
+    let waits = || explain("e").contains("it waits until h2 has told what it has run");
+    eventually("nothing starts before the word of h2", waits);
+    assert_eq!(lines(&ledger).len(), 4, "nothing starts before");
+    bed.host(2).start();
+    eventually("c is known to run", || explain("c").starts_with("job 2 c: running on "));
+    open_gates(&place, &["c"]);
+    let answer = manager.output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let mut began = lines(&ledger);
+    began.sort_unstable();
+    assert_eq!(began, ["a", "b", "c", "d", "e", "f"], "each was begun once");
+    let mut files: Vec<_> = std::fs::read_dir(place.path("here/out")).unwrap().collect();
+    files.retain(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(files.len(), 6, "{files:?}");
 }

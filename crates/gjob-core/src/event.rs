@@ -119,6 +119,13 @@ pub enum RunEvent {
         /// The files, as jobs name them.
         files: Vec<String>,
     },
+    /// All hosts of a run that has moved have told what they had begun, or are lost: jobs
+    /// start again.
+    #[serde(rename = "run-adopted")]
+    Adopted {
+        /// The attempts that the copy did not know.
+        attempts: u32,
+    },
     /// The manager stopped: every job has its outcome, or it was asked to stop.
     #[serde(rename = "run-ended")]
     Ended {
@@ -197,6 +204,13 @@ pub enum HostChange {
         /// The jobs that begin again.
         jobs: u32,
     },
+    /// The run has moved here as a copy that may be older than what its hosts have begun, and
+    /// this host has told what it had begun: nothing starts before all of them have.
+    #[serde(rename = "host-told")]
+    Told,
+    /// It was lost before it could say that: what it had begun may begin again elsewhere.
+    #[serde(rename = "host-untold")]
+    Untold,
     /// It gets no jobs for a while, since it fails them.
     #[serde(rename = "host-paused")]
     Paused {

@@ -28,7 +28,7 @@ pub use crate::attempt::{Attempt, Outcome};
 pub use crate::tally::Tally;
 pub use apply::Touched;
 pub use bounds::Bounds;
-pub use host::{Host, HostIx, HostStatus, HostTotals};
+pub use host::{History, Host, HostIx, HostStatus, HostTotals};
 pub use pace::Pace;
 pub use shown::{WaitReason, run_state, shown_state};
 pub use usage::Usage;
@@ -251,6 +251,12 @@ impl Run {
     #[must_use]
     pub fn survivors(&self, index: u32) -> &[u32] {
         self.survivors.get(&index).map_or(&[], Vec::as_slice)
+    }
+
+    /// Its hosts have yet to say what they have begun.
+    #[cfg(test)]
+    pub(crate) fn await_histories(&mut self) {
+        self.hosts.iter_mut().for_each(|host| host.history = History::Awaited);
     }
 
     /// True when every job is `done`.

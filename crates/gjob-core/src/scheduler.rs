@@ -28,6 +28,7 @@
 //! is its own, and a new scheduler can do without it.
 
 mod action;
+mod adopt;
 mod bound;
 mod collect;
 mod command;
@@ -67,6 +68,7 @@ use crate::outcome::Cause;
 use crate::run::{HostStatus, Run};
 use crate::state::State;
 use crate::time::Timestamp;
+use adopt::Unknown;
 use bound::Unserved;
 use dependants::Dependants;
 use hosts::{FailedContacts, Hosts};
@@ -133,6 +135,8 @@ pub struct Scheduler {
     mode: Mode,
     /// Nothing is dispatched before [`Scheduler::release`].
     held: bool,
+    /// What hosts have begun without the run knowing of it.
+    unknown: Unknown,
     /// When the last host got any further on its way to be connected.
     last_progress: Duration,
     /// When hosts that do not answer will be lost.
@@ -174,6 +178,7 @@ impl Scheduler {
             rng: fastrand::Rng::with_seed(config.seed),
             hosts: Hosts::new(&run, may_run_ahead, bounds.into_sets()),
             dependants: Dependants::new(&run),
+            unknown: Unknown::new(&run),
             config,
             run,
             jobs,
@@ -330,6 +335,8 @@ impl Scheduler {
         match self.state(index) {
             // Nothing starts that is to be killed at once.
             JobState::Assigned { .. } if kill => {}
+            // Another host may have it by now.
+            JobState::Assigned { .. } if self.is_adopting() => {}
             JobState::Assigned { .. } => {
                 self.expect_begin(index, now + self.config.lost_after);
                 self.out.push_back(Action::Launch { host, key });

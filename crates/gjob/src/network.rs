@@ -84,6 +84,8 @@ pub enum Report {
         /// Lines among them that are no records.
         skipped: u32,
     },
+    /// The host has told all that it had begun when [`Network::ask_to_tell`] was called.
+    Told,
     /// A record that is no part of what follows on the run log: a launch was not sent, since
     /// a file for it could not be staged, or the host had no space for it; or the host says
     /// again what it has recorded of an attempt.
@@ -226,6 +228,12 @@ impl Network {
         if let Some(open) = &mut self.open {
             open.add_inputs(inputs);
         }
+    }
+
+    /// Asks a host what it has begun of the run: its run log follows, and then
+    /// [`Report::Told`].
+    pub fn ask_to_tell(&mut self, host: HostIx) {
+        self.send(host, ToAgent::Tell);
     }
 
     /// Asks an attempt back that was not started.

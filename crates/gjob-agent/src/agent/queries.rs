@@ -66,6 +66,7 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         ToAgent::Attach(_) => Err(AgentError::Protocol("attached a second time")),
         ToAgent::Launch(_)
         | ToAgent::Withdraw { .. }
+        | ToAgent::Tell
         | ToAgent::Order { .. }
         | ToAgent::AskBlobs { .. }
         | ToAgent::Blob { .. }

@@ -123,6 +123,10 @@ impl History<'_> {
                 "it waits since no gjob is attached: `gjob attach {}` resumes the run",
                 self.dir.run()
             ),
+            WaitReason::Untold(host) => format!(
+                "it waits until {} has told what it has run: this run is a copy, which may be older",
+                spoken(&self.run.hosts()[host.at()].label)
+            ),
             WaitReason::NoHost => "it waits since no host answers:".into(),
             WaitReason::NoRoom => "it waits for a host with room:".into(),
             WaitReason::BoundNoHost => "it waits since no host that it is bound to answers:".into(),
@@ -138,7 +142,7 @@ impl History<'_> {
             WaitReason::NoHost | WaitReason::NoRoom => true,
             WaitReason::BoundNoHost | WaitReason::BoundNoRoom => true,
             WaitReason::Paused | WaitReason::Dependency(_) => false,
-            WaitReason::NoManager | WaitReason::Next => false,
+            WaitReason::NoManager | WaitReason::Untold(_) | WaitReason::Next => false,
         };
         if lacks_host {
             let (spec, hosts) = (&self.job.spec, self.run.hosts().iter());

@@ -37,6 +37,11 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
         What::Run(RunEvent::FilesReplaced { files, .. }) => {
             Some(format!("jobs that start from now on get the new {}", name_files(files)))
         }
+        What::Run(RunEvent::Adopted { attempts: 0 }) => None,
+        What::Run(RunEvent::Adopted { attempts }) => Some(format!(
+            "this copy of the run is older than what its hosts have run: {} adopted",
+            counted((*attempts).into(), "attempt")
+        )),
         What::Run(RunEvent::Interrupted { running: 0 } | RunEvent::Ended { .. })
         | What::Transfer(_) => None,
         What::Run(RunEvent::Interrupted { running }) => Some(format!(
@@ -72,6 +77,10 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
                 false => "outcomes are taken from job directories",
             };
             format!("{host}: its run log was damaged ({reason}); {known}")
+        }
+        HostChange::Told => return None,
+        HostChange::Untold => {
+            format!("{host} was lost before it could tell what it has run: that may run again")
         }
         HostChange::Restarted { jobs: 0 } => format!("{host} was restarted"),
         HostChange::Restarted { jobs: 1 } => format!("{host} was restarted: 1 job begins again"),

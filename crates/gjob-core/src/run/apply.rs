@@ -12,7 +12,7 @@ use crate::record::Scope;
 use crate::state::State;
 use crate::time::Timestamp;
 
-use super::host::HostStatus;
+use super::host::{History, HostStatus};
 
 /// Which rows of a run an event changed, for a store that keeps copies of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,8 +56,20 @@ impl Run {
                 // What an earlier manager knew of its hosts' links is over with it.
                 for host in &mut self.hosts {
                     (host.status, host.reason) = (HostStatus::Connecting, None);
+                    if host.history == History::Told {
+                        // What it told was for that manager.
+                        host.history = History::Awaited;
+                    }
                 }
                 self.ended = None;
+                Touched { all_hosts: true, ..Touched::default() }
+            }
+            RunEvent::Adopted { .. } => {
+                for host in &mut self.hosts {
+                    if host.history == History::Told {
+                        host.history = History::Known;
+                    }
+                }
                 Touched { all_hosts: true, ..Touched::default() }
             }
             RunEvent::Interrupted { .. } | RunEvent::Halting { .. } => Touched::default(),

@@ -36,6 +36,8 @@ pub struct Host {
     pub facts: Option<HostFacts>,
     /// How far its clock is from the manager's, once measured.
     pub clock: Option<ClockOffset>,
+    /// Whether all that it has begun is known.
+    pub history: History,
     /// What it has done so far.
     pub totals: HostTotals,
     /// How long the jobs took that are done on it.
@@ -64,6 +66,32 @@ pub enum HostStatus {
     Unreachable,
     /// It is out of the run.
     Failed,
+}
+
+/// Whether all that a host has begun is known. It may not be once a copy of a run is taken
+/// up in the place of its original.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum History {
+    /// It is.
+    #[default]
+    Known,
+    /// The host has yet to say what it has begun, and nothing starts before.
+    Awaited,
+    /// It has said that, and nothing starts before all hosts have.
+    Told,
+    /// It has yet to say it, but the host was lost, so that jobs start without its word.
+    Missed,
+}
+
+impl History {
+    /// True while what it tells is kept, and not applied to the run.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        match self {
+            History::Awaited | History::Told => true,
+            History::Known | History::Missed => false,
+        }
+    }
 }
 
 /// What a host has done in a run.
@@ -96,6 +124,7 @@ impl Host {
             reason: None,
             facts: None,
             clock: None,
+            history: History::Known,
             totals: HostTotals::default(),
             pace: Pace::default(),
             usage: Usage::default(),
@@ -233,6 +262,13 @@ impl Host {
             | HostChange::LogSpoiled { .. }
             | HostChange::LogDamaged { .. }
             | HostChange::Restarted { .. } => return,
+            HostChange::Told => {
+                return self.history = match self.history {
+                    History::Awaited | History::Told => History::Told,
+                    History::Known | History::Missed => History::Known,
+                };
+            }
+            HostChange::Untold => return self.history = History::Missed,
             HostChange::Clock(offset) => return self.clock = Some(*offset),
             HostChange::ProgramSent { bytes } => return self.totals.bytes_sent += bytes,
         };
@@ -258,4 +294,11 @@ words!(HostStatus, "status of a host",
     Paused => "paused",
     Unreachable => "unreachable",
     Failed => "failed",
+);
+
+words!(History, "history of a host",
+    Known => "known",
+    Awaited => "awaited",
+    Told => "told",
+    Missed => "missed",
 );

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Host, HostStatus, Run, Tally};
+use super::{History, Host, HostIx, HostStatus, Run, Tally};
 use crate::job::{Job, Phase};
 use crate::state::State;
 use crate::text::excerpt;
@@ -43,6 +43,8 @@ pub enum WaitReason {
     Dependency(u32),
     /// No process manages the run.
     NoManager,
+    /// The run has moved, and this host has yet to say what it has run.
+    Untold(HostIx),
     /// No host answers.
     NoHost,
     /// Every host that answers is full, paused, or too small.
@@ -61,6 +63,9 @@ impl fmt::Display for WaitReason {
             WaitReason::Paused => f.write_str("paused"),
             WaitReason::Dependency(job) => write!(f, "waits for job {job}"),
             WaitReason::NoManager => f.write_str("the run is stopped"),
+            WaitReason::Untold(_) => {
+                f.write_str("waits until all hosts have told what they have run")
+            }
             WaitReason::NoHost => f.write_str("no host is up"),
             WaitReason::NoRoom => f.write_str("no host has room"),
             WaitReason::BoundNoHost => f.write_str("no host that it is bound to is up"),
@@ -83,6 +88,10 @@ impl Run {
     pub fn wait_in_words(&self, index: u32, managed: bool) -> Option<String> {
         Some(match self.why_waiting(index, managed)? {
             WaitReason::Dependency(before) => format!("waits for {}", self.job_title(before)),
+            WaitReason::Untold(host) => {
+                let host = &self.hosts()[host.at()].label;
+                format!("waits until {host} has told what it has run")
+            }
             other => other.to_string(),
         })
     }
@@ -125,6 +134,9 @@ impl Run {
         if !managed {
             return Some(WaitReason::NoManager);
         }
+        if let Some(host) = self.first_untold() {
+            return Some(WaitReason::Untold(host));
+        }
         let (is_bound, choice) = (job.spec.is_bound(), job.spec.choice());
         let is_for_it = |host: &&Host| !is_bound || choice.admits(&host.label, &host.labels);
         let mut hosts = self.hosts().iter().filter(is_for_it).filter(|it| it.status.answers());
@@ -138,6 +150,12 @@ impl Run {
             (true, false) => WaitReason::NoRoom,
             (true, true) => WaitReason::BoundNoRoom,
         })
+    }
+
+    /// The first host that nothing starts before, since what it has begun is not known.
+    fn first_untold(&self) -> Option<HostIx> {
+        let mut hosts = (0..).map(HostIx).zip(self.hosts());
+        hosts.find(|(_, host)| host.history == History::Awaited).map(|(ix, _)| ix)
     }
 
     /// A job that must be done before this one, and is not.

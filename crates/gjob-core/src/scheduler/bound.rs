@@ -131,7 +131,7 @@ impl Scheduler {
         let changed = self.hosts.groups_mut().take_changed();
         self.unserved.suspects.extend(changed);
         self.unserved.suspect_due(now);
-        if self.mode != Mode::Running {
+        if self.mode != Mode::Running || self.is_adopting() {
             return;
         }
         let nobody_up = self.nobody_up();

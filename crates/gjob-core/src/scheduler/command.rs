@@ -27,6 +27,12 @@ impl Scheduler {
                 self.end_abandoned(index);
                 return !self.run.abandoned(index).is_empty();
             }
+            // A host may have begun it.
+            JobState::Waiting(_) if self.is_adopting() => {
+                if !self.job(index).kill {
+                    self.emit_job(key, JobChange::KillRequested);
+                }
+            }
             JobState::Waiting(_) => self.end_job(index, State::Error, killed()),
             JobState::Collecting { host, attempt } => {
                 let key = Key::new(index, attempt);

@@ -12,7 +12,7 @@ use crate::id::Key;
 use crate::order::Order;
 use crate::outcome::{Cause, Finish};
 use crate::record::{Loss, Record, Scope};
-use crate::run::{HostIx, HostStatus};
+use crate::run::{History, Host, HostIx, HostStatus};
 use crate::state::State;
 
 /// What to do with the jobs of a host that is lost.
@@ -81,15 +81,18 @@ impl Scheduler {
     pub(super) fn lose_hosts(&mut self, now: Duration) {
         while let Some((due, host)) = self.losses.first().copied().filter(|(due, _)| *due <= now) {
             self.losses.remove(&(due, host));
-            let Some(lost) = self.run.host(host).filter(|host| host.needed_by() > 0) else {
+            let needed = |host: &&Host| host.needed_by() > 0 || host.history == History::Awaited;
+            if self.run.host(host).filter(needed).is_none() {
                 continue;
-            };
+            }
             // If nobody answers, this side has lost its network, or has slept: then
             // no job starts twice for it.
             if self.nobody_up() {
                 self.losses.insert((now + RECHECK_INTERVAL, host));
                 continue;
             }
+            self.miss_history(now, host);
+            let lost = &self.run.hosts()[host.at()];
             let out = lost.status == HostStatus::Failed;
             let in_flight: Vec<u32> = lost.in_flight().collect();
             for index in in_flight {

@@ -66,7 +66,7 @@ impl Scheduler {
     /// Sends the launches of these once more, if they were not taken back: a job can take
     /// messages from its host's agent, which has never seen them then.
     pub(super) fn launch_again(&mut self, now: Duration, late: &[u32]) {
-        if self.mode != Mode::Running {
+        if self.mode != Mode::Running || self.is_adopting() {
             return;
         }
         for index in late {

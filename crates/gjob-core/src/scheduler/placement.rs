@@ -27,7 +27,7 @@ impl Scheduler {
 
     /// True while jobs are dispatched as there is room.
     pub(super) fn is_dispatching(&self) -> bool {
-        matches!(self.mode, Mode::Running) && !self.held
+        matches!(self.mode, Mode::Running) && !self.held && !self.is_adopting()
     }
 
     /// A job for which a host is reserved comes first, then jobs that failed and
@@ -75,7 +75,7 @@ impl Scheduler {
 
     /// While held: dispatches the next job alone, if a host has a free slot.
     pub fn dispatch_one(&mut self, now: Duration) -> Option<Key> {
-        let running = matches!(self.mode, Mode::Running);
+        let running = matches!(self.mode, Mode::Running) && !self.is_adopting();
         if running && self.idle_slots() > 0 { self.dispatch_next(now) } else { None }
     }
 

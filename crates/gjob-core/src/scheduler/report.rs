@@ -89,7 +89,7 @@ impl Scheduler {
             self.awaited_record(now, host, key, record);
         } else if self.run.host(host).is_some_and(|host| host.has_abandoned(key)) {
             self.record_of_abandoned(host, key, record);
-        } else {
+        } else if !self.record_of_unknown(now, host, key, record) {
             return false;
         }
         self.settle(now);
@@ -114,7 +114,7 @@ impl Scheduler {
         record
     }
 
-    fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {
+    pub(super) fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {
         self.note_sign_of_work(now, host);
         match record {
             Record::Withdrawn { .. } | Record::Refused { scope: Scope::Space, .. } => {}

@@ -173,7 +173,9 @@ impl Scheduler {
         }
         let (jobs, hosts) = (self.run.tally(), self.hosts.totals());
         if jobs.left() == 0 {
-            return Some(RunEnd::Complete);
+            // What has failed, as far as is known here, may have been retried.
+            let may_be_retried = jobs.failed() > 0 && self.may_adopt();
+            return (!may_be_retried).then_some(RunEnd::Complete);
         }
         let all_out = hosts.stuck == u64::from(jobs.busy);
         match self.mode {
@@ -190,7 +192,8 @@ impl Scheduler {
             | Mode::Stopped => {}
         }
         // What is left is on hosts that are out of the run.
-        let all_stuck = jobs.free == self.dependants.blocked && self.losses.is_empty() && all_out;
+        let none_starts = jobs.free == self.dependants.blocked || self.adopts_in_vain();
+        let all_stuck = none_starts && self.losses.is_empty() && all_out;
         let too_long = self.nobody_answered() && now >= self.patience_end();
         let no_use = hosts.out + hosts.futile == self.run.hosts().len() as u64;
         (no_use || all_stuck || too_long).then_some(RunEnd::NoHosts)

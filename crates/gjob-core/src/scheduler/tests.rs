@@ -1,4 +1,5 @@
 mod abandoned;
+mod adopt;
 mod bound;
 mod connecting;
 mod dependants;
@@ -38,6 +39,7 @@ pub(super) struct Init {
 #[derive(Clone, Copy)]
 enum Start {
     Waiting,
+    Assigned(HostIx),
     Running(HostIx),
     Ended(State),
 }
@@ -63,6 +65,7 @@ impl Init {
         };
         let (phase, host) = match self.start {
             Start::Waiting => (Phase::Waiting, None),
+            Start::Assigned(host) => (Phase::Assigned, Some(host)),
             Start::Running(host) => (Phase::Running, Some(host)),
             Start::Ended(state) => (Phase::Ended(state), None),
         };

@@ -182,6 +182,9 @@ pub enum FromAgent {
         #[serde(with = "serde_bytes")]
         line: Vec<u8>,
     },
+    /// The answer to [`ToAgent::Tell`]: the part of the run log that was sent names every
+    /// attempt that was claimed before.
+    Told,
 }
 
 /// The room that gjob takes in a results directory, as its disk counts it: a file with

@@ -51,6 +51,8 @@ fn wire_format_is_pinned() {
     assert_eq!(encode(&ToAgent::Usage { request: 5 }), [2, 0, 0, 0, 19, 5]);
     let probe = encode(&ToAgent::StartProbe { request: 5, seconds: 6 });
     assert_eq!(probe, [3, 0, 0, 0, 20, 5, 6]);
+    assert_eq!(encode(&ToAgent::Tell), [1, 0, 0, 0, 22]);
+    assert_eq!(encode(&FromAgent::Told), [1, 0, 0, 0, 23]);
     assert_eq!(PROTOCOL, 4);
 }
 

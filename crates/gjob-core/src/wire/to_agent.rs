@@ -173,6 +173,9 @@ pub enum ToAgent {
         /// Which.
         id: JobId,
     },
+    /// What was begun of the run before this attachment? Answered by the run log, and then
+    /// by [`FromAgent::Told`].
+    Tell,
 }
 
 /// What `gjob local` does with a job directory of its machine.

@@ -234,6 +234,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::BlobStored { .. }
         | FromAgent::BlobFailed { .. }
         | FromAgent::NoSpace { .. }
+        | FromAgent::Told
         | FromAgent::Recorded { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => None,

@@ -106,7 +106,8 @@ impl Engine {
         &mut self,
         handler: &mut impl Handler,
     ) -> Result<Option<Job>, ManagerError> {
-        while self.ended().is_none() && self.scheduler.nobody_up() {
+        let waits = |it: &Scheduler| it.nobody_up() || it.is_adopting();
+        while self.ended().is_none() && waits(&self.scheduler) {
             self.pump(Duration::from_secs(1), handler)?;
         }
         let now = self.now();
@@ -191,6 +192,9 @@ impl Engine {
                 let (offer, wanted) = (plan.offer(&welcome), plan.wanted_slots(&welcome));
                 self.scheduler.handle_slots(host, offer.cpus, wanted);
                 self.scheduler.handle_host_up(now, host, facts(&welcome, offer));
+                if self.scheduler.is_untold(host) {
+                    self.network.ask_to_tell(host);
+                }
             }
             Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),
             Report::Silence { silence, is_over } => {
@@ -207,6 +211,7 @@ impl Engine {
                 self.scheduler.handle_records(now, host, records);
                 self.books.set_offset(LogOffset { host: host.0, offset: end });
             }
+            Report::Told => self.scheduler.handle_told(now, host),
             Report::Recorded(record) => {
                 self.scheduler.handle_records(now, host, vec![record]);
             }

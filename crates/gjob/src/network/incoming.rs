@@ -84,6 +84,7 @@ impl Open {
                 self.staging.handle_record(host, &record);
                 self.ready.push_back((host, Report::Recorded(record)));
             }
+            FromAgent::Told => self.ready.push_back((host, Report::Told)),
             // Answers come as such; the others are the link's.
             FromAgent::Data { .. }
             | FromAgent::ReadFailed { .. }

@@ -207,6 +207,7 @@ fn host(row: &Row<'_>) -> Result<Host, rusqlite::Error> {
     let mut host = Host::new(parsed(row, "label")?);
     host.status = parsed(row, "status")?;
     host.reason = row.get("reason")?;
+    host.history = parsed(row, "history")?;
     let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
     if let Some(hostname) = row.get("hostname")? {
         let offer = Offer {

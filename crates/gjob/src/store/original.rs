@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 use std::{fs, io};
 
+use gjob_core::run::History;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 /// How far the epoch of a run that has moved is above that of its original, at least:
@@ -52,6 +53,8 @@ impl FileIdentity {
         self.name_in(&tx)?;
         let ahead = MOVED + fastrand::i64(0..MOVED);
         tx.execute("UPDATE run SET epoch = epoch + ?1", [ahead])?;
+        // The copy may be older than what they have begun.
+        tx.execute("UPDATE hosts SET history = ?1", [History::Awaited.as_str()])?;
         tx.commit()
     }
 }

@@ -108,13 +108,14 @@ fn save_event(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error
 }
 
 fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqlite::Error> {
-    let Host { status, reason, facts, clock, totals, .. } = host;
+    let Host { status, reason, facts, clock, totals, history, .. } = host;
     let facts = facts.as_ref();
     tx.prepare_cached(
         "UPDATE hosts SET status = ?2, reason = ?3, hostname = ?4, version = ?5, platform = ?6,
              results_dir = ?7, cpus = ?8, mem = ?9, gpus = ?10, clock_offset_ms = ?11,
              clock_error_ms = ?12, logins = ?13, started = ?14, succeeded = ?15, failed = ?16,
-             host_failures = ?17, bytes_sent = ?18, bytes_fetched = ?19
+             host_failures = ?17, bytes_sent = ?18, bytes_fetched = ?19,
+             history = ?20
          WHERE ix = ?1",
     )?
     .execute(params![
@@ -137,6 +138,7 @@ fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqli
         totals.host_failures,
         totals.bytes_sent as i64,
         totals.bytes_fetched as i64,
+        history.as_str(),
     ])
     .map(drop)
 }

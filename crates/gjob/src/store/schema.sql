@@ -35,7 +35,9 @@ CREATE TABLE hosts (
     host_failures INTEGER NOT NULL DEFAULT 0,  -- attempts that the host refused or lost
     bytes_sent  INTEGER NOT NULL DEFAULT 0,
     bytes_fetched INTEGER NOT NULL DEFAULT 0,
-    offset      INTEGER NOT NULL DEFAULT 0   -- bytes of its run log that are applied here
+    offset      INTEGER NOT NULL DEFAULT 0,  -- bytes of its run log that are applied here
+    history     TEXT NOT NULL DEFAULT 'known'  -- known; awaited: it has yet to tell what it ran, since the run
+                                   -- has moved here as a copy; told: others have; missed: it was lost before
 );
 
 -- What was asked for. It never changes.

@@ -4,6 +4,7 @@
 //! does the rest, since the store has all that is acted on, and acting on it twice
 //! changes nothing.
 
+use gjob_core::run::HostIx;
 use gjob_core::scheduler::{Action, Scheduler};
 use gjob_core::{Event, Run};
 
@@ -54,10 +55,14 @@ impl Books {
             }
         }
         self.changes.outputs.extend(outputs);
+        // What is not applied to the run yet is to be sent again to the next manager.
+        let kept_back = |offset: &mut LogOffset| scheduler.keeps_back(HostIx(offset.host));
+        let kept_back: Vec<LogOffset> = self.changes.offsets.extract_if(.., kept_back).collect();
         self.commit(scheduler.run())?;
+        let offsets = std::mem::replace(&mut self.changes.offsets, kept_back);
         Ok(Settled {
             events: std::mem::take(&mut self.changes.events),
-            offsets: std::mem::take(&mut self.changes.offsets),
+            offsets,
             actions: std::mem::take(&mut self.actions),
         })
     }

@@ -18,7 +18,8 @@ CREATE TABLE hosts (
     logins INTEGER NOT NULL DEFAULT 0, started INTEGER NOT NULL DEFAULT 0,
     succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
     host_failures INTEGER NOT NULL DEFAULT 0, bytes_sent INTEGER NOT NULL DEFAULT 0,
-    bytes_fetched INTEGER NOT NULL DEFAULT 0, offset INTEGER NOT NULL DEFAULT 0
+    bytes_fetched INTEGER NOT NULL DEFAULT 0, offset INTEGER NOT NULL DEFAULT 0,
+    history TEXT NOT NULL DEFAULT 'known'
 );
 -- How much memory and how many GPUs a host has was not kept: more than enough.
 INSERT INTO hosts (ix, label, status, reason, hostname, cpus, mem, gpus, started, offset)
