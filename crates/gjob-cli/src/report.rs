@@ -35,7 +35,7 @@ use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
 pub(crate) use absences::Absences;
-pub(crate) use bar::{stderr_columns, stdout_columns, whole_seconds};
+pub(crate) use bar::{stderr_columns, stdout_columns, whole_seconds, with_gaps};
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
@@ -49,7 +49,7 @@ pub(crate) use tail::{ByLine, Tail};
 use terminal::FAILURE;
 use terminal::Terminal;
 pub(crate) use terminal::wants_colour;
-pub(crate) use wrap::fit;
+pub(crate) use wrap::{fit, fit_hints};
 
 /// Everything that reports on a run.
 #[derive(Debug)]

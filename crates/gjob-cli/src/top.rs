@@ -24,7 +24,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use gjob::store::{RunDir, Store};
+use gjob::store::{RunDir, Store, now};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
@@ -60,9 +60,10 @@ impl Top {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn open(dir: &RunDir, colour: bool) -> anyhow::Result<Top> {
-        let row = Store::read(dir)?.row()?;
+        let store = Store::read(dir)?;
+        let (row, gaps) = (store.row()?, store.gaps(dir.is_managed()?, now())?);
         let (loaded, feed) = Feed::start(dir)?;
-        let state = State::new(row.id, row.created, loaded);
+        let state = State::new(row.id, row.created, gaps, loaded);
         Ok(Top { state, feed, errands: Errands::new(dir), theme: Theme::new(colour) })
     }
 

@@ -66,7 +66,7 @@ fn screens_of_a_run_on_three_hosts() {
         capture_end("explain", place.gjob(&["explain", "3"]).on_screen(30, columns));
         capture_end("logs", place.gjob(&["logs", "3", "12"]).on_screen(20, columns));
         capture_end("runs", place.gjob(&["runs"]).on_screen(10, columns));
-        let hosts = ["hosts", "-F", config, "-H", "h1,h2/64,nowhere,stranger"];
+        let hosts = ["hosts", "-F", config, "-H", "h1,64/h2,nowhere,stranger"];
         capture_end("hosts", place.gjob(&hosts).on_screen(60, columns));
         capture_end("du", place.gjob(&["du"]).on_screen(20, columns));
         capture_end("clean", place.gjob(&["clean", "latest", "--dry-run"]).on_screen(20, columns));

@@ -81,6 +81,16 @@ run [DATE]-1: 3 done, 7 left in [ELAPSED] (stopped: enough jobs are done; resume
 }
 
 #[test]
+fn nothing_is_said_to_start_once_the_run_is_being_ended() {
+    let place = Place::new();
+    place.file("jobs.txt", &("true\n".to_owned() + &"sleep 1000\n".repeat(9)));
+    let run = ["run", "-j", "10", "--halt", "now,success=1", "jobs.txt"];
+    let answer = place.gjob(&run).output();
+    let (_, after) = answer.stderr.split_once("ending the run").expect("it is said");
+    assert!(!after.contains("start #"), "{}", answer.stderr);
+}
+
+#[test]
 fn run_that_its_own_limit_has_ended_can_be_cleaned() {
     let place = Place::new();
     place.file("jobs.txt", &"true\n".repeat(4));

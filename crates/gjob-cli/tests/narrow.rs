@@ -75,3 +75,15 @@ fn hosts_and_disk_usage_fit_the_terminal() {
     let text = place.gjob(&["hosts", "-H", &hosts]).output().stdout;
     assert!(text.contains(&format!("{long}  unreachable")), "{text}");
 }
+
+#[test]
+fn hints_of_explain_fit_the_terminal_with_their_commands_whole() {
+    let place = Place::new();
+    place.file("jobs.txt", "exit 3\n");
+    assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 1);
+    let lines = on_terminal(&place, &["explain", "0"]);
+    assert!(
+        lines.iter().any(|line| line.contains("`gjob attach ") && line.ends_with('`')),
+        "{lines:?}"
+    );
+}

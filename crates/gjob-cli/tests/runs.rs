@@ -7,6 +7,7 @@ mod support;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use snapbox::str;
 use support::Place;
@@ -87,6 +88,7 @@ RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
     "managed": false,
     "created": "[TIME]",
     "elapsed_s": [..],
+    "unmanaged_s": [..],
     "counts": {
       "free": 0,
       "busy": 0,
@@ -187,4 +189,42 @@ gjob: passed over in [PLACE]/state/runs: "[DATE]-1.bak", "a", "b", "c", "d" and 
 gjob: passed over in [PLACE]/state/runs: "[DATE]-1.bak", "a", "b", "c", "d" and 2 more: expected runs, called DATE-N
 
 "#]]).run();
+}
+
+/// Lets all that was recorded of the latest run be two hours older.
+fn age(place: &Place) {
+    let script = r"
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+for table, columns in {'run': ['created'], 'events': ['at'], 'progress': ['ended'],
+                       'attempts': ['assigned', 'started', 'ended']}.items():
+    for column in columns:
+        db.execute(f'UPDATE {table} SET {column} = {column} - 7200000')
+db.commit()
+";
+    let db = place.path("state/latest/run.db");
+    let python = Command::new("python3").args(["-c", script]).arg(db).status().unwrap();
+    assert!(python.success());
+}
+
+#[test]
+fn time_without_a_manager_is_told_apart_everywhere() {
+    let place = Place::new();
+    place.file("jobs.txt", "test -e go\n");
+    assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 1);
+    age(&place);
+    let gap = "2h, 2h of it without a manager";
+    // What came after the last job's end is none of the run's time.
+    let status = place.gjob(&["status"]).output().stdout;
+    assert!(status.contains(": finished in ") && !status.contains("without a manager"), "{status}");
+    let answer = place.gjob(&["retry", "--attach"]).output();
+    assert!(answer.stderr.contains(&format!("1 failed in {gap}")), "{}", answer.stderr);
+    for command in ["status", "runs"] {
+        let text = place.gjob(&[command]).output().stdout;
+        assert!(text.contains(gap), "{text}");
+    }
+    let unmanaged = place.status()["unmanaged_s"].as_f64().unwrap();
+    assert!((7200.0..7260.0).contains(&unmanaged), "{unmanaged}");
+    let top = place.gjob(&["top"]).on_screen(20, 120);
+    top.wait_for_text(gap);
 }

@@ -25,6 +25,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi, par
 
 use crate::inputs::Inputs;
 use crate::outputs::OutputFile;
+pub use history::Gaps;
 pub use load::RunRow;
 use log_size::LogLimit;
 pub(crate) use new_inputs::NewInputs;

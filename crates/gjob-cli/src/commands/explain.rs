@@ -19,6 +19,7 @@ use crate::cli::ExplainArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::local_time::local_time;
 use crate::report::headline::spoken;
+use crate::report::{fit_hints, stdout_columns};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
@@ -29,7 +30,8 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let texts = chosen.into_iter().map(|job| text(&dir, &store, &run, job, managed));
     let texts = texts.collect::<Result<Vec<_>, _>>().map_err(Failure::machinery)?;
     let mut out = std::io::stdout().lock();
-    out.write_all(texts.join("\n").as_bytes()).map_err(Failure::machinery)?;
+    let text = fit_hints(&texts.join("\n"), stdout_columns());
+    out.write_all(text.as_bytes()).map_err(Failure::machinery)?;
     Ok(ALL_DONE)
 }
 

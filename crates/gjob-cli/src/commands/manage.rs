@@ -18,7 +18,7 @@ use super::notify::{Outcome, notify};
 use super::{background, top};
 use crate::cli::ReportArgs;
 use crate::exit::{self, Failure, print_error};
-use crate::report::{Keys, Reporters};
+use crate::report::{Keys, Reporters, with_gaps};
 use crate::signals;
 
 /// A dot is shown after this time without events.
@@ -108,12 +108,17 @@ pub(super) fn last_lines(
     run: &Run,
     end: RunEnd,
 ) -> Vec<String> {
-    let row = Store::read(dir).and_then(|store| store.row()).ok();
+    let store = Store::read(dir).ok();
+    let row = store.as_ref().and_then(|store| store.row().ok());
     let settings = row.as_ref().and_then(|row| RunSettings::from_json(&row.settings).ok());
     let outputs = settings.as_ref().and_then(|settings| outputs_dir(dir, settings, run));
     let mut lines = reporters.outcome(dir.run(), run, outputs.as_deref());
     let halt = settings.and_then(|settings| settings.halt);
-    let took = row.map(|row| run.elapsed(row.created, now()));
+    let gaps = store.and_then(|store| store.gaps(true, now()).ok()).unwrap_or_default();
+    let took = row.map(|row| {
+        let took = run.elapsed(row.created, now());
+        with_gaps(&format_duration(took), gaps.within(row.created, took))
+    });
     lines.push(summary(dir.run(), run.tally(), end, halt, took));
     lines
 }
@@ -166,7 +171,7 @@ fn summary(
     jobs: Tally,
     end: RunEnd,
     halt: Option<Halt>,
-    took: Option<Duration>,
+    took: Option<String>,
 ) -> String {
     let counts = [
         (jobs.done, "done"),
@@ -196,6 +201,6 @@ fn summary(
         RunEnd::Left if jobs.busy == 0 => format!(" (stopped; resume with `gjob attach {run}`)"),
         RunEnd::Left => format!(" (jobs keep running; resume with `gjob attach {run}`)"),
     };
-    let took = took.map(|took| format!(" in {}", format_duration(took))).unwrap_or_default();
+    let took = took.map(|took| format!(" in {took}")).unwrap_or_default();
     format!("run {run}: {}{took}{why}", counts.join(", "))
 }

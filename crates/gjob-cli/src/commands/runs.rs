@@ -15,7 +15,7 @@ use super::status::tally_in_words;
 use crate::cli::{RunState, RunsArgs};
 use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::local_time::local_minute;
-use crate::report::{Columns, stdout_columns};
+use crate::report::{Columns, stdout_columns, with_gaps};
 
 /// As many other names are said.
 const NAMED: usize = 5;
@@ -49,6 +49,8 @@ pub(super) struct Overview {
     /// From when it was submitted until its last job ended, or it was stopped, or until now,
     /// seconds.
     elapsed_s: f64,
+    /// For how long of that it had no manager, seconds.
+    unmanaged_s: f64,
     counts: Tally,
     /// Without regard to who answers now.
     #[serde(skip)]
@@ -94,13 +96,16 @@ pub(super) fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
         (_, false) => store.last_event()?,
         (_, true) => None,
     };
-    let millis = end.unwrap_or_else(now).0.saturating_sub(created.0);
+    let end = end.unwrap_or_else(now);
+    let millis = end.0.saturating_sub(created.0);
+    let unmanaged = store.gaps(managed, now())?.within(created, Duration::from_millis(millis));
     Ok(Overview {
         state: run_state(jobs, managed),
         managed,
         created: created.to_string(),
         began: created,
         elapsed_s: millis as f64 / 1000.0,
+        unmanaged_s: unmanaged.as_millis() as f64 / 1000.0,
         counts,
         own_counts: jobs,
         hosts: store.hosts()?.len(),
@@ -160,7 +165,7 @@ fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
         return writeln!(out);
     }
     let headings = ["RUN", "STATE", "BEGAN", "TOOK", "HOSTS", "JOBS", "COMMAND"];
-    let mut columns = Columns::new(headings).wrap("JOBS").cut("COMMAND");
+    let mut columns = Columns::new(headings).wrap("TOOK").wrap("JOBS").cut("COMMAND");
     for Listed { run, summary } in runs {
         let run = Some(run.clone());
         columns.row(match summary {
@@ -168,7 +173,10 @@ fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
                 run,
                 Some(format!("{:?}", word(it.state)).to_lowercase()),
                 Some(local_minute(it.began)),
-                Some(format_duration(Duration::from_secs_f64(it.elapsed_s))),
+                Some(with_gaps(
+                    &format_duration(Duration::from_secs_f64(it.elapsed_s)),
+                    Duration::from_secs_f64(it.unmanaged_s),
+                )),
                 Some(it.hosts.to_string()),
                 Some(tally_in_words(it.counts, it.own_counts)),
                 Some(it.command.clone()),

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use gjob::settings::RunSettings;
-use gjob::store::{RunDir, RunRow, Store};
+use gjob::store::{Gaps, RunDir, RunRow, Store};
 use gjob::units::format_duration;
 use gjob_core::event::RunEnd;
 use gjob_core::job::Phase;
@@ -22,7 +22,7 @@ use self::filter::Filter;
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
-use crate::report::{fit, stdout_columns, whole_seconds};
+use crate::report::{fit, stdout_columns, whole_seconds, with_gaps};
 
 /// How often `--watch` looks again.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -38,6 +38,7 @@ struct Snapshot {
     /// True while a process manages it.
     managed: bool,
     now: Timestamp,
+    gaps: Gaps,
 }
 
 pub(crate) fn run(args: &StatusArgs) -> Result<u8, Failure> {
@@ -79,7 +80,9 @@ impl Snapshot {
         let managed = dir.is_managed()?;
         let (row, run) = (store.row()?, store.load()?);
         let settings = RunSettings::from_json(&row.settings)?;
-        Ok(Snapshot { run, row, settings, managed, now: gjob::store::now() })
+        let now = gjob::store::now();
+        let gaps = store.gaps(managed, now)?;
+        Ok(Snapshot { run, row, settings, managed, now, gaps })
     }
 
     /// The status as text; `columns` is the width of the terminal, none off a terminal.
@@ -107,7 +110,7 @@ impl Snapshot {
     }
 
     fn headline(&self) -> String {
-        headline(&self.run, &self.row.id, self.row.created, self.managed, self.now)
+        headline(&self.run, &self.row.id, self.row.created, self.managed, self.now, &self.gaps)
     }
 }
 
@@ -118,14 +121,17 @@ pub(crate) fn headline(
     created: Timestamp,
     managed: bool,
     now: Timestamp,
+    gaps: &Gaps,
 ) -> String {
     let tally = run.tally();
     let took = run.elapsed(created, now);
+    let unmanaged = gaps.within(created, took);
     if managed {
         let left = run.time_left(now).map(|left| format!(", about {} left", whole_seconds(left)));
-        return format!("running for {}{}", whole_seconds(took), left.unwrap_or_default());
+        let took = with_gaps(&whole_seconds(took), unmanaged);
+        return format!("running for {took}{}", left.unwrap_or_default());
     }
-    let took = format_duration(took);
+    let took = with_gaps(&format_duration(took), unmanaged);
     match (tally.busy, tally.left()) {
         (_, 0) if run.is_all_done() => format!("done in {took}"),
         (_, 0) => format!("finished in {took}"),

@@ -165,6 +165,18 @@ fn columns(size: rustix::io::Result<Winsize>) -> Option<usize> {
     Some(if columns > 0 { columns.into() } else { SIZE.0 })
 }
 
+/// A shorter time without a manager is not worth a word.
+const SHORT_GAP: Duration = Duration::from_secs(60);
+
+/// How long a run has taken, with how long of that it had no manager: `2h 3m, 1h 50m of it
+/// without a manager`.
+pub(crate) fn with_gaps(took: &str, unmanaged: Duration) -> String {
+    match unmanaged >= SHORT_GAP {
+        true => format!("{took}, {} of it without a manager", whole_seconds(unmanaged)),
+        false => took.to_owned(),
+    }
+}
+
 /// A time that goes on: hundredths would only flicker.
 pub(crate) fn whole_seconds(duration: Duration) -> String {
     format_duration(Duration::from_secs(duration.as_secs()))

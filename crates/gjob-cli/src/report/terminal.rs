@@ -13,7 +13,7 @@ use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
-use gjob_core::event::{ClockOffset, HostChange, HostEvent};
+use gjob_core::event::{ClockOffset, HostChange, HostEvent, RunEvent};
 use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
@@ -50,6 +50,8 @@ pub(crate) struct Terminal {
     kept: Vec<Said>,
     /// Outputs that were not kept.
     left_out: u64,
+    /// True once the run is being ended early.
+    is_ending: bool,
     is_over: bool,
 }
 
@@ -73,6 +75,7 @@ impl Terminal {
             lending: None,
             kept: Vec::new(),
             left_out: 0,
+            is_ending: false,
             is_over: false,
         }
     }
@@ -171,7 +174,10 @@ impl Terminal {
 
 impl Handler for Terminal {
     fn handle_job_launch(&mut self, job: &Job) {
-        self.progress.job_launch(job);
+        // What had started when the run was ended early is being killed, as was said.
+        if !self.is_ending {
+            self.progress.job_launch(job);
+        }
     }
 
     fn handle_job_done(&mut self, job: &Job) {
@@ -187,6 +193,10 @@ impl Handler for Terminal {
 
     fn handle_event(&mut self, event: &Event, run: &Run) {
         self.progress.note(event);
+        self.is_ending |= matches!(
+            event.what,
+            What::Run(RunEvent::Halting { .. } | RunEvent::Interrupted { .. })
+        );
         let is_seed = !self.progress.names_failures();
         if let What::Host(host) = &event.what
             && let Some(away) = self.absences.apply(host, event.at)

@@ -27,6 +27,15 @@ pub(crate) fn fit(text: &str, terminal: Option<usize>) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
+/// The same with hints only: other lines, such as commands, stay as they are.
+pub(crate) fn fit_hints(text: &str, terminal: Option<usize>) -> String {
+    let one = |line: &str| match line.trim_end().starts_with(HINT) {
+        true => fit(line, terminal),
+        false => line.to_owned(),
+    };
+    text.split_inclusive('\n').map(one).collect()
+}
+
 fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
     let room = columns.saturating_sub(indent);
     let mut lines: Vec<String> = Vec::new();

@@ -1,6 +1,7 @@
 //! All that `top` shows, as one value: the run, what is derived from it, and the view.
 //! Nothing here reads a clock, a terminal or a file.
 
+use gjob::store::Gaps;
 use gjob_core::event::JobChange;
 use gjob_core::run::HostIx;
 use gjob_core::{Event, Run, RunId, Timestamp, What};
@@ -20,6 +21,8 @@ const WORK_INTERVAL: u64 = 1000;
 pub(crate) struct State {
     pub(crate) id: RunId,
     pub(crate) created: Timestamp,
+    /// When it had no manager, before it was opened.
+    pub(crate) gaps: Gaps,
     pub(crate) run: Run,
     /// True while a process manages the run.
     pub(crate) managed: bool,
@@ -44,10 +47,11 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(id: RunId, created: Timestamp, loaded: Loaded) -> Self {
+    pub(crate) fn new(id: RunId, created: Timestamp, gaps: Gaps, loaded: Loaded) -> Self {
         let mut state = State {
             id,
             created,
+            gaps,
             run: Run::new([], [], gjob_core::dependency::Dependencies::default()),
             managed: false,
             problem: None,

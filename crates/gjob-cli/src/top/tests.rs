@@ -1,5 +1,6 @@
 //! What is drawn of a state, and how long that takes.
 
+use gjob::store::Gaps;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,12 @@ impl Story {
         let specs = (0..jobs).map(|_| Arc::clone(&spec));
         let run = Run::new((1..=hosts).map(label), specs, Dependencies::default());
         let loaded = Loaded { run, earlier: Vec::new(), managed: true };
-        let state = State::new("2026-11-22-1".parse().unwrap(), Timestamp(CREATED), loaded);
+        let state = State::new(
+            "2026-11-22-1".parse().unwrap(),
+            Timestamp(CREATED),
+            Gaps::default(),
+            loaded,
+        );
         let mut story = Story { state, seq: 0 };
         for host in 1..=hosts {
             let facts = HostFacts { offer: Offer::cpus(4), ..HostFacts::default() };

@@ -1,13 +1,50 @@
 //! What a run has gone through, from the rows that are kept for people: every
 //! attempt, and the events of a job.
 
+use std::time::Duration;
+
 use gjob_core::run::Attempt;
-use gjob_core::{Event, HostLabel, Timestamp};
+use gjob_core::{Epoch, Event, HostLabel, Timestamp};
 
 use super::load::{attempt, invalid, timestamp};
 use super::{Store, StoreError};
 
+/// When a run had no manager, as far as its events tell: from a manager's last word until
+/// the next one began.
+#[derive(Clone, Debug, Default)]
+pub struct Gaps(Vec<(Timestamp, Timestamp)>);
+
+impl Gaps {
+    /// How long that was in the first `took` of a run.
+    #[must_use]
+    pub fn within(&self, created: Timestamp, took: Duration) -> Duration {
+        let end = created.0.saturating_add(took.as_millis() as u64);
+        let one = |(from, to): &(Timestamp, Timestamp)| to.0.min(end).saturating_sub(from.0);
+        Duration::from_millis(self.0.iter().map(one).sum())
+    }
+}
+
 impl Store {
+    /// When the run had no manager; until `now` if it has none.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn gaps(&self, managed: bool, now: Timestamp) -> Result<Gaps, StoreError> {
+        let mut gaps = Vec::new();
+        // Every manager has an epoch of its own.
+        if self.epoch()? > Epoch(1) {
+            let sql = "SELECT began.at AS until,
+                   (SELECT at FROM events WHERE seq < began.seq ORDER BY seq DESC LIMIT 1) AS since
+                FROM events AS began WHERE event LIKE '%\"event\":\"run-began\"%' ORDER BY seq";
+            gaps = self.all(sql, |row| {
+                let since = row.get::<_, Option<i64>>("since")?.map(timestamp);
+                Ok(since.zip(Some(timestamp(row.get("until")?))))
+            })?;
+        }
+        let last = if managed { None } else { self.last_event()? };
+        Ok(Gaps(gaps.into_iter().flatten().chain(last.map(|last| (last, now))).collect()))
+    }
+
     /// When a job last ended, if any has.
     ///
     /// # Errors

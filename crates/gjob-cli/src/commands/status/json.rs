@@ -25,6 +25,8 @@ struct Status {
     ended: Option<String>,
     /// From when it was submitted until its last job ended, or until now, seconds.
     elapsed_s: f64,
+    /// For how long of that it had no manager, seconds.
+    unmanaged_s: f64,
     /// How long it will still take, seconds; none when that cannot be told.
     left_s: Option<f64>,
     counts: Tally,
@@ -125,13 +127,15 @@ pub(super) fn text(
         })
         .collect()
     };
+    let elapsed = of.run.elapsed(of.row.created, of.now);
     let status = Status {
         run: of.row.id.to_string(),
         state: of.run.state(of.managed),
         managed: of.managed,
         created: of.row.created.to_string(),
         ended: of.row.ended.clone(),
-        elapsed_s: seconds(of.run.elapsed(of.row.created, of.now)),
+        elapsed_s: seconds(elapsed),
+        unmanaged_s: seconds(of.gaps.within(of.row.created, elapsed)),
         left_s: of.run.time_left(of.now).filter(|_| of.managed).map(seconds),
         counts: of.run.shown_tally(of.managed),
         outputs_dir: from_os(of.settings.outputs.dir(&of.row.id).as_os_str()).into_owned(),

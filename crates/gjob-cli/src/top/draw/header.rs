@@ -13,8 +13,8 @@ use crate::commands::status::{counts, headline};
 use crate::report::rate_text;
 
 pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let State { id, created, run, managed, now, .. } = state;
-    let first = format!("run {id}: {}", headline(run, id, *created, *managed, *now));
+    let State { id, created, gaps, run, managed, now, .. } = state;
+    let first = format!("run {id}: {}", headline(run, id, *created, *managed, *now, gaps));
     let line = |y: u16| Rect { y: area.y + y, height: 1, ..area };
     if area.height > 0 {
         title(&first, true, theme, line(0), buffer);
