@@ -136,10 +136,8 @@ job 5 vit-h-bf16
 #[test]
 fn second_stage_of_the_pipeline_follows_the_first() {
     let place = Place::new();
-    let shared = place.path("shared");
-    std::fs::create_dir(&shared).unwrap();
-    let variable = format!("SHARED={}", shared.display());
-    let answer = example(&place, &["pipeline.toml", "--show", "all", "--env", &variable]).output();
+    let out = place.path("out").display().to_string();
+    let answer = example(&place, &["pipeline.toml", "--show", "all", "--into", &out]).output();
     assert_eq!(done(&answer), ["10000"]);
 }
 

@@ -4,12 +4,14 @@
 //! Many jobs often wait for the same many jobs. Equal entries of `after` share one
 //! group, so that there are no edges from each job to each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 pub use crate::after::After;
+use crate::from_job::{self, FromJob, FromJobError, Places, named};
+use crate::output::OutputPattern;
 use crate::plural::counted;
-use crate::spec::JobSpec;
+use crate::spec::{FILE_OVERHEAD, JobSpec, MAX_FILES_BYTES, base_name};
 use crate::text::excerpt;
 
 /// The most edges from groups to their members, and as many from groups to the
@@ -44,6 +46,36 @@ pub enum DependencyError {
         /// The last job's.
         last: u32,
     },
+    /// Outputs of other jobs that cannot be a job's files.
+    #[error("{job}: {source}")]
+    FromJob {
+        /// The job that needs them.
+        job: String,
+        /// What is wrong.
+        source: FromJobError,
+    },
+    /// A job's file that has the name of the directory with another job's outputs.
+    #[error(
+        "{job}: file {file:?} and the outputs of {producer} have the same name: expected a different one for each in the job directory"
+    )]
+    SamePlace {
+        /// The job that needs both.
+        job: String,
+        /// The file.
+        file: String,
+        /// The other job.
+        producer: String,
+    },
+    /// More jobs whose outputs are wanted than fit into a launch.
+    #[error(
+        "{job}: too many jobs whose outputs are its files: the names of their directories have {found} bytes, {FILE_OVERHEAD} of them for each, expected at most {MAX_FILES_BYTES}"
+    )]
+    TooManyProducers {
+        /// The job that needs them.
+        job: String,
+        /// Bytes in all.
+        found: usize,
+    },
     /// More than fits into a manager's memory.
     #[error(
         "{job}: too many dependencies: expected at most {MAX_EDGES} in a run\n\
@@ -71,6 +103,30 @@ pub struct Dependencies {
     waits: BTreeMap<u32, Vec<u32>>,
     /// For each job that others wait for, the groups that it belongs to.
     member_of: BTreeMap<u32, Vec<u32>>,
+    /// For each job that has outputs of others among its files, which.
+    sources: BTreeMap<u32, Vec<FromGroup>>,
+    /// For each of these others, what the directory with its outputs is called.
+    places: BTreeMap<u32, String>,
+}
+
+/// Outputs of the jobs of a group, among the files of another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FromGroup {
+    /// The group.
+    pub group: u32,
+    /// The entry of the files.
+    pub entry: FromJob,
+}
+
+/// Outputs of one job among the files of another.
+#[derive(Clone, Debug)]
+pub struct FromOne<'a> {
+    /// The job that writes them.
+    pub producer: u32,
+    /// The directory that they are in, below the other job's.
+    pub place: &'a str,
+    /// Which.
+    pub paths: Vec<&'a OutputPattern>,
 }
 
 /// Jobs that others wait for together.
@@ -89,16 +145,13 @@ impl Dependencies {
     /// When an entry is not a job's name or number, or jobs wait for each other.
     pub fn resolve(specs: &[Arc<JobSpec>]) -> Result<Self, DependencyError> {
         let mut found = Dependencies::default();
-        if specs.iter().all(|spec| spec.after.is_empty()) {
+        let has_files = |spec: &JobSpec| spec.files.iter().any(|file| from_job::is_from_job(file));
+        if specs.iter().all(|spec| spec.after.is_empty() && !has_files(spec)) {
             return Ok(found);
         }
-        let mut by_name: HashMap<&str, Vec<u32>> = HashMap::new();
-        for (index, spec) in (0..).zip(specs) {
-            if let Some(name) = &spec.name {
-                by_name.entry(name).or_default().push(index);
-            }
-        }
-        let mut groups: HashMap<&After, u32> = HashMap::new();
+        let by_name = from_job::by_name(specs);
+        let mut groups: HashMap<After, u32> = HashMap::new();
+        let mut checked: HashSet<After> = HashSet::new();
         let (mut members_left, mut waits_left) = (MAX_EDGES, MAX_EDGES);
         let mut glob_work_left = MAX_GLOB_WORK;
         let less = |left: usize, edges: usize, index: u32| {
@@ -106,7 +159,16 @@ impl Dependencies {
             left.checked_sub(edges).ok_or_else(too_many)
         };
         for (index, spec) in (0..).zip(specs) {
-            for after in &spec.after {
+            let entries: Vec<FromJob> = FromJob::all_of(spec).collect();
+            for entry in entries.iter().filter(|entry| checked.insert(entry.jobs.clone())) {
+                entry.producers(specs, &by_name).map_err(|source| DependencyError::FromJob {
+                    job: title(specs, index),
+                    source,
+                })?;
+            }
+            let mut seen = HashSet::new();
+            let all = spec.after.iter().chain(entries.iter().map(|entry| &entry.jobs));
+            for after in all.filter(|after| seen.insert(*after)) {
                 waits_left = less(waits_left, 1, index)?;
                 let group = match groups.get(after) {
                     Some(group) => *group,
@@ -118,14 +180,23 @@ impl Dependencies {
                         let members = members(after, &by_name, specs, index)?;
                         members_left = less(members_left, members.len(), index)?;
                         let group = found.add_group(members);
-                        groups.insert(after, group);
+                        groups.insert(after.clone(), group);
                         group
                     }
                 };
                 found.groups[group as usize].dependants.push(index);
                 found.waits.entry(index).or_default().push(group);
             }
+            let sources = entries.into_iter().map(|entry| {
+                // Each of its jobs is in a group by now.
+                FromGroup { group: groups[&entry.jobs], entry }
+            });
+            let sources: Vec<FromGroup> = sources.collect();
+            if !sources.is_empty() {
+                found.sources.insert(index, sources);
+            }
         }
+        found.place_sources(specs)?;
         match found.find_cycle() {
             None => Ok(found),
             Some(cycle) => Err(DependencyError::Cycle { cycle: titles(specs, &cycle) }),
@@ -139,6 +210,99 @@ impl Dependencies {
         }
         self.groups.push(Group { members, dependants: Vec::new() });
         group
+    }
+
+    /// Finds each job whose outputs are wanted its place, which is no other's.
+    fn place_sources(&mut self, specs: &[Arc<JobSpec>]) -> Result<(), DependencyError> {
+        if self.sources.is_empty() {
+            return Ok(());
+        }
+        let places = Places::new(specs);
+        let groups: HashSet<u32> = self.sources.values().flatten().map(|from| from.group).collect();
+        // What each group takes in a launch, bytes.
+        let mut sizes: HashMap<u32, usize> = HashMap::new();
+        for group in groups {
+            for member in &self.groups[group as usize].members {
+                let new = || places.of(&specs[*member as usize], *member);
+                let place = self.places.entry(*member).or_insert_with(new);
+                *sizes.entry(group).or_default() += place.len() + FILE_OVERHEAD;
+            }
+        }
+        let at: HashMap<&str, u32> =
+            self.places.iter().map(|(producer, place)| (place.as_str(), *producer)).collect();
+        for (index, sources) in &self.sources {
+            let groups: HashSet<u32> = sources.iter().map(|from| from.group).collect();
+            let found = groups.iter().map(|group| sizes[group]).sum();
+            if found > MAX_FILES_BYTES {
+                return Err(DependencyError::TooManyProducers { job: title(specs, *index), found });
+            }
+            let files = specs[*index as usize].local_files();
+            let taken = files.filter_map(|file| Some((file, *at.get(base_name(file)?)?)));
+            for (file, producer) in taken {
+                if self.member_of(producer).iter().any(|group| groups.contains(group)) {
+                    return Err(DependencyError::SamePlace {
+                        job: title(specs, *index),
+                        file: excerpt(file),
+                        producer: title(specs, producer),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of a job's files that are outputs of other jobs, with these.
+    #[must_use]
+    pub fn sources(&self, index: u32) -> &[FromGroup] {
+        self.sources.get(&index).map_or(&[], Vec::as_slice)
+    }
+
+    /// The outputs of other jobs among a job's files, by the jobs that write them.
+    #[must_use]
+    pub fn producers(&self, index: u32) -> Vec<FromOne<'_>> {
+        let mut found: BTreeMap<u32, Vec<&OutputPattern>> = BTreeMap::new();
+        for from in self.sources(index) {
+            for member in &self.groups[from.group as usize].members {
+                found.entry(*member).or_default().push(&from.entry.path);
+            }
+        }
+        let one = |(producer, paths)| {
+            let place = self.places.get(&producer).map_or("", String::as_str);
+            FromOne { producer, place, paths }
+        };
+        found.into_iter().map(one).collect()
+    }
+
+    /// All jobs of a run of this many, those first whose outputs others need.
+    #[must_use]
+    pub fn producers_first(&self, jobs: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..jobs).filter(|job| self.sources(*job).is_empty()).collect();
+        // Those that need outputs, each with the number of groups of which some are left.
+        let count = |sources: &Vec<FromGroup>| {
+            sources.iter().map(|from| from.group).collect::<HashSet<u32>>()
+        };
+        let mut left: BTreeMap<u32, HashSet<u32>> =
+            self.sources.iter().map(|(job, sources)| (*job, count(sources))).collect();
+        let mut open: Vec<usize> = self.groups.iter().map(|group| group.members.len()).collect();
+        let mut at = 0;
+        while let Some(job) = order.get(at).copied() {
+            at += 1;
+            for group in self.member_of(job) {
+                open[*group as usize] -= 1;
+                if open[*group as usize] > 0 {
+                    continue;
+                }
+                for dependant in &self.groups[*group as usize].dependants {
+                    let Some(groups) = left.get_mut(dependant) else { continue };
+                    groups.remove(group);
+                    if groups.is_empty() {
+                        left.remove(dependant);
+                        order.push(*dependant);
+                    }
+                }
+            }
+        }
+        order
     }
 
     /// The groups.
@@ -210,14 +374,6 @@ pub fn glob_of(after: &After, is_name: impl Fn(&str) -> bool) -> Option<glob::Pa
     if is_glob { glob::Pattern::new(name).ok() } else { None }
 }
 
-/// The jobs whose names match, in their order.
-fn matching(glob: &glob::Pattern, by_name: &HashMap<&str, Vec<u32>>) -> Vec<u32> {
-    let names = by_name.iter().filter(|(name, _)| glob.matches(name));
-    let mut members: Vec<u32> = names.flat_map(|(_, jobs)| jobs.iter().copied()).collect();
-    members.sort_unstable();
-    members
-}
-
 fn members(
     after: &After,
     by_name: &HashMap<&str, Vec<u32>>,
@@ -226,13 +382,9 @@ fn members(
 ) -> Result<Vec<u32>, DependencyError> {
     let (from, to) = match after {
         After::Name(name) => {
-            let found = match glob_of(after, |name| by_name.contains_key(name)) {
-                None => by_name.get(name.as_str()).cloned(),
-                Some(glob) => Some(matching(&glob, by_name)).filter(|found| !found.is_empty()),
-            };
             let unknown =
                 || DependencyError::UnknownName { job: title(specs, index), name: excerpt(name) };
-            return found.ok_or_else(unknown);
+            return named(after, by_name).ok_or_else(unknown);
         }
         After::Job(number) => (*number, *number),
         After::Jobs(from, to) => (*from, *to),
@@ -259,8 +411,8 @@ fn titles(specs: &[Arc<JobSpec>], cycle: &[u32]) -> Vec<String> {
 
 /// A job as errors name it.
 fn title(specs: &[Arc<JobSpec>], index: u32) -> String {
-    match specs.get(index as usize).and_then(|spec| spec.name.as_deref()) {
-        Some(name) => format!("job {index} ({name})"),
+    match specs.get(index as usize) {
+        Some(spec) => from_job::title(spec, index),
         None => format!("job {index}"),
     }
 }
@@ -368,6 +520,33 @@ mod tests {
             error(After::Job(7)),
             "job 0 (a): unknown job 7 in after: expected a number from 0 to 0"
         );
+    }
+
+    #[test]
+    fn job_is_after_those_whose_outputs_are_its_files() {
+        let job = |name: &str, files: &[&str]| {
+            let spec = JobSpec::new(["true"]).unwrap().name(name).outputs(["out"]);
+            Arc::new(spec.files(files.iter().copied()))
+        };
+        let sum = ["@fit-*/out", "x", "@fit-*/log", "@fit-1/err"];
+        let jobs = [job("fit-1", &[]), job("fit-2", &[]), job("sum", &sum)];
+        let found = Dependencies::resolve(&jobs).unwrap();
+        assert_eq!(found.waits(2), [0, 1]);
+        assert_eq!(found.producers_first(3), [0, 1, 2]);
+        let of = found.producers(2);
+        let of: Vec<_> = of.iter().map(|one| (one.producer, one.place, one.paths.len())).collect();
+        assert_eq!(of, [(0, "fit-1", 3), (1, "fit-2", 2)]);
+        let error = |files: &[&str]| {
+            let jobs = [job("fit", &[]), job("sum", files)];
+            Dependencies::resolve(&jobs).unwrap_err().to_string()
+        };
+        assert_eq!(error(&["@s*/x"]), "dependency cycle: job 1 (sum) after job 1 (sum)");
+        assert_eq!(
+            error(&["a/fit", "@fit/x"]),
+            "job 1 (sum): file \"a/fit\" and the outputs of job 0 (fit) have the same name: \
+             expected a different one for each in the job directory"
+        );
+        assert!(error(&["@f/x"]).starts_with("job 1 (sum): file \"@f/x\": no job is called \"f\""));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod attempt;
 pub mod builder;
 pub mod dependency;
 pub mod event;
+pub mod from_job;
 pub mod halt;
 pub mod hosts;
 pub mod id;

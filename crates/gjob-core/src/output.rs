@@ -104,6 +104,12 @@ impl OutputPattern {
         !is_reserved(path) && self.reached_by(path) >> self.parts.len() == 1
     }
 
+    /// True when `path` is matched itself, or is in a directory that is.
+    #[must_use]
+    pub fn takes(&self, path: &str) -> bool {
+        self.matches(path) || path.match_indices('/').any(|(end, _)| self.matches(&path[..end]))
+    }
+
     /// The path it names, if it has no wildcard.
     #[must_use]
     pub fn literal(&self) -> Option<&str> {

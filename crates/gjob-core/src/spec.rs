@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::error::SpecError;
 use crate::after::After;
+use crate::from_job::{FromJob, is_from_job};
 use crate::hosts::Choice;
 use crate::jobdir::is_reserved;
 use crate::os_text::byte_len;
@@ -54,7 +55,8 @@ pub struct JobSpec {
     /// Commands: the lines of one bash script, run with `-e` (the seed's `cmds`).
     pub cmds: Vec<String>,
     /// Paths of local files and directories copied into the job directory under
-    /// their base names (the seed's `files`).
+    /// their base names (the seed's `files`), and `@JOBS/PATH` for outputs of other
+    /// jobs, which it is after; see [`FromJob`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     /// Places `files` as read-only hard links to the one copy on the host,
@@ -260,6 +262,11 @@ impl JobSpec {
         self
     }
 
+    /// Those of its files that are local: not outputs of other jobs.
+    pub fn local_files(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().filter(|file| !is_from_job(file))
+    }
+
     /// What it asks of its host.
     #[must_use]
     pub fn ask(&self) -> Ask {
@@ -368,6 +375,10 @@ impl JobSpec {
         for path in &self.files {
             if path.contains('\0') {
                 errors.push(SpecError::Nul { field: "files", place: format!("file {path:?}") });
+                continue;
+            }
+            if let Some(from) = FromJob::parse(path) {
+                errors.extend(from.err().map(SpecError::FromJob));
                 continue;
             }
             let Some(name) = base_name(path) else {

@@ -1,10 +1,12 @@
 //! The local files and directories that jobs need. Each is found and hashed once,
-//! before anything starts. How they get to a host is `network`'s business.
+//! before anything starts; outputs of other jobs are found once these are done, and were
+//! hashed when they came. How they get to a host is `network`'s business.
 
 mod directory;
 mod error;
 mod file;
 mod hashing;
+mod outputs;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -21,6 +23,7 @@ pub use error::InputError;
 pub use file::InputFile;
 pub(crate) use file::check;
 use hashing::hash_all;
+pub(crate) use outputs::{UnfitOutputs, gather};
 
 /// A file or directory that a job names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +91,7 @@ impl Inputs {
     /// All files and directories that cannot be sent.
     pub fn hash<'a>(specs: impl IntoIterator<Item = &'a JobSpec>) -> Result<Self, Vec<InputError>> {
         let mut seen = HashSet::new();
-        let paths = specs.into_iter().flat_map(|spec| &spec.files);
+        let paths = specs.into_iter().flat_map(|spec| spec.local_files());
         let paths: Vec<&String> = paths.filter(|path| seen.insert(*path)).collect();
         let found: Vec<_> = paths.iter().map(|path| find(&to_path(path))).collect();
         let unhashed = found.iter().flatten().flat_map(|found| match found {
@@ -155,7 +158,8 @@ impl Inputs {
     /// The files and directories that `specs` need.
     #[must_use]
     pub fn only_for<'a>(self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Self {
-        let needed: HashSet<&String> = specs.into_iter().flat_map(|spec| &spec.files).collect();
+        let needed: HashSet<&String> =
+            specs.into_iter().flat_map(|spec| spec.local_files()).collect();
         let kept = self.roots.into_iter().filter(|(path, _)| needed.contains(path));
         Inputs::restore(kept.flat_map(|(path, roots)| {
             let roots = roots.into_iter();
@@ -166,7 +170,8 @@ impl Inputs {
     /// The paths of those that jobs with these specifications name and that are not what
     /// they were in the last revision, or are gone.
     pub fn changed<'a>(&self, specs: impl IntoIterator<Item = &'a JobSpec>) -> Vec<&'a str> {
-        let named: HashSet<&String> = specs.into_iter().flat_map(|spec| &spec.files).collect();
+        let named: HashSet<&String> =
+            specs.into_iter().flat_map(|spec| spec.local_files()).collect();
         let named = named.into_iter().map(String::as_str);
         let has_changed = |path: &&str| self.last(path).is_some_and(has_changed);
         let mut changed: Vec<&str> = named.filter(has_changed).collect();
@@ -188,22 +193,21 @@ impl Inputs {
     }
 
     fn add(&mut self, path: String, revision: u32, root: Root) {
-        let mut add = |file: &Arc<InputFile>| {
-            self.contents.insert(file.hash, Content::File(Arc::clone(file)));
-        };
         match &root {
-            Root::File(file) => add(file),
-            Root::Directory(directory) => {
-                directory.files.iter().for_each(add);
-                let list = Content::List(Arc::clone(directory));
-                self.contents.insert(directory.hash, list);
-                self.trees.insert(directory.hash, Arc::clone(directory));
-            }
+            Root::File(file) => add_file(&mut self.contents, file),
+            Root::Directory(directory) => self.add_directory(directory),
         }
         let roots = self.roots.entry(path).or_default();
         roots.retain(|(other, _)| *other != revision);
         let at = roots.partition_point(|(other, _)| *other < revision);
         roots.insert(at, (revision, root));
+    }
+
+    /// Adds a directory that no path of a job leads to.
+    pub(crate) fn add_directory(&mut self, directory: &Arc<InputDirectory>) {
+        directory.files.iter().for_each(|file| add_file(&mut self.contents, file));
+        self.contents.insert(directory.hash, Content::List(Arc::clone(directory)));
+        self.trees.insert(directory.hash, Arc::clone(directory));
     }
 
     /// The inputs of an attempt's launch, as they were in its revision.
@@ -217,7 +221,7 @@ impl Inputs {
             let name = base_name(path)?.to_owned();
             Some(Input { name, hash, mode, mtime_ns, kind, hard_link: spec.link })
         };
-        spec.files.iter().filter_map(input).collect()
+        spec.local_files().filter_map(input).collect()
     }
 
     /// The blobs that a host needs for an input of a launch.
@@ -232,6 +236,10 @@ impl Inputs {
     pub(crate) fn content(&self, hash: &BlobHash) -> Option<&Content> {
         self.contents.get(hash)
     }
+}
+
+fn add_file(contents: &mut HashMap<BlobHash, Content>, file: &Arc<InputFile>) {
+    contents.insert(file.hash, Content::File(Arc::clone(file)));
 }
 
 impl Root {

@@ -43,6 +43,7 @@ pub use follow::{Following, Printed, Wanted};
 use open::Open;
 use open::Use;
 pub use read_only::{Answers, Fetching, Removal};
+pub(crate) use staging::Placed;
 
 /// How long a host may be silent when no manager waits for it.
 const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -218,8 +219,20 @@ impl Network {
     /// Sends an attempt to a host, behind the files of this revision that it needs and that
     /// are not there.
     pub fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec, revision: u32) {
+        self.launch_with(host, key, spec, revision, Vec::new());
+    }
+
+    /// The same, with directories that are none of the job's own files.
+    pub(crate) fn launch_with(
+        &mut self,
+        host: HostIx,
+        key: Key,
+        spec: &JobSpec,
+        revision: u32,
+        others: Vec<Placed>,
+    ) {
         if let Some(open) = &mut self.open {
-            open.launch(host, key, spec, revision);
+            open.launch(host, key, spec, revision, others);
         }
     }
 

@@ -52,9 +52,6 @@ pub struct OutputsConfig {
     pub dir: PathBuf,
     /// The most that one job's outputs may come to, bytes.
     pub max_bytes: u64,
-    /// Put files into the directory of a job that has some already, instead of
-    /// replacing it; an order that matches nothing fails.
-    pub merge: bool,
     /// The run whose outputs they are: what it has put there may be replaced.
     /// None for the one that the network is opened for.
     pub tag: Option<String>,
@@ -66,7 +63,7 @@ impl OutputsConfig {
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, max_bytes: Option<u64>) -> Self {
         let max_bytes = max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
-        OutputsConfig { dir: dir.into(), max_bytes, merge: false, tag: None }
+        OutputsConfig { dir: dir.into(), max_bytes, tag: None }
     }
 }
 
@@ -98,6 +95,9 @@ pub struct CollectOrder {
     pub patterns: Vec<String>,
     /// True when each pattern has to match something.
     pub all: bool,
+    /// Put files into the directory of a job that has some already, instead of
+    /// replacing it; an order that matches nothing fails.
+    pub merge: bool,
 }
 
 /// A job's outputs, all here and durable.

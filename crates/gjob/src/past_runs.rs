@@ -1,10 +1,12 @@
 //! Which jobs of a new run are done in past runs. Jobs are compared by what they
 //! run: their scripts, files, outputs and variables, and by which copies they are.
-//! Their names and their order do not count.
+//! Their names and their order do not count. Outputs of other jobs among their files are
+//! equal if these jobs are.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use gjob_core::dependency::{Dependencies, DependencyError, FromOne};
 use gjob_core::subset::subset;
 use gjob_core::wire::{Input, InputKind};
 use gjob_core::{JobSpec, RunId, State};
@@ -18,6 +20,8 @@ use crate::store::{RunDir, Store, StoreError};
 pub enum PastOutcome {
     /// It is done in one of them.
     Done,
+    /// It would be left out, and its outputs are needed by a job that is not.
+    Needed,
     /// None of them has it.
     New,
     /// It failed.
@@ -69,7 +73,8 @@ impl Select {
     pub fn takes(self, outcome: PastOutcome) -> bool {
         match (self, outcome) {
             (_, PastOutcome::Done) => false,
-            (_, PastOutcome::Failed | PastOutcome::Unknown) | (Select::NotDone, _) => true,
+            (_, PastOutcome::Failed | PastOutcome::Unknown | PastOutcome::Needed)
+            | (Select::NotDone, _) => true,
             (
                 Select::Failed,
                 PastOutcome::New
@@ -117,8 +122,12 @@ struct Identity {
     outputs: Option<blake3::Hash>,
 }
 
+/// Outputs of another job among a job's files: the directory that they are in, which they
+/// are, and what the other job is.
+type FromJob = (String, Vec<String>, [u8; 32]);
+
 impl Identity {
-    fn of(spec: &JobSpec, inputs: &Inputs, revision: u32) -> Self {
+    fn of(spec: &JobSpec, inputs: &Inputs, revision: u32, from_jobs: &[FromJob]) -> Self {
         let mut files = inputs.of(spec, revision);
         files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         let file = |input: &Input| {
@@ -127,7 +136,7 @@ impl Identity {
         };
         let known: Vec<_> = files.iter().map(file).collect();
         // A job with files that are not known matches none whose files are.
-        let files = (known, spec.files.len());
+        let files = (known, spec.local_files().count(), from_jobs);
         let outputs: BTreeSet<&str> = spec.outputs.iter().map(String::as_str).collect();
         Identity {
             script: blake3::hash(spec.script().as_bytes()),
@@ -137,6 +146,14 @@ impl Identity {
             files: Some(hash(&files)),
             outputs: Some(hash(&outputs)),
         }
+    }
+
+    /// All of it by one hash.
+    fn digest(&self) -> [u8; 32] {
+        let parts =
+            [Some(self.script), Some(self.bound_to), Some(self.env), self.files, self.outputs];
+        let parts = parts.map(|part| part.map(|hash| *hash.as_bytes()));
+        *hash(&(parts, self.copy)).as_bytes()
     }
 
     fn without_files(self) -> Self {
@@ -166,12 +183,32 @@ impl PastRuns {
         self.select
     }
 
-    fn identity(&self, spec: &JobSpec, inputs: &Inputs, revision: u32) -> Identity {
-        let identity = Identity::of(spec, inputs, revision);
-        match self.same {
-            Same::Files => identity,
-            Same::Command => identity.without_files(),
+    /// The identities of the jobs of a run, each with files of its revision.
+    fn identities(
+        &self,
+        specs: &[Arc<JobSpec>],
+        inputs: &Inputs,
+        revision: impl Fn(usize) -> u32,
+        dependencies: &Dependencies,
+    ) -> Vec<Identity> {
+        let mut found: Vec<Option<Identity>> = vec![None; specs.len()];
+        for index in dependencies.producers_first(specs.len() as u32) {
+            let from_job = |from: FromOne<'_>| {
+                let producer = found[from.producer as usize]?;
+                let paths: BTreeSet<String> = from.paths.iter().map(ToString::to_string).collect();
+                Some((from.place.to_owned(), paths.into_iter().collect(), producer.digest()))
+            };
+            let from_jobs = dependencies.producers(index).into_iter().filter_map(from_job);
+            let mut from_jobs: Vec<FromJob> = from_jobs.collect();
+            from_jobs.sort_unstable();
+            let at = index as usize;
+            let identity = Identity::of(&specs[at], inputs, revision(at), &from_jobs);
+            found[at] = Some(match self.same {
+                Same::Files => identity,
+                Same::Command => identity.without_files(),
+            });
         }
+        found.into_iter().flatten().collect()
     }
 
     /// Adds the jobs of a run in their present states.
@@ -185,8 +222,9 @@ impl PastRuns {
         let store = Store::read(dir)?;
         let (states, specs, inputs) = (store.job_states()?, store.specs()?, store.inputs()?);
         self.runs.push(dir.run().clone());
-        for (spec, (state, revision)) in specs.iter().zip(states) {
-            let identity = self.identity(spec, &inputs, revision);
+        let dependencies = Dependencies::resolve(&specs).map_err(|error| store.invalid(&error))?;
+        let identities = self.identities(&specs, &inputs, |at| states[at].1, &dependencies);
+        for (identity, (state, _)) in identities.into_iter().zip(states) {
             let copies = self.known.entry(identity).or_default();
             *match state {
                 State::Done => &mut copies.done,
@@ -208,16 +246,34 @@ impl PastRuns {
 
     /// Compares new jobs with those of these runs, and leaves out those that are not
     /// to be run. Each job of a past run counts once: of several equal new jobs, as many
-    /// are done as were done. `inputs` has the new jobs' files.
-    #[must_use]
-    pub fn compare(mut self, specs: Vec<Arc<JobSpec>>, inputs: &Inputs) -> Comparison {
-        let take = |spec: &Arc<JobSpec>| {
-            let identity = self.identity(spec, inputs, 0);
-            self.take(identity)
-        };
-        let outcomes: Vec<PastOutcome> = specs.iter().map(take).collect();
+    /// are done as were done. Those whose outputs are needed by jobs that are to be run are
+    /// run, too. `inputs` has the new jobs' files.
+    ///
+    /// # Errors
+    /// When what the jobs wait for cannot be resolved.
+    pub fn compare(
+        mut self,
+        specs: Vec<Arc<JobSpec>>,
+        inputs: &Inputs,
+    ) -> Result<Comparison, DependencyError> {
+        let dependencies = Dependencies::resolve(&specs)?;
+        let identities = self.identities(&specs, inputs, |_| 0, &dependencies);
+        let mut outcomes: Vec<PastOutcome> =
+            identities.into_iter().map(|identity| self.take(identity)).collect();
+        let mut order = dependencies.producers_first(specs.len() as u32);
+        while let Some(index) = order.pop() {
+            if !self.select.takes(outcomes[index as usize]) {
+                continue;
+            }
+            for from in dependencies.producers(index) {
+                let producer = &mut outcomes[from.producer as usize];
+                if !self.select.takes(*producer) {
+                    *producer = PastOutcome::Needed;
+                }
+            }
+        }
         let is_kept: Vec<bool> = outcomes.iter().map(|it| self.select.takes(*it)).collect();
-        Comparison { outcomes, remaining: subset(specs, &is_kept) }
+        Ok(Comparison { outcomes, remaining: subset(specs, &is_kept) })
     }
 
     fn take(&mut self, identity: Identity) -> PastOutcome {

@@ -12,6 +12,7 @@ mod log_size;
 mod migrate;
 mod new_inputs;
 mod original;
+mod outputs;
 mod read_only;
 mod run_dir;
 mod save;
@@ -436,7 +437,7 @@ impl Store {
         set.and_then(|()| log_size::limit(&self.db)).map_err(|e| self.error(e))
     }
 
-    fn invalid(&self, error: &dyn std::error::Error) -> StoreError {
+    pub(crate) fn invalid(&self, error: &dyn std::error::Error) -> StoreError {
         StoreError::Content { path: self.path.clone(), what: error.to_string() }
     }
 

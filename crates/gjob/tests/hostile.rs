@@ -154,6 +154,7 @@ fn order(index: u32) -> CollectOrder {
         dir_name: index.to_string(),
         patterns: vec!["**".to_owned()],
         all: false,
+        merge: false,
     }
 }
 

@@ -112,6 +112,7 @@ fn order(id: &JobId, index: u32, patterns: &[&str], all: bool) -> CollectOrder {
         dir_name: job_dir_name(Some("job"), index),
         patterns: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
         all,
+        merge: false,
     }
 }
 

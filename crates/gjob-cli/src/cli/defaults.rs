@@ -12,6 +12,7 @@ use gjob::config::{
 };
 use gjob::nearest::nearest;
 use gjob::units::{parse_duration_above_zero, parse_size};
+use gjob_core::from_job::is_from_job;
 use gjob_core::hosts::ConnectCommand;
 use gjob_core::os_text::{from_os, to_os};
 use gjob_core::resources::Cpus;
@@ -160,7 +161,7 @@ fn words_of(run: &clap::Command, default: &DefaultOption) -> Result<Vec<String>,
     let mut words = Vec::new();
     for value in values {
         check(name, value).map_err(|error| problem(&error))?;
-        let value = match PATHS.contains(&name) {
+        let value = match PATHS.contains(&name) && !is_from_job(value) {
             true => from_os(default.path(value).as_os_str()).into_owned(),
             false => value.clone(),
         };

@@ -15,7 +15,7 @@ use crate::completion::runs;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub(crate) struct FileArgs {
-    /// Copy a file or directory into the directory of every job (repeatable)
+    /// Copy a file or directory into the directory of every job; @JOBS/PATH: outputs of other jobs (repeatable)
     #[arg(short, long = "file", value_name = "PATH", value_hint = ValueHint::AnyPath, aliases = ["files", "basefile", "bf"], value_parser = names())]
     pub(crate) files: Vec<String>,
 

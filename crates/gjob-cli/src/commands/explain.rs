@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gjob::store::{RunDir, Store};
 use gjob::units::format_duration;
+use gjob_core::dependency::FromGroup;
 use gjob_core::event::{AttemptChange, JobChange};
 use gjob_core::plural::counted;
 use gjob_core::resources::Cpus;
@@ -34,6 +35,9 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     out.write_all(text.as_bytes()).map_err(Failure::machinery)?;
     Ok(ALL_DONE)
 }
+
+/// As many jobs are named whose outputs a job waits for.
+const NAMED: usize = 5;
 
 /// All that is known of a job of a run.
 pub(crate) fn text(
@@ -67,7 +71,7 @@ impl History<'_> {
         if spec.is_bound() {
             writeln!(text, "bound to {}", printable(&spec.bound_to()))?;
         }
-        for line in self.why_waiting() {
+        for line in self.inputs().into_iter().chain(self.why_waiting()) {
             writeln!(text, "{line}")?;
         }
         let attempts = store.attempts_of(*index)?;
@@ -109,6 +113,30 @@ impl History<'_> {
             }
             State::Unknown => format!("running{on}, as far as is known: no gjob is attached"),
         }
+    }
+
+    /// Its files that are outputs of other jobs, and which of these are not done.
+    fn inputs(&self) -> Vec<String> {
+        let dependencies = self.run.dependencies();
+        let is_open =
+            |job: &&u32| self.run.job(**job).is_some_and(|job| job.state() != State::Done);
+        let line = |from: &FromGroup| {
+            let members = &dependencies.groups()[from.group as usize].members;
+            let mut open = members.iter().filter(is_open);
+            let named: Vec<_> =
+                open.by_ref().take(NAMED).map(|job| self.run.job_title(*job)).collect();
+            let more = match open.count() as u64 {
+                0 => String::new(),
+                more => format!(" and {}", counted(more, "more job")),
+            };
+            let waits = match named.is_empty() {
+                true => "all done".to_owned(),
+                false => format!("not done: {}{more}", named.join(", ")),
+            };
+            let (file, jobs) = (printable(&from.entry.text), counted(members.len() as u64, "job"));
+            format!("needs {file}: outputs of {jobs}, {waits}")
+        };
+        dependencies.sources(self.job.index).iter().map(line).collect()
     }
 
     /// Why the job waits, and what each host lacks for it.

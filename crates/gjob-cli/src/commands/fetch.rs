@@ -30,7 +30,6 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
     };
     let orders = orders(args, &run).map_err(Failure::input)?;
     let config = OutputsConfig {
-        merge: true,
         tag: Some(row.on_hosts.to_string()),
         ..OutputsConfig::new(into.clone(), settings.outputs.max_bytes)
     };
@@ -79,6 +78,7 @@ fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrd
             dir_name: job_dir_name(job.name(), index),
             patterns,
             all: job.state() == State::Done && args.output.is_empty(),
+            merge: true,
         };
         orders.push((host, order));
     }

@@ -108,7 +108,7 @@ pub(super) fn leave_out(
         true => specs.iter().map(|spec| spec.name.clone()).collect(),
         false => Vec::new(),
     };
-    let compared = past.compare(specs, &inputs);
+    let compared = past.compare(specs, &inputs).map_err(Failure::input)?;
     let mut text = String::new();
     for (index, (name, outcome)) in names.iter().zip(&compared.outcomes).enumerate() {
         let name = name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
@@ -126,6 +126,7 @@ pub(super) fn leave_out(
 fn reason(outcome: PastOutcome) -> &'static str {
     match outcome {
         PastOutcome::Done => "done",
+        PastOutcome::Needed => "its outputs are needed",
         PastOutcome::New => "new",
         PastOutcome::Failed => "failed",
         PastOutcome::Unknown => "unknown outcome",
@@ -143,6 +144,7 @@ fn group(outcome: PastOutcome, count: u64) -> String {
         PastOutcome::Done | PastOutcome::New | PastOutcome::Failed | PastOutcome::Unfinished => {
             format!("{count} {reason}")
         }
+        PastOutcome::Needed => format!("{count} whose outputs are needed"),
         PastOutcome::ExtraCopy => counted(count, reason),
         PastOutcome::Unknown | PastOutcome::OtherFiles | PastOutcome::OtherOutputs => {
             format!("{count} with {reason}")

@@ -6,6 +6,7 @@ use super::{
     FILE_OVERHEAD, MAX_ENV_BYTES, MAX_FILES_BYTES, MAX_NAME_BYTES, MAX_OUTPUTS_BYTES,
     MAX_SPEC_BYTES, MAX_TIMEOUT_DAYS, MAX_VARIABLE_BYTES,
 };
+use crate::from_job::FromJobError;
 use crate::hosts::ChoiceError;
 use crate::output::{MAX_COMPONENT, PatternError};
 
@@ -122,6 +123,9 @@ pub enum SpecError {
         /// The path.
         found: String,
     },
+    /// A file that is to be an output of another job.
+    #[error(transparent)]
+    FromJob(FromJobError),
     /// An output that cannot be fetched.
     #[error("output {found:?} {source}")]
     Output {
@@ -166,6 +170,7 @@ impl SpecError {
             | SpecError::EnvValue { .. }
             | SpecError::EnvTooLarge { .. } => Some("env"),
             SpecError::FileName { .. }
+            | SpecError::FromJob(_)
             | SpecError::SameFileName { .. }
             | SpecError::FileNameLong { .. }
             | SpecError::TooManyFiles { .. }

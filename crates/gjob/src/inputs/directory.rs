@@ -31,6 +31,24 @@ pub struct InputDirectory {
 }
 
 impl InputDirectory {
+    /// The directory at `path`, of this mode and time, with these entries and the files
+    /// among them.
+    pub(super) fn new(
+        path: PathBuf,
+        (mode, mtime_ns): (u32, i64),
+        entries: Vec<TreeEntry>,
+        files: Vec<Arc<InputFile>>,
+    ) -> Self {
+        let list: Arc<[u8]> = Tree { entries }.to_text().into();
+        let hash = BlobHash(*blake3::hash(&list).as_bytes());
+        InputDirectory { path, hash, mode, mtime_ns, list, files }
+    }
+
+    /// True if its files are there as they were, as far as their metadata tells.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.files.iter().all(|file| file.is_in_place())
+    }
+
     /// The blobs that a host needs for it.
     pub fn blobs(&self) -> impl Iterator<Item = BlobHash> {
         std::iter::once(self.hash).chain(self.files.iter().map(|file| file.hash))
@@ -91,25 +109,17 @@ impl Walked {
         let entry = |Entry { path, what }| match what {
             What::Dir { mode, mtime_ns } => Some(TreeEntry::Dir { path, mode, mtime_ns }),
             What::Link { target } => Some(TreeEntry::Link { path, target }),
-            What::File(_) => hashed.next().map(|file| TreeEntry::File {
-                path,
-                mode: file.mode,
-                mtime_ns: file.mtime_ns,
-                size: file.size,
-                hash: file.hash,
-            }),
+            What::File(_) => hashed.next().map(|file| file_entry(path, file)),
         };
         let entries = self.entries.into_iter().filter_map(entry).collect();
-        let list: Arc<[u8]> = Tree { entries }.to_text().into();
-        InputDirectory {
-            path: self.path,
-            hash: BlobHash(*blake3::hash(&list).as_bytes()),
-            mode: self.mode,
-            mtime_ns: self.mtime_ns,
-            list,
-            files,
-        }
+        InputDirectory::new(self.path, (self.mode, self.mtime_ns), entries, files)
     }
+}
+
+/// A file of a list.
+pub(super) fn file_entry(path: String, file: &InputFile) -> TreeEntry {
+    let InputFile { mode, mtime_ns, size, hash, .. } = *file;
+    TreeEntry::File { path, mode, mtime_ns, size, hash }
 }
 
 /// A walk through a directory.
@@ -176,7 +186,7 @@ impl Walk<'_> {
 }
 
 /// The names in a directory, sorted.
-fn names(path: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+pub(super) fn names(path: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     let names = std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name()));
     let mut names = names.collect::<io::Result<Vec<_>>>()?;
     names.sort_unstable();

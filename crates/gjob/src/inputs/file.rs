@@ -83,8 +83,17 @@ impl InputFile {
     /// When its metadata cannot be read.
     pub fn is_untouched(&self, file: &File) -> Result<bool, InputError> {
         let now = file.metadata().map_err(|source| self.io(source))?;
-        let was = Stamp { size: self.size, mtime_ns: self.mtime_ns, ino: self.ino };
-        Ok(now.is_file() && Stamp::of(&now) == was)
+        Ok(now.is_file() && Stamp::of(&now) == self.stamp())
+    }
+
+    /// True if what is at its path has the metadata that it had.
+    pub(super) fn is_in_place(&self) -> bool {
+        std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|now| now.is_file() && Stamp::of(&now) == self.stamp())
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp { size: self.size, mtime_ns: self.mtime_ns, ino: self.ino }
     }
 
     /// The error of a file that changed.

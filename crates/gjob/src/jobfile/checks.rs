@@ -6,7 +6,9 @@ use std::collections::HashSet;
 
 use gjob_core::JobSpec;
 use gjob_core::dependency::{After, glob_of};
+use gjob_core::from_job::{FromJob, by_name};
 use gjob_core::os_text::to_path;
+use gjob_core::spec::SpecError;
 use gjob_core::text::excerpt;
 
 use super::problem::Problem;
@@ -18,11 +20,25 @@ use crate::nearest::nearest;
 pub(super) fn check_files(specs: &[JobSpec]) -> impl Iterator<Item = (usize, Problem)> {
     let mut seen = HashSet::new();
     let files = specs.iter().enumerate();
-    let files = files.flat_map(|(index, spec)| spec.files.iter().map(move |path| (index, path)));
+    let files = files.flat_map(|(index, spec)| spec.local_files().map(move |path| (index, path)));
     files.filter_map(move |(index, path)| {
         let error = seen.insert(path).then(|| check(&to_path(path)))?.err()?;
         Some((index, error.into()))
     })
+}
+
+/// Finds files that are to be outputs of other jobs and cannot be, each with the index of
+/// the job that needs them.
+pub(super) fn check_from_jobs(specs: &[JobSpec]) -> Vec<(usize, Problem)> {
+    let by_name = by_name(specs);
+    let mut seen = HashSet::new();
+    let mut problems = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let entries = FromJob::all_of(spec).filter(|entry| seen.insert(entry.jobs.clone()));
+        let wrong = entries.filter_map(|entry| entry.producers(specs, &by_name).err());
+        problems.extend(wrong.map(|error| (index, SpecError::FromJob(error).into())));
+    }
+    problems
 }
 
 /// Finds entries of `after` that are no job's, each with the waiting job's index.

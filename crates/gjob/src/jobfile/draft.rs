@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
+use gjob_core::from_job::FromJob;
 use gjob_core::resources::Cpus;
 
 use super::checks::check_files;
@@ -119,7 +120,9 @@ impl JobDraft {
             repeat,
             repeat_index,
         } = self;
-        files.extend_from_slice(&defaults.files);
+        let name = name.or_else(|| defaults.name.clone());
+        let is_own = |file: &&String| !names(file, name.as_deref());
+        files.extend(defaults.files.iter().filter(is_own).cloned());
         outputs.extend_from_slice(&defaults.outputs);
         for (name, value) in &defaults.env {
             env.entry(name.clone()).or_insert_with(|| value.clone());
@@ -129,7 +132,7 @@ impl JobDraft {
         spec.files = files;
         spec.link = link || defaults.link;
         spec.outputs = outputs;
-        spec.name = name.or_else(|| defaults.name.clone());
+        spec.name = name;
         spec.env = env;
         spec.params = params;
         spec.timeout = timeout.or(defaults.timeout);
@@ -143,6 +146,12 @@ impl JobDraft {
         spec.repeat_index = repeat_index;
         (spec, repeat.or(defaults.repeat).unwrap_or(1))
     }
+}
+
+/// True for outputs of jobs that a job of this name is one of: it cannot have them itself.
+fn names(file: &str, name: Option<&str>) -> bool {
+    let entry = FromJob::parse(file).and_then(Result::ok);
+    entry.zip(name).is_some_and(|(entry, name)| entry.names(name))
 }
 
 /// A job's own list, or the default one.

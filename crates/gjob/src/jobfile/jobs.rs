@@ -10,7 +10,7 @@ use gjob_core::os_text::canonical;
 use gjob_core::plain_text::unix_lines;
 use gjob_core::{Builder, JobSpec};
 
-use super::checks::{check_after, check_files};
+use super::checks::{check_after, check_files, check_from_jobs};
 use super::draft::JobDraft;
 use super::errors::{Collector, JobFileErrors};
 use super::origin::Origin;
@@ -84,6 +84,9 @@ impl Jobs {
         let mut errors = Collector::default();
         let spot = |index: usize, field| self.origin.spot(self.parts[index], Some(field));
         for (index, problem) in check_files(&self.specs) {
+            errors.push(spot(index, "files"), problem);
+        }
+        for (index, problem) in check_from_jobs(&self.specs) {
             errors.push(spot(index, "files"), problem);
         }
         for (index, problem) in check_after(&self.specs) {

@@ -30,6 +30,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use gjob_core::dependency::After;
+use gjob_core::from_job::is_from_job;
 use gjob_core::plain_text::unix_lines;
 
 use super::draft::JobDraft;
@@ -125,6 +126,7 @@ fn number_jobs(firsts: &[u32], jobs: &mut JobsBuilder<'_>) {
 /// A path given relative to the job file's directory, relative to the current one.
 fn relative(base: &Path, file: &str) -> String {
     match base.to_str() {
+        _ if is_from_job(file) => file.to_owned(),
         None | Some("") => file.to_owned(),
         Some(_) => base.join(file).to_str().map_or_else(|| file.to_owned(), str::to_owned),
     }

@@ -5,6 +5,7 @@
 mod begin;
 mod books;
 mod collecting;
+mod from_jobs;
 mod requests;
 
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use gjob_core::{Event, HostLabel, Job, Key, Run, RunId, State, What};
 
 use self::books::{Books, Settled};
 use self::collecting::Collecting;
+use self::from_jobs::FromJobs;
 use self::requests::Requests;
 use super::controller::{Controller, StopRequest};
 use super::dispatch::dispatch;
@@ -48,6 +50,7 @@ pub(super) struct Engine {
     began: Instant,
     streams: Streams,
     collecting: Collecting,
+    from_jobs: FromJobs,
     stopped: Option<(RunEnd, Instant)>,
     /// Since somebody last asked.
     jobs_ended: u32,
@@ -201,9 +204,11 @@ impl Engine {
                 self.scheduler.handle_silence(now, host, silence, is_over);
             }
             Report::Down { reason } => {
+                self.give_up_again(host);
                 self.scheduler.handle_host_unreachable(now, host, &reason);
             }
             Report::Failed { reason } => {
+                self.give_up_again(host);
                 self.scheduler.handle_host_failed(now, host, &reason);
             }
             Report::Records { records, end, skipped } => {
@@ -261,6 +266,15 @@ impl Engine {
 
     /// Carries out what the scheduler has decided: commit, notify, act.
     pub(super) fn settle(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+        loop {
+            self.settle_once(handler)?;
+            if !self.launch_ready()? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn settle_once(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
         let outputs = self.collecting.take_local();
         let settled = self.books.settle(&mut self.scheduler, outputs)?;
         if let Some(reason) = self.collecting.failure() {
@@ -274,7 +288,7 @@ impl Engine {
             self.notify(&event, handler);
         }
         for action in actions {
-            self.carry_out(&action);
+            self.carry_out(&action)?;
         }
         Ok(())
     }
@@ -296,17 +310,12 @@ impl Engine {
         }
     }
 
-    fn carry_out(&mut self, action: &Action) {
+    fn carry_out(&mut self, action: &Action) -> Result<(), ManagerError> {
         match *action {
             Action::Emit { .. } => {}
             Action::Reject { host, ref reason } => self.network.reject(host, reason),
             Action::Launch { .. } if self.acts_alone => {}
-            Action::Launch { host, key } => {
-                let run = self.scheduler.run();
-                let job = &run.jobs()[key.index as usize];
-                let revision = run.attempt(key).map_or(0, |attempt| attempt.revision);
-                self.network.launch(host, key, &job.spec, revision);
-            }
+            Action::Launch { host, key } => self.launch(host, key)?,
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
             Action::Order { host, key, order } => self.network.order(host, key, order),
             Action::Collect { .. } if self.acts_alone => {}
@@ -314,6 +323,7 @@ impl Engine {
             Action::ForgetOutputs { host, key } => self.forget_outputs(host, key),
             Action::Stop(end) => self.stopped = Some((end, Instant::now())),
         }
+        Ok(())
     }
 
     /// Time since this manager began; what happens next carries the time of day.

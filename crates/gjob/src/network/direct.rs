@@ -2,14 +2,16 @@
 //! ask for states and outputs. The jobs so launched belong to a run of their
 //! own that no manager has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gjob_core::from_job::FromJob;
 use gjob_core::scheduler::HostIx;
+use gjob_core::spec::SpecError;
 use gjob_core::wire::{ByHand, ByHandAnswer, Stream};
-use gjob_core::{Epoch, HostLabel, Job, JobId, Key, Record, State};
+use gjob_core::{Epoch, HostLabel, Job, JobId, JobSpec, Key, Record, State};
 
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
@@ -46,6 +48,10 @@ impl Network {
         if let Some(error) = job.spec.check().into_iter().next() {
             return Err(error.into());
         }
+        // There are no others whose outputs it could have.
+        for entry in FromJob::all_of(&job.spec) {
+            entry.producers(&[] as &[JobSpec], &HashMap::new()).map_err(SpecError::FromJob)?;
+        }
         let inputs = Inputs::hash([&*job.spec]).map_err(NetworkError::Inputs)?;
         let at = self.find(host)?;
         let key = Key::new(self.next_index, 1);
@@ -54,7 +60,7 @@ impl Network {
         let link = open.link(at);
         open.block_on(link.up(Some(READ_ONLY_TIMEOUT)))
             .map_err(|error| unreachable(host, error))?;
-        open.launch(at, key, &job.spec, 0);
+        open.launch(at, key, &job.spec, 0, Vec::new());
         self.next_index += 1;
         let id = self.await_start(at, key, host)?;
         let index = job.index;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::fetch::{Fetched, Rooms, fetch};
 use super::open_host::{OpenHost, Reached};
-use super::staging::Staging;
+use super::staging::{Placed, Staging};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{
@@ -298,12 +298,19 @@ impl Open {
         }
     }
 
-    pub(super) fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec, revision: u32) {
+    pub(super) fn launch(
+        &mut self,
+        host: HostIx,
+        key: Key,
+        spec: &JobSpec,
+        revision: u32,
+        others: Vec<Placed>,
+    ) {
         let launch = Launch {
             key,
             request: JobRequest::from(spec),
             script: spec.script(),
-            files: self.staging.inputs_of(spec, revision),
+            files: self.staging.inputs_of(spec, revision, others),
         };
         self.staging.launch(host, launch);
         self.take_steps();

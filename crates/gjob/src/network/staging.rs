@@ -8,18 +8,28 @@ mod host;
 mod places;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use gjob_core::record::{Scope, one_line};
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::{BlobHash, Launch, ToAgent};
+use gjob_core::wire::{BlobHash, Input, InputKind, Launch, ToAgent};
 use gjob_core::{JobSpec, Key, Record};
 
 use self::blobs::BlobRefusal;
 use self::host::Host;
 use self::places::Places;
-use crate::inputs::{Content, Inputs};
+use crate::inputs::{Content, InputDirectory, Inputs};
 use crate::link::LinkCommand;
 use crate::store::now;
+
+/// A directory of a job that is none of its own files.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    /// Its name in the job's directory.
+    pub(crate) name: String,
+    /// The directory.
+    pub(crate) directory: Arc<InputDirectory>,
+}
 
 /// The staging of all hosts.
 #[derive(Debug)]
@@ -51,9 +61,22 @@ impl Staging {
         self.inputs.extend(inputs);
     }
 
-    /// The files of a job as a launch names them.
-    pub(super) fn inputs_of(&self, spec: &JobSpec, revision: u32) -> Vec<gjob_core::wire::Input> {
-        self.inputs.of(spec, revision)
+    /// The files of a job as a launch names them, with directories beside those that it
+    /// names itself.
+    pub(super) fn inputs_of(
+        &mut self,
+        spec: &JobSpec,
+        revision: u32,
+        others: Vec<Placed>,
+    ) -> Vec<Input> {
+        let mut inputs = self.inputs.of(spec, revision);
+        for Placed { name, directory } in others {
+            self.inputs.add_directory(&directory);
+            let InputDirectory { hash, mode, mtime_ns, .. } = *directory;
+            let (kind, hard_link) = (InputKind::Tree, spec.link);
+            inputs.push(Input { name, hash, mode, mtime_ns, kind, hard_link });
+        }
+        inputs
     }
 
     /// Where a blob's content is found here.

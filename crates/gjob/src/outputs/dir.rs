@@ -44,11 +44,6 @@ impl Destination {
         self.config.as_ref().map_or(0, |config| config.max_bytes)
     }
 
-    /// True when files are put into what is there already.
-    pub(super) fn merges(&self) -> bool {
-        self.config.as_ref().is_some_and(|config| config.merge)
-    }
-
     /// The directory's path, for a message.
     pub(super) fn shown(&self) -> String {
         self.config.as_ref().map_or_else(String::new, |config| shown_path(&config.dir))

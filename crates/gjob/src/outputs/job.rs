@@ -77,17 +77,15 @@ impl OutputsJob {
 
     /// All has come, of that many files.
     pub(super) fn finish(mut self, place: &Destination, host: HostIx, files: u64) -> Finished {
-        if files == 0 && self.incoming.is_none() && place.merges() {
+        if files == 0 && self.incoming.is_none() && self.order.merge {
             return Finished::Refused(Refusal::Nothing);
         }
+        let merge = self.order.merge;
         let finished = self.take_incoming(place).and_then(|incoming| incoming.finish(files));
         match finished {
-            Ok(complete) if complete.is_empty && place.merges() => {
-                Finished::Refused(Refusal::Nothing)
-            }
+            Ok(complete) if complete.is_empty && merge => Finished::Refused(Refusal::Nothing),
             Ok(complete) => {
                 let CollectOrder { key, dir_name, .. } = self.order;
-                let merge = place.merges();
                 Finished::Complete(Waiting { host, key, dir_name, merge, complete })
             }
             Err(Refusal::Altered) if !self.is_anew => Finished::Again(Box::new(OutputsJob {

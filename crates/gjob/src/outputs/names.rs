@@ -4,20 +4,13 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
-/// The longest part of a job's name that is kept, bytes.
-const LONGEST: usize = 100;
+use gjob_core::from_job::dir_name;
 
 /// The name of a job's directory: its index, behind its name if it has one.
 /// What is neither a letter or digit of ASCII nor one of `._+=@-` becomes `_`.
 #[must_use]
 pub fn job_dir_name(name: Option<&str>, index: u32) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "._+=@-".contains(c);
-    let name = name.unwrap_or_default();
-    let mut cleaned: String =
-        name.chars().map(|c| if plain(c) { c } else { '_' }).take(LONGEST).collect();
-    if cleaned.starts_with(['.', '-']) {
-        cleaned.replace_range(..1, "_");
-    }
+    let cleaned = dir_name(name.unwrap_or_default());
     match cleaned.as_str() {
         "" => index.to_string(),
         name => format!("{name}-{index}"),

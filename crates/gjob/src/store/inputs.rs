@@ -104,7 +104,7 @@ fn row(row: &Row<'_>) -> Result<InputRow, rusqlite::Error> {
     Ok(((row.get("path")?, row.get("revision")?), file, row.get("list")?))
 }
 
-fn parse_hash(text: &str) -> Result<BlobHash, rusqlite::Error> {
+pub(super) fn parse_hash(text: &str) -> Result<BlobHash, rusqlite::Error> {
     text.parse().map_err(|error| {
         let kind = rusqlite::types::Type::Text;
         rusqlite::Error::FromSqlConversionFailure(3, kind, Box::new(error))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use gjob::outputs::job_dir_name;
+use gjob_core::dependency::FromGroup;
 use gjob_core::os_text::from_os;
 use gjob_core::run::{Attempt, Host, Tally};
 use gjob_core::{Job, State};
@@ -79,6 +80,8 @@ struct JobStatus {
     paused: bool,
     /// Why it waits; none for one that does not.
     waits: Option<String>,
+    /// Its files that are outputs of other jobs.
+    inputs: Vec<InputStatus>,
     host: Option<String>,
     id: Option<String>,
     attempt: u32,
@@ -91,6 +94,14 @@ struct JobStatus {
     /// Where its outputs are, if it declares any.
     outputs_dir: Option<String>,
     attempts: Vec<AttemptStatus>,
+}
+
+#[derive(Serialize)]
+struct InputStatus {
+    /// The entry of its files.
+    file: String,
+    /// The jobs that write them.
+    jobs: Vec<u32>,
 }
 
 #[derive(Serialize)]
@@ -202,6 +213,7 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         state,
         paused: job.is_held(),
         waits: of.run.wait_in_words(job.index, of.managed),
+        inputs: inputs(of, job.index),
         host: job.host().map(ToString::to_string),
         id: job.id().map(ToString::to_string),
         attempt: job.key().map_or(0, |key| key.attempt),
@@ -213,6 +225,15 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         outputs_dir: has_outputs.then(|| from_os(outputs_dir().as_os_str()).into_owned()),
         attempts: attempts.iter().map(attempt_status).collect(),
     }
+}
+
+fn inputs(of: &Snapshot, index: u32) -> Vec<InputStatus> {
+    let dependencies = of.run.dependencies();
+    let input = |from: &FromGroup| InputStatus {
+        file: from.entry.text.clone(),
+        jobs: dependencies.groups()[from.group as usize].members.clone(),
+    };
+    dependencies.sources(index).iter().map(input).collect()
 }
 
 fn attempt_status(attempt: &Attempt) -> AttemptStatus {

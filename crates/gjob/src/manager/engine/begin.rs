@@ -13,6 +13,7 @@ use gjob_core::scheduler::Scheduler;
 use super::Engine;
 use super::books::Books;
 use super::collecting::Collecting;
+use super::from_jobs::FromJobs;
 use super::requests::Requests;
 use crate::inputs::Inputs;
 use crate::manager::control::Act;
@@ -136,6 +137,7 @@ impl Engine {
             began: Instant::now(),
             streams: Streams::default(),
             collecting,
+            from_jobs: FromJobs::default(),
             stopped: None,
             jobs_ended: 0,
             controller: Controller::new(None),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -78,6 +78,11 @@ impl Collecting {
         OutputsConfig { tag, ..OutputsConfig::new(self.settings.dir(run), max_bytes) }
     }
 
+    /// Where the outputs of a job are.
+    pub(super) fn dir_of(&self, run: &RunId, job: &Job) -> PathBuf {
+        self.settings.dir(run).join(job_dir_name(job.name(), job.index))
+    }
+
     /// True when nothing is on its way that no job waits for.
     pub(super) fn is_idle(&self) -> bool {
         self.streams.is_empty()
@@ -98,7 +103,7 @@ impl Collecting {
     /// What is wanted of a job's directory.
     fn order(&self, job: &Job, key: Key, patterns: Vec<String>, all: bool) -> Option<CollectOrder> {
         let dir_name = job_dir_name(job.name(), job.index);
-        Some(CollectOrder { key, id: job.id().cloned()?, dir_name, patterns, all })
+        Some(CollectOrder { key, id: job.id().cloned()?, dir_name, patterns, all, merge: false })
     }
 }
 
@@ -151,6 +156,7 @@ impl Engine {
         result: Result<CollectedOutputs, CollectError>,
     ) {
         self.collecting.last_arrival = Some(Instant::now());
+        let Err(result) = self.fetched_again(key, result) else { return };
         let kept = self.collecting.streams.remove(&key).is_some();
         let is_wanted = self.is_wanted(key, kept);
         let result = match result {

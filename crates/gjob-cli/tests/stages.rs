@@ -1,0 +1,458 @@
+//! Outputs of jobs that are files of other jobs, end to end.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod support;
+
+use std::path::Path;
+
+use gjob_testbed::Bed;
+use serde_json::{Value, json};
+use snapbox::str;
+use support::{Gjob, Place, eventually, lines};
+
+/// `gjob run jobs.jsonl` on the hosts of a bed, with outputs below `out`.
+fn run_on(place: &Place, bed: &Bed, rest: &[&str]) -> Gjob {
+    let config = bed.ssh_config().to_str().unwrap();
+    let hosts = bed.host_list();
+    let args = ["run", "-F", config, "-H", &hosts, "-r", "results", "--into", "out"];
+    place.gjob(&[&args, rest, &["jobs.jsonl"]].concat())
+}
+
+/// `gjob run jobs.jsonl` here, with outputs below `out`.
+fn run(place: &Place, rest: &[&str]) -> Gjob {
+    place.gjob(&[&["run", "--into", "out"], rest, &["jobs.jsonl"]].concat())
+}
+
+fn write_jobs(place: &Place, jobs: &[Value]) {
+    place.file("jobs.jsonl", &jobs.iter().map(|job| format!("{job}\n")).collect::<String>());
+}
+
+fn make_dir(place: &Place, name: &str) {
+    std::fs::create_dir(place.path("here").join(name)).unwrap();
+}
+
+fn remove(path: &Path) {
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn stages_hand_on_files_and_directories_between_hosts_byte_by_byte() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let list = "find . -mindepth 2 -printf '%P %y %m %s %l\\n' | sort; \
+                find . -mindepth 2 -type f -exec sha256sum {} + | sort";
+    let make = "mkdir -p d/sub d/empty; head -c 300000 /dev/urandom > d/sub/data; \
+                printf '#!/bin/sh\\necho ran' > d/tool; chmod 750 d/tool; \
+                ln -s sub/data d/link; printf x > \"d/$(printf 'n\\351 m\\n')\"; \
+                : > d/nothing; sha256sum d/sub/data; touch unnamed";
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "make", "cmds": make, "outputs": ["d", "unnamed"], "host": "h1"}),
+            json!({"name": "pass", "cmds": ["make/d/tool", "sha256sum make/d/sub/data", "cp -r make/d/. e"],
+                "outputs": "e", "files": "@make/d", "host": "h2"}),
+            json!({"name": "here", "cmds": list, "files": "@make/d", "host": "h1"}),
+            json!({"name": "there", "cmds": list, "files": "@pass/e", "host": "h1"}),
+        ],
+    );
+    let answer = run_on(&place, &bed, &["-k", "--show", "all"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let printed: Vec<&str> = answer.stdout.lines().collect();
+    let sum = printed[0].split(' ').next().unwrap();
+    assert_eq!(printed[1], "ran");
+    assert!(printed[2].starts_with(sum), "{printed:?}");
+    let (here, there) = printed[3..].split_at((printed.len() - 3) / 2);
+    let renamed: Vec<String> = here.iter().map(|line| line.replace("make/d", "pass/e")).collect();
+    assert_eq!(renamed, there);
+    assert_eq!(here.iter().filter(|line| line.contains(sum)).count(), 2, "a link is followed");
+    for expected in ["make/d/empty d ", "make/d/tool f 750 ", "make/d/nothing f "] {
+        assert!(here.iter().any(|line| line.starts_with(expected)), "{expected}: {here:?}");
+    }
+    assert!(!here.iter().any(|line| line.contains("unnamed")), "only what is named");
+}
+
+#[test]
+fn what_cannot_be_an_input_is_refused_with_its_place_before_anything_starts() {
+    let place = Place::new();
+    let jobs = [
+        json!({"name": "fit-1", "cmds": "true", "outputs": "x"}),
+        json!({"name": "plain", "cmds": "true"}),
+        json!({"cmds": "true", "files": ["@fti-1/x", "@fit-1", "@fit-1/../x"]}),
+        json!({"cmds": "true", "files": "@gone-*/x"}),
+        json!({"cmds": "true", "files": "@plain/x"}),
+    ];
+    write_jobs(&place, &jobs);
+    run(&place, &[])
+        .code(2)
+        .stderr(str![[r#"
+gjob: jobs.jsonl:3: invalid file "@fit-1": expected @JOBS/PATH for outputs of other jobs, or ./@fit-1 for a file
+gjob: jobs.jsonl:3: file "@fit-1/../x": "../x" leads out of the job directory: expected a path without a leading /, . and ..
+gjob: nothing was started
+
+"#]])
+        .run();
+    write_jobs(&place, &[jobs[0].clone(), jobs[1].clone(), jobs[3].clone(), jobs[4].clone()]);
+    run(&place, &[])
+        .code(2)
+        .stderr(str![[r#"
+gjob: jobs.jsonl:3: file "@gone-*/x": no job is called "gone-*": expected the name of another job or a glob of names, or ./@gone-*/x for a file
+gjob: jobs.jsonl:4: file "@plain/x": job 1 (plain) has no outputs: expected `outputs` that the path matches
+gjob: nothing was started
+
+"#]])
+        .run();
+    let cycle = [
+        json!({"name": "a", "cmds": "true", "outputs": "x", "files": "@b/x"}),
+        json!({"name": "b", "cmds": "true", "outputs": "x", "after": "a"}),
+    ];
+    write_jobs(&place, &cycle);
+    run(&place, &[])
+        .code(2)
+        .stderr(str![[r#"
+gjob: jobs.jsonl: dependency cycle: job 0 (a) after job 1 (b) after job 0 (a)
+gjob: nothing was started
+
+"#]])
+        .run();
+    write_jobs(
+        &place,
+        &[jobs[0].clone(), json!({"cmds": "true", "files": ["@fit-1/x", "d/fit-1"]})],
+    );
+    make_dir(&place, "d");
+    place.file("d/fit-1", "");
+    run(&place, &[]).code(2).stderr(str![[r#"
+gjob: jobs.jsonl: job 1: file "d/fit-1" and the outputs of job 0 (fit-1) have the same name: expected a different one for each in the job directory
+gjob: nothing was started
+
+"#]]).run();
+    assert!(!place.has_run());
+}
+
+#[test]
+fn job_without_the_output_that_another_needs_fails_that_before_it_starts() {
+    let place = Place::new();
+    let ledger = place.path("ledger");
+    let started = format!("echo started >> {}", ledger.display());
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "fit", "cmds": "echo 1 > a.csv", "outputs": "*.csv"}),
+            json!({"name": "sum", "cmds": started, "files": ["@fit/b.csv"], "outputs": "x"}),
+            json!({"name": "last", "cmds": started, "files": ["@sum/x"]}),
+        ],
+    );
+    run(&place, &[])
+        .code(1)
+        .stderr(str![[r#"
+run [DATE]-1: 3 jobs, 1 host
+start #0 fit: echo 1 > a.csv
+ok #0 fit in [ELAPSED]
+this machine cannot start job 1.1: input: job fit is done, and none of its outputs matches "b.csv"
+FAILED #1 sum: input: job fit is done, and none of its outputs matches "b.csv" · echo started >> [PLACE]/ledger
+FAILED #2 last: dependency: job sum is not done · echo started >> [PLACE]/ledger
+2 jobs not done:
+  1 × input: job fit is done, and none of its outputs matches "b.csv": #1
+  1 × dependency: job sum is not done: #2
+help: `gjob logs 1 -R [DATE]-1` and `gjob explain 1 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
+outputs: [PLACE]/here/out
+run [DATE]-1: 1 done, 2 failed in [ELAPSED]
+
+"#]])
+        .run();
+    assert_eq!(lines(&ledger), [""; 0]);
+    assert_eq!(place.of_jobs("state"), ["done", "error", "error"]);
+}
+
+#[test]
+fn job_gets_the_outputs_of_the_attempt_that_counts() {
+    let place = Place::new();
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "fit", "outputs": "out", "retries": 2,
+                "cmds": "echo $GJOB_ATTEMPT > out; test $GJOB_ATTEMPT = 3"}),
+            json!({"name": "sum", "cmds": "cat fit/out", "files": "@fit/out"}),
+        ],
+    );
+    assert_eq!(run(&place, &["--show", "all", "-q", "--results"]).output().stdout, "3\n");
+}
+
+#[test]
+fn producer_that_fails_fails_its_consumers_and_retry_retries_both() {
+    let place = Place::new();
+    let fails = place.path("fails");
+    std::fs::write(&fails, "").unwrap();
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "fit", "outputs": "out",
+                "cmds": format!("date +%N > out; ! test -e {}", fails.display())}),
+            json!({"name": "sum", "cmds": "cat fit/out", "files": "@fit/out"}),
+        ],
+    );
+    assert_eq!(run(&place, &["-q"]).output().code, 1);
+    assert_eq!(place.of_jobs("reason")[1], "dependency: job fit is not done");
+    remove(&fails);
+    assert_eq!(place.gjob(&["retry", "fit", "--attach"]).output().code, 0);
+    let out = std::fs::read_to_string(place.path("here/out/fit-0/out")).unwrap();
+    place.gjob(&["logs", "sum"]).stdout(out).run();
+}
+
+#[test]
+fn outputs_that_were_removed_are_fetched_again_and_changed_ones_are_named() {
+    let place = Place::new();
+    let go = place.path("go");
+    let wait = format!("while ! test -e {}; do sleep 0.02; done", go.display());
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "a", "cmds": "mkdir d; echo a > d/x; echo z > 'd/[z]'; echo k > kept", "outputs": ["d", "kept"]}),
+            json!({"name": "b", "cmds": "echo b > x", "outputs": "x"}),
+            json!({"name": "c", "cmds": "echo c > x", "outputs": "x"}),
+            json!({"name": "gate", "cmds": wait, "after": ["a", "b", "c"]}),
+            json!({"cmds": "cat a/kept a/d/*", "files": ["@a/d", "@a/kept"], "after": "gate"}),
+            json!({"cmds": "cat b/x", "files": "@b/x", "after": "gate"}),
+            json!({"cmds": "cat c/x", "files": "@c/x", "after": "gate"}),
+        ],
+    );
+    let running = run(&place, &["-k", "--show", "all"]).start();
+    eventually("the gate runs", || place.has_run() && place.of_jobs("started")[3] != json!(null));
+    let out = place.path("here/out");
+    std::fs::remove_dir_all(out.join("a-0/d")).unwrap();
+    std::fs::write(out.join("a-0/mine"), "mine").unwrap();
+    std::fs::write(out.join("b-1/x"), "B\n").unwrap();
+    std::fs::write(out.join("c-2/x"), "longer\n").unwrap();
+    std::fs::write(&go, "").unwrap();
+    let answer = running.output();
+    assert_eq!(answer.stdout, "k\nz\na\n");
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert_eq!(std::fs::read_to_string(out.join("a-0/mine")).unwrap(), "mine");
+    let changed = |path: &str, which: &str| {
+        let path = out.join(path);
+        format!("{which}file {path:?} changed: it must stay the same until the jobs are done")
+    };
+    let reasons = place.of_jobs("reason");
+    assert_eq!(reasons[4], json!(null));
+    assert_eq!(reasons[5], changed("b-1/x", ""));
+    assert_eq!(reasons[6], changed("c-2/x", "input: output of job c: "));
+}
+
+#[test]
+fn outputs_that_are_gone_everywhere_are_named() {
+    let place = Place::new();
+    let go = place.path("go");
+    let wait = format!("while ! test -e {}; do sleep 0.02; done", go.display());
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "a", "cmds": "echo a > x", "outputs": "x"}),
+            json!({"name": "gate", "cmds": wait, "after": "a"}),
+            json!({"cmds": "cat a/x", "files": "@a/x", "after": "gate"}),
+        ],
+    );
+    let running = run(&place, &["--cleanup", "-q"]).start();
+    eventually("the gate runs", || place.has_run() && place.of_jobs("started")[1] != json!(null));
+    let path = place.path("here/out/a-0/x");
+    remove(&path);
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(running.output().code, 1);
+    let reason = place.of_jobs("reason")[2].as_str().unwrap().to_owned();
+    let expected = format!(
+        "input: output of job a: file {path:?} does not exist, and cannot be fetched again: "
+    );
+    assert!(reason.starts_with(&expected), "{reason}");
+    std::fs::write(&path, "a\n").unwrap();
+    assert_eq!(place.gjob(&["retry", "2", "--attach"]).output().code, 0);
+}
+
+/// The jobs of three stages: many parts, sums of some of them, and a sum of these. Each says
+/// what it has found wrong.
+fn pyramid(place: &Place, parts: u32) {
+    let mut jobs = Vec::new();
+    for part in 0..parts {
+        jobs.push(json!({"name": format!("part-{part}"), "outputs": "d",
+            "cmds": format!("mkdir d; seq {part}000 > d/numbers; echo {part} > d/which")}));
+    }
+    for digit in 0..10.min(parts) {
+        jobs.push(json!({"name": format!("sum-{digit}"), "outputs": "sum", "files": [format!("@part-*{digit}/d")],
+            "cmds": ["for dir in part-*; do n=$(cat $dir/d/which); test part-$n = $dir; \
+                seq ${n}000 | cmp - $dir/d/numbers; cat $dir/d/numbers; done | wc -l > sum"]}));
+    }
+    jobs.push(
+        json!({"name": "all", "cmds": "cat sum-*/sum | paste -sd+ | bc", "files": "@sum-*/sum"}),
+    );
+    write_jobs(place, &jobs);
+}
+
+#[test]
+fn manager_that_is_killed_again_and_again_hands_on_the_right_outputs() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    pyramid(&place, 10);
+    let mut running = run_on(&place, &bed, &["-j", "2"]).start();
+    for stop in 0..2 {
+        let ended = move |states: Vec<Value>| states.iter().filter(|s| **s == "done").count();
+        eventually("some jobs are done", || {
+            place.has_run() && ended(place.of_jobs("state")) > stop * 9
+        });
+        running.kill_9();
+        running = place.gjob(&["attach"]).start();
+    }
+    let answer = running.output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    place.gjob(&["logs", "all"]).stdout("45000\n").run();
+    let attempts = place.of_jobs("attempts");
+    let again = attempts.iter().filter(|attempts| {
+        let attempts = attempts.as_array().unwrap().iter();
+        attempts.filter(|attempt| !attempt["started"].is_null()).count() > 1
+    });
+    assert_eq!(again.collect::<Vec<_>>(), [&json!(null); 0], "no job was started twice");
+}
+
+#[test]
+fn consumer_on_a_lost_host_runs_on_another_with_the_same_inputs() {
+    let bed = Bed::start(2);
+    let place = Place::new();
+    let ledger = place.path("ledger");
+    let hold = format!(
+        "cat fit/out; echo $GJOB_DIR >> {}; test $GJOB_ATTEMPT = 2 || exec sleep 60",
+        ledger.display()
+    );
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "fit", "outputs": "out", "host": "h1", "cmds": "seq 100000 > out"}),
+            json!({"name": "sum", "cmds": hold, "files": "@fit/out"}),
+        ],
+    );
+    let running = run_on(&place, &bed, &["-q", "-j1", "--lost-after", "1s"]).start();
+    eventually("the second job runs", || lines(&ledger).len() == 1);
+    let lost = place.of_jobs("host")[1].clone();
+    let host = bed.host(if lost == "h1" { 1 } else { 2 });
+    host.stop();
+    host.kill_connections();
+    let answer = running.output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_ne!(place.of_jobs("host")[1], lost);
+    let expected: String = (1..=100_000).map(|n| format!("{n}\n")).collect();
+    place.gjob(&["logs", "sum"]).stdout(expected).run();
+}
+
+#[test]
+fn explain_and_status_name_the_jobs_whose_outputs_are_waited_for() {
+    let place = Place::new();
+    let go = place.path("go");
+    let wait = format!("while ! test -e {}; do sleep 0.02; done; echo > x", go.display());
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "fit-0", "cmds": "echo > x", "outputs": "x"}),
+            json!({"name": "fit-1", "cmds": wait, "outputs": "x"}),
+            json!({"name": "sum", "cmds": "true", "files": "@fit-*/x"}),
+        ],
+    );
+    run(&place, &["--dry-run"])
+        .stdout(str![[r#"
+host :
+job 0 fit-0
+    commands: echo > x
+    outputs:  x
+job 1 fit-1
+    commands: while ! test -e [PLACE]/go; do sleep 0.02; done; echo > x
+    outputs:  x
+job 2 sum
+    commands: true
+    files:    @fit-*/x
+
+"#]])
+        .run();
+    let running = run(&place, &["-q", "-j2"]).start();
+    eventually("the first is done", || place.has_run() && place.of_jobs("state")[0] == "done");
+    place
+        .gjob(&["explain", "sum"])
+        .stdout(str![[r#"
+job 2 sum: waiting
+  true
+asks for 1 CPU
+needs @fit-*/x: outputs of 2 jobs, not done: job fit-1
+it waits for job fit-1 to be done
+
+"#]])
+        .run();
+    let expected = json!([{"file": "@fit-*/x", "jobs": [0, 1]}]);
+    assert_eq!(place.of_jobs("inputs"), [json!([]), json!([]), expected]);
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(running.output().code, 0);
+    place
+        .gjob(&["explain", "sum"])
+        .redact("[ID]", place.of_jobs("id")[2].as_str().unwrap())
+        .stdout(str![[r#"
+job 2 sum: done on this machine
+  true
+asks for 1 CPU
+needs @fit-*/x: outputs of 2 jobs, all done
+
+attempts:
+  1 on this machine ([ID]): exit 0 after [ELAPSED], [MEMORY], [ELAPSED] of CPU time
+
+what happened:
+  [CLOCK]  attempt 1 assigned to this machine
+  [CLOCK]  attempt 1 started on this machine
+  [CLOCK]  attempt 1: exit 0
+  [CLOCK]  done
+
+"#]])
+        .run();
+}
+
+#[test]
+fn option_gives_outputs_of_some_jobs_to_all_others() {
+    let place = Place::new();
+    let jobs = [
+        json!({"name": "model", "cmds": "echo m > m", "outputs": "m"}),
+        json!({"name": "a", "cmds": "cat model/m"}),
+        json!({"cmds": "cat model/m"}),
+    ];
+    write_jobs(&place, &jobs);
+    let quiet = ["-k", "-q", "--show", "all"];
+    let printed = run(&place, &[&quiet[..], &["-f", "@mod*/m"]].concat()).output().stdout;
+    assert_eq!(printed, "m\nm\n");
+    let python = "Job('echo n > n', name='n', outputs='n')\nJob('cat n/n', files=['@n/n'])\n";
+    place.file("jobs.py", python);
+    let printed = place.gjob(&["run", "jobs.py", "-q", "--show", "all"]).output().stdout;
+    assert_eq!(printed, "n\n");
+    make_dir(&place, "@odd");
+    place.file("@odd/x", "a file\n");
+    let file = ["run", "-q", "--show", "all", "-f", "./@odd/x", "--", "cat x"];
+    assert_eq!(place.gjob(&file).output().stdout, "a file\n");
+}
+
+#[test]
+fn skip_done_compares_inputs_by_the_jobs_that_write_them() {
+    let place = Place::new();
+    let jobs = |number: u32, sum: &str| {
+        [
+            json!({"name": "a", "cmds": "echo 1 > x", "outputs": "x"}),
+            json!({"name": "b", "cmds": format!("echo {number} > x"), "outputs": "x"}),
+            json!({"name": "sum-a", "cmds": sum, "files": "@a/x", "outputs": "s"}),
+            json!({"name": "sum-b", "cmds": "cat b/x", "files": "@b/x"}),
+            json!({"name": "last", "cmds": "cat sum-a/s", "files": "@sum-a/s"}),
+        ]
+    };
+    write_jobs(&place, &jobs(1, "cp a/x s"));
+    assert_eq!(run(&place, &["-q"]).output().code, 0);
+    let skipped = |jobs: &[Value]| {
+        write_jobs(&place, jobs);
+        let args = ["run", "-v", "--into", "again", "--skip-done", "latest", "--dry-run"];
+        let text = place.gjob(&[&args[..], &["jobs.jsonl"]].concat()).output().stderr;
+        let what = |line: &str| line.split_once("): ").map(|(_, what)| what.to_owned());
+        text.lines().filter_map(what).collect::<Vec<_>>()
+    };
+    assert_eq!(skipped(&jobs(1, "cp a/x s")), ["done, skipped"; 5]);
+    let done = "done, skipped";
+    assert_eq!(skipped(&jobs(2, "cp a/x s")), [done, "new", done, "other files", done]);
+    let needed = "its outputs are needed";
+    let changed = "cat a/x > s";
+    assert_eq!(skipped(&jobs(1, changed)), [needed, done, "new", done, "other files"]);
+}
