@@ -199,6 +199,8 @@ pub enum LinkCommand {
         /// Make sure on the way that it is still what it was; from 0 only.
         verify: bool,
     },
+    /// Break the connection, and open it again: some of what the agent said is missing.
+    Reopen,
     /// Send what is queued (files excepted), detach, and end.
     Close,
 }

@@ -50,6 +50,8 @@ pub(super) enum ConnectError {
     Fault { reason: String, permanent: bool },
     #[error("agent does not answer")]
     Unanswered,
+    #[error("a part of the run log was missing from what the agent sent")]
+    Gap,
     #[error("the task that looks up programs failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -107,6 +109,7 @@ impl ConnectError {
             | ConnectError::Heavy
             | ConnectError::WrongAnswer
             | ConnectError::Unanswered
+            | ConnectError::Gap
             | ConnectError::Task(_) => false,
         }
     }

@@ -146,6 +146,7 @@ impl Session<'_> {
                     }
                 }
                 command = self.commands.recv(), if room => match command {
+                    Some(LinkCommand::Reopen) => return SessionEnd::Broken(ConnectError::Gap),
                     Some(command) => queues.handle_command(command),
                     None => {
                         self.detach(queues).await;
@@ -181,7 +182,7 @@ impl Session<'_> {
                 LinkCommand::Send(message) => queues.push(&message),
                 // Nobody will hear the answer, but the host does what it is asked.
                 LinkCommand::Call(call) => queues.push(&call.message),
-                LinkCommand::SendBlob { .. } | LinkCommand::Close => {}
+                LinkCommand::SendBlob { .. } | LinkCommand::Reopen | LinkCommand::Close => {}
             }
         }
         queues.push(&ToAgent::Detach);
@@ -283,8 +284,9 @@ impl Queues {
                 // The reader is gone only when the session is.
                 drop(self.sources.send(Source { content, from, verify, dropped }));
             }
-            // Signalled by the handle in another way, past what is queued.
-            LinkCommand::Close => {}
+            // The first ends the session, the other is signalled by the handle in another way,
+            // past what is queued.
+            LinkCommand::Reopen | LinkCommand::Close => {}
         }
     }
 

@@ -9,7 +9,7 @@ use gjob_core::{Key, Record};
 use super::Report;
 use super::open::{Open, Use};
 use super::staging::StagingStep;
-use crate::link::LinkEvent;
+use crate::link::{LinkCommand, LinkEvent};
 use crate::outputs::{CollectError, CollectReport, CollectScope, OutputProgress};
 use crate::store::now;
 
@@ -111,8 +111,11 @@ impl Open {
     /// over: a job can write there, and one that does must not put out its host.
     fn handle_records(&mut self, host: HostIx, offset: u64, lines: &[u8]) {
         let open_host = &mut self.hosts[host.at()];
+        if open_host.is_cut_short {
+            return;
+        }
         if !open_host.receive(offset, lines.len()) {
-            return self.reject(host, "sent a run log out of order");
+            return self.handle_gap(host);
         }
         let end = open_host.received;
         let newline = lines.iter().position(|byte| *byte == b'\n');
@@ -138,6 +141,16 @@ impl Open {
         }
         records.iter().for_each(|record| self.staging.handle_record(host, record));
         self.ready.push_back((host, Report::Records { records, end, skipped }));
+    }
+
+    /// What a job takes from its agent's output is sent again over another connection.
+    fn handle_gap(&mut self, host: HostIx) {
+        let open_host = &mut self.hosts[host.at()];
+        if open_host.handle_gap() {
+            open_host.send(LinkCommand::Reopen);
+        } else {
+            self.reject(host, "sent a run log out of order, again and again");
+        }
     }
 
     /// A host that does not keep to the protocol is out.

@@ -11,6 +11,9 @@ use super::fetch;
 use crate::link::{LinkCommand, LinkHandle};
 use crate::outputs::{Collecting, Collector};
 
+/// How often a part of a run log may be missing before any more of it is applied.
+const MAX_GAPS: u32 = 5;
+
 /// A host while the network is open.
 #[derive(Debug)]
 pub(super) struct OpenHost {
@@ -20,6 +23,10 @@ pub(super) struct OpenHost {
     pub(super) offset: Arc<AtomicU64>,
     /// Bytes of its run log that have been received over the present connection.
     pub(super) received: u64,
+    /// Since what offset it was cut short, and how often, while none of it was applied.
+    gaps: (u64, u32),
+    /// True while the present connection is to end, since a part of it is missing.
+    pub(super) is_cut_short: bool,
     /// True until anything of it has come over the present connection.
     pub(super) is_first: bool,
     /// True when that is within a line that is too long to be a record.
@@ -44,6 +51,8 @@ impl OpenHost {
             reached: None,
             offset: Arc::new(AtomicU64::new(offset)),
             received: 0,
+            gaps: (0, 0),
+            is_cut_short: false,
             is_first: true,
             in_long_line: false,
             fetch_turns: Arc::new(Semaphore::new(fetch::AT_ONCE)),
@@ -55,7 +64,7 @@ impl OpenHost {
     /// asked, which may be less than by now.
     pub(super) fn handle_up(&mut self) {
         self.received = self.offset.load(Ordering::Acquire);
-        (self.is_first, self.in_long_line) = (true, false);
+        (self.is_first, self.in_long_line, self.is_cut_short) = (true, false, false);
     }
 
     /// Takes so many bytes of its run log from `offset` on; false when they do not follow
@@ -67,6 +76,16 @@ impl OpenHost {
         };
         self.received = offset.saturating_add(length as u64);
         follows && length > 0
+    }
+
+    /// A part of its run log is missing: its job may have taken it from the agent's output.
+    /// True if it can be had over a new connection, unless that was tried in vain before.
+    pub(super) fn handle_gap(&mut self) -> bool {
+        let applied = self.offset.load(Ordering::Acquire);
+        let (before, times) = self.gaps;
+        self.gaps = (applied, if applied > before { 1 } else { times + 1 });
+        self.is_cut_short = true;
+        self.gaps.1 <= MAX_GAPS
     }
 
     /// Notes that its run log is applied up to there.
@@ -106,5 +125,15 @@ mod tests {
         assert!(!host.receive(201, 50));
         host.handle_up();
         assert!(!host.receive(200, 0));
+    }
+
+    #[test]
+    fn gaps_are_mended_for_as_long_as_more_of_the_log_is_applied() {
+        let mut host = OpenHost::new(100);
+        for offset in 101..120 {
+            host.set_offset(offset);
+            assert!(host.handle_gap());
+        }
+        assert!((1..MAX_GAPS).all(|_| host.handle_gap()) && !host.handle_gap());
     }
 }

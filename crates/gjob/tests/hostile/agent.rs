@@ -53,11 +53,21 @@ impl Log {
             ToAgent::Launch(launch) => records(role, launch.key).iter().for_each(|record| {
                 let (offset, lines) = (self.length, record.to_line());
                 self.length += lines.len() as u64;
+                if role == "robbed" && is_taken(record, launch.key) {
+                    return;
+                }
                 say(&FromAgent::Records { offset, lines });
             }),
             _ => {}
         }
     }
+}
+
+/// True the first time that an attempt begins: its job takes that from the agent's output.
+fn is_taken(record: &Record, key: Key) -> bool {
+    let home = std::env::var("HOME").unwrap();
+    let begins = matches!(record, Record::Started { .. });
+    begins && std::fs::File::create_new(format!("{home}/taken-{key}")).is_ok()
 }
 
 fn records(role: &str, key: Key) -> Vec<Record> {

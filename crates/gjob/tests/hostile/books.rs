@@ -79,3 +79,12 @@ fn numbers_without_bounds_are_cut() {
         assert!(finish.stdout_bytes.checked_add(finish.stderr_bytes).is_some());
     }
 }
+
+#[test]
+fn host_whose_jobs_take_what_its_agent_says_is_connected_again_and_stays() {
+    let run = run("robbed", "h1", 3);
+    assert!(all_done(&run));
+    let host = run.host(ROGUE).unwrap();
+    assert_eq!((host.status, host.totals.succeeded), (HostStatus::Up, 3));
+    assert!(run.jobs().iter().all(|job| job.last_attempt == 1));
+}
