@@ -610,3 +610,21 @@ run [DATE]-1: 1 done in [ELAPSED]
 "#]])
         .run();
 }
+
+#[test]
+fn pipefail_fails_a_job_with_any_command_of_a_pipeline() {
+    let place = Place::new();
+    place.file("jobs.txt", "false | true\ntrue\n");
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-q"]).output().code, 0);
+    assert_eq!(place.gjob(&["run", "jobs.txt", "-q", "--pipefail"]).output().code, 1);
+    assert_eq!(place.of_jobs("state"), ["error", "done"]);
+    let jobs = "[[job]]\ncommands = [\"# a\", \"unknown-b | true\"]\npipefail = true\n\
+                [[job]]\ncommands = \"unknown-c | true\"\n";
+    place.file("jobs.toml", jobs);
+    let answer = place.gjob(&["run", "jobs.toml", "-q", "-j1"]).output();
+    assert_eq!(place.of_jobs("exit"), [127, 0]);
+    assert!(answer.stderr.contains(".cmds: line 2: unknown-b: "), "{}", answer.stderr);
+    let args = ["run", "jobs.toml", "--dry-run", "--json"];
+    let json = place.gjob(&args).output().stdout;
+    assert_eq!(json.matches("\"pipefail\":true").count(), 1, "{json}");
+}

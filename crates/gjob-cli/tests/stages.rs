@@ -266,6 +266,28 @@ fn outputs_that_are_gone_everywhere_are_named() {
     assert_eq!(place.gjob(&["retry", "2", "--attach"]).output().code, 0);
 }
 
+#[test]
+fn large_output_goes_to_a_host_once_for_all_its_jobs() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let size: u64 = 50 << 20;
+    let check = "sha256sum < big/data | cmp - big/sum";
+    let check = |name: &str| json!({"name": name, "cmds": check, "files": "@big/*", "host": "h2"});
+    let make = format!("head -c {size} /dev/urandom > data; sha256sum < data > sum");
+    let big = json!({"name": "big", "cmds": make, "outputs": ["data", "sum"], "host": "h1"});
+    write_jobs(&place, &[big, check("a"), check("b"), check("c")]);
+    let answer = run_on(&place, &bed, &["-q", "-j3"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let status = place.status();
+    let of_hosts = |field: &str| -> Vec<u64> {
+        let hosts = status["hosts"].as_array().unwrap().iter();
+        hosts.map(|host| host[field].as_u64().unwrap()).collect()
+    };
+    let sent = of_hosts("bytes_sent");
+    assert_eq!(sent[1] - sent[0], size, "each got the program, and one of them the file, once");
+    assert_eq!(of_hosts("bytes_fetched"), [size + 68, 0]);
+}
+
 /// The jobs of three stages: many parts, sums of some of them, and a sum of these. Each says
 /// what it has found wrong.
 fn pyramid(place: &Place, parts: u32) {
@@ -296,6 +318,7 @@ fn manager_that_is_killed_again_and_again_hands_on_the_right_outputs() {
         eventually("some jobs are done", || {
             place.has_run() && ended(place.of_jobs("state")) > stop * 9
         });
+        bed.host(1 + stop % 2).kill_connections();
         running.kill_9();
         running = place.gjob(&["attach"]).start();
     }

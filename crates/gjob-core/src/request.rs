@@ -62,6 +62,7 @@ impl From<&JobSpec> for JobRequest {
             gpus,
             // The host gets the script and the inputs made of these.
             cmds: _,
+            pipefail: _,
             files: _,
             link: _,
             // The manager's.

@@ -102,6 +102,10 @@ pub struct JobSpec {
     /// What has to be `done` before it starts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<After>,
+    /// Has its script run with `pipefail`: a pipeline fails with any of its commands, not
+    /// with the last one alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pipefail: bool,
     /// The number of this copy, from 0, among those made by `repeat` (`GJOB_REPEAT`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeat_index: u32,
@@ -150,6 +154,13 @@ impl JobSpec {
         S: Into<String>,
     {
         self.outputs = outputs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets whether a pipeline fails with any of its commands.
+    #[must_use]
+    pub fn pipefail(mut self, pipefail: bool) -> Self {
+        self.pipefail = pipefail;
         self
     }
 
@@ -273,10 +284,12 @@ impl JobSpec {
         Ask { cpus: self.cpus, mem: self.mem.unwrap_or(0), gpus: self.gpus }
     }
 
-    /// The job's script: its commands as lines.
+    /// The job's script: its commands as lines. What else it is to do is on the first of
+    /// them, so that the shell's messages have the numbers of these lines.
     #[must_use]
     pub fn script(&self) -> String {
-        let mut script = self.cmds.join("\n");
+        let mut script = if self.pipefail { "set -o pipefail; " } else { "" }.to_owned();
+        script.push_str(&self.cmds.join("\n"));
         script.push('\n');
         script
     }

@@ -94,6 +94,11 @@ pub(crate) struct JobOptions {
     #[arg(long, value_name = "NAME=VALUE", value_parser = names())]
     pub(crate) env: Vec<String>,
 
+    /// Fail a job with any command of a pipeline, not with the last one alone: with -e, as
+    /// scripts run, `./fit | tee log` succeeds if tee does
+    #[arg(long)]
+    pub(crate) pipefail: bool,
+
     /// Values in files and on standard input end in NUL, as from find -print0
     #[arg(short = '0', long)]
     pub(crate) null: bool,

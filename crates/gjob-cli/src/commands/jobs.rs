@@ -137,6 +137,7 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
         repeat: Some(args.options.repeat),
         hosts: args.options.on_hosts.clone(),
         labels: args.options.label.clone(),
+        pipefail: args.options.pipefail,
         ..JobDraft::default()
     };
     let will_be_filled = args.jobs.is_none() && !args.command.is_empty();

@@ -63,6 +63,9 @@ pub struct JobDraft {
     /// See [`JobSpec::after`].
     #[serde(default, deserialize_with = "after")]
     pub after: Vec<After>,
+    /// See [`JobSpec::pipefail`].
+    #[serde(default)]
+    pub pipefail: bool,
     /// How many copies of the job to run.
     #[serde(default, deserialize_with = "count")]
     pub repeat: Option<u32>,
@@ -117,6 +120,7 @@ impl JobDraft {
             hosts,
             labels,
             after,
+            pipefail,
             repeat,
             repeat_index,
         } = self;
@@ -143,6 +147,7 @@ impl JobDraft {
         spec.hosts = own_or(hosts, &defaults.hosts);
         spec.labels = own_or(labels, &defaults.labels);
         spec.after = after;
+        spec.pipefail = pipefail || defaults.pipefail;
         spec.repeat_index = repeat_index;
         (spec, repeat.or(defaults.repeat).unwrap_or(1))
     }
