@@ -32,7 +32,7 @@ pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, Top
 pub(crate) use options::{FailureArgs, FileArgs, JobOptions, NewHalt, OutputArgs};
 pub(crate) use remote::{JobIdArgs, RemoteArgs, RemoteCommand};
 pub(crate) use report::{AttachArgs, Color, LogFormat, ReportArgs, Show};
-pub(crate) use run::{HostArgs, RunArgs};
+pub(crate) use run::{HostArgs, RunArgs, TaskArgs};
 pub(crate) use shell::{CompletionsArgs, ManArgs, Shell};
 pub(crate) use table::{TableArgs, TableFormat};
 pub(crate) use which_run::{RunName, RunOption};

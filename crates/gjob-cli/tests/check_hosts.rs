@@ -46,15 +46,6 @@ fn hosts_are_asked_at_once_and_what_is_wrong_stands_below_them() {
 }
 
 #[test]
-fn more_jobs_at_once_than_processors_are_named() {
-    let (place, bed) = (Place::new(), Bed::start(1));
-    let answer = hosts(&place, &bed, &["-H", "4000/h1"]);
-    assert!(answer.stdout.contains("\nhost h1: 4000 jobs at once on "), "{}", answer.stdout);
-    let answer = hosts(&place, &bed, &["-H", "1/h1"]);
-    assert!(!answer.stdout.contains("at once on"), "{}", answer.stdout);
-}
-
-#[test]
 fn json_has_what_a_host_has_and_its_problems() {
     let (place, bed) = (Place::new(), Bed::start(1));
     let answer = hosts(&place, &bed, &["--json", "-H", "h1,nowhere"]);

@@ -50,12 +50,17 @@ fn example_is_read_and_its_defaults_are_used() {
     dry_run(&place, &[])
         .stdout(str![[r#"
 host lab01, 2 slots
+    env:      SCRATCH="/tmp/me"
 host lab02, 2 slots
+    env:      SCRATCH="/tmp/me"
 host lab03, 2 slots
+    env:      SCRATCH="/tmp/me"
 host lab04, 2 slots
+    env:      SCRATCH="/tmp/me"
 host me@gpu1, cluster gpu
 host me@bigbox, 2 slots, cluster gpu
 host me@gpu2:2222, 1 slot, cluster gpu
+    setup:    mount-data /scratch
 job 0
     commands: true
     files:    [PLACE]/here/model.bin

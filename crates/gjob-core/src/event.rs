@@ -9,6 +9,7 @@ use crate::id::{HostLabel, JobId, Key, RunId};
 use crate::outcome::Finish;
 use crate::record::Scope;
 use crate::resources::Offer;
+use crate::run::HostTask;
 use crate::state::State;
 use crate::tally::Tally;
 use crate::time::Timestamp;
@@ -179,6 +180,9 @@ pub enum HostChange {
     Failed {
         /// Why, in one line.
         reason: String,
+        /// The last lines of what its set-up has printed, if that is why.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        printed: Vec<String>,
     },
     /// Lines of its run log are no records and were passed over: said once under a
     /// manager. A crash leaves such a line, and a job can write there.
@@ -255,6 +259,69 @@ pub enum HostChange {
         /// Its size, bytes.
         bytes: u64,
     },
+    /// Its set-up or teardown was assigned. Committed before the launch is sent.
+    #[serde(rename = "task-assigned")]
+    TaskAssigned {
+        /// Which of them.
+        task: HostTask,
+        /// Its key: indexes behind those of all jobs, two for each host.
+        key: Key,
+        /// How often input files had been replaced by then.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        revision: u32,
+    },
+    /// It has begun its set-up or teardown.
+    #[serde(rename = "task-started")]
+    TaskStarted {
+        /// Which of them.
+        task: HostTask,
+        /// Its key.
+        key: Key,
+        /// Its directory.
+        id: JobId,
+        /// When, by the host's clock.
+        started: Timestamp,
+    },
+    /// Its set-up or teardown has ended.
+    #[serde(rename = "task-ended")]
+    TaskEnded {
+        /// Which of them.
+        task: HostTask,
+        /// Its key.
+        key: Key,
+        /// How.
+        end: TaskEnd,
+        /// Why it has not succeeded, in one line.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Its teardown is not run, or not waited for.
+    #[serde(rename = "task-skipped")]
+    TaskSkipped {
+        /// Which task.
+        task: HostTask,
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+/// How a host's set-up or teardown has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskEnd {
+    /// Its script exited, or a signal ended it.
+    Exited(Box<Finish>),
+    /// The host could not start it.
+    Refused,
+    /// It was taken back unstarted.
+    Withdrawn,
+    /// Its outcome cannot be known; its directory, if it had one.
+    Lost(Option<JobId>),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What a host says of itself each time it is reached.
@@ -268,6 +335,9 @@ pub struct HostFacts {
     pub platform: String,
     /// Its results directory, absolute.
     pub results_dir: String,
+    /// Names the boot that it runs from; empty where that is unknown.
+    #[serde(default)]
+    pub boot_id: String,
     /// What it offers to jobs.
     pub offer: Offer,
 }

@@ -9,6 +9,7 @@ mod bounds;
 mod host;
 mod pace;
 mod shown;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -31,6 +32,7 @@ pub use bounds::Bounds;
 pub use host::{History, Host, HostIx, HostStatus, HostTotals};
 pub use pace::Pace;
 pub use shown::{WaitReason, run_state, shown_state};
+pub use tasks::{HostTask, HostTasks, TaskAttempt, TaskSpecs};
 pub use usage::Usage;
 
 /// A run.

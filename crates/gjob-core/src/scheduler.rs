@@ -44,6 +44,7 @@ mod placement;
 mod report;
 mod restarted;
 mod stop;
+mod tasks;
 mod unasked;
 mod waiting;
 
@@ -77,6 +78,7 @@ use kills::Kills;
 use packing::Classes;
 use report::PREFER_OTHER_HOST_FOR;
 use stop::Mode;
+use tasks::Tasks;
 use waiting::Waiting;
 
 /// What a run asks of its scheduler.
@@ -151,6 +153,8 @@ pub struct Scheduler {
     withdrawals: BTreeSet<(Duration, u32)>,
     /// Kills that wait for their answers.
     kills: Kills,
+    /// What is run once on hosts besides their jobs.
+    tasks: Tasks,
     /// Attempts that never started, and the hosts on which they never will:
     /// such an attempt's number is used again elsewhere.
     withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
@@ -174,6 +178,7 @@ impl Scheduler {
         // With a limit nothing is dispatched ahead of need: it would start after the limit
         // is reached.
         let may_run_ahead = config.halt.is_none();
+        let tasks = Tasks::new(&run);
         let mut scheduler = Scheduler {
             rng: fastrand::Rng::with_seed(config.seed),
             hosts: Hosts::new(&run, may_run_ahead, bounds.into_sets()),
@@ -195,6 +200,7 @@ impl Scheduler {
             overdue: BTreeSet::new(),
             withdrawals: BTreeSet::new(),
             kills: Kills::default(),
+            tasks,
             withdrawn_on: BTreeMap::new(),
             spaceless: BTreeSet::new(),
             time: Timestamp::default(),
@@ -246,7 +252,7 @@ impl Scheduler {
         if matches!(self.mode, Mode::Stopped) {
             return None;
         }
-        let waits = self.nobody_answered() && self.mode != Mode::Acting;
+        let waits = self.nobody_answered() && !matches!(self.mode, Mode::Acting | Mode::Closing(_));
         let connect = waits.then_some(self.patience_end());
         let pauses = self.hosts.next_pause_end();
         let reclaim = self.next_reclaim();
@@ -268,6 +274,7 @@ impl Scheduler {
             unbegun,
             self.kills.next_due(),
             self.unserved.next_due(),
+            self.next_task_due(),
         ];
         due.into_iter().flatten().min()
     }
@@ -284,6 +291,7 @@ impl Scheduler {
         let late = self.note_overdue(now);
         self.withdraw_again(now);
         self.kill_again(now);
+        self.launch_tasks_again(now);
         self.settle(now);
         self.launch_again(now, &late);
     }
@@ -318,6 +326,7 @@ impl Scheduler {
             self.send_again(now, host, index);
         }
         self.collect_again(host);
+        self.send_task_again(now, host);
         self.settle(now);
     }
 
@@ -382,6 +391,7 @@ impl Scheduler {
         if before != HostStatus::Unreachable {
             self.expect_loss(now, host);
         }
+        self.give_up_failed_setup(now, host);
         self.settle(now);
     }
 
@@ -436,7 +446,8 @@ impl Scheduler {
         let Some(before) = self.run.host(host).map(|host| host.status) else {
             return;
         };
-        self.emit_host(host, HostChange::Failed { reason: reason.to_owned() });
+        self.forget_failed_setup(host);
+        self.emit_host(host, HostChange::Failed { reason: reason.to_owned(), printed: Vec::new() });
         if before != HostStatus::Unreachable {
             self.expect_loss(now, host);
         }
@@ -449,6 +460,7 @@ impl Scheduler {
         self.fail_dependants();
         self.check_limit(now);
         self.fail_unserved(now);
+        self.begin_tasks(now);
         self.dispatch(now);
         self.fail_dependants();
         self.reclaim(now);
@@ -484,8 +496,10 @@ impl Scheduler {
         let host_after = index.and_then(|index| self.run.host_needed(index));
         self.refresh_hosts([host_before, host_after, touched.host]);
         if touched.all_hosts {
-            (0..self.run.hosts().len() as u32)
-                .for_each(|ix| self.hosts.refresh(&self.run, HostIx(ix)));
+            for ix in (0..self.run.hosts().len() as u32).map(HostIx) {
+                self.tasks.look_at(ix);
+                self.hosts.refresh(&self.run, ix);
+            }
         }
         self.out.push_back(Action::Emit { event, touched });
     }
@@ -494,6 +508,7 @@ impl Scheduler {
         let mut last = None;
         for host in hosts.into_iter().flatten() {
             if last.replace(host) != Some(host) {
+                self.tasks.look_at(host);
                 self.hosts.refresh(&self.run, host);
             }
         }

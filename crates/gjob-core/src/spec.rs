@@ -333,6 +333,14 @@ impl JobSpec {
         errors
     }
 
+    /// Everything that is wrong with its variables.
+    #[must_use]
+    pub fn check_variables(&self) -> Vec<SpecError> {
+        let mut errors = Vec::new();
+        self.check_env(&mut errors);
+        errors
+    }
+
     fn check_cmds(&self, errors: &mut Vec<SpecError>) {
         if self.cmds.iter().all(|cmd| cmd.trim().is_empty()) {
             errors.push(SpecError::NoCommand);

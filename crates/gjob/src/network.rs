@@ -219,20 +219,13 @@ impl Network {
     /// Sends an attempt to a host, behind the files of this revision that it needs and that
     /// are not there.
     pub fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec, revision: u32) {
-        self.launch_with(host, key, spec, revision, Vec::new());
+        self.launch_with(host, key, spec, LaunchAt { revision, ..LaunchAt::default() });
     }
 
-    /// The same, with directories that are none of the job's own files.
-    pub(crate) fn launch_with(
-        &mut self,
-        host: HostIx,
-        key: Key,
-        spec: &JobSpec,
-        revision: u32,
-        others: Vec<Placed>,
-    ) {
+    /// The same, with what is none of the job's own.
+    pub(crate) fn launch_with(&mut self, host: HostIx, key: Key, spec: &JobSpec, at: LaunchAt) {
         if let Some(open) = &mut self.open {
-            open.launch(host, key, spec, revision, others);
+            open.launch(host, key, spec, at);
         }
     }
 
@@ -317,6 +310,17 @@ impl Drop for Network {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// What an attempt gets besides what its job asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LaunchAt {
+    /// The revision of its files.
+    pub(crate) revision: u32,
+    /// Directories that are none of the job's own files.
+    pub(crate) others: Vec<Placed>,
+    /// The directory of its host's set-up, which it finds in `GJOB_SETUP_DIR`.
+    pub(crate) setup_dir: Option<String>,
 }
 
 /// An acknowledgement that was asked for. [`Network::next`] takes it in, and

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gjob_core::halt::Halt;
+use gjob_core::run::{HostTask, TaskSpecs};
 use gjob_core::scheduler::{Config, OnLost};
-use gjob_core::{Cluster, HostOptions, Platform, RunId};
+use gjob_core::{Cluster, HostOptions, JobSpec, Platform, RunId};
 use serde::{Deserialize, Serialize};
+
+use crate::link::HostPlan;
 
 /// The settings of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +34,37 @@ pub struct RunSettings {
     pub skipped_for: Vec<RunId>,
     /// A shell command to be run when a manager has ended the run.
     pub notify: Option<String>,
+    /// How set-ups and teardowns of hosts are run.
+    pub host_tasks: TaskSettings,
+}
+
+/// How set-ups and teardowns of hosts are run; what they run, the hosts' options say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskSettings {
+    /// Local files and directories that they get, as jobs do.
+    pub files: Vec<String>,
+    /// These are read-only hard links.
+    pub link: bool,
+    /// Variables added to their environment.
+    pub env: BTreeMap<String, String>,
+    /// How long one may run; none for any time.
+    pub timeout: Option<Duration>,
+}
+
+impl TaskSettings {
+    /// What is run once on a host.
+    #[must_use]
+    pub fn specs(&self, host: &HostPlan) -> TaskSpecs {
+        let spec = |task| {
+            let mut spec =
+                JobSpec::default().files(&self.files).link(self.link).name(HostTask::as_str(task));
+            spec.cmds = vec![host.task(task)?.to_owned()];
+            (spec.env, spec.timeout) = (self.env.clone(), self.timeout);
+            Some(Arc::new(spec))
+        };
+        TaskSpecs { setup: spec(HostTask::Setup), teardown: spec(HostTask::Teardown) }
+    }
 }
 
 /// What a [`Network`](crate::Network) is made of.

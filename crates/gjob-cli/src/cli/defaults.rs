@@ -180,7 +180,7 @@ fn check(name: &str, value: &str) -> Result<(), String> {
         result.map(drop).map_err(|error| error.to_string())
     }
     match name {
-        "timeout" | "lost-after" => told(parse_duration_above_zero(value)),
+        "timeout" | "lost-after" | "setup-timeout" => told(parse_duration_above_zero(value)),
         "mem" | "max-output" | "blob-budget" => told(parse_size(value)),
         "cpus" => told(value.parse::<Cpus>()),
         "connect" => told(value.parse::<ConnectCommand>()),

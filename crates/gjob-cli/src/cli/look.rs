@@ -132,4 +132,12 @@ pub(crate) struct LogsArgs {
     /// Follow the output until the jobs have ended; those of several come line by line, and jobs that start later are followed, too
     #[arg(short, long)]
     pub(crate) follow: bool,
+
+    /// Show what the set-up of HOST has printed
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["jobs", "failed", "attempt", "follow", "teardown"])]
+    pub(crate) setup: Option<String>,
+
+    /// Show what the teardown of HOST has printed
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["jobs", "failed", "attempt", "follow"])]
+    pub(crate) teardown: Option<String>,
 }

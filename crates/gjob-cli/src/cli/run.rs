@@ -25,6 +25,9 @@ pub(crate) struct RunArgs {
     pub(crate) hosts: HostArgs,
 
     #[command(flatten)]
+    pub(crate) tasks: TaskArgs,
+
+    #[command(flatten)]
     pub(crate) files: FileArgs,
 
     #[command(flatten)]
@@ -130,4 +133,22 @@ pub(crate) struct HostArgs {
     /// Worker program for hosts of a platform, such as linux-aarch64=PATH
     #[arg(long, value_name = "OS-ARCH=PATH", value_parser = names())]
     pub(crate) agent: Vec<String>,
+}
+
+/// What is run once on each host besides its jobs.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Hosts")]
+pub(crate) struct TaskArgs {
+    /// Run CMD once on each host, with the files of -f, before its first job; a host where
+    /// it fails gets no jobs
+    #[arg(long, value_name = "CMD", value_parser = names())]
+    pub(crate) setup: Option<String>,
+
+    /// Run CMD once on each host after its last job, however the run ends
+    #[arg(long, value_name = "CMD", value_parser = names())]
+    pub(crate) teardown: Option<String>,
+
+    /// Kill a set-up or teardown that runs longer
+    #[arg(long, value_name = "DURATION", default_value = "30m")]
+    pub(crate) setup_timeout: String,
 }

@@ -60,7 +60,17 @@ impl Setup {
     /// The options that the command line itself gives.
     pub(super) fn given(&self, options: &HostOptions) -> HostOptions {
         let is_given = |name: &str| !self.from_files.contains(name);
-        let HostOptions { results_dir, connect, ssh_config, slots, lease, blob_budget } = options;
+        let HostOptions {
+            results_dir,
+            connect,
+            ssh_config,
+            slots,
+            lease,
+            blob_budget,
+            setup,
+            teardown,
+            env,
+        } = options;
         HostOptions {
             results_dir: results_dir.clone().filter(|_| is_given("results-dir")),
             connect: connect.clone().filter(|_| is_given("connect")),
@@ -68,6 +78,9 @@ impl Setup {
             slots: slots.filter(|_| is_given("slots")),
             lease: *lease,
             blob_budget: blob_budget.filter(|_| is_given("blob-budget")),
+            setup: setup.clone().filter(|_| is_given("setup")),
+            teardown: teardown.clone().filter(|_| is_given("teardown")),
+            env: env.clone(),
         }
     }
 }

@@ -24,8 +24,6 @@ use problems::{Problem, of_host, of_reason};
 /// A host, and how it is or why it can't be asked.
 struct Asked {
     label: String,
-    /// Jobs that it is to run at once, if that was said.
-    slots: Option<u32>,
     answer: Result<DescribedHost, String>,
     /// Whether jobs survive a logout, or why that cannot be told; none if it was not asked.
     survives: Option<Result<bool, String>>,
@@ -34,7 +32,7 @@ struct Asked {
 impl Asked {
     fn problems(&self) -> Vec<Problem> {
         match &self.answer {
-            Ok(host) => of_host(host, self.slots, self.survives.as_ref()),
+            Ok(host) => of_host(host, self.survives.as_ref()),
             Err(reason) => vec![of_reason(&self.label, reason)],
         }
     }
@@ -43,8 +41,7 @@ impl Asked {
 pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
     let settings = settings(args)?;
     let mut network = Network::from_settings(&settings).map_err(Failure::input)?;
-    let named: Vec<(String, Option<u32>)> =
-        network.hosts().iter().map(|plan| (plan.label().to_string(), plan.slots())).collect();
+    let labels: Vec<String> = network.hosts().iter().map(|plan| plan.label().to_string()).collect();
     let answers = network.describe_hosts().map_err(Failure::machinery)?;
     let answering: Vec<HostIx> =
         answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(host, _)| *host).collect();
@@ -52,14 +49,9 @@ pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
         true => network.probe_logout(&answering).map_err(Failure::machinery)?,
         false => Answers::new(),
     };
-    let asked = named.into_iter().zip(answers);
+    let asked = labels.into_iter().zip(answers);
     let asked: Vec<Asked> = asked
-        .map(|((label, slots), (host, answer))| Asked {
-            label,
-            slots,
-            answer,
-            survives: survival.remove(&host),
-        })
+        .map(|(label, (host, answer))| Asked { label, answer, survives: survival.remove(&host) })
         .collect();
     let printed = if args.json { json(&asked) } else { table(&asked) };
     printed.map_err(Failure::machinery)?;

@@ -9,6 +9,7 @@ use gjob::units::{format_duration, format_size};
 use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 use gjob_core::plural::counted;
+use gjob_core::run::HostTask;
 use gjob_core::text::printable;
 use serde_json::Value;
 
@@ -35,6 +36,14 @@ pub(super) fn text(hosts: &[Arc<HostPlan>], specs: &[Arc<JobSpec>]) -> io::Resul
         };
         let line = format!("host {}{slots}{cluster}{connect}", host.label());
         writeln!(out, "{}", printable(&line))?;
+        for (name, value) in host.env() {
+            writeln!(out, "    env:      {}", printable(&format!("{name}={value:?}")))?;
+        }
+        for task in HostTask::ALL {
+            if let Some(commands) = host.task(task) {
+                writeln!(out, "    {:<9} {}", format!("{}:", task.as_str()), printable(commands))?;
+            }
+        }
     }
     for (index, spec) in specs.iter().enumerate() {
         let name = spec.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();

@@ -160,7 +160,8 @@ fn add(networks: &mut Vec<NetworkSettings>, one: Cluster, agents: &Agents) {
 
 /// How a host is reached, and where gjob works on it.
 fn way(options: &HostOptions) -> HostOptions {
-    HostOptions { slots: None, lease: None, blob_budget: None, ..options.clone() }
+    let HostOptions { results_dir, connect, ssh_config, .. } = options.clone();
+    HostOptions { results_dir, connect, ssh_config, ..HostOptions::default() }
 }
 
 /// Worker programs for hosts by their platform.

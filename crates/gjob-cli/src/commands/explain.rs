@@ -193,6 +193,7 @@ impl History<'_> {
             HostStatus::Unreachable => format!("{label} does not answer{because}"),
             HostStatus::Failed => format!("{label} is out of the run{because}"),
             HostStatus::Paused => format!("{label} is paused{because}"),
+            HostStatus::Up if !host.is_ready() => format!("{label} is being set up"),
             HostStatus::Up if !offer.fits(&ask) => {
                 format!("{label} is too small: it offers {offer}")
             }

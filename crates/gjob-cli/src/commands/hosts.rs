@@ -15,7 +15,7 @@ use gjob_core::os_text::{from_os, to_path};
 use gjob_core::plain_text::{self, TextError};
 
 use super::config::Setup;
-use crate::cli::{HostArgs, defaults};
+use crate::cli::{HostArgs, TaskArgs, defaults};
 use crate::exit::Failure;
 
 /// Collects the clusters that the options name; this machine when they name
@@ -116,6 +116,7 @@ fn read(
 /// put into `errors`.
 pub(super) fn settings(
     args: &HostArgs,
+    tasks: &TaskArgs,
     setup: &Setup,
     errors: &mut Vec<anyhow::Error>,
 ) -> NetworkSettings {
@@ -131,6 +132,9 @@ pub(super) fn settings(
         slots: args.slots,
         lease: None,
         blob_budget: super::size("--blob-budget", args.blob_budget.as_deref(), errors),
+        setup: tasks.setup.clone(),
+        teardown: tasks.teardown.clone(),
+        env: BTreeMap::new(),
     };
     let clusters = clusters(args, setup, &setup.given(&options), errors);
     if setup.given(&options).connect.is_some() {
@@ -153,7 +157,7 @@ pub(super) fn settings(
 /// The same, for a command that takes nothing but hosts.
 pub(super) fn checked_settings(args: &HostArgs, setup: &Setup) -> Result<NetworkSettings, Failure> {
     let mut errors = Vec::new();
-    let network = settings(args, setup, &mut errors);
+    let network = settings(args, &TaskArgs::default(), setup, &mut errors);
     let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
     match lines.is_empty() {
         true => Ok(network),

@@ -9,7 +9,9 @@ use gjob::Network;
 use gjob::network::{Followed, Following, NetworkError, Printed, Wanted};
 use gjob::outputs::job_dir_name;
 use gjob::settings::RunSettings;
+use gjob::store::RunDir;
 use gjob_core::jobdir::OwnFile;
+use gjob_core::run::TaskAttempt;
 use gjob_core::scheduler::HostIx;
 use gjob_core::wire::Stream;
 use gjob_core::{HostLabel, Job, RunId};
@@ -18,13 +20,20 @@ pub(crate) struct JobOutputs {
     run: RunId,
     settings: RunSettings,
     network: Network,
+    /// What is read instead of a job's output.
+    task: Option<(RunDir, TaskAttempt)>,
 }
 
 impl JobOutputs {
     /// The outputs of the jobs of a run.
     pub(crate) fn of(run: &RunId, settings: RunSettings) -> Result<Self, NetworkError> {
         let network = Network::from_settings(&settings)?;
-        Ok(JobOutputs { run: run.clone(), settings, network })
+        Ok(JobOutputs { run: run.clone(), settings, network, task: None })
+    }
+
+    /// The same for the one execution of a host's task.
+    pub(crate) fn with_task(self, dir: &RunDir, attempt: TaskAttempt) -> Self {
+        JobOutputs { task: Some((dir.clone(), attempt)), ..self }
     }
 
     /// Copies all that a job has written to a stream. Returns the number of bytes.
@@ -93,8 +102,12 @@ impl JobOutputs {
         Ok(())
     }
 
-    /// Where `--results` has put a stream of a job that has ended.
+    /// Where `--results` has put a stream of a job that has ended, or the manager one of a
+    /// task.
     fn fetched(&self, job: &Job, stream: Stream) -> Option<PathBuf> {
+        if let Some((dir, attempt)) = &self.task {
+            return Some(dir.task_log(attempt, stream)).filter(|_| !attempt.is_under_way());
+        }
         let outputs = &self.settings.outputs;
         if !outputs.results || !job.has_ended() {
             return None;

@@ -6,9 +6,10 @@ mod follow;
 mod reader;
 mod sink;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use gjob::settings::RunSettings;
 use gjob::store::Store;
+use gjob_core::run::{HostTask, TaskAttempt};
 use gjob_core::{Job, Run};
 
 use self::follow::Follower;
@@ -25,6 +26,14 @@ pub(crate) fn run(args: &LogsArgs) -> Result<u8, Failure> {
     let settings = store.row().map_err(Failure::machinery)?.settings;
     let settings = RunSettings::from_json(&settings).map_err(Failure::machinery)?;
     let outputs = JobOutputs::of(dir.run(), settings).map_err(Failure::machinery)?;
+    if let Some((task, host)) = task_of(args) {
+        let attempt = attempt_of(&run, task, host).map_err(Failure::input)?;
+        let (job, outputs) = (attempt.as_job(), outputs.with_task(&dir, attempt));
+        let job = job.ok_or_else(|| anyhow!("the {task} of host {host} has not started"));
+        let mut reader = Reader { args, outputs, several: false, has_shown: false };
+        reader.show(&job.map_err(Failure::input)?).map_err(Failure::machinery)?;
+        return Ok(ALL_DONE);
+    }
     if args.follow {
         let jobs = match &args.jobs[..] {
             [] => run.jobs().iter().collect(),
@@ -62,6 +71,24 @@ fn keep_first(first: &mut Option<Failure>, failure: Failure) -> Result<(), Failu
         Some(_) => print_error(&format!("{:#}", failure.error)),
     }
     Ok(())
+}
+
+/// The task of a host that is meant instead of jobs.
+fn task_of(args: &LogsArgs) -> Option<(HostTask, &str)> {
+    let setup = args.setup.as_deref().map(|host| (HostTask::Setup, host));
+    setup.or(args.teardown.as_deref().map(|host| (HostTask::Teardown, host)))
+}
+
+/// The latest execution of a host's task.
+fn attempt_of(run: &Run, task: HostTask, host: &str) -> anyhow::Result<TaskAttempt> {
+    let Some(host) = run.hosts().iter().find(|it| it.label.as_str() == host) else {
+        let known: Vec<&str> = run.hosts().iter().map(|it| it.label.as_str()).take(8).collect();
+        bail!("no host {host:?} in this run: expected one of {}", known.join(", "));
+    };
+    match host.tasks().latest(task) {
+        Some(attempt) => Ok(attempt.clone()),
+        None => bail!("the {task} of host {} has not started", host.label),
+    }
 }
 
 /// The jobs that are meant: those that are named, or all that have started.

@@ -19,7 +19,7 @@ use gjob_core::wire::{ByHand, ByHandAnswer};
 
 use super::config::Setup;
 use super::hosts;
-use crate::cli::{HostArgs, JobIdArgs, RemoteCommand};
+use crate::cli::{HostArgs, JobIdArgs, RemoteCommand, TaskArgs};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 use name::RemoteJob;
 
@@ -49,7 +49,7 @@ pub(crate) fn run(command: &RemoteCommand) -> Result<u8, Failure> {
 fn settings(args: &HostArgs) -> Result<RunSettings, Failure> {
     let setup = Setup::of_hosts(!args.no_config)?;
     let mut errors = Vec::new();
-    let network = hosts::settings(args, &setup, &mut errors);
+    let network = hosts::settings(args, &TaskArgs::default(), &setup, &mut errors);
     let lines: Vec<String> = errors.iter().map(|error| format!("{error:#}")).collect();
     match lines.is_empty() {
         true => Ok(RunSettings { network, ..RunSettings::default() }),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use gjob::settings::{OutputSettings, RunSettings};
+use gjob::settings::{OutputSettings, RunSettings, TaskSettings};
 use gjob::store::StateDir;
 use gjob::{Manager, ManagerError};
 use gjob_core::halt::Halt;
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8, Failure> {
 
 fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     let mut errors = Vec::new();
-    let network = hosts::settings(&args.hosts, setup, &mut errors);
+    let network = hosts::settings(&args.hosts, &args.tasks, setup, &mut errors);
     let mut settings = RunSettings { network, ..RunSettings::default() };
     let after_failures = args.failures.max_fails.map(Halt::after_failures);
     settings.halt = after_failures.or(args.failures.halt.and_then(|NewHalt(halt)| halt));
@@ -45,6 +45,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
         Ok(lost_after) => settings.lost_after = Some(lost_after),
         Err(error) => errors.push(anyhow::anyhow!("--lost-after: {error}")),
     }
+    settings.host_tasks = host_tasks(&args, &mut errors);
     settings.seed = u64::from(std::process::id());
     settings.notify.clone_from(&args.background.notify);
     settings.outputs = outputs(&args.files.outputs, &mut errors);
@@ -108,6 +109,20 @@ fn not_begun(error: ManagerError) -> Failure {
             Failure::input(anyhow::anyhow!("{error}\nnothing was started"))
         }
         other => Failure::input(other),
+    }
+}
+
+/// How set-ups and teardowns of hosts are run. Variables that are wrong are named with the
+/// jobs'.
+fn host_tasks(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> TaskSettings {
+    let timeout = gjob::units::parse_duration_above_zero(&args.tasks.setup_timeout);
+    let timeout = timeout.map_err(|error| errors.push(anyhow::anyhow!("--setup-timeout: {error}")));
+    let env = args.options.env.iter().filter_map(|pair| pair.split_once('='));
+    TaskSettings {
+        files: args.files.files.clone(),
+        link: args.files.link_files,
+        env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        timeout: timeout.ok(),
     }
 }
 

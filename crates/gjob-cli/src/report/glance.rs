@@ -95,8 +95,10 @@ impl Glance<'_> {
         let hosts = self.run.hosts();
         let gone: Vec<&Host> = hosts.iter().filter(|host| !is_heard(host)).collect();
         let all = counted(hosts.len() as u64, "host");
+        let tasks = hosts.iter().filter(|host| is_heard(host)).filter_map(|host| self.task(host));
+        let tasks: Vec<String> = tasks.take(4).collect();
         if gone.is_empty() {
-            return None;
+            return (!tasks.is_empty()).then(|| tasks.join(" · "));
         }
         let mut parts = Vec::new();
         let connecting = gone.iter().filter(|host| host.status == HostStatus::Connecting).count();
@@ -107,7 +109,15 @@ impl Glance<'_> {
         }
         let named = gone.iter().filter(|host| host.reason.is_some()).map(|host| self.away(host));
         parts.extend(named.take(4));
+        parts.extend(tasks);
         Some(parts.join(" · "))
+    }
+
+    /// `h2 setting up 12s`
+    fn task(&self, host: &Host) -> Option<String> {
+        let task = host.tasks().under_way()?;
+        let runs = Duration::from_millis(self.now.0.saturating_sub(task.attempt.assigned.0));
+        Some(format!("{} {} {}", host.label, host.condition(), whole_seconds(runs)))
     }
 
     /// `h2 away 48s (connection refused)`

@@ -3,10 +3,11 @@
 
 use gjob_core::event::{
     AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
-    RunEvent,
+    RunEvent, TaskEnd,
 };
 use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
+use gjob_core::run::HostTask;
 use gjob_core::text::printable;
 use gjob_core::{Finish, HostLabel, What};
 
@@ -85,7 +86,19 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
         HostChange::Restarted { jobs: 0 } => format!("{host} was restarted"),
         HostChange::Restarted { jobs: 1 } => format!("{host} was restarted: 1 job begins again"),
         HostChange::Restarted { jobs } => format!("{host} was restarted: {jobs} jobs begin again"),
-        HostChange::Failed { reason } => format!("{host} failed: {reason}"),
+        HostChange::Failed { reason, printed } => {
+            let printed: String = printed.iter().map(|line| format!("\n  {line}")).collect();
+            format!("{host} failed: {reason}{printed}")
+        }
+        // A set-up's failure is said when its host is out of the run.
+        HostChange::TaskEnded { task: HostTask::Teardown, reason: Some(reason), .. } => {
+            format!("{host}: teardown failed: {reason}")
+        }
+        HostChange::TaskEnded { task: HostTask::Setup, end: TaskEnd::Lost(_), reason, .. } => {
+            let reason = reason.as_deref().unwrap_or("its outcome is unknown");
+            format!("{host}: set-up lost: {reason}")
+        }
+        HostChange::TaskSkipped { task, reason } => format!("{host}: no {task}: {reason}"),
         HostChange::Unreachable { reason } => format!("{host} unreachable: {reason}"),
         HostChange::Paused { reason, seconds } => {
             format!("{host} paused for {seconds} s: {reason}")
@@ -101,6 +114,9 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
         | HostChange::Connecting { .. }
         | HostChange::Probed
         | HostChange::ProgramSent { .. }
+        | HostChange::TaskAssigned { .. }
+        | HostChange::TaskStarted { .. }
+        | HostChange::TaskEnded { .. }
             if !verbose =>
         {
             return None;
@@ -116,6 +132,11 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
             )
         }
         HostChange::Connecting { doing } => format!("{host}: {doing}"),
+        HostChange::TaskAssigned { .. } => return None,
+        HostChange::TaskStarted { task, .. } => format!("{host}: {task} started"),
+        HostChange::TaskEnded { task, reason, .. } => {
+            format!("{host}: {task} {}", reason.as_deref().unwrap_or("done"))
+        }
         HostChange::Probed => format!("probing {host} with one job"),
         HostChange::ProgramSent { bytes } => {
             format!("{host}: sending the worker program, {}", counted(*bytes, "byte"))

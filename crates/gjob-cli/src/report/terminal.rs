@@ -217,7 +217,9 @@ impl Handler for Terminal {
             return;
         }
         if let Some(text) = message(&event.what, self.verbose).filter(|_| is_said) {
-            self.say(Said::Line(text, is_about_job));
+            for line in text.lines() {
+                self.say(Said::Line(line.to_owned(), is_about_job));
+            }
         }
         if let (Some(true), What::Host(host)) = (away, &event.what)
             && let Some(text) = self.on_lost.and_then(|on_lost| on_lost.said_of(&host.host, run))
@@ -262,7 +264,9 @@ fn is_hosts_failure(what: &What) -> bool {
     matches!(
         what,
         What::Host(HostEvent {
-            change: HostChange::Failed { .. } | HostChange::Unreachable { .. },
+            change: HostChange::Failed { .. }
+                | HostChange::Unreachable { .. }
+                | HostChange::TaskSkipped { .. },
             ..
         })
     )

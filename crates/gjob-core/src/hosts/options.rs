@@ -1,5 +1,6 @@
 //! How hosts are reached and used: for all hosts of a run, or for one cluster.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +30,12 @@ pub struct HostOptions {
     pub lease: Option<Duration>,
     /// Room for staged files in the results directory, bytes.
     pub blob_budget: Option<u64>,
+    /// What is run on the host before its first job, as a job's commands are.
+    pub setup: Option<String>,
+    /// What is run on it after its last job.
+    pub teardown: Option<String>,
+    /// Variables that its jobs have, unless they set them themselves.
+    pub env: BTreeMap<String, String>,
 }
 
 impl HostOptions {
@@ -36,7 +43,20 @@ impl HostOptions {
     #[must_use]
     pub fn or(self, defaults: &HostOptions) -> HostOptions {
         // Destructured, so that the compiler asks about an option added later.
-        let HostOptions { results_dir, connect, ssh_config, slots, lease, blob_budget } = self;
+        let HostOptions {
+            results_dir,
+            connect,
+            ssh_config,
+            slots,
+            lease,
+            blob_budget,
+            setup,
+            teardown,
+            mut env,
+        } = self;
+        for (name, value) in &defaults.env {
+            env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
         HostOptions {
             results_dir: results_dir.or_else(|| defaults.results_dir.clone()),
             connect: connect.or_else(|| defaults.connect.clone()),
@@ -44,13 +64,26 @@ impl HostOptions {
             slots: slots.or(defaults.slots),
             lease: lease.or(defaults.lease),
             blob_budget: blob_budget.or(defaults.blob_budget),
+            setup: setup.or_else(|| defaults.setup.clone()),
+            teardown: teardown.or_else(|| defaults.teardown.clone()),
+            env,
         }
     }
 
     /// These options, without those that `given` has.
     #[must_use]
     pub fn unless(self, given: &HostOptions) -> HostOptions {
-        let HostOptions { results_dir, connect, ssh_config, slots, lease, blob_budget } = self;
+        let HostOptions {
+            results_dir,
+            connect,
+            ssh_config,
+            slots,
+            lease,
+            blob_budget,
+            setup,
+            teardown,
+            env,
+        } = self;
         HostOptions {
             results_dir: results_dir.filter(|_| given.results_dir.is_none()),
             connect: connect.filter(|_| given.connect.is_none()),
@@ -58,6 +91,9 @@ impl HostOptions {
             slots: slots.filter(|_| given.slots.is_none()),
             lease: lease.filter(|_| given.lease.is_none()),
             blob_budget: blob_budget.filter(|_| given.blob_budget.is_none()),
+            setup: setup.filter(|_| given.setup.is_none()),
+            teardown: teardown.filter(|_| given.teardown.is_none()),
+            env,
         }
     }
 }

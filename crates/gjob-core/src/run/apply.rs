@@ -43,7 +43,7 @@ impl Run {
         }
         match &event.what {
             What::Run(change) => self.apply_to_run(change),
-            What::Host(change) => self.apply_to_host(change),
+            What::Host(change) => self.apply_to_host(event.at, change),
             What::Attempt(change) => self.apply_to_attempt(event.at, change),
             What::Job(change) => self.apply_to_job(event.at, change),
             What::Transfer(transfer) => self.apply_transfer(transfer),
@@ -84,10 +84,10 @@ impl Run {
         }
     }
 
-    fn apply_to_host(&mut self, HostEvent { host, change }: &HostEvent) -> Touched {
+    fn apply_to_host(&mut self, at: Timestamp, HostEvent { host, change }: &HostEvent) -> Touched {
         let host = self.position(host);
         if let Some(host) = host {
-            self.hosts[host.at()].apply(change);
+            self.hosts[host.at()].apply(at, change);
         }
         Touched { host, ..Touched::default() }
     }

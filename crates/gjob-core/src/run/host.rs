@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{Pace, Usage};
+use super::{HostTask, HostTasks, Pace, Usage};
 use crate::event::{ClockOffset, HostChange, HostFacts};
 use crate::id::{HostLabel, Key};
 use crate::resources::{Ask, Cpus, Offer};
 use crate::state::State;
+use crate::time::Timestamp;
 use crate::words::words;
 
 /// A host by its position in the run's list of hosts.
@@ -42,6 +43,8 @@ pub struct Host {
     pub totals: HostTotals,
     /// How long the jobs took that are done on it.
     pub pace: Pace,
+    /// What is run once on it besides its jobs.
+    pub(super) tasks: HostTasks,
     /// What its jobs use of it now.
     pub(super) usage: Usage,
     /// Jobs it was assigned that have not ended, by index.
@@ -127,6 +130,7 @@ impl Host {
             history: History::Known,
             totals: HostTotals::default(),
             pace: Pace::default(),
+            tasks: HostTasks::default(),
             usage: Usage::default(),
             in_flight: BTreeSet::new(),
             collecting: BTreeSet::new(),
@@ -148,10 +152,13 @@ impl Host {
         Offer { cpus: offer.cpus.max(1), ..offer }
     }
 
-    /// True when all that is asked for is free now.
+    /// True when all that is asked for is free now, and it is set up.
     #[must_use]
     pub fn has_free(&self, ask: &Ask) -> bool {
         let offer = self.offer();
+        if !self.is_ready() {
+            return false;
+        }
         if self.in_flight.is_empty() {
             return offer.fits(ask);
         }
@@ -218,7 +225,13 @@ impl Host {
     /// Whether it can be used now, in one word.
     #[must_use]
     pub fn condition(&self) -> &'static str {
-        if self.is_silent() { "silent" } else { self.status.as_str() }
+        let task = self.tasks.under_way().filter(|_| self.status == HostStatus::Up);
+        match task.map(|it| it.task) {
+            _ if self.is_silent() => "silent",
+            Some(HostTask::Setup) => "setting up",
+            Some(HostTask::Teardown) => "tearing down",
+            None => self.status.as_str(),
+        }
     }
 
     /// Its state in the seed's words: `free` with room, `busy` without or while
@@ -227,14 +240,14 @@ impl Host {
     #[must_use]
     pub fn state(&self) -> State {
         match self.status {
-            HostStatus::Up if self.load() < self.slots() => State::Free,
+            HostStatus::Up if self.is_ready() && self.load() < self.slots() => State::Free,
             HostStatus::Up | HostStatus::Paused => State::Busy,
             HostStatus::Connecting | HostStatus::Unreachable => State::Unknown,
             HostStatus::Failed => State::Error,
         }
     }
 
-    pub(super) fn apply(&mut self, change: &HostChange) {
+    pub(super) fn apply(&mut self, at: Timestamp, change: &HostChange) {
         let (status, reason) = match change {
             HostChange::Up(facts) => {
                 self.totals.logins += 1;
@@ -247,7 +260,7 @@ impl Host {
                 (HostStatus::Paused, Some(reason))
             }
             HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),
-            HostChange::Failed { reason } => (HostStatus::Failed, Some(reason)),
+            HostChange::Failed { reason, .. } => (HostStatus::Failed, Some(reason)),
             HostChange::Silent { seconds } => {
                 if self.status == HostStatus::Up {
                     self.reason = Some(format!("no answer for {seconds} s or more"));
@@ -261,7 +274,8 @@ impl Host {
             HostChange::Limited { .. }
             | HostChange::LogSpoiled { .. }
             | HostChange::LogDamaged { .. }
-            | HostChange::Restarted { .. } => return,
+            | HostChange::Restarted { .. }
+            | HostChange::TaskSkipped { .. } => return,
             HostChange::Told => {
                 return self.history = match self.history {
                     History::Awaited | History::Told => History::Told,
@@ -269,6 +283,15 @@ impl Host {
                 };
             }
             HostChange::Untold => return self.history = History::Missed,
+            HostChange::TaskAssigned { task, key, revision } => {
+                return self.task_assigned(at, *task, *key, *revision);
+            }
+            HostChange::TaskStarted { task, key, id, started } => {
+                return self.task_started(*task, *key, id, *started);
+            }
+            HostChange::TaskEnded { task, key, end, reason } => {
+                return self.task_ended(at, (*task, *key), end, reason.as_ref());
+            }
             HostChange::Clock(offset) => return self.clock = Some(*offset),
             HostChange::ProgramSent { bytes } => return self.totals.bytes_sent += bytes,
         };

@@ -263,7 +263,7 @@ fn an_event_that_is_applied_twice_changes_nothing_the_second_time() {
 #[test]
 fn a_new_manager_knows_nothing_of_its_hosts_links() {
     let mut run = run(1);
-    let change = HostChange::Failed { reason: "gone".into() };
+    let change = HostChange::Failed { reason: "gone".into(), printed: Vec::new() };
     apply(&mut run, What::Host(HostEvent { host: label(1), change }));
     assert_eq!(run.hosts()[1].state(), State::Error);
     let id = "2026-11-22-1".parse().unwrap();

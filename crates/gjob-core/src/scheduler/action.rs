@@ -53,6 +53,14 @@ pub enum Action {
         /// The attempt that wrote them.
         key: Key,
     },
+    /// Fetch what a host's set-up or teardown has printed. If it has printed anything, that
+    /// is answered by [`Scheduler::handle_task_log`](super::Scheduler::handle_task_log).
+    FetchTaskLog {
+        /// Where it is.
+        host: HostIx,
+        /// The task's key.
+        key: Key,
+    },
     /// Stop fetching a job's outputs.
     ForgetOutputs {
         /// Where they are.

@@ -60,7 +60,7 @@ impl Scheduler {
         }
     }
 
-    fn pause_full(&mut self, now: Duration, ix: HostIx, reason: String) {
+    pub(super) fn pause_full(&mut self, now: Duration, ix: HostIx, reason: String) {
         if self.run.host(ix).is_none_or(|host| host.status != HostStatus::Up) {
             return;
         }

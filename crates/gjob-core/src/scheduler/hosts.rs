@@ -117,11 +117,12 @@ impl Hosts {
         let (Some(host), Some(plan)) = (run.host(ix), self.plans.get_mut(ix.at())) else { return };
         let up = host.status == HostStatus::Up;
         let (load, slots) = (host.load(), host.slots());
+        let takes_jobs = up && host.is_ready();
         let capacity = match self.may_run_ahead {
             true => plan.capacity(slots),
             false => plan.capacity(slots).min(slots),
         };
-        let has_room = up && load < capacity && !self.reserved.contains_key(&ix);
+        let has_room = takes_jobs && load < capacity && !self.reserved.contains_key(&ix);
         let (room, is_overfull) = (has_room.then(|| fullness(load, slots)), up && load > slots);
         let bound: u32 = plan.bound.values().sum();
         let has_free_jobs = host.in_flight().len() > bound as usize;
@@ -404,7 +405,10 @@ impl HostPlan {
             futile: u64::from(futile),
             stuck: only(out, host.needed_by().into()),
             in_reach: only(host.status.answers(), may_live as u64),
-            idle: only(up, u64::from(room_for.min(slots)).saturating_sub(load.into())),
+            idle: only(
+                up && host.is_ready(),
+                u64::from(room_for.min(slots)).saturating_sub(load.into()),
+            ),
             withdrawing: only(up && load > slots, self.withdrawing.into()),
         }
     }

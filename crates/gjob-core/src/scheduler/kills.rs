@@ -9,7 +9,7 @@ use super::Scheduler;
 use crate::id::Key;
 use crate::order::Order;
 use crate::outcome::Cause;
-use crate::run::HostIx;
+use crate::run::{HostIx, TaskAttempt};
 
 /// The kills that were sent.
 #[derive(Debug, Default)]
@@ -65,6 +65,10 @@ impl Scheduler {
 
     /// Why an attempt is to end, if it is and may be alive.
     fn kill_wanted(&self, host: HostIx, key: Key) -> Option<Cause> {
+        if self.run.task_of(key).is_some() {
+            let is_alive = self.run.task_attempt(key).is_some_and(TaskAttempt::is_under_way);
+            return (is_alive && self.ends_setups()).then_some(Cause::Interrupted);
+        }
         let job = self.run.job(key.index)?;
         let is_interrupted = self.is_interrupting();
         if self.is_awaited(host, key) {

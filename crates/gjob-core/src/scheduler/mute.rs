@@ -123,7 +123,7 @@ impl Scheduler {
             let seconds = (now - first).as_secs();
             let reason = format!("it has not answered a withdrawal for {seconds} s");
             self.out.push_back(Action::Reject { host, reason: reason.clone() });
-            self.emit_host(host, HostChange::Failed { reason });
+            self.emit_host(host, HostChange::Failed { reason, printed: Vec::new() });
             if !self.config.on_lost.waits() {
                 self.losses.insert((now, host));
                 self.lose_hosts(now);

@@ -59,7 +59,11 @@ impl Scheduler {
         let awaited = entry.in_flight().map(|index| self.run.jobs()[index as usize].last_key());
         // Of what has started, the log tells, if there is one.
         let is_lost = |key: &Key| damage.log_lost || !self.has_started(*key);
-        let keys: Vec<Key> = awaited.chain(entry.abandoned()).filter(is_lost).collect();
+        let tasks = entry.tasks().under_way().into_iter();
+        let tasks = tasks.filter(|it| damage.log_lost || it.attempt.started.is_none());
+        let tasks = tasks.map(|it| it.attempt.key);
+        let jobs = awaited.chain(entry.abandoned()).filter(is_lost);
+        let keys: Vec<Key> = jobs.chain(tasks).collect();
         for key in keys {
             let reason = "what its host had recorded of the run was removed".into();
             let (how, survivors, at) = (Loss::Slot, Vec::new(), Timestamp(0));
@@ -84,6 +88,12 @@ impl Scheduler {
         let Some(key) = record.key() else {
             return false;
         };
+        if let Some((of, task)) = self.run.task_of(key) {
+            let record = self.on_our_clock(host, record);
+            let is_news = of == host && self.handle_task_record(now, host, (task, key), record);
+            self.settle(now);
+            return is_news;
+        }
         let record = self.check_denied(key, self.on_our_clock(host, record));
         if self.is_awaited(host, key) {
             self.awaited_record(now, host, key, record);

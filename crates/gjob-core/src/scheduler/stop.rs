@@ -24,6 +24,9 @@ pub(super) enum Mode {
     /// No more jobs are dispatched; those in flight are ended. Then the run ends for this
     /// reason.
     Interrupting(RunEnd),
+    /// Jobs have ended as far as they will. What was set up is torn down; then the run
+    /// ends for this reason.
+    Closing(RunEnd),
     /// It is over.
     Stopped,
 }
@@ -33,7 +36,7 @@ impl Scheduler {
     /// waits again for a later manager to resume the run.
     pub fn handle_interrupt(&mut self, now: Duration) {
         match self.mode {
-            Mode::Stopped | Mode::Interrupting(RunEnd::Interrupted) => return,
+            Mode::Stopped | Mode::Closing(_) | Mode::Interrupting(RunEnd::Interrupted) => return,
             // What runs is being ended, for another reason.
             Mode::Interrupting(_) => self.mode = Mode::Interrupting(RunEnd::Interrupted),
             Mode::Running | Mode::Acting | Mode::Draining(_) => {
@@ -60,6 +63,7 @@ impl Scheduler {
                 self.kills.note_sent(host, key);
             }
         }
+        self.kill_setups();
     }
 
     /// True while what runs is being ended.
@@ -72,6 +76,7 @@ impl Scheduler {
     pub fn handle_leave(&mut self) {
         match (self.mode, self.run.tally().left()) {
             (Mode::Stopped, _) => {}
+            (Mode::Closing(end), _) => self.stop(end),
             (_, 0) => self.stop(RunEnd::Complete),
             (_, 1..) => self.stop(RunEnd::Left),
         }
@@ -138,12 +143,14 @@ impl Scheduler {
     }
 
     pub(super) fn stop_if_over(&mut self, now: Duration) {
-        if let Some(end) = self.reason_to_stop(now) {
-            self.stop(end);
+        if let Mode::Closing(end) = self.mode {
+            self.close_hosts(now, end);
+        } else if let Some(end) = self.reason_to_stop(now) {
+            self.begin_to_close(now, end);
         }
     }
 
-    fn stop(&mut self, end: RunEnd) {
+    pub(super) fn stop(&mut self, end: RunEnd) {
         self.mode = Mode::Stopped;
         if end == RunEnd::NoHosts {
             self.count_failed_contacts();
@@ -168,7 +175,7 @@ impl Scheduler {
     }
 
     fn reason_to_stop(&self, now: Duration) -> Option<RunEnd> {
-        if matches!(self.mode, Mode::Stopped | Mode::Acting) {
+        if matches!(self.mode, Mode::Stopped | Mode::Acting | Mode::Closing(_)) {
             return None;
         }
         let (jobs, hosts) = (self.run.tally(), self.hosts.totals());
@@ -184,11 +191,14 @@ impl Scheduler {
                 return Some(end);
             }
             // Jobs on a host that does not answer cannot be waited for.
-            Mode::Interrupting(end) if hosts.in_reach == 0 => return Some(end),
+            Mode::Interrupting(end) if hosts.in_reach == 0 && !self.any_task_in_reach() => {
+                return Some(end);
+            }
             Mode::Running
             | Mode::Acting
             | Mode::Draining(_)
             | Mode::Interrupting(_)
+            | Mode::Closing(_)
             | Mode::Stopped => {}
         }
         // What is left is on hosts that are out of the run.

@@ -7,6 +7,7 @@ mod full;
 mod lost;
 mod packing;
 mod restarted;
+mod tasks;
 mod unanswered;
 mod unasked;
 

@@ -387,7 +387,7 @@ impl Simulation {
             Action::Emit { event, .. } => return self.commit(&event),
             Action::Stop(end) => return self.stop(end),
             Action::Collect { host, key } => return self.collect(host, key),
-            Action::ForgetOutputs { .. } => return,
+            Action::ForgetOutputs { .. } | Action::FetchTaskLog { .. } => return,
             Action::Reject { host, reason } => panic!("{host:?} is out: {reason}"),
             Action::Launch { host, key } => (host, Message::Launch(key)),
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),

@@ -1,10 +1,11 @@
 //! One file's text as tables.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gjob_core::HostEntry;
 use gjob_core::hosts::{HostProblem, HostReader, parse_list};
 use gjob_core::os_text::from_os;
+use gjob_core::{HostEntry, JobSpec};
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, ConfigProblem};
@@ -18,8 +19,18 @@ const TABLES: &[&str] = &["defaults", "host", "group", "cluster"];
 const ALL_TABLES: &str = "[defaults], [host.NAME], [group.NAME] or [cluster.NAME]";
 
 /// What can be set for a host and for a group.
-const SETTINGS: &[&str] =
-    &["user", "port", "slots", "results_dir", "connect", "ssh_config", "blob_budget"];
+const SETTINGS: &[&str] = &[
+    "user",
+    "port",
+    "slots",
+    "results_dir",
+    "env",
+    "setup",
+    "teardown",
+    "connect",
+    "ssh_config",
+    "blob_budget",
+];
 
 /// Reads the text of the file at `path`, which really is at `real`. What is wrong with it is added to `errors`.
 pub(super) fn read(
@@ -152,9 +163,12 @@ impl Document<'_> {
             "slots" => options.slots = self.slots(key, value),
             "connect" => options.connect = self.connect(key, value),
             "results_dir" => options.results_dir = self.results_dir(key, value),
+            "env" => options.env = self.env(key, value),
             name => {
                 let Some(text) = self.text(key, value, "a text") else { return };
                 match name {
+                    "setup" => options.setup = Some(text),
+                    "teardown" => options.teardown = Some(text),
                     "user" => match parse_list(&format!("{text}@host")).as_deref() {
                         Ok([HostEntry { user: Some(user), .. }]) if *user == text => {
                             settings.user = Some(text);
@@ -169,6 +183,25 @@ impl Document<'_> {
                 }
             }
         }
+    }
+
+    /// Variables for the jobs on a host.
+    fn env(&mut self, key: &Key<'_>, value: &Value<'_>) -> BTreeMap<String, String> {
+        let DeValue::Table(variables) = value.get_ref() else {
+            self.wrong_type(key, value, "a table of variables");
+            return BTreeMap::new();
+        };
+        let mut env = BTreeMap::new();
+        for (name, value) in in_order(variables) {
+            let text = self.scalar(name, value);
+            env.extend(text.map(|text| (name.get_ref().to_string(), text)));
+        }
+        let mut spec = JobSpec::default();
+        spec.env.clone_from(&env);
+        for error in spec.check_variables() {
+            self.error(&value.span(), error);
+        }
+        env
     }
 
     fn path(&self, text: &str) -> PathBuf {
@@ -256,9 +289,13 @@ impl Document<'_> {
         let known = [more, SETTINGS].concat();
         let expected = match more {
             ["labels"] => {
-                "labels, user, port, slots, results_dir, connect, ssh_config or blob_budget"
+                "labels, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config or \
+                 blob_budget"
             }
-            _ => "hosts, user, port, slots, results_dir, connect, ssh_config or blob_budget",
+            _ => {
+                "hosts, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config or \
+                 blob_budget"
+            }
         };
         self.unknown(key, &known, expected);
     }

@@ -5,6 +5,7 @@ use std::io;
 
 use gjob_core::hosts::HostProblem;
 use gjob_core::plain_text::TextError;
+use gjob_core::spec::SpecError;
 use gjob_core::trust::Distrust;
 
 use crate::jobfile::place::Spot;
@@ -68,6 +69,9 @@ pub enum ConfigProblem {
     /// A size.
     #[error(transparent)]
     Size(#[from] ParseSizeError),
+    /// A variable that no job can have.
+    #[error(transparent)]
+    Variable(#[from] SpecError),
     /// A name that two tables have.
     #[error("group {0} is defined twice")]
     Duplicate(String),

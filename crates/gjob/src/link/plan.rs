@@ -2,12 +2,14 @@
 //! options that count for it. Everything about a host that does not change
 //! while its run lasts is here, checked once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gjob_core::hosts::{ConnectCommandError, HostOptions, ResultsDirError, check_results_dir};
 use gjob_core::id::ParseIdError;
 use gjob_core::resources::Offer;
+use gjob_core::run::HostTask;
 use gjob_core::wire::Welcome;
 use gjob_core::{HostEntry, HostLabel};
 
@@ -142,6 +144,23 @@ impl HostPlan {
     #[must_use]
     pub fn lease(&self) -> Option<Duration> {
         self.options.lease
+    }
+
+    /// What is run on it before its first job, and after its last one.
+    #[must_use]
+    pub fn task(&self, task: HostTask) -> Option<&str> {
+        let commands = match task {
+            HostTask::Setup => &self.options.setup,
+            HostTask::Teardown => &self.options.teardown,
+        };
+        // An empty one takes back what a file sets.
+        commands.as_deref().filter(|commands| !commands.trim().is_empty())
+    }
+
+    /// Variables that its jobs have, unless they set them themselves.
+    #[must_use]
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.options.env
     }
 
     /// Room for staged files on it, bytes.

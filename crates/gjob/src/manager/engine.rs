@@ -7,6 +7,7 @@ mod books;
 mod collecting;
 mod from_jobs;
 mod requests;
+mod task_logs;
 
 use std::time::{Duration, Instant};
 
@@ -221,10 +222,12 @@ impl Engine {
                 self.scheduler.handle_records(now, host, vec![record]);
             }
             Report::Fetched(fetched) => {
-                if let Some((index, mut outputs)) = self.streams.arrived(host, *fetched) {
-                    handler.handle_job_output(self.job(index), &mut outputs);
-                    self.clean_up(index);
+                let Some((key, mut outputs)) = self.streams.arrived(host, *fetched) else { return };
+                if self.run().task_of(key).is_some() {
+                    return self.keep_task_log(now, host, key, outputs);
                 }
+                handler.handle_job_output(self.job(key.index), &mut outputs);
+                self.clean_up(key.index);
             }
             Report::Staging { path, bytes, size } => {
                 self.scheduler.note_sign_of_work(now, host);
@@ -321,6 +324,7 @@ impl Engine {
             Action::Collect { .. } if self.acts_alone => {}
             Action::Collect { host, key } => self.collect(host, key),
             Action::ForgetOutputs { host, key } => self.forget_outputs(host, key),
+            Action::FetchTaskLog { host, key } => self.fetch_task_log(host, key),
             Action::Stop(end) => self.stopped = Some((end, Instant::now())),
         }
         Ok(())
@@ -366,6 +370,7 @@ fn facts(welcome: &Welcome, offer: Offer) -> HostFacts {
         version: welcome.version.shown().into(),
         platform: Shown::new(&welcome.platform).into(),
         results_dir: Shown::new(&welcome.results_dir).into(),
+        boot_id: Shown::new(&welcome.boot_id).into(),
         offer,
     }
 }

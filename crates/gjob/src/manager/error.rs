@@ -25,6 +25,16 @@ pub enum ManagerError {
         /// What is wrong with it.
         source: gjob_core::spec::SpecError,
     },
+    /// The set-up or teardown of a host cannot be launched.
+    #[error("{task} of host {host}: {source}")]
+    HostTask {
+        /// The host.
+        host: gjob_core::HostLabel,
+        /// Which of them.
+        task: gjob_core::run::HostTask,
+        /// What is wrong with it.
+        source: gjob_core::spec::SpecError,
+    },
     /// Used before `setup` or `attach`.
     #[error("the manager has no jobs: call setup first")]
     NotSetUp,

@@ -14,7 +14,7 @@ use gjob_core::wire::{ByHand, ByHandAnswer, Stream};
 use gjob_core::{Epoch, HostLabel, Job, JobId, JobSpec, Key, Record, State};
 
 use super::open::{Open, Use};
-use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
+use super::{LaunchAt, Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{Piece, QueryStates, ReadOutput, Unreachable, WorkByHand};
 use crate::store::{StateDir, now};
@@ -60,7 +60,7 @@ impl Network {
         let link = open.link(at);
         open.block_on(link.up(Some(READ_ONLY_TIMEOUT)))
             .map_err(|error| unreachable(host, error))?;
-        open.launch(at, key, &job.spec, 0, Vec::new());
+        open.launch(at, key, &job.spec, LaunchAt::default());
         self.next_index += 1;
         let id = self.await_start(at, key, host)?;
         let index = job.index;

@@ -87,6 +87,14 @@ impl Network {
 }
 
 impl NetworkSettings {
+    /// True if something is run once on some host besides its jobs.
+    #[must_use]
+    pub fn has_tasks(&self) -> bool {
+        let mut options = self.clusters.iter().map(|cluster| &cluster.options);
+        let any = |it: &HostOptions| it.setup.is_some() || it.teardown.is_some();
+        any(&self.options) || options.any(any)
+    }
+
     /// A plan for each worker, with its cluster's options, completed with those
     /// of the network.
     ///

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 
 use super::fetch::{Fetched, Rooms, fetch};
 use super::open_host::{OpenHost, Reached};
-use super::staging::{Placed, Staging};
-use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
+use super::staging::Staging;
+use super::{LaunchAt, Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{
     self, Arrival, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkHandle, LinkSender,
@@ -42,6 +42,9 @@ const EPOCH_STEP: u64 = 1 << 32;
 
 /// How long links may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The variable with the directory of a host's set-up.
+const SETUP_DIR: &str = "GJOB_SETUP_DIR";
 
 /// Who uses an open network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,20 +301,14 @@ impl Open {
         }
     }
 
-    pub(super) fn launch(
-        &mut self,
-        host: HostIx,
-        key: Key,
-        spec: &JobSpec,
-        revision: u32,
-        others: Vec<Placed>,
-    ) {
-        let launch = Launch {
-            key,
-            request: JobRequest::from(spec),
-            script: spec.script(),
-            files: self.staging.inputs_of(spec, revision, others),
-        };
+    pub(super) fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec, at: LaunchAt) {
+        let mut request = JobRequest::from(spec);
+        for (name, value) in self.opening.plans[host.at()].env() {
+            request.env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        request.env.extend(at.setup_dir.map(|dir| (SETUP_DIR.to_owned(), dir)));
+        let files = self.staging.inputs_of(spec, at.revision, at.others);
+        let launch = Launch { key, request, script: spec.script(), files };
         self.staging.launch(host, launch);
         self.take_steps();
     }

@@ -10,7 +10,9 @@ use gjob_core::event::{ClockOffset, HostFacts};
 use gjob_core::job::Phase;
 use gjob_core::outcome::{Cause, Ending, Finish};
 use gjob_core::resources::Offer;
-use gjob_core::run::{Attempt, Host, HostIx, HostTotals, RunParts, Tally, shown_state};
+use gjob_core::run::{
+    Attempt, Host, HostIx, HostTotals, RunParts, Tally, TaskAttempt, shown_state,
+};
 use gjob_core::{HostLabel, Job, JobId, JobSpec, Key, Run, RunId, State, Timestamp};
 use rusqlite::Row;
 
@@ -75,23 +77,35 @@ impl Store {
         let seq = self.last_seq()?;
         let revision = self.revision()?;
         let parts = RunParts { hosts, jobs, others, dependencies, ended, revision, seq };
-        let run = Run::from_parts(parts);
-        match specs.iter().any(|spec| spec.is_bound()) {
-            true => Ok(run.with_labels(self.host_labels()?)),
-            false => Ok(run),
+        let run = Run::from_parts(parts).with_task_attempts(self.latest_tasks(&labels)?);
+        let settings = RunSettings::from_json(&self.row()?.settings);
+        let settings = settings.map_err(|e| self.invalid(&e))?;
+        let is_bound = specs.iter().any(|spec| spec.is_bound());
+        if !is_bound && !settings.network.has_tasks() {
+            return Ok(run);
         }
+        let hosts = settings.network.plan_hosts().map_err(|e| self.invalid(&e))?;
+        let run = run.with_labels(hosts.iter().map(|host| host.labels()));
+        Ok(run.with_tasks(hosts.iter().map(|host| settings.host_tasks.specs(host))))
+    }
+
+    /// The latest execution of each task of each host.
+    fn latest_tasks(&self, hosts: &[HostLabel]) -> Result<Vec<TaskAttempt>, StoreError> {
+        let sql = "SELECT *, max(attempt) FROM host_tasks GROUP BY host, task";
+        self.all(sql, |row| {
+            Ok(TaskAttempt {
+                task: parsed(row, "task")?,
+                attempt: attempt(row, hosts)?,
+                boot_id: row.get("boot_id")?,
+                setups: row.get("setups")?,
+                jobs: row.get("jobs")?,
+            })
+        })
     }
 
     fn revision(&self) -> Result<u32, StoreError> {
         let sql = "SELECT revision FROM run";
         self.db.query_row(sql, [], |row| row.get(0)).map_err(|e| self.error(e))
-    }
-
-    /// The labels by which jobs can be bound to the hosts, in their order.
-    fn host_labels(&self) -> Result<Vec<Vec<String>>, StoreError> {
-        let settings = RunSettings::from_json(&self.row()?.settings);
-        let hosts = settings.map_err(|e| self.invalid(&e))?.network.plan_hosts();
-        Ok(hosts.map_err(|e| self.invalid(&e))?.iter().map(|host| host.labels()).collect())
     }
 
     /// The number of the last event.
@@ -159,7 +173,8 @@ impl Store {
     /// # Errors
     /// When the database fails or its content is invalid.
     pub fn job_dirs(&self) -> Result<Vec<(HostIx, Key, JobId)>, StoreError> {
-        let sql = "SELECT idx, attempt, host, id FROM attempts WHERE id IS NOT NULL";
+        let sql = "SELECT idx, attempt, host, id FROM attempts WHERE id IS NOT NULL
+            UNION ALL SELECT idx, attempt, host, id FROM host_tasks WHERE id IS NOT NULL";
         self.all(sql, |row| {
             let key = Key::new(row.get("idx")?, row.get("attempt")?);
             Ok((HostIx(row.get("host")?), key, parsed(row, "id")?))
@@ -216,8 +231,8 @@ fn host(row: &Row<'_>) -> Result<Host, rusqlite::Error> {
             gpus: row.get("gpus")?,
         };
         let (version, platform) = (text("version")?, text("platform")?);
-        let results_dir = text("results_dir")?;
-        host.facts = Some(HostFacts { hostname, version, platform, results_dir, offer });
+        let (results_dir, boot_id) = (text("results_dir")?, text("boot_id")?);
+        host.facts = Some(HostFacts { hostname, version, platform, results_dir, boot_id, offer });
     }
     if let Some(offset_ms) = row.get("clock_offset_ms")? {
         let error_ms = row.get::<_, Option<i64>>("clock_error_ms")?.unwrap_or(0) as u64;

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
+use gjob_core::run::TaskAttempt;
+use gjob_core::wire::Stream;
 use gjob_core::{RunId, Timestamp};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -244,6 +246,20 @@ impl RunDir {
         }
         let path = resolve(&self.path)?;
         Ok(RunDir { path, ..self })
+    }
+
+    /// Where what a host's set-up or teardown has printed is kept.
+    #[must_use]
+    pub fn task_log(&self, of: &TaskAttempt, stream: Stream) -> PathBuf {
+        let kind = match stream {
+            Stream::Stdout => "log",
+            Stream::Stderr => "err",
+        };
+        let (task, attempt) = (of.task.as_str(), of.attempt.key.attempt);
+        self.path
+            .join("hosts")
+            .join(of.attempt.host.as_str())
+            .join(format!("{task}.{attempt}.{kind}"))
     }
 
     /// Its database's file.

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use gjob_core::outcome::Ending;
-use gjob_core::run::{Attempt, Host, HostIx, Touched};
-use gjob_core::{Event, HostLabel, Job, Key, Run};
+use gjob_core::event::{HostChange, HostEvent};
+use gjob_core::outcome::{Ending, Finish};
+use gjob_core::run::{Attempt, Host, HostIx, TaskAttempt, Touched};
+use gjob_core::{Event, HostLabel, Job, Key, Run, What};
 use rusqlite::{Transaction, params};
 
 use super::{JobOutputs, LogOffset};
@@ -22,6 +23,8 @@ pub struct Changes {
     pub outputs: Vec<JobOutputs>,
     jobs: BTreeSet<u32>,
     hosts: BTreeSet<HostIx>,
+    /// Hosts to whose tasks something has happened.
+    tasks: BTreeSet<HostIx>,
     attempts: BTreeSet<Key>,
     /// Attempts that the run no longer keeps.
     dropped: Vec<Attempt>,
@@ -34,6 +37,7 @@ impl Changes {
     pub fn add(&mut self, event: Event, touched: Touched) {
         let Touched { job, host, attempt, dropped, run, all_hosts } = touched;
         self.jobs.extend(job);
+        self.tasks.extend(host.filter(|_| is_about_task(&event.what)));
         self.hosts.extend(host);
         self.attempts.extend(attempt);
         self.dropped.extend(dropped);
@@ -60,6 +64,16 @@ impl Changes {
     }
 }
 
+fn is_about_task(what: &What) -> bool {
+    let What::Host(HostEvent { change, .. }) = what else { return false };
+    matches!(
+        change,
+        HostChange::TaskAssigned { .. }
+            | HostChange::TaskStarted { .. }
+            | HostChange::TaskEnded { .. }
+    )
+}
+
 /// Writes the rows that have changed.
 pub(super) fn save(
     tx: &Transaction<'_>,
@@ -81,6 +95,9 @@ pub(super) fn save(
         for (ix, host) in (0..).map(HostIx).zip(run.hosts()) {
             save_host(tx, ix, host)?;
         }
+    }
+    for (ix, host) in changes.tasks.iter().filter_map(|ix| Some((ix, run.host(*ix)?))) {
+        host.tasks().all().try_for_each(|attempt| save_task(tx, *ix, attempt))?;
     }
     let kept = changes.attempts.iter().filter_map(|key| run.attempt(*key));
     for attempt in kept.chain(&changes.dropped) {
@@ -114,8 +131,8 @@ fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqli
         "UPDATE hosts SET status = ?2, reason = ?3, hostname = ?4, version = ?5, platform = ?6,
              results_dir = ?7, cpus = ?8, mem = ?9, gpus = ?10, clock_offset_ms = ?11,
              clock_error_ms = ?12, logins = ?13, started = ?14, succeeded = ?15, failed = ?16,
-             host_failures = ?17, bytes_sent = ?18, bytes_fetched = ?19,
-             history = ?20
+             host_failures = ?17, bytes_sent = ?18, bytes_fetched = ?19, history = ?20,
+             boot_id = ?21
          WHERE ix = ?1",
     )?
     .execute(params![
@@ -139,6 +156,7 @@ fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqli
         totals.bytes_sent as i64,
         totals.bytes_fetched as i64,
         history.as_str(),
+        facts.map(|facts| &facts.boot_id),
     ])
     .map(drop)
 }
@@ -165,16 +183,64 @@ fn save_job(tx: &Transaction<'_>, job: &Job) -> Result<(), rusqlite::Error> {
     .map(drop)
 }
 
-fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<(), rusqlite::Error> {
-    let host = |label: &HostLabel| run.position(label).map(|ix| ix.0);
+fn save_task(tx: &Transaction<'_>, host: HostIx, it: &TaskAttempt) -> Result<(), rusqlite::Error> {
+    let attempt = &it.attempt;
     let finish = attempt.finish.as_deref();
-    let (exit, signal) = match finish.map(|finish| finish.ending) {
+    let (exit, signal) = ending(finish);
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO host_tasks (idx, attempt, host, outcome, assigned, revision, id,
+             started, ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib,
+             stdout_bytes, stderr_bytes, survivors, task, boot_id, setups, jobs)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20, ?21, ?22, ?23)",
+    )?
+    .execute(params![
+        attempt.key.index,
+        attempt.key.attempt,
+        host.0,
+        attempt.outcome.map(gjob_core::run::Outcome::as_str),
+        attempt.assigned.0 as i64,
+        attempt.revision,
+        attempt.id.as_ref().map(gjob_core::JobId::as_str),
+        attempt.started.map(|at| at.0 as i64),
+        attempt.ended.map(|at| at.0 as i64),
+        exit,
+        signal,
+        finish.and_then(|finish| finish.cause).map(gjob_core::Cause::as_str),
+        attempt.reason,
+        finish.map(|finish| finish.user_us as i64),
+        finish.map(|finish| finish.system_us as i64),
+        finish.map(|finish| finish.max_rss_kib as i64),
+        finish.map(|finish| finish.stdout_bytes as i64),
+        finish.map(|finish| finish.stderr_bytes as i64),
+        survivors(finish)?,
+        it.task.as_str(),
+        it.boot_id,
+        it.setups,
+        it.jobs,
+    ])
+    .map(drop)
+}
+
+/// The exit status or the signal of an exit record.
+fn ending(finish: Option<&Finish>) -> (Option<u8>, Option<u8>) {
+    match finish.map(|finish| finish.ending) {
         None => (None, None),
         Some(Ending::Exit(code)) => (Some(code), None),
         Some(Ending::Signal(number)) => (None, Some(number)),
-    };
+    }
+}
+
+fn survivors(finish: Option<&Finish>) -> Result<Option<String>, rusqlite::Error> {
     let survivors = finish.map(|finish| &finish.survivors).filter(|pids| !pids.is_empty());
     let survivors = survivors.map(serde_json::to_string).transpose();
+    survivors.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+}
+
+fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<(), rusqlite::Error> {
+    let host = |label: &HostLabel| run.position(label).map(|ix| ix.0);
+    let finish = attempt.finish.as_deref();
+    let (exit, signal) = ending(finish);
     tx.prepare_cached(
         "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, revision, id, started,
              ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib, stdout_bytes,
@@ -200,7 +266,7 @@ fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<()
         finish.map(|finish| finish.max_rss_kib as i64),
         finish.map(|finish| finish.stdout_bytes as i64),
         finish.map(|finish| finish.stderr_bytes as i64),
-        survivors.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?,
+        survivors(finish)?,
     ])
     .map(drop)
 }

@@ -23,6 +23,7 @@ CREATE TABLE hosts (
     version     TEXT,              -- of gjob there
     platform    TEXT,              -- OS-ARCH
     results_dir TEXT,
+    boot_id     TEXT,
     cpus        INTEGER,           -- slots: jobs of one processor at once
     mem         INTEGER,           -- bytes
     gpus        INTEGER,
@@ -108,6 +109,34 @@ CREATE TABLE inputs (
     list        BLOB,              -- a directory's list, as it is sent
     PRIMARY KEY (path, revision, nth)
 );
+
+-- What is run once on a host besides its jobs (--setup, --teardown), each time that it was.
+CREATE TABLE host_tasks (
+    host        INTEGER NOT NULL REFERENCES hosts(ix),
+    task        TEXT NOT NULL,     -- setup, teardown
+    idx         INTEGER NOT NULL,  -- as the host knows it: behind those of all jobs
+    attempt     INTEGER NOT NULL,
+    outcome     TEXT,              -- these and what follows as in attempts
+    assigned    INTEGER NOT NULL,
+    revision    INTEGER NOT NULL DEFAULT 0,
+    boot_id     TEXT NOT NULL,     -- the host's boot when it was assigned
+    setups      INTEGER NOT NULL,  -- the set-up that came before it, by its attempt
+    jobs        INTEGER NOT NULL,  -- the attempts of jobs that had started on the host before it
+    id          TEXT,
+    started     INTEGER,
+    ended       INTEGER,
+    exit        INTEGER,
+    signal      INTEGER,
+    cause       TEXT,
+    reason      TEXT,              -- why it has not succeeded
+    user_us     INTEGER,
+    system_us   INTEGER,
+    max_rss_kib INTEGER,
+    stdout_bytes INTEGER,
+    stderr_bytes INTEGER,
+    survivors   TEXT,
+    PRIMARY KEY (host, task, attempt)
+) WITHOUT ROWID;
 
 -- The jobs' outputs that are local, below the run's output directory.
 CREATE TABLE outputs (

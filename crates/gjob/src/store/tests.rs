@@ -74,6 +74,7 @@ fn a_loaded_run_equals_the_committed_one_after_every_step() {
         hostname: "x".into(),
         version: "1".into(),
         platform: "linux-x86_64".into(),
+        boot_id: "boot".into(),
         results_dir: "/r".into(),
         offer,
     };

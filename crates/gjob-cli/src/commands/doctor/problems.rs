@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use gjob::network::DescribedHost;
 use gjob::units::{format_duration, format_size};
-use gjob_core::plural::counted;
 use serde::Serialize;
 
 /// Less free space than this is soon used up, bytes.
@@ -38,11 +37,9 @@ pub(super) fn of_reason(label: &str, reason: &str) -> Problem {
     Problem { what: reason.to_owned(), help: Some(help).filter(|_| label != ":") }
 }
 
-/// What is wrong with a host that answers. `slots` is what it was given, `survives` what a
-/// probe has found.
+/// What is wrong with a host that answers. `survives` is what a probe has found.
 pub(super) fn of_host(
     host: &DescribedHost,
-    slots: Option<u32>,
     survives: Option<&Result<bool, String>>,
 ) -> Vec<Problem> {
     let it = &host.description;
@@ -68,10 +65,6 @@ pub(super) fn of_host(
             format!("its load is {:.1} with {} processors", it.load_milli as f64 / 1000.0, it.cpus),
             "others use it: N/HOST has gjob run N jobs at once",
         ));
-    }
-    if let Some(slots) = slots.filter(|slots| *slots > it.cpus) {
-        let processors = counted(it.cpus.into(), "processor");
-        problems.push(Problem::new(format!("{slots} jobs at once on {processors}"), ""));
     }
     if it.open_files.is_some_and(|files| files < FEW_FILES) {
         problems

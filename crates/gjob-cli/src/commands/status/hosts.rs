@@ -7,7 +7,7 @@ use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostStatus};
 
 use super::Snapshot;
-use crate::report::{Columns, HostWork, headline, host_work};
+use crate::report::{Columns, HostWork, headline, host_work, whole_seconds};
 
 /// A host is slow if its median is this many times that of the other hosts.
 const SLOW: f64 = 2.0;
@@ -50,6 +50,10 @@ fn note(host: &Host, of: &Snapshot, slowness: Option<String>) -> Option<String> 
         host.reason.clone().filter(|_| of.managed || is_out(host) || is_unused(host))
     {
         notes.push(reason);
+    }
+    if let Some(task) = host.tasks().under_way().filter(|_| of.managed) {
+        let runs = of.now.0.saturating_sub(task.attempt.assigned.0);
+        notes.push(format!("for {}", whole_seconds(Duration::from_millis(runs))));
     }
     let waiting = host.needed_by();
     if of.managed && host.status == HostStatus::Unreachable && waiting > 0 {

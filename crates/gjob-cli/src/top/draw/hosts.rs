@@ -87,6 +87,10 @@ fn condition(state: &State, host: &Host) -> String {
     if let Some(away) = state.absences.of(&host.label, state.now).filter(|_| is_away) {
         text.push_str(&format!(" for {}", whole_seconds(away)));
     }
+    if let Some(task) = host.tasks().under_way().filter(|_| state.managed && !is_away) {
+        let runs = Duration::from_millis(state.now.0.saturating_sub(task.attempt.assigned.0));
+        text.push_str(&format!(" for {}", whole_seconds(runs)));
+    }
     // That it is silent was just said.
     let has_reason = (state.managed && !host.is_silent()) || host.status == HostStatus::Failed;
     if let Some(reason) = host.reason.as_ref().filter(|_| has_reason) {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use gjob_core::JobSpec;
 use gjob_core::dependency::Dependencies;
-use gjob_core::run::{HostIx, Run};
+use gjob_core::run::{HostIx, HostTask, Run, TaskSpecs};
 use gjob_core::scheduler::Scheduler;
 
 use super::Engine;
@@ -175,13 +175,14 @@ fn record(
     check(&specs)?;
     let dependencies = Dependencies::resolve(&specs)?;
     collecting.check_names(&specs)?;
-    let needed = specs.iter().map(|spec| &**spec);
-    let inputs = match hashed {
-        Some(hashed) => hashed.only_for(needed),
-        None => Inputs::hash(needed).map_err(NetworkError::Inputs)?,
-    };
+    let tasks: Vec<TaskSpecs> =
+        network.hosts().iter().map(|host| settings.host_tasks.specs(host)).collect();
+    let task_specs = tasks.iter().flat_map(|tasks| [&tasks.setup, &tasks.teardown]).flatten();
+    check_tasks(network, &tasks)?;
+    let inputs = hash(&specs, task_specs.map(|spec| &**spec).collect(), hashed)?;
     let run = Run::new(network.get_hosts(), specs, dependencies);
     let run = run.with_labels(network.hosts().iter().map(|host| host.labels()));
+    let run = run.with_tasks(tasks);
     check_bounds(&run)?;
     let specs: Vec<Arc<JobSpec>> = run.jobs().iter().map(|job| Arc::clone(&job.spec)).collect();
     let dir = state.create_run(now())?;
@@ -190,12 +191,45 @@ fn record(
     Ok(Recorded { dir, store, run, inputs })
 }
 
+/// The files of jobs and of hosts' tasks; those of jobs may be known.
+fn hash(
+    specs: &[Arc<JobSpec>],
+    tasks: Vec<&JobSpec>,
+    hashed: Option<Inputs>,
+) -> Result<Inputs, ManagerError> {
+    let error = |found| ManagerError::from(NetworkError::Inputs(found));
+    let needed = specs.iter().map(|spec| &**spec);
+    match hashed {
+        None => Inputs::hash(needed.chain(tasks)).map_err(error),
+        Some(hashed) => {
+            let mut inputs = hashed.only_for(needed);
+            inputs.extend(Inputs::hash(tasks).map_err(error)?);
+            Ok(inputs)
+        }
+    }
+}
+
 /// Every job may run on some host.
 fn check_bounds(run: &Run) -> Result<(), ManagerError> {
     let bounds = run.bounds();
     let mut jobs = bounds.of_no_host();
     let Some(first) = jobs.next() else { return Ok(()) };
     Err(NoSuchHost::new(run, first, jobs.count()).into())
+}
+
+/// What is run once on hosts may be launched.
+fn check_tasks(network: &Network, tasks: &[TaskSpecs]) -> Result<(), ManagerError> {
+    for (host, tasks) in network.hosts().iter().zip(tasks) {
+        let named = [(HostTask::Setup, &tasks.setup), (HostTask::Teardown, &tasks.teardown)];
+        for (task, spec) in
+            named.into_iter().filter_map(|(task, spec)| Some((task, spec.as_ref()?)))
+        {
+            if let Some(source) = spec.check().into_iter().next() {
+                return Err(ManagerError::HostTask { host: host.label().clone(), task, source });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check(specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {

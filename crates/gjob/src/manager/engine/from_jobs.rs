@@ -10,11 +10,11 @@ use gjob_core::dependency::FromOne;
 use gjob_core::job::Phase;
 use gjob_core::os_text::to_path;
 use gjob_core::record::{Record, Scope, one_line};
-use gjob_core::run::HostIx;
+use gjob_core::run::{Host, HostIx};
 
 use super::Engine;
 use crate::inputs::{InputDirectory, UnfitOutputs, gather};
-use crate::network::Placed;
+use crate::network::{LaunchAt, Placed};
 use crate::outputs::{CollectError, CollectOrder, CollectedOutputs, OutputFile, job_dir_name};
 use crate::store::{StoreError, now};
 
@@ -73,9 +73,10 @@ impl Engine {
             return Ok(());
         }
         let run = self.scheduler.run();
-        let job = &run.jobs()[key.index as usize];
-        let revision = run.attempt(key).map_or(0, |attempt| attempt.revision);
-        self.network.launch_with(host, key, &job.spec, revision, others);
+        let Some(spec) = run.spec_of(key) else { return Ok(()) };
+        let setup_dir = run.host(host).and_then(Host::setup_dir);
+        let at = LaunchAt { revision: run.revision_of(key), others, setup_dir };
+        self.network.launch_with(host, key, spec, at);
         Ok(())
     }
 

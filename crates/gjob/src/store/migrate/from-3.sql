@@ -13,7 +13,7 @@ ALTER TABLE inputs RENAME TO inputs_3;
 
 CREATE TABLE hosts (
     ix INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE, status TEXT NOT NULL, reason TEXT,
-    hostname TEXT, version TEXT, platform TEXT, results_dir TEXT,
+    hostname TEXT, version TEXT, platform TEXT, results_dir TEXT, boot_id TEXT,
     cpus INTEGER, mem INTEGER, gpus INTEGER, clock_offset_ms INTEGER, clock_error_ms INTEGER,
     logins INTEGER NOT NULL DEFAULT 0, started INTEGER NOT NULL DEFAULT 0,
     succeeded INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
@@ -67,6 +67,16 @@ INSERT INTO attempts
            assigned, 0, id, started, ended, exit, signal, cause, reason, user_us, system_us,
            max_rss_kib, stdout_bytes, stderr_bytes, NULL
     FROM attempts_3;
+
+CREATE TABLE host_tasks (
+    host INTEGER NOT NULL REFERENCES hosts(ix), task TEXT NOT NULL,
+    idx INTEGER NOT NULL, attempt INTEGER NOT NULL, outcome TEXT, assigned INTEGER NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0, boot_id TEXT NOT NULL, setups INTEGER NOT NULL,
+    jobs INTEGER NOT NULL, id TEXT, started INTEGER, ended INTEGER, exit INTEGER,
+    signal INTEGER, cause TEXT, reason TEXT, user_us INTEGER, system_us INTEGER,
+    max_rss_kib INTEGER, stdout_bytes INTEGER, stderr_bytes INTEGER, survivors TEXT,
+    PRIMARY KEY (host, task, attempt)
+) WITHOUT ROWID;
 
 CREATE VIEW jobs AS
     SELECT idx, name, command, state, phase, attempt, host, id,
