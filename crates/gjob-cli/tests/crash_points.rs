@@ -18,6 +18,8 @@ mod ledger;
 mod scene;
 #[path = "chaos/seed.rs"]
 mod seed;
+#[path = "crash_points/stages.rs"]
+mod stages;
 #[path = "crash_points/strace.rs"]
 mod strace;
 mod support;
@@ -29,6 +31,7 @@ use std::time::Instant;
 use judge::Injuries;
 use scene::Scene;
 use seed::{Random, seed, setting};
+use stages::Stages;
 use strace::{Point, Scope, Strace};
 
 /// How many points of each kind are tried, if not all are.
@@ -62,6 +65,22 @@ fn manager_killed_at_any_call_of_collecting_leaves_complete_outputs_or_none() {
 fn manager_killed_while_it_collects_again_leaves_complete_outputs_or_none() {
     let Some(strace) = Strace::find() else { return };
     Enumeration::new("outputs again", &strace, Scope::Outputs).of_attachments();
+}
+
+#[test]
+fn manager_killed_at_any_call_hands_on_the_right_outputs_from_stage_to_stage() {
+    let Some(strace) = Strace::find() else { return };
+    let scope = Scope::MainThread;
+    let run = |tracer| Stages::new().run_under(tracer);
+    let mut enumeration = Enumeration::prepare("stages", &strace, scope, run);
+    let points = enumeration.points.clone();
+    for point in enumeration.chosen(&points) {
+        let stages = Stages::new();
+        enumeration.kills += u32::from(stages.run_under(strace.kill(scope, &point)));
+        let faults = stages.faults().into_iter();
+        enumeration.faults.extend(faults.map(|fault| format!("{point}: {fault}")));
+    }
+    enumeration.tell();
 }
 
 #[test]

@@ -179,6 +179,21 @@ fn job_gets_the_outputs_of_the_attempt_that_counts() {
 }
 
 #[test]
+fn copies_of_a_job_have_directories_with_their_numbers() {
+    let place = Place::new();
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "r/1", "cmds": "echo $GJOB_REPEAT > x", "outputs": "x", "repeat": 2}),
+            json!({"cmds": "cat r_1-0/x r_1-1/x; cat s/x", "files": ["@r?1/x", "@s/x"], "link": true}),
+            json!({"name": "s", "cmds": "echo s > x", "outputs": "x"}),
+        ],
+    );
+    let answer = run(&place, &["-q", "--show", "all"]).output();
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "0\n1\ns\n"), "{}", answer.stderr);
+}
+
+#[test]
 fn producer_that_fails_fails_its_consumers_and_retry_retries_both() {
     let place = Place::new();
     let fails = place.path("fails");
