@@ -156,6 +156,27 @@ fn failed_teardown_is_said_and_changes_no_exit_status() {
 }
 
 #[test]
+fn hosts_file_sets_results_and_variables_of_its_hosts() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let home = bed.host(2).home().display().to_string();
+    place.file(
+        "lab.hosts",
+        &format!("h1 env.X=$(exit 1) 'a' labels=b\nh2 results_dir={home}/my scratch env.X=2\n"),
+    );
+    let config = bed.ssh_config().to_str().unwrap();
+    let job = "echo \"$X\"; [[ $PWD != *'/my scratch/'* ]] || echo scratch";
+    let args = ["run", "-F", config, "-r", "results", "--hosts-file", "lab.hosts", "--each-host"];
+    let answer = place.gjob(&[&args[..], &["-k", "--tag", "-q", "--", job]].concat()).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(answer.stdout, "h1\t$(exit 1) 'a'\nh2\t2\nh2\tscratch\n");
+    place.file("bad.hosts", "h1 env.GJOB_X=1\nh2 env.Y\n");
+    let refused = place.gjob(&["run", "--hosts-file", "bad.hosts", "--", "true"]).output();
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("bad.hosts:1: reserved environment variable"), "{refused:?}");
+    assert!(refused.stderr.contains("expected env.NAME=VALUE"), "{refused:?}");
+}
+
+#[test]
 fn file_sets_what_each_host_has_of_its_own() {
     let (place, bed) = (Place::new(), Bed::start(2));
     let config = format!(

@@ -211,9 +211,14 @@ impl Config {
     pub fn clusters(&self, group: Group, given: &HostOptions) -> Vec<Cluster> {
         let name = Some(group.name).filter(|name| !name.is_empty());
         let mut clusters: Vec<Cluster> = Vec::new();
-        for host in group.hosts {
+        for mut host in group.hosts {
             let settings = self.settings_of(&host.name).or(&group.settings);
-            let options = settings.options.unless(given);
+            let own = HostOptions {
+                results_dir: host.results_dir.take(),
+                env: std::mem::take(&mut host.env),
+                ..HostOptions::default()
+            };
+            let options = own.or(&settings.options.unless(given));
             let user = host.user.or(settings.user);
             let mut labels = host.labels;
             labels.extend(self.labels_of(&host.name));

@@ -81,7 +81,8 @@ pub(crate) struct HostArgs {
     )]
     pub(crate) hosts: Vec<String>,
 
-    /// File of hosts, one per line; labels may follow: h1 labels=big,a100
+    /// File of hosts, one per line; labels, results_dir and variables may follow:
+    /// h1 labels=big,a100 results_dir=/scratch/me env.X=1
     #[arg(long, value_name = "FILE", aliases = ["hostfile", "sshloginfile", "slf"])]
     pub(crate) hosts_file: Vec<PathBuf>,
 

@@ -1,5 +1,7 @@
 //! One host as a user names it: `[SLOTS/][USER@]NAME[:PORT]`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{HostLabel, ParseIdError};
@@ -22,6 +24,12 @@ pub struct HostEntry {
     /// Labels that it was given, by which jobs can be bound to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// Its results directory; none leaves it to [`HostOptions`](super::HostOptions).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results_dir: Option<String>,
+    /// Variables that its jobs have, before those of [`HostOptions`](super::HostOptions).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
 }
 
 impl HostEntry {
@@ -34,6 +42,8 @@ impl HostEntry {
             name: HostLabel::LOCAL.to_owned(),
             port: None,
             labels: Vec::new(),
+            results_dir: None,
+            env: BTreeMap::new(),
         }
     }
 

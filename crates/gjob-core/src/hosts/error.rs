@@ -154,6 +154,9 @@ pub enum HostProblem {
     /// A label that no job could name.
     #[error("invalid label {0:?}: expected up to {MAX_LABEL_BYTES} letters, digits and -_")]
     Label(String),
+    /// A variable that no job can have.
+    #[error("{0}")]
+    Variable(String),
     /// A key that means nothing.
     #[error("unknown key {found:?}: {}", suggestion(nearest.as_deref(), expected))]
     UnknownKey {

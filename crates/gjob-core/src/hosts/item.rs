@@ -85,6 +85,8 @@ impl Item {
             name,
             port: self.port,
             labels: Vec::new(),
+            results_dir: None,
+            env: std::collections::BTreeMap::new(),
         };
         names.into_iter().map(entry).collect()
     }

@@ -8,11 +8,16 @@ use std::path::Path;
 use super::choice::is_label;
 use super::error::{HostError, HostErrors, HostProblem, Place};
 use super::item::Item;
+use super::options::check_results_dir;
 use super::{Cluster, HostEntry, HostOptions, MAX_HOSTS};
+use crate::spec::JobSpec;
 use crate::text::excerpt;
 
 /// User, name and port: what makes two entries the same host.
 type Identity = (Option<String>, String, Option<u16>);
+
+/// What a line of a hosts file can set behind its hosts.
+const SETTINGS: [&str; 3] = ["labels=", "results_dir=", "env."];
 
 /// Reads hosts from any number of texts; [`finish`](Self::finish) returns
 /// everything that is wrong with them together.
@@ -63,18 +68,25 @@ impl HostReader {
         lines.into_iter().flat_map(|(place, line)| self.labelled_hosts(line, &place)).collect()
     }
 
-    /// The hosts of a line of a hosts file: an entry, and `labels=` with labels.
+    /// The hosts of a line of a hosts file: an entry, and behind it what it sets for them.
     fn labelled_hosts(&mut self, line: &str, place: &Place) -> Vec<HostEntry> {
-        let with_labels = line.split_once(char::is_whitespace);
-        let with_labels = with_labels
-            .and_then(|(entry, rest)| Some((entry, rest.trim_start().strip_prefix("labels=")?)));
-        let Some((entry, labels)) = with_labels else { return self.hosts(line, place) };
-        let labels: Vec<String> = labels.split(',').map(|label| label.trim().to_owned()).collect();
-        for label in labels.iter().filter(|label| !is_label(label)) {
-            self.error(place.clone(), HostProblem::Label(excerpt(label)));
+        let (entry, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let is_setting = |word: &str| SETTINGS.iter().any(|name| word.starts_with(name));
+        if !rest.split_whitespace().next().is_some_and(is_setting) {
+            return self.hosts(line, place);
+        }
+        let mut set = HostEntry::local();
+        for setting in settings(rest.trim()) {
+            if let Err(problem) = apply(setting, &mut set) {
+                self.error(place.clone(), problem);
+            }
         }
         let mut hosts = self.hosts(entry, place);
-        hosts.iter_mut().for_each(|host| host.labels.clone_from(&labels));
+        for host in &mut hosts {
+            host.labels.clone_from(&set.labels);
+            host.results_dir.clone_from(&set.results_dir);
+            host.env.clone_from(&set.env);
+        }
         hosts
     }
 
@@ -186,6 +198,45 @@ impl HostReader {
         }
         Some(host)
     }
+}
+
+/// The settings behind an entry, each up to where the next one begins: a value may have
+/// blanks in it.
+fn settings(rest: &str) -> Vec<&str> {
+    let begins = |at: &usize| {
+        let is_word = rest[..*at].chars().next_back().is_none_or(char::is_whitespace);
+        is_word && SETTINGS.iter().any(|name| rest[*at..].starts_with(name))
+    };
+    let starts: Vec<usize> = rest.char_indices().map(|(at, _)| at).filter(begins).collect();
+    let ends = starts.iter().skip(1).copied().chain([rest.len()]);
+    starts.iter().zip(ends).map(|(start, end)| rest[*start..end].trim_end()).collect()
+}
+
+/// Sets what a line of a hosts file says.
+fn apply(setting: &str, host: &mut HostEntry) -> Result<(), HostProblem> {
+    match setting.split_once('=') {
+        Some(("labels", labels)) => {
+            for label in labels.split(',').map(str::trim) {
+                if !is_label(label) {
+                    return Err(HostProblem::Label(excerpt(label)));
+                }
+                host.labels.push(label.to_owned());
+            }
+        }
+        Some(("results_dir", dir)) => {
+            check_results_dir(dir)?;
+            host.results_dir = Some(dir.to_owned());
+        }
+        Some((name, value)) if name.starts_with("env.") => {
+            let spec = JobSpec::default().env(&name["env.".len()..], value);
+            if let Some(error) = spec.check_variables().into_iter().next() {
+                return Err(HostProblem::Variable(error.to_string()));
+            }
+            host.env.extend(spec.env);
+        }
+        _ => return Err(HostProblem::Variable(format!("{setting:?}: expected env.NAME=VALUE"))),
+    }
+    Ok(())
 }
 
 fn identity(host: &HostEntry) -> Identity {
