@@ -3,6 +3,7 @@
 
 mod act;
 mod background;
+mod changes;
 pub(crate) mod defaults;
 mod doctor;
 mod environment;
@@ -26,6 +27,7 @@ use environment::ENVIRONMENT;
 
 pub(crate) use act::{CleanArgs, FetchArgs, JobsArgs, KillArgs, RetryArgs};
 pub(crate) use background::BackgroundArgs;
+pub(crate) use changes::{AddHostsArgs, HostsCommand};
 pub(crate) use doctor::{DuArgs, HostsArgs};
 pub(crate) use local::{LocalArgs, LocalCommand};
 pub(crate) use look::{ExplainArgs, LogsArgs, RunState, RunsArgs, StatusArgs, TopArgs};
@@ -56,7 +58,7 @@ pub(crate) enum Command {
     /// Run jobs
     Run(Box<RunArgs>),
     /// Resume a stopped run, or follow a running one
-    Attach(AttachArgs),
+    Attach(Box<AttachArgs>),
     /// Kill jobs, and wait until their processes have ended
     Kill(KillArgs),
     /// Pause jobs: waiting jobs are not started, running jobs are stopped
@@ -65,7 +67,7 @@ pub(crate) enum Command {
     Resume(JobsArgs),
     /// Retry failed jobs and jobs whose outcome is unknown
     Retry(RetryArgs),
-    /// Check hosts: whether they can be reached, what they have, what is wrong
+    /// Check hosts, or change the hosts of a run
     Hosts(Box<HostsArgs>),
     /// Show how much room gjob takes on hosts and on this machine
     Du(Box<DuArgs>),

@@ -4,6 +4,7 @@
 pub(crate) mod acting;
 pub(crate) mod attach;
 mod background;
+mod change_hosts;
 pub(crate) mod clean;
 pub(crate) mod completions;
 mod config;

@@ -60,6 +60,12 @@ fn named_run() -> Option<RunDir> {
     state.find(run.ok()?.as_ref()).ok()
 }
 
+/// The hosts of the run that the command line names.
+pub(crate) fn hosts_of_run() -> Vec<CompletionCandidate> {
+    let hosts = named_run().and_then(|dir| Store::read(&dir).ok()?.hosts().ok());
+    candidates(hosts.into_iter().flatten().map(|host| host.label.to_string()))
+}
+
 /// The last host of a list that is being written: those of `gjob.toml`, its groups, and
 /// those of ssh's configuration.
 pub(crate) fn hosts(current: &OsStr) -> Vec<CompletionCandidate> {

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::halt::Halt;
 use crate::id::{HostLabel, JobId, Key, RunId};
 use crate::outcome::Finish;
 use crate::record::Scope;
@@ -127,6 +128,12 @@ pub enum RunEvent {
         /// The attempts that the copy did not know.
         attempts: u32,
     },
+    /// A user changed when the run is ended early (`gjob attach --max-fails`).
+    #[serde(rename = "halt-changed")]
+    HaltChanged {
+        /// From now on; none for never.
+        halt: Option<Halt>,
+    },
     /// The manager stopped: every job has its outcome, or it was asked to stop.
     #[serde(rename = "run-ended")]
     Ended {
@@ -234,6 +241,27 @@ pub enum HostChange {
         /// True when it has started no job since it was full before.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
+    },
+    /// A user added it to the run, or returned it to service (`gjob hosts add`).
+    #[serde(rename = "host-added")]
+    Added {
+        /// Labels by which jobs can be bound to it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        labels: Vec<String>,
+    },
+    /// A user drains it (`gjob hosts drain`): it ends the jobs that it has begun, and gets
+    /// no others.
+    #[serde(rename = "host-draining")]
+    Draining,
+    /// A user removed it from the run (`gjob hosts remove`): what it has begun is killed,
+    /// and runs again elsewhere.
+    #[serde(rename = "host-removed")]
+    Removed,
+    /// A user changed how many jobs it runs at once (`gjob hosts slots`).
+    #[serde(rename = "host-slots")]
+    Slots {
+        /// Jobs of one processor at once.
+        slots: u32,
     },
     /// It has said nothing for a while, though its connection stands: it may be away.
     #[serde(rename = "host-silent")]

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::event::RunEnd;
+use crate::plural::counted;
 use crate::text::excerpt;
 
 /// After how many jobs a run is ended, and how.
@@ -60,6 +61,18 @@ impl Halt {
         match (self.how, self.on, self.limit) {
             (HaltHow::Soon, HaltOn::Fail, HaltLimit::Count(most)) => Some(most),
             _ => None,
+        }
+    }
+
+    /// When a run is ended early, in words.
+    #[must_use]
+    pub fn describe(halt: Option<Halt>) -> String {
+        match (halt, halt.and_then(Halt::max_fails)) {
+            (None, _) => "the run is not ended early".to_owned(),
+            (Some(_), Some(most)) => {
+                format!("no more jobs start after {}", counted(most.into(), "failure"))
+            }
+            (Some(halt), None) => format!("the run is ended early: {halt}"),
         }
     }
 

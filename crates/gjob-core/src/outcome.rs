@@ -46,7 +46,8 @@ pub enum Cause {
     Memory,
     /// A user asked for it (`gjob kill`).
     Killed,
-    /// A user interrupted the run (Ctrl-C): the job is retried when the run resumes.
+    /// A user interrupted the run (Ctrl-C) or removed the host (`gjob hosts remove`): the job
+    /// runs again when the run resumes, or elsewhere.
     Interrupted,
     /// Another attempt of the same job was already recorded as its outcome.
     Superseded,

@@ -29,7 +29,7 @@ pub use crate::attempt::{Attempt, Outcome};
 pub use crate::tally::Tally;
 pub use apply::Touched;
 pub use bounds::Bounds;
-pub use host::{History, Host, HostIx, HostStatus, HostTotals};
+pub use host::{History, Host, HostDuty, HostIx, HostStatus, HostTotals};
 pub use pace::Pace;
 pub use shown::{WaitReason, run_state, shown_state};
 pub use tasks::{HostTask, HostTasks, TaskAttempt, TaskSpecs};

@@ -33,6 +33,7 @@ mod bound;
 mod collect;
 mod command;
 mod dependants;
+mod duty;
 mod full;
 mod hosts;
 mod job;
@@ -158,6 +159,8 @@ pub struct Scheduler {
     /// Attempts that never started, and the hosts on which they never will:
     /// such an attempt's number is used again elsewhere.
     withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
+    /// Removed hosts whose links are open: they are closed once nothing is left there.
+    leaving: BTreeSet<HostIx>,
     /// Jobs that wait since no host had space for them; others, too.
     spaceless: BTreeSet<u32>,
     /// The time that events carry.
@@ -202,11 +205,13 @@ impl Scheduler {
             kills: Kills::default(),
             tasks,
             withdrawn_on: BTreeMap::new(),
+            leaving: BTreeSet::new(),
             spaceless: BTreeSet::new(),
             time: Timestamp::default(),
             out: VecDeque::new(),
         };
         scheduler.begin_bound();
+        scheduler.begin_leaving();
         (0..scheduler.jobs.len() as u32).for_each(|index| scheduler.take_over(index));
         scheduler
     }
@@ -214,7 +219,10 @@ impl Scheduler {
     /// Finds a job of the run its place.
     fn take_over(&mut self, index: u32) {
         self.untried += u32::from(self.has_failed_untried(index));
-        self.jobs[index as usize].inherited = self.job(index).phase.is_in_flight();
+        let holder = self.run.host_in_flight(index);
+        let recalled = holder.is_some_and(|host| self.is_removed(host));
+        let plan = &mut self.jobs[index as usize];
+        (plan.inherited, plan.recalled) = (holder.is_some(), recalled);
         match self.state(index) {
             // Also when it is paused: a dependency may have failed before, and not
             // have failed it.
@@ -341,11 +349,13 @@ impl Scheduler {
         let job = &self.run.jobs()[index as usize];
         let key = job.last_key();
         let (kill, paused, resumed) = (job.kill, job.paused, job.resumed);
+        let recalled = self.jobs[index as usize].recalled;
         match self.state(index) {
             // Nothing starts that is to be killed at once.
             JobState::Assigned { .. } if kill => {}
             // Another host may have it by now.
             JobState::Assigned { .. } if self.is_adopting() => {}
+            JobState::Assigned { .. } if !self.is_serving(host) => self.withdraw(now, host, index),
             JobState::Assigned { .. } => {
                 self.expect_begin(index, now + self.config.lost_after);
                 self.out.push_back(Action::Launch { host, key });
@@ -354,7 +364,7 @@ impl Scheduler {
                 self.jobs[index as usize].withdrawal_sent = (0, now);
                 self.withdraw(now, host, index);
             }
-            JobState::Running { .. } if kill => {}
+            JobState::Running { .. } if kill || recalled => {}
             JobState::Running { .. } if paused => self.order(host, key, Order::Pause),
             JobState::Running { .. } if resumed => self.order(host, key, Order::Resume),
             JobState::Running { .. } => {}
@@ -362,7 +372,7 @@ impl Scheduler {
         }
         if kill {
             self.order(host, key, Order::kill(Cause::Killed));
-        } else if self.is_interrupting() {
+        } else if self.is_interrupting() || recalled {
             self.order(host, key, Order::kill(Cause::Interrupted));
         }
     }
@@ -467,6 +477,7 @@ impl Scheduler {
         self.withdraw_overdue(now);
         self.kills.expect_answers(now + self.config.lost_after);
         self.turn_classes();
+        self.close_left(now);
         self.stop_if_over(now);
     }
 

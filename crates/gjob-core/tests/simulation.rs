@@ -26,8 +26,13 @@ fn seeds() -> std::ops::Range<u64> {
 
 /// Runs a plan with every seed; gives what all of them have seen.
 fn run_all(plan: impl Fn(u64) -> Plan + std::panic::RefUnwindSafe) -> Seen {
+    run_some(u64::MAX, plan)
+}
+
+/// The same with so many of them at most.
+fn run_some(most: u64, plan: impl Fn(u64) -> Plan + std::panic::RefUnwindSafe) -> Seen {
     let mut all = Seen::default();
-    for seed in seeds() {
+    for seed in seeds().take(usize::try_from(most).unwrap()) {
         let result = std::panic::catch_unwind(|| Simulation::new(plan(seed)).run());
         match result {
             Ok(seen) => all += seen,
@@ -442,4 +447,53 @@ fn bound_jobs_of_lost_hosts_are_done_where_they_may() {
         ..Plan::default()
     });
     assert!(seen.abandoned > 0 || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn every_job_ends_once_while_hosts_come_and_go() {
+    let seen = run_some(200, |seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        late_hosts: 2,
+        drains: 5,
+        removals: 5,
+        new_slots: 3,
+        failing: 6,
+        retries: 1,
+        outputs: seed % 2 == 0,
+        link_breaks: 8,
+        crashes: 2,
+        manager_deaths: 3,
+        pauses: 5,
+        endless: 3,
+        on_lost: [OnLost::Rerun, OnLost::Wait, OnLost::Lease][seed as usize % 3],
+        ..Plan::default()
+    });
+    let thorough = is_thorough();
+    assert!(
+        (seen.recalled > 0 && seen.begun_late > 0 && seen.restarts > 0) || !thorough,
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn bound_jobs_end_once_where_they_may_while_hosts_come_and_go() {
+    let seen = run_some(200, |seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        bound: true,
+        late_hosts: 2,
+        drains: 8,
+        new_slots: 3,
+        link_breaks: 8,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    assert!(seen.begun_late > 0 || !is_thorough(), "{seen:?}");
 }

@@ -87,6 +87,8 @@ pub struct LinkConfig {
     pub programs: Arc<Programs>,
     /// The n-th connection's epoch, from 1, is this plus n.
     pub epoch_base: u64,
+    /// How many connections there were: of this link, and of those to the host before it.
+    pub connections: Arc<AtomicU64>,
     /// Bytes of the host's run log that are committed; read at each connection.
     pub offset: Arc<AtomicU64>,
 }

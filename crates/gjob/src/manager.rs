@@ -24,10 +24,10 @@ use crate::inputs::Inputs;
 use crate::network::Network;
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, Store, StoreError};
-pub use act::{ActError, Through, act, retry_with_files};
+pub use act::{ActError, Through, act, change, retry_with_files};
 pub use control::{
-    Act, Answer, CONTROL_VERSION, ControlClient, ControlError, MAX_JOBS, MAX_LINE, Received,
-    Refusal, Request, Snapshot,
+    Act, Answer, CONTROL_VERSION, Change, Changed, ControlClient, ControlError, MAX_JOBS, MAX_LINE,
+    Received, Refusal, Request, Snapshot,
 };
 pub use controller::Controller;
 use engine::Engine;
@@ -118,10 +118,10 @@ impl<H: Handler> Manager<H> {
     /// # Errors
     /// When another process manages the run, or its store can't be read.
     pub fn attach(&mut self, dir: &RunDir) -> Result<(), ManagerError> {
-        self.attach_with(dir, Store::take_up, |_| ())
+        self.attach_with(dir, Store::take_up, |_| (), &[])
     }
 
-    /// The same with other settings from now on; `take_up` is [`Store::take_up`], or
+    /// The same with other settings and changes from now on; `take_up` is [`Store::take_up`], or
     /// [`Store::take_up_moved`] for a copy whose original is used no more.
     ///
     /// # Errors
@@ -131,8 +131,9 @@ impl<H: Handler> Manager<H> {
         dir: &RunDir,
         take_up: fn(&RunDir) -> Result<Store, StoreError>,
         change: impl FnOnce(&mut RunSettings),
+        changes: &[Change],
     ) -> Result<(), ManagerError> {
-        self.engine = Some(Engine::attach(dir, take_up(dir)?, change)?);
+        self.engine = Some(Engine::attach(dir, take_up(dir)?, change, changes)?);
         Ok(())
     }
 

@@ -178,7 +178,11 @@ impl Network {
         self.open_managed(run, epoch, offsets, Inputs::default(), Some(hosts))
     }
 
-    fn open_managed(
+    /// The same for these hosts, or all.
+    ///
+    /// # Errors
+    /// As [`Network::open`].
+    pub(crate) fn open_managed(
         &mut self,
         run: &RunId,
         epoch: Epoch,
@@ -226,6 +230,28 @@ impl Network {
     pub(crate) fn launch_with(&mut self, host: HostIx, key: Key, spec: &JobSpec, at: LaunchAt) {
         if let Some(open) = &mut self.open {
             open.launch(host, key, spec, at);
+        }
+    }
+
+    /// Takes in other plans for its hosts, and those of hosts that were added, which are
+    /// behind the others. They count for links that are opened from now on.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub(crate) fn set_settings(&mut self, settings: NetworkSettings) -> Result<(), NetworkError> {
+        self.hosts = settings.plan_hosts()?;
+        self.positions = positions(&self.hosts);
+        self.settings = settings;
+        if let Some(open) = &mut self.open {
+            open.set_plans(self.hosts.clone());
+        }
+        Ok(())
+    }
+
+    /// Opens the link to a host, anew if it is open.
+    pub(crate) fn reopen(&mut self, host: HostIx) {
+        if let Some(open) = &mut self.open {
+            open.reopen(host);
         }
     }
 
@@ -304,6 +330,11 @@ impl Network {
     fn label(&self, host: HostIx) -> HostLabel {
         self.hosts[host.at()].label().clone()
     }
+}
+
+/// Where each host is.
+fn positions(hosts: &[Arc<HostPlan>]) -> HashMap<HostLabel, HostIx> {
+    (0..).zip(hosts).map(|(at, plan)| (plan.label().clone(), HostIx(at))).collect()
 }
 
 impl Drop for Network {

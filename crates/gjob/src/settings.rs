@@ -9,7 +9,7 @@ use std::time::Duration;
 use gjob_core::halt::Halt;
 use gjob_core::run::{HostTask, TaskSpecs};
 use gjob_core::scheduler::{Config, OnLost};
-use gjob_core::{Cluster, HostOptions, JobSpec, Platform, RunId};
+use gjob_core::{Cluster, HostLabel, HostOptions, JobSpec, Platform, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::link::HostPlan;
@@ -81,6 +81,16 @@ pub struct NetworkSettings {
     pub agents: BTreeMap<Platform, PathBuf>,
 }
 
+impl NetworkSettings {
+    /// Has a host run so many jobs at once.
+    pub(crate) fn set_slots(&mut self, host: &HostLabel, slots: u32) {
+        let workers = self.clusters.iter_mut().flat_map(|cluster| &mut cluster.workers);
+        for worker in workers.filter(|worker| worker.label().is_ok_and(|label| label == *host)) {
+            worker.slots = Some(slots);
+        }
+    }
+}
+
 /// Settings that cannot be kept, or that another version kept in another way.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid run settings: {0}")]
@@ -144,6 +154,14 @@ impl RunSettings {
     #[must_use]
     pub fn lost_after(&self) -> Duration {
         self.scheduler().lost_after
+    }
+
+    /// What its network is made of.
+    #[must_use]
+    pub(crate) fn network_with_lease(&self) -> NetworkSettings {
+        let mut network = self.network.clone();
+        network.options.lease = self.lease().or(network.options.lease);
+        network
     }
 
     /// What the scheduler is to know.

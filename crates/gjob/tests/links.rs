@@ -55,6 +55,7 @@ impl Links {
             run: RunId::new("2026-11-22", run).ok(),
             programs: Arc::clone(&self.programs),
             epoch_base: 0,
+            connections: Arc::default(),
             offset: Arc::new(AtomicU64::new(0)),
         };
         let limits = Arc::clone(&self.limits);
@@ -295,6 +296,7 @@ async fn this_machine_needs_no_ssh() {
         run: RunId::new("2026-11-22", 1).ok(),
         programs: Arc::clone(&links.programs),
         epoch_base: 0,
+        connections: Arc::default(),
         offset: Arc::new(AtomicU64::new(0)),
     };
     let limits = Arc::clone(&links.limits);

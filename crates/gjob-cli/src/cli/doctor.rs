@@ -3,12 +3,19 @@
 use clap::Args;
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
-use super::HostArgs;
+use super::{HostArgs, HostsCommand};
 use crate::completion::{hosts, runs};
 
 #[derive(Debug, Args)]
-#[command(after_help = HOSTS_HELP)]
+#[command(
+    after_help = HOSTS_HELP,
+    args_conflicts_with_subcommands = true,
+    override_usage = "gjob hosts [OPTIONS]\n       gjob hosts <COMMAND>"
+)]
 pub(crate) struct HostsArgs {
+    #[command(subcommand)]
+    pub(crate) change: Option<HostsCommand>,
+
     /// Check the hosts of a run, instead of those of -H
     #[arg(short = 'R', long, value_name = "RUN", add = ArgValueCandidates::new(runs))]
     pub(crate) run: Option<String>,
@@ -28,8 +35,8 @@ pub(crate) struct HostsArgs {
 
 const HOSTS_HELP: &str = "\
 Asks the hosts of -H, of a run (-R RUN), or those that a run without either
-would use: all at once, each for up to 20 seconds. What --probe starts is ended
-in any case, by itself after 3 minutes.
+would use: all at once, each for up to 20 seconds; no host that was removed from
+the run. What --probe starts is ended in any case, by itself after 3 minutes.
 
 Exit status: 0 all hosts can run jobs; 1 some host cannot; 2 invalid usage or
 input.";

@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use gjob_core::halt::Halt;
 
 use super::options::{NewHalt, never_or_halt};
-use super::{BackgroundArgs, RunName};
+use super::{BackgroundArgs, HostArgs, RunName};
 
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "What is shown")]
@@ -87,7 +87,7 @@ pub(crate) enum Show {
 }
 
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = ATTACH_HELP)]
 pub(crate) struct AttachArgs {
     #[command(flatten)]
     pub(crate) run: RunName,
@@ -99,6 +99,10 @@ pub(crate) struct AttachArgs {
     /// End the run early: soon,fail=3, now,success=10%, or never [default: as before]
     #[arg(long, value_name = "WHEN", value_parser = never_or_halt)]
     pub(crate) halt: Option<NewHalt>,
+
+    /// With -H: remove hosts of the run that have never answered, such as mistyped ones
+    #[arg(long, requires = "hosts")]
+    pub(crate) replace: bool,
 
     /// Resume a copy whose original is gone or will not be used again: hosts refuse that from then on
     #[arg(long)]
@@ -112,8 +116,16 @@ pub(crate) struct AttachArgs {
     pub(crate) in_background: bool,
 
     #[command(flatten)]
+    pub(crate) hosts: HostArgs,
+
+    #[command(flatten)]
     pub(crate) report: ReportArgs,
 }
+
+const ATTACH_HELP: &str = "\
+Hosts of -H that the run does not have are added to it; -j changes how many jobs
+all of its hosts run at once. If another process manages the run, that process
+makes the changes. `gjob hosts` has commands that drain and remove hosts.";
 
 fn max_fails(text: &str) -> Result<NewHalt, String> {
     let number = text.parse().ok().filter(|number| *number > 0);

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use gjob::manager::Watcher;
+use gjob::manager::{Change, Watcher};
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob::{Manager, ManagerError};
@@ -15,9 +15,9 @@ use gjob_core::os_text::to_os;
 use gjob_core::plural::counted;
 use gjob_core::{Job, RunId, State};
 
-use super::{background, find_run, manage, watch};
-use crate::cli::{AttachArgs, NewHalt, ReportArgs, Show};
-use crate::exit::Failure;
+use super::{background, change_hosts, find_run, manage, read_run, watch};
+use crate::cli::{AttachArgs, HostArgs, NewHalt, ReportArgs, Show};
+use crate::exit::{Failure, print_error};
 use crate::report::reporters;
 
 /// How long another process may use the run without being a manager to follow: it
@@ -32,16 +32,47 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     if args.in_background {
         background::leave_terminal()?;
     }
-    let resume = Resume {
+    let mut resume = Resume {
         moved: args.moved,
         halt: args.max_fails.or(args.halt),
         notify: args.background.notify.clone(),
         in_background: args.in_background,
+        of_hosts: changes_of_hosts(args, &dir)?,
     };
     if args.background.detach {
+        let changes = std::mem::take(&mut resume.of_hosts);
+        if !changes.is_empty() {
+            change_hosts::make(&dir, &changes, |note| {
+                print_error(note);
+                Ok(())
+            })?;
+        }
         return background::start(&dir, &args.report, &resume.words());
     }
     to_the_end(&dir, &args.report, &resume)
+}
+
+/// What options want of the hosts of the run. New ones come first: a run without hosts is
+/// over.
+fn changes_of_hosts(args: &AttachArgs, dir: &RunDir) -> Result<Vec<Change>, Failure> {
+    let HostArgs { hosts, hosts_file, cluster, slots, .. } = &args.hosts;
+    let is_named = !(hosts.is_empty() && hosts_file.is_empty() && cluster.is_empty());
+    if !is_named && slots.is_none() {
+        return Ok(Vec::new());
+    }
+    let run = read_run(dir)?.run;
+    let mut changes = Vec::new();
+    if is_named {
+        let clusters = change_hosts::clusters(&args.hosts, hosts.clone())?;
+        let unused = change_hosts::never_up(&run, &clusters);
+        changes.push(Change::Add { clusters });
+        if args.replace && !unused.is_empty() {
+            changes.push(Change::Remove { hosts: unused });
+        }
+    }
+    let slots = slots.map(|slots| Change::Slots { hosts: change_hosts::in_use(&run), slots });
+    changes.extend(slots);
+    Ok(changes)
 }
 
 /// How a run is resumed, and what is changed for the rest of it.
@@ -52,6 +83,7 @@ pub(super) struct Resume {
     halt: Option<NewHalt>,
     notify: Option<String>,
     in_background: bool,
+    of_hosts: Vec<Change>,
 }
 
 /// Resumes or follows a run until it is over.
@@ -69,11 +101,21 @@ pub(super) fn to_the_end(
             if resume.in_background {
                 return Err(managed_already(dir));
             }
+            let changes = resume.changes();
+            if !changes.is_empty() {
+                // What is changed is among the events that are followed.
+                change_hosts::make(dir, &changes, |_| Ok(()))?;
+            }
             return watch::to_the_end(dir, watcher, reporters()?);
         }
         check_limit(resume.halt, dir)?;
         let mut manager = Manager::with_handler(manage::SLEEP_TIME, reporters()?);
-        match manager.attach_with(dir, take_up, |settings| resume.change(settings)) {
+        match manager.attach_with(
+            dir,
+            take_up,
+            |settings| resume.change(settings),
+            &resume.changes(),
+        ) {
             Ok(()) => {
                 if resume.in_background {
                     background::go_on_alone(dir)?;
@@ -83,7 +125,9 @@ pub(super) fn to_the_end(
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(POLL_INTERVAL);
             }
-            Err(error @ ManagerError::Network(_)) => return Err(Failure::input(error)),
+            Err(error @ (ManagerError::Network(_) | ManagerError::Refused(_))) => {
+                return Err(Failure::input(error));
+            }
             Err(error) => return Err(manage::stopped(dir, error)),
         }
     }
@@ -102,10 +146,14 @@ impl Resume {
         moved.into_iter().chain(halt).chain(command).collect()
     }
 
+    /// What is changed of a run, whoever manages it.
+    fn changes(&self) -> Vec<Change> {
+        let halt = self.halt.map(|NewHalt(halt)| Change::Halt { halt });
+        self.of_hosts.iter().cloned().chain(halt).collect()
+    }
+
+    /// What is changed of a run that is resumed.
     fn change(&self, settings: &mut RunSettings) {
-        if let Some(NewHalt(halt)) = self.halt {
-            settings.halt = halt;
-        }
         if let Some(command) = &self.notify {
             settings.notify = Some(command.clone()).filter(|command| !command.is_empty());
         }
@@ -120,15 +168,13 @@ fn managed_already(dir: &RunDir) -> Failure {
     ))
 }
 
-/// Settings are changed by the process that manages the run.
+/// The command is that of the process that manages the run.
 fn refuse_change(resume: &Resume, dir: &RunDir) -> Result<(), Failure> {
-    let option = match (resume.halt, &resume.notify) {
-        (None, None) => return Ok(()),
-        (Some(_), _) => "--max-fails or --halt",
-        (None, Some(_)) => "--notify",
-    };
+    if resume.notify.is_none() {
+        return Ok(());
+    }
     Err(Failure::input(anyhow!(
-        "another gjob process manages run {}: {option} can be changed once it has stopped",
+        "another gjob process manages run {}: --notify can be changed once it has stopped",
         dir.run()
     )))
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use gjob::Network;
 use gjob::network::{Answers, DescribedHost};
 use gjob::settings::RunSettings;
-use gjob::store::Store;
 use gjob::units::format_duration;
-use gjob_core::run::HostIx;
+use gjob_core::run::{Host, HostDuty, HostIx};
 use gjob_core::text::printable;
+use gjob_core::{HostLabel, Run};
 use serde::Serialize;
 
-use super::{config, find_run, hosts, rounded};
+use super::{Recorded, change_hosts, config, find_run, hosts, read_run, rounded};
 use crate::cli::{Cli, Command, HostsArgs};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 use crate::report::{Columns, fit, stdout_columns};
@@ -27,6 +27,30 @@ struct Asked {
     answer: Result<DescribedHost, String>,
     /// Whether jobs survive a logout, or why that cannot be told; none if it was not asked.
     survives: Option<Result<bool, String>>,
+    /// That the run drains it.
+    leaving: Option<&'static str>,
+}
+
+/// What users want of the hosts of the run that are not simply used.
+#[derive(Debug, Default)]
+struct Duties(Vec<Host>);
+
+impl Duties {
+    fn of(run: &Run) -> Duties {
+        Duties(run.hosts().iter().filter(|host| host.leaving().is_some()).cloned().collect())
+    }
+
+    fn leaving(&self, label: &str) -> Option<&'static str> {
+        self.0.iter().find(|host| host.label.as_str() == label)?.leaving()
+    }
+
+    fn is_removed(&self, label: &HostLabel) -> bool {
+        self.removed().any(|host| host.label == *label)
+    }
+
+    fn removed(&self) -> impl Iterator<Item = &Host> {
+        self.0.iter().filter(|host| host.duty == HostDuty::Removed)
+    }
 }
 
 impl Asked {
@@ -39,7 +63,10 @@ impl Asked {
 }
 
 pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
-    let settings = settings(args)?;
+    if let Some(command) = &args.change {
+        return change_hosts::run(command);
+    }
+    let (settings, duties) = settings(args)?;
     let mut network = Network::from_settings(&settings).map_err(Failure::input)?;
     let labels: Vec<String> = network.hosts().iter().map(|plan| plan.label().to_string()).collect();
     let answers = network.describe_hosts().map_err(Failure::machinery)?;
@@ -51,43 +78,53 @@ pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
     };
     let asked = labels.into_iter().zip(answers);
     let asked: Vec<Asked> = asked
-        .map(|(label, (host, answer))| Asked { label, answer, survives: survival.remove(&host) })
+        .map(|(label, (host, answer))| {
+            let (survives, leaving) = (survival.remove(&host), duties.leaving(&label));
+            Asked { label, answer, survives, leaving }
+        })
         .collect();
-    let printed = if args.json { json(&asked) } else { table(&asked) };
+    let printed = if args.json { json(&asked) } else { table(&asked, &duties) };
     printed.map_err(Failure::machinery)?;
     Ok(if asked.iter().all(|host| host.answer.is_ok()) { ALL_DONE } else { NOT_ALL_DONE })
 }
 
 /// The hosts that are asked: of a run, of the command line, or of `gjob.toml`.
-fn settings(args: &HostsArgs) -> Result<RunSettings, Failure> {
+fn settings(args: &HostsArgs) -> Result<(RunSettings, Duties), Failure> {
     if let Some(run) = args.run.as_deref() {
-        let store = Store::read(&find_run(Some(run))?).map_err(Failure::machinery)?;
-        let row = store.row().map_err(Failure::machinery)?;
-        return RunSettings::from_json(&row.settings).map_err(Failure::machinery);
+        let Recorded { run, mut settings, .. } = read_run(&find_run(Some(run))?)?;
+        let duties = Duties::of(&run);
+        for cluster in &mut settings.network.clusters {
+            cluster.workers.retain(|it| !it.label().is_ok_and(|label| duties.is_removed(&label)));
+        }
+        return Ok((settings, duties));
     }
     let (Cli { command: Command::Hosts(args) }, setup) = config::read(!args.hosts.no_config)?
     else {
         return Err(Failure::machinery(anyhow::anyhow!("another command line was read")));
     };
     let network = hosts::checked_settings(&args.hosts, &setup)?;
-    Ok(RunSettings { network, ..RunSettings::default() })
+    Ok((RunSettings { network, ..RunSettings::default() }, Duties::default()))
 }
 
 /// A row per host, and below them what is wrong with each.
-fn table(asked: &[Asked]) -> std::io::Result<()> {
+fn table(asked: &[Asked], duties: &Duties) -> std::io::Result<()> {
     let headings = [
         "HOST", "STATE", "LOGIN", "CPUS", "LOAD", "MEMORY", "GPUS", "FREE", "USED", "CLOCK", "GJOB",
     ];
     let mut columns = Columns::new(headings).cut("HOST").cut("GJOB");
-    for Asked { label, answer, .. } in asked {
+    for Asked { label, answer, leaving, .. } in asked {
         let name = Some(label.clone());
         columns.row(match answer {
-            Ok(host) => row(name, host),
+            Ok(host) => row(name, leaving.unwrap_or("ok"), host),
             Err(_) => {
                 let state = Some("unreachable".to_owned());
                 [name, state, None, None, None, None, None, None, None, None, None]
             }
         });
+    }
+    for host in duties.removed() {
+        let (name, state) = (host.label.to_string(), host.leaving().map(str::to_owned));
+        columns.row([Some(name), state, None, None, None, None, None, None, None, None, None]);
     }
     let mut notes = String::new();
     for host in asked {
@@ -105,11 +142,11 @@ fn table(asked: &[Asked]) -> std::io::Result<()> {
     write!(std::io::stdout().lock(), "{}{}", columns.text(terminal), fit(&notes, terminal))
 }
 
-fn row(name: Option<String>, host: &DescribedHost) -> [Option<String>; 11] {
+fn row(name: Option<String>, state: &str, host: &DescribedHost) -> [Option<String>; 11] {
     let it = &host.description;
     [
         name,
-        Some("ok".to_owned()),
+        Some(state.to_owned()),
         Some(format_duration(Duration::from_millis(host.login.as_millis() as u64))),
         Some(it.cpus.to_string()),
         Some(format!("{:.1}", it.load_milli as f64 / 1000.0)),
@@ -135,6 +172,9 @@ fn clock(host: &DescribedHost) -> String {
 #[derive(Serialize)]
 struct Listed<'a> {
     host: &'a str,
+    /// draining or drained, for a host of a run that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leaving: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(flatten)]
@@ -172,14 +212,14 @@ fn json(asked: &[Asked]) -> std::io::Result<()> {
 }
 
 fn listed(asked: &Asked) -> Listed<'_> {
-    let host = &asked.label;
+    let (host, leaving) = (&asked.label, asked.leaving);
     let problems = asked.problems();
     let survives_logout = asked.survives.as_ref().and_then(|survives| survives.clone().ok());
     let (error, described) = match &asked.answer {
         Err(reason) => (Some(reason.clone()), None),
         Ok(found) => (None, Some(described(found))),
     };
-    Listed { host, error, described, survives_logout, problems }
+    Listed { host, leaving, error, described, survives_logout, problems }
 }
 
 fn described(found: &DescribedHost) -> Described {

@@ -157,6 +157,15 @@ impl History<'_> {
                 "it waits until {} has told what it has run: this run is a copy, which may be older",
                 spoken(&self.run.hosts()[host.at()].label)
             ),
+            WaitReason::NoneServes => {
+                "it waits since every host was drained or removed: `gjob hosts add` adds hosts"
+                    .into()
+            }
+            WaitReason::BoundNoneServes => {
+                "it waits since every host that it is bound to was drained or removed: \
+                 `gjob hosts add` returns one to service"
+                    .into()
+            }
             WaitReason::NoHost => "it waits since no host answers:".into(),
             WaitReason::NoRoom => "it waits for a host with room:".into(),
             WaitReason::BoundNoHost => "it waits since no host that it is bound to answers:".into(),
@@ -169,6 +178,7 @@ impl History<'_> {
             }
         }];
         let lacks_host = match why {
+            WaitReason::NoneServes | WaitReason::BoundNoneServes => true,
             WaitReason::NoHost | WaitReason::NoRoom => true,
             WaitReason::BoundNoHost | WaitReason::BoundNoRoom => true,
             WaitReason::Paused | WaitReason::Dependency(_) => false,
@@ -188,6 +198,9 @@ impl History<'_> {
         let (label, ask, offer) = (spoken(&host.label), self.job.spec.ask(), host.offer());
         let reason = host.reason.as_deref().map(printable);
         let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        if let Some(leaving) = host.leaving() {
+            return format!("{label} is {leaving}");
+        }
         match host.status {
             HostStatus::Connecting => format!("{label} has not been reached yet"),
             HostStatus::Unreachable => format!("{label} does not answer{because}"),

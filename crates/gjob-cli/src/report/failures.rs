@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gjob_core::run::HostStatus;
+use gjob_core::run::{HostDuty, HostStatus};
 use gjob_core::text::{excerpt, printable};
 use gjob_core::{Job, Run, RunId};
 
@@ -75,7 +75,10 @@ impl Failures {
 /// The hosts that have failed while others did the work: what was said of them may be far
 /// above.
 pub(super) fn unused_hosts(run: &Run, id: &RunId) -> Option<String> {
-    let failed = run.hosts().iter().filter(|host| host.status == HostStatus::Failed);
+    let failed = run
+        .hosts()
+        .iter()
+        .filter(|host| host.status == HostStatus::Failed && host.duty != HostDuty::Removed);
     let names: Vec<&str> = failed.map(|host| headline::spoken(&host.label)).collect();
     let (some, all) = (names.len(), run.hosts().len());
     let named = names.get(..NAMED).unwrap_or(&names).join(", ");

@@ -93,7 +93,9 @@ impl Glance<'_> {
     /// What keeps hosts away, as long as some are.
     fn hosts(&self) -> Option<String> {
         let hosts = self.run.hosts();
-        let gone: Vec<&Host> = hosts.iter().filter(|host| !is_heard(host)).collect();
+        let hosts: Vec<&Host> =
+            hosts.iter().filter(|host| host.leaving() != Some("removed")).collect();
+        let gone: Vec<&Host> = hosts.iter().copied().filter(|host| !is_heard(host)).collect();
         let all = counted(hosts.len() as u64, "host");
         let tasks = hosts.iter().filter(|host| is_heard(host)).filter_map(|host| self.task(host));
         let tasks: Vec<String> = tasks.take(4).collect();

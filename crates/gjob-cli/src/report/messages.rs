@@ -5,6 +5,7 @@ use gjob_core::event::{
     AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
     RunEvent, TaskEnd,
 };
+use gjob_core::halt::Halt;
 use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
 use gjob_core::run::HostTask;
@@ -43,6 +44,7 @@ pub(super) fn message(what: &What, verbose: bool) -> Option<String> {
             "this copy of the run is older than what its hosts have run: {} adopted",
             counted((*attempts).into(), "attempt")
         )),
+        What::Run(RunEvent::HaltChanged { halt }) => Some(Halt::describe(*halt)),
         What::Run(RunEvent::Interrupted { running: 0 } | RunEvent::Ended { .. })
         | What::Transfer(_) => None,
         What::Run(RunEvent::Interrupted { running }) => Some(format!(
@@ -106,6 +108,14 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
         HostChange::Full { again: true, .. } if !verbose => return None,
         HostChange::Full { reason, seconds, .. } => {
             format!("{host} paused: {reason}; trying again every {seconds} s")
+        }
+        HostChange::Added { .. } => format!("{host} added"),
+        HostChange::Draining => format!("{host} gets no more jobs, and ends those it has begun"),
+        HostChange::Removed => {
+            format!("{host} removed: what it has begun is killed and runs again elsewhere")
+        }
+        HostChange::Slots { slots } => {
+            format!("{host}: {} at once", counted((*slots).into(), "job"))
         }
         HostChange::Silent { seconds } => format!("{host}: no answer for {seconds} s"),
         HostChange::Heard { seconds } => format!("{host} answers again after {seconds} s"),

@@ -1,11 +1,11 @@
 //! What events change. Nothing else changes a run.
 
-use super::{Attempt, HostIx, Outcome, Pace, Run};
+use super::{Attempt, Host, HostIx, Outcome, Pace, Run};
 use crate::event::{
-    AttemptChange, AttemptEvent, Direction, Event, HostEvent, JobChange, JobEvent, RunEvent,
-    Transfer, What,
+    AttemptChange, AttemptEvent, Direction, Event, HostChange, HostEvent, JobChange, JobEvent,
+    RunEvent, Transfer, What,
 };
-use crate::id::Key;
+use crate::id::{HostLabel, Key};
 use crate::job::Phase;
 use crate::outcome::{Finish, name_survivors};
 use crate::record::Scope;
@@ -72,7 +72,9 @@ impl Run {
                 }
                 Touched { all_hosts: true, ..Touched::default() }
             }
-            RunEvent::Interrupted { .. } | RunEvent::Halting { .. } => Touched::default(),
+            RunEvent::Interrupted { .. }
+            | RunEvent::Halting { .. }
+            | RunEvent::HaltChanged { .. } => Touched::default(),
             RunEvent::FilesReplaced { revision, .. } => {
                 self.revision = *revision;
                 Touched { run: true, ..Touched::default() }
@@ -85,11 +87,22 @@ impl Run {
     }
 
     fn apply_to_host(&mut self, at: Timestamp, HostEvent { host, change }: &HostEvent) -> Touched {
-        let host = self.position(host);
+        let host = match change {
+            HostChange::Added { .. } => Some(self.position_or_add(host)),
+            _ => self.position(host),
+        };
         if let Some(host) = host {
             self.hosts[host.at()].apply(at, change);
         }
         Touched { host, ..Touched::default() }
+    }
+
+    fn position_or_add(&mut self, label: &HostLabel) -> HostIx {
+        let next = HostIx(self.hosts.len() as u32);
+        *self.positions.entry(label.clone()).or_insert_with(|| {
+            self.hosts.push(Host::new(label.clone()));
+            next
+        })
     }
 
     fn apply_transfer(&mut self, transfer: &Transfer) -> Touched {

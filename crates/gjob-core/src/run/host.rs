@@ -31,6 +31,8 @@ pub struct Host {
     pub labels: Vec<String>,
     /// Whether it can be used now.
     pub status: HostStatus,
+    /// What users want of it.
+    pub duty: HostDuty,
     /// Why it cannot, in one line; of a host that is up, that it is silent.
     pub reason: Option<String>,
     /// What it said of itself when it was last reached; none before.
@@ -97,6 +99,19 @@ impl History {
     }
 }
 
+/// What users want of a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HostDuty {
+    /// It gets jobs.
+    #[default]
+    Serving,
+    /// It ends the jobs that it has, and gets no others (`gjob hosts drain`).
+    Draining,
+    /// It is to have no jobs (`gjob hosts remove`): what runs there is killed and runs again
+    /// elsewhere.
+    Removed,
+}
+
 /// What a host has done in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostTotals {
@@ -124,6 +139,7 @@ impl Host {
             label,
             labels: Vec::new(),
             status: HostStatus::Connecting,
+            duty: HostDuty::Serving,
             reason: None,
             facts: None,
             clock: None,
@@ -216,6 +232,33 @@ impl Host {
         (self.in_flight.len() + self.collecting.len()) as u32
     }
 
+    /// True when it answers and jobs may be dispatched to it.
+    #[must_use]
+    pub fn takes_jobs(&self) -> bool {
+        self.status == HostStatus::Up && self.duty == HostDuty::Serving
+    }
+
+    /// True when it was removed, and has nothing left that the run could wait for.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let has_left = self.needed_by() == 0 && self.abandoned.is_empty();
+        let has_task = self.tasks.under_way().is_some() || self.is_teardown_due();
+        self.duty == HostDuty::Removed && has_left && !has_task && !self.history.is_kept()
+    }
+
+    /// How far it is with ending its work for the run, in one word; none for one that
+    /// serves.
+    #[must_use]
+    pub fn leaving(&self) -> Option<&'static str> {
+        match self.duty {
+            HostDuty::Serving => None,
+            HostDuty::Draining if self.needed_by() == 0 => Some("drained"),
+            HostDuty::Draining => Some("draining"),
+            HostDuty::Removed if self.is_gone() => Some("removed"),
+            HostDuty::Removed => Some("removing"),
+        }
+    }
+
     /// True when it is connected, and has said nothing for a while: it may be away.
     #[must_use]
     pub fn is_silent(&self) -> bool {
@@ -226,12 +269,13 @@ impl Host {
     #[must_use]
     pub fn condition(&self) -> &'static str {
         let task = self.tasks.under_way().filter(|_| self.status == HostStatus::Up);
-        match task.map(|it| it.task) {
+        let connection = match task.map(|it| it.task) {
             _ if self.is_silent() => "silent",
             Some(HostTask::Setup) => "setting up",
             Some(HostTask::Teardown) => "tearing down",
             None => self.status.as_str(),
-        }
+        };
+        self.leaving().unwrap_or(connection)
     }
 
     /// Its state in the seed's words: `free` with room, `busy` without or while
@@ -240,7 +284,11 @@ impl Host {
     #[must_use]
     pub fn state(&self) -> State {
         match self.status {
-            HostStatus::Up if self.is_ready() && self.load() < self.slots() => State::Free,
+            HostStatus::Up
+                if self.takes_jobs() && self.is_ready() && self.load() < self.slots() =>
+            {
+                State::Free
+            }
             HostStatus::Up | HostStatus::Paused => State::Busy,
             HostStatus::Connecting | HostStatus::Unreachable => State::Unknown,
             HostStatus::Failed => State::Error,
@@ -249,6 +297,19 @@ impl Host {
 
     pub(super) fn apply(&mut self, at: Timestamp, change: &HostChange) {
         let (status, reason) = match change {
+            HostChange::Added { labels } => {
+                // It is connected to anew.
+                if self.is_gone() || self.status == HostStatus::Failed {
+                    (self.status, self.reason) = (HostStatus::Connecting, None);
+                }
+                self.labels.clone_from(labels);
+                return self.duty = HostDuty::Serving;
+            }
+            HostChange::Draining => return self.duty = HostDuty::Draining,
+            HostChange::Removed => return self.duty = HostDuty::Removed,
+            HostChange::Slots { slots } => {
+                return self.facts.iter_mut().for_each(|facts| facts.offer.cpus = *slots);
+            }
             HostChange::Up(facts) => {
                 self.totals.logins += 1;
                 self.facts = Some(facts.clone());
@@ -310,6 +371,12 @@ impl HostStatus {
         }
     }
 }
+
+words!(HostDuty, "duty of a host",
+    Serving => "serving",
+    Draining => "draining",
+    Removed => "removed",
+);
 
 words!(HostStatus, "status of a host",
     Connecting => "connecting",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Host, HostStatus, Run};
+use super::{Host, HostDuty, Run};
 use crate::job::{Job, Phase};
 use crate::state::State;
 use crate::time::Timestamp;
@@ -53,11 +53,16 @@ struct Lane {
     busy_ms: Vec<u64>,
     /// Slots that are free now.
     free: u64,
+    /// False if it gets no jobs any more.
+    serves: bool,
 }
 
 impl Lane {
     /// How many of the jobs that wait now can have ended within `ms` milliseconds.
     fn jobs_within(&self, ms: u64) -> u64 {
+        if !self.serves {
+            return 0;
+        }
         let busy = self.busy_ms.iter().map(|free_at| ms.saturating_sub(*free_at) / self.job_ms);
         busy.sum::<u64>().saturating_add(self.free.saturating_mul(ms / self.job_ms))
     }
@@ -79,11 +84,11 @@ impl Lane {
             (jobs @ 1.., load) if load > jobs => u64::from(host.slots()) * jobs / load,
             _ => host.slots().into(),
         };
-        let free = match host.status {
-            HostStatus::Up => slots.saturating_sub(busy_ms.len() as u64),
-            _ => 0,
+        let free = match host.takes_jobs() {
+            true => slots.saturating_sub(busy_ms.len() as u64),
+            false => 0,
         };
-        Lane { job_ms, busy_ms, free }
+        Lane { job_ms, busy_ms, free, serves: host.duty == HostDuty::Serving }
     }
 }
 
@@ -136,6 +141,7 @@ mod tests {
     use crate::id::Key;
     use crate::outcome::{Ending, Finish};
     use crate::resources::Offer;
+    use crate::run::HostStatus;
     use crate::run::{Attempt, RunParts};
     use crate::spec::JobSpec;
 

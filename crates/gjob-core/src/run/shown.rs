@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{History, Host, HostIx, HostStatus, Run, Tally};
+use super::{History, Host, HostDuty, HostIx, HostStatus, Run, Tally};
 use crate::job::{Job, Phase};
 use crate::state::State;
 use crate::text::excerpt;
@@ -45,10 +45,14 @@ pub enum WaitReason {
     NoManager,
     /// The run has moved, and this host has yet to say what it has run.
     Untold(HostIx),
+    /// Every host was drained or removed.
+    NoneServes,
     /// No host answers.
     NoHost,
     /// Every host that answers is full, paused, or too small.
     NoRoom,
+    /// Every host that it is bound to was drained or removed.
+    BoundNoneServes,
     /// No host that it is bound to answers.
     BoundNoHost,
     /// Every host that it is bound to and that answers is full, paused, or too small.
@@ -66,8 +70,10 @@ impl fmt::Display for WaitReason {
             WaitReason::Untold(_) => {
                 f.write_str("waits until all hosts have told what they have run")
             }
+            WaitReason::NoneServes => f.write_str("every host is drained"),
             WaitReason::NoHost => f.write_str("no host is up"),
             WaitReason::NoRoom => f.write_str("no host has room"),
+            WaitReason::BoundNoneServes => f.write_str("every host that it is bound to is drained"),
             WaitReason::BoundNoHost => f.write_str("no host that it is bound to is up"),
             WaitReason::BoundNoRoom => f.write_str("no host that it is bound to has room"),
             WaitReason::Next => f.write_str("may start next"),
@@ -139,14 +145,18 @@ impl Run {
         }
         let (is_bound, choice) = (job.spec.is_bound(), job.spec.choice());
         let is_for_it = |host: &&Host| !is_bound || choice.admits(&host.label, &host.labels);
-        let mut hosts = self.hosts().iter().filter(is_for_it).filter(|it| it.status.answers());
+        let serving =
+            self.hosts().iter().filter(is_for_it).filter(|it| it.duty == HostDuty::Serving);
+        if serving.clone().next().is_none() {
+            let why = [WaitReason::NoneServes, WaitReason::BoundNoneServes];
+            return Some(why[usize::from(is_bound)]);
+        }
+        let mut hosts = serving.filter(|it| it.status.answers());
         let ask = job.spec.ask();
         Some(match (hosts.clone().next().is_some(), is_bound) {
             (false, false) => WaitReason::NoHost,
             (false, true) => WaitReason::BoundNoHost,
-            _ if hosts.any(|it| it.status == HostStatus::Up && it.has_free(&ask)) => {
-                WaitReason::Next
-            }
+            _ if hosts.any(|it| it.takes_jobs() && it.has_free(&ask)) => WaitReason::Next,
             (true, false) => WaitReason::NoRoom,
             (true, true) => WaitReason::BoundNoRoom,
         })

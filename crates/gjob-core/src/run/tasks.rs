@@ -242,6 +242,13 @@ impl Host {
 }
 
 impl Run {
+    /// What is to be run once on a host that was added.
+    pub(crate) fn set_tasks(&mut self, host: HostIx, specs: TaskSpecs) {
+        if let Some(host) = self.hosts.get_mut(host.at()) {
+            host.tasks.specs = specs;
+        }
+    }
+
     /// The same run, with what is to be run once on each host, in the order of the hosts.
     #[must_use]
     pub fn with_tasks(mut self, specs: impl IntoIterator<Item = TaskSpecs>) -> Self {

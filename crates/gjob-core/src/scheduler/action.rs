@@ -46,6 +46,11 @@ pub enum Action {
         /// Why, in one line.
         reason: String,
     },
+    /// A removed host has nothing left that is waited for: its link can be closed.
+    Release {
+        /// Which.
+        host: HostIx,
+    },
     /// Fetch a job's outputs. Asking again changes nothing.
     Collect {
         /// Where they are.

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::hosts::Totals;
+use super::job::Wait;
+use super::packing::Classes;
 use super::stop::Mode;
-use crate::run::{Host, HostIx, HostStatus};
+use crate::run::{Host, HostDuty, HostIx, HostStatus};
 use crate::state::State;
 use crate::text::printable;
 
@@ -59,6 +61,31 @@ impl Unserved {
 }
 
 impl Scheduler {
+    /// Finds the sets of hosts anew that jobs are bound to, after a host was added: it may be
+    /// in some of them, and jobs that could run on every host may be bound now.
+    pub(super) fn rebind(&mut self) {
+        let bounds = self.run.bounds();
+        if bounds.sets().is_empty() && self.hosts.groups().is_empty() {
+            return;
+        }
+        self.classes = Classes::default();
+        self.waiting.forget_classes();
+        self.unserved = Unserved::default();
+        for index in 0..self.jobs.len() as u32 {
+            let class = self.classes.class(self.job(index).spec.ask(), bounds.set(index), index);
+            self.jobs[index as usize].class = class;
+        }
+        self.hosts.regroup(&self.run, bounds.into_sets());
+        for index in 0..self.jobs.len() as u32 {
+            let plan = &self.jobs[index as usize];
+            if plan.wait == Wait::Ready {
+                self.waiting.push(index, plan.class);
+                self.expect_hosts(index);
+            }
+        }
+        self.begin_bound();
+    }
+
     /// Nobody has room for what is bound before hosts are up.
     pub(super) fn begin_bound(&mut self) {
         self.classes.bound().for_each(|class| self.waiting.close(class));
@@ -169,6 +196,9 @@ impl Scheduler {
         let members = self.hosts.groups().members(group);
         let why = |host: &Host| {
             let state = match (host.status, waited) {
+                _ if host.duty == HostDuty::Removed => {
+                    return "was removed from the run".to_owned();
+                }
                 (HostStatus::Failed, _) => "is out of the run".to_owned(),
                 (_, Some(waited)) => format!("was not reached within {} s", waited.as_secs()),
                 (_, None) => "cannot be used".to_owned(),

@@ -97,7 +97,7 @@ impl Scheduler {
         let seconds = self.config.lost_after.as_secs();
         let reason = format!("its outputs are on a host without contact for {seconds} s");
         for key in self.collecting(host) {
-            if self.totals_for(key.index).up == 0 {
+            if !self.may_give_up(host, key.index) {
                 continue;
             }
             self.out.push_back(Action::ForgetOutputs { host, key });

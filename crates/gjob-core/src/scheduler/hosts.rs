@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::resources::Ask;
-use crate::run::{Host, HostIx, HostStatus, Run};
+use crate::run::{Host, HostDuty, HostIx, HostStatus, Run};
 pub(super) use contacts::FailedContacts;
 use groups::Groups;
 use index::HostIndex;
@@ -112,10 +112,38 @@ impl Hosts {
         hosts
     }
 
+    /// Takes in the hosts that were added to the run.
+    pub(super) fn extend(&mut self, run: &Run) {
+        self.groups.extend(run.hosts().len());
+        for ix in self.plans.len() as u32..run.hosts().len() as u32 {
+            self.plans.push(HostPlan::default());
+            self.refresh(run, HostIx(ix));
+        }
+    }
+
+    /// Replaces the sets of hosts that jobs are bound to. No job is counted as bound, and no
+    /// host is reserved, before that is said anew.
+    pub(super) fn regroup(&mut self, run: &Run, sets: Vec<Vec<HostIx>>) {
+        self.groups = Groups::new(sets, run.hosts().len());
+        (self.index, self.totals) = (HostIndex::default(), Totals::default());
+        self.reserved.clear();
+        for plan in &mut self.plans {
+            plan.bound.clear();
+            plan.counted = Totals::default();
+        }
+        (0..run.hosts().len() as u32).for_each(|ix| self.refresh(run, HostIx(ix)));
+    }
+
+    /// Jobs may be dispatched ahead of need from now on, or not.
+    pub(super) fn set_may_run_ahead(&mut self, run: &Run, may_run_ahead: bool) {
+        self.may_run_ahead = may_run_ahead;
+        (0..run.hosts().len() as u32).for_each(|ix| self.refresh(run, HostIx(ix)));
+    }
+
     /// Brings the indexes up to date after a host has changed.
     pub(super) fn refresh(&mut self, run: &Run, ix: HostIx) {
         let (Some(host), Some(plan)) = (run.host(ix), self.plans.get_mut(ix.at())) else { return };
-        let up = host.status == HostStatus::Up;
+        let up = host.takes_jobs();
         let (load, slots) = (host.load(), host.slots());
         let takes_jobs = up && host.is_ready();
         let capacity = match self.may_run_ahead {
@@ -390,26 +418,31 @@ impl HostPlan {
     /// What it adds to the totals, with room for `room_for` jobs.
     fn count(&self, host: &Host, room_for: u32) -> Totals {
         let (load, slots) = (host.load(), host.slots());
-        let (up, out) = (host.status == HostStatus::Up, host.status == HostStatus::Failed);
+        let (is_up, failed) = (host.takes_jobs(), host.status == HostStatus::Failed);
+        let serves = host.duty == HostDuty::Serving;
+        let out = failed || (host.duty == HostDuty::Removed && host.needed_by() == 0);
+        let drained = !failed && host.duty == HostDuty::Draining && host.needed_by() == 0;
         let futile = host.status == HostStatus::Paused
+            && serves
             && !self.has_started
             && self.pauses >= MAX_FUTILE_PAUSES
             && host.in_flight().len() == 0;
         let may_live = host.in_flight().len() + host.abandoned().count();
         let only = |is_so: bool, number: u64| if is_so { number } else { 0 };
         Totals {
-            up: u64::from(up),
-            reached: u64::from(self.reached.is_some()),
-            connecting: u64::from(host.status == HostStatus::Connecting),
+            up: u64::from(is_up),
+            reached: u64::from(self.reached.is_some() && !out),
+            connecting: u64::from(host.status == HostStatus::Connecting && !out),
             out: u64::from(out),
+            drained: u64::from(drained),
             futile: u64::from(futile),
             stuck: only(out, host.needed_by().into()),
             in_reach: only(host.status.answers(), may_live as u64),
             idle: only(
-                up && host.is_ready(),
+                is_up && host.is_ready(),
                 u64::from(room_for.min(slots)).saturating_sub(load.into()),
             ),
-            withdrawing: only(up && load > slots, self.withdrawing.into()),
+            withdrawing: only(is_up && load > slots, self.withdrawing.into()),
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct JobPlan {
     pub(super) withdrawal_sent: (u32, Duration),
     /// When it is next looked at, if its host has not begun it by then.
     pub(super) unbegun_due: Duration,
+    /// True when its attempt is to end since its host was removed: it was told, or will be.
+    pub(super) recalled: bool,
     /// True when its attempt was assigned by an earlier manager, whose orders are
     /// not known.
     pub(super) inherited: bool,
@@ -77,6 +79,7 @@ impl JobPlan {
             withdrawal_due: Duration::ZERO,
             withdrawal_sent: (0, Duration::ZERO),
             unbegun_due: Duration::ZERO,
+            recalled: false,
             inherited: false,
             host_failures: 0,
             no_space: 0,

@@ -72,10 +72,10 @@ impl Scheduler {
         let job = self.run.job(key.index)?;
         let is_interrupted = self.is_interrupting();
         if self.is_awaited(host, key) {
-            return if job.kill {
-                Some(Cause::Killed)
-            } else {
-                is_interrupted.then_some(Cause::Interrupted)
+            let recalled = self.jobs[key.index as usize].recalled;
+            return match job.kill {
+                true => Some(Cause::Killed),
+                false => (is_interrupted || recalled).then_some(Cause::Interrupted),
             };
         }
         if !self.run.host(host)?.has_abandoned(key) {
@@ -83,7 +83,7 @@ impl Scheduler {
         }
         match job.kill || job.phase.is_settled() {
             true => Some(Cause::Superseded),
-            false => is_interrupted.then_some(Cause::Interrupted),
+            false => (is_interrupted || self.is_removed(host)).then_some(Cause::Interrupted),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Scheduler {
             let out = lost.status == HostStatus::Failed;
             let in_flight: Vec<u32> = lost.in_flight().collect();
             for index in in_flight {
-                if self.totals_for(index).up > 0 {
+                if self.may_give_up(host, index) {
                     self.abandon(now, host, index);
                 }
             }
@@ -156,7 +156,7 @@ impl Scheduler {
             let job = self.job(key.index);
             if job.kill || job.phase.is_settled() {
                 self.order(host, key, Order::kill(Cause::Superseded));
-            } else if self.is_interrupting() {
+            } else if self.is_interrupting() || self.is_removed(host) {
                 self.order(host, key, Order::kill(Cause::Interrupted));
             } else {
                 self.out.push_back(Action::Withdraw { host, key });

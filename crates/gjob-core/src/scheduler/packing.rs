@@ -10,7 +10,7 @@ use super::Scheduler;
 use super::job::{JobState, Wait};
 use crate::id::{HostLabel, Key};
 use crate::resources::{Ask, Cpus, Offer};
-use crate::run::{Host, HostIx, HostStatus};
+use crate::run::{Host, HostDuty, HostIx, HostStatus};
 use crate::state::State;
 
 /// Classes of jobs, by what they ask for and which hosts they are bound to.
@@ -142,7 +142,7 @@ impl Scheduler {
         let free = |host: &Host| host.slots().saturating_sub(host.load());
         let fitting = self.hosts_for(index).filter(|(ix, host)| {
             let may = Some(*ix) != avoid && !self.hosts.is_reserved(*ix);
-            may && host.status == HostStatus::Up && host.offer().fits(&ask)
+            may && host.takes_jobs() && host.offer().fits(&ask)
         });
         let freest = fitting.max_by_key(|(ix, host)| (free(host), std::cmp::Reverse(*ix)));
         if let Some((host, _)) = freest {
@@ -161,7 +161,7 @@ impl Scheduler {
             let state = self.state(*job);
             let waits = matches!(state, JobState::Waiting(Wait::Ready | Wait::Delayed));
             let ask = self.ask_of(*job);
-            let may_take = |host: &Host| host.status == HostStatus::Up && host.offer().fits(&ask);
+            let may_take = |host: &Host| host.takes_jobs() && host.offer().fits(&ask);
             !waits || !self.run.host(*host).is_some_and(may_take)
         };
         let stale: Vec<(HostIx, u32)> = self.hosts.reserved().filter(is_stale).collect();
@@ -177,6 +177,7 @@ impl Scheduler {
         let all = || self.hosts_for(index);
         let possible = |(ix, host): (HostIx, &Host)| {
             host.status != HostStatus::Failed
+                && host.duty != HostDuty::Removed
                 && (self.hosts.reached(ix).is_none() || host.offer().fits(&ask))
         };
         if all().any(possible) {

@@ -175,7 +175,12 @@ impl Scheduler {
         }
         self.emit_attempt(host, key, AttemptChange::Started { id, started });
         let job = self.job(key.index);
-        if job.paused && !job.kill {
+        if job.kill {
+            return;
+        }
+        if self.jobs[key.index as usize].recalled {
+            self.order(host, key, Order::kill(Cause::Interrupted));
+        } else if job.paused {
             self.order(host, key, Order::Pause);
         }
     }

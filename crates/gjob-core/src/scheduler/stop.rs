@@ -6,7 +6,7 @@ use super::Scheduler;
 use super::action::Action;
 use super::job::JobState;
 use crate::event::{HostChange, RunEnd, RunEvent, What};
-use crate::halt::HaltHow;
+use crate::halt::{Halt, HaltHow};
 use crate::order::Order;
 use crate::outcome::Cause;
 use crate::run::{HostIx, HostStatus};
@@ -93,7 +93,7 @@ impl Scheduler {
     pub(super) fn nobody_answered(&self) -> bool {
         let totals = self.hosts.totals();
         let all = self.run.hosts().len() as u64;
-        totals.reached == 0 && totals.connecting == 0 && totals.out < all
+        totals.reached == 0 && totals.connecting == 0 && totals.out + totals.drained < all
     }
 
     /// Until when a first answer is waited for.
@@ -111,6 +111,23 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// A user changes when the run is ended early; one that is ending for the limit as it was
+    /// goes on, unless its running jobs are being killed.
+    pub fn handle_new_halt(&mut self, now: Duration, halt: Option<Halt>) {
+        self.config.halt = halt;
+        self.hosts.set_may_run_ahead(&self.run, halt.is_none());
+        self.emit(What::Run(RunEvent::HaltChanged { halt }));
+        match self.mode {
+            Mode::Draining(_) => self.mode = Mode::Running,
+            Mode::Running
+            | Mode::Acting
+            | Mode::Interrupting(_)
+            | Mode::Closing(_)
+            | Mode::Stopped => {}
+        }
+        self.settle(now);
     }
 
     /// Fewer jobs have failed than it seemed.
@@ -204,8 +221,8 @@ impl Scheduler {
         // What is left is on hosts that are out of the run.
         let none_starts = jobs.free == self.dependants.blocked || self.adopts_in_vain();
         let all_stuck = none_starts && self.losses.is_empty() && all_out;
-        let too_long = self.nobody_answered() && now >= self.patience_end();
-        let no_use = hosts.out + hosts.futile == self.run.hosts().len() as u64;
+        let too_long = self.nobody_answered() && hosts.in_reach == 0 && now >= self.patience_end();
+        let no_use = hosts.out + hosts.futile + hosts.drained == self.run.hosts().len() as u64;
         (no_use || all_stuck || too_long).then_some(RunEnd::NoHosts)
     }
 }

@@ -62,6 +62,12 @@ impl Tasks {
         Tasks { any, under_way, ..Tasks::default() }
     }
 
+    /// A host was added, with tasks.
+    pub(super) fn add(&mut self, host: HostIx) {
+        self.any = true;
+        self.suspects.insert(host);
+    }
+
     /// A host has changed.
     pub(super) fn look_at(&mut self, host: HostIx) {
         if self.any {
@@ -80,14 +86,14 @@ impl Scheduler {
             let known = &self.run.hosts()[host.at()];
             let needs = known.tasks().spec(HostTask::Setup).is_some() && !known.is_set_up();
             let is_free = known.tasks().under_way().is_none() && known.in_flight().len() == 0;
-            let may = known.status == HostStatus::Up && !self.tasks.failed.contains_key(&host);
+            let may = known.takes_jobs() && !self.tasks.failed.contains_key(&host);
             if needs && is_free && may {
                 self.begin_task(now, host, HostTask::Setup);
             }
         }
     }
 
-    fn begin_task(&mut self, now: Duration, host: HostIx, task: HostTask) {
+    pub(super) fn begin_task(&mut self, now: Duration, host: HostIx, task: HostTask) {
         let key = self.run.next_task_key(host, task);
         let revision = self.run.revision();
         self.tasks.under_way.insert(host);

@@ -3,6 +3,7 @@ mod adopt;
 mod bound;
 mod connecting;
 mod dependants;
+mod duty;
 mod full;
 mod lost;
 mod packing;

@@ -109,7 +109,8 @@ impl Scheduler {
 
     /// True if this manager, or an earlier one, may have ordered its end.
     fn may_be_interrupted(&self, index: u32) -> bool {
-        self.job(index).kill || self.is_interrupting() || self.jobs[index as usize].inherited
+        let plan = &self.jobs[index as usize];
+        self.job(index).kill || self.is_interrupting() || plan.inherited || plan.recalled
     }
 
     /// Counts such an end as the host's failure.

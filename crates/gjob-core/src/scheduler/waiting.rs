@@ -80,6 +80,13 @@ impl Waiting {
         self.firsts.range((from, Bound::Unbounded)).next().copied()
     }
 
+    /// Nothing is ready, and no class is closed: classes are numbered anew.
+    pub(super) fn forget_classes(&mut self) {
+        self.ready.clear();
+        self.firsts.clear();
+        self.closed.clear();
+    }
+
     /// A job that was ready does not wait any more.
     pub(super) fn remove(&mut self, index: u32, class: u32) {
         self.change(class, |ready| _ = ready.remove(&index));

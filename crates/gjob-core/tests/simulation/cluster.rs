@@ -12,7 +12,7 @@ use std::time::Duration;
 use gjob_core::event::{
     AttemptChange, AttemptEvent, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
 };
-use gjob_core::run::{HostIx, Run};
+use gjob_core::run::{HostDuty, HostIx, Run};
 use gjob_core::scheduler::{Action, Collected, Config, OnLost, Scheduler};
 use gjob_core::{Cause, Event, Key, Order, Record, State, Timestamp, What};
 
@@ -43,6 +43,19 @@ enum Happening {
     },
     UserKills {
         index: u32,
+    },
+    UserAdds {
+        host: u32,
+    },
+    UserDrains {
+        host: u32,
+    },
+    UserRemoves {
+        host: u32,
+    },
+    UserSetsSlots {
+        host: u32,
+        slots: u32,
     },
     /// A message reaches a host, if the link it was sent over still stands.
     Arrives {
@@ -133,6 +146,10 @@ struct SimHost {
     dropped: BTreeSet<Key>,
     connection: u32,
     up: bool,
+    /// Its link was closed for good.
+    closed: bool,
+    /// Another number than the plan's.
+    slots: Option<u32>,
     /// Log entries that the manager has committed.
     committed: usize,
 }
@@ -171,7 +188,7 @@ impl Simulation {
             now: 0,
             agenda: BinaryHeap::new(),
             order: 0,
-            hosts: (0..plan.hosts).map(|_| SimHost::default()).collect(),
+            hosts: (0..plan.all_hosts()).map(|_| SimHost::default()).collect(),
             scheduler: None,
             began: 0,
             store: plan.run(),
@@ -228,6 +245,7 @@ impl Simulation {
             let at = self.rng.u64(50..6_000);
             self.at(at, Happening::UserKills { index });
         }
+        self.plan_changes();
         self.at(0, Happening::ManagerStarts);
     }
 
@@ -272,7 +290,8 @@ impl Simulation {
             };
             assert_eq!(self.ended[index as usize], Some(state), "job {index}");
             // Only what an interrupt, a lost or a crashed host has cost runs again.
-            if !self.interrupted && self.plan.long_cuts + self.plan.crashes == 0 {
+            let repeats = self.plan.long_cuts + self.plan.crashes + self.plan.removals;
+            if !self.interrupted && repeats == 0 {
                 assert_eq!(self.runs.get(&index).copied(), runs, "runs of job {index}");
             }
         }
@@ -294,6 +313,10 @@ impl Simulation {
             Happening::UserPauses { index } => self.user_pauses(index),
             Happening::UserResumes { index } => self.user_resumes(index),
             Happening::UserKills { index } => self.user_kills(index),
+            Happening::UserAdds { host } => self.user_adds(host),
+            Happening::UserDrains { host } => self.user_drains(host),
+            Happening::UserRemoves { host } => self.user_removes(host),
+            Happening::UserSetsSlots { host, slots } => self.user_sets_slots(host, slots),
             Happening::LinkUp { host } => self.link_up(host),
             Happening::LinkBreak { host, length } => self.break_link(host, length),
             Happening::Crash { host } => self.crash(host),
@@ -335,7 +358,10 @@ impl Simulation {
         self.input(|scheduler, _| {
             scheduler.handle_start("2026-11-22-1".parse().unwrap(), resumed);
         });
-        for host in 0..self.plan.hosts {
+        for (at, host) in self.store.hosts().iter().enumerate() {
+            self.hosts[at].closed = host.is_gone();
+        }
+        for host in 0..self.store.hosts().len() as u32 {
             let soon = self.now + self.rng.u64(1..50);
             let at = self.hosts[host as usize].cut_until.max(soon);
             self.at(at, Happening::LinkUp { host });
@@ -388,8 +414,17 @@ impl Simulation {
             Action::Stop(end) => return self.stop(end),
             Action::Collect { host, key } => return self.collect(host, key),
             Action::ForgetOutputs { .. } | Action::FetchTaskLog { .. } => return,
+            Action::Release { host } => {
+                let sim = &mut self.hosts[host.at()];
+                assert!(sim.running.is_empty(), "{host:?} was left with jobs");
+                return (sim.up, sim.closed) = (false, true);
+            }
             Action::Reject { host, reason } => panic!("{host:?} is out: {reason}"),
-            Action::Launch { host, key } => (host, Message::Launch(key)),
+            Action::Launch { host, key } => {
+                let duty = self.store.hosts()[host.at()].duty;
+                assert_eq!(duty, HostDuty::Serving, "{key} for {host:?}");
+                (host, Message::Launch(key))
+            }
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
             Action::Order { host, key, order } => (host, Message::order(key, order)),
         };
@@ -422,7 +457,8 @@ impl Simulation {
     fn stop(&mut self, end: RunEnd) {
         self.over_at = self.now;
         self.stopped = Some(end);
-        if end == RunEnd::Interrupted {
+        // Users add hosts before they resume it.
+        if matches!(end, RunEnd::Interrupted | RunEnd::NoHosts) {
             self.drop_links();
             self.scheduler = None;
             self.soon(500, Happening::ManagerStarts);

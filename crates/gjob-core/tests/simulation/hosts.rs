@@ -11,15 +11,16 @@ use super::{Happening, Message, Simulation};
 impl Simulation {
     pub(super) fn link_up(&mut self, host: u32) {
         let sim = &self.hosts[host as usize];
-        if self.scheduler.is_none() || self.stopped.is_some() || sim.up || sim.cut_until > self.now
-        {
+        let is_away = sim.up || sim.closed || sim.cut_until > self.now;
+        let is_known = (host as usize) < self.store.hosts().len();
+        if self.scheduler.is_none() || self.stopped.is_some() || is_away || !is_known {
             return;
         }
         let sim = &mut self.hosts[host as usize];
         sim.up = true;
         sim.connection += 1;
         sim.dropped.clear();
-        let offer = Offer::cpus(self.plan.slots);
+        let offer = Offer::cpus(sim.slots.unwrap_or(self.plan.slots));
         let facts = HostFacts { hostname: "sim".into(), offer, ..HostFacts::default() };
         self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), facts));
         self.send_tail(host);
@@ -122,7 +123,7 @@ impl Simulation {
         while let Some(head) = self.hosts[host as usize].queue.first().copied() {
             let sim = &mut self.hosts[host as usize];
             let in_use: u32 = sim.running.keys().map(|key| self.plan.cpus(key.index)).sum();
-            if in_use + self.plan.cpus(head.index) > self.plan.slots {
+            if in_use + self.plan.cpus(head.index) > sim.slots.unwrap_or(self.plan.slots) {
                 return;
             }
             let key = sim.queue.remove(0);
@@ -139,6 +140,7 @@ impl Simulation {
                 self.seen.last_big = self.now;
             }
             assert!(sim.claims.insert(key), "{key} was queued though claimed");
+            self.seen.begun_late += u32::from(host >= self.plan.hosts);
             if self.plan.liar && host == 0 {
                 self.lie(key);
                 continue;

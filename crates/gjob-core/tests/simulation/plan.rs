@@ -49,6 +49,14 @@ pub(crate) struct Plan {
     pub(crate) chain: u32,
     /// Three of four jobs are bound: to one host, to two, or by a label.
     pub(crate) bound: bool,
+    /// Hosts that users add while the run goes on, on top of the others.
+    pub(crate) late_hosts: u32,
+    /// How often users drain a host; later it is returned to service.
+    pub(crate) drains: u32,
+    /// The same with hosts that are removed.
+    pub(crate) removals: u32,
+    /// How often users have a host run another number of jobs at once.
+    pub(crate) new_slots: u32,
 }
 
 impl Plan {
@@ -84,13 +92,17 @@ impl Plan {
         }
     }
 
+    pub(super) fn all_hosts(&self) -> u32 {
+        self.hosts + self.late_hosts
+    }
+
     /// The run as it is before it begins.
     pub(super) fn run(&self) -> Run {
         let specs: Vec<Arc<JobSpec>> = (0..self.jobs).map(|index| self.spec(index)).collect();
         let dependencies = Dependencies::resolve(&specs).unwrap();
-        let labels = (0..self.hosts).map(|host| format!("h{host}").parse().unwrap());
-        let labelled = (0..self.hosts).map(|host| vec![label(host % 2)]);
-        Run::new(labels, specs, dependencies).with_labels(labelled)
+        let names = (0..self.hosts).map(|host| format!("h{host}").parse().unwrap());
+        let labelled = (0..self.hosts).map(labels);
+        Run::new(names, specs, dependencies).with_labels(labelled)
     }
 
     fn spec(&self, index: u32) -> Arc<JobSpec> {
@@ -104,6 +116,11 @@ impl Plan {
     pub(super) fn fails(&self, index: u32) -> bool {
         index >= self.jobs - self.failing
     }
+}
+
+/// Those of a host.
+pub(super) fn labels(host: u32) -> Vec<String> {
+    vec![label(host % 2)]
 }
 
 /// Every other host has the same label.
@@ -136,6 +153,10 @@ pub(crate) struct Seen {
     pub(crate) swallowed: u32,
     /// Launches of attempts that their hosts knew, which were answered again.
     pub(crate) repeated: u32,
+    /// Jobs that users had killed on hosts that they removed.
+    pub(crate) recalled: u32,
+    /// Jobs that began on hosts that were added.
+    pub(crate) begun_late: u32,
     /// Slots times ms that there were, and that jobs ran on.
     pub(crate) offered: u64,
     pub(crate) used: u64,
@@ -162,6 +183,8 @@ impl std::ops::AddAssign for Seen {
         self.begun_again += more.begun_again;
         self.swallowed += more.swallowed;
         self.repeated += more.repeated;
+        self.recalled += more.recalled;
+        self.begun_late += more.begun_late;
         self.offered += more.offered;
         self.used += more.used;
         self.big_gap = self.big_gap.max(more.big_gap);

@@ -96,7 +96,8 @@ impl Link {
 
     async fn run_connections(&mut self, seed: u64) {
         let mut backoff = Backoff::new(seed);
-        for connection in 1.. {
+        loop {
+            let connection = self.config.connections.fetch_add(1, Ordering::AcqRel) + 1;
             let mut closing = self.closing.clone();
             let reporting = stage::report(self.state.subscribe(), self.inbox.clone());
             let connected = tokio::select! {
@@ -335,7 +336,8 @@ impl Link {
     }
 
     fn attach_message(&self, connection: u64) -> Attach {
-        let LinkConfig { plan, run, programs: _, epoch_base, offset } = &self.config;
+        let LinkConfig { plan, run, programs: _, epoch_base, connections: _, offset } =
+            &self.config;
         Attach {
             run: run.clone(),
             host: plan.label().clone(),

@@ -59,6 +59,7 @@ impl Fake {
             run: RunId::new("2026-11-22", 1).ok(),
             programs: Arc::new(programs),
             epoch_base: 10,
+            connections: Arc::default(),
             offset: Arc::new(AtomicU64::new(7)),
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gjob_core::Cause;
 
-use super::control::{Act, Answer, ControlClient, ControlError};
+use super::control::{Act, Answer, Change, Changed, ControlClient, ControlError};
 use super::engine::Engine;
 use super::{ManagerError, NoHandler};
 use crate::inputs::Inputs;
@@ -75,23 +75,55 @@ fn act_with(
 ) -> Result<(Answer, Through), ActError> {
     let handed_over = files.as_ref().map(|files| NewInputs::write(dir, files)).transpose();
     let handed_over = handed_over.map_err(ManagerError::Store)?;
+    let name = || handed_over.as_ref().map(|files| files.name().to_owned());
+    through(
+        dir,
+        |client| client.act_with(act, jobs, name()),
+        |cut_off| {
+            let mut engine = Engine::act_alone(dir, act, jobs)?;
+            if let Some(files) = files.take() {
+                engine.replace_files(files)?;
+            }
+            alone(engine, act, jobs, cut_off)
+        },
+    )
+}
+
+/// Changes a run: through its manager, or what the next one is to do.
+///
+/// # Errors
+/// When neither the manager nor this process can do it.
+pub fn change(dir: &RunDir, changes: &[Change]) -> Result<(Changed, Through), ActError> {
+    through(
+        dir,
+        |client| client.change(changes),
+        |_| {
+            let mut engine = Engine::take_up_to_change(dir)?;
+            let changed = engine.change(changes)?;
+            engine.leave(&mut NoHandler)?;
+            Ok(changed)
+        },
+    )
+}
+
+/// Asks the manager of a run, if one lives; else does it as its manager for a moment. That is
+/// told whether a manager was asked before and exited without an answer.
+fn through<T>(
+    dir: &RunDir,
+    mut ask: impl FnMut(&mut ControlClient) -> Result<Option<T>, ControlError>,
+    mut alone: impl FnMut(bool) -> Result<T, ManagerError>,
+) -> Result<(T, Through), ActError> {
     let began = Instant::now();
     let mut cut_off = false;
     loop {
         if let Some(mut client) = ControlClient::connect(dir)? {
-            let name = handed_over.as_ref().map(|files| files.name().to_owned());
-            match client.act_with(act, jobs, name)? {
+            match ask(&mut client)? {
                 Some(answer) => return Ok((answer, Through::Manager)),
                 None => cut_off = true,
             }
         }
-        match Engine::act_alone(dir, act, jobs) {
-            Ok(mut engine) => {
-                if let Some(files) = files.take() {
-                    engine.replace_files(files)?;
-                }
-                return Ok((alone(engine, act, jobs, cut_off)?, Through::Itself));
-            }
+        match alone(cut_off) {
+            Ok(answer) => return Ok((answer, Through::Itself)),
             Err(error) if error.is_managed_already() && began.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(RETRY_INTERVAL);
             }

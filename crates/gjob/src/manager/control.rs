@@ -26,7 +26,9 @@ use crate::network::Waker;
 use crate::store::RunDir;
 pub use client::{ControlClient, ControlError, Received};
 use protocol::Fault;
-pub use protocol::{Act, Answer, CONTROL_VERSION, MAX_JOBS, MAX_LINE, Refusal, Request, Snapshot};
+pub use protocol::{
+    Act, Answer, CONTROL_VERSION, Change, Changed, MAX_JOBS, MAX_LINE, Refusal, Request, Snapshot,
+};
 pub(super) use server::ClientId;
 use server::{Incoming, Outbox, Server};
 

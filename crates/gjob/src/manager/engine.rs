@@ -4,6 +4,7 @@
 
 mod begin;
 mod books;
+mod changes;
 mod collecting;
 mod from_jobs;
 mod requests;
@@ -56,6 +57,8 @@ pub(super) struct Engine {
     /// Since somebody last asked.
     jobs_ended: u32,
     controller: Controller,
+    /// Removed hosts whose links are to be closed, since when.
+    releasing: Vec<(HostIx, Instant)>,
     /// It only acts on some jobs for a moment: nothing is launched.
     acts_alone: bool,
     /// An earlier manager had begun the run.
@@ -293,6 +296,7 @@ impl Engine {
         for action in actions {
             self.carry_out(&action)?;
         }
+        self.release_hosts();
         Ok(())
     }
 
@@ -321,6 +325,7 @@ impl Engine {
             Action::Launch { host, key } => self.launch(host, key)?,
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
             Action::Order { host, key, order } => self.network.order(host, key, order),
+            Action::Release { host } => self.release(host),
             Action::Collect { .. } if self.acts_alone => {}
             Action::Collect { host, key } => self.collect(host, key),
             Action::ForgetOutputs { host, key } => self.forget_outputs(host, key),

@@ -78,6 +78,9 @@ pub enum ManagerError {
     /// Jobs that no host of the run can take; nothing was started.
     #[error("{}", all_unfit(.0))]
     Unfit(Vec<Unfit>),
+    /// Changes that cannot be made; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
     /// Settings that another version wrote.
     #[error(transparent)]
     Settings(#[from] SettingsError),

@@ -83,6 +83,11 @@ impl Streams {
         self.pending.remove(&place).map(|done| (done.key, done.arrived))
     }
 
+    /// True while something of a host is on its way.
+    pub(super) fn waits_for(&self, host: HostIx) -> bool {
+        self.pending.keys().any(|(of, _)| *of == host)
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.pending.is_empty()
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use gjob_core::HostOptions;
 use gjob_core::hosts::Cluster;
 use gjob_core::os_text::to_path;
-use gjob_core::scheduler::HostIx;
 
 use super::{Network, NetworkError};
 use crate::link::{HostPlan, HostPlanError, Transport};
@@ -51,17 +50,14 @@ impl Network {
     /// # Errors
     /// As [`Network::new`].
     pub fn from_settings(settings: &RunSettings) -> Result<Self, NetworkError> {
-        let mut network = settings.network.clone();
-        network.options.lease = settings.lease().or(network.options.lease);
-        Network::made_of(network)
+        Network::made_of(settings.network_with_lease())
     }
 
     fn made_of(settings: NetworkSettings) -> Result<Self, NetworkError> {
         let hosts = settings.plan_hosts()?;
         open_files::check()?;
-        let positions = (0..).zip(&hosts).map(|(at, plan)| (plan.label().clone(), HostIx(at)));
         Ok(Network {
-            positions: positions.collect(),
+            positions: super::positions(&hosts),
             hosts,
             programs: Arc::new(Programs::new().with_agents(settings.agents.clone())),
             settings,

@@ -163,8 +163,9 @@ impl Open {
     /// Closes the link to a host whose owner knows why.
     pub(super) fn close_link(&mut self, host: HostIx, reason: &str) {
         let open_host = &mut self.hosts[host.at()];
-        open_host.reject(reason);
+        // First those who would report that the link is closed.
         open_host.collecting.clear();
+        open_host.reject(reason);
         self.staging.handle_down(host);
         self.take_steps();
     }

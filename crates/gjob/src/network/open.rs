@@ -18,7 +18,7 @@ use super::staging::Staging;
 use super::{LaunchAt, Network, NetworkError, READ_ONLY_TIMEOUT, Report};
 use crate::inputs::Inputs;
 use crate::link::{
-    self, Arrival, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkHandle, LinkSender,
+    self, Arrival, Channels, Handshakes, HostPlan, LinkCommand, LinkConfig, LinkSender,
     MemoryBudget, RemoveJobs,
 };
 use crate::open_files;
@@ -71,6 +71,8 @@ pub(super) struct Open {
     /// What a link is opened with.
     opening: Opening,
     pub(super) hosts: Vec<OpenHost>,
+    /// By the number of a link, whose it is.
+    links: Vec<HostIx>,
     inbox: mpsc::Receiver<Arrival>,
     fetched: mpsc::Receiver<(HostIx, Box<Fetched>)>,
     outputs: mpsc::Receiver<(HostIx, CollectReport)>,
@@ -143,6 +145,7 @@ impl Open {
             rooms: Rooms::new(),
             removals: JoinSet::new(),
             hosts,
+            links: Vec::new(),
             inbox,
             fetched,
             outputs,
@@ -172,11 +175,21 @@ impl Open {
     }
 
     fn reached(&mut self, host: HostIx) -> &Reached {
-        let Open { hosts, opening, runtime, purpose, .. } = self;
-        let open_host = &mut hosts[host.at()];
-        open_host.reached.get_or_insert_with(|| {
-            let offset = Arc::clone(&open_host.offset);
-            let link = opening.open_link(runtime.handle(), host, offset);
+        let Open { hosts, links, opening, runtime, purpose, .. } = self;
+        let OpenHost { reached, link: number, offset, connections, .. } = &mut hosts[host.at()];
+        reached.get_or_insert_with(|| {
+            *number = links.len();
+            links.push(host);
+            let config = LinkConfig {
+                plan: Arc::clone(&opening.plans[host.at()]),
+                run: opening.run.clone(),
+                programs: Arc::clone(&opening.programs),
+                epoch_base: opening.epoch.0.saturating_mul(EPOCH_STEP),
+                connections: Arc::clone(connections),
+                offset: Arc::clone(offset),
+            };
+            let (limits, channels) = (Arc::clone(&opening.limits), opening.channels.clone());
+            let link = link::spawn(runtime.handle(), *number, config, limits, channels);
             // A manager's hosts may come back at any time; a command is not to
             // wait for them for ever.
             let limit = (*purpose != Use::Managed).then_some(READ_ONLY_TIMEOUT);
@@ -184,6 +197,23 @@ impl Open {
             let collector = Collector::new(shared, host, link.sender(), limit);
             Reached { link, collector }
         })
+    }
+
+    /// Takes in other plans for its hosts, and those of hosts that were added. They count for
+    /// links that are opened from now on.
+    pub(super) fn set_plans(&mut self, plans: Vec<Arc<HostPlan>>) {
+        for _ in self.hosts.len()..plans.len() {
+            self.hosts.push(OpenHost::new(0));
+        }
+        self.staging.extend(plans.len());
+        self.opening.plans = plans;
+    }
+
+    /// Opens the link to a host, anew if it was open.
+    pub(super) fn reopen(&mut self, host: HostIx) {
+        self.close_link(host, "it is connected to anew");
+        self.hosts[host.at()].reached = None;
+        self.reached(host);
     }
 
     /// Closes every link; hosts that don't follow are cut off.
@@ -292,7 +322,10 @@ impl Open {
     fn handle_incoming(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Link(arrival) => {
-                self.handle_link(HostIx(arrival.host as u32), arrival.event);
+                let host = self.links[arrival.host];
+                if self.hosts[host.at()].link == arrival.host {
+                    self.handle_link(host, arrival.event);
+                }
             }
             Incoming::Fetched(host, fetched) => {
                 self.ready.push_back((host, Report::Fetched(fetched)));
@@ -349,25 +382,6 @@ impl Open {
 
     pub(super) fn send(&mut self, host: HostIx, command: LinkCommand) {
         self.hosts[host.at()].send(command);
-    }
-}
-
-impl Opening {
-    fn open_link(
-        &self,
-        runtime: &tokio::runtime::Handle,
-        host: HostIx,
-        offset: Arc<std::sync::atomic::AtomicU64>,
-    ) -> LinkHandle {
-        let config = LinkConfig {
-            plan: Arc::clone(&self.plans[host.at()]),
-            run: self.run.clone(),
-            programs: Arc::clone(&self.programs),
-            epoch_base: self.epoch.0.saturating_mul(EPOCH_STEP),
-            offset,
-        };
-        let (limits, channels) = (Arc::clone(&self.limits), self.channels.clone());
-        link::spawn(runtime, host.at(), config, limits, channels)
     }
 }
 

@@ -19,6 +19,10 @@ const MAX_GAPS: u32 = 5;
 pub(super) struct OpenHost {
     /// None until it is to be reached.
     pub(super) reached: Option<Reached>,
+    /// The number of its link: of those before it, nothing is heard any more.
+    pub(super) link: usize,
+    /// How many connections there were to it.
+    pub(super) connections: Arc<AtomicU64>,
     /// Bytes of its run log that are applied; its link reads it.
     pub(super) offset: Arc<AtomicU64>,
     /// Bytes of its run log that have been received over the present connection.
@@ -49,6 +53,8 @@ impl OpenHost {
     pub(super) fn new(offset: u64) -> Self {
         OpenHost {
             reached: None,
+            link: 0,
+            connections: Arc::default(),
             offset: Arc::new(AtomicU64::new(offset)),
             received: 0,
             gaps: (0, 0),

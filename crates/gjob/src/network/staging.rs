@@ -56,6 +56,11 @@ impl Staging {
         Staging { inputs, hosts, places: Places::default(), steps: VecDeque::new() }
     }
 
+    /// There are so many hosts now; new ones are not up.
+    pub(super) fn extend(&mut self, hosts: usize) {
+        self.hosts.resize_with(hosts, Host::default);
+    }
+
     /// Adds files: those of a job, or of another revision.
     pub(super) fn add_inputs(&mut self, inputs: Inputs) {
         self.inputs.extend(inputs);

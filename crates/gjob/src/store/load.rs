@@ -223,6 +223,7 @@ fn host(row: &Row<'_>) -> Result<Host, rusqlite::Error> {
     host.status = parsed(row, "status")?;
     host.reason = row.get("reason")?;
     host.history = parsed(row, "history")?;
+    host.duty = parsed(row, "duty")?;
     let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
     if let Some(hostname) = row.get("hostname")? {
         let offer = Offer {

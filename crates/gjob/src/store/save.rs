@@ -30,6 +30,8 @@ pub struct Changes {
     dropped: Vec<Attempt>,
     all_hosts: bool,
     run: bool,
+    /// Other settings of the run, as JSON.
+    pub settings: Option<String>,
 }
 
 impl Changes {
@@ -53,6 +55,7 @@ impl Changes {
         self.events.iter().any(|event| event.what.is_durable())
             || !self.offsets.is_empty()
             || !self.outputs.is_empty()
+            || self.settings.is_some()
     }
 
     /// Forgets the rows that are committed; handlers are yet to be notified of the
@@ -85,6 +88,9 @@ pub(super) fn save(
     }
     if changes.run {
         tx.execute("UPDATE run SET revision = ?1", [run.revision()])?;
+    }
+    if let Some(json) = &changes.settings {
+        tx.execute("UPDATE run SET settings = ?1", [json])?;
     }
     for ix in &changes.hosts {
         if let Some(host) = run.host(*ix).filter(|_| !changes.all_hosts) {
@@ -125,15 +131,19 @@ fn save_event(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error
 }
 
 fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqlite::Error> {
-    let Host { status, reason, facts, clock, totals, history, .. } = host;
+    let Host { label, status, reason, duty, facts, clock, totals, history, .. } = host;
     let facts = facts.as_ref();
     tx.prepare_cached(
-        "UPDATE hosts SET status = ?2, reason = ?3, hostname = ?4, version = ?5, platform = ?6,
-             results_dir = ?7, cpus = ?8, mem = ?9, gpus = ?10, clock_offset_ms = ?11,
-             clock_error_ms = ?12, logins = ?13, started = ?14, succeeded = ?15, failed = ?16,
-             host_failures = ?17, bytes_sent = ?18, bytes_fetched = ?19, history = ?20,
-             boot_id = ?21
-         WHERE ix = ?1",
+        "INSERT INTO hosts (ix, status, reason, hostname, version, platform, results_dir, cpus,
+             mem, gpus, clock_offset_ms, clock_error_ms, logins, started, succeeded, failed,
+             host_failures, bytes_sent, bytes_fetched, duty, label, history, boot_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20, ?21, ?22, ?23)
+         ON CONFLICT (ix) DO UPDATE SET status = ?2, reason = ?3, hostname = ?4, version = ?5,
+             platform = ?6, results_dir = ?7, cpus = ?8, mem = ?9, gpus = ?10,
+             clock_offset_ms = ?11, clock_error_ms = ?12, logins = ?13, started = ?14,
+             succeeded = ?15, failed = ?16, host_failures = ?17, bytes_sent = ?18,
+             bytes_fetched = ?19, duty = ?20, history = ?22, boot_id = ?23",
     )?
     .execute(params![
         ix.0,
@@ -155,6 +165,8 @@ fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqli
         totals.host_failures,
         totals.bytes_sent as i64,
         totals.bytes_fetched as i64,
+        duty.as_str(),
+        label.as_str(),
         history.as_str(),
         facts.map(|facts| &facts.boot_id),
     ])

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gjob::units::format_duration;
 use gjob_core::plural::counted;
-use gjob_core::run::{Host, HostStatus};
+use gjob_core::run::{Host, HostDuty, HostStatus};
 
 use super::Snapshot;
 use crate::report::{Columns, HostWork, headline, host_work, whole_seconds};
@@ -38,6 +38,7 @@ pub(super) fn table(of: &Snapshot, terminal: Option<usize>) -> String {
 fn state(host: &Host, of: &Snapshot) -> &'static str {
     match (of.managed, host.status) {
         (true, _) => host.condition(),
+        (false, _) if host.duty != HostDuty::Serving => host.condition(),
         (false, HostStatus::Failed) => "failed",
         (false, ..) if is_unused(host) => "not used",
         (false, _) => "-",

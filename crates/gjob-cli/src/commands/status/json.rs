@@ -43,6 +43,8 @@ struct HostStatus {
     state: State,
     /// connecting, up, paused, unreachable or failed, as its last manager knew it.
     status: &'static str,
+    /// draining, drained, removing or removed; none for one that gets jobs.
+    leaving: Option<&'static str>,
     reason: Option<String>,
     hostname: Option<String>,
     slots: Option<u32>,
@@ -178,6 +180,7 @@ fn host_status(host: &Host) -> HostStatus {
         host: host.label.to_string(),
         state: host.state(),
         status: host.status.as_str(),
+        leaving: host.leaving(),
         reason: host.reason.clone(),
         hostname: facts.map(|facts| facts.hostname.clone()),
         slots: facts.map(|facts| facts.offer.cpus),

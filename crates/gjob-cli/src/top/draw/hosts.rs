@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gjob::units::format_duration;
-use gjob_core::run::{Host, HostIx, HostStatus};
+use gjob_core::run::{Host, HostDuty, HostIx, HostStatus};
 use gjob_core::text::printable;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -78,6 +78,7 @@ fn bar(host: &Host, managed: bool) -> String {
 /// How a host is, since when, and why.
 fn condition(state: &State, host: &Host) -> String {
     let mut text = match (state.managed, host.status) {
+        (false, _) if host.duty != HostDuty::Serving => host.condition(),
         (false, HostStatus::Failed) => "failed",
         (false, _) => "-",
         (true, _) => host.condition(),
@@ -101,7 +102,7 @@ fn condition(state: &State, host: &Host) -> String {
 
 fn status_style(host: &Host, theme: &Theme) -> Style {
     match host.status {
-        _ if host.is_silent() => theme.odd,
+        _ if host.is_silent() || host.duty != HostDuty::Serving => theme.odd,
         HostStatus::Up => theme.good,
         HostStatus::Connecting | HostStatus::Paused => theme.odd,
         HostStatus::Unreachable | HostStatus::Failed => theme.bad,

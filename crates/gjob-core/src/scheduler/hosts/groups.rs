@@ -45,6 +45,18 @@ impl Groups {
         groups
     }
 
+    /// True when no job is bound to some of the hosts only.
+    pub(in crate::scheduler) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// There are so many hosts now; new ones are in no set.
+    pub(super) fn extend(&mut self, hosts: usize) {
+        if !self.groups.is_empty() {
+            self.of_host.resize_with(hosts, Vec::new);
+        }
+    }
+
     /// The sets that a host is in.
     pub(in crate::scheduler) fn of(&self, host: HostIx) -> &[u32] {
         self.of_host.get(host.at()).map_or(&[], Vec::as_slice)

@@ -10,8 +10,10 @@ pub(in crate::scheduler) struct Totals {
     pub(in crate::scheduler) reached: u64,
     /// Hosts that are connected to for the first time.
     pub(in crate::scheduler) connecting: u64,
-    /// Hosts out of the run.
+    /// Hosts out of the run: failed, or removed and not needed any more.
     pub(in crate::scheduler) out: u64,
+    /// Hosts that are drained.
+    pub(in crate::scheduler) drained: u64,
     /// Hosts that have never started a job and fail to, time and again.
     pub(in crate::scheduler) futile: u64,
     /// Jobs at hosts out of the run.
@@ -32,6 +34,7 @@ impl Totals {
         change(&mut self.reached, before.reached, now.reached);
         change(&mut self.connecting, before.connecting, now.connecting);
         change(&mut self.out, before.out, now.out);
+        change(&mut self.drained, before.drained, now.drained);
         change(&mut self.futile, before.futile, now.futile);
         change(&mut self.stuck, before.stuck, now.stuck);
         change(&mut self.in_reach, before.in_reach, now.in_reach);

@@ -8,7 +8,8 @@ use gjob_core::{Event, RunId};
 use serde::de::DeserializeOwned;
 
 use super::protocol::{
-    self, Act, Answer, CONTROL_VERSION, Fault, Hello, MAGIC, MAX_JOBS, Request, Snapshot,
+    self, Act, Answer, CONTROL_VERSION, Change, Changed, Fault, Hello, MAGIC, MAX_JOBS, Request,
+    Snapshot,
 };
 use super::{server, socket};
 use crate::store::RunDir;
@@ -143,6 +144,20 @@ impl ControlClient {
             }
         }
         Ok(Some(all))
+    }
+
+    /// Changes the run. None when the manager exited without an answer: then the changes may
+    /// be recorded, or not.
+    ///
+    /// # Errors
+    /// When the manager cannot be asked.
+    pub fn change(&mut self, changes: &[Change]) -> Result<Option<Changed>, ControlError> {
+        self.read_within(ANSWER_TIMEOUT)?;
+        if !self.send(&Request::Change { changes: changes.to_vec() })? {
+            return Ok(None);
+        }
+        let Some(line) = self.line()? else { return Ok(None) };
+        self.parsed(&line).map(Some)
     }
 
     /// Ends the run as Ctrl-C does. False when the manager is gone.

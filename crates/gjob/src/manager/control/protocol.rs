@@ -3,11 +3,12 @@
 //! [`CONTROL_VERSION`].
 
 use gjob_core::event::RunEnd;
-use gjob_core::{Event, RunId, Tally};
+use gjob_core::halt::Halt;
+use gjob_core::{Cluster, Event, HostLabel, RunId, Tally};
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol.
-pub const CONTROL_VERSION: u32 = 4;
+pub const CONTROL_VERSION: u32 = 5;
 
 /// The longest line either side reads, bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -66,6 +67,11 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         files: Option<String>,
     },
+    /// Change the run, all of it or nothing; answered by [`Changed`].
+    Change {
+        /// What, in this order.
+        changes: Vec<Change>,
+    },
     /// End the run as Ctrl-C does.
     Interrupt {},
     /// Answered by a [`Snapshot`], and every event from there on.
@@ -83,6 +89,48 @@ impl Request {
             Act::Retry => Request::Retry { jobs, files: None },
         }
     }
+}
+
+/// A change of a run that goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Change {
+    /// Add hosts, or return those that the run has to service.
+    Add {
+        /// The hosts, with all options that are not the run's.
+        clusters: Vec<Cluster>,
+    },
+    /// Hosts end the jobs that they have begun, and get no others.
+    Drain {
+        /// The hosts.
+        hosts: Vec<HostLabel>,
+    },
+    /// Hosts are to have no jobs: those that they have begun run again elsewhere.
+    Remove {
+        /// The hosts.
+        hosts: Vec<HostLabel>,
+    },
+    /// Hosts run so many jobs at once.
+    Slots {
+        /// The hosts.
+        hosts: Vec<HostLabel>,
+        /// Jobs of one processor.
+        slots: u32,
+    },
+    /// The run is ended early after so many jobs, or never.
+    Halt {
+        /// When.
+        halt: Option<Halt>,
+    },
+}
+
+/// What became of a request for changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// What was changed, a line each.
+    pub notes: Vec<String>,
+    /// Why nothing was, if so.
+    pub refused: Option<String>,
 }
 
 /// What became of a request about jobs.
@@ -153,7 +201,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Request, String> {
         | Request::Pause { jobs }
         | Request::Resume { jobs }
         | Request::Retry { jobs, .. } => jobs.len(),
-        Request::Interrupt {} | Request::Watch {} => 0,
+        Request::Change { .. } | Request::Interrupt {} | Request::Watch {} => 0,
     };
     if jobs > MAX_JOBS {
         return Err(format!("{jobs} jobs in one request: at most {MAX_JOBS} are accepted"));

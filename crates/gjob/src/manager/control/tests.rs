@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use gjob_core::event::{HostChange, HostEvent, JobChange, JobEvent};
+use gjob_core::halt::Halt;
 use gjob_core::{Key, State, Tally, Timestamp, What};
 
 use super::protocol::{Fault, parse};
@@ -58,7 +59,7 @@ fn event(text: &str) -> Event {
 }
 
 #[test]
-fn the_protocols_lines_are_those_of_version_3() {
+fn the_protocols_lines_are_those_of_version_5() {
     let text = |value: &Request| serde_json::to_string(value).unwrap();
     assert_eq!(text(&Request::of(Act::Kill, vec![1, 2])), r#"{"do":"kill","jobs":[1,2]}"#);
     assert_eq!(text(&Request::of(Act::Pause, vec![])), r#"{"do":"pause","jobs":[]}"#);
@@ -78,7 +79,13 @@ fn the_protocols_lines_are_those_of_version_3() {
         serde_json::to_string(&snapshot).unwrap(),
         r#"{"jobs":{"free":4,"busy":0,"done":0,"unknown":0,"error":0},"ended":null}"#
     );
-    assert_eq!(CONTROL_VERSION, 4);
+    let add = Change::Slots { hosts: vec!["h1".parse().unwrap()], slots: 2 };
+    let changes = vec![add, Change::Halt { halt: Some(Halt::after_failures(3)) }];
+    assert_eq!(
+        text(&Request::Change { changes }),
+        r#"{"do":"change","changes":[{"slots":{"hosts":["h1"],"slots":2}},{"halt":{"halt":"soon,fail=3"}}]}"#
+    );
+    assert_eq!(CONTROL_VERSION, 5);
 }
 
 #[test]
@@ -101,7 +108,7 @@ fn a_client_is_greeted_and_answered_though_the_path_is_long() {
     let mut control = listen(&dir);
     let (mut stream, mut reader) = raw(&dir);
     let hello = line(&mut reader);
-    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":4,\"run\":\"2026-11-22-1\"}\n");
+    assert_eq!(hello, "{\"gjob\":\"control\",\"version\":5,\"run\":\"2026-11-22-1\"}\n");
     stream.write_all(b"{\"do\":\"kill\",\"jobs\":[0,3]}\n").unwrap();
     let (client, request) = next(&mut control);
     assert_eq!(request, Request::of(Act::Kill, vec![0, 3]));

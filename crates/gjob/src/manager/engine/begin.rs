@@ -16,7 +16,7 @@ use super::collecting::Collecting;
 use super::from_jobs::FromJobs;
 use super::requests::Requests;
 use crate::inputs::Inputs;
-use crate::manager::control::Act;
+use crate::manager::control::{Act, Change};
 use crate::manager::controller::Controller;
 use crate::manager::streams::Streams;
 use crate::manager::{ManagerError, NoSuchHost};
@@ -66,8 +66,14 @@ impl Engine {
         dir: &RunDir,
         store: Store,
         change: impl FnOnce(&mut RunSettings),
+        changes: &[Change],
     ) -> Result<Self, ManagerError> {
         let mut engine = Engine::restore(dir, store, change)?;
+        if !changes.is_empty()
+            && let Some(why) = engine.change(changes)?.refused
+        {
+            return Err(ManagerError::Refused(why));
+        }
         engine.open(engine.books.store().inputs()?)?;
         engine.listen();
         Ok(engine)
@@ -90,6 +96,14 @@ impl Engine {
             let (epoch, offsets) = (store.epoch()?, store.offsets()?);
             engine.network.open_only(&engine.on_hosts, epoch, &offsets, &hosts)?;
         }
+        Ok(engine)
+    }
+
+    /// Takes a run up to change it only: no host is reached.
+    pub(in crate::manager) fn take_up_to_change(dir: &RunDir) -> Result<Self, ManagerError> {
+        let mut engine = Engine::restore(dir, Store::take_up(dir)?, |_| ())?;
+        engine.acts_alone = true;
+        engine.scheduler.act_only();
         Ok(engine)
     }
 
@@ -141,6 +155,7 @@ impl Engine {
             stopped: None,
             jobs_ended: 0,
             controller: Controller::new(None),
+            releasing: Vec::new(),
             acts_alone: false,
             resumed,
         })
@@ -150,7 +165,9 @@ impl Engine {
     fn open(&mut self, inputs: Inputs) -> Result<(), ManagerError> {
         let store = self.books.store();
         let (epoch, offsets) = (store.epoch()?, store.offsets()?);
-        self.network.open(&self.on_hosts, epoch, &offsets, inputs)?;
+        let all = (0..).map(HostIx).zip(self.run().hosts());
+        let hosts = all.filter(|(_, host)| !host.is_gone()).map(|(ix, _)| ix).collect();
+        self.network.open_managed(&self.on_hosts, epoch, &offsets, inputs, Some(&hosts))?;
         self.controller = Controller::new(self.network.waker());
         Ok(())
     }

@@ -41,6 +41,11 @@ impl Books {
         self.changes.offsets.push(offset);
     }
 
+    /// The run has these settings with what happens now.
+    pub(super) fn set_settings(&mut self, json: String) {
+        self.changes.settings = Some(json);
+    }
+
     /// Takes what the scheduler has decided, and commits it. If that fails,
     /// nobody is notified, and nothing is done.
     pub(super) fn settle(

@@ -88,6 +88,11 @@ impl Collecting {
         self.streams.is_empty()
     }
 
+    /// True while something of a host is on its way that no job waits for.
+    pub(super) fn waits_for(&self, host: HostIx) -> bool {
+        self.streams.values().any(|of| *of == host)
+    }
+
     pub(super) fn last_arrival(&self) -> Option<Instant> {
         self.last_arrival
     }

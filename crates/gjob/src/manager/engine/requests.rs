@@ -10,7 +10,7 @@ use gjob_core::{Event, Key, State};
 
 use super::Engine;
 use crate::inputs::Inputs;
-use crate::manager::control::{Act, Answer, ClientId, Control, Request, Snapshot};
+use crate::manager::control::{Act, Answer, Changed, ClientId, Control, Request, Snapshot};
 use crate::manager::{Handler, ManagerError};
 use crate::network::{Acknowledged, Acknowledgement, Waker};
 use crate::store::{NewInputs, RunDir};
@@ -52,6 +52,8 @@ struct Waiter {
 pub(super) struct Requests {
     control: Control,
     waiters: Vec<Waiter>,
+    /// Answers to clients that have changed the run.
+    changed: Vec<(ClientId, Changed)>,
 }
 
 impl Requests {
@@ -103,6 +105,16 @@ impl Engine {
                 self.requests.control.answer(client, &Answer::default());
                 return Ok(());
             }
+            Request::Change { .. } if self.stopped.is_some() => {
+                self.requests.control.dismiss(client);
+                return Ok(());
+            }
+            Request::Change { changes } => {
+                let changed = self.change(&changes)?;
+                // Answered once it is committed.
+                self.requests.changed.push((client, changed));
+                return Ok(());
+            }
             Request::Kill { jobs } => (Act::Kill, jobs, None),
             Request::Pause { jobs } => (Act::Pause, jobs, None),
             Request::Resume { jobs } => (Act::Resume, jobs, None),
@@ -143,6 +155,9 @@ impl Engine {
 
     /// Answers the requests that have taken effect; all is committed.
     pub(super) fn answer_requests(&mut self) {
+        for (client, changed) in std::mem::take(&mut self.requests.changed) {
+            self.requests.control.answer(client, &changed);
+        }
         for mut waiter in std::mem::take(&mut self.requests.waiters) {
             if self.has_taken_effect(&mut waiter.acting, UNREACHABLE_TIMEOUT) {
                 self.requests.control.answer(waiter.client, &waiter.acting.answer);

@@ -1,0 +1,175 @@
+//! Hosts that users add, drain and remove, and other limits for a run that goes on.
+
+use super::*;
+use crate::halt::Halt;
+use crate::run::{HostDuty, TaskSpecs};
+
+const H1: HostIx = HostIx(1);
+
+fn launch(host: HostIx, key: Key) -> Action {
+    Action::Launch { host, key }
+}
+
+fn kill(host: HostIx, key: Key) -> Action {
+    Action::Order { host, key, order: Order::kill(Cause::Interrupted) }
+}
+
+fn started(key: Key) -> Record {
+    Record::Started { key, id: "h/2026-11-22-1".parse().unwrap(), pid: 1, at: Timestamp(5) }
+}
+
+fn job(index: u32) -> Key {
+    Key::new(index, 1)
+}
+
+fn leaving(scheduler: &Scheduler, host: HostIx) -> Option<&'static str> {
+    scheduler.run().hosts()[host.at()].leaving()
+}
+
+/// Host 0 has begun job 0, and has got job 1, which it has not begun.
+fn one_of_two_begun(hosts: u32) -> Scheduler {
+    let mut scheduler = scheduler(Config::default(), hosts, &[Init::new(0); 2]);
+    scheduler.handle_host_up(NOW, H0, facts(2));
+    assert_eq!(orders(&mut scheduler), [launch(H0, job(0)), launch(H0, job(1))]);
+    scheduler.handle_record(NOW, H0, started(job(0)));
+    scheduler
+}
+
+#[test]
+fn drained_host_ends_what_it_has_begun_and_gets_nothing_more() {
+    let mut scheduler = one_of_two_begun(2);
+    scheduler.handle_host_up(NOW, H1, facts(1));
+    scheduler.handle_drain(NOW, H0);
+    assert_eq!(orders(&mut scheduler), [Action::Withdraw { host: H0, key: job(1) }]);
+    scheduler.handle_record(NOW, H0, Record::Withdrawn { key: job(1), at: Timestamp(5) });
+    assert_eq!(orders(&mut scheduler), [launch(H1, job(1))]);
+    assert_eq!(leaving(&scheduler, H0), Some("draining"));
+    scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(0), None));
+    assert_eq!(leaving(&scheduler, H0), Some("drained"));
+    assert_eq!(scheduler.state(0), JobState::Ended(State::Done));
+}
+
+#[test]
+fn run_whose_hosts_are_all_drained_ends_with_its_last_running_job() {
+    let mut scheduler = one_of_two_begun(1);
+    scheduler.handle_drain(NOW, H0);
+    scheduler.handle_record(NOW, H0, Record::Withdrawn { key: job(1), at: Timestamp(5) });
+    assert!(!orders(&mut scheduler).contains(&Action::Stop(RunEnd::NoHosts)));
+    scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(0), None));
+    assert_eq!(orders(&mut scheduler), [Action::Stop(RunEnd::NoHosts)]);
+}
+
+#[test]
+fn what_runs_on_a_removed_host_is_killed_and_runs_again_elsewhere() {
+    let mut scheduler = one_of_two_begun(2);
+    scheduler.handle_host_up(NOW, H1, facts(2));
+    scheduler.handle_remove(NOW, H0);
+    let withdraw = Action::Withdraw { host: H0, key: job(1) };
+    assert_eq!(orders(&mut scheduler), [withdraw, kill(H0, job(0))]);
+    // What was withdrawn had begun.
+    scheduler.handle_record(NOW, H0, started(job(1)));
+    assert_eq!(orders(&mut scheduler), [kill(H0, job(1))]);
+    let end = |key| finished(key, Ending::Signal(15), Some(Cause::Interrupted));
+    scheduler.handle_record(NOW, H0, end(job(0)));
+    assert_eq!(orders(&mut scheduler), [launch(H1, Key::new(0, 2))]);
+    assert_eq!(leaving(&scheduler, H0), Some("removing"));
+    scheduler.handle_record(NOW, H0, end(job(1)));
+    let release = Action::Release { host: H0 };
+    assert_eq!(orders(&mut scheduler), [launch(H1, Key::new(1, 2)), release]);
+    assert_eq!(leaving(&scheduler, H0), Some("removed"));
+}
+
+#[test]
+fn job_that_ended_before_its_removed_host_could_kill_it_has_that_outcome() {
+    let mut scheduler = one_of_two_begun(2);
+    scheduler.handle_remove(NOW, H0);
+    scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(0), None));
+    assert_eq!(scheduler.state(0), JobState::Ended(State::Done));
+}
+
+#[test]
+fn another_manager_goes_on_with_what_users_want_of_hosts() {
+    let mut before = one_of_two_begun(2);
+    before.handle_remove(NOW, H0);
+    let mut scheduler = Scheduler::new(Config::default(), before.run().clone());
+    scheduler.handle_start("2026-11-22-1".parse().unwrap(), true);
+    scheduler.handle_host_up(NOW, H1, facts(2));
+    assert_eq!(orders(&mut scheduler), []);
+    scheduler.handle_host_up(NOW, H0, facts(2));
+    let withdraw = Action::Withdraw { host: H0, key: job(1) };
+    assert_eq!(orders(&mut scheduler), [kill(H0, job(0)), withdraw, kill(H0, job(1))]);
+    // One that was returned to service meanwhile still ends what it was told to end.
+    let (ix, opens) =
+        scheduler.handle_host_added(NOW, &label(H0), Vec::new(), TaskSpecs::default());
+    assert_eq!((ix, opens), (H0, false));
+    let end = finished(job(0), Ending::Signal(15), Some(Cause::Interrupted));
+    scheduler.handle_record(NOW, H0, end);
+    let hosts = scheduler.run().hosts();
+    assert_eq!((hosts[0].duty, hosts[0].totals.host_failures), (HostDuty::Serving, 0));
+}
+
+#[test]
+fn added_host_gets_jobs_and_labels_count_for_it() {
+    let spec = |spec: JobSpec| Arc::new(spec);
+    let free = JobSpec::new(["true"]).unwrap();
+    let specs = vec![spec(free.clone().hosts(["h0"])), spec(free.labels(["big"]))];
+    let run = Run::new([label(H0)], specs, Dependencies::default());
+    let run = run.with_labels([vec!["big".to_owned()]]);
+    let mut scheduler = Scheduler::new(Config::default(), run);
+    let (ix, opens) =
+        scheduler.handle_host_added(NOW, &label(H1), vec!["big".to_owned()], TaskSpecs::default());
+    assert_eq!((ix, opens), (H1, true));
+    scheduler.handle_host_up(NOW, H1, facts(4));
+    // Job 0 could run on every host before.
+    assert_eq!(orders(&mut scheduler), [launch(H1, job(1))]);
+    scheduler.handle_host_up(NOW, H0, facts(4));
+    assert_eq!(orders(&mut scheduler), [launch(H0, job(0))]);
+}
+
+#[test]
+fn bound_job_fails_with_its_removed_host_and_waits_for_a_drained_one() {
+    let spec = |host: &str| Arc::new(JobSpec::new(["true"]).unwrap().hosts([host]));
+    let specs = vec![spec("h0"), spec("h1")];
+    let run = Run::new([H0, H1, HostIx(2)].map(label), specs, Dependencies::default());
+    let mut scheduler = Scheduler::new(Config::default(), run);
+    scheduler.handle_host_up(NOW, HostIx(2), facts(1));
+    scheduler.handle_drain(NOW, H0);
+    scheduler.handle_remove(NOW, H1);
+    let waits = scheduler.run().wait_in_words(0, true);
+    assert_eq!(waits.as_deref(), Some("every host that it is bound to is drained"));
+    let reason = scheduler.run().jobs()[1].reason.clone();
+    assert_eq!(reason.as_deref(), Some("bound to h1, which was removed from the run"));
+}
+
+#[test]
+fn other_slots_count_at_once() {
+    // With a limit, nothing is dispatched ahead of need.
+    let config = Config { halt: Some(Halt::after_failures(9)), ..Config::default() };
+    let mut scheduler = scheduler(config, 1, &[Init::new(0); 4]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    assert_eq!(orders(&mut scheduler), [launch(H0, job(0))]);
+    scheduler.handle_new_slots(NOW, H0, 3);
+    assert_eq!(orders(&mut scheduler), [launch(H0, job(1)), launch(H0, job(2))]);
+    scheduler.handle_new_slots(NOW, H0, 1);
+    scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(0), None));
+    scheduler.handle_record(NOW, H0, finished(job(1), Ending::Exit(0), None));
+    assert_eq!(orders(&mut scheduler), []);
+    scheduler.handle_record(NOW, H0, finished(job(2), Ending::Exit(0), None));
+    assert_eq!(orders(&mut scheduler), [launch(H0, job(3))]);
+}
+
+#[test]
+fn run_that_ends_for_its_limit_goes_on_with_another() {
+    let halt = Some(Halt::after_failures(1));
+    let config = Config { halt, ..Config::default() };
+    let mut scheduler = scheduler(config, 1, &[Init::new(0); 3]);
+    scheduler.handle_host_up(NOW, H0, facts(2));
+    orders(&mut scheduler);
+    scheduler.handle_record(NOW, H0, started(job(1)));
+    scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(1), None));
+    assert_eq!(orders(&mut scheduler), []);
+    scheduler.handle_new_halt(NOW, Some(Halt::after_failures(2)));
+    assert_eq!(orders(&mut scheduler), [launch(H0, job(2))]);
+    scheduler.handle_new_halt(NOW, halt);
+    assert_eq!(orders(&mut scheduler), [Action::Withdraw { host: H0, key: job(2) }]);
+}
