@@ -213,6 +213,34 @@ fn memory_is_limited_to_what_a_job_asks_for_its_processes_together() {
 }
 
 #[test]
+fn job_that_ran_out_of_memory_is_retried_with_more() {
+    let place = Place::new();
+    let job = json!({ "cmds": USES_80_MB, "mem": "50M", "retry_mem": 3 });
+    place.file("jobs.jsonl", &format!("{job}\n"));
+    let answer = run(&place, &["-v"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("job 0 ran out of memory, and begins again with 150"));
+    let job = &place.status()["jobs"][0];
+    let causes: Vec<&Value> =
+        job["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["cause"]).collect();
+    assert_eq!(causes, [&json!("memory"), &Value::Null]);
+    let explained = place.gjob(&["explain", "0"]).output().stdout;
+    assert!(explained.contains("it gets 150"), "{explained}");
+}
+
+#[test]
+fn factor_that_raises_nothing_is_refused() {
+    let place = Place::new();
+    place.file("jobs.jsonl", "{\"cmds\": \"true\"}\n");
+    let answer = run(&place, &["--retry-mem", "1"]);
+    assert_eq!(answer.code, 2);
+    assert_eq!(
+        answer.stderr.lines().next(),
+        Some("gjob: --retry-mem: invalid retry_mem: expected a factor from 1.1 to 100")
+    );
+}
+
+#[test]
 fn libraries_start_as_many_threads_as_a_job_has_cpus() {
     let place = Place::new();
     let print = "echo $OMP_NUM_THREADS $MKL_NUM_THREADS";

@@ -510,6 +510,12 @@ pub enum JobChange {
     /// A user resumed it (`gjob resume`).
     #[serde(rename = "job-resumed")]
     Resumed,
+    /// It ran out of memory, and is to be run again with more; that failure is not counted.
+    #[serde(rename = "job-memory-raised")]
+    MemoryRaised {
+        /// What it gets by now, bytes.
+        mem: u64,
+    },
     /// It had its outcome, and a user wants it run again (`gjob retry`).
     #[serde(rename = "job-reopened")]
     Reopened,

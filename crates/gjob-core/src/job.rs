@@ -31,6 +31,9 @@ pub struct Job {
     pub last_attempt: u32,
     /// Failures of its own, which use up its retries.
     pub failures: u32,
+    /// Bytes of memory that it gets by now, if that is more than it asked for at first:
+    /// `spec` says the same.
+    pub raised_mem: Option<u64>,
     /// True while a user holds it (`gjob pause`).
     pub paused: bool,
     /// True when its attempt was paused and resumed: its host may know only of
@@ -114,12 +117,19 @@ impl Job {
             attempt: None,
             last_attempt: 0,
             failures: 0,
+            raised_mem: None,
             paused: false,
             resumed: false,
             kill: false,
             reason: None,
             ended: None,
         }
+    }
+
+    /// Gives it more memory than it asked for.
+    pub fn raise_memory(&mut self, mem: u64) {
+        self.raised_mem = Some(mem);
+        Arc::make_mut(&mut self.spec).mem = Some(mem);
     }
 
     /// A job whose attempt `key` a host has started under `id`.

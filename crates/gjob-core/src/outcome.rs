@@ -41,9 +41,6 @@ impl fmt::Display for Ending {
 pub enum Cause {
     /// It ran longer than its `timeout`.
     Timeout,
-    /// It used more memory than it asked for, or was ended by its host's kernel, which had
-    /// no memory left.
-    Memory,
     /// A user asked for it (`gjob kill`).
     Killed,
     /// A user interrupted the run (Ctrl-C) or removed the host (`gjob hosts remove`): the job
@@ -56,16 +53,19 @@ pub enum Cause {
     /// The same by its host's wall clock alone, which has jumped: it was set forward, or
     /// the host stood still, as a virtual machine does that is paused.
     Clock,
+    /// It used more memory than it asked for, or was ended by its host's kernel, which had
+    /// no memory left.
+    Memory,
 }
 
 words!(Cause, "cause of an end",
     Timeout => "timeout",
-    Memory => "memory",
     Killed => "killed",
     Interrupted => "interrupted",
     Superseded => "superseded",
     Lease => "lease",
     Clock => "clock",
+    Memory => "memory",
 );
 
 impl fmt::Display for Cause {

@@ -68,6 +68,7 @@ impl From<&JobSpec> for JobRequest {
             // The manager's.
             outputs: _,
             retries: _,
+            retry_mem: _,
             after: _,
             hosts: _,
             labels: _,

@@ -39,6 +39,7 @@ mod hosts;
 mod job;
 mod kills;
 mod lost;
+mod memory;
 mod mute;
 mod packing;
 mod placement;

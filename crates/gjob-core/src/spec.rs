@@ -42,6 +42,9 @@ pub const MAX_OUTPUTS_BYTES: usize = 1024 * 1024;
 /// The longest timeout, days.
 pub const MAX_TIMEOUT_DAYS: u64 = 3_650_000;
 
+/// By which factor a job's memory may be raised.
+pub const RETRY_MEM: std::ops::RangeInclusive<f64> = 1.1..=100.0;
+
 /// The longest job name, bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
@@ -92,6 +95,10 @@ pub struct JobSpec {
     /// Memory it needs, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mem: Option<u64>,
+    /// By which factor its memory is raised when it has run out of it: it is retried
+    /// then, as long as a host offers that much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_mem: Option<f64>,
     /// Hosts that it may run on, by name, range, pattern or group; with none of them
     /// all. See [`Choice`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -206,6 +213,13 @@ impl JobSpec {
         self
     }
 
+    /// Sets by which factor its memory is raised when it has run out of it.
+    #[must_use]
+    pub fn retry_mem(mut self, factor: f64) -> Self {
+        self.retry_mem = Some(factor);
+        self
+    }
+
     /// Sets how many GPUs it has for itself.
     #[must_use]
     pub fn gpus(mut self, gpus: u32) -> Self {
@@ -315,6 +329,9 @@ impl JobSpec {
         errors.extend(Choice::new(&self.hosts, &self.labels).err().map(SpecError::Choice));
         if self.cpus == Cpus::Count(0) {
             errors.push(SpecError::Cpus);
+        }
+        if self.retry_mem.is_some_and(|factor| !RETRY_MEM.contains(&factor)) {
+            errors.push(SpecError::RetryMem);
         }
         if self.timeout == Some(Duration::ZERO) {
             errors.push(SpecError::Timeout);

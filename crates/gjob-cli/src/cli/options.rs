@@ -129,6 +129,10 @@ pub(crate) struct FailureArgs {
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
 
+    /// Retry a job that ran out of memory with FACTOR times as much, while a host offers it
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) retry_mem: Option<f64>,
+
     /// Stop starting jobs after N failures (failed dependents don't count)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "halt")]
     pub(crate) max_fails: Option<u32>,

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use gjob::store::{RunDir, Store};
-use gjob::units::format_duration;
+use gjob::units::{format_duration, format_size};
 use gjob_core::dependency::FromGroup;
 use gjob_core::event::{AttemptChange, JobChange};
 use gjob_core::plural::counted;
@@ -313,6 +313,9 @@ fn step(event: &Event) -> Option<String> {
             JobChange::KillRequested => "a user killed it".to_owned(),
             JobChange::Paused => "a user paused it".to_owned(),
             JobChange::Resumed => "a user resumed it".to_owned(),
+            JobChange::MemoryRaised { mem } => {
+                format!("it gets {} of memory from now on", format_size(*mem))
+            }
             JobChange::Reopened => "a user wants it run again".to_owned(),
             JobChange::Ended { state: State::Done, .. } => "done".to_owned(),
             JobChange::Ended { state, reason } => {

@@ -131,6 +131,7 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
             errors,
         ),
         retries: args.failures.retries,
+        retry_mem: args.failures.retry_mem,
         cpus: option("cpus", &args.options.cpus, str::parse, errors),
         gpus: args.options.gpus,
         mem: option("mem", &args.options.mem, units::parse_size, errors),
@@ -147,6 +148,7 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
             "outputs" => "output",
             "hosts" => "on-hosts",
             "labels" => "label",
+            "retry_mem" => "retry-mem",
             field => field,
         };
         let help = problem.help().map(|help| format!("\nhelp: {help}")).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Events as lines of text, next to the progress. The progress itself reports the
 //! launch and the end of jobs.
 
+use gjob::units::format_size;
 use gjob_core::event::{
     AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
     RunEvent, TaskEnd,
@@ -216,6 +217,10 @@ fn job_message(JobEvent { key, change }: &JobEvent) -> Option<String> {
         JobChange::KillRequested => Some(format!("killing job {index}")),
         JobChange::Paused => Some(format!("job {index} paused")),
         JobChange::Resumed => Some(format!("job {index} resumed")),
+        JobChange::MemoryRaised { mem } => {
+            let mem = format_size(*mem);
+            Some(format!("job {index} ran out of memory, and begins again with {mem}"))
+        }
         JobChange::Reopened => Some(format!("job {index} will be retried")),
         JobChange::Ended { .. } => None,
     }

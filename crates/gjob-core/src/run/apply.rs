@@ -195,6 +195,10 @@ impl Run {
             JobChange::Resumed => {
                 (job.paused, job.resumed) = (false, job.phase == Phase::Running);
             }
+            JobChange::MemoryRaised { mem } => {
+                job.raise_memory(*mem);
+                job.failures = job.failures.saturating_sub(1);
+            }
             JobChange::Reopened => {
                 (job.failures, job.paused, job.kill) = (0, false, false);
                 (job.reason, job.ended) = (None, None);

@@ -174,21 +174,25 @@ impl Scheduler {
     /// take it, or has not said yet what it offers.
     fn unfit(&self, index: u32) -> Option<Unfit> {
         let ask = self.ask_of(index);
-        let all = || self.hosts_for(index);
-        let possible = |(ix, host): (HostIx, &Host)| {
-            host.status != HostStatus::Failed
-                && host.duty != HostDuty::Removed
-                && (self.hosts.reached(ix).is_none() || host.offer().fits(&ask))
-        };
-        if all().any(possible) {
+        if self.may_ever_fit(index, &ask) {
             return None;
         }
         // With no host reached, nobody knows what they offer.
-        let known = all().filter(|(ix, _)| self.hosts.reached(*ix).is_some());
+        let known = self.hosts_for(index).filter(|(ix, _)| self.hosts.reached(*ix).is_some());
         known.clone().next()?;
         let closest = known.min_by_key(|(_, host)| shortfall(&ask, &host.offer()));
         let closest = closest.map(|(_, host)| (host.label.clone(), host.offer()));
         Some(Unfit { index, ask, is_bound: self.group_of(index).is_some(), closest })
+    }
+
+    /// True while a host that a job may run on offers this, or has not said yet what it
+    /// offers.
+    pub(super) fn may_ever_fit(&self, index: u32, ask: &Ask) -> bool {
+        self.hosts_for(index).any(|(ix, host)| {
+            host.status != HostStatus::Failed
+                && host.duty != HostDuty::Removed
+                && (self.hosts.reached(ix).is_none() || host.offer().fits(ask))
+        })
     }
 
     /// The first job of each class that no host can take.

@@ -197,7 +197,11 @@ impl Scheduler {
             };
             name_survivors(Some(reason), &finish.survivors).unwrap_or_default()
         });
+        let memory = (cause == Some(Cause::Memory)).then(|| finish.clone());
         self.emit_attempt(host, key, AttemptChange::Exited { finish });
+        if memory.is_some_and(|finish| self.retry_with_more_memory(now, key, &finish)) {
+            return;
+        }
         match cause {
             Some(Cause::Interrupted) if self.job(key.index).kill => {
                 self.end_job(key.index, State::Error, Some(Cause::Killed.to_string()));
@@ -238,13 +242,19 @@ impl Scheduler {
             self.end_job_by(key, State::Error, reason);
             return;
         }
+        self.retry_later(now, key.index);
+    }
+
+    /// A failed job waits a while for its next attempt.
+    pub(super) fn retry_later(&mut self, now: Duration, index: u32) {
+        let job = self.job(index);
         if job.paused {
-            self.set_wait(key.index, Wait::Held);
+            self.set_wait(index, Wait::Held);
             return;
         }
         let delay = backoff(RETRY_DELAY, MAX_RETRY_DELAY, job.failures);
-        self.set_wait(key.index, Wait::Delayed);
-        self.waiting.push_delayed(key.index, now + delay);
+        self.set_wait(index, Wait::Delayed);
+        self.waiting.push_delayed(index, now + delay);
     }
 
     /// A host that fails one job after the other while others don't is paused,

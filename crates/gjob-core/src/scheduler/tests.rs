@@ -6,6 +6,7 @@ mod dependants;
 mod duty;
 mod full;
 mod lost;
+mod memory;
 mod packing;
 mod restarted;
 mod tasks;
@@ -34,6 +35,7 @@ pub(super) struct Init {
     paused: bool,
     pub(super) collects: bool,
     ask: Ask,
+    retry_mem: Option<f64>,
     /// Attempt 1 was abandoned on this host, and may be alive.
     abandoned: Option<HostIx>,
 }
@@ -50,13 +52,23 @@ impl Init {
     pub(super) fn new(retries: u32) -> Self {
         let start = Start::Waiting;
         let ask = Ask::default();
-        Init { retries, attempt: 0, start, paused: false, collects: false, ask, abandoned: None }
+        Init {
+            retries,
+            attempt: 0,
+            start,
+            paused: false,
+            collects: false,
+            ask,
+            retry_mem: None,
+            abandoned: None,
+        }
     }
 
     fn job(self, index: u32) -> (Job, Option<Attempt>) {
         let mut spec = JobSpec::new(["true"]).unwrap().retries(self.retries);
         (spec.cpus, spec.gpus) = (self.ask.cpus, self.ask.gpus);
         spec.mem = Some(self.ask.mem);
+        spec.retry_mem = self.retry_mem;
         if self.collects {
             spec = spec.outputs(["x"]);
         }

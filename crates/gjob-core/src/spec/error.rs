@@ -4,7 +4,7 @@
 use super::JobSpec;
 use super::{
     FILE_OVERHEAD, MAX_ENV_BYTES, MAX_FILES_BYTES, MAX_NAME_BYTES, MAX_OUTPUTS_BYTES,
-    MAX_SPEC_BYTES, MAX_TIMEOUT_DAYS, MAX_VARIABLE_BYTES,
+    MAX_SPEC_BYTES, MAX_TIMEOUT_DAYS, MAX_VARIABLE_BYTES, RETRY_MEM,
 };
 use crate::from_job::FromJobError;
 use crate::hosts::ChoiceError;
@@ -140,6 +140,9 @@ pub enum SpecError {
     /// A job without a processor.
     #[error("invalid cpus 0: expected 1 or more, or \"all\"")]
     Cpus,
+    /// A factor that does not raise memory, or does so without measure.
+    #[error("invalid retry_mem: expected a factor from {} to {}", RETRY_MEM.start(), RETRY_MEM.end())]
+    RetryMem,
     /// A timeout of zero.
     #[error("invalid timeout 0: expected more than 0")]
     Timeout,
@@ -179,6 +182,7 @@ impl SpecError {
             SpecError::Choice(ChoiceError::Host(_)) => Some("hosts"),
             SpecError::Choice(ChoiceError::Label(_)) => Some("labels"),
             SpecError::Cpus => Some("cpus"),
+            SpecError::RetryMem => Some("retry_mem"),
             SpecError::Timeout | SpecError::LongTimeout => Some("timeout"),
             SpecError::TooLarge { .. } => None,
         }

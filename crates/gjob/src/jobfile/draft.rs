@@ -54,6 +54,9 @@ pub struct JobDraft {
     /// See [`JobSpec::mem`].
     #[serde(default, deserialize_with = "size")]
     pub mem: Option<u64>,
+    /// See [`JobSpec::retry_mem`].
+    #[serde(default)]
+    pub retry_mem: Option<f64>,
     /// See [`JobSpec::hosts`].
     #[serde(default, alias = "host", deserialize_with = "list")]
     pub hosts: Vec<String>,
@@ -117,6 +120,7 @@ impl JobDraft {
             cpus,
             gpus,
             mem,
+            retry_mem,
             hosts,
             labels,
             after,
@@ -144,6 +148,7 @@ impl JobDraft {
         spec.cpus = cpus.or(defaults.cpus).unwrap_or_default();
         spec.gpus = gpus.or(defaults.gpus).unwrap_or_default();
         spec.mem = mem.or(defaults.mem);
+        spec.retry_mem = retry_mem.or(defaults.retry_mem);
         spec.hosts = own_or(hosts, &defaults.hosts);
         spec.labels = own_or(labels, &defaults.labels);
         spec.after = after;

@@ -272,6 +272,9 @@ fn job(
     job.attempt = shown.map(Box::new);
     job.last_attempt = row.get("last_attempt")?;
     job.failures = row.get("failures")?;
+    if let Some(mem) = row.get::<_, Option<i64>>("raised_mem")? {
+        job.raise_memory(mem as u64);
+    }
     job.paused = row.get("paused")?;
     job.resumed = row.get("resumed")?;
     job.kill = row.get("kill")?;

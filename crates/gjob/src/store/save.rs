@@ -176,7 +176,8 @@ fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqli
 fn save_job(tx: &Transaction<'_>, job: &Job) -> Result<(), rusqlite::Error> {
     tx.prepare_cached(
         "UPDATE progress SET state = ?2, phase = ?3, attempt = ?4, last_attempt = ?5,
-             failures = ?6, paused = ?7, resumed = ?8, kill = ?9, reason = ?10, ended = ?11
+             failures = ?6, paused = ?7, resumed = ?8, kill = ?9, reason = ?10, ended = ?11,
+             raised_mem = ?12
          WHERE idx = ?1",
     )?
     .execute(params![
@@ -191,6 +192,7 @@ fn save_job(tx: &Transaction<'_>, job: &Job) -> Result<(), rusqlite::Error> {
         job.kill,
         job.reason,
         job.ended.map(|at| at.0 as i64),
+        job.raised_mem.map(|mem| mem as i64),
     ])
     .map(drop)
 }

@@ -58,6 +58,7 @@ CREATE TABLE progress (
     attempt     INTEGER NOT NULL DEFAULT 0,  -- the one that counts, else the latest; 0 before the first
     last_attempt INTEGER NOT NULL DEFAULT 0,
     failures    INTEGER NOT NULL DEFAULT 0,  -- of its own
+    raised_mem  INTEGER,           -- bytes it gets by now, more than its spec says: it ran out of memory
     paused      INTEGER NOT NULL DEFAULT 0,
     resumed     INTEGER NOT NULL DEFAULT 0,  -- 1 when its attempt was paused and resumed
     kill        INTEGER NOT NULL DEFAULT 0,  -- 1 when a user wants it killed

@@ -41,7 +41,7 @@ CREATE TABLE progress (
     idx INTEGER PRIMARY KEY REFERENCES specs(idx), state TEXT NOT NULL, phase TEXT NOT NULL,
     attempt INTEGER NOT NULL, last_attempt INTEGER NOT NULL, failures INTEGER NOT NULL,
     paused INTEGER NOT NULL, resumed INTEGER NOT NULL, kill INTEGER NOT NULL,
-    reason TEXT, ended INTEGER
+    reason TEXT, ended INTEGER, raised_mem INTEGER
 );
 INSERT INTO progress
     SELECT idx, state,
@@ -51,7 +51,7 @@ INSERT INTO progress
            attempt,
            max(attempt, coalesce((SELECT max(a.attempt) FROM attempts_3 a WHERE a.idx = j.idx), 0)),
            failures, paused, resumed, kill, reason,
-           CASE WHEN state IN ('done', 'error', 'unknown') THEN ended END
+           CASE WHEN state IN ('done', 'error', 'unknown') THEN ended END, NULL
     FROM jobs_3 j;
 
 CREATE TABLE attempts (

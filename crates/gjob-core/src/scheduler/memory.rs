@@ -1,0 +1,57 @@
+//! Jobs that ran out of memory, and are retried with more of it.
+
+use std::time::Duration;
+
+use super::Scheduler;
+use crate::event::JobChange;
+use crate::id::Key;
+use crate::outcome::Finish;
+use crate::resources::Ask;
+
+impl Scheduler {
+    /// Retries a job that ran out of memory with more than it had. False if that is not
+    /// wanted, or no host offers so much.
+    pub(super) fn retry_with_more_memory(
+        &mut self,
+        now: Duration,
+        key: Key,
+        finish: &Finish,
+    ) -> bool {
+        let job = self.job(key.index);
+        let Some(factor) = job.spec.retry_mem.filter(|_| !job.kill) else { return false };
+        let ask = job.spec.ask();
+        // A job may use more than it asked for, between two looks or without having asked.
+        let peak = finish.max_rss_kib.saturating_mul(1024);
+        let used = if peak > ask.mem { rounded_up(peak) } else { ask.mem };
+        let mem = (used as f64 * factor) as u64;
+        let ask = Ask { mem, ..ask };
+        if mem <= used || !self.may_ever_fit(key.index, &ask) {
+            return false;
+        }
+        self.emit_job(key, JobChange::MemoryRaised { mem });
+        let group = self.group_of(key.index);
+        self.jobs[key.index as usize].class = self.classes.class(ask, group, key.index);
+        self.retry_later(now, key.index);
+        true
+    }
+}
+
+/// At most an eighth more, so that jobs which had different amounts ask for few different
+/// ones: what waits is kept by what it asks for.
+fn rounded_up(bytes: u64) -> u64 {
+    let step = bytes.checked_ilog2().map_or(1, |log| 1 << log.saturating_sub(3));
+    bytes.checked_next_multiple_of(step).unwrap_or(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded_up;
+
+    #[test]
+    fn amounts_are_rounded_to_few() {
+        assert_eq!([0, 1, 7, 8, 9, 17].map(rounded_up), [0, 1, 7, 8, 9, 18]);
+        assert_eq!(rounded_up(3 << 30), 3 << 30);
+        assert_eq!(rounded_up((4 << 30) + 1), 9 << 29);
+        assert_eq!(rounded_up(u64::MAX), u64::MAX);
+    }
+}
