@@ -44,7 +44,32 @@ fn one<'a>(jobs: &'a [Job], word: &str) -> anyhow::Result<Vec<&'a Job>> {
 
 fn range(word: &str) -> Option<(usize, usize)> {
     match word.split_once('-') {
-        Some((first, last)) => Some((first.parse().ok()?, last.parse().ok()?)),
-        None => word.parse().ok().map(|index| (index, index)),
+        Some((first, last)) => Some((index(first)?, index(last)?)),
+        None => index(word).map(|index| (index, index)),
+    }
+}
+
+/// An index as gjob writes it: `00` and `+1` are names.
+fn index(word: &str) -> Option<usize> {
+    word.parse().ok().filter(|index: &usize| index.to_string() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::JobSpec;
+
+    use super::*;
+
+    #[test]
+    fn name_of_digits_is_no_index_unless_it_is_written_like_one() {
+        let job = |index, name| {
+            let mut job = Job::new(JobSpec::new(["true"]).unwrap().name(name));
+            job.index = index;
+            job
+        };
+        let jobs = [job(0, "a"), job(1, "00"), job(2, "01-02"), job(3, "+0")];
+        let chosen = |word| one(&jobs, word).map(|jobs| jobs[0].index).ok();
+        assert_eq!(["0", "00", "01-02", "+0"].map(chosen), [Some(0), Some(1), Some(2), Some(3)]);
+        assert_eq!(chosen("03"), None);
     }
 }
