@@ -28,6 +28,7 @@ mod remove;
 mod resources;
 mod slot_pool;
 mod slot_process;
+mod stale;
 mod tail;
 mod tasks;
 mod telling;

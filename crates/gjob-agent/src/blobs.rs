@@ -211,7 +211,8 @@ impl BlobDir {
         }
     }
 
-    fn put_aside(&self, name: &str) -> io::Result<()> {
+    /// Gives what has a name another one (`own_file`).
+    pub(crate) fn put_aside(&self, name: &str) -> io::Result<()> {
         match renameat(&self.fd, name, &self.fd, own_file::aside(name.as_ref())?) {
             // Another agent was first.
             Ok(()) | Err(Errno::NOENT) => Ok(()),

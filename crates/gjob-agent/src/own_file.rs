@@ -12,6 +12,9 @@ use rustix::fs::OFlags;
 
 use crate::host;
 
+/// The end of the names of what was put aside.
+const ASIDE: &str = ".aside";
+
 /// Opens one with these options.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -37,7 +40,7 @@ pub(crate) fn clear_place(path: &Path) -> io::Result<()> {
 }
 
 /// Gives what has the place of something of gjob's own another name, under which nothing
-/// can be yet. It may be anything, and is kept: its user may know what it is.
+/// can be yet. It may be anything, and is kept for a while: its user may know what it is.
 pub(crate) fn put_aside(path: &Path) -> io::Result<()> {
     std::fs::rename(path, aside(path.as_os_str())?)
 }
@@ -45,8 +48,13 @@ pub(crate) fn put_aside(path: &Path) -> io::Result<()> {
 /// Another name for what has this one.
 pub(crate) fn aside(name: &OsStr) -> io::Result<OsString> {
     let mut aside = name.to_owned();
-    aside.push(format!(".{}.aside", host::random_text()?));
+    aside.push(format!(".{}{ASIDE}", host::random_text()?));
     Ok(aside)
+}
+
+/// The name that something had before it was put aside; none for another name.
+pub(crate) fn name_before(aside: &str) -> Option<&str> {
+    aside.strip_suffix(ASIDE)?.rsplit_once('.').map(|(name, _)| name)
 }
 
 /// Opens one to read it.
@@ -86,6 +94,9 @@ mod tests {
             assert_eq!(read(&path, 10).unwrap(), b"");
             std::fs::remove_file(&path).unwrap();
         }
+        let names = std::fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name());
+        let before: Vec<_> = names.map(|it| name_before(it.to_str()?).map(String::from)).collect();
+        assert_eq!(before, vec![Some("file".to_owned()); 3]);
         std::fs::write(&path, "0123456789").unwrap();
         assert_eq!(read(&path, 4).unwrap(), b"0123");
     }

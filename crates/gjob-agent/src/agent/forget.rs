@@ -2,7 +2,6 @@
 //! other run has asked for.
 
 use std::collections::HashSet;
-use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
@@ -10,10 +9,9 @@ use std::path::Path;
 use gjob_core::record::one_line;
 use gjob_core::text::Foreign;
 use gjob_core::wire::BlobHash;
-use rustix::fs::{Mode, OFlags};
 
 use super::blobs::refs;
-use super::removal::remove_dir;
+use super::removal::{remove_any, remove_dir_at};
 use super::remove::is_alive;
 use crate::blobs::{BlobDir, RunTag, is_of_run, parse_file_name};
 use crate::claims::{Claim, Claims};
@@ -85,21 +83,30 @@ fn check_jobs(layout: &Layout, run_dir: &RunDir) -> Result<(), ForgetError> {
 fn remove_run_dir(run_dir: &RunDir) -> Result<(), ForgetError> {
     let path = run_dir.path();
     let failed = |error: io::Error| ForgetError::io(path, error);
-    let (parent, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
-    let name = CString::new(name.as_encoded_bytes()).map_err(|error| failed(error.into()))?;
-    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let removed = rustix::fs::open(parent, flags, Mode::empty())
-        .map_err(io::Error::from)
-        // The lock goes last: who finds the rest without it takes it for no run.
-        .and_then(|parent| remove_dir(parent, &name, "lock"));
-    match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-        _ => {
-            // It stays while the run is known under another label.
-            let _ = std::fs::remove_dir(parent);
-            Ok(())
+    let of_run = path.parent().unwrap_or(path);
+    // The lock goes last: who finds the rest without it takes it for no run.
+    match remove_dir_at(path, "lock") {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    remove_aside(path).map_err(failed)?;
+    // It stays while the run is known under another label.
+    let _ = std::fs::remove_dir(of_run);
+    remove_aside(of_run).map_err(failed)
+}
+
+/// Removes what had the place of this directory, and was put aside.
+fn remove_aside(path: &Path) -> io::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let siblings = path.parent().map(std::fs::read_dir).into_iter().flatten().flatten().flatten();
+    for sibling in siblings {
+        let before =
+            sibling.file_name().to_str().and_then(own_file::name_before).map(str::to_owned);
+        if before.is_some() && before.as_deref() == name {
+            remove_any(&sibling.path())?;
         }
     }
+    Ok(())
 }
 
 /// Removes the blobs that no run has asked for, and what was made of others for the
@@ -117,7 +124,13 @@ fn remove_blobs(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), ForgetE
     let dir = BlobDir::open(layout).map_err(failed)?;
     let (mut blobs, mut bytes) = (0, 0);
     for entry in entries {
-        let Ok(name) = entry.map_err(failed)?.file_name().into_string() else { continue };
+        let entry = entry.map_err(failed)?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if let Some(hash) = own_file::name_before(&name).and_then(hash_in)
+            && !named.contains(&hash)
+        {
+            remove_any(&entry.path()).map_err(failed)?;
+        }
         let Some(hash) = parse_file_name(&name) else { continue };
         if !named.contains(&hash) || is_of_run(&name, run) {
             let length = dir.length(&name);
@@ -127,4 +140,9 @@ fn remove_blobs(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), ForgetE
         }
     }
     Ok((blobs, bytes))
+}
+
+/// The blob that a name is of, or one of its parts.
+fn hash_in(name: &str) -> Option<BlobHash> {
+    name.split('.').next()?.parse().ok()
 }

@@ -1,11 +1,12 @@
 //! Removes a directory with everything in it, from descriptor to descriptor and
 //! through no symbolic link, whatever permissions were taken away in it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, renameat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, renameat, unlinkat};
 use rustix::io::Errno;
 
 use crate::jobdir::{open_dir_at, restore_permissions};
@@ -24,6 +25,22 @@ pub(super) fn remove_dir(parent: OwnedFd, name: &CStr, last: &'static str) -> io
     }
 }
 
+/// Removes the directory at `path` likewise.
+pub(super) fn remove_dir_at(path: &Path, last: &'static str) -> io::Result<()> {
+    let (parent, name) = (path.parent().unwrap_or(path), path.file_name().unwrap_or_default());
+    let name = CString::new(name.as_encoded_bytes())?;
+    let parent = rustix::fs::open(parent, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    remove_dir(parent, &name, last)
+}
+
+/// Removes whatever is at `path`.
+pub(super) fn remove_any(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => remove_dir_at(path, ""),
+        removed => removed,
+    }
+}
+
 /// A directory that is being removed.
 #[derive(Debug)]
 struct Removal {
@@ -39,7 +56,7 @@ struct Removal {
 struct Level {
     dir: Dir,
     /// Its name in the one above.
-    name: std::ffi::CString,
+    name: CString,
     /// True when it has lost something since it was last read from its begin.
     is_less: bool,
     /// True when it was read to its end before.

@@ -207,9 +207,32 @@ fn parts_that_no_agent_continues_are_removed() {
         let file = std::fs::File::create(path).unwrap();
         file.set_modified(SystemTime::now() - age).unwrap();
     }
+    // A job can make anything here.
+    let odd: Vec<_> = (0..20).map(|i| bed.blob(format!("odd{i}.part"))).collect();
+    for dir in &odd {
+        std::fs::create_dir_all(dir.join("deep")).unwrap();
+        std::fs::File::open(dir).unwrap().set_modified(SystemTime::now() - day).unwrap();
+    }
     let _agent = bed.attach(2, 0, 1);
-    eventually("the end of the old part", || !old.exists());
+    eventually("the end of what is old", || !odd.iter().chain([&old]).any(|path| path.exists()));
     assert!(new.exists());
+}
+
+#[test]
+fn part_without_its_permissions_begins_anew() {
+    let bed = Bed::new();
+    let whole = content(300_000);
+    let hash = hash(&whole);
+    let mut agent = bed.attach_unprivileged(1, 0);
+    for mode in [0o444, 0] {
+        let part = part(&bed, &agent, hash);
+        std::fs::write(&part, &whole[..100_000]).unwrap();
+        std::fs::set_permissions(&part, std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(ask(&mut agent, hash), Some(0));
+        send(&mut agent, hash, &whole, 0..whole.len());
+        assert_eq!(agent.answer(), FromAgent::BlobStored { hash });
+        std::fs::remove_file(bed.blob(hash)).unwrap();
+    }
 }
 
 /// Stores three blobs; the second was used longest ago.

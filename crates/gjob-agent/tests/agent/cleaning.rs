@@ -146,3 +146,25 @@ fn run_whose_lock_was_replaced_is_forgotten() {
         assert!(!bed.run_dir().exists());
     }
 }
+
+#[test]
+fn what_was_put_aside_of_a_run_is_forgotten_with_it() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let blob = hash(b"content");
+    agent.send(&ToAgent::AskBlobs { hashes: vec![blob] });
+    agent.answer();
+    assert!(agent.run(launch(0, "true")).is_success());
+    agent.leave();
+    bed.wait_until_empty();
+    let (label, run) = (bed.run_dir(), bed.run_dir().parent().unwrap().to_owned());
+    let other = format!("{}.x.aside", label.with_file_name("other").display());
+    let aside = |path: &std::path::Path| format!("{}.x.aside", path.display());
+    let odd = [aside(&label), aside(&run), aside(&bed.blob(blob)), aside(&bed.blob(hash(b"")))];
+    for path in odd.iter().chain([&other]) {
+        std::fs::create_dir_all(format!("{path}/deep")).unwrap();
+    }
+    assert_eq!(forget(&mut look(&bed), RUN), Ok((0, 0)));
+    assert!(!label.exists() && odd.iter().all(|path| !std::path::Path::new(path).exists()));
+    assert!(std::path::Path::new(&other).exists(), "it is another label's");
+}

@@ -5,18 +5,14 @@
 use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::Duration;
 
 use gjob_core::wire::BlobHash;
 
 use super::super::background::{Background, Kind, Report};
+use super::super::stale::remove_stale;
 use super::{SharedRefs, refs};
-use crate::blobs::{BlobDir, PART, parse_file_name};
+use crate::blobs::{BlobDir, parse_file_name};
 use crate::jobdir::Layout;
-use crate::own_file;
-
-/// A part that no agent has continued for so long is removed.
-const STALE_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// The room that blobs take.
 #[derive(Debug)]
@@ -51,10 +47,7 @@ impl Budget {
         background: &mut Background,
     ) -> io::Result<()> {
         let stale_layout = layout.clone();
-        background.submit(Kind::Cleanup, move |_| {
-            // What cannot be removed only takes room.
-            let _ = remove_stale_parts(&stale_layout);
-        })?;
+        background.submit(Kind::Cleanup, move |_| remove_stale(&stale_layout))?;
         // Without a limit there is nothing to look for.
         if self.limit < u64::MAX { self.trim(layout, refs, background) } else { Ok(()) }
     }
@@ -101,21 +94,6 @@ impl Budget {
             false => self.limit,
         };
     }
-}
-
-fn remove_stale_parts(layout: &Layout) -> io::Result<()> {
-    for entry in std::fs::read_dir(layout.blobs())?.flatten() {
-        if !entry.file_name().to_string_lossy().ends_with(PART) {
-            continue;
-        }
-        let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-        let opened = || own_file::open_to_read(&entry.path());
-        let is_held = || opened().is_ok_and(|file| file.try_lock_shared().is_err());
-        if age >= STALE_AFTER && !is_held() {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// A blob that might go.

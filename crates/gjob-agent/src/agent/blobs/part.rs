@@ -78,7 +78,7 @@ impl Part {
                 let name = format!("{hash}.{hostname}.{}{PART}", std::process::id());
                 // Ours by its pid: another process of that pid has left what is there.
                 blobs.remove(&name).map_err(|error| BlobError::io(&name, error))?;
-                (create(blobs, &name)?, name, false)
+                (create(blobs, &name).map_err(|error| BlobError::io(&name, error))?, name, false)
             }
         };
         let hashing = Hashing::Until(0, Box::default());
@@ -235,7 +235,14 @@ fn open_kept(
     for _ in 0..MAX_TRIES {
         // A job may have put anything there.
         blobs.clear_place(&name).map_err(|error| BlobError::io(&name, error))?;
-        let file = create(blobs, &name)?;
+        let file = match create(blobs, &name) {
+            // A job has taken its mode from it: it begins anew.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                blobs.put_aside(&name).map_err(|_| BlobError::io(&name, error))?;
+                continue;
+            }
+            created => created.map_err(|error| BlobError::io(&name, error))?,
+        };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -249,10 +256,9 @@ fn open_kept(
     Ok(None)
 }
 
-fn create(blobs: &BlobDir, name: &str) -> Result<File, BlobError> {
+fn create(blobs: &BlobDir, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let fd = openat(blobs, name, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o600));
-    fd.map(File::from).map_err(|error| BlobError::io(name, error.into()))
+    Ok(openat(blobs, name, flags | OFlags::NONBLOCK, Mode::from_raw_mode(0o600))?.into())
 }
 
 fn is_named(blobs: &BlobDir, name: &str, file: &File) -> io::Result<bool> {
