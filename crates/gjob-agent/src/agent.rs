@@ -382,11 +382,14 @@ impl Agent {
     }
 
     fn renew_lease(&mut self, echo_ms: u64) {
-        if let Some(lease) = &mut self.lease
-            && let Err(error) = lease.renew(echo_ms)
-        {
-            // Slots go by what is written.
-            log_error(&format!("renew the lease: {error}"));
+        let Some(lease) = &mut self.lease else { return };
+        let before = lease.end();
+        if let Err(error) = lease.renew(echo_ms) {
+            // A job has put something in its place.
+            log_error(&format!("write the lease: {error}"));
+        }
+        if lease.end() != before {
+            self.slots.renew_lease(lease.end());
         }
     }
 

@@ -30,6 +30,10 @@ const MAX_SENT: usize = 1000;
 /// How often the file is read until it reads the same twice.
 const MAX_READS: u32 = 5;
 
+/// The two clocks are not read at once, and the wall clock is slewed: less than this
+/// between their ends is no jump, milliseconds.
+const MIN_JUMP_MS: u64 = 1000;
+
 /// What the file holds.
 #[derive(Debug, Serialize, Deserialize)]
 struct LeaseFile {
@@ -71,7 +75,8 @@ impl LeaseEnd {
     /// For what a job ends then. Only the wall clock shows that a virtual machine stood
     /// still, and it does so when it is set right: that looks as if it were set forward.
     pub(crate) fn cause(&self) -> Cause {
-        if host::since_boot_ms() < self.boot_ms { Cause::Clock } else { Cause::Lease }
+        let is_jump = host::since_boot_ms() + MIN_JUMP_MS < self.boot_ms;
+        if is_jump { Cause::Clock } else { Cause::Lease }
     }
 
     /// Since its end; zero before it.
@@ -331,6 +336,8 @@ mod tests {
         kept.renew(boot_ms + 1).unwrap();
         assert!(!kept.is_over() && kept.end.time_left() <= Duration::from_secs(10));
         assert_eq!(LeaseEnd::LONG_AGO.cause(), Cause::Lease);
+        let soon = LeaseEnd { boot_ms: host::since_boot_ms() + 100, clock_ms: 0 };
+        assert_eq!(soon.cause(), Cause::Lease);
     }
 
     #[test]

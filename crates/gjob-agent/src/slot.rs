@@ -25,10 +25,12 @@ use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch};
 use gjob_core::{JobId, Key, Record, RunId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 
 use self::by_hand::run_here;
 use self::job::{Finished, Limits, Starter, Variables};
+use self::lease_timer::Renewals;
 use self::orders::RunOrders;
 use self::prepare::{NotPrepared, Places, Prepared, Refusal};
 pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
@@ -95,32 +97,60 @@ fn serve() -> Result<(), SlotError> {
         None => Ok(()),
         Some(ToSlot::Serve(config)) => Slot::new(*config, identity, signals)?.serve(&mut requests),
         Some(ToSlot::RunHere(job)) => run_here(*job, identity, inherited_umask, &signals),
-        Some(ToSlot::Run { .. }) => Err(SlotError::Unconfigured),
+        Some(ToSlot::Run { .. } | ToSlot::Lease(_)) => Err(SlotError::Unconfigured),
     }
 }
 
 /// The messages on standard input.
 #[derive(Debug, Default)]
-struct Requests {
+pub(crate) struct Requests {
     buffer: FrameBuffer,
 }
 
 impl Requests {
     /// The next message; none at the end.
     fn next(&mut self) -> Result<Option<ToSlot>, SlotError> {
-        let mut bytes = [0; 16 * 1024];
         loop {
             if let Some(message) = self.buffer.next()? {
                 return Ok(Some(message));
             }
-            match io::stdin().read(&mut bytes) {
+            match self.read_some() {
                 // A message cut off by the end of its sender was never sent.
                 Ok(0) => return Ok(None),
-                Ok(length) => self.buffer.extend(&bytes[..length]),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(SlotError::Read(error)),
             }
         }
+    }
+
+    fn read_some(&mut self) -> io::Result<usize> {
+        let mut bytes = [0; 16 * 1024];
+        let length = io::stdin().read(&mut bytes)?;
+        self.buffer.extend(&bytes[..length]);
+        Ok(length)
+    }
+
+    /// The latest end of the lease that has come while a job runs, if any has: nothing else
+    /// comes then.
+    fn take_lease(&mut self) -> Option<LeaseEnd> {
+        let mut latest = None;
+        loop {
+            match self.buffer.next() {
+                Ok(Some(ToSlot::Lease(end))) => latest = Some(end),
+                // Not waited for: the agent may be stopped.
+                Ok(None) if self.has_some() && matches!(self.read_some(), Ok(1..)) => {}
+                // What is no message ends the slot after its job.
+                Ok(_) | Err(_) => return latest,
+            }
+        }
+    }
+
+    /// True when some of a message is there, or the end.
+    fn has_some(&self) -> bool {
+        let stdin = io::stdin();
+        let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 }
 
@@ -179,11 +209,15 @@ impl Slot {
 
     fn serve(mut self, requests: &mut Requests) -> Result<(), SlotError> {
         while let Some(request) = requests.next()? {
-            let ToSlot::Run { launch, devices, lease } = request else {
-                return Err(SlotError::Unconfigured);
-            };
-            if self.run(&launch, &devices, lease)? == Next::Leave {
-                break;
+            match request {
+                ToSlot::Run { launch, devices, lease } => {
+                    if self.run(&launch, &devices, lease, requests)? == Next::Leave {
+                        break;
+                    }
+                }
+                // Meant for a job that has ended since.
+                ToSlot::Lease(_) => {}
+                ToSlot::Serve(_) | ToSlot::RunHere(_) => return Err(SlotError::Unconfigured),
             }
         }
         Ok(())
@@ -194,10 +228,11 @@ impl Slot {
         launch: &Launch,
         devices: &[String],
         lease: Option<LeaseEnd>,
+        requests: &mut Requests,
     ) -> Result<Next, SlotError> {
         let prepared = self.within_lease(lease).map_err(NotPrepared::from);
         match prepared.and_then(|_| self.places.prepare(launch, devices)) {
-            Ok(job) => return self.run_prepared(job, launch, devices, lease),
+            Ok(job) => return self.run_prepared(job, launch, devices, (lease, requests)),
             // The tombstone has a record of its own, which frees this slot for the agent.
             Err(NotPrepared::Withdrawn) => {}
             // This slot's end shows the agent that it did not run the attempt.
@@ -213,7 +248,7 @@ impl Slot {
         job: Prepared,
         launch: &Launch,
         devices: &[String],
-        lease: Option<LeaseEnd>,
+        (lease, requests): (Option<LeaseEnd>, &mut Requests),
     ) -> Result<Next, SlotError> {
         let variables = self.variables(&job, launch, devices);
         // Once more: preparing may have taken a while.
@@ -236,7 +271,8 @@ impl Slot {
         });
         let log = &mut self.log;
         let (timeout, memory) = (launch.request.timeout(), launch.request.mem);
-        let limits = Limits { timeout, memory, lease: Some(&self.lease), lease_end };
+        let lease = Some(Renewals { file: &self.lease, requests });
+        let limits = Limits { timeout, memory, lease, lease_end };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
         let Finished { id, end, survivors, is_clean, lock } = started
             .finish(Some(orders), limits, &self.signals, || {

@@ -192,6 +192,11 @@ impl SlotPool {
         self.own.iter().map(OwnSlot::pid)
     }
 
+    /// The run's lease was renewed. The slots of an earlier agent go by what is written.
+    pub(super) fn renew_lease(&mut self, end: LeaseEnd) {
+        self.own.iter_mut().for_each(|slot| slot.renew_lease(end));
+    }
+
     /// Has the slots of an earlier agent read the lease: it was another, or there
     /// was none.
     pub(super) fn announce_lease(&self) {

@@ -95,6 +95,13 @@ impl OwnSlot {
         self.send(&ToSlot::Run { launch, devices, lease });
     }
 
+    /// Tells it how long its job may run, if it has one and takes what it is told.
+    pub(super) fn renew_lease(&mut self, end: LeaseEnd) {
+        if self.launch.is_some() && self.unsent.is_empty() {
+            self.send(&ToSlot::Lease(end));
+        }
+    }
+
     fn send(&mut self, message: &ToSlot) {
         self.unsent.extend(encode(message));
         self.flush();

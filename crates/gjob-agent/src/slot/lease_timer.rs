@@ -11,12 +11,22 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
 };
 
+use super::Requests;
 use crate::lease::{Lease, LeaseEnd};
+
+/// How a job's slot hears that the lease was renewed.
+#[derive(Debug)]
+pub(crate) struct Renewals<'a> {
+    /// What any agent of the run writes. Jobs can put anything in its place.
+    pub(crate) file: &'a Lease,
+    /// What the agent that has started this slot says.
+    pub(crate) requests: &'a mut Requests,
+}
 
 /// A job's time under the lease; it has no end without a lease.
 #[derive(Debug)]
 pub(crate) struct LeaseTimer<'a> {
-    lease: Option<&'a Lease>,
+    lease: Option<Renewals<'a>>,
     /// When to look at the lease again.
     until: Option<LeaseEnd>,
     /// None without an end, and where the kernel has no such timer.
@@ -26,27 +36,40 @@ pub(crate) struct LeaseTimer<'a> {
 impl<'a> LeaseTimer<'a> {
     /// The timer of a job that starts now, under a lease whose end is known, or without one.
     /// A later agent may give it another.
-    pub(crate) fn new(lease: Option<&'a Lease>, until: Option<LeaseEnd>) -> Self {
+    pub(crate) fn new(lease: Option<Renewals<'a>>, until: Option<LeaseEnd>) -> Self {
         let mut timer = LeaseTimer { lease, until: None, timer: None };
         timer.end_at(until);
         timer
     }
 
-    /// Reads the lease again: it may have been made shorter.
+    /// Reads the lease again: a later agent may have made it shorter.
     pub(crate) fn refresh(&mut self) {
+        let Some(lease) = &mut self.lease else { return };
+        // What an agent has said that is gone by now does not count any more.
+        let said = lease.requests.take_lease();
         // If it cannot be read now, it is read when the known time is over.
-        if let Some(Ok(until)) = self.lease.map(Lease::end) {
-            self.end_at(until);
+        match lease.file.end() {
+            Ok(until) => self.end_at(until),
+            Err(_) => said.into_iter().for_each(|until| self.end_at(Some(until))),
         }
     }
 
-    /// By which time it has run out, and how long ago, once: then the lease is read again, and one that
-    /// cannot be read was not extended.
+    /// Takes the lease as its own agent renews it, and else as it is written.
+    fn renew(&mut self) {
+        let said = self.lease.as_mut().and_then(|lease| lease.requests.take_lease());
+        match said.filter(|until| !until.is_over()) {
+            Some(until) => self.end_at(Some(until)),
+            None => self.refresh(),
+        }
+    }
+
+    /// By which time it has run out, and how long ago, once: then it is asked for again, and
+    /// one that is neither said nor written was not extended.
     pub(crate) fn has_run_out(&mut self) -> Option<(Cause, Duration)> {
         if self.time_left() != Some(Duration::ZERO) {
             return None;
         }
-        self.refresh();
+        self.renew();
         let until = self.until.filter(LeaseEnd::is_over)?;
         *self = LeaseTimer { lease: None, until: None, timer: None };
         Some((until.cause(), until.ago()))

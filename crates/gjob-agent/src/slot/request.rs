@@ -25,6 +25,9 @@ pub(crate) enum ToSlot {
         /// When the run's lease ends, as it was written last; none for a run without one.
         lease: Option<LeaseEnd>,
     },
+    /// The run's lease was renewed: it ends then. Comes while a job runs; jobs cannot
+    /// reach this, as they can the file.
+    Lease(LeaseEnd),
     /// Run the script in an existing directory, and nothing else.
     RunHere(Box<LocalJob>),
 }

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use gjob_core::{Cause, Order};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::lease_timer::LeaseTimer;
+use super::lease_timer::{LeaseTimer, Renewals};
 use super::memory::MemoryWatch;
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
-use crate::lease::{Lease, LeaseEnd};
+use crate::lease::LeaseEnd;
 use crate::processes;
 
 /// Between TERM and KILL of a job that ran out of time.
@@ -44,14 +44,14 @@ const MAX_REAPED: u32 = 1000;
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What ends a job that does not end by itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Limits<'a> {
     /// The longest it may run, pauses not counted.
     pub(crate) timeout: Option<Duration>,
     /// The most memory that all its processes may use, bytes; 0 for any amount.
     pub(crate) memory: u64,
     /// Its run's lease.
-    pub(crate) lease: Option<&'a Lease>,
+    pub(crate) lease: Option<Renewals<'a>>,
     /// When that ends.
     pub(crate) lease_end: Option<LeaseEnd>,
 }

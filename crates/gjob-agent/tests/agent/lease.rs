@@ -163,6 +163,32 @@ fn attachment_without_a_lease_ends_the_lease_and_not_the_job() {
     assert!(next.finished(0).is_success());
 }
 
+#[test]
+fn job_that_keeps_replacing_the_lease_ends_no_job_and_lifts_no_lease() {
+    for replaced in ["echo x > $d/lease", "rm -rf $d/lease; mkdir $d/lease"] {
+        let bed = Bed::new();
+        let mut agent = bed.attach_leased(1, 0, 700);
+        let d = bed.run_dir();
+        let again = format!("until [ -e go ]; do {{ {replaced}; }} 2> /dev/null || :; done");
+        let script = format!("d={}; {again}", d.display());
+        agent.launch(launch(0, &script));
+        let gate = bed.results().join(agent.started(0)).join("go");
+        let mut heard = agent.ping(0);
+        let until = Instant::now() + Duration::from_millis(2100);
+        while Instant::now() < until {
+            heard = agent.ping(heard);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::fs::write(gate, "").unwrap();
+        assert!(agent.finished(0).is_success(), "{replaced}");
+        agent.ping(heard);
+        agent.launch(launch(1, &script));
+        agent.started(1);
+        agent.kill_9();
+        assert_eq!(bed.finish_in_log(1).cause, Some(Cause::Lease), "{replaced}");
+    }
+}
+
 /// What a job puts in the place of its run's lease.
 const REPLACED: [&str; 4] = [
     "echo x > $d/lease",
