@@ -37,10 +37,10 @@ mod duty;
 mod full;
 mod hosts;
 mod job;
-mod kills;
 mod lost;
 mod memory;
 mod mute;
+mod orders;
 mod packing;
 mod placement;
 mod report;
@@ -76,7 +76,7 @@ use bound::Unserved;
 use dependants::Dependants;
 use hosts::{FailedContacts, Hosts};
 use job::{JobPlan, JobState, Wait};
-use kills::Kills;
+use orders::Orders;
 use packing::Classes;
 use report::PREFER_OTHER_HOST_FOR;
 use stop::Mode;
@@ -153,8 +153,8 @@ pub struct Scheduler {
     overdue: BTreeSet<u32>,
     /// When a withdrawal that has not been answered takes its host down.
     withdrawals: BTreeSet<(Duration, u32)>,
-    /// Kills that wait for their answers.
-    kills: Kills,
+    /// Orders that wait for their answers.
+    orders: Orders,
     /// What is run once on hosts besides their jobs.
     tasks: Tasks,
     /// Attempts that never started, and the hosts on which they never will:
@@ -203,7 +203,7 @@ impl Scheduler {
             unbegun: BTreeSet::new(),
             overdue: BTreeSet::new(),
             withdrawals: BTreeSet::new(),
-            kills: Kills::default(),
+            orders: Orders::default(),
             tasks,
             withdrawn_on: BTreeMap::new(),
             leaving: BTreeSet::new(),
@@ -281,7 +281,7 @@ impl Scheduler {
             any_host,
             withdrawal,
             unbegun,
-            self.kills.next_due(),
+            self.orders.next_due(),
             self.unserved.next_due(),
             self.next_task_due(),
         ];
@@ -299,7 +299,7 @@ impl Scheduler {
         self.lose_hosts(now);
         let late = self.note_overdue(now);
         self.withdraw_again(now);
-        self.kill_again(now);
+        self.order_again(now);
         self.launch_tasks_again(now);
         self.settle(now);
         self.launch_again(now, &late);
@@ -330,6 +330,7 @@ impl Scheduler {
         self.pause_on(now, host);
         self.forget_loss(host);
         self.settle_abandoned(host);
+        self.end_overtaken(host);
         self.offer_space(host);
         for index in again {
             self.send_again(now, host, index);
@@ -476,7 +477,7 @@ impl Scheduler {
         self.fail_dependants();
         self.reclaim(now);
         self.withdraw_overdue(now);
-        self.kills.expect_answers(now + self.config.lost_after);
+        self.orders.expect_answers(now + self.config.lost_after);
         self.turn_classes();
         self.close_left(now);
         self.stop_if_over(now);
@@ -542,10 +543,7 @@ impl Scheduler {
 
     fn order(&mut self, host: HostIx, key: Key, order: Order) {
         self.out.push_back(Action::Order { host, key, order });
-        match order {
-            Order::Kill { .. } => self.kills.note_sent(host, key),
-            Order::Pause | Order::Resume => {}
-        }
+        self.orders.note_sent(host, key);
     }
 
     /// The label of a host, which must be one of the run's.

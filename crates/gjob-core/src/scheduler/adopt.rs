@@ -29,6 +29,8 @@ pub(super) struct Unknown {
     /// True until everything that was told is adopted.
     is_kept: bool,
     attempts: BTreeMap<(Key, HostIx), Told>,
+    /// Those that another attempt has overtaken, and that are not known to have ended.
+    overtaken: BTreeSet<(HostIx, Key)>,
 }
 
 impl Unknown {
@@ -36,7 +38,8 @@ impl Unknown {
         let hosts = (0..).map(HostIx).zip(run.hosts());
         let untold = hosts.filter(|(_, host)| host.history.is_kept());
         let untold: BTreeSet<HostIx> = untold.map(|(ix, _)| ix).collect();
-        Unknown { is_kept: !untold.is_empty(), untold, attempts: BTreeMap::new() }
+        let is_kept = !untold.is_empty();
+        Unknown { is_kept, untold, attempts: BTreeMap::new(), overtaken: BTreeSet::new() }
     }
 }
 
@@ -124,6 +127,9 @@ impl Scheduler {
         record: Record,
     ) -> bool {
         let history = self.run.host(host).map_or(History::Known, |host| host.history);
+        if !matches!(record, Record::Started { .. }) {
+            self.unknown.overtaken.remove(&(host, key));
+        }
         if history == History::Known || self.is_known(host, key) {
             return false;
         }
@@ -203,6 +209,7 @@ impl Scheduler {
     ) -> bool {
         if self.is_overtaken(key, in_turn) {
             if told.end.is_none() {
+                self.unknown.overtaken.insert((host, key));
                 self.order(host, key, Order::kill(Cause::Superseded));
             }
             return false;
@@ -230,6 +237,20 @@ impl Scheduler {
             }
         }
         true
+    }
+
+    /// True for an attempt that was to be ended since another one has overtaken it.
+    pub(super) fn is_overtaken_on(&self, host: HostIx, key: Key) -> bool {
+        self.unknown.overtaken.contains(&(host, key))
+    }
+
+    /// A host answers again: what was overtaken on it is to end.
+    pub(super) fn end_overtaken(&mut self, host: HostIx) {
+        let on_it = (host, Key::new(0, 0))..=(host, Key::new(u32::MAX, u32::MAX));
+        let overtaken: Vec<_> = self.unknown.overtaken.range(on_it).copied().collect();
+        for (host, key) in overtaken {
+            self.order(host, key, Order::kill(Cause::Superseded));
+        }
     }
 
     /// True when a job has its outcome without this attempt, or another attempt after it.

@@ -60,7 +60,7 @@ impl Scheduler {
             for key in awaited.chain(entry.abandoned()) {
                 let order = Order::kill(Cause::Interrupted);
                 self.out.push_back(Action::Order { host, key, order });
-                self.kills.note_sent(host, key);
+                self.orders.note_sent(host, key);
             }
         }
         self.kill_setups();

@@ -330,7 +330,7 @@ impl Scheduler {
         self.mode = Mode::Closing(end);
         self.tasks.close_due = Some(now + CLOSE_TIMEOUT);
         self.kill_setups();
-        self.kills.expect_answers(now + self.config.lost_after);
+        self.orders.expect_answers(now + self.config.lost_after);
         self.close_hosts(now, end);
     }
 

@@ -193,6 +193,7 @@ impl LinkSender {
 #[cfg(test)]
 pub(crate) mod played {
     use gjob_core::wire::FromAgent;
+    use tokio::sync::Semaphore;
 
     use super::*;
     use crate::link::calls::{Calls, Delivery};
@@ -223,6 +224,11 @@ pub(crate) mod played {
         pub(crate) fn answer(&mut self, answer: FromAgent) {
             match self.calls.route(answer) {
                 Delivery::Answer(answer) => assert!(answer.deliver()),
+                Delivery::Part { to, part, .. } => {
+                    let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+                    // An error says that it was asked for again.
+                    drop(to.try_send((part, permit)));
+                }
                 other => panic!("{other:?}"),
             }
         }

@@ -9,6 +9,7 @@ use gjob_core::record::Scope;
 use gjob_core::scheduler::HostIx;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use super::commit::Waiting;
 use super::incoming::FileProgress;
@@ -24,6 +25,11 @@ const AHEAD: usize = 8;
 /// Between two reports of how far a file has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the next part of an answer is waited for: a job can take requests from its
+/// host's agent, which has never seen them then. Doubled each time that it was in vain, for
+/// the host may only be slow.
+const PART_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Fetches the outputs of one host.
 #[derive(Clone, Debug)]
 pub(crate) struct Collector {
@@ -34,6 +40,7 @@ pub(crate) struct Collector {
     /// How long the host may be unreachable before an order fails; none to wait
     /// until the link gives up, and to leave it to the owner to say so.
     limit: Option<Duration>,
+    part_timeout: Duration,
 }
 
 /// Keeps an order going. Dropped, it takes the order back, unless its outputs
@@ -62,6 +69,8 @@ enum StreamEnd {
     Complete(Waiting),
     /// What is left of it is to be asked for again.
     Again,
+    /// The same, since nothing has come for so long.
+    Quiet,
 }
 
 impl Collector {
@@ -71,7 +80,8 @@ impl Collector {
         link: LinkSender,
         limit: Option<Duration>,
     ) -> Self {
-        Collector { shared, host, link, turns: Arc::new(Semaphore::new(AHEAD)), limit }
+        let turns = Arc::new(Semaphore::new(AHEAD));
+        Collector { shared, host, link, turns, limit, part_timeout: PART_TIMEOUT }
     }
 
     /// Starts to carry out an order.
@@ -100,14 +110,17 @@ impl Collector {
     async fn collect(&self, job: &mut Option<OutputsJob>) -> Result<Waiting, Stopped> {
         // The semaphore is never closed.
         let _turn = self.turns.acquire().await;
+        let mut part_timeout = self.part_timeout;
         loop {
             self.link.up(self.limit).await.map_err(Stopped::Unreachable)?;
             let Some(asked) = job else { return Err(lost().into()) };
             let resume = asked.interrupt();
             let CollectOrder { id, patterns, all, .. } = &asked.order;
             let stream = self.link.collect(id, patterns, *all, resume);
-            if let StreamEnd::Complete(waiting) = self.read(stream, job).await? {
-                return Ok(waiting);
+            match self.read(stream, job, part_timeout).await? {
+                StreamEnd::Complete(waiting) => return Ok(waiting),
+                StreamEnd::Again => {}
+                StreamEnd::Quiet => part_timeout = part_timeout.saturating_mul(2),
             }
         }
     }
@@ -117,9 +130,16 @@ impl Collector {
         &self,
         mut stream: OutputStream,
         job: &mut Option<OutputsJob>,
+        part_timeout: Duration,
     ) -> Result<StreamEnd, Stopped> {
         let mut reported = None;
-        while let Ok(part) = stream.next().await {
+        loop {
+            let part = match timeout(part_timeout, stream.next()).await {
+                Ok(Ok(part)) => part,
+                // The connection ended.
+                Ok(Err(_)) => return Ok(StreamEnd::Again),
+                Err(_) => return Ok(StreamEnd::Quiet),
+            };
             let Some(taken) = job.take() else { return Err(lost().into()) };
             match part {
                 StreamPart::Parts(parts) => {
@@ -159,8 +179,6 @@ impl Collector {
                 }
             }
         }
-        // The connection ended.
-        Ok(StreamEnd::Again)
     }
 
     /// Hands complete outputs on, or says why there are none.
@@ -211,4 +229,58 @@ impl Collector {
 fn lost() -> Refusal {
     let source = std::io::Error::other("the task that wrote them failed");
     Refusal::Here { what: "outputs".to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use gjob_core::wire::{FromAgent, ToAgent};
+    use tokio::sync::mpsc;
+
+    use super::super::OutputsConfig;
+    use super::*;
+    use crate::link::played;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn request_that_is_not_answered_is_sent_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = OutputsConfig::new(dir.path().join("out"), None);
+        let (reports, mut reported) = mpsc::channel(9);
+        let shared = Shared::start(&Handle::current(), Some(&config), "x".into(), reports);
+        let (sender, mut link) = played::link();
+        let mut collector = Collector::new(shared, HostIx(0), sender, None);
+        collector.part_timeout = Duration::from_millis(50);
+        let key = Key::new(0, 1);
+        let order = CollectOrder {
+            key,
+            id: "h/2026-11-22-1".parse().unwrap(),
+            dir_name: "0".to_owned(),
+            patterns: Vec::new(),
+            all: false,
+            merge: false,
+        };
+        let _collecting = collector.start(&Handle::current(), order);
+        let mut asked = 0;
+        let report = loop {
+            let request = tokio::select! {
+                report = reported.recv() => break report,
+                message = link.asked() => match message {
+                    ToAgent::Collect { request, .. } => request,
+                    other => panic!("{other:?}"),
+                },
+            };
+            asked += 1;
+            if asked > 2 {
+                link.answer(FromAgent::Collected { request, files: 0 });
+            }
+        };
+        match report {
+            Some((HostIx(0), CollectReport::Progress(progress))) => {
+                let OutputProgress::Collected { key: of, result } = progress else {
+                    panic!("{progress:?}");
+                };
+                assert!(of == key && result.is_ok());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

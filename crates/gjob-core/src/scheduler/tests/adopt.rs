@@ -164,3 +164,40 @@ fn job_that_is_killed_before_all_have_told_is_ended_wherever_it_runs() {
     let states: Vec<State> = scheduler.run().jobs().iter().map(Job::state).collect();
     assert_eq!(states, [State::Busy, State::Error]);
 }
+
+#[test]
+fn kill_of_an_overtaken_attempt_is_sent_again_until_it_has_ended() {
+    let mut scheduler = moved(Config::default(), 2, &[Init::new(0)]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    scheduler.handle_told(NOW, H0);
+    scheduler.handle_host_unreachable(NOW, H1, "gone");
+    let mut now = NOW + Config::default().lost_after;
+    scheduler.handle_timeout(now);
+    scheduler.handle_record(now, H0, started(0, 1));
+    scheduler.handle_host_up(now, H1, facts(1));
+    actions(&mut scheduler);
+    scheduler.handle_records(now, H1, vec![started(0, 1)]);
+    scheduler.handle_told(now, H1);
+    let order = Order::kill(Cause::Superseded);
+    let kill = [Action::Order { host: H1, key: Key::new(0, 1), order }];
+    assert_eq!(orders(&mut scheduler), kill);
+    for _ in 0..3 {
+        now = scheduler.poll_timeout().expect("it is sent again");
+        scheduler.handle_timeout(now);
+        assert_eq!(orders(&mut scheduler), kill);
+    }
+    let come_back = |scheduler: &mut Scheduler| {
+        scheduler.handle_host_unreachable(now, H1, "gone");
+        scheduler.handle_host_up(now, H1, facts(1));
+        orders(scheduler)
+    };
+    assert_eq!(come_back(&mut scheduler), kill);
+    scheduler.handle_record(
+        now,
+        H1,
+        finished(Key::new(0, 1), Ending::Signal(15), Some(Cause::Superseded)),
+    );
+    assert_eq!(come_back(&mut scheduler), []);
+    scheduler.handle_timeout(now + Config::default().lost_after);
+    assert_eq!(orders(&mut scheduler), []);
+}

@@ -84,6 +84,26 @@ fn kill_of_a_running_job_is_sent_again_until_it_has_ended() {
 }
 
 #[test]
+fn pause_and_resumption_are_sent_again_as_long_as_they_hold_and_not_without_end() {
+    let mut scheduler = scheduler_of_one(&[Init::new(0)]);
+    scheduler.handle_record(NOW, H0, started(KEY));
+    actions(&mut scheduler);
+    let sends = |order| Action::Order { host: H0, key: KEY, order };
+    assert!(scheduler.handle_pause(0));
+    scheduler.settle(NOW);
+    let sent = sent_until(&mut scheduler, NOW + seconds(15));
+    assert_eq!(sent, [sends(Order::Pause), sends(Order::Pause)]);
+    // What a user has asked for since is what is sent.
+    assert!(scheduler.handle_resume(0));
+    scheduler.settle(NOW + seconds(15));
+    let sent = sent_until(&mut scheduler, NOW + seconds(99));
+    assert_eq!(sent, [sends(Order::Resume), sends(Order::Resume), sends(Order::Resume)]);
+    let end = finished(KEY, Ending::Exit(0), None);
+    assert!(scheduler.handle_record(NOW + seconds(99), H0, end));
+    assert_eq!(orders(&mut scheduler), [Action::Stop(RunEnd::Complete)]);
+}
+
+#[test]
 fn withdrawal_is_sent_again_to_a_host_that_works() {
     let config = Config {
         lost_after: seconds(10),
