@@ -5,8 +5,8 @@
 //! a manager, any of them ends a running job script, and this process.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gjob::jobfile::Stopper;
@@ -42,6 +42,20 @@ pub(crate) fn is_ignored_hangup(signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
     signal == SIGHUP && mask >> (signal - 1) & 1 == 1
+}
+
+/// What the next signal does, instead of telling a manager that has ended.
+static INSTEAD: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+/// Has the next signal do this, and nothing else.
+pub(crate) fn instead(act: impl FnOnce() + Send + 'static) {
+    *INSTEAD.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(act));
+}
+
+/// Does it, if there is something to do.
+fn did_instead() -> bool {
+    let act = INSTEAD.lock().unwrap_or_else(PoisonError::into_inner).take();
+    act.map(|act| act()).is_some()
 }
 
 /// True once a manager receives the signals.
@@ -95,6 +109,9 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
         let mut interrupted = false;
         for signal in &mut signals {
             match signal {
+                SIGTSTP => tty::stop(),
+                SIGQUIT => end_by(SIGQUIT),
+                _ if did_instead() => {}
                 SIGINT if interrupted => {
                     // Without stderr there is no reader.
                     tty::close();
@@ -106,8 +123,6 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
                     controller.interrupt();
                     leave_later(controller.clone());
                 }
-                SIGTSTP => tty::stop(),
-                SIGQUIT => end_by(SIGQUIT),
                 _ => controller.leave(),
             }
         }

@@ -210,6 +210,47 @@ gjob: --notify: the command exited with 5
 }
 
 #[test]
+fn signal_ends_the_wait_for_the_command_of_notify() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    // Its output is not what is waited for.
+    let command = format!("exec > /dev/null 2>&1; echo $$ > notified; {}", waiting_job(&place));
+    for signal in [Signal::INT, Signal::TERM] {
+        let notified = place.path("here/notified");
+        let manager = place.gjob(&["run", "-q", "--notify", &command, "jobs.txt"]).start();
+        eventually("the command runs", || {
+            std::fs::read_to_string(&notified).is_ok_and(|pid| pid.ends_with('\n'))
+        });
+        manager.signal(signal);
+        let answer = manager.output();
+        let said = "gjob: --notify: the command is no longer waited for, and goes on\n";
+        assert!(answer.code == 3 && answer.stderr.ends_with(said), "{answer:?}");
+        let pid = std::fs::read_to_string(&notified).unwrap();
+        assert!(std::path::Path::new("/proc").join(pid.trim()).exists());
+        std::fs::remove_file(notified).unwrap();
+    }
+    let_go(&place);
+}
+
+#[test]
+fn detached_run_whose_id_cannot_be_written_is_named_all_the_same() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    for (at, why) in [
+        (std::process::Stdio::from(full), "No space left on device (os error 28)"),
+        (closed.into(), "Broken pipe (os error 32)"),
+    ] {
+        let answer = place.gjob(&["run", "-d", "jobs.txt"]).stdout_to(at).output();
+        let said = format!(" goes on in the background, but its id cannot be written: {why}\n");
+        assert!(answer.code == 3 && answer.stderr.ends_with(&said), "{answer:?}");
+        eventually("the run ends", || place.of_jobs("state") == ["done"]);
+    }
+}
+
+#[test]
 fn hangup_that_is_ignored_from_the_start_stays_ignored() {
     let place = Place::new();
     place.file("jobs.txt", &waiting_job(&place));

@@ -25,6 +25,29 @@ fn job_dirs(place: &Place) -> usize {
 }
 
 #[test]
+fn host_that_would_be_asked_is_named_before() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    place.file("hang", "exec sleep 60\n");
+    let args = ["run", "-q", "-H", ":,slow", "--connect", "sh hang {host}", "jobs.txt"];
+    assert_eq!(place.gjob(&args).output().code, 0);
+    place
+        .gjob(&["clean", "latest", "--dry-run"])
+        .stdout(str![[r#"
+run [DATE]-1: would remove 1 job directory on this machine, slow
+
+"#]])
+        .run();
+    place
+        .gjob(&["clean", "latest", "--dry-run", "--forget-host", "slow"])
+        .stdout(str![[r#"
+run [DATE]-1: would remove 1 job directory on this machine
+
+"#]])
+        .run();
+}
+
+#[test]
 fn all_finished_runs_are_cleaned_and_others_are_named() {
     let place = place_with_runs(2);
     place.file(
@@ -102,9 +125,16 @@ fn number_of_a_removed_run_is_not_used_again() {
 #[test]
 fn nothing_is_cleaned_if_one_of_the_runs_cannot_be() {
     let place = place_with_runs(1);
-    place.file("none.txt", "true\n");
-    let hosts = ["run", "-q", "--halt", "soon,success=1", "-j", "1", "-n", "2", "none.txt"];
-    assert_eq!(place.gjob(&hosts).output().code, 0);
+    place.file(
+        "long.txt",
+        &format!("while ! test -e {}; do sleep 0.05; done\n", place.path("go").display()),
+    );
+    let manager = place.gjob(&["run", "-q", "long.txt"]).start();
+    eventually("the job runs", || {
+        place.status()["run"].as_str().is_some_and(|run| run.ends_with("-2"))
+            && !place.status()["jobs"][0]["started"].is_null()
+    });
+    manager.kill_9();
     place
         .gjob(&["clean", "1", "2"])
         .code(2)
@@ -123,6 +153,7 @@ gjob: no run in [PLACE]/state/runs has an id that ends in -7
 
 "#]])
         .run();
+    std::fs::write(place.path("go"), "").unwrap();
 }
 
 #[test]

@@ -450,6 +450,17 @@ gjob: nothing was started
 
 "#]])
         .run();
+    // A script is run likewise; other words are no files.
+    let args = ["-H", "n1", "--connect", "sh -e shared/enter {host} --"];
+    dry_run(&place, &args)
+        .code(2)
+        .stderr(str![[r#"
+gjob: shared/enter is not relied on: [PLACE]/here/shared: other users can write to it
+help: copy it to a directory that only you can write to
+gjob: nothing was started
+
+"#]])
+        .run();
     // There, others can put files, and none in the place of those of this user.
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
     assert_eq!(dry_run(&place, &args).output().code, 0);

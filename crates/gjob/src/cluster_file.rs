@@ -33,12 +33,15 @@ const KEYS: [&str; 5] = ["hosts", "management", "connect", "results_dir", "slots
 /// # Errors
 /// When it cannot be read, or another user could have written it.
 pub fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    // Before it is opened: another user's pipe would be waited for.
+    let resolved = resolve(path);
+    if let Err(error @ PlaceError::Distrusted { .. }) = resolved {
+        return Err(io::Error::other(Unsafe(error)));
+    }
     let mut file = File::open(path)?;
-    match resolve(path) {
-        Ok(_) => {}
-        Err(error @ PlaceError::Distrusted { .. }) => return Err(io::Error::other(Unsafe(error))),
-        // A pipe of a shell's has no place.
-        Err(PlaceError::Io { .. }) => check_open(&file)?,
+    // A pipe of a shell's has no place.
+    if resolved.is_err() {
+        check_open(&file)?;
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -164,6 +167,18 @@ mod tests {
 
     fn labels(cluster: &Cluster) -> Vec<String> {
         cluster.workers.iter().map(|host| host.label().unwrap().to_string()).collect()
+    }
+
+    #[test]
+    fn pipe_that_others_can_write_to_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hosts");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+        std::fs::set_permissions(&path, all).unwrap();
+        let error = contents(&path).unwrap_err().to_string();
+        assert!(error.contains("other users can write to it"), "{error}");
     }
 
     #[test]

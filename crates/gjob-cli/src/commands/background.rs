@@ -35,7 +35,11 @@ pub(super) fn start(dir: &RunDir, report: &ReportArgs, change: &[OsString]) -> R
     if begun != ALL_DONE {
         return Ok(begun);
     }
-    writeln!(io::stdout(), "{run}").map_err(Failure::machinery)?;
+    writeln!(io::stdout(), "{run}").map_err(|error| {
+        Failure::machinery(anyhow!(
+            "run {run} goes on in the background, but its id cannot be written: {error}"
+        ))
+    })?;
     if !report.quiet {
         print_error(&format!(
             "help: run {run} goes on in the background: `gjob attach {run}` follows it, \

@@ -13,7 +13,9 @@ use gjob::units::parse_duration_above_zero;
 use gjob_core::plural::counted;
 use gjob_core::run::Host;
 
-use self::one::{What, clean, is_among, refuse_managed, refuse_unfinished, unfinished};
+use self::one::{
+    What, clean, is_among, may_have_files, refuse_managed, refuse_unfinished, unfinished,
+};
 use super::find_run;
 use crate::cli::CleanArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
@@ -132,7 +134,7 @@ fn show(chosen: &[RunDir], args: &CleanArgs) -> Result<u8, Failure> {
 fn would_remove(dir: &RunDir, args: &CleanArgs) -> anyhow::Result<String> {
     let store = Store::read(dir)?;
     let hosts = store.hosts()?;
-    let is_cleaned = |host: &&Host| host.facts.is_some() && !is_among(host, &args.forget_host);
+    let is_cleaned = |host: &&Host| may_have_files(host, &args.forget_host);
     let cleaned: Vec<&str> =
         hosts.iter().filter(is_cleaned).map(|host| spoken(&host.label)).collect();
     let dirs = store.job_dirs()?.into_iter().filter(|(host, ..)| {

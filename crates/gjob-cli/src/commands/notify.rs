@@ -18,6 +18,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 
 use super::runs::{Overview, overview};
+use crate::signals;
 
 /// How long the command may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -108,14 +109,17 @@ fn write(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<File> {
 }
 
 /// Waits for the command, and kills it with all that it has started when it takes too
-/// long.
+/// long. A signal ends the wait, not the command.
 fn wait(mut child: Child) -> anyhow::Result<ExitStatus> {
     let group = Pid::from_raw(child.id().cast_signed()).context("it has no process")?;
     let (sender, receiver) = mpsc::channel();
+    let signalled = sender.clone();
+    signals::instead(move || drop(signalled.send(None)));
     let waiter = std::thread::Builder::new().name("gjob-notify".into());
-    waiter.spawn(move || sender.send(child.wait()))?;
+    waiter.spawn(move || sender.send(Some(child.wait())))?;
     match receiver.recv_timeout(TIMEOUT) {
-        Ok(status) => Ok(status?),
+        Ok(Some(status)) => Ok(status?),
+        Ok(None) => Err(anyhow!("the command is no longer waited for, and goes on")),
         Err(_) => {
             kill_process_group(group, Signal::KILL)?;
             Err(anyhow!("the command was killed after {} s", TIMEOUT.as_secs()))

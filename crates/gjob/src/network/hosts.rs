@@ -126,8 +126,12 @@ fn check_trusted<'a>(
         match plan.transport() {
             Transport::Command(connect) => {
                 let words = connect.for_host(plan.entry()).map_err(HostPlanError::from)?;
-                let program = words.into_iter().next().filter(|program| program.contains('/'));
-                relied_on.extend(program.map(|program| to_path(&program)));
+                let mut words = words.iter();
+                // What has no slash is looked for in PATH.
+                let program = words.next().filter(|program| program.contains('/'));
+                relied_on.extend(program.map(|program| to_path(program)));
+                // A script that the program runs, or a file that says what it does.
+                relied_on.extend(words.map(|word| to_path(word)).filter(|file| file.is_file()));
             }
             Transport::Ssh { config_file } => relied_on.extend(config_file.clone()),
             Transport::Local => {}

@@ -109,6 +109,14 @@ pub(super) fn refuse_unfinished(dir: &RunDir, store: &Store) -> Result<(), Failu
     )))
 }
 
+/// True for a host that is cleaned. One that was never reached has no files of the run. One
+/// that was being connected to when the run was over may have some, and is asked in vain if
+/// not.
+pub(super) fn may_have_files(host: &Host, forgotten: &[String]) -> bool {
+    let may_have = host.facts.is_some() || host.status == HostStatus::Connecting;
+    may_have && !is_among(host, forgotten)
+}
+
 struct Cleaning<'a> {
     what: &'a What<'a>,
     dir: RunDir,
@@ -173,11 +181,8 @@ impl<'a> Cleaning<'a> {
                 }
             }
         }
-        // A host that was never reached has no files of the run. One that was being
-        // connected to when the run was over may have some, and is asked in vain if not.
-        let may_have = |host: &Host| host.facts.is_some() || host.status == HostStatus::Connecting;
-        let has_files = |host: &Host| may_have(host) && !is_among(host, self.what.forgotten);
-        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| has_files(host));
+        let is_asked = |host: &Host| may_have_files(host, self.what.forgotten);
+        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| is_asked(host));
         let hosts: Vec<HostIx> =
             reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
         let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
