@@ -32,6 +32,7 @@ mod stale;
 mod tail;
 mod tasks;
 mod telling;
+mod unclaimed;
 mod welcome;
 mod whereabouts;
 
@@ -42,7 +43,7 @@ use std::time::{Duration, Instant};
 
 use gjob_core::record::{RecordSummary, one_line};
 use gjob_core::wire::{FromAgent, ToAgent};
-use gjob_core::{Key, Record};
+use gjob_core::{Key, Record, RunId};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 
@@ -142,6 +143,7 @@ fn serve(link: &mut Link, inherited: Inherited, began_ms: u64) -> Result<(), Age
 struct Agent {
     layout: Layout,
     run_dir: RunDir,
+    run: RunId,
     hostname: String,
     journal: Journal,
     claims: Claims,
@@ -176,7 +178,7 @@ impl Agent {
         let config = SlotConfig {
             layout: layout.clone(),
             hostname: hostname.clone(),
-            run: attached.run,
+            run: attached.run.clone(),
             host: attached.host,
             cpus: attached.cpus,
             slots: attached.slots,
@@ -202,6 +204,7 @@ impl Agent {
             telling: None,
             layout,
             run_dir,
+            run: attached.run,
             hostname,
         })
     }

@@ -11,6 +11,7 @@ use super::error::{AgentError, MAX_COUNT};
 use super::link::Link;
 use super::slot_pool::Dispatch;
 use super::slot_process::OwnSlot;
+use super::unclaimed::begun_job;
 use super::{Agent, log_error};
 use crate::claims::{Claim, ODD_CLAIM, is_odd};
 use crate::control;
@@ -290,6 +291,9 @@ impl Agent {
             if let Some(shortage) = slot.shortage() {
                 self.queue.drop_launch(key, shortage);
                 return self.queue.drop_all(shortage);
+            }
+            if let Some(id) = begun_job(&self.layout, &self.hostname, &self.run, key) {
+                return self.recover_job(key, id, None);
             }
             // Not begun, and nobody is left who could begin it: another slot may.
             let deaths = self.queue.deaths.entry(key).or_default();

@@ -200,7 +200,8 @@ impl Agent {
         }
     }
 
-    fn recover_job(&mut self, key: Key, id: JobId, claimed: Option<LockFile>) {
+    /// The same of the attempt's job.
+    pub(super) fn recover_job(&mut self, key: Key, id: JobId, claimed: Option<LockFile>) {
         // The claim first: it is out of the job's reach, which may have removed or
         // replaced its directory while its slot lives on.
         if self.adopt(key, &id, claimed.as_ref()) {

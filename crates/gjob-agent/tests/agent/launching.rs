@@ -336,3 +336,38 @@ fn launch_whose_slots_are_killed_is_refused_with_the_signal() {
     next.unlock().unwrap();
     assert!(agent.run(launch(1, "true")).is_success());
 }
+
+#[test]
+fn attempt_that_was_begun_without_a_record_of_it_is_lost_and_not_begun_again() {
+    let bed = Bed::new();
+    let mut agent = bed.attach(1, 0, 1);
+    let of_another = bed.results().join(agent.run(launch(5, "true")).id.as_str());
+    let host_dir = of_another.parent().unwrap();
+    // As if its job had removed the claim, and killed the slot.
+    let dir = host_dir.join("2026-11-22-9");
+    std::fs::create_dir(&dir).unwrap();
+    let job = std::fs::read_to_string(of_another.join(".job")).unwrap();
+    let own = job.replace("\"5.1\"", "\"0.1\"");
+    assert_ne!(own, job);
+    std::fs::write(dir.join(".job"), own).unwrap();
+    for file in [".pid", ".lock"] {
+        std::fs::copy(of_another.join(file), dir.join(file)).unwrap();
+    }
+    let next = std::fs::File::open(host_dir.join(".next")).unwrap();
+    next.lock().unwrap();
+    agent.launch(launch(0, "true"));
+    let agent_pid = agent.pid();
+    let slot = || bed.processes().into_iter().find(|pid| *pid != agent_pid);
+    // The slot that has run the other one waits for the lock by now, or will.
+    eventually("the slot", || slot().is_some());
+    agent.ping(0);
+    kill_9(slot().unwrap());
+    match agent.record() {
+        Record::Lost { key, id, .. } => {
+            assert_eq!(key, Key::new(0, 1));
+            assert!(id.unwrap().as_str().ends_with("/2026-11-22-9"));
+        }
+        other => panic!("expected a loss, not {other:?}"),
+    }
+    next.unlock().unwrap();
+}
