@@ -9,6 +9,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
 #![expect(clippy::print_stderr, reason = "the seed is said, whatever comes of it")]
 
+#[path = "chaos/comings.rs"]
+mod comings;
 #[path = "chaos/duty.rs"]
 mod duty;
 #[path = "chaos/field.rs"]
@@ -74,4 +76,11 @@ fn each_job_ends_once_on_hosts_with_a_lease() {
     let (cut, slow_ms) = if is_long() { (45, 40_000) } else { (3, 0) };
     let (longest_cut, policy) = (Duration::from_secs(cut), Policy::Lease { slow_ms });
     rage(&Field::Net(bed), &Plan { longest_cut, policy, ..plan() });
+}
+
+#[test]
+fn each_job_ends_once_while_hosts_come_and_go() {
+    let Some(bed) = NetBed::start(4) else { return };
+    let Plan { jobs, longest_job_ms, seed, .. } = plan();
+    comings::rage(bed, jobs, longest_job_ms, seed);
 }

@@ -82,12 +82,11 @@ pub struct NetworkSettings {
 }
 
 impl NetworkSettings {
-    /// Has a host run so many jobs at once.
-    pub(crate) fn set_slots(&mut self, host: &HostLabel, slots: u32) {
+    /// Has a host run so many jobs at once. False if it does so already.
+    pub(crate) fn set_slots(&mut self, host: &HostLabel, slots: u32) -> bool {
         let workers = self.clusters.iter_mut().flat_map(|cluster| &mut cluster.workers);
-        for worker in workers.filter(|worker| worker.label().is_ok_and(|label| label == *host)) {
-            worker.slots = Some(slots);
-        }
+        let mut named = workers.filter(|it| it.label().is_ok_and(|label| label == *host));
+        named.next().is_some_and(|worker| worker.slots.replace(slots) != Some(slots))
     }
 }
 

@@ -21,7 +21,8 @@ enum Step {
     Known(HostLabel),
     Drain(HostIx),
     Remove(HostIx),
-    Slots(HostLabel, u32),
+    /// False if it runs so many already.
+    Slots(HostLabel, u32, bool),
     Halt(Option<Halt>),
 }
 
@@ -71,8 +72,8 @@ impl Engine {
                 Change::Slots { hosts, slots } => {
                     for label in hosts {
                         self.known(label)?;
-                        settings.network.set_slots(label, *slots);
-                        steps.push(Step::Slots(label.clone(), *slots));
+                        let is_new = settings.network.set_slots(label, *slots);
+                        steps.push(Step::Slots(label.clone(), *slots, is_new));
                     }
                 }
                 Change::Halt { halt } => {
@@ -103,9 +104,10 @@ impl Engine {
             let is_known = host.duty == HostDuty::Serving && host.status != HostStatus::Failed;
             let (known, added) = (Step::Known(label.clone()), Step::Add(label.clone()));
             steps.push(if is_known { known } else { added });
-            if let Some(slots) = worker.slots {
-                settings.network.set_slots(&label, slots);
-                steps.push(Step::Slots(label, slots));
+            if let Some(slots) = worker.slots
+                && settings.network.set_slots(&label, slots)
+            {
+                steps.push(Step::Slots(label, slots, true));
             }
         }
         if !new.is_empty() {
@@ -148,8 +150,8 @@ impl Engine {
                 self.scheduler.handle_remove(now, host);
                 describe(self.host(host), ", which are killed and run again elsewhere")
             }
-            Step::Slots(label, slots) => {
-                if let Some(host) = self.run().position(&label) {
+            Step::Slots(label, slots, is_new) => {
+                if let Some(host) = self.run().position(&label).filter(|_| is_new) {
                     self.scheduler.handle_new_slots(now, host, slots);
                     // Its agent is told when it takes up the run.
                     if !self.host(host).is_gone() {
