@@ -8,10 +8,12 @@ use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gjob_core::JobId;
 use gjob_core::wire::Stream;
 use tempfile::SpooledTempFile;
+use tokio::time::timeout;
 
 use crate::link::{self, LinkSender, Piece};
 
@@ -89,6 +91,10 @@ pub struct Fetched {
     pub output: Result<Output, String>,
 }
 
+/// How long a piece is waited for: a job can take the request from its host's agent, which
+/// has never seen it then.
+pub(super) const PIECE_TIMEOUT: Duration = Duration::from_secs(300);
+
 /// Room on this machine for outputs.
 #[derive(Clone, Debug)]
 pub(super) struct Rooms(Arc<AtomicU64>);
@@ -134,7 +140,7 @@ fn parts(size: u64, room: u64) -> ([Range<u64>; 2], Option<Gap>) {
 }
 
 /// Fetches an output of `size` bytes. When the connection ends, it is begun
-/// again over the next one.
+/// again over the next one, and likewise after `piece_timeout` without an answer.
 ///
 /// # Errors
 /// Why it can't be had, in one line.
@@ -144,23 +150,25 @@ pub(super) async fn fetch(
     stream: Stream,
     size: u64,
     rooms: &Rooms,
+    piece_timeout: Duration,
 ) -> Result<Output, String> {
     let room = rooms.take(size);
     let (parts, gap) = parts(size, room.bytes);
     loop {
         link.up(None).await.map_err(|error| error.reason)?;
-        if let Some(spool) = fetch_once(link, id, stream, &parts).await? {
+        if let Some(spool) = fetch_once(link, id, stream, &parts, piece_timeout).await? {
             return Ok(Output { spool, gap, _room: room });
         }
     }
 }
 
-/// None when the connection ended before the output did.
+/// None when the connection ended before the output did, or a piece does not come.
 async fn fetch_once(
     link: &LinkSender,
     id: &JobId,
     stream: Stream,
     parts: &[Range<u64>],
+    piece_timeout: Duration,
 ) -> Result<Option<SpooledTempFile>, String> {
     let mut spool = SpooledTempFile::new(IN_MEMORY);
     let mut total = 0;
@@ -170,7 +178,8 @@ async fn fetch_once(
         while offset < part.end {
             let most = part.end - offset;
             let read = link::ReadOutput { id: id.clone(), stream, offset, most };
-            let Ok(answer) = link.call(&read).await else { return Ok(None) };
+            let answer = timeout(piece_timeout, link.call(&read)).await;
+            let Ok(Ok(answer)) = answer else { return Ok(None) };
             let Piece { mut bytes, size: _ } = answer.map_err(String::from)?;
             if bytes.is_empty() {
                 // It has become shorter.
@@ -226,10 +235,26 @@ mod tests {
     type Fetch = tokio::task::JoinHandle<Result<Output, String>>;
 
     fn begin(size: u64) -> (Fetch, played::PlayedLink) {
+        begin_within(size, PIECE_TIMEOUT)
+    }
+
+    fn begin_within(size: u64, piece_timeout: Duration) -> (Fetch, played::PlayedLink) {
         let (sender, link) = played::link();
-        let fetching =
-            async move { fetch(&sender, &id(), Stream::Stdout, size, &Rooms::new()).await };
+        let fetching = async move {
+            let rooms = Rooms::new();
+            fetch(&sender, &id(), Stream::Stdout, size, &rooms, piece_timeout).await
+        };
         (tokio::spawn(fetching), link)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn piece_that_does_not_come_is_asked_for_again() {
+        let (fetching, mut link) = begin_within(2, Duration::from_millis(50));
+        for number in 0..3 {
+            assert_eq!(asked(&mut link).await, (number, 0, 2));
+        }
+        link.fail("it is enough");
+        assert_eq!(fetching.await.unwrap().unwrap_err(), "it is enough");
     }
 
     #[tokio::test(flavor = "multi_thread")]

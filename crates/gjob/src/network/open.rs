@@ -12,7 +12,7 @@ use gjob_core::{Epoch, JobId, JobSpec, Key, RunId};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
-use super::fetch::{Fetched, Rooms, fetch};
+use super::fetch::{Fetched, PIECE_TIMEOUT, Rooms, fetch};
 use super::open_host::{OpenHost, Reached};
 use super::staging::Staging;
 use super::{LaunchAt, Network, NetworkError, READ_ONLY_TIMEOUT, Report};
@@ -363,7 +363,7 @@ impl Open {
         self.runtime.spawn(async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await;
-            let output = fetch(&link, &id, stream, size, &rooms).await;
+            let output = fetch(&link, &id, stream, size, &rooms, PIECE_TIMEOUT).await;
             let fetched = Box::new(Fetched { id, stream, output });
             // An error says that the network is being closed.
             let _ = reports.send((host, fetched)).await;
