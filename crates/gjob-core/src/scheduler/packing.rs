@@ -177,8 +177,10 @@ impl Scheduler {
         if self.may_ever_fit(index, &ask) {
             return None;
         }
-        // With no host reached, nobody knows what they offer.
-        let known = self.hosts_for(index).filter(|(ix, _)| self.hosts.reached(*ix).is_some());
+        // With no host reached, nobody knows what they offer; with each of them removed, others
+        // may be added.
+        let hosts = self.hosts_for(index).filter(|(_, host)| host.duty != HostDuty::Removed);
+        let known = hosts.filter(|(ix, _)| self.hosts.reached(*ix).is_some());
         known.clone().next()?;
         let closest = known.min_by_key(|(_, host)| shortfall(&ask, &host.offer()));
         let closest = closest.map(|(_, host)| (host.label.clone(), host.offer()));

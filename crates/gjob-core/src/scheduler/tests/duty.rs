@@ -173,3 +173,16 @@ fn run_that_ends_for_its_limit_goes_on_with_another() {
     scheduler.handle_new_halt(NOW, halt);
     assert_eq!(orders(&mut scheduler), [Action::Withdraw { host: H0, key: job(2) }]);
 }
+
+#[test]
+fn job_that_asks_for_more_than_a_slot_waits_when_every_host_was_removed() {
+    let ask = Ask { cpus: Cpus::Count(2), ..Ask::default() };
+    let mut scheduler = scheduler(Config::default(), 1, &[Init { ask, ..Init::new(0) }; 2]);
+    scheduler.handle_host_up(NOW, H0, facts(2));
+    scheduler.handle_record(NOW, H0, started(job(0)));
+    scheduler.handle_remove(NOW, H0);
+    let end = finished(job(0), Ending::Signal(15), Some(Cause::Interrupted));
+    scheduler.handle_record(NOW, H0, end);
+    assert_eq!(scheduler.run().tally(), Tally { free: 2, ..Tally::default() });
+    assert!(orders(&mut scheduler).contains(&Action::Stop(RunEnd::NoHosts)));
+}
