@@ -154,6 +154,7 @@ gjob: no run in [PLACE]/state/runs has an id that ends in -7
 "#]])
         .run();
     std::fs::write(place.path("go"), "").unwrap();
+    assert_eq!(place.gjob(&["attach", "-q"]).output().code, 0);
 }
 
 #[test]
