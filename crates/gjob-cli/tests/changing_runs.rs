@@ -110,6 +110,21 @@ fn killed_managers_run_goes_on_with_the_hosts_as_they_were_changed() {
 }
 
 #[test]
+fn host_with_more_slots_or_back_in_service_runs_jobs_with_files() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    let manager = begin(&place, &bed, "1/h1", 5);
+    eventually("one runs", || begun(&place, "h1") == 1);
+    assert_eq!(said(&place, &["hosts", "slots", "3", "h1"]), "host h1: 3 jobs at once\n");
+    eventually("three run", || begun(&place, "h1") == 3);
+    said(&place, &["hosts", "drain", "h1"]);
+    said(&place, &["hosts", "add", "h1"]);
+    release(&place);
+    assert_eq!(manager.output().code, 0);
+    assert_all_done(&place, 5);
+}
+
+#[test]
 fn mistyped_host_is_replaced_by_attach() {
     let place = Place::new();
     let bed = Bed::start(1);
