@@ -49,7 +49,7 @@ use rustix::fs::Mode;
 
 use self::attach::Attached;
 use self::background::{Background, Report};
-use self::blobs::Blobs;
+use self::blobs::{Blobs, TakeRequest};
 use self::elsewhere::Elsewhere;
 use self::enforcement::Enforcement;
 use self::error::{AgentError, check_count};
@@ -300,6 +300,10 @@ impl Agent {
                 self.blobs.abort();
                 None
             }
+            ToAgent::TakeBlob { hash, size, id, path } => {
+                self.blobs.take(TakeRequest { hash, size, id, path }, background)?;
+                None
+            }
             ToAgent::Collect { .. }
             | ToAgent::CollectStop { .. }
             | ToAgent::Remove { .. }
@@ -338,6 +342,7 @@ impl Agent {
     fn handle_report(&mut self, report: Report, link: &mut Link) -> Result<(), AgentError> {
         let answer = match report {
             Report::Hashed(hashed) => self.blobs.handle_hashed(hashed, &mut self.background)?,
+            Report::Taken(taken) => Some(self.blobs.handle_taken(taken, &mut self.background)?),
             Report::Trimmed(trimmed) => {
                 self.blobs.handle_trimmed(trimmed);
                 None

@@ -219,28 +219,35 @@ fn outputs_that_were_removed_are_fetched_again_and_changed_ones_are_named() {
     let place = Place::new();
     let go = place.path("go");
     let wait = format!("while ! test -e {}; do sleep 0.02; done", go.display());
+    // Where it was written it is not the same any more, either.
+    let dir_of_b = place.path("dir-of-b");
+    let make = format!("echo b > x; pwd > {}", dir_of_b.display());
+    let wait = format!("{wait}; echo X > $(cat {})/x", dir_of_b.display());
     write_jobs(
         &place,
         &[
             json!({"name": "a", "cmds": "mkdir d; echo a > d/x; echo z > 'd/[z]'; echo k > kept", "outputs": ["d", "kept"]}),
-            json!({"name": "b", "cmds": "echo b > x", "outputs": "x"}),
+            json!({"name": "b", "cmds": make, "outputs": "x"}),
             json!({"name": "c", "cmds": "echo c > x", "outputs": "x"}),
-            json!({"name": "gate", "cmds": wait, "after": ["a", "b", "c"]}),
+            json!({"name": "d", "cmds": "echo d > x", "outputs": "x"}),
+            json!({"name": "gate", "cmds": wait, "after": ["a", "b", "c", "d"]}),
             json!({"cmds": "cat a/kept a/d/*", "files": ["@a/d", "@a/kept"], "after": "gate"}),
             json!({"cmds": "cat b/x", "files": "@b/x", "after": "gate"}),
             json!({"cmds": "cat c/x", "files": "@c/x", "after": "gate"}),
+            json!({"cmds": "cat d/x", "files": "@d/x", "after": "gate"}),
         ],
     );
     let running = run(&place, &["-k", "--show", "all"]).start();
-    eventually("the gate runs", || place.has_run() && place.of_jobs("started")[3] != json!(null));
+    eventually("the gate runs", || place.has_run() && place.of_jobs("started")[4] != json!(null));
     let out = place.path("here/out");
     std::fs::remove_dir_all(out.join("a-0/d")).unwrap();
     std::fs::write(out.join("a-0/mine"), "mine").unwrap();
     std::fs::write(out.join("b-1/x"), "B\n").unwrap();
     std::fs::write(out.join("c-2/x"), "longer\n").unwrap();
+    std::fs::write(out.join("d-3/x"), "D\n").unwrap();
     std::fs::write(&go, "").unwrap();
     let answer = running.output();
-    assert_eq!(answer.stdout, "k\nz\na\n");
+    assert_eq!(answer.stdout, "k\nz\na\nd\n");
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     assert_eq!(std::fs::read_to_string(out.join("a-0/mine")).unwrap(), "mine");
     let changed = |path: &str, which: &str| {
@@ -248,9 +255,9 @@ fn outputs_that_were_removed_are_fetched_again_and_changed_ones_are_named() {
         format!("{which}file {path:?} changed: it must stay the same until the jobs are done")
     };
     let reasons = place.of_jobs("reason");
-    assert_eq!(reasons[4], json!(null));
-    assert_eq!(reasons[5], changed("b-1/x", ""));
-    assert_eq!(reasons[6], changed("c-2/x", "input: output of job c: "));
+    assert_eq!([&reasons[5], &reasons[8]], [&json!(null); 2]);
+    assert_eq!(reasons[6], changed("b-1/x", ""));
+    assert_eq!(reasons[7], changed("c-2/x", "input: output of job c: "));
 }
 
 #[test]
@@ -282,15 +289,16 @@ fn outputs_that_are_gone_everywhere_are_named() {
 }
 
 #[test]
-fn large_output_goes_to_a_host_once_for_all_its_jobs() {
+fn large_output_goes_to_a_host_once_for_all_its_jobs_and_never_to_where_it_was_written() {
     let place = Place::new();
     let bed = Bed::start(2);
     let size: u64 = 50 << 20;
     let check = "sha256sum < big/data | cmp - big/sum";
-    let check = |name: &str| json!({"name": name, "cmds": check, "files": "@big/*", "host": "h2"});
+    let check = |name: &str, host: &str| json!({"name": name, "cmds": check, "files": "@big/*", "host": host});
     let make = format!("head -c {size} /dev/urandom > data; sha256sum < data > sum");
     let big = json!({"name": "big", "cmds": make, "outputs": ["data", "sum"], "host": "h1"});
-    write_jobs(&place, &[big, check("a"), check("b"), check("c")]);
+    let (a, b, c) = (check("a", "h2"), check("b", "h2"), check("c", "h1"));
+    write_jobs(&place, &[big, a, b, c]);
     let answer = run_on(&place, &bed, &["-q", "-j3"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let status = place.status();
@@ -299,8 +307,67 @@ fn large_output_goes_to_a_host_once_for_all_its_jobs() {
         hosts.map(|host| host[field].as_u64().unwrap()).collect()
     };
     let sent = of_hosts("bytes_sent");
-    assert_eq!(sent[1] - sent[0], size, "each got the program, and one of them the file, once");
+    assert_eq!(sent[1] - sent[0], size, "each got the program, and the other one the file, once");
     assert_eq!(of_hosts("bytes_fetched"), [size + 68, 0]);
+}
+
+#[test]
+fn outputs_that_were_changed_on_their_host_since_they_were_fetched_arrive_as_they_were() {
+    let place = Place::new();
+    let bed = Bed::start(1);
+    let job_dir = place.path("job-dir");
+    let (make, change) = (
+        "mkdir d; echo one > d/x; echo two > d/y; echo three > d/z; echo four > d/w",
+        "echo 1ne > d/x; rm d/y; echo threes > d/z; ln -sf /etc/hostname d/w",
+    );
+    let make = format!("{make}; pwd > {}", job_dir.display());
+    let change = format!("cd $(cat {}); {change}", job_dir.display());
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "make", "cmds": make, "outputs": "d"}),
+            json!({"name": "change", "cmds": change, "after": "make"}),
+            json!({"cmds": "cat make/d/[xyzw]", "files": "@make/d", "after": "change"}),
+        ],
+    );
+    let answer = run_on(&place, &bed, &["-q", "--show", "all"]).output();
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "four\none\ntwo\nthree\n"), "{answer:?}");
+    assert_eq!(place.of_jobs("attempts")[2].as_array().unwrap().len(), 1);
+    assert_eq!(place.status()["hosts"][0]["host_failures"], 0);
+}
+
+#[test]
+fn manager_and_agent_that_are_killed_while_an_output_is_copied_on_its_host_send_nothing_of_it() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let job_dir = place.path("job-dir");
+    let make = "head -c 100M /dev/urandom > data; sha256sum < data > sum";
+    let make = format!("{make}; pwd > {}", job_dir.display());
+    let check = "sha256sum < big/data | cmp - big/sum";
+    write_jobs(
+        &place,
+        &[
+            json!({"name": "big", "cmds": make, "outputs": ["data", "sum"], "host": "h1"}),
+            json!({"name": "other", "cmds": "true", "host": "h2"}),
+            json!({"cmds": check, "files": "@big/*", "host": "h1"}),
+        ],
+    );
+    let running = run_on(&place, &bed, &["-q"]).start();
+    let files = || -> Vec<String> {
+        let Ok(dir) = std::fs::read_to_string(&job_dir) else { return Vec::new() };
+        let blobs = Path::new(dir.trim_end()).join("../../.gjob/blobs");
+        let entries = std::fs::read_dir(blobs).into_iter().flatten();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    eventually("it is being copied", || files().iter().any(|name| name.ends_with(".copy.part")));
+    bed.host(1).kill_connections();
+    running.kill_9();
+    let answer = place.gjob(&["attach", "-q"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let status = place.status();
+    let sent = |host: usize| status["hosts"][host]["bytes_sent"].as_u64().unwrap();
+    assert_eq!(sent(0), sent(1), "the program alone");
+    assert_eq!(files().iter().filter(|name| name.contains('.')).count(), 0, "{:?}", files());
 }
 
 /// The jobs of three stages: many parts, sums of some of them, and a sum of these. Each says

@@ -43,7 +43,7 @@ pub use follow::{Following, Printed, Wanted};
 use open::Open;
 use open::Use;
 pub use read_only::{Answers, Fetching, Removal};
-pub(crate) use staging::Placed;
+pub(crate) use staging::{Origin, Placed};
 
 /// How long a host may be silent when no manager waits for it.
 const READ_ONLY_TIMEOUT: Duration = Duration::from_secs(60);

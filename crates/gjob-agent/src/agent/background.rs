@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use gjob_core::wire::FromAgent;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
-use super::blobs::{Hashed, Trimmed};
+use super::blobs::{Hashed, Taken, Trimmed};
 use super::recovery::Ended;
 
 /// Messages with outputs that wait for the agent: enough that the outputs of many
@@ -29,7 +29,7 @@ const WAITING_REPORTS: usize = 8;
 /// The kinds of long work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Hashing what earlier links brought of a blob.
+    /// Hashing what earlier links brought of a blob, and making blobs of jobs' files.
     Hashing,
     /// Sending outputs.
     Outputs,
@@ -46,6 +46,8 @@ pub(super) enum Kind {
 pub(super) enum Report {
     /// More of a blob was hashed.
     Hashed(Hashed),
+    /// A blob was made of a job's file, or could not be.
+    Taken(Taken),
     /// Blobs take no more room than they may.
     Trimmed(Trimmed),
     /// Orphans were ended.

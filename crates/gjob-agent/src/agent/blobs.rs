@@ -5,6 +5,7 @@
 mod budget;
 mod part;
 pub(super) mod refs;
+mod take;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ pub(super) use self::budget::Trimmed;
 pub(super) use self::part::Hashed;
 use self::part::{Part, bytes_received};
 use self::refs::BlobRefs;
+pub(super) use self::take::{TakeRequest, Taken};
 use super::background::{Background, Kind, Report};
 use crate::blobs::BlobDir;
 use crate::jobdir::{Layout, RunDir};
@@ -57,6 +59,12 @@ enum BlobError {
     Offset { offset: u64, received: u64 },
     #[error("its content has the hash {0}")]
     Mismatch(BlobHash),
+    #[error("it is {0} bytes long")]
+    Length(u64),
+    #[error("it is no regular file")]
+    Irregular,
+    #[error("read {path}: {source}")]
+    Read { path: String, source: io::Error },
     #[error("write {path}: {source}")]
     Io { path: String, source: io::Error },
 }
@@ -182,6 +190,34 @@ impl Blobs {
         }
     }
 
+    /// Begins to make one of a job's file.
+    pub(super) fn take(
+        &mut self,
+        request: TakeRequest,
+        background: &mut Background,
+    ) -> io::Result<()> {
+        let (layout, hostname) = (self.layout.clone(), self.hostname.clone());
+        background.submit(Kind::Hashing, move |reporter| {
+            reporter.send(Report::Taken(request.run(&layout, &hostname)));
+        })
+    }
+
+    /// Says what has come of it.
+    pub(super) fn handle_taken(
+        &mut self,
+        taken: Taken,
+        background: &mut Background,
+    ) -> io::Result<FromAgent> {
+        let Taken { hash, size, result } = taken;
+        match result {
+            Ok(()) => {
+                self.budget.note_stored(size, &self.layout, &self.refs, background)?;
+                Ok(FromAgent::BlobStored { hash })
+            }
+            Err(error) => Ok(self.failed(hash, &error)),
+        }
+    }
+
     /// Takes note of how much room is taken after some was made.
     pub(super) fn handle_trimmed(&mut self, trimmed: Trimmed) {
         self.budget.handle_trimmed(trimmed);
@@ -224,10 +260,13 @@ impl Blobs {
     }
 
     fn dir(&self) -> Result<BlobDir, BlobError> {
-        let path = self.layout.blobs();
-        BlobDir::open(&self.layout)
-            .map_err(|error| BlobError::io(&path.display().to_string(), error))
+        open_dir(&self.layout)
     }
+}
+
+fn open_dir(layout: &Layout) -> Result<BlobDir, BlobError> {
+    let path = layout.blobs();
+    BlobDir::open(layout).map_err(|error| BlobError::io(&path.display().to_string(), error))
 }
 
 impl Drop for Blobs {

@@ -7,6 +7,7 @@ mod wanted;
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::time::Duration;
 
@@ -14,8 +15,10 @@ use gjob_core::JobId;
 use gjob_core::output::{MAX_ENTRIES, PatternError};
 use gjob_core::record::{Scope, one_line};
 use gjob_core::wire::{BlobHash, CHUNK, FromAgent, OutputPart, Resume};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use self::follow::{FollowError, follow};
 use self::walk::{Output, Walk};
 use self::wanted::Wanted;
 use super::tasks::Outlet;
@@ -112,6 +115,20 @@ pub(super) fn collect(layout: &Layout, wanted: CollectRequest, outlet: &Outlet<'
             outlet.end(FromAgent::CollectFailed { request, reason, scope: error.scope() });
         }
     }
+}
+
+/// Opens what an output's path leads to; a symbolic link is followed while it stays inside the
+/// job directory.
+pub(super) fn open_output(
+    layout: &Layout,
+    id: &JobId,
+    path: &str,
+) -> io::Result<(OwnedFd, FileType)> {
+    let dir = JobDir::reopen_below(layout.results(), id)?;
+    follow(&dir, path).map_err(|error| match error {
+        FollowError::Io(error) => error,
+        error => io::Error::other(format!("it {error}")),
+    })
 }
 
 /// Sends all outputs; gives the number of files. What it cannot open now, it tries

@@ -71,7 +71,10 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         | ToAgent::AskBlobs { .. }
         | ToAgent::Blob { .. }
         | ToAgent::BlobData { .. }
-        | ToAgent::BlobAbort => Err(AgentError::Protocol("no run was attached for this message")),
+        | ToAgent::BlobAbort
+        | ToAgent::TakeBlob { .. } => {
+            Err(AgentError::Protocol("no run was attached for this message"))
+        }
         ToAgent::Collect { .. }
         | ToAgent::CollectStop { .. }
         | ToAgent::Remove { .. }

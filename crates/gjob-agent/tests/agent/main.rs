@@ -23,4 +23,5 @@ mod recovery;
 mod spoiled;
 mod staging;
 mod survivors;
+mod taking;
 mod trust;

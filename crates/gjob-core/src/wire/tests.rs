@@ -39,7 +39,7 @@ fn wire_format_is_pinned() {
     assert_eq!(frame[10..26], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 0, 0, 5]);
     let kill = Order::Kill { cause: Cause::Killed, grace: Duration::from_millis(5) };
     let order = encode(&ToAgent::Order { key: Key::new(3, 1), order: kill });
-    assert_eq!(order, [8, 0, 0, 0, 3, 3, b'3', b'.', b'1', 0, 2, 5]);
+    assert_eq!(order, [8, 0, 0, 0, 3, 3, b'3', b'.', b'1', 0, 1, 5]);
     let pong = encode(&FromAgent::Pong { nonce: 5, at_ms: 6, clock_ms: 7 });
     assert_eq!(pong, [4, 0, 0, 0, 14, 5, 6, 7]);
     let by_hand = ByHand::Kill { grace: Duration::from_millis(5) };
@@ -53,7 +53,11 @@ fn wire_format_is_pinned() {
     assert_eq!(probe, [3, 0, 0, 0, 20, 5, 6]);
     assert_eq!(encode(&ToAgent::Tell), [1, 0, 0, 0, 22]);
     assert_eq!(encode(&FromAgent::Told), [1, 0, 0, 0, 23]);
-    assert_eq!(PROTOCOL, 5);
+    let (hash, id) = (BlobHash([7; 32]), "h/2026-11-22-3".parse().unwrap());
+    let take = encode(&ToAgent::TakeBlob { hash, size: 5, id, path: "p".into() });
+    assert_eq!((take[4..6].to_vec(), &take[37..39]), (vec![23, 7], &[5, 14][..]), "{take:02x?}");
+    assert_eq!(take[53..], [1, b'p']);
+    assert_eq!(PROTOCOL, 6);
 }
 
 #[test]

@@ -176,6 +176,18 @@ pub enum ToAgent {
     /// What was begun of the run before this attachment? Answered by the run log, and then
     /// by [`FromAgent::Told`].
     Tell,
+    /// Make a blob of a file that a job has written. Answered by [`FromAgent::BlobStored`],
+    /// or by [`FromAgent::BlobFailed`] if the file is not this content any more.
+    TakeBlob {
+        /// The hash that the file's content must have.
+        hash: BlobHash,
+        /// Its length, bytes.
+        size: u64,
+        /// Whose file it is.
+        id: JobId,
+        /// Below the job directory.
+        path: String,
+    },
 }
 
 /// What `gjob local` does with a job directory of its machine.

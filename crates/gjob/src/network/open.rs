@@ -340,7 +340,7 @@ impl Open {
             request.env.entry(name.clone()).or_insert_with(|| value.clone());
         }
         request.env.extend(at.setup_dir.map(|dir| (SETUP_DIR.to_owned(), dir)));
-        let files = self.staging.inputs_of(spec, at.revision, at.others);
+        let files = self.staging.inputs_of(host, spec, at.revision, at.others);
         let launch = Launch { key, request, script: spec.script(), files };
         self.staging.launch(host, launch);
         self.take_steps();

@@ -5,6 +5,7 @@
 
 mod blobs;
 mod host;
+mod origins;
 mod places;
 
 use std::collections::VecDeque;
@@ -17,10 +18,12 @@ use gjob_core::{JobSpec, Key, Record};
 
 use self::blobs::BlobRefusal;
 use self::host::Host;
+use self::origins::{JobFile, Origins};
 use self::places::Places;
 use crate::inputs::{Content, InputDirectory, Inputs};
 use crate::link::LinkCommand;
 use crate::store::now;
+pub(crate) use origins::Origin;
 
 /// A directory of a job that is none of its own files.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub(crate) struct Placed {
     pub(crate) name: String,
     /// The directory.
     pub(crate) directory: Arc<InputDirectory>,
+    /// Whose outputs it has, if its host may still have them.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// The staging of all hosts.
@@ -37,6 +42,7 @@ pub(super) struct Staging {
     inputs: Inputs,
     hosts: Vec<Host>,
     places: Places,
+    origins: Origins,
     steps: VecDeque<(HostIx, StagingStep)>,
 }
 
@@ -53,7 +59,8 @@ impl Staging {
     /// The staging of `hosts` hosts, none of which is up.
     pub(super) fn new(inputs: Inputs, hosts: usize) -> Self {
         let hosts = std::iter::repeat_with(Host::default).take(hosts).collect();
-        Staging { inputs, hosts, places: Places::default(), steps: VecDeque::new() }
+        let (places, origins) = (Places::default(), Origins::default());
+        Staging { inputs, hosts, places, origins, steps: VecDeque::new() }
     }
 
     /// There are so many hosts now; new ones are not up.
@@ -66,17 +73,22 @@ impl Staging {
         self.inputs.extend(inputs);
     }
 
-    /// The files of a job as a launch names them, with directories beside those that it
+    /// The files of a job as a launch on a host names them, with directories beside those that it
     /// names itself.
     pub(super) fn inputs_of(
         &mut self,
+        host: HostIx,
         spec: &JobSpec,
         revision: u32,
         others: Vec<Placed>,
     ) -> Vec<Input> {
         let mut inputs = self.inputs.of(spec, revision);
-        for Placed { name, directory } in others {
+        for Placed { name, directory, origin } in others {
             self.inputs.add_directory(&directory);
+            let is_near = |origin: &Origin| self.places.reaches(host, origin.host);
+            if let Some(origin) = origin.filter(is_near) {
+                self.origins.add(host, &origin, &directory);
+            }
             let InputDirectory { hash, mode, mtime_ns, .. } = *directory;
             let (kind, hard_link) = (InputKind::Tree, spec.link);
             inputs.push(Input { name, hash, mode, mtime_ns, kind, hard_link });
@@ -206,6 +218,16 @@ impl Staging {
         let places = &mut self.places;
         while let Some(wanted) = self.hosts[host.at()].blobs.next(|hash| places.begin(host, hash)) {
             let hash = wanted.hash;
+            if !wanted.verify
+                && let Some(JobFile { id, path, size }) = self.origins.find(host, &hash)
+            {
+                let (size, id, path) = (*size, id.clone(), path.clone());
+                // It takes nothing of the link.
+                self.hosts[host.at()].blobs.handle_sending(wanted, 0);
+                let message = ToAgent::TakeBlob { hash, size, id, path };
+                self.steps.push_back((host, StagingStep::Command(LinkCommand::Send(message))));
+                continue;
+            }
             let Some(content) = self.inputs.content(&hash).cloned() else {
                 let reason = format!("nothing is known of the content {hash}");
                 return self.give_up(host, hash, &reason, Scope::Job);

@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 
 use gjob_core::wire::BlobHash;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, ioctl_ficlone, openat, statat};
 use rustix::io::Errno;
 
 use super::super::background::{CancelToken, TaskHandle};
@@ -27,6 +27,11 @@ const MAX_TRIES: u32 = 8;
 /// The name of a part that is kept: this host's, of which one agent has it.
 fn kept_name(hash: &BlobHash, hostname: &str) -> String {
     format!("{hash}.{hostname}{PART}")
+}
+
+/// The name of one that is copied from a job's file: it does not end what was received.
+fn copied_name(hash: &BlobHash, hostname: &str) -> String {
+    format!("{hash}.{hostname}.copy{PART}")
 }
 
 /// Bytes of a blob that were received, and can be continued.
@@ -72,23 +77,76 @@ impl Part {
         hostname: &str,
         (hash, size, offset): (BlobHash, u64, u64),
     ) -> Result<Self, BlobError> {
-        let (file, name, is_kept) = match open_kept(blobs, &hash, hostname)? {
-            Some((file, name)) => (file, name, true),
-            None => {
-                let name = format!("{hash}.{hostname}.{}{PART}", std::process::id());
-                // Ours by its pid: another process of that pid has left what is there.
-                blobs.remove(&name).map_err(|error| BlobError::io(&name, error))?;
-                (create(blobs, &name).map_err(|error| BlobError::io(&name, error))?, name, false)
-            }
-        };
-        let hashing = Hashing::Until(0, Box::default());
-        let part = Part { hash, size, received: offset, hashing, file, name, is_kept };
+        let mut part = Part::create(blobs, kept_name(&hash, hostname), (hash, size))?;
+        part.received = offset;
         let received = part.file.metadata().map_err(|error| part.io(error))?.len();
         if received == offset && offset <= size {
             return Ok(part);
         }
         part.discard(blobs);
         Err(BlobError::Offset { offset, received })
+    }
+
+    /// Makes all of a blob of a file, and gives its hash. The copy shares its bytes with it where
+    /// the file system can do that, and is no hard link: what is written to the file later does
+    /// not change it.
+    pub(super) fn copy(
+        blobs: &BlobDir,
+        hostname: &str,
+        (hash, size): (BlobHash, u64),
+        source: &File,
+    ) -> Result<(Self, BlobHash), BlobError> {
+        let part = Part::create(blobs, copied_name(&hash, hostname), (hash, size))?;
+        match part.fill(source) {
+            Ok(digest) => Ok((part, digest)),
+            Err(error) => {
+                part.discard(blobs);
+                Err(error)
+            }
+        }
+    }
+
+    /// An empty one, or what was left of it; under another name while an agent has this one.
+    fn create(
+        blobs: &BlobDir,
+        name: String,
+        (hash, size): (BlobHash, u64),
+    ) -> Result<Self, BlobError> {
+        let (file, name, is_kept) = match open_kept(blobs, &name)? {
+            Some(file) => (file, name, true),
+            None => {
+                let stem = name.strip_suffix(PART).unwrap_or(&name);
+                let name = format!("{stem}.{}{PART}", std::process::id());
+                // Ours by its pid: another process of that pid has left what is there.
+                blobs.remove(&name).map_err(|error| BlobError::io(&name, error))?;
+                (create(blobs, &name).map_err(|error| BlobError::io(&name, error))?, name, false)
+            }
+        };
+        let hashing = Hashing::Until(0, Box::default());
+        Ok(Part { hash, size, received: 0, hashing, file, name, is_kept })
+    }
+
+    fn fill(&self, source: &File) -> Result<BlobHash, BlobError> {
+        // Another agent may have left a part of it.
+        self.file.set_len(0).map_err(|error| self.io(error))?;
+        let is_cloned = ioctl_ficlone(&self.file, source).is_ok();
+        let from = if is_cloned { &self.file } else { source };
+        let (mut hasher, mut buffer, mut at) = (blake3::Hasher::new(), vec![0; READ_SIZE], 0);
+        // One that grows is not read to its end.
+        while at <= self.size
+            && let length @ 1.. = from.read_at(&mut buffer, at).map_err(|error| self.io(error))?
+        {
+            if !is_cloned {
+                let written = self.file.write_all_at(&buffer[..length], at);
+                written.map_err(|error| self.io(error))?;
+            }
+            hasher.update(&buffer[..length]);
+            at += length as u64;
+        }
+        match at == self.size {
+            true => Ok(BlobHash(*hasher.finalize().as_bytes())),
+            false => Err(BlobError::Length(at)),
+        }
     }
 
     /// Takes the next bytes.
@@ -226,31 +284,26 @@ impl HashTask {
 }
 
 /// Opens and locks the part that is kept; none when another agent has it.
-fn open_kept(
-    blobs: &BlobDir,
-    hash: &BlobHash,
-    hostname: &str,
-) -> Result<Option<(File, String)>, BlobError> {
-    let name = kept_name(hash, hostname);
+fn open_kept(blobs: &BlobDir, name: &str) -> Result<Option<File>, BlobError> {
     for _ in 0..MAX_TRIES {
         // A job may have put anything there.
-        blobs.clear_place(&name).map_err(|error| BlobError::io(&name, error))?;
-        let file = match create(blobs, &name) {
+        blobs.clear_place(name).map_err(|error| BlobError::io(name, error))?;
+        let file = match create(blobs, name) {
             // A job has taken its mode from it: it begins anew.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                blobs.put_aside(&name).map_err(|_| BlobError::io(&name, error))?;
+                blobs.put_aside(name).map_err(|_| BlobError::io(name, error))?;
                 continue;
             }
-            created => created.map_err(|error| BlobError::io(&name, error))?,
+            created => created.map_err(|error| BlobError::io(name, error))?,
         };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(BlobError::io(&name, error)),
+            Err(TryLockError::Error(error)) => return Err(BlobError::io(name, error)),
         }
         // The agent that had it may just have given it the blob's own name.
-        if is_named(blobs, &name, &file).map_err(|error| BlobError::io(&name, error))? {
-            return Ok(Some((file, name)));
+        if is_named(blobs, name, &file).map_err(|error| BlobError::io(name, error))? {
+            return Ok(Some(file));
         }
     }
     Ok(None)

@@ -83,6 +83,11 @@ impl Collecting {
         self.settings.dir(run).join(job_dir_name(job.name(), job.index))
     }
 
+    /// True when the directories of jobs that are done are removed.
+    pub(super) fn removes_directories(&self) -> bool {
+        self.settings.cleanup
+    }
+
     /// True when nothing is on its way that no job waits for.
     pub(super) fn is_idle(&self) -> bool {
         self.streams.is_empty()
@@ -254,7 +259,7 @@ impl Engine {
     /// Nothing more is wanted of a job that has ended: its directory may go.
     pub(super) fn clean_up(&mut self, index: u32) {
         let job = self.job(index);
-        if !self.collecting.settings.cleanup || job.state() != State::Done || self.acts_alone {
+        if !self.collecting.removes_directories() || job.state() != State::Done || self.acts_alone {
             return;
         }
         let host = job.host().and_then(|label| self.network.position(label));

@@ -14,7 +14,7 @@ use gjob_core::run::{Host, HostIx};
 
 use super::Engine;
 use crate::inputs::{InputDirectory, UnfitOutputs, gather};
-use crate::network::{LaunchAt, Placed};
+use crate::network::{LaunchAt, Origin, Placed};
 use crate::outputs::{CollectError, CollectOrder, CollectedOutputs, OutputFile, job_dir_name};
 use crate::store::{StoreError, now};
 
@@ -59,7 +59,8 @@ impl Engine {
         for from in dependencies.producers(key.index) {
             match self.outputs_for(&from)? {
                 Ok(directory) => {
-                    others.push(Placed { name: from.place.to_owned(), directory });
+                    let origin = self.origin_of(from.producer);
+                    others.push(Placed { name: from.place.to_owned(), directory, origin });
                 }
                 Err(Unready::Again(producer)) => awaited = Some(producer),
                 Err(Unready::Unfit(reason)) => {
@@ -149,6 +150,16 @@ impl Engine {
             }
         };
         Ok(Err(Unready::Unfit(reason)))
+    }
+
+    /// Whose directory still has the outputs of a job that is done.
+    fn origin_of(&self, producer: u32) -> Option<Origin> {
+        if self.collecting.removes_directories() {
+            return None;
+        }
+        let job = self.job(producer);
+        let host = self.network.position(job.host()?)?;
+        Some(Origin { host, id: job.id()?.clone() })
     }
 
     /// Fetches outputs of a job that is done again, to where they were.

@@ -57,6 +57,12 @@ impl Places {
         members.into_iter().flatten().copied().filter(|peer| *peer != host).collect()
     }
 
+    /// True if a host may reach what another one has written.
+    pub(super) fn reaches(&self, host: HostIx, writer: HostIx) -> bool {
+        let place = self.of.get(&host);
+        host == writer || place.is_some() && place == self.of.get(&writer)
+    }
+
     /// Lets a host be sent a blob; false while another one is sent it.
     pub(super) fn begin(&mut self, host: HostIx, hash: BlobHash) -> bool {
         let Some(place) = self.of.get(&host) else { return true };
@@ -113,6 +119,8 @@ mod tests {
         assert!(places.begin(H[3], A));
         assert_eq!(places.peers(H[0]), [H[1], H[2]]);
         assert_eq!(places.peers(H[3]), []);
+        assert!(places.reaches(H[0], H[1]) && places.reaches(H[3], H[3]));
+        assert!(!places.reaches(H[0], H[3]) && !places.reaches(H[3], H[0]));
         places.end(H[1], A);
         assert!(!places.begin(H[2], A), "it was not that host's to end");
         places.end(H[0], A);

@@ -67,6 +67,9 @@ fn said(staging: &mut Staging) -> Vec<String> {
                 let numbers: Vec<String> = hashes.iter().map(|h| h.0[0].to_string()).collect();
                 format!("asks {}", numbers.join(" "))
             }
+            StagingStep::Command(LinkCommand::Send(ToAgent::TakeBlob { hash, size, id, path })) => {
+                format!("takes {} of {size} from {id} {path}", hash.0[0])
+            }
             StagingStep::Command(LinkCommand::Send(ToAgent::Launch(launch))) => {
                 format!("runs {}", launch.key.index)
             }
@@ -349,4 +352,53 @@ fn nothing_waits_for_ever_whatever_becomes_of_the_hosts() {
         }
         assert!(due.is_empty(), "seed {seed}: {due:?}");
     }
+}
+
+/// The directory 100 as outputs of a job on a host.
+fn outputs_on(host: HostIx) -> Vec<Placed> {
+    let at = |number| {
+        Arc::new(InputFile { path: format!("/d/s/{number}").into(), ..(*file(number)).clone() })
+    };
+    let directory = InputDirectory {
+        path: Path::new("/d").to_owned(),
+        hash: blob(100),
+        mode: 0o700,
+        mtime_ns: 0,
+        list: Arc::new([0; 50]),
+        files: vec![at(1), at(2)],
+    };
+    let origin = Some(Origin { host, id: "h/2026-11-22-3".parse().unwrap() });
+    vec![Placed { name: "a".into(), directory: Arc::new(directory), origin }]
+}
+
+#[test]
+fn outputs_are_taken_where_they_were_written_and_sent_where_they_are_not_or_no_more() {
+    let spec = JobSpec::new(["true"]).unwrap();
+    let mut staging = staging(3, "nfs");
+    staging.handle_up(H[2], "other");
+    for host in &H[..3] {
+        let files = staging.inputs_of(*host, &spec, 0, outputs_on(H[0]));
+        staging.launch(*host, Launch { files, ..launch(host.0, &[]) });
+    }
+    said(&mut staging);
+    staging.handle_missing(H[2], &missing(&[100, 1, 2]));
+    let sent = ["2 gets 100 from 0", "2 gets 1 from 0", "2 gets 2 from 0"];
+    assert_eq!(said(&mut staging), sent, "it does not reach the host");
+    staging.handle_missing(H[1], &[(blob(1), 700), (blob(2), 0)]);
+    let take = |number| format!("1 takes {number} of 1000 from h/2026-11-22-3 s/{number}");
+    assert_eq!(said(&mut staging), [take(1), take(2)]);
+    staging.handle_refused(H[1], blob(1), "it has another hash", Scope::Host);
+    assert_eq!(said(&mut staging), ["1 gets 1 from 0 verified"]);
+    staging.handle_refused(H[1], blob(2), "it is full", Scope::Space);
+    assert_eq!(said(&mut staging), ["1 refuses 1 Space: it is full"]);
+    staging.handle_missing(H[0], &missing(&[100, 1, 2]));
+    let take = |number| format!("0 takes {number} of 1000 from h/2026-11-22-3 s/{number}");
+    assert_eq!(said(&mut staging), ["0 gets 100 from 0".to_owned(), take(2)], "a peer gets 1");
+    staging.handle_stored(H[0], blob(2));
+    staging.handle_stored(H[0], blob(100));
+    assert!(said(&mut staging).is_empty());
+    staging.handle_stored(H[1], blob(1));
+    assert_eq!(said(&mut staging), ["0 asks 1"]);
+    staging.handle_missing(H[0], &[]);
+    assert_eq!(said(&mut staging), ["0 runs 0"]);
 }
