@@ -1,5 +1,6 @@
 //! A run whose hosts are added, drained, removed and restarted all the time, while its
-//! managers are killed: nothing is lost, nothing has two outcomes, every byte is right.
+//! managers are killed: nothing is lost, nothing has two outcomes, every byte is right, from
+//! stage to stage.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ pub(crate) fn rage(bed: NetBed, jobs: u32, longest_ms: u32, seed: u64) {
     eprintln!("chaos: GJOB_CHAOS_SEED={seed} {jobs} jobs on hosts that come and go");
     let field = Field::Net(bed);
     let place = Place::new();
-    let ledger = Ledger::new(place.path("ledger"), longest_ms).with_held_jobs(jobs);
+    let ledger = Ledger::new(place.path("ledger"), longest_ms).with_held_jobs(jobs).with_stages();
     place.file("jobs.jsonl", &ledger.jobs(jobs));
     let aliases: Vec<String> = field.sites().iter().map(|it| it.alias().to_owned()).collect();
     let named = |at: usize| format!("{SLOTS}/{}", aliases[at]);

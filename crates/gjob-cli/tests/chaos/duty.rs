@@ -69,6 +69,13 @@ impl Duty {
         written.chain(self.lacks_an_output().then_some("missing")).collect()
     }
 
+    /// What it writes, as the files of another job name it.
+    pub(crate) fn as_files(&self) -> Vec<String> {
+        let written = self.patterns().into_iter().filter(|pattern| *pattern != "missing");
+        let name = self.name().unwrap_or_default();
+        written.map(|pattern| format!("@{name}/{pattern}")).collect()
+    }
+
     pub(crate) fn writes_outputs(self) -> bool {
         !self.files().is_empty()
     }

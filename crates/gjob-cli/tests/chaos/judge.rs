@@ -65,6 +65,7 @@ impl Judge<'_> {
         }
         faults.extend(self.of_counts(jobs));
         faults.extend(self.of_outputs(jobs));
+        faults.extend(self.of_inputs(jobs, &executions));
         faults.extend(self.of_order(jobs, &executions));
         faults.extend(self.of_slots(&executions));
         faults
@@ -234,6 +235,27 @@ impl Judge<'_> {
         }
         let stray = found.keys().filter(|path| !expected.contains_key(*path));
         faults.extend(stray.map(|path| format!("output {path}: nobody's")));
+        faults
+    }
+
+    /// What an attempt got of other jobs is what those have written that count.
+    fn of_inputs(&self, jobs: &[Value], executions: &BTreeMap<u32, Vec<Execution>>) -> Vec<String> {
+        let mut faults = Vec::new();
+        for (index, noted) in executions.range(..self.jobs) {
+            let mut expected = BTreeMap::new();
+            for dep in self.ledger.producers(*index) {
+                let attempt = jobs[dep.index as usize]["attempt"].as_u64().unwrap_or_default();
+                let files = dep.outputs(attempt).into_iter();
+                let dir = dep.name().unwrap_or_default();
+                expected.extend(files.map(|(path, content)| (format!("{dir}/{path}"), content)));
+            }
+            for Execution { attempt, .. } in noted.iter().filter(|it| it.ended.is_some()) {
+                let dir = self.ledger.handed().join(format!("{index}.{attempt}"));
+                if files_below(&dir, "") != expected {
+                    faults.push(format!("job {index}: attempt {attempt} got other files"));
+                }
+            }
+        }
         faults
     }
 

@@ -33,6 +33,8 @@ pub(crate) struct Ledger {
     held: Option<u32>,
     plain: bool,
     sealed: bool,
+    /// Jobs get the outputs of those that they wait for.
+    staged: bool,
 }
 
 /// How many jobs hold on, if any do.
@@ -41,7 +43,8 @@ const HELD: u32 = 8;
 impl Ledger {
     /// Jobs take up to `longest_ms`, and no time at all with zero.
     pub(crate) fn new(path: PathBuf, longest_ms: u32) -> Self {
-        Ledger { path, longest_ms, slow_ms: 0, held: None, plain: false, sealed: false }
+        let (held, plain, sealed, staged) = (None, false, false, false);
+        Ledger { path, longest_ms, slow_ms: 0, held, plain, sealed, staged }
     }
 
     /// Jobs without outputs, that want one cpu and wait for nobody.
@@ -52,6 +55,11 @@ impl Ledger {
     /// Every job writes what `-o` asks for.
     pub(crate) fn with_seals(self) -> Self {
         Ledger { sealed: true, ..self }
+    }
+
+    /// Jobs get the outputs of those that they wait for, and keep what they got.
+    pub(crate) fn with_stages(self) -> Self {
+        Ledger { staged: true, ..self }
     }
 
     /// One job of eighty takes so much longer.
@@ -78,6 +86,17 @@ impl Ledger {
         std::fs::write(self.released(), "").unwrap();
     }
 
+    /// The jobs whose outputs a job gets.
+    pub(crate) fn producers(&self, index: u32) -> Vec<Duty> {
+        let all = self.duty(index).after().into_iter().map(|dep| self.duty(dep));
+        all.filter(|dep| self.staged && dep.writes_outputs()).collect()
+    }
+
+    /// What each attempt got, by its key.
+    pub(crate) fn handed(&self) -> PathBuf {
+        self.path.with_extension("handed")
+    }
+
     fn released(&self) -> PathBuf {
         self.path.with_extension("released")
     }
@@ -101,11 +120,21 @@ impl Ledger {
             } else {
                 String::new()
             };
+            let producers = self.producers(index);
+            let keep = if producers.is_empty() {
+                String::new()
+            } else {
+                let kept = format!("{}/$GJOB_INDEX.$GJOB_ATTEMPT", self.handed().display());
+                let names: Vec<String> = producers.iter().filter_map(|dep| dep.name()).collect();
+                format!("mkdir -p {kept}; cp -r {} {kept}; ", names.join(" "))
+            };
             let (begin, end, write) = (note("begin"), note("end"), duty.writing());
-            let script = format!("{begin}; {sleep}{hold}{write}{end}; exit {}", duty.exit_code());
+            let code = duty.exit_code();
+            let script = format!("{begin}; {keep}{sleep}{hold}{write}{end}; exit {code}");
+            let files: Vec<String> = producers.iter().flat_map(Duty::as_files).collect();
             let after: Vec<_> = duty.after().iter().map(|dep| self.duty(*dep).name()).collect();
             let job = json!({ "commands": [script], "name": duty.name(), "cpus": duty.cpus(),
-                              "after": after, "outputs": duty.patterns() });
+                              "after": after, "files": files, "outputs": duty.patterns() });
             format!("{job}\n")
         };
         (0..count).map(job).collect()
