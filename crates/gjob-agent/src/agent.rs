@@ -4,6 +4,7 @@
 //! One thread with one `poll` over the link, the log and the slots decides
 //! everything. What takes long is done in the background, and reported to it.
 
+mod admission;
 mod attach;
 mod background;
 mod blobs;
@@ -47,6 +48,7 @@ use gjob_core::{Key, Record, RunId};
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::Mode;
 
+use self::admission::Admission;
 use self::attach::Attached;
 use self::background::{Background, Report};
 use self::blobs::{Blobs, TakeRequest};
@@ -154,6 +156,7 @@ struct Agent {
     recovery: Recovery,
     elsewhere: Elsewhere,
     enforcement: Enforcement,
+    admission: Admission,
     blobs: Blobs,
     tasks: Tasks,
     background: Background,
@@ -184,6 +187,7 @@ impl Agent {
             slots: attached.slots,
             umask: inherited.umask,
             open_files: inherited.open_files,
+            nice: attached.limits.nice,
             stderr: run_dir.slots_err(),
         };
         Ok(Agent {
@@ -196,6 +200,12 @@ impl Agent {
             are_claims_lost: damage.is_some_and(|damage| damage.claims_lost),
             elsewhere: Elsewhere::default(),
             enforcement: Enforcement::default(),
+            admission: Admission::new(
+                attached.limits,
+                attached.cpus,
+                attached.has_begun,
+                Instant::now(),
+            ),
             blobs: Blobs::new(layout.clone(), &run_dir, hostname.clone(), attached.blob_budget),
             tasks: Tasks::new(layout.clone()),
             background: Background::new()?,
@@ -426,7 +436,8 @@ impl Agent {
         if self.journal.has_unsent() && !link.is_full() {
             limit = Duration::ZERO;
         }
-        for due in [self.enforcement.next(), self.elsewhere.next()].into_iter().flatten() {
+        let dues = [self.enforcement.next(), self.elsewhere.next(), self.next_start()];
+        for due in dues.into_iter().flatten() {
             limit = limit.min(due.saturating_duration_since(Instant::now()));
         }
         let ready = link.wait(fds, limit)?;

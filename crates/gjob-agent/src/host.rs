@@ -105,6 +105,17 @@ pub(crate) fn memory_bytes() -> u64 {
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit))
 }
 
+/// Processes that ran or waited to run in the last minute, on average, thousandths.
+pub(crate) fn load_milli() -> u64 {
+    first_load_milli(&std::fs::read_to_string("/proc/loadavg").unwrap_or_default())
+}
+
+/// `0.52 0.58 0.59 1/467 3127`: the first number.
+fn first_load_milli(loadavg: &str) -> u64 {
+    let load: f64 = loadavg.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
+    (load * 1000.0) as u64
+}
+
 /// How many processes the kernel has ended for want of memory since the machine's start,
 /// be it the machine's or a container's; none where it does not say.
 pub(crate) fn out_of_memory_kills() -> Option<u64> {
@@ -158,6 +169,12 @@ mod tests {
         assert!(short.len() == 8 && !id.contains(&short), "{short}");
         assert_eq!(short_id(id), Some(short));
         assert_eq!([short_id(""), short_id("uninitialized\n")], [None, None]);
+    }
+
+    #[test]
+    fn load_is_the_first_number() {
+        assert_eq!(first_load_milli("1.52 0.58 0.59 1/467 3127\n"), 1520);
+        assert_eq!(first_load_milli(""), 0);
     }
 
     #[test]

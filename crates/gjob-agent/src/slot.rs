@@ -183,6 +183,7 @@ impl Slot {
         signals: Signals,
     ) -> Result<Self, SlotError> {
         open_files::set(config.open_files);
+        config.nice.into_iter().for_each(be_nice);
         let layout = Layout::new(config.results.into());
         let run_dir = layout.run_dir(&config.run, &config.host);
         let allocator = Allocator::open(layout.clone(), config.hostname.clone());
@@ -346,6 +347,19 @@ impl Slot {
             self.signals.wait(Some(Duration::from_secs(1)));
             written = self.log.flush().is_ok();
         }
+    }
+}
+
+/// Gives this process, and so its jobs, a niceness. One that it has already is not lowered:
+/// that needs a privilege.
+fn be_nice(nice: u8) {
+    let nice = i32::from(nice);
+    let set = || match rustix::process::getpriority_process(None)? {
+        now if now < nice => rustix::process::setpriority_process(None, nice),
+        _ => Ok(()),
+    };
+    if let Err(error) = set() {
+        log_error(&format!("failed to set the niceness {nice}: {error}"));
     }
 }
 

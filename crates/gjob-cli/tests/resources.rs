@@ -389,3 +389,30 @@ fn big_jobs_do_not_starve_and_hosts_stay_busy() {
     assert!(all >= 50, "{all} %: {over_time:?}");
     assert!(gap < (end - begin) / 1_000_000 / 4, "{gap} ms");
 }
+
+#[test]
+fn jobs_have_the_niceness_of_the_run() {
+    let place = Place::new();
+    place.file("jobs.txt", "test $(nice) = 7\n");
+    let answer = place.gjob(&["run", "--nice", "7", "jobs.txt"]).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let refused = place.gjob(&["run", "--nice", "20", "--load", "0", "jobs.txt"]).output();
+    assert_eq!(refused.code, 2);
+    for said in ["--nice: invalid niceness \"20\"", "--load: invalid load \"0\""] {
+        assert!(refused.stderr.contains(said), "{refused:?}");
+    }
+}
+
+#[test]
+fn jobs_of_a_host_start_one_after_another_with_a_delay() {
+    let place = Place::new();
+    let jobs: String = (0..4).map(|at| job(&place, &at.to_string(), 0.01, &json!({}))).collect();
+    place.file("jobs.jsonl", &jobs);
+    place.file("gjob.toml", "[host.\":\"]\ndelay = 0.5\n");
+    let answer = run(&place, &["-H", "4/:"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let begins: Vec<u64> = noted(&place).values().map(|job| job.begin).collect();
+    let length = begins.iter().max().unwrap() - begins.iter().min().unwrap();
+    // Until a job notes its start, it may be a little late.
+    assert!(length > 1_200_000_000, "{length}");
+}

@@ -11,6 +11,7 @@ mod connect;
 mod entry;
 mod error;
 mod item;
+mod limits;
 mod names;
 mod options;
 mod reader;
@@ -24,6 +25,7 @@ pub use choice::{Choice, ChoiceError, MAX_LABEL_BYTES};
 pub use connect::{ConnectCommand, ConnectCommandError};
 pub use entry::HostEntry;
 pub use error::{HostError, HostErrors, HostProblem, Place};
+pub use limits::{HostLimits, LoadLimit, LoadLimitError, MAX_NICE};
 pub use options::{HostOptions, ResultsDirError, check_results_dir};
 pub use reader::{HostReader, items};
 

@@ -170,6 +170,9 @@ pub enum Scope {
     /// The host's, whose results directory takes nothing more for now: it may have room
     /// later. It has kept nothing of the launch.
     Space,
+    /// The host's, which is busier than the run's users want it to be. It has kept nothing
+    /// of the launch.
+    Load,
 }
 
 /// Why a line of a run log was not read.

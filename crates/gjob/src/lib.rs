@@ -30,6 +30,7 @@ pub mod disk_usage;
 mod host_tables;
 pub mod inputs;
 pub mod jobfile;
+pub mod limits;
 pub mod link;
 pub mod manager;
 pub mod nearest;

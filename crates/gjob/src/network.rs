@@ -352,6 +352,8 @@ pub(crate) struct LaunchAt {
     pub(crate) others: Vec<Placed>,
     /// The directory of its host's set-up, which it finds in `GJOB_SETUP_DIR`.
     pub(crate) setup_dir: Option<String>,
+    /// It is run once on its host besides the jobs.
+    pub(crate) is_task: bool,
 }
 
 /// An acknowledgement that was asked for. [`Network::next`] takes it in, and

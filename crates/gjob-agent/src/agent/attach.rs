@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gjob_core::hosts::HostLimits;
 use gjob_core::os_text::to_path;
 use gjob_core::record::{ParseRecordError, one_line};
 use gjob_core::wire::{Attach, Damage};
@@ -36,6 +37,9 @@ pub(crate) struct Attached {
     /// Jobs at once: those wanted, or fewer where few files may be open.
     pub(crate) slots: u32,
     pub(crate) blob_budget: u64,
+    pub(crate) limits: HostLimits,
+    /// The manager knows of an earlier attachment.
+    pub(crate) has_begun: bool,
     pub(crate) log: RunLog,
     /// What had happened to the log before.
     pub(crate) damage: Option<Damage>,
@@ -133,6 +137,8 @@ impl Attached {
             hostname,
             cpus,
             blob_budget: attach.blob_budget,
+            limits: attach.limits,
+            has_begun: attach.offset > 0,
             log,
             damage,
             tail,

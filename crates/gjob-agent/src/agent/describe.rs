@@ -32,7 +32,7 @@ pub(super) fn describe(layout: &Layout) -> HostDescription {
         cpus: host::cpus(),
         memory_bytes: host::memory_bytes(),
         gpus: host::gpus().len() as u32,
-        load_milli: load_milli(&read("/proc/loadavg")),
+        load_milli: host::load_milli(),
         results_dir: foreign(layout.results()),
         free_bytes: free_bytes(layout.results()),
         used_bytes,
@@ -53,12 +53,6 @@ fn read(path: impl AsRef<Path>) -> String {
 
 fn foreign(path: &Path) -> Foreign {
     from_os(path.as_os_str()).into_owned().into()
-}
-
-/// `0.52 0.58 0.59 1/467 3127`: the first number.
-fn load_milli(loadavg: &str) -> u64 {
-    let load: f64 = loadavg.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
-    (load * 1000.0) as u64
 }
 
 /// A conda that is installed, if none is on the path.
@@ -111,11 +105,5 @@ mod tests {
         assert!(!kills("[Login]\n#KillUserProcesses=yes\n"));
         assert!(kills("[Login]\nKillUserProcesses=no\nKillUserProcesses=yes\n"));
         assert!(!kills("KillUserProcesses=yes\nKillUserProcesses=no\n"));
-    }
-
-    #[test]
-    fn load_is_the_first_number() {
-        assert_eq!(load_milli("1.52 0.58 0.59 1/467 3127\n"), 1520);
-        assert_eq!(load_milli(""), 0);
     }
 }

@@ -2,11 +2,13 @@
 //! at a time, withdrawn or ended on request.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Instant;
 
 use gjob_core::record::{Scope, one_line};
 use gjob_core::wire::{FromAgent, Launch};
 use gjob_core::{Key, Order, Record};
 
+use super::admission::NotNow;
 use super::error::{AgentError, MAX_COUNT};
 use super::link::Link;
 use super::slot_pool::Dispatch;
@@ -41,7 +43,7 @@ pub(super) struct LaunchQueue {
     /// The dropped ones that are still to be reported to the manager.
     untold: Vec<Key>,
     /// Why the last one was.
-    shortage: Option<Shortage>,
+    not_now: Option<NotNow>,
     /// Slots that died over a launch before they had claimed it.
     deaths: HashMap<Key, u32>,
 }
@@ -75,17 +77,17 @@ impl LaunchQueue {
     }
 
     /// Drops a launch of which nothing was begun.
-    fn drop_launch(&mut self, key: Key, shortage: Shortage) {
+    fn drop_launch(&mut self, key: Key, not_now: &NotNow) {
         self.remove(key);
         self.dropped.insert(key);
         self.untold.push(key);
-        self.shortage = Some(shortage);
+        self.not_now = Some(not_now.clone());
     }
 
-    /// Drops all that wait as well: there is no space for them either.
-    fn drop_all(&mut self, shortage: Shortage) {
+    /// Drops all that wait as well: it holds for them, too.
+    fn drop_all(&mut self, not_now: &NotNow) {
         while let Some(launch) = self.launches.front() {
-            self.drop_launch(launch.key, shortage);
+            self.drop_launch(launch.key, not_now);
         }
     }
 
@@ -157,7 +159,9 @@ impl Agent {
             Ok(false) => self.settle_claimed(key),
             Err(error) => match Shortage::of(&error) {
                 // Only this agent's slots could begin it, and none of them has it.
-                Some(shortage) if !self.slots.has(key) => self.queue.drop_launch(key, shortage),
+                Some(shortage) if !self.slots.has(key) => {
+                    self.queue.drop_launch(key, &self.full(shortage));
+                }
                 _ => log_error(&format!("withdraw {key}: {error}")),
             },
         }
@@ -228,32 +232,54 @@ impl Agent {
         }
         let lease = self.lease.as_ref().map(KeptLease::end);
         while let Some(launch) = self.queue.pop() {
+            let (now, key, cpus) = (Instant::now(), launch.key, launch.request.cpus.count());
+            if !launch.is_task && self.slots.has_room(&launch) {
+                if self.admission.later(now).is_some() {
+                    return self.queue.push_front(launch);
+                }
+                if let Some(not_now) = self.admission.refusal(now, self.layout.results()) {
+                    self.queue.drop_launch(key, &not_now);
+                    self.queue.drop_all(&not_now);
+                    return;
+                }
+            }
             match self.slots.dispatch(launch, lease) {
-                Dispatch::Done => {}
+                Dispatch::Done => self.admission.note_start(now, key, cpus),
                 Dispatch::NoRoom(launch) => return self.queue.push_front(launch),
                 Dispatch::NoSpace(key, shortage) => {
-                    self.queue.drop_launch(key, shortage);
-                    self.queue.drop_all(shortage);
+                    let full = self.full(shortage);
+                    self.queue.drop_launch(key, &full);
+                    self.queue.drop_all(&full);
                 }
                 Dispatch::Refused(key, reason) => self.refuse(key, &reason),
             }
         }
     }
 
+    /// When the next launch that waits may be dispatched, if it only waits for that.
+    pub(super) fn next_start(&self) -> Option<Instant> {
+        let first = self.queue.launches.front()?;
+        self.admission.later(Instant::now()).filter(|_| self.slots.has_room(first))
+    }
+
+    fn full(&self, shortage: Shortage) -> NotNow {
+        NotNow::full(shortage, self.layout.results())
+    }
+
     /// Tells the manager what was dropped.
     pub(super) fn report_dropped(&mut self, link: &mut Link) {
-        let Some(shortage) = self.queue.shortage.filter(|_| !self.queue.untold.is_empty()) else {
-            return;
-        };
-        let reason = one_line(&shortage.describe(self.layout.results()));
-        for keys in std::mem::take(&mut self.queue.untold).chunks(MAX_COUNT) {
-            link.send(&FromAgent::NoSpace { keys: keys.to_vec(), reason: reason.clone() });
+        let untold = std::mem::take(&mut self.queue.untold);
+        let Some(NotNow { scope, reason }) = &self.queue.not_now else { return };
+        for keys in untold.chunks(MAX_COUNT) {
+            let (keys, reason) = (keys.to_vec(), one_line(reason));
+            link.send(&FromAgent::NotNow { keys, reason, scope: *scope });
         }
     }
 
     /// The attempt is over.
     pub(super) fn release(&mut self, key: Key) {
         self.slots.release(key);
+        self.admission.note_end(key);
         self.enforcement.forget(key);
         self.queue.deaths.remove(&key);
     }
@@ -289,8 +315,9 @@ impl Agent {
         let is_begun = self.journal.attempts().is_known(key);
         if !is_begun && matches!(self.claims.read(key), Ok(None)) {
             if let Some(shortage) = slot.shortage() {
-                self.queue.drop_launch(key, shortage);
-                return self.queue.drop_all(shortage);
+                let full = self.full(shortage);
+                self.queue.drop_launch(key, &full);
+                return self.queue.drop_all(&full);
             }
             if let Some(id) = begun_job(&self.layout, &self.hostname, &self.run, key) {
                 return self.recover_job(key, id, None);
@@ -315,7 +342,7 @@ impl Agent {
         if let Err(error) = self.claims.withdraw(key)
             && let Some(shortage) = Shortage::of(&error)
         {
-            return self.queue.drop_launch(key, shortage);
+            return self.queue.drop_launch(key, &self.full(shortage));
         }
         self.append(&Record::Refused {
             key,

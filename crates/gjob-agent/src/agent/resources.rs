@@ -104,6 +104,7 @@ mod tests {
             request: JobRequest { mem: 1, gpus, ..JobRequest::default() },
             script: String::new(),
             files: Vec::new(),
+            is_task: false,
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct SlotConfig {
     pub(super) umask: u32,
     /// The number of files that jobs may have open; none for any number.
     pub(super) open_files: Option<u64>,
+    /// The niceness that jobs have at least.
+    pub(super) nice: Option<u8>,
     /// Where slots' standard error goes.
     pub(super) stderr: PathBuf,
 }
@@ -73,6 +75,11 @@ impl SlotPool {
     pub(super) fn new(config: SlotConfig) -> Self {
         let resources = Resources::new(config.slots);
         SlotPool { config, resources, own: Vec::new(), adopted: Vec::new() }
+    }
+
+    /// True when everything that a launch requests is free.
+    pub(super) fn has_room(&self, launch: &Launch) -> bool {
+        self.resources.fits(launch)
     }
 
     /// Hands a launch to a slot if what it asks for is free, and the end of the run's lease.
@@ -131,6 +138,7 @@ impl SlotPool {
             host_cpus: config.cpus,
             umask: config.umask,
             open_files: config.open_files,
+            nice: config.nice,
         }
     }
 

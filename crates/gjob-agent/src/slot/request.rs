@@ -55,6 +55,8 @@ pub(crate) struct ServeConfig {
     pub(crate) umask: u32,
     /// The number of files that its jobs may have open; none for any number.
     pub(crate) open_files: Option<u64>,
+    /// The niceness that its jobs have at least.
+    pub(crate) nice: Option<u8>,
 }
 
 /// A job started by hand.

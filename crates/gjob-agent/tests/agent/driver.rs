@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use gjob_core::hosts::HostLimits;
 use gjob_core::wire::{Attach, BlobHash, FrameBuffer, FromAgent, Launch, ToAgent, Welcome, encode};
 use gjob_core::{Cause, Epoch, Finish, JobRequest, Key, Order, Record};
 pub(crate) use gjob_testbed::eventually;
@@ -62,6 +63,7 @@ impl Bed {
             slots: Some(slots),
             lease_ms: None,
             blob_budget: u64::MAX,
+            limits: HostLimits::default(),
         })
     }
 
@@ -360,6 +362,7 @@ pub(crate) fn launch(index: u32, script: &str) -> Launch {
         request: JobRequest::default(),
         script: format!("{script}\n"),
         files: Vec::new(),
+        is_task: false,
     }
 }
 

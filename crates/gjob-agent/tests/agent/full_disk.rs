@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gjob_core::record::Scope;
 use gjob_core::wire::{FromAgent, ToAgent};
 use gjob_core::{Cause, Ending, Key, Record};
 
@@ -20,7 +21,7 @@ fn job_dir(bed: &Bed, agent: &Agent, id: &str) -> PathBuf {
 /// Waits until the agent says that there is no space for a job.
 fn expect_no_space(agent: &mut Agent, index: u32) {
     match agent.answer() {
-        FromAgent::NoSpace { keys, reason } => {
+        FromAgent::NotNow { keys, reason, scope: Scope::Space } => {
             assert_eq!(keys, [Key::new(index, 1)]);
             assert_eq!(reason, "its results disk is full");
         }

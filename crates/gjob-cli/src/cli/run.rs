@@ -127,6 +127,23 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "SIZE")]
     pub(crate) blob_budget: Option<String>,
 
+    /// Start no job on a host while less than SIZE is free where its results are
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) min_free: Option<String>,
+
+    /// Start no job on a host while its load is MAX or more: a number, or a share of its
+    /// processors (80%)
+    #[arg(long, value_name = "MAX")]
+    pub(crate) load: Option<String>,
+
+    /// Run jobs with this niceness, 0 to 19
+    #[arg(long, value_name = "N")]
+    pub(crate) nice: Option<String>,
+
+    /// Start jobs on a host at least so long after one another: 0.5, 2s
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) delay: Option<String>,
+
     /// Read no gjob.toml
     #[arg(long)]
     pub(crate) no_config: bool,

@@ -87,6 +87,10 @@ pub(super) fn clusters(args: &HostArgs, lists: Vec<String>) -> Result<Vec<Cluste
         ssh_config: args.ssh_config.clone(),
         slots: args.slots,
         blob_budget: args.blob_budget.clone(),
+        min_free: args.min_free.clone(),
+        load: args.load.clone(),
+        nice: args.nice.clone(),
+        delay: args.delay.clone(),
         no_config: args.no_config,
         agent: Vec::new(),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use gjob::config::{Config, ConfigError, ConfigErrors};
-use gjob_core::hosts::HostOptions;
+use gjob_core::hosts::{HostLimits, HostOptions};
 
 use crate::cli::Cli;
 use crate::cli::defaults::{Completed, complete};
@@ -70,6 +70,7 @@ impl Setup {
             setup,
             teardown,
             env,
+            limits,
         } = options;
         HostOptions {
             results_dir: results_dir.clone().filter(|_| is_given("results-dir")),
@@ -81,6 +82,12 @@ impl Setup {
             setup: setup.clone().filter(|_| is_given("setup")),
             teardown: teardown.clone().filter(|_| is_given("teardown")),
             env: env.clone(),
+            limits: HostLimits {
+                min_free: limits.min_free.filter(|_| is_given("min-free")),
+                load: limits.load.filter(|_| is_given("load")),
+                nice: limits.nice.filter(|_| is_given("nice")),
+                delay: limits.delay.filter(|_| is_given("delay")),
+            },
         }
     }
 }

@@ -7,10 +7,13 @@ use std::{fs, io};
 use anyhow::{Context, anyhow};
 use gjob::cluster_file;
 use gjob::config::Group;
+use gjob::limits::{LIMITS, set_limit};
 use gjob::program::Platform;
 use gjob::settings::NetworkSettings;
 use gjob_core::HostEntry;
-use gjob_core::hosts::{Cluster, ConnectCommand, HostOptions, HostReader, Place, items};
+use gjob_core::hosts::{
+    Cluster, ConnectCommand, HostLimits, HostOptions, HostReader, Place, items,
+};
 use gjob_core::os_text::{from_os, to_path};
 use gjob_core::plain_text::{self, TextError};
 
@@ -135,6 +138,7 @@ pub(super) fn settings(
         setup: tasks.setup.clone(),
         teardown: tasks.teardown.clone(),
         env: BTreeMap::new(),
+        limits: limits(args, errors),
     };
     let clusters = clusters(args, setup, &setup.given(&options), errors);
     if setup.given(&options).connect.is_some() {
@@ -163,6 +167,17 @@ pub(super) fn checked_settings(args: &HostArgs, setup: &Setup) -> Result<Network
         true => Ok(network),
         false => Err(Failure::input(anyhow!("{}", lines.join("\n")))),
     }
+}
+
+/// What keeps a run from taking all that hosts have.
+fn limits(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> HostLimits {
+    let mut limits = HostLimits::default();
+    for (name, text) in LIMITS.iter().zip([&args.min_free, &args.load, &args.nice, &args.delay]) {
+        if let Some(Err(error)) = text.as_ref().map(|text| set_limit(&mut limits, name, text)) {
+            errors.push(anyhow!("--{name}: {error}"));
+        }
+    }
+    limits
 }
 
 /// The command that --connect gives.

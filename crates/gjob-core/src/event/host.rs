@@ -94,15 +94,15 @@ pub enum HostChange {
         /// For how long, seconds.
         seconds: u64,
     },
-    /// Its results directory takes nothing more: it gets no jobs for a while, which is
-    /// held against none of them.
+    /// Its results directory takes nothing more, or it is busier than `--load` allows: it gets
+    /// no jobs for a while, which is held against none of them.
     #[serde(rename = "host-full")]
     Full {
         /// What there is too little of, in one line.
         reason: String,
         /// Until it is tried again, seconds.
         seconds: u64,
-        /// True when it has started no job since it was full before.
+        /// True when it has started no job since it was full before, or was as busy before.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
     },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConnectCommand;
+use super::{ConnectCommand, HostLimits};
 use crate::os_text::byte_len;
 use crate::output::{MAX_COMPONENT, MAX_PATH};
 
@@ -36,6 +36,8 @@ pub struct HostOptions {
     pub teardown: Option<String>,
     /// Variables that its jobs have, unless they set them themselves.
     pub env: BTreeMap<String, String>,
+    /// When it starts jobs, and how.
+    pub limits: HostLimits,
 }
 
 impl HostOptions {
@@ -53,6 +55,7 @@ impl HostOptions {
             setup,
             teardown,
             mut env,
+            limits,
         } = self;
         for (name, value) in &defaults.env {
             env.entry(name.clone()).or_insert_with(|| value.clone());
@@ -67,6 +70,7 @@ impl HostOptions {
             setup: setup.or_else(|| defaults.setup.clone()),
             teardown: teardown.or_else(|| defaults.teardown.clone()),
             env,
+            limits: limits.or(&defaults.limits),
         }
     }
 
@@ -83,6 +87,7 @@ impl HostOptions {
             setup,
             teardown,
             env,
+            limits,
         } = self;
         HostOptions {
             results_dir: results_dir.filter(|_| given.results_dir.is_none()),
@@ -94,6 +99,7 @@ impl HostOptions {
             setup: setup.filter(|_| given.setup.is_none()),
             teardown: teardown.filter(|_| given.teardown.is_none()),
             env,
+            limits: limits.unless(&given.limits),
         }
     }
 }

@@ -73,7 +73,9 @@ impl Scheduler {
         self.emit_attempt(host, key, change);
         match scope {
             Scope::Job => self.failed(now, host, key, Some(reason)),
-            Scope::Host | Scope::Space => self.fail_by_host(now, host, key.index, &reason),
+            Scope::Host | Scope::Space | Scope::Load => {
+                self.fail_by_host(now, host, key.index, &reason);
+            }
         }
         self.note_failure(now, host);
     }

@@ -69,8 +69,11 @@ struct HostPlan {
     has_started: bool,
     /// Times in a row that it was paused.
     pauses: u32,
-    /// What there was too little of when it had no space for a job, until it starts one.
+    /// What there was too little of when it had no space for a job, or how busy it was, until
+    /// it starts one.
     full: Option<String>,
+    /// It was too busy for a job, as was said.
+    was_busy: bool,
     /// Probed after a pause: it gets one job at a time until one succeeds.
     on_probation: bool,
     /// Jobs that have succeeded on it.
@@ -326,6 +329,15 @@ impl Hosts {
         let note = |plan: &mut HostPlan| {
             plan.pauses += 1;
             plan.full.replace(reason.to_owned()).is_some()
+        };
+        self.update(run, ix, note).unwrap_or(false)
+    }
+
+    /// A host is too busy for a job, and is paused; true if it was before.
+    pub(super) fn note_busy(&mut self, run: &Run, ix: HostIx, reason: &str) -> bool {
+        let note = |plan: &mut HostPlan| {
+            plan.full = Some(reason.to_owned());
+            std::mem::replace(&mut plan.was_busy, true)
         };
         self.update(run, ix, note).unwrap_or(false)
     }

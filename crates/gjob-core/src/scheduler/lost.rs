@@ -187,9 +187,8 @@ impl Scheduler {
             Record::Started { .. } if self.has_started(key) => return,
             Record::Started { id, at, .. } => AttemptChange::Started { id, started: at },
             Record::Finished(finish) => return self.abandoned_finished(host, key, finish),
-            Record::Refused { scope: Scope::Space, .. } | Record::Withdrawn { .. } => {
-                AttemptChange::Withdrawn
-            }
+            Record::Refused { scope: Scope::Space | Scope::Load, .. }
+            | Record::Withdrawn { .. } => AttemptChange::Withdrawn,
             Record::Refused { reason, scope, .. } => {
                 AttemptChange::Refused { reason: reason.shown().into(), scope }
             }

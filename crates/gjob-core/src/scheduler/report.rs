@@ -127,7 +127,8 @@ impl Scheduler {
     pub(super) fn awaited_record(&mut self, now: Duration, host: HostIx, key: Key, record: Record) {
         self.note_sign_of_work(now, host);
         match record {
-            Record::Withdrawn { .. } | Record::Refused { scope: Scope::Space, .. } => {}
+            Record::Withdrawn { .. }
+            | Record::Refused { scope: Scope::Space | Scope::Load, .. } => {}
             Record::Log { .. }
             | Record::Started { .. }
             | Record::Finished(_)
@@ -147,6 +148,9 @@ impl Scheduler {
             Record::Finished(finish) => self.finished(now, host, key, finish),
             Record::Refused { reason, scope: Scope::Space, .. } => {
                 self.no_space(now, host, key, reason.shown().into());
+            }
+            Record::Refused { reason, scope: Scope::Load, .. } => {
+                self.too_busy(now, host, key, reason.shown().into());
             }
             Record::Refused { reason, scope, .. } => {
                 self.refused(now, host, key, reason.shown().into(), scope);
@@ -279,7 +283,7 @@ impl Scheduler {
                 self.end_job(key.index, State::Error, Some(reason));
                 self.note_failure(now, host);
             }
-            Scope::Host | Scope::Space => {
+            Scope::Host | Scope::Space | Scope::Load => {
                 self.pause_host(now, host, REFUSAL_PAUSE, reason.clone());
                 if self.hosts.has_started(host) || self.job(key.index).kill {
                     self.fail_by_host(now, host, key.index, &reason);

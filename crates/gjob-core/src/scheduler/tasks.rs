@@ -203,7 +203,7 @@ impl Scheduler {
                 self.emit_host(host, ended(TaskEnd::Withdrawn, None));
                 self.task_ended(now, host, task, None, true);
             }
-            Record::Refused { reason, scope: Scope::Space, .. }
+            Record::Refused { reason, scope: Scope::Space | Scope::Load, .. }
                 if !has_begun && task == HostTask::Setup =>
             {
                 let reason = String::from(reason.shown());

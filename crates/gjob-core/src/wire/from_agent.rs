@@ -135,14 +135,16 @@ pub enum FromAgent {
         /// What was found or done; or why it was not, in one line.
         result: Result<ByHandAnswer, Foreign>,
     },
-    /// The results directory takes nothing more for now. These launches were dropped
-    /// before anything of them was begun, and a repetition of them is answered by the same. No
-    /// record says so: there is no room for one.
-    NoSpace {
+    /// The host starts nothing more for now. These launches were dropped before anything of
+    /// them was begun, and a repetition of them is answered by the same. No record says so:
+    /// there may be no room for one.
+    NotNow {
         /// Which, at most 4096.
         keys: Vec<Key>,
         /// What there is too little of, in one line.
         reason: Foreign,
+        /// [`Scope::Space`] or [`Scope::Load`].
+        scope: Scope,
     },
     /// The answer to [`ToAgent::Describe`].
     Description {

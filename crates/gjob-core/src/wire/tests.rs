@@ -32,10 +32,11 @@ fn wire_format_is_pinned() {
             kind: InputKind::File,
             hard_link: false,
         }],
+        is_task: false,
     }));
     let frame = encode(&launch);
-    assert_eq!(frame.len(), 71, "{frame:02x?}");
-    assert_eq!(frame[..10], [67, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
+    assert_eq!(frame.len(), 72, "{frame:02x?}");
+    assert_eq!(frame[..10], [68, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
     assert_eq!(frame[10..26], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 0, 0, 5]);
     let kill = Order::Kill { cause: Cause::Killed, grace: Duration::from_millis(5) };
     let order = encode(&ToAgent::Order { key: Key::new(3, 1), order: kill });
@@ -57,7 +58,7 @@ fn wire_format_is_pinned() {
     let take = encode(&ToAgent::TakeBlob { hash, size: 5, id, path: "p".into() });
     assert_eq!((take[4..6].to_vec(), &take[37..39]), (vec![23, 7], &[5, 14][..]), "{take:02x?}");
     assert_eq!(take[53..], [1, b'p']);
-    assert_eq!(PROTOCOL, 6);
+    assert_eq!(PROTOCOL, 7);
 }
 
 #[test]

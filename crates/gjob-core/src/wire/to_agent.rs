@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::blob::{BlobHash, Input};
 #[cfg(doc)]
 use super::{CHUNK, FromAgent};
+use crate::hosts::HostLimits;
 use crate::id::{Epoch, HostLabel, JobId, Key, RunId};
 use crate::order::Order;
 use crate::request::JobRequest;
@@ -18,7 +19,7 @@ pub enum ToAgent {
     Attach(Attach),
     /// Run an attempt as soon as a slot is free. Sending it again changes nothing: what has
     /// become of the attempt is answered in the run log, by [`FromAgent::Recorded`] or by
-    /// [`FromAgent::NoSpace`].
+    /// [`FromAgent::NotNow`].
     Launch(Box<Launch>),
     /// Do not start this attempt. If its script was not started, the run log records
     /// it as `withdrawn` and it never starts; if it was, nothing happens.
@@ -230,6 +231,8 @@ pub struct Attach {
     /// Blobs that are not in use are removed, the longest unused first, while all
     /// blobs together take more room than this, bytes.
     pub blob_budget: u64,
+    /// When jobs are started, and how.
+    pub limits: HostLimits,
 }
 
 /// How much of a job's outputs the manager has.
@@ -252,6 +255,8 @@ pub struct Launch {
     pub script: String,
     /// Files placed in its directory before it starts; the host has their blobs.
     pub files: Vec<Input>,
+    /// It is run once on the host besides its jobs, whatever limits these have.
+    pub is_task: bool,
 }
 
 /// A job's output streams.

@@ -12,6 +12,7 @@ use super::error::{ConfigError, ConfigProblem};
 use super::{ConfigFile, DefaultOption, DefaultValues, Group, HostSettings, HostTable};
 use crate::host_tables::{HostTables, Key, Value};
 use crate::jobfile::place::{Span, Text};
+use crate::limits::set_limit;
 use crate::toml_text::in_order;
 
 /// What a file may hold.
@@ -30,6 +31,10 @@ const SETTINGS: &[&str] = &[
     "connect",
     "ssh_config",
     "blob_budget",
+    "min_free",
+    "load",
+    "nice",
+    "delay",
 ];
 
 /// Reads the text of the file at `path`, which really is at `real`. What is wrong with it is added to `errors`.
@@ -164,6 +169,13 @@ impl Document<'_> {
             "connect" => options.connect = self.connect(key, value),
             "results_dir" => options.results_dir = self.results_dir(key, value),
             "env" => options.env = self.env(key, value),
+            "min_free" | "load" | "nice" | "delay" => {
+                let Some(text) = self.scalar(key, value) else { return };
+                let name = key.get_ref().replace('_', "-");
+                if let Err(error) = set_limit(&mut options.limits, &name, &text) {
+                    self.error(&span, error);
+                }
+            }
             name => {
                 let Some(text) = self.text(key, value, "a text") else { return };
                 match name {
@@ -289,12 +301,12 @@ impl Document<'_> {
         let known = [more, SETTINGS].concat();
         let expected = match more {
             ["labels"] => {
-                "labels, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config or \
-                 blob_budget"
+                "labels, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config, \
+                 blob_budget, min_free, load, nice or delay"
             }
             _ => {
-                "hosts, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config or \
-                 blob_budget"
+                "hosts, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config, \
+                 blob_budget, min_free, load, nice or delay"
             }
         };
         self.unknown(key, &known, expected);

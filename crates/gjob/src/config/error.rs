@@ -9,6 +9,7 @@ use gjob_core::spec::SpecError;
 use gjob_core::trust::Distrust;
 
 use crate::jobfile::place::Spot;
+use crate::limits::LimitError;
 use crate::units::ParseSizeError;
 
 /// Everything that is wrong, printed one after another.
@@ -69,6 +70,9 @@ pub enum ConfigProblem {
     /// A size.
     #[error(transparent)]
     Size(#[from] ParseSizeError),
+    /// A limit of a host.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A variable that no job can have.
     #[error(transparent)]
     Variable(#[from] SpecError),

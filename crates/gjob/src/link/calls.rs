@@ -233,7 +233,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::MissingBlobs { .. }
         | FromAgent::BlobStored { .. }
         | FromAgent::BlobFailed { .. }
-        | FromAgent::NoSpace { .. }
+        | FromAgent::NotNow { .. }
         | FromAgent::Told
         | FromAgent::Recorded { .. }
         | FromAgent::Pong { .. }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gjob_core::hosts::{ConnectCommandError, HostOptions, ResultsDirError, check_results_dir};
+use gjob_core::hosts::{
+    ConnectCommandError, HostLimits, HostOptions, ResultsDirError, check_results_dir,
+};
 use gjob_core::id::ParseIdError;
 use gjob_core::resources::Offer;
 use gjob_core::run::HostTask;
@@ -161,6 +163,12 @@ impl HostPlan {
     #[must_use]
     pub fn env(&self) -> &BTreeMap<String, String> {
         &self.options.env
+    }
+
+    /// When it starts jobs, and how.
+    #[must_use]
+    pub fn limits(&self) -> &HostLimits {
+        &self.options.limits
     }
 
     /// Room for staged files on it, bytes.

@@ -347,6 +347,7 @@ impl Link {
             slots: plan.slots(),
             lease_ms: plan.lease().map(|lease| lease.as_millis() as u64),
             blob_budget: plan.blob_budget(),
+            limits: plan.limits().clone(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use gjob_core::hosts::ConnectCommand;
+use gjob_core::hosts::{ConnectCommand, HostLimits};
 use gjob_core::wire::{Attach, FrameBuffer, OutputPart, encode, magic_line};
 use gjob_core::{HostEntry, HostLabel, HostOptions};
 use tempfile::TempDir;
@@ -141,6 +141,7 @@ fn attach(host: &str, epoch: u64) -> ToAgent {
     ToAgent::Attach(Attach {
         lease_ms: None,
         blob_budget: u64::MAX,
+        limits: HostLimits::default(),
         run: RunId::new("2026-11-22", 1).ok(),
         host: host.parse().unwrap(),
         results_dir: DEFAULT_RESULTS_DIR.to_owned(),

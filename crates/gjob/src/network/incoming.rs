@@ -71,9 +71,11 @@ impl Open {
             FromAgent::BlobFailed { hash, reason, scope } => {
                 self.staging.handle_refused(host, hash, &reason.shown(), scope);
             }
-            FromAgent::NoSpace { keys, reason } => {
+            FromAgent::NotNow { keys, reason, scope } => {
+                // Of an agent that sends another one, the launches are not there either.
+                let scope = if scope == Scope::Load { scope } else { Scope::Space };
                 for key in keys {
-                    let (reason, scope) = (reason.clone(), Scope::Space);
+                    let reason = reason.clone();
                     let refused = Record::Refused { key, reason, scope, at: now() };
                     self.staging.handle_record(host, &refused);
                     self.ready.push_back((host, Report::Recorded(refused)));

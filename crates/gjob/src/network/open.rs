@@ -341,7 +341,7 @@ impl Open {
         }
         request.env.extend(at.setup_dir.map(|dir| (SETUP_DIR.to_owned(), dir)));
         let files = self.staging.inputs_of(host, spec, at.revision, at.others);
-        let launch = Launch { key, request, script: spec.script(), files };
+        let launch = Launch { key, request, script: spec.script(), files, is_task: at.is_task };
         self.staging.launch(host, launch);
         self.take_steps();
     }

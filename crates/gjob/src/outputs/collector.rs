@@ -172,7 +172,7 @@ impl Collector {
                     *job = Some(taken);
                     let scope = match scope {
                         Scope::Job => CollectScope::Job,
-                        Scope::Host | Scope::Space => CollectScope::Host,
+                        Scope::Host | Scope::Space | Scope::Load => CollectScope::Host,
                     };
                     let reason = reason.shown().into();
                     return Err(Stopped::Failed(CollectError { scope, reason }));

@@ -9,6 +9,11 @@ fn no_space(key: Key) -> Record {
     Record::Refused { key, reason, scope, at }
 }
 
+fn too_busy(key: Key) -> Record {
+    let (reason, scope, at) = ("busy".into(), Scope::Load, Timestamp(0));
+    Record::Refused { key, reason, scope, at }
+}
+
 fn launches(scheduler: &mut Scheduler) -> Vec<(HostIx, Key)> {
     let launch = |action| match action {
         Action::Launch { host, key } => Some((host, key)),
@@ -83,4 +88,38 @@ fn run_whose_hosts_never_have_space_for_a_job_ends_and_keeps_its_jobs() {
     assert_eq!(scheduler.run().ended(), Some(RunEnd::NoHosts));
     assert_eq!(scheduler.run().tally().left(), 20);
     assert!(launched.len() < 10, "{launched:?}");
+}
+
+#[test]
+fn run_never_ends_for_busy_hosts_and_goes_on_when_they_are_idle() {
+    let mut scheduler = scheduler(Config::default(), 1, &vec![Init::new(0); 3]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    let idle_at = NOW + Duration::from_secs(3600);
+    let (mut now, mut refused) = (NOW, 0);
+    while scheduler.run().ended().is_none() {
+        for (host, key) in launches(&mut scheduler) {
+            let is_busy = now < idle_at;
+            refused += u32::from(is_busy);
+            let record = if is_busy { too_busy(key) } else { finished(key, Ending::Exit(0), None) };
+            scheduler.handle_record(now, host, record);
+        }
+        now = now.max(scheduler.poll_timeout().unwrap_or(now));
+        scheduler.handle_timeout(now);
+    }
+    assert_eq!(scheduler.run().tally().done, 3);
+    assert!((300..400).contains(&refused), "{refused}");
+    assert_eq!(scheduler.run().hosts()[0].totals.host_failures, 0);
+}
+
+#[test]
+fn job_leaves_a_busy_host_for_another() {
+    let mut scheduler = scheduler(Config::default(), 2, &[Init::new(0)]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    scheduler.handle_host_up(NOW, H1, facts(1));
+    let [(host, key)] = launches(&mut scheduler)[..] else { panic!() };
+    scheduler.handle_record(NOW, host, too_busy(key));
+    let other = if host == H0 { H1 } else { H0 };
+    assert_eq!(launches(&mut scheduler), [(other, key)]);
+    let left = &scheduler.run().hosts()[host.at()];
+    assert_eq!((left.status, left.reason.as_deref()), (HostStatus::Paused, Some("busy")));
 }

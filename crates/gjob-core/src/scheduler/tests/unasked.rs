@@ -187,7 +187,7 @@ fn what_a_host_may_have_begun_is_not_sent_again_once_its_claims_are_lost() {
 fn what_a_host_denies_after_it_had_said_that_it_began_is_lost_and_not_replaced() {
     let refused =
         |scope| Record::Refused { key: KEY, reason: "no".into(), scope, at: Timestamp(0) };
-    let denials = [Scope::Host, Scope::Job, Scope::Space].map(refused);
+    let denials = [Scope::Host, Scope::Job, Scope::Space, Scope::Load].map(refused);
     for denial in denials.into_iter().chain([withdrawn(KEY)]) {
         for on_lost in [OnLost::Rerun, OnLost::Wait, OnLost::Lease] {
             let config = Config { on_lost, ..Config::default() };

@@ -76,7 +76,8 @@ impl Engine {
         let run = self.scheduler.run();
         let Some(spec) = run.spec_of(key) else { return Ok(()) };
         let setup_dir = run.host(host).and_then(Host::setup_dir);
-        let at = LaunchAt { revision: run.revision_of(key), others, setup_dir };
+        let (revision, is_task) = (run.revision_of(key), run.task_of(key).is_some());
+        let at = LaunchAt { revision, others, setup_dir, is_task };
         self.network.launch_with(host, key, spec, at);
         Ok(())
     }

@@ -55,6 +55,7 @@ fn launch(index: u32, numbers: &[u8]) -> Launch {
         request: JobRequest::default(),
         script: "true\n".into(),
         files: numbers.iter().map(input).collect(),
+        is_task: false,
     }
 }
 
