@@ -68,6 +68,17 @@ words!(Cause, "cause of an end",
     Memory => "memory",
 );
 
+impl Cause {
+    /// What is said of a job that ended for it.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Cause::Memory => "out of memory",
+            other => other.as_str(),
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -96,7 +107,8 @@ pub struct Finish {
     pub user_us: u64,
     /// Processor time in the kernel, microseconds, likewise.
     pub system_us: u64,
-    /// Largest resident set of any of its processes, KiB.
+    /// Largest resident set of any of its processes, KiB; or, if that is more, the most that all
+    /// of them were seen to use together, as those of a job that asked for memory are watched.
     pub max_rss_kib: u64,
     /// Bytes in `log`, its standard output.
     pub stdout_bytes: u64,

@@ -181,7 +181,7 @@ impl Started {
     ) -> io::Result<Finished> {
         let orders = Orders { job: &self.dir, run };
         let outcome = Running::new(orders, self.pid, limits).wait(signals, retry)?;
-        let Outcome { exit, cause, mut survivors, is_clean } = outcome;
+        let Outcome { exit, cause, peak_kib, mut survivors, is_clean } = outcome;
         survivors.truncate(MAX_SURVIVORS);
         let Some(exit) = exit else {
             let (id, lock) = (self.id, self.lock);
@@ -199,7 +199,8 @@ impl Started {
             ended: self.now(),
             user_us: exit.user_us,
             system_us: exit.system_us,
-            max_rss_kib: exit.max_rss_kib,
+            // What was killed before its parent could wait for it is in none of wait4's figures.
+            max_rss_kib: exit.max_rss_kib.max(peak_kib),
             stdout_bytes: self.dir.length(OwnFile::Stdout.name()),
             stderr_bytes: self.dir.length(OwnFile::Stderr.name()),
             survivors: survivors.clone(),

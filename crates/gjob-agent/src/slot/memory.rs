@@ -20,6 +20,8 @@ pub(super) struct MemoryWatch {
     /// Bytes; none for any amount.
     limit: Option<u64>,
     next_look: Instant,
+    /// The most that a look has shown, bytes.
+    peak: u64,
     /// How many processes the kernel had ended for want of memory when the job began.
     kernel_kills: Option<u64>,
 }
@@ -30,6 +32,7 @@ impl MemoryWatch {
         MemoryWatch {
             limit: (limit > 0).then_some(limit),
             next_look: Instant::now() + INTERVAL,
+            peak: 0,
             kernel_kills: host::out_of_memory_kills(),
         }
     }
@@ -43,7 +46,13 @@ impl MemoryWatch {
         let used = processes::memory_below_self();
         let now = Instant::now();
         self.next_look = now + INTERVAL.max(COST * now.duration_since(began));
+        self.peak = self.peak.max(used);
         used > limit
+    }
+
+    /// The most that a look has shown, KiB; 0 for a job that asked for no memory.
+    pub(super) fn peak_kib(&self) -> u64 {
+        self.peak.div_ceil(1024)
     }
 
     /// Until the next look.

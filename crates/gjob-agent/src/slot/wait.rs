@@ -97,6 +97,8 @@ pub(crate) struct Outcome {
     pub(crate) exit: Option<Reaped>,
     /// Why gjob ended it, if it did.
     pub(crate) cause: Option<Cause>,
+    /// The most memory that its processes were seen to use together, KiB; 0 when nobody looked.
+    pub(crate) peak_kib: u64,
     /// Processes that could not be ended.
     pub(crate) survivors: Vec<u32>,
     /// False when something could not be ended, be it seen or not.
@@ -163,7 +165,8 @@ impl<'a> Running<'a> {
         };
         let by_kernel = self.exit.filter(|exit| self.memory.explains(exit.ending));
         let cause = self.cause.or(by_kernel.map(|_| Cause::Memory));
-        Outcome { exit: self.exit, cause, survivors, is_clean }
+        let peak_kib = self.memory.peak_kib();
+        Outcome { exit: self.exit, cause, peak_kib, survivors, is_clean }
     }
 
     /// Reaps children that have ended; true when any may be left.

@@ -13,7 +13,7 @@ use gjob_core::plural::counted;
 use gjob_core::resources::Cpus;
 use gjob_core::run::{Attempt, Host, HostStatus, Outcome, WaitReason};
 use gjob_core::text::printable;
-use gjob_core::{Event, Job, Run, State, Timestamp, What};
+use gjob_core::{Cause, Event, Job, Run, State, Timestamp, What};
 
 use super::{find_run, selection};
 use crate::cli::ExplainArgs;
@@ -248,7 +248,8 @@ fn describe(attempt: &Attempt) -> String {
     let cause = attempt.finish.as_ref().and_then(|finish| finish.cause);
     match (attempt.outcome, &attempt.finish) {
         (Some(Outcome::Exited), Some(finish)) => {
-            let ending = cause.map_or_else(|| finish.ending.to_string(), |cause| cause.to_string());
+            let in_words = |cause: Cause| cause.in_words().to_owned();
+            let ending = cause.map_or_else(|| finish.ending.to_string(), in_words);
             parts.push(format!("{ending} after {}", took(attempt)));
             parts.push(format!("{} MiB", finish.max_rss_kib.div_ceil(1024)));
             let cpu = Duration::from_micros(finish.user_us + finish.system_us);
@@ -288,7 +289,7 @@ fn step(event: &Event) -> Option<String> {
                 AttemptChange::Assigned => format!("attempt {attempt} assigned to {host}"),
                 AttemptChange::Started { .. } => format!("attempt {attempt} started on {host}"),
                 AttemptChange::Exited { finish } => {
-                    let cause = finish.cause.map(|cause| format!(" ({cause})"));
+                    let cause = finish.cause.map(|cause| format!(" ({})", cause.in_words()));
                     format!("attempt {attempt}: {}{}", finish.ending, cause.unwrap_or_default())
                 }
                 AttemptChange::Refused { reason, .. } => format!("{host} refused it: {reason}"),

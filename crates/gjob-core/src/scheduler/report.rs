@@ -385,8 +385,7 @@ impl Scheduler {
 /// Why a finished attempt's job is not done, and what of it could not be ended.
 pub(super) fn describe(finish: &Finish) -> Option<String> {
     let reason = match finish.cause {
-        Some(Cause::Memory) => Some("out of memory".to_owned()),
-        Some(cause) => Some(cause.to_string()),
+        Some(cause) => Some(cause.in_words().to_owned()),
         None if finish.is_success() => None,
         None => Some(finish.ending.to_string()),
     };
