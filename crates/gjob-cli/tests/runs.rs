@@ -228,3 +228,23 @@ fn time_without_a_manager_is_told_apart_everywhere() {
     let top = place.gjob(&["top"]).on_screen(20, 120);
     top.wait_for_text(gap);
 }
+
+#[test]
+fn how_long_a_run_took_is_the_same_everywhere_and_does_not_change() {
+    let place = Place::new();
+    place.file("jobs.txt", "true\n");
+    let answer = place.gjob(&["run", "--teardown", "sleep 0.4", "jobs.txt"]).output();
+    let took = answer.stderr.lines().last().unwrap().rsplit(' ').next().unwrap();
+    let seconds = || {
+        let listed = place.gjob(&["runs", "--json"]).output().stdout;
+        let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+        (place.status()["elapsed_s"].as_f64(), listed[0]["elapsed_s"].as_f64())
+    };
+    let first = seconds();
+    assert!(first.0 == first.1 && first.0 > Some(0.4), "{first:?}");
+    for args in [["runs"], ["status"], ["attach"], ["runs"]] {
+        let answer = place.gjob(&args).any_width().output();
+        assert!((answer.stdout + &answer.stderr).contains(took), "{args:?}: {took}");
+    }
+    assert_eq!(seconds(), first);
+}

@@ -49,6 +49,7 @@ pub struct Run {
     /// Processes that could not be ended, by job.
     survivors: BTreeMap<u32, Vec<u32>>,
     ended: Option<RunEnd>,
+    over_at: Option<Timestamp>,
     revision: u32,
     seq: u64,
     /// The attempt that exited with the event of this number: if its job ends
@@ -69,6 +70,8 @@ pub struct RunParts {
     pub dependencies: Dependencies,
     /// Why the last manager stopped.
     pub ended: Option<RunEnd>,
+    /// When a manager first stopped after every job had ended.
+    pub over_at: Option<Timestamp>,
     /// How often input files were replaced.
     pub revision: u32,
     /// The number of the last event.
@@ -89,6 +92,7 @@ impl Run {
             others: Vec::new(),
             dependencies,
             ended: None,
+            over_at: None,
             revision: 0,
             seq: 0,
         })
@@ -97,7 +101,7 @@ impl Run {
     /// A run as a store has it.
     #[must_use]
     pub fn from_parts(parts: RunParts) -> Self {
-        let RunParts { hosts, jobs, others, dependencies, ended, revision, seq } = parts;
+        let RunParts { hosts, jobs, others, dependencies, ended, over_at, revision, seq } = parts;
         let positions = (0..).map(HostIx).zip(&hosts).map(|(ix, host)| (host.label.clone(), ix));
         let mut run = Run {
             positions: positions.collect(),
@@ -108,6 +112,7 @@ impl Run {
             others: BTreeMap::new(),
             survivors: BTreeMap::new(),
             ended,
+            over_at,
             revision,
             seq,
             last_exit: None,
@@ -128,15 +133,12 @@ impl Run {
         &self.jobs
     }
 
-    /// How long the run has taken: from when it was submitted until its last job
-    /// ended, or until now while some have not.
+    /// How long the run has taken: from when it was submitted until it was over, every job
+    /// ended and all that comes after the last one done, or until now.
     #[must_use]
     pub fn elapsed(&self, submitted: Timestamp, now: Timestamp) -> Duration {
-        let last = match self.tally.left() {
-            0 => self.jobs.iter().filter_map(|job| job.ended).max(),
-            1.. => None,
-        };
-        Duration::from_millis(last.unwrap_or(now).0.saturating_sub(submitted.0))
+        let end = self.over_at.unwrap_or(now);
+        Duration::from_millis(end.0.saturating_sub(submitted.0))
     }
 
     /// A job.

@@ -46,8 +46,7 @@ pub(super) struct Overview {
     created: String,
     #[serde(skip)]
     began: Timestamp,
-    /// From when it was submitted until its last job ended, or it was stopped, or until now,
-    /// seconds.
+    /// From when it was submitted until it was over, or it was stopped, or until now, seconds.
     elapsed_s: f64,
     /// For how long of that it had no manager, seconds.
     unmanaged_s: f64,
@@ -91,7 +90,8 @@ pub(super) fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
     let (jobs, counts) = store.tally(managed)?;
     let created = store.row()?.created;
     let end = match (jobs.left(), managed) {
-        (0, _) => store.last_end()?,
+        (0, true) => store.over_at()?,
+        (0, false) => store.over_at()?.or(store.last_event()?),
         // It stands still.
         (_, false) => store.last_event()?,
         (_, true) => None,

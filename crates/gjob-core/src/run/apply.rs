@@ -42,7 +42,7 @@ impl Run {
             self.seq = event.seq;
         }
         match &event.what {
-            What::Run(change) => self.apply_to_run(change),
+            What::Run(change) => self.apply_to_run(event.at, change),
             What::Host(change) => self.apply_to_host(event.at, change),
             What::Attempt(change) => self.apply_to_attempt(event.at, change),
             What::Job(change) => self.apply_to_job(event.at, change),
@@ -50,7 +50,7 @@ impl Run {
         }
     }
 
-    fn apply_to_run(&mut self, change: &RunEvent) -> Touched {
+    fn apply_to_run(&mut self, at: Timestamp, change: &RunEvent) -> Touched {
         match change {
             RunEvent::Began { .. } => {
                 // What an earlier manager knew of its hosts' links is over with it.
@@ -81,6 +81,9 @@ impl Run {
             }
             RunEvent::Ended { end, .. } => {
                 self.ended = Some(*end);
+                if self.tally.left() == 0 {
+                    self.over_at.get_or_insert(at);
+                }
                 Touched::default()
             }
         }
@@ -202,6 +205,7 @@ impl Run {
             JobChange::Reopened => {
                 (job.failures, job.paused, job.kill) = (0, false, false);
                 (job.reason, job.ended) = (None, None);
+                self.over_at = None;
                 self.change_phase(index, |run| run.jobs[index].phase = Phase::Waiting);
             }
             JobChange::Ended { state, reason } => {

@@ -194,6 +194,7 @@ mod tests {
             others: vec![],
             dependencies,
             ended: None,
+            over_at: None,
             revision: 0,
             seq: 0,
         })

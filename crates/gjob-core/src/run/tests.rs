@@ -225,6 +225,7 @@ fn the_indexes_of_a_run_follow_from_its_rows() {
                 others: others.cloned().collect(),
                 dependencies: Dependencies::default(),
                 ended: None,
+                over_at: None,
                 revision: 0,
                 seq: run.seq(),
             });

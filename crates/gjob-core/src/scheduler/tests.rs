@@ -107,7 +107,16 @@ fn scheduler_with(
         (0..).zip(jobs).map(|(index, init)| init.job(index)).unzip();
     let hosts = (0..hosts).map(|host| crate::run::Host::new(label(HostIx(host)))).collect();
     let others = others.into_iter().flatten().collect();
-    let parts = RunParts { hosts, jobs, others, dependencies, ended: None, revision: 0, seq: 0 };
+    let parts = RunParts {
+        hosts,
+        jobs,
+        others,
+        dependencies,
+        ended: None,
+        over_at: None,
+        revision: 0,
+        seq: 0,
+    };
     Scheduler::new(config, Run::from_parts(parts))
 }
 

@@ -56,6 +56,25 @@ impl Store {
         Ok(found.into_iter().next().flatten())
     }
 
+    /// When a manager first stopped after the last job had ended.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn over_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        // There is one such event for each manager: the later ones are what a look with
+        // `gjob attach` left.
+        let most = self.epoch()?.0;
+        let sql = format!(
+            "SELECT at FROM events WHERE event LIKE '%\"event\":\"run-ended\"%'
+             ORDER BY seq DESC LIMIT {most}"
+        );
+        let ends = self.all(&sql, |row| Ok(timestamp(row.get("at")?)))?;
+        let last_job = self.last_end()?;
+        let after = ends.iter().copied().filter(|end| Some(*end) >= last_job);
+        // A host's clock may be ahead.
+        Ok(after.min().or(ends.first().copied()))
+    }
+
     /// When something last happened in the run.
     ///
     /// # Errors

@@ -76,7 +76,9 @@ impl Store {
         let ended = ended.map_err(|e| self.invalid(&e))?;
         let seq = self.last_seq()?;
         let revision = self.revision()?;
-        let parts = RunParts { hosts, jobs, others, dependencies, ended, revision, seq };
+        let has_open = jobs.iter().any(|job| !job.has_ended());
+        let over_at = if has_open { None } else { self.over_at()? };
+        let parts = RunParts { hosts, jobs, others, dependencies, ended, over_at, revision, seq };
         let run = Run::from_parts(parts).with_task_attempts(self.latest_tasks(&labels)?);
         let settings = RunSettings::from_json(&self.row()?.settings);
         let settings = settings.map_err(|e| self.invalid(&e))?;

@@ -24,7 +24,7 @@ struct Status {
     created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
-    /// From when it was submitted until its last job ended, or until now, seconds.
+    /// From when it was submitted until it was over, or until now, seconds.
     elapsed_s: f64,
     /// For how long of that it had no manager, seconds.
     unmanaged_s: f64,
