@@ -204,7 +204,7 @@ JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
 0  failed  this machine  [ELAPSED]  -  killed; process [LEFT] could not be ended  . ./freeze; sleep 300
 
 help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
-help: `gjob retry -R [DATE]-1` retries the failed jobs
+help: `gjob retry --attach -R [DATE]-1` retries the failed jobs
 
 "#]])
         .run();
@@ -436,6 +436,10 @@ fn paused_jobs_stay_paused_in_a_resumed_run() {
     eventually("a job runs", || first.count() > 3 && runs(&place, 0));
     place.gjob(&["pause", "0-1"]).stdout("paused 2 jobs\n").run();
     first.stands_still();
+    let status = place.gjob(&["status"]).any_width().output().stdout;
+    let counts = "\n2 jobs: 0 done, 1 running (1 paused), 1 waiting (1 paused)\n";
+    assert!(status.contains(counts), "{status}");
+    assert!(status.contains("\n0  paused  ") && status.contains("\n1  paused  "), "{status}");
     manager.kill_9();
     let manager = place
         .gjob(&["attach"])

@@ -216,6 +216,12 @@ fn memory_is_limited_to_what_a_job_asks_for_its_processes_together() {
     let mib = words.windows(2).find(|pair| pair[1].starts_with("MiB,")).unwrap()[0];
     assert!(explained.contains(": out of memory after "), "{explained}");
     assert!(mib.parse::<u64>().unwrap() >= 48, "{explained}");
+    for text in [&answer.stderr, &explained, &place.gjob(&["explain", "--failed"]).output().stdout]
+    {
+        assert!(text.contains("--mem SIZE` gives more"), "{text}");
+    }
+    let explained = place.gjob(&["explain", "--failed", "1"]).output();
+    assert_eq!((explained.code, explained.stdout), (0, String::new()));
 }
 
 #[test]

@@ -320,7 +320,7 @@ this machine  -  0/1  0  2  -  -
 no job matches
 
 help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
-help: `gjob retry -R [DATE]-1` retries the failed jobs
+help: `gjob retry --attach -R [DATE]-1` retries the failed jobs
 
 "#]]).run();
     place.gjob(&["attach", "--max-fails", "4", "-q"]).code(1).stderr(str![[r#"

@@ -38,7 +38,7 @@ JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
 1  failed  this machine  [ELAPSED]  fit-0.1  exit 3; attempt 2  echo no such data >&2; exit 3
 
 help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
-help: `gjob retry -R [DATE]-1` retries the failed jobs
+help: `gjob retry --attach -R [DATE]-1` retries the failed jobs
 
 "#]])
         .run();
@@ -58,7 +58,7 @@ JOB  STATE  HOST  TIME  NAME  REASON  COMMAND
 2  done  this machine  [ELAPSED]  fit-0.2  -  true
 
 help: `gjob explain JOB -R [DATE]-1` says what became of a job, `gjob logs JOB -R [DATE]-1` what it printed
-help: `gjob retry -R [DATE]-1` retries the failed jobs
+help: `gjob retry --attach -R [DATE]-1` retries the failed jobs
 
 "#]])
         .run();
@@ -231,7 +231,7 @@ what happened:
   [CLOCK]  failed: exit 3
 
 help: what it printed: `gjob logs 1 -R [DATE]-1`
-help: to run it again: `gjob retry 1 -R [DATE]-1`, then `gjob attach [DATE]-1`
+help: to run it again: `gjob retry 1 --attach -R [DATE]-1`
 
 "#]])
         .run();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
@@ -165,6 +166,10 @@ fn words_of(run: &clap::Command, default: &DefaultOption) -> Result<Vec<String>,
             true => from_os(default.path(value).as_os_str()).into_owned(),
             false => value.clone(),
         };
+        if name == "ssh-config" && !Path::new(&value).exists() {
+            let expected = format!("expected an ssh configuration file: {value} does not exist");
+            return Err(problem(&expected));
+        }
         let word = format!("--{name}={value}");
         if let Err(error) = Cli::try_parse_from(["gjob", "run", &word]) {
             return Err(clap(default, &error));

@@ -44,7 +44,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) run: RunName,
 
-    /// List every job, not only those that are running, failed or unknown
+    /// List every job, not only those that are running, paused, failed or unknown
     #[arg(short, long, visible_alias = "jobs")]
     pub(crate) all: bool,
 
@@ -89,11 +89,15 @@ a terminal.";
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// Jobs: an index, a range (3-7) or a name
-    #[arg(required = true, value_name = "JOB", add = ArgValueCandidates::new(jobs))]
+    #[arg(required_unless_present = "failed", value_name = "JOB", add = ArgValueCandidates::new(jobs))]
     pub(crate) jobs: Vec<String>,
 
     #[command(flatten)]
     pub(crate) run: RunOption,
+
+    /// Of the jobs only those that have failed, or whose outcome is unknown
+    #[arg(long)]
+    pub(crate) failed: bool,
 }
 
 #[derive(Debug, Args)]

@@ -147,7 +147,8 @@ pub(crate) struct FailureArgs {
     pub(crate) on_lost: Lost,
 
     /// Give a host up after this time without contact, if another host answers: from its
-    /// last word; with --on-lost lease, from the end of its connection
+    /// last word; with --on-lost lease, from the end of its connection. One that falls
+    /// silent without ending its connection keeps it for 30s, whatever is given here
     #[arg(long, value_name = "DURATION", default_value = "5m")]
     pub(crate) lost_after: String,
 }

@@ -20,14 +20,18 @@ use crate::cli::ExplainArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::local_time::local_time;
 use crate::report::headline::spoken;
-use crate::report::{fit_hints, stdout_columns};
+use crate::report::{fit_hints, remedies, stdout_columns};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
     let store = Store::read(&dir).map_err(Failure::machinery)?;
     let run = store.load().map_err(Failure::machinery)?;
     let managed = dir.is_managed().map_err(Failure::machinery)?;
-    let chosen = selection::select(run.jobs(), &args.jobs).map_err(Failure::input)?;
+    let mut chosen = match &args.jobs[..] {
+        [] => run.jobs().iter().collect(),
+        words => selection::select(run.jobs(), words).map_err(Failure::input)?,
+    };
+    chosen.retain(|job| !args.failed || job.has_failed());
     let texts = chosen.into_iter().map(|job| text(&dir, &store, &run, job, managed));
     let texts = texts.collect::<Result<Vec<_>, _>>().map_err(Failure::machinery)?;
     let mut out = std::io::stdout().lock();
@@ -230,9 +234,9 @@ impl History<'_> {
             lines.push(format!("help: what it printed: `gjob logs {index} -R {run}`"));
         }
         if failed {
-            lines.push(format!(
-                "help: to run it again: `gjob retry {index} -R {run}`, then `gjob attach {run}`"
-            ));
+            let attach = if self.managed { "" } else { " --attach" };
+            lines.push(format!("help: to run it again: `gjob retry {index}{attach} -R {run}`"));
+            lines.extend(remedies(std::slice::from_ref(self.job), run));
         }
         if !lines.is_empty() {
             lines.insert(0, String::new());

@@ -115,6 +115,11 @@ fn read(
     }
 }
 
+fn no_ssh_config(path: &Path, error: &io::Error) -> anyhow::Error {
+    let path = path.display();
+    anyhow!("--ssh-config {path}: expected an ssh configuration file: {error}")
+}
+
 /// The hosts that the options name, and how they are reached. Every error is
 /// put into `errors`.
 pub(super) fn settings(
@@ -126,7 +131,7 @@ pub(super) fn settings(
     let before = errors.len();
     let ssh_config = args.ssh_config.as_deref().and_then(|path| {
         let absolute = std::fs::canonicalize(path);
-        absolute.map_err(|error| errors.push(anyhow!("{}: {error}", path.display()))).ok()
+        absolute.map_err(|error| errors.push(no_ssh_config(path, &error))).ok()
     });
     let options = HostOptions {
         results_dir: Some(args.results_dir.clone()).filter(|dir| !dir.is_empty()),

@@ -11,7 +11,7 @@ use gjob_core::run::{Tally, run_state};
 use gjob_core::{State, Timestamp};
 use serde::Serialize;
 
-use super::status::tally_in_words;
+use super::status::{Paused, tally_in_words};
 use crate::cli::{RunState, RunsArgs};
 use crate::exit::{ALL_DONE, Failure, print_error};
 use crate::local_time::local_minute;
@@ -178,7 +178,7 @@ fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
                     Duration::from_secs_f64(it.unmanaged_s),
                 )),
                 Some(it.hosts.to_string()),
-                Some(tally_in_words(it.counts, it.own_counts)),
+                Some(tally_in_words(it.counts, it.own_counts, Paused::default())),
                 Some(it.command.clone()),
             ],
             Summary::Unreadable { error } => {

@@ -22,6 +22,7 @@ use self::filter::Filter;
 use super::find_run;
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
+use crate::report::remedies;
 use crate::report::{fit, stdout_columns, whole_seconds, with_gaps};
 
 /// How often `--watch` looks again.
@@ -103,9 +104,11 @@ impl Snapshot {
     /// After a run with failures.
     fn next_steps(&self) -> String {
         let id = &self.row.id;
+        let remedies: String =
+            remedies(self.run.jobs(), id).iter().map(|line| format!("{line}\n")).collect();
         format!(
             "help: `gjob explain JOB -R {id}` says what became of a job, `gjob logs JOB -R {id}` what it printed\n\
-             help: `gjob retry -R {id}` retries the failed jobs\n"
+             help: `gjob retry --attach -R {id}` retries the failed jobs\n{remedies}"
         )
     }
 
@@ -167,22 +170,45 @@ pub(crate) fn counts(run: &Run, managed: bool) -> String {
     let answering = run.hosts().iter().filter(|host| managed && host.status.answers());
     let queued: u32 = answering.map(Host::queued).sum();
     tally.shift(State::Busy, State::Free, queued);
-    format!("{}: {}", counted(tally.total().into(), "job"), tally_in_words(tally, run.tally()))
+    let words = tally_in_words(tally, run.tally(), Paused::of(run));
+    format!("{}: {words}", counted(tally.total().into(), "job"))
+}
+
+/// How many jobs are paused.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Paused {
+    running: usize,
+    waiting: usize,
+}
+
+impl Paused {
+    fn of(run: &Run) -> Self {
+        let (waiting, running): (Vec<&Job>, _) = run
+            .jobs()
+            .iter()
+            .filter(|job| job.is_held())
+            .partition(|job| job.state() == State::Free);
+        Paused { running: running.len(), waiting: waiting.len() }
+    }
 }
 
 /// How many jobs are in which state: `7 done, 1 failed`. The tallies are the one that is
 /// shown and the run's own: what is unknown in the first one only runs as far as is known.
-pub(super) fn tally_in_words(tally: Tally, own: Tally) -> String {
+pub(super) fn tally_in_words(tally: Tally, own: Tally, paused: Paused) -> String {
     let parts = [
-        (tally.done, "done"),
-        (tally.error, "failed"),
-        (own.unknown, "unknown"),
-        (tally.busy, "running"),
-        (tally.unknown.saturating_sub(own.unknown), "running as far as is known"),
-        (tally.free, "waiting"),
+        (tally.done, "done", 0),
+        (tally.error, "failed", 0),
+        (own.unknown, "unknown", 0),
+        (tally.busy, "running", paused.running),
+        (tally.unknown.saturating_sub(own.unknown), "running as far as is known", 0),
+        (tally.free, "waiting", paused.waiting),
     ];
-    let shown = parts.iter().filter(|(count, word)| *count > 0 || *word == "done");
-    shown.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
+    let shown = parts.iter().filter(|(count, word, _)| *count > 0 || *word == "done");
+    let part = |(count, word, paused): &(u32, &str, usize)| match paused {
+        0 => format!("{count} {word}"),
+        paused => format!("{count} {word} ({paused} paused)"),
+    };
+    shown.map(part).collect::<Vec<_>>().join(", ")
 }
 
 /// How a job is, in one word.

@@ -24,7 +24,7 @@ use super::lending::{Keys, LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
-use super::{Absences, whole_seconds};
+use super::{Absences, remedies, whole_seconds};
 use crate::cli::{self, ReportArgs, Show};
 use saying::Said;
 
@@ -139,6 +139,7 @@ impl Terminal {
                 "help: `gjob logs {index} -R {id}` and `gjob explain {index} -R {id}` say more, `gjob retry --attach -R {id}` retries failed jobs"
             ));
         }
+        lines.extend(remedies(run.jobs(), id));
         lines.extend(outputs.map(|outputs| format!("outputs: {}", outputs.display())));
         lines
     }

@@ -35,8 +35,9 @@ q, Esc               leave; this stops nothing
 t                    in gjob run and gjob attach: back to the progress. Ctrl-C does
                      there what it does without top
 
-In the slots, one line is one slot: a block is a job, the blocks of jobs that follow one
-another differ, x is an attempt that has not succeeded, and > one that runs.";
+In the slots, one line is one slot: a block is a job, the blocks of jobs that
+follow one another differ, x is an attempt that has not succeeded, and > one
+that runs.";
 
 /// Handles a key.
 pub(crate) fn handle(state: &mut State, key: KeyEvent) -> Option<Request> {

@@ -39,8 +39,8 @@ impl Filter {
             || self.text.is_some()
     }
 
-    /// The jobs to be listed, in their order; without a filter those that run, have
-    /// failed, or whose state is unknown.
+    /// The jobs to be listed, in their order; without a filter those that run, are
+    /// paused, have failed, or whose state is unknown.
     pub(super) fn jobs<'a>(&self, of: &'a Snapshot) -> Vec<(&'a Job, State)> {
         let shown = |job: &'a Job| {
             let state = of.run.shown_state(job.index, of.managed);
@@ -51,7 +51,7 @@ impl Filter {
 
     fn matches(&self, job: &Job, state: State) -> bool {
         if !self.is_explicit() {
-            return matches!(state, State::Busy | State::Error | State::Unknown);
+            return matches!(state, State::Busy | State::Error | State::Unknown) || job.is_held();
         }
         let has_text = |text: &String| {
             job.spec.cmds.iter().any(|line| line.contains(text))

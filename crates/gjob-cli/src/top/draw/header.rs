@@ -24,8 +24,8 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
         let up = hosts.iter().filter(|host| host.status.answers() && !host.is_silent()).count();
         let all = counted(hosts.len() as u64, "host");
         let (hosts, manager, style) = match managed {
-            true => (format!("{up} of {all} up"), "managed", theme.good),
-            false => (all, "no manager", theme.odd),
+            true => (format!("{up} of {all} up"), "a gjob manages it", theme.good),
+            false => (all, "no gjob manages it", theme.odd),
         };
         let counts = format!("{} · {hosts}", counts(run, *managed));
         let wide = counts.chars().count() as u16;
