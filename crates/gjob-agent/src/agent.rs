@@ -22,6 +22,7 @@ mod launches;
 mod link;
 mod lock;
 mod probe;
+mod purge;
 mod queries;
 mod recovery;
 mod removal;
@@ -325,7 +326,7 @@ impl Agent {
                 self.tasks.submit(message, background)?;
                 None
             }
-            ToAgent::Forget { .. } => {
+            ToAgent::Forget { .. } | ToAgent::Purge { .. } => {
                 return Err(AgentError::Protocol("an agent that serves a run forgets none"));
             }
             ToAgent::Ping { echo_ms, .. } => {

@@ -89,7 +89,7 @@ pub(crate) enum Command {
     /// Fetch output files of jobs, later or again
     Fetch(FetchArgs),
     /// Remove the files of a run from its hosts
-    Clean(CleanArgs),
+    Clean(Box<CleanArgs>),
     /// Work on job directories of the local machine
     Local(LocalArgs),
     /// Work on single jobs of other machines

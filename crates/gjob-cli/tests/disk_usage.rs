@@ -4,7 +4,7 @@ mod support;
 
 use gjob_testbed::Bed;
 use serde_json::Value;
-use support::{Answer, Place};
+use support::{Answer, Place, eventually};
 
 fn gjob(place: &Place, bed: &Bed, command: &str, args: &[&str]) -> Answer {
     let config = bed.ssh_config().display().to_string();
@@ -78,4 +78,56 @@ fn hosts_of_runs_are_measured_once_and_what_no_record_names_is_told_apart() {
     let answer = gjob(&place, &bed, "du", &["h1"]);
     let lost = answer.stdout.lines().find(|line| line.contains("not recorded"));
     assert!(lost.is_some_and(|line| line.starts_with(&format!("{first}+"))), "{}", answer.stdout);
+}
+
+#[test]
+fn runs_without_a_record_are_removed_and_others_stay() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let (first, second) = (run(&place, &bed), run(&place, &bed));
+    std::fs::remove_dir_all(place.path("state/runs").join(&first)).unwrap();
+    // One whose record cannot be read may be anybody's.
+    let third = run(&place, &bed);
+    std::fs::write(place.path("state/runs").join(&third).join("run.db"), "no database").unwrap();
+    // The hosts are those of the other run.
+    let clean = |args: &[&str]| place.gjob(&[&["clean", "--unrecorded"], args].concat()).output();
+    let answer = clean(&["--dry-run"]);
+    let would = "host h1: would remove 1 run with 2 job directories, ";
+    assert!(answer.stdout.starts_with(would), "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.stdout.contains(&format!(": {first}+")), "{}", answer.stdout);
+    assert!(answer.stderr.contains("another state directory"), "{}", answer.stderr);
+    let answer = clean(&[]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.starts_with("host h1: removed 1 run with 2 job"), "{}", answer.stdout);
+    assert_eq!(clean(&[]).stdout, "host h1: removed nothing\n");
+    let left = gjob(&place, &bed, "du", &["h1"]).stdout;
+    assert!(!left.contains(&format!("{first}+")), "{left}");
+    assert!(left.lines().any(|line| line.starts_with(&second) && line.contains(" 2 ")), "{left}");
+    assert!(left.contains(&third), "{left}");
+    let answer = gjob(&place, &bed, "clean", &["-H", "h1,nowhere", "--unrecorded"]);
+    assert_eq!((answer.code, answer.stdout.as_str()), (1, "host h1: removed nothing\n"));
+    assert!(answer.stderr.contains("host nowhere: its name does not resolve"), "{}", answer.stderr);
+    assert_eq!(gjob(&place, &bed, "clean", &["-H", "h1", "--all"]).code, 2);
+}
+
+#[test]
+fn run_with_a_job_that_runs_stays_though_no_record_names_it() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let go = place.path("go");
+    let command = format!("while ! test -e {}; do sleep 0.05; done", go.display());
+    let args = ["--detach", "-H", "h1", "--", &command];
+    assert_eq!(gjob(&place, &bed, "run", &args).code, 0);
+    eventually("the job runs", || !place.status()["jobs"][0]["started"].is_null());
+    let state = ["clean", "--unrecorded", "-F", bed.ssh_config().to_str().unwrap(), "-H", "h1"];
+    let other = place.path("other");
+    let clean = || place.gjob(&state).env("GJOB_STATE_DIR", &other).output();
+    let answer = clean();
+    assert_eq!((answer.code, answer.stdout.as_str()), (1, "host h1: removed nothing\n"));
+    assert!(
+        answer.stderr.contains("stays: the run is in use by another gjob"),
+        "{}",
+        answer.stderr
+    );
+    std::fs::write(go, "").unwrap();
+    eventually("it has ended", || place.status()["managed"] == false);
+    assert!(clean().stdout.starts_with("host h1: removed 1 run with 1 job directory, "));
 }

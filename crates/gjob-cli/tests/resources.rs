@@ -316,6 +316,9 @@ gjob: job 4 asks for 1 CPU, 4294967295 GPUs: no host offers that; the closest is
 gjob: nothing was started
 
 "#]]).run();
+    // Nothing of them is left on the hosts.
+    let usage = place.gjob(&["du", "-F", config, "-r", "results", "h1,h2"]).output();
+    assert!(!usage.stdout.contains("not recorded"), "{}", usage.stdout);
     let jobs = [json!({ "cmds": "true", "mem": "16777216T" })];
     gjob(&jobs)
         .code(2)

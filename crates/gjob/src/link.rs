@@ -60,8 +60,8 @@ use inbox::Inbox;
 pub use inbox::{Arrival, Channels, MemoryBudget};
 pub use plan::{DEFAULT_BLOB_BUDGET, DEFAULT_RESULTS_DIR, HostPlan, HostPlanError};
 pub(crate) use requests::{
-    DescribeHost, EndProbe, ForgetRun, MeasureUsage, Piece, QueryStates, ReadOutput, RemoveJobs,
-    RequestEcho, StartProbe, WorkByHand,
+    DescribeHost, EndProbe, ForgetRun, MeasureUsage, Piece, PurgeRuns, QueryStates, ReadOutput,
+    RemoveJobs, RequestEcho, StartProbe, WorkByHand,
 };
 pub(crate) use sender::Unreachable;
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::own_file;
 
 /// Why a run is not forgotten.
 #[derive(Debug, thiserror::Error)]
-enum ForgetError {
+pub(super) enum ForgetError {
     #[error("the run is in use by another gjob")]
     InUse,
     #[error("its job {0} is still running")]
@@ -48,7 +48,7 @@ pub(super) fn forget(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), Fo
 
 /// Takes the run's lock, if there is anything of the run. What has its place and is no file
 /// is no agent's, and is removed with the rest.
-fn lock(run_dir: &RunDir) -> Result<Option<File>, ForgetError> {
+pub(super) fn lock(run_dir: &RunDir) -> Result<Option<File>, ForgetError> {
     let path = run_dir.lock();
     match own_file::open(&path, OpenOptions::new().read(true).write(true)) {
         Ok(file) => {
@@ -63,7 +63,7 @@ fn lock(run_dir: &RunDir) -> Result<Option<File>, ForgetError> {
 
 /// Refuses to forget a run with a job that lives. Without an agent, a slot lives
 /// only while its job does.
-fn check_jobs(layout: &Layout, run_dir: &RunDir) -> Result<(), ForgetError> {
+pub(super) fn check_jobs(layout: &Layout, run_dir: &RunDir) -> Result<(), ForgetError> {
     let claims = Claims::new(run_dir.keys());
     let keys = match claims.all() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -80,7 +80,7 @@ fn check_jobs(layout: &Layout, run_dir: &RunDir) -> Result<(), ForgetError> {
     Ok(())
 }
 
-fn remove_run_dir(run_dir: &RunDir) -> Result<(), ForgetError> {
+pub(super) fn remove_run_dir(run_dir: &RunDir) -> Result<(), ForgetError> {
     let path = run_dir.path();
     let failed = |error: io::Error| ForgetError::io(path, error);
     let of_run = path.parent().unwrap_or(path);
@@ -111,7 +111,7 @@ fn remove_aside(path: &Path) -> io::Result<()> {
 
 /// Removes the blobs that no run has asked for, and what was made of others for the
 /// hard links of this one.
-fn remove_blobs(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), ForgetError> {
+pub(super) fn remove_blobs(layout: &Layout, run_dir: &RunDir) -> Result<(u64, u64), ForgetError> {
     let failed = |error: io::Error| ForgetError::io(&layout.blobs(), error);
     let run = run_dir.path().parent().and_then(Path::file_name).unwrap_or_default();
     let run = RunTag::of(&run.to_string_lossy());

@@ -79,6 +79,7 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         | ToAgent::CollectStop { .. }
         | ToAgent::Remove { .. }
         | ToAgent::Forget { .. }
+        | ToAgent::Purge { .. }
         | ToAgent::ByHand { .. }
         | ToAgent::Describe { .. }
         | ToAgent::Usage { .. }

@@ -15,6 +15,7 @@ use super::error::{AgentError, check_count};
 use super::forget::forget;
 use super::link::Link;
 use super::probe::{end_probe, start_probe};
+use super::purge::purge;
 use super::remove::{RemoveRequest, remove};
 use crate::jobdir::Layout;
 
@@ -72,6 +73,14 @@ impl Tasks {
                 background.submit(Kind::Cleanup, move |reporter| {
                     let result = forget(&layout, &layout.run_dir(&run, &host));
                     reporter.send(Report::Answer(FromAgent::Forgotten { request, result }));
+                })?;
+            }
+            ToAgent::Purge { request, runs } => {
+                check_count(runs.len())?;
+                self.cleanups += 1;
+                background.submit(Kind::Cleanup, move |reporter| {
+                    let kept = purge(&layout, runs);
+                    reporter.send(Report::Answer(FromAgent::Purged { request, kept }));
                 })?;
             }
             ToAgent::ByHand { request, id, work } => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use clap_complete::engine::ArgValueCandidates;
 
-use super::{RunOption, names};
+use super::{HostArgs, RunOption, names};
 use crate::completion::{jobs, runs};
 
 #[derive(Debug, Args)]
@@ -32,8 +32,9 @@ pub(crate) struct FetchArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "gjob clean [OPTIONS] <RUN>...\n       gjob clean [OPTIONS] --all | --older AGE",
-    group(ArgGroup::new("which").args(["runs", "run", "all", "older"]).required(true).multiple(true))
+    override_usage = "gjob clean [OPTIONS] <RUN>...\n       gjob clean [OPTIONS] --all | --older AGE\n       gjob clean [OPTIONS] --unrecorded [-H LIST]",
+    after_help = CLEAN_HELP,
+    group(ArgGroup::new("which").args(["runs", "run", "all", "older", "unrecorded"]).required(true).multiple(true))
 )]
 pub(crate) struct CleanArgs {
     /// Runs: an id, the end of one (7, 22-7) or `latest`
@@ -52,6 +53,11 @@ pub(crate) struct CleanArgs {
     #[arg(long, value_name = "AGE")]
     pub(crate) older: Option<String>,
 
+    /// What hosts have of runs that no record here names: those hosts that options name, or
+    /// all hosts of the recorded runs
+    #[arg(long, conflicts_with_all = ["runs", "run", "all", "older", "record", "forget_host"])]
+    pub(crate) unrecorded: bool,
+
     /// Show what would be removed
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -63,7 +69,18 @@ pub(crate) struct CleanArgs {
     /// Give HOST up: what it has of the runs is left there (repeatable)
     #[arg(long, value_name = "HOST", value_parser = names())]
     pub(crate) forget_host: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) hosts: HostArgs,
 }
+
+const CLEAN_HELP: &str = "\
+--unrecorded removes the runs that `gjob du` calls `not recorded`, with the
+directories of their jobs. Runs of another state directory or another machine
+are among them: look with --dry-run first. A run that a gjob process uses stays,
+and so does one with a job that is still running.
+
+Exit status: 0 all was removed; 1 something was not; 2 invalid usage or input.";
 
 #[derive(Debug, Args)]
 #[command(after_help = ACT_HELP)]

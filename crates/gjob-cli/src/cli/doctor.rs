@@ -63,7 +63,8 @@ pub(crate) struct DuArgs {
 const DU_HELP: &str = "\
 Without HOST and -R RUN it asks the hosts that a run without -H would use. Each
 is asked about the first 500,000 files in its results directory. `gjob clean
-RUN` removes what a run has left on its hosts.
+RUN` removes what a run has left on its hosts; `gjob clean --unrecorded` what
+runs have left that no record here names (`not recorded`).
 
 Exit status: 0 all hosts answered; 1 some host did not; 2 invalid usage or
 input.";

@@ -2,6 +2,7 @@
 //! recorded of them here.
 
 mod one;
+mod unrecorded;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -22,6 +23,13 @@ use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 use crate::report::headline::spoken;
 
 pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
+    if args.unrecorded {
+        return unrecorded::run(args);
+    }
+    let hosts = &args.hosts;
+    if !(hosts.hosts.is_empty() && hosts.hosts_file.is_empty() && hosts.cluster.is_empty()) {
+        return Err(Failure::input(anyhow!("hosts are named for --unrecorded only")));
+    }
     let words: Vec<&String> = args.runs.iter().chain(&args.run).collect();
     if let ([word], true, false) = (words.as_slice(), args.record, args.dry_run)
         && let Some((run, why)) = one::unreadable(word)

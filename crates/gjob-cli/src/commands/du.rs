@@ -120,7 +120,7 @@ fn of_options(args: &DuArgs) -> Result<NetworkSettings, Failure> {
 
 /// The hosts of runs: in one network, so that all are asked at once, but for those that
 /// runs reach under one name in different ways.
-fn of_runs(dirs: &[RunDir]) -> Result<Vec<NetworkSettings>, Failure> {
+pub(super) fn of_runs(dirs: &[RunDir]) -> Result<Vec<NetworkSettings>, Failure> {
     let mut networks: Vec<NetworkSettings> = Vec::new();
     for dir in dirs {
         let store = Store::read(dir).map_err(Failure::machinery)?;

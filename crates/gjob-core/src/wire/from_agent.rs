@@ -107,6 +107,13 @@ pub enum FromAgent {
         /// The number of blobs removed, and their bytes; or why nothing was.
         result: Result<(u64, u64), Foreign>,
     },
+    /// Runs were removed.
+    Purged {
+        /// From the request.
+        request: u32,
+        /// Those that stay, and why.
+        kept: Vec<(RunId, Foreign)>,
+    },
     /// The answer to [`ToAgent::Echo`].
     Echo {
         /// From the request.

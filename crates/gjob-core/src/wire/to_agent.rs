@@ -122,6 +122,14 @@ pub enum ToAgent {
         /// What the run's manager calls this host.
         host: HostLabel,
     },
+    /// Remove everything about these runs from this host, whatever it is called, with the
+    /// directories of their jobs. Answered by [`FromAgent::Purged`].
+    Purge {
+        /// Comes back in the answer.
+        request: u32,
+        /// At most 4096 runs.
+        runs: Vec<RunId>,
+    },
     /// Answered by [`FromAgent::Echo`] once every launch, withdrawal and order
     /// sent before it has been carried out or handed to its slot.
     Echo {

@@ -222,6 +222,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::CollectFailed { request, .. }
         | FromAgent::Removed { request, .. }
         | FromAgent::Forgotten { request, .. }
+        | FromAgent::Purged { request, .. }
         | FromAgent::ByHand { request, .. }
         | FromAgent::Description { request, .. }
         | FromAgent::Usage { request, .. }

@@ -124,6 +124,28 @@ impl Request for ForgetRun {
     }
 }
 
+/// The removal of all that a host has of runs, with their jobs.
+#[derive(Clone, Debug)]
+pub(crate) struct PurgeRuns(pub(crate) Vec<RunId>);
+
+impl Request for PurgeRuns {
+    /// The runs that stay, and why.
+    type Answer = Vec<(RunId, Shown)>;
+
+    fn to_message(&self, request: u32) -> ToAgent {
+        ToAgent::Purge { request, runs: self.0.clone() }
+    }
+
+    fn read(answer: FromAgent) -> Option<Self::Answer> {
+        match answer {
+            FromAgent::Purged { kept, .. } => {
+                Some(kept.into_iter().map(|(run, reason)| (run, reason.shown())).collect())
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Work on a job directory by hand.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkByHand {

@@ -96,6 +96,9 @@ impl Engine {
         }
         self.requests.close();
         self.network.close();
+        let reached = (0..).map(HostIx).zip(self.run().hosts());
+        let reached = reached.filter(|(_, host)| host.facts.is_some()).map(|(ix, _)| ix).collect();
+        self.network.forget_refused_run(&self.on_hosts, reached);
         self.dir.discard();
         Err(ManagerError::Unfit(unfit))
     }

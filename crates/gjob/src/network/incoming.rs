@@ -96,6 +96,7 @@ impl Open {
             | FromAgent::CollectFailed { .. }
             | FromAgent::Removed { .. }
             | FromAgent::Forgotten { .. }
+            | FromAgent::Purged { .. }
             | FromAgent::ByHand { .. }
             | FromAgent::Description { .. }
             | FromAgent::Usage { .. }

@@ -13,11 +13,14 @@ use tokio::task::JoinSet;
 
 use super::open::{Open, Use};
 use super::{Network, NetworkError, READ_ONLY_TIMEOUT, Report};
-use crate::link::{ForgetRun, MeasureUsage, RemoveJobs, Request};
+use crate::link::{ForgetRun, MeasureUsage, PurgeRuns, RemoveJobs, Request};
 use crate::outputs::{CollectOrder, OutputProgress};
 
 /// How long to wait for a report before looking again whether any is expected.
 const WAIT: Duration = Duration::from_secs(60);
+
+/// How long hosts that are to forget a refused run are waited for.
+const REFUSED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most jobs in one request to remove them.
 const REMOVED_AT_ONCE: usize = 4096;
@@ -112,6 +115,28 @@ impl Network {
         Ok(removed.collect())
     }
 
+    /// Has hosts forget a run of which nothing was started. One that does not answer soon
+    /// keeps what it has of it, which is next to nothing.
+    pub(crate) fn forget_refused_run(&mut self, run: &RunId, hosts: Vec<HostIx>) {
+        let requests: Vec<(HostIx, ForgetRun)> = hosts
+            .into_iter()
+            .map(|host| (host, ForgetRun { run: run.clone(), host: self.label(host) }))
+            .collect();
+        let Ok(open) = self.open_to_ask() else { return };
+        let calls: Vec<_> =
+            requests.into_iter().map(|(host, request)| (open.link(host), request)).collect();
+        let runtime = open.runtime.handle().clone();
+        open.block_on(async move {
+            let mut tasks = JoinSet::new();
+            for (link, request) in calls {
+                let ask = async move { drop(link.ask(&request, Some(REFUSED_TIMEOUT)).await) };
+                tasks.spawn_on(ask, &runtime);
+            }
+            let _ = tokio::time::timeout(REFUSED_TIMEOUT, tasks.join_all()).await;
+        });
+        self.close();
+    }
+
     /// Asks all hosts at once how much room gjob takes there. Returns that, or why a host
     /// can't be asked.
     ///
@@ -124,6 +149,21 @@ impl Network {
             answers.into_iter().next().ok_or_else(|| "no answer".to_owned())
         };
         Ok(answers.into_iter().map(|(host, answer)| (host, answer.and_then(one))).collect())
+    }
+
+    /// Has each host remove all that it has of some runs, with the directories of their
+    /// jobs. Returns those that stay, and why, or why a host can't be asked.
+    ///
+    /// # Errors
+    /// When the network can't be opened.
+    pub fn purge_runs(
+        &mut self,
+        runs: Vec<(HostIx, Vec<RunId>)>,
+    ) -> Result<Answers<Vec<(RunId, Shown)>>, NetworkError> {
+        let requests = runs.into_iter().map(|(host, runs)| (host, vec![PurgeRuns(runs)]));
+        let answers = self.ask_hosts(requests.collect())?;
+        let all = |answers: Vec<Vec<_>>| answers.into_iter().flatten().collect();
+        Ok(answers.into_iter().map(|(host, answer)| (host, answer.map(all))).collect())
     }
 
     /// Asks several hosts at once, each some requests one after the other, again
