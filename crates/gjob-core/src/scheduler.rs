@@ -157,6 +157,8 @@ pub struct Scheduler {
     orders: Orders,
     /// What is run once on hosts besides their jobs.
     tasks: Tasks,
+    /// Hosts that have outputs of jobs that are done, which other jobs wait for.
+    refetched_from: BTreeSet<HostIx>,
     /// Attempts that never started, and the hosts on which they never will:
     /// such an attempt's number is used again elsewhere.
     withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
@@ -199,6 +201,7 @@ impl Scheduler {
             held: false,
             last_progress: Duration::ZERO,
             losses: BTreeSet::new(),
+            refetched_from: BTreeSet::new(),
             heard: BTreeMap::new(),
             unbegun: BTreeSet::new(),
             overdue: BTreeSet::new(),

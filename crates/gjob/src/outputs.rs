@@ -98,6 +98,8 @@ pub struct CollectOrder {
     /// Put files into the directory of a job that has some already, instead of
     /// replacing it; an order that matches nothing fails.
     pub merge: bool,
+    /// If any: exactly these are accepted, with the content that is recorded of them.
+    pub recorded: Vec<OutputFile>,
 }
 
 /// A job's outputs, all here and durable.

@@ -155,6 +155,7 @@ fn order(index: u32) -> CollectOrder {
         patterns: vec!["**".to_owned()],
         all: false,
         merge: false,
+        recorded: Vec::new(),
     }
 }
 

@@ -113,6 +113,7 @@ fn order(id: &JobId, index: u32, patterns: &[&str], all: bool) -> CollectOrder {
         patterns: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
         all,
         merge: false,
+        recorded: Vec::new(),
     }
 }
 

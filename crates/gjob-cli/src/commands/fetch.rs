@@ -79,6 +79,7 @@ fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrd
             patterns,
             all: job.state() == State::Done && args.output.is_empty(),
             merge: true,
+            recorded: Vec::new(),
         };
         orders.push((host, order));
     }

@@ -73,6 +73,15 @@ pub enum Action {
         /// The attempt that wrote them.
         key: Key,
     },
+    /// A host is lost whose outputs are waited for, see [`Scheduler::handle_refetch`].
+    ///
+    /// [`Scheduler::handle_refetch`]: super::Scheduler::handle_refetch
+    LoseOutputs {
+        /// Which.
+        host: HostIx,
+        /// Why, in one line.
+        reason: String,
+    },
     /// The run is over; no action follows this.
     Stop(RunEnd),
 }

@@ -9,7 +9,7 @@ use super::job::JobState;
 use crate::event::AttemptChange;
 use crate::id::Key;
 use crate::record::Scope;
-use crate::run::HostIx;
+use crate::run::{HostIx, HostStatus};
 use crate::state::State;
 
 /// Outputs that are local.
@@ -104,6 +104,28 @@ impl Scheduler {
             }
             self.out.push_back(Action::ForgetOutputs { host, key });
             self.collect_failed(now, host, key, Scope::Host, reason.clone());
+        }
+    }
+
+    /// Outputs of jobs that are done are fetched from a host again, or no longer. If it is
+    /// lost meanwhile, [`Action::LoseOutputs`] says so, once.
+    pub fn handle_refetch(&mut self, now: Duration, host: HostIx, is_under_way: bool) {
+        if !is_under_way {
+            self.refetched_from.remove(&host);
+            return;
+        }
+        self.refetched_from.insert(host);
+        let is_away = self.run.host(host).is_some_and(|it| it.status == HostStatus::Unreachable);
+        // Nobody may have needed it when its time was over.
+        if is_away && !self.losses.iter().any(|(_, expected)| *expected == host) {
+            self.expect_loss(now, host);
+        }
+    }
+
+    pub(super) fn give_up_refetch(&mut self, now: Duration, host: HostIx) {
+        if self.refetched_from.remove(&host) {
+            let reason = self.no_contact(now, host);
+            self.out.push_back(Action::LoseOutputs { host, reason });
         }
     }
 }

@@ -81,7 +81,10 @@ impl Scheduler {
     pub(super) fn lose_hosts(&mut self, now: Duration) {
         while let Some((due, host)) = self.losses.first().copied().filter(|(due, _)| *due <= now) {
             self.losses.remove(&(due, host));
-            let needed = |host: &&Host| host.needed_by() > 0 || host.history == History::Awaited;
+            let is_refetched = self.refetched_from.contains(&host);
+            let needed = |host: &&Host| {
+                host.needed_by() > 0 || host.history == History::Awaited || is_refetched
+            };
             if self.run.host(host).filter(needed).is_none() {
                 continue;
             }
@@ -101,6 +104,7 @@ impl Scheduler {
                 }
             }
             self.give_up_outputs(now, host);
+            self.give_up_refetch(now, host);
             // What is bound to it and to hosts that don't answer either waits for them.
             let waits = self.run.host(host).is_some_and(|host| host.needed_by() > 0);
             if waits && !out {
@@ -111,12 +115,17 @@ impl Scheduler {
 
     fn abandon(&mut self, now: Duration, host: HostIx, index: u32) {
         let key = self.job(index).last_key();
-        let heard = self.heard.get(&host).copied();
-        let silence = heard.map_or(self.config.lost_after, |heard| now.saturating_sub(heard));
-        let reason = format!("no contact for {} s", silence.as_secs());
+        let reason = self.no_contact(now, host);
         self.withdrawn_on.remove(&index);
         self.emit_attempt(host, key, AttemptChange::Abandoned { reason: reason.clone() });
         self.fail_by_host(now, host, index, &format!("its host was lost: {reason}"));
+    }
+
+    /// `no contact for 300 s`
+    pub(super) fn no_contact(&self, now: Duration, host: HostIx) -> String {
+        let heard = self.heard.get(&host).copied();
+        let silence = heard.map_or(self.config.lost_after, |heard| now.saturating_sub(heard));
+        format!("no contact for {} s", silence.as_secs())
     }
 
     /// A host failed a job, through no fault of the job's: a host gets it again,

@@ -413,7 +413,9 @@ impl Simulation {
             Action::Emit { event, .. } => return self.commit(&event),
             Action::Stop(end) => return self.stop(end),
             Action::Collect { host, key } => return self.collect(host, key),
-            Action::ForgetOutputs { .. } | Action::FetchTaskLog { .. } => return,
+            Action::ForgetOutputs { .. }
+            | Action::LoseOutputs { .. }
+            | Action::FetchTaskLog { .. } => return,
             Action::Release { host } => {
                 let sim = &mut self.hosts[host.at()];
                 assert!(sim.running.is_empty(), "{host:?} was left with jobs");

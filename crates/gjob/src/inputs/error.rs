@@ -31,6 +31,14 @@ pub enum InputError {
         /// What it is.
         found: &'static str,
     },
+    /// Something else is in its place.
+    #[error("file {path:?} was replaced by {found}: it must stay the same until the jobs are done")]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+        /// What it is now.
+        found: &'static str,
+    },
     /// It was modified meanwhile.
     #[error("file {path:?} changed: it must stay the same until the jobs are done")]
     Changed {

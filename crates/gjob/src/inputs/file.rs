@@ -171,18 +171,26 @@ pub(crate) fn check(path: &Path) -> Result<(), InputError> {
 
 /// The error of something that is neither a regular file nor a directory.
 pub(super) fn special(path: &Path, meta: &Metadata) -> InputError {
+    InputError::Special { path: path.to_owned(), found: kind(meta) }
+}
+
+/// What something is.
+pub(super) fn kind(meta: &Metadata) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
     let kind = meta.file_type();
-    let found = if kind.is_dir() {
+    if kind.is_dir() {
         "a directory"
+    } else if kind.is_file() {
+        "a file"
+    } else if kind.is_symlink() {
+        "a symlink"
     } else if kind.is_fifo() {
         "a FIFO"
     } else if kind.is_socket() {
         "a socket"
     } else {
         "a device"
-    };
-    InputError::Special { path: path.to_owned(), found }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use gjob_core::output::OutputPattern;
 use gjob_core::tree::TreeEntry;
 
 use super::directory::{file_entry, names};
-use super::file::{mode, mtime_ns, special};
+use super::file::{kind, mode, mtime_ns};
 use super::{InputDirectory, InputError, InputFile};
 use crate::outputs::OutputFile;
 
@@ -35,6 +35,8 @@ pub(crate) fn gather(
     let is_taken = |path: &str| paths.iter().any(|pattern| pattern.takes(path));
     let mut taken: Vec<OutputFile> = outputs;
     taken.retain(|file| is_taken(&file.path));
+    let parents = parents(&taken);
+    check_directories(dir, &parents).map_err(UnfitOutputs::Changed)?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for output in taken {
         match input(dir, &output) {
@@ -46,10 +48,6 @@ pub(crate) fn gather(
     if !missing.is_empty() {
         return Err(UnfitOutputs::Missing(missing));
     }
-    let parents = found.iter().flat_map(|(path, _)| {
-        path.match_indices('/').map(|(end, _)| path[..end].to_owned()).collect::<Vec<_>>()
-    });
-    let parents: BTreeSet<String> = parents.collect();
     let mut dirs = Vec::new();
     // What cannot be listed has no file among these.
     let _ = list_dirs(dir, "", paths, &mut dirs);
@@ -64,12 +62,34 @@ pub(crate) fn gather(
     directory(dir, dirs, found).map_err(UnfitOutputs::Changed)
 }
 
+/// The directories that files are in.
+fn parents(files: &[OutputFile]) -> BTreeSet<String> {
+    let parents = files.iter().flat_map(|OutputFile { path, .. }| {
+        path.match_indices('/').map(|(end, _)| path[..end].to_owned())
+    });
+    parents.collect()
+}
+
+/// Makes sure that no directory was replaced: a symlink could lead to any files.
+fn check_directories(root: &Path, dirs: &BTreeSet<String>) -> Result<(), InputError> {
+    for dir in dirs {
+        let path = root.join(to_path(dir));
+        // A file that is not there is noticed as such.
+        if let Ok(found) = std::fs::symlink_metadata(&path)
+            && !found.is_dir()
+        {
+            return Err(InputError::Replaced { path, found: kind(&found) });
+        }
+    }
+    Ok(())
+}
+
 /// A fetched file, if it may be what it was.
 fn input(dir: &Path, output: &OutputFile) -> Result<InputFile, InputError> {
     let path = dir.join(to_path(&output.path));
     let found = std::fs::symlink_metadata(&path).map_err(|source| InputError::io(&path, source))?;
     if !found.is_file() {
-        return Err(special(&path, &found));
+        return Err(InputError::Replaced { path, found: kind(&found) });
     }
     if found.len() != output.size {
         return Err(InputError::Changed { path });

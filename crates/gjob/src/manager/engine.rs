@@ -7,6 +7,7 @@ mod books;
 mod changes;
 mod collecting;
 mod from_jobs;
+mod refetch;
 mod requests;
 mod task_logs;
 
@@ -205,17 +206,17 @@ impl Engine {
                 if self.scheduler.is_untold(host) {
                     self.network.ask_to_tell(host);
                 }
+                self.ask_again(host);
             }
             Report::Slow { reason } => self.scheduler.handle_host_slow(host, &reason),
             Report::Silence { silence, is_over } => {
                 self.scheduler.handle_silence(now, host, silence, is_over);
             }
             Report::Down { reason } => {
-                self.give_up_again(host);
                 self.scheduler.handle_host_unreachable(now, host, &reason);
             }
             Report::Failed { reason } => {
-                self.give_up_again(host);
+                self.give_up_again(host, &refetch::out(self.label(host), &reason));
                 self.scheduler.handle_host_failed(now, host, &reason);
             }
             Report::Records { records, end, skipped } => {
@@ -323,7 +324,10 @@ impl Engine {
     fn carry_out(&mut self, action: &Action) -> Result<(), ManagerError> {
         match *action {
             Action::Emit { .. } => {}
-            Action::Reject { host, ref reason } => self.network.reject(host, reason),
+            Action::Reject { host, ref reason } => {
+                self.network.reject(host, reason);
+                self.give_up_again(host, &refetch::out(self.label(host), reason));
+            }
             Action::Launch { .. } if self.acts_alone => {}
             Action::Launch { host, key } => self.launch(host, key)?,
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
@@ -332,6 +336,9 @@ impl Engine {
             Action::Collect { .. } if self.acts_alone => {}
             Action::Collect { host, key } => self.collect(host, key),
             Action::ForgetOutputs { host, key } => self.forget_outputs(host, key),
+            Action::LoseOutputs { host, ref reason } => {
+                self.give_up_again(host, &format!("host {} is lost: {reason}", self.label(host)));
+            }
             Action::FetchTaskLog { host, key } => self.fetch_task_log(host, key),
             Action::Stop(end) => self.stopped = Some((end, Instant::now())),
         }

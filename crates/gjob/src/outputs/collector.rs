@@ -257,6 +257,7 @@ mod tests {
             patterns: Vec::new(),
             all: false,
             merge: false,
+            recorded: Vec::new(),
         };
         let _collecting = collector.start(&Handle::current(), order);
         let mut asked = 0;

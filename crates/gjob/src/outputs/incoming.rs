@@ -2,11 +2,14 @@
 //! before, and written below a temporary name. Nothing that a host says is
 //! believed but what has been counted and hashed here.
 
+use std::collections::BTreeMap;
+
 use cap_std::fs::{Dir, Permissions, PermissionsExt};
 use gjob_core::os_text::to_path;
 use gjob_core::output::{MAX_ENTRIES, check_path, is_within};
 use gjob_core::wire::{BlobHash, OutputPart, Resume};
 
+use super::OutputFile;
 use super::dir::UnfinishedDir;
 use super::file::Listing;
 use super::file::{Announced, OpenFile};
@@ -24,6 +27,8 @@ pub(super) struct IncomingOutputs {
     dir: Dir,
     part: UnfinishedDir,
     max_bytes: u64,
+    /// The files that are accepted; none if all are.
+    recorded: BTreeMap<String, BlobHash>,
     /// The last entry that is here in whole.
     last: Option<Entry>,
     /// True when entries are relied on to be as an earlier session has sent them.
@@ -70,6 +75,7 @@ impl IncomingOutputs {
             dir,
             part,
             max_bytes,
+            recorded: BTreeMap::new(),
             last: None,
             relies: false,
             below: String::new(),
@@ -80,6 +86,12 @@ impl IncomingOutputs {
             paths: 0,
             bytes: 0,
         }
+    }
+
+    /// Accepts nothing but these, if there are any, with this content.
+    pub(super) fn only(mut self, recorded: &[OutputFile]) -> Self {
+        self.recorded = recorded.iter().map(|file| (file.path.clone(), file.hash)).collect();
+        self
     }
 
     /// Takes what follows on what came before. After a refusal other than
@@ -119,6 +131,11 @@ impl IncomingOutputs {
                 return Err(Refusal::Altered);
             }
             return Err(Violation::Count { said: files, sent }.into());
+        }
+        if let Some(path) =
+            self.recorded.keys().next().filter(|_| sent < self.recorded.len() as u64)
+        {
+            return Err(Refusal::Unrecorded { path: shown(path) });
         }
         let IncomingOutputs { part, listing, bytes, entries, .. } = self;
         Ok(Complete { part, listing, bytes, is_empty: entries == 0 })
@@ -178,6 +195,9 @@ impl IncomingOutputs {
             }
             ended => ended?,
         };
+        if !self.recorded.is_empty() && self.recorded.get(&path) != Some(&ended.hash) {
+            return Err(Refusal::Unrecorded { path: shown(&path) });
+        }
         self.listing.add(&ended).map_err(|source| {
             let what = "the list of a job's outputs".to_owned();
             Refusal::Here { what, source }

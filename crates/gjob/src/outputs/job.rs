@@ -103,7 +103,7 @@ impl OutputsJob {
             return Ok(incoming);
         }
         let here = |source| Refusal::Here { what: format!("to {}", place.shown()), source };
-        let CollectOrder { key, dir_name, .. } = &self.order;
+        let CollectOrder { key, dir_name, recorded, .. } = &self.order;
         if check_path(dir_name).is_err() || dir_name.contains('/') {
             let error = format!("{dir_name:?} can't be a directory's name");
             return Err(here(io::Error::other(error)));
@@ -111,6 +111,6 @@ impl OutputsJob {
         let dir = place.open().map_err(here)?;
         dir.check_name(dir_name)?;
         let (part, dir) = dir.begin(*key).map_err(here)?;
-        Ok(IncomingOutputs::new(part, dir, place.max_bytes()))
+        Ok(IncomingOutputs::new(part, dir, place.max_bytes()).only(recorded))
     }
 }

@@ -30,6 +30,9 @@ pub(super) enum Refusal {
     /// All is to be asked for anew.
     #[error("files were added or removed while they were fetched")]
     Altered,
+    /// What comes is not what is recorded.
+    #[error("its host has something else now: output {path:?} changed since it was fetched")]
+    Unrecorded { path: String },
     /// Nothing is there that was asked for.
     #[error("nothing matches")]
     Nothing,
@@ -98,6 +101,7 @@ impl Refusal {
             Refusal::TooLarge { .. }
             | Refusal::TooMuchPath { .. }
             | Refusal::Name { .. }
+            | Refusal::Unrecorded { .. }
             | Refusal::Nothing => CollectScope::Job,
             Refusal::InTheWay { .. } | Refusal::Here { .. } => CollectScope::Here,
         };

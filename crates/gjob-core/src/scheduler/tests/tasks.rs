@@ -68,6 +68,7 @@ fn sent(scheduler: &mut Scheduler) -> Vec<Sent> {
         | Action::Order { .. }
         | Action::Collect { .. }
         | Action::ForgetOutputs { .. }
+        | Action::LoseOutputs { .. }
         | Action::Release { .. }
         | Action::FetchTaskLog { .. } => None,
     });

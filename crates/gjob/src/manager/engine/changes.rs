@@ -9,6 +9,7 @@ use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostDuty, HostIx, HostStatus};
 use gjob_core::{Cluster, HostEntry, HostLabel};
 
+use super::refetch::removed;
 use super::{Engine, OUTPUT_TIMEOUT};
 use crate::manager::ManagerError;
 use crate::manager::control::{Change, Changed};
@@ -175,11 +176,14 @@ impl Engine {
     /// them.
     pub(super) fn release_hosts(&mut self) {
         for (host, since) in std::mem::take(&mut self.releasing) {
-            let waits = self.streams.waits_for(host) || self.collecting.waits_for(host);
+            let waits = self.streams.waits_for(host)
+                || self.collecting.waits_for(host)
+                || self.fetches_again(host);
             if waits && since.elapsed() < OUTPUT_TIMEOUT {
                 self.releasing.push((host, since));
             } else {
                 self.network.reject(host, "it was removed from the run");
+                self.give_up_again(host, &removed(self.label(host)));
             }
         }
     }

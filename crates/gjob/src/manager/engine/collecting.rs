@@ -113,7 +113,8 @@ impl Collecting {
     /// What is wanted of a job's directory.
     fn order(&self, job: &Job, key: Key, patterns: Vec<String>, all: bool) -> Option<CollectOrder> {
         let dir_name = job_dir_name(job.name(), job.index);
-        Some(CollectOrder { key, id: job.id().cloned()?, dir_name, patterns, all, merge: false })
+        let (id, recorded) = (job.id().cloned()?, Vec::new());
+        Some(CollectOrder { key, id, dir_name, patterns, all, merge: false, recorded })
     }
 }
 
