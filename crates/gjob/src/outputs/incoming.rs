@@ -27,8 +27,8 @@ pub(super) struct IncomingOutputs {
     dir: Dir,
     part: UnfinishedDir,
     max_bytes: u64,
-    /// The files that are accepted; none if all are.
-    recorded: BTreeMap<String, BlobHash>,
+    /// The files that are accepted and have yet to come; none if all are.
+    recorded: Option<BTreeMap<String, BlobHash>>,
     /// The last entry that is here in whole.
     last: Option<Entry>,
     /// True when entries are relied on to be as an earlier session has sent them.
@@ -75,7 +75,7 @@ impl IncomingOutputs {
             dir,
             part,
             max_bytes,
-            recorded: BTreeMap::new(),
+            recorded: None,
             last: None,
             relies: false,
             below: String::new(),
@@ -90,7 +90,8 @@ impl IncomingOutputs {
 
     /// Accepts nothing but these, if there are any, with this content.
     pub(super) fn only(mut self, recorded: &[OutputFile]) -> Self {
-        self.recorded = recorded.iter().map(|file| (file.path.clone(), file.hash)).collect();
+        let content = recorded.iter().map(|file| (file.path.clone(), file.hash));
+        self.recorded = (!recorded.is_empty()).then(|| content.collect());
         self
     }
 
@@ -132,9 +133,7 @@ impl IncomingOutputs {
             }
             return Err(Violation::Count { said: files, sent }.into());
         }
-        if let Some(path) =
-            self.recorded.keys().next().filter(|_| sent < self.recorded.len() as u64)
-        {
+        if let Some(path) = self.recorded.as_ref().and_then(|left| left.keys().next()) {
             return Err(Refusal::Unrecorded { path: shown(path) });
         }
         let IncomingOutputs { part, listing, bytes, entries, .. } = self;
@@ -195,7 +194,9 @@ impl IncomingOutputs {
             }
             ended => ended?,
         };
-        if !self.recorded.is_empty() && self.recorded.get(&path) != Some(&ended.hash) {
+        if let Some(left) = &mut self.recorded
+            && left.remove(&path) != Some(ended.hash)
+        {
             return Err(Refusal::Unrecorded { path: shown(&path) });
         }
         self.listing.add(&ended).map_err(|source| {
