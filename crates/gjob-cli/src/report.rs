@@ -36,6 +36,7 @@ use gjob_core::{Event, Job, Run, RunId};
 
 use crate::cli::{ReportArgs, Show};
 pub(crate) use absences::Absences;
+pub(crate) use away::FateOfJobs;
 pub(crate) use bar::{stderr_columns, stdout_columns, whole_seconds, with_gaps};
 pub(crate) use columns::Columns;
 use events::EventFile;

@@ -103,6 +103,9 @@ fn late_attempt_is_killed_while_the_run_continues() {
     assert_eq!(place.of_jobs("state"), ["done", "done"]);
     let ends = lines(&place.path("ledger")).into_iter().filter(|line| line.starts_with("end 0"));
     assert_eq!(ends.count(), 1, "only one attempt of it came to its end");
+    let explained = place.gjob(&["explain", "0"]).output().stdout;
+    assert!(explained.contains(" was heard for the last time\n"), "{explained}");
+    assert!(explained.contains(" is back, after "), "{explained}");
 }
 
 #[test]
@@ -117,6 +120,9 @@ fn on_lost_wait_keeps_the_job_on_its_host() {
     bed.host(1).cut_off();
     eventually("the host is unknown", || host_state(&place, "h1") == "unknown");
     assert_eq!(place.of_jobs("state")[kept], json!("unknown"));
+    let explained = place.gjob(&["explain", &kept.to_string()]).any_width().output().stdout;
+    assert!(explained.contains("\nh1 has not been heard since "), "{explained}");
+    assert!(explained.contains(": the job stays there until it is back\n"), "{explained}");
     // The other job ends: now there is room, and still nothing is started.
     std::fs::write(place.path("go"), "").unwrap();
     eventually("the other job is done", || place.of_jobs("state")[1 - kept] == "done");

@@ -1,10 +1,13 @@
 //! `gjob explain`: why a job waits, or what became of each of its attempts and what
 //! gjob did about it; from the store alone.
 
+mod away;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
+use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob::units::{format_duration, format_size};
 use gjob_core::dependency::FromGroup;
@@ -20,7 +23,8 @@ use crate::cli::ExplainArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::local_time::local_time;
 use crate::report::headline::spoken;
-use crate::report::{fit_hints, remedies, stdout_columns};
+use crate::report::{FateOfJobs, fit_hints, remedies, stdout_columns};
+use away::{Away, Step};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
@@ -78,6 +82,11 @@ impl History<'_> {
         for line in self.inputs().into_iter().chain(self.why_waiting()) {
             writeln!(text, "{line}")?;
         }
+        let events = store.events_of(*index)?;
+        let absences = away::during(&events, &store.host_events()?, !self.job.has_ended());
+        if let Some(line) = self.host_is_away(store, &absences)? {
+            writeln!(text, "{line}")?;
+        }
         let attempts = store.attempts_of(*index)?;
         if !attempts.is_empty() {
             writeln!(text, "\nattempts:")?;
@@ -85,14 +94,14 @@ impl History<'_> {
         for attempt in &attempts {
             writeln!(text, "  {}", printable(&describe(attempt)))?;
         }
-        let events = store.events_of(*index)?;
-        if !events.is_empty() {
+        let of_job = events.iter().filter_map(|it| Some((it.seq, time_of(it), step(it)?)));
+        let mut steps: Vec<Step> = of_job.chain(absences.iter().flat_map(Away::steps)).collect();
+        steps.sort_by_key(|(seq, ..)| *seq);
+        if !steps.is_empty() {
             writeln!(text, "\nwhat happened:")?;
         }
-        for event in &events {
-            if let Some(what) = step(event) {
-                writeln!(text, "  {}  {}", local_time(time_of(event)), printable(&what))?;
-            }
+        for (_, at, what) in &steps {
+            writeln!(text, "  {}  {}", local_time(*at), printable(what))?;
         }
         for line in self.next_steps() {
             writeln!(text, "{line}")?;
@@ -223,6 +232,20 @@ impl History<'_> {
                 counted(host.slots().into(), "slot")
             ),
         }
+    }
+
+    /// Since when the host does not answer that the job is on, and what comes of that.
+    fn host_is_away(&self, store: &Store, absences: &[Away]) -> anyhow::Result<Option<String>> {
+        if !self.managed || self.job.state() != State::Busy {
+            return Ok(None);
+        }
+        let is_now = |away: &&Away| Some(&away.host) == self.job.host() && !away.is_over();
+        let Some(away) = absences.iter().rfind(is_now) else {
+            return Ok(None);
+        };
+        let fate = FateOfJobs::of(&RunSettings::from_json(&store.row()?.settings)?);
+        let (host, since) = (spoken(&away.host), local_time(away.since));
+        Ok(Some(format!("{host} has not been heard since {since}: {}", fate.of_one(self.run))))
     }
 
     fn next_steps(&self) -> Vec<String> {

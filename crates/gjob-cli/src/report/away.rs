@@ -24,14 +24,27 @@ pub(super) fn newly_away(what: &What, run: &Run, absences: &Absences) -> Option<
 
 /// What becomes of the jobs of a host that is away, and when.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FateOfJobs {
+pub(crate) struct FateOfJobs {
     on_lost: OnLost,
     lost_after: Duration,
 }
 
 impl FateOfJobs {
-    pub(super) fn of(settings: &RunSettings) -> Self {
+    pub(crate) fn of(settings: &RunSettings) -> Self {
         FateOfJobs { on_lost: settings.on_lost, lost_after: settings.lost_after() }
+    }
+
+    /// What becomes of one job.
+    pub(crate) fn of_one(self, run: &Run) -> String {
+        let after = format_duration(self.lost_after);
+        match self.on_lost {
+            _ if run.hosts().len() == 1 => "the job stays there until it is back".to_owned(),
+            OnLost::Wait => "the job stays there until it is back".to_owned(),
+            OnLost::Rerun => format!("the job starts elsewhere after {after} without contact"),
+            OnLost::Lease => format!(
+                "the job is killed there and starts elsewhere after {after} without contact"
+            ),
+        }
     }
 
     /// In a sentence; none for a host without jobs.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gjob_core::run::Attempt;
 use gjob_core::{Epoch, Event, HostLabel, Timestamp};
+use rusqlite::Row;
 
 use super::load::{attempt, invalid, timestamp};
 use super::{Store, StoreError};
@@ -121,17 +122,29 @@ impl Store {
         let sql = format!(
             "SELECT seq, at, event FROM events WHERE event ->> 'key' GLOB '{index}.*' ORDER BY seq"
         );
-        self.all(&sql, |row| {
-            let json: String = row.get("event")?;
-            Ok(Event {
-                seq: row.get::<_, i64>("seq")? as u64,
-                at: timestamp(row.get("at")?),
-                what: serde_json::from_str(&json).map_err(|error| invalid(&error))?,
-            })
-        })
+        self.all(&sql, event)
+    }
+
+    /// What happened to the hosts.
+    ///
+    /// # Errors
+    /// When the database fails or its content is invalid.
+    pub fn host_events(&self) -> Result<Vec<Event>, StoreError> {
+        let sql = "SELECT seq, at, event FROM events
+             WHERE event LIKE '%\"event\":\"host-%' ORDER BY seq";
+        self.all(sql, event)
     }
 
     fn labels(&self) -> Result<Vec<HostLabel>, StoreError> {
         Ok(self.hosts()?.into_iter().map(|host| host.label).collect())
     }
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let json: String = row.get("event")?;
+    Ok(Event {
+        seq: row.get::<_, i64>("seq")? as u64,
+        at: timestamp(row.get("at")?),
+        what: serde_json::from_str(&json).map_err(|error| invalid(&error))?,
+    })
 }
