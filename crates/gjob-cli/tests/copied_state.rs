@@ -153,3 +153,75 @@ fn copy_that_is_older_than_what_its_hosts_have_begun_runs_no_job_twice() {
     files.retain(|entry| entry.as_ref().unwrap().path().is_dir());
     assert_eq!(files.len(), 6, "{files:?}");
 }
+
+/// Three jobs, of which the copy knows only that the first was begun; all have ended since.
+fn ended_since_the_copy(place: &Place, options: &[&str]) {
+    let names = ["a", "b", "c"];
+    let jobs: String = names.iter().map(|name| gated(place, name, &[])).collect();
+    place.file("jobs.jsonl", &jobs);
+    let run = ["run", "-j", "1", "--into", "out"];
+    let manager = place.gjob(&[&run[..], options, &["jobs.jsonl"]].concat()).start();
+    let ledger = place.path("here/ledger");
+    eventually("the first job has begun", || lines(&ledger).len() == 1);
+    copy(&place.path("state"), &place.path("copy"));
+    open_gates(place, &names);
+    let answer = manager.output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+}
+
+#[test]
+fn outputs_that_the_original_has_fetched_before_it_cleaned_up_are_those_of_the_copy() {
+    let place = Place::new();
+    ended_since_the_copy(&place, &["--cleanup", "--retries", "2"]);
+    // One's are lost: it has run, and does not run again by itself.
+    std::fs::remove_dir_all(place.path("here/out/b-1")).unwrap();
+    let answer = in_copy(&place, &["attach", "--moved"]).output();
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.stderr.contains("with -H"), "hosts that were added: {answer:?}");
+    let why = "by --cleanup of the run's original, or gjob clean";
+    assert!(answer.stderr.contains(why), "{answer:?}");
+    assert_eq!(lines(&place.path("here/ledger")), ["a", "b", "c"], "each was begun once");
+    let states = in_copy(&place, &["status", "--json", "--all"]).output().stdout;
+    let states: serde_json::Value = serde_json::from_str(&states).unwrap();
+    let of_jobs: Vec<_> =
+        states["jobs"].as_array().unwrap().iter().map(|it| &it["state"]).collect();
+    assert_eq!(of_jobs, ["done", "unknown", "done"]);
+    for (dir, text) in [("a-0", "a"), ("c-2", "c")] {
+        assert_eq!(lines(&place.path(&format!("here/out/{dir}/out"))), [text]);
+    }
+}
+
+#[test]
+fn nothing_starts_of_a_copy_whose_run_was_removed_from_its_hosts() {
+    let place = Place::new();
+    ended_since_the_copy(&place, &[]);
+    let answer = place.gjob(&["clean", "1"]).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    let answer = in_copy(&place, &["attach", "--moved"]).output();
+    assert_ne!(answer.code, 0, "{answer:?}");
+    let why = "it has no records of this run any more";
+    assert!(answer.stderr.contains(why), "{answer:?}");
+    assert_eq!(lines(&place.path("here/ledger")), ["a", "b", "c"], "nothing was begun again");
+}
+
+#[test]
+fn host_that_the_copy_does_not_know_tells_what_it_has_run_once_it_is_named() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let ledger = place.path("here/ledger");
+    let jobs: String = ["a", "b"].iter().map(|name| gated(&place, name, &[])).collect();
+    place.file("jobs.jsonl", &jobs);
+    let config = bed.ssh_config();
+    let ssh = ["-F", config.to_str().unwrap(), "-r", "results", "-j", "1"];
+    let words = [&["run", "-H", "h1", "--into", "out"], &ssh[..], &["jobs.jsonl"]].concat();
+    let manager = place.gjob(&words).start();
+    eventually("the first job has begun", || lines(&ledger).len() == 1);
+    copy(&place.path("state"), &place.path("copy"));
+    let answer = place.gjob(&[&["hosts", "add", "h2"], &ssh[..]].concat()).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    eventually("the host that was added has begun the other", || lines(&ledger).len() == 2);
+    manager.kill_9();
+    open_gates(&place, &["a", "b"]);
+    let answer = in_copy(&place, &[&["attach", "--moved", "-H", "h2"], &ssh[..]].concat()).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(lines(&ledger), ["a", "b"], "each was begun once");
+}

@@ -27,7 +27,7 @@ pub use to_agent::{Attach, ByHand, Launch, Resume, Stream, ToAgent};
 pub const CHUNK: usize = 256 * 1024;
 
 /// The version of the protocol: it changes with any change to a message.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// What the agent's first line begins with; the version follows in decimal.
 pub const MAGIC: &str = "gjob-agent protocol ";

@@ -15,11 +15,14 @@
 //!    reported. Whatever crashes, a job's outputs are there whole or not at all.
 //! 4. What a run puts there is noted before in a file next to it. Nothing is
 //!    replaced or removed that isn't noted there.
+//! 5. Where a job's directory is gone, and the original of a copied run may have
+//!    fetched its outputs before, they are those that are in their place.
 
 mod collector;
 mod commit;
 mod dir;
 mod file;
+mod in_place;
 mod incoming;
 mod job;
 mod ledger;
@@ -100,6 +103,8 @@ pub struct CollectOrder {
     pub merge: bool,
     /// If any: exactly these are accepted, with the content that is recorded of them.
     pub recorded: Vec<OutputFile>,
+    /// An earlier manager may have put them in their place, and removed the job's directory.
+    pub may_be_in_place: bool,
 }
 
 /// A job's outputs, all here and durable.
@@ -138,6 +143,9 @@ pub struct CollectError {
 /// Whose fault it is that outputs are not here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CollectScope {
+    /// Nobody's who is known: the job's directory was removed, after an earlier manager may
+    /// have fetched what was in it; and that is not here.
+    Gone,
     /// The job's: it did not write what it said, or more than is accepted.
     Job,
     /// The host's.

@@ -156,6 +156,7 @@ fn order(index: u32) -> CollectOrder {
         all: false,
         merge: false,
         recorded: Vec::new(),
+        may_be_in_place: false,
     }
 }
 

@@ -114,6 +114,7 @@ fn order(id: &JobId, index: u32, patterns: &[&str], all: bool) -> CollectOrder {
         all,
         merge: false,
         recorded: Vec::new(),
+        may_be_in_place: false,
     }
 }
 

@@ -90,6 +90,19 @@ impl CollectError {
         }
     }
 
+    /// True when there is no directory of the job.
+    fn is_gone(&self) -> bool {
+        match self {
+            CollectError::Open { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            CollectError::Missing(_)
+            | CollectError::Unfit { .. }
+            | CollectError::TooMany
+            | CollectError::Pattern(..)
+            | CollectError::Io { .. }
+            | CollectError::Stopped => false,
+        }
+    }
+
     /// Whose fault it is: what the job has removed or closed is its own.
     fn scope(&self) -> Scope {
         let (CollectError::Io { source, .. } | CollectError::Open { source, .. }) = self else {
@@ -112,7 +125,8 @@ pub(super) fn collect(layout: &Layout, wanted: CollectRequest, outlet: &Outlet<'
         Err(CollectError::Stopped) => {}
         Err(error) => {
             let reason = one_line(&error.to_string());
-            outlet.end(FromAgent::CollectFailed { request, reason, scope: error.scope() });
+            let (scope, is_gone) = (error.scope(), error.is_gone());
+            outlet.end(FromAgent::CollectFailed { request, reason, scope, is_gone });
         }
     }
 }

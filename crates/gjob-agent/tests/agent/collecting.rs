@@ -24,7 +24,7 @@ fn receive(agent: &mut Agent) -> (Received, Result<u64, (String, Scope)>, u32) {
                 parts.into_iter().for_each(|part| add(&mut received, part));
             }
             FromAgent::Collected { request: 1, files } => return (received, Ok(files), messages),
-            FromAgent::CollectFailed { request: 1, reason, scope } => {
+            FromAgent::CollectFailed { request: 1, reason, scope, .. } => {
                 return (received, Err((reason.shown().into(), scope)), messages);
             }
             other => panic!("expected outputs, not {other:?}"),
@@ -271,5 +271,6 @@ fn file_that_changes_while_it_is_read_is_no_output() {
         }
     };
     let reason = "output \"big\" changes while it is read".into();
-    assert_eq!(end, FromAgent::CollectFailed { request: 1, reason, scope: Scope::Job });
+    let (scope, is_gone) = (Scope::Job, false);
+    assert_eq!(end, FromAgent::CollectFailed { request: 1, reason, scope, is_gone });
 }

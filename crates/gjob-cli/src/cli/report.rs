@@ -105,6 +105,10 @@ pub(crate) struct AttachArgs {
     pub(crate) replace: bool,
 
     /// Resume a copy whose original is gone or will not be used again: hosts refuse that from then on
+    ///
+    /// Hosts tell what they have run since the copy was made, and that does not run again. Hosts
+    /// that were added to the run since then have to be named with -H, or what they have run
+    /// begins again.
     #[arg(long)]
     pub(crate) moved: bool,
 

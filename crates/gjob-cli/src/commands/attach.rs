@@ -27,6 +27,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 /// How often to try again meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// What a copy cannot know.
+const ADDED_SINCE: &str = "hosts that were added to the run after this copy was made are not \
+                           asked, and what they have run begins again, unless they are named \
+                           now with -H";
+
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
     if args.in_background {
@@ -39,6 +44,9 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
         in_background: args.in_background,
         of_hosts: changes_of_hosts(args, &dir)?,
     };
+    if resume.moved && resume.of_hosts.is_empty() && !args.in_background {
+        print_error(ADDED_SINCE);
+    }
     if args.background.detach {
         let changes = std::mem::take(&mut resume.of_hosts);
         if !changes.is_empty() {

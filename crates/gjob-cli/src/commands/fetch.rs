@@ -80,6 +80,7 @@ fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrd
             all: job.state() == State::Done && args.output.is_empty(),
             merge: true,
             recorded: Vec::new(),
+            may_be_in_place: false,
         };
         orders.push((host, order));
     }

@@ -102,8 +102,11 @@ impl Run {
 
     fn position_or_add(&mut self, label: &HostLabel) -> HostIx {
         let next = HostIx(self.hosts.len() as u32);
+        // The original of a copy may have had it already.
+        let is_adopting = self.hosts.iter().any(|host| host.history.is_kept());
+        let history = if is_adopting { History::Awaited } else { History::Known };
         *self.positions.entry(label.clone()).or_insert_with(|| {
-            self.hosts.push(Host::new(label.clone()));
+            self.hosts.push(Host { history, ..Host::new(label.clone()) });
             next
         })
     }

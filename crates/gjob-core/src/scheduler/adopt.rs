@@ -5,7 +5,9 @@
 //!
 //! Attempts that the copy does not know have higher numbers than those it knows, or the number
 //! of one that was withdrawn, on another host. A host that was lost before it could tell may
-//! come back: what it has begun is adopted if its job still waits, and else ended.
+//! come back: what it has begun is adopted if its job still waits, and else ended. One whose
+//! records were removed cannot tell: nothing starts then. Hosts that the copy does not know
+//! are not asked, unless users add them before all others have told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use super::Scheduler;
 use super::action::Action;
 use super::job::JobState;
+use super::stop::Mode;
 use crate::event::{AttemptChange, HostChange, RunEvent, What};
 use crate::id::Key;
 use crate::order::Order;
@@ -20,6 +23,11 @@ use crate::outcome::Cause;
 use crate::record::Record;
 use crate::run::{Attempt, History, HostIx, HostStatus, Run};
 use crate::state::State;
+use crate::wire::Damage;
+
+/// Why a host is out of a run that has moved.
+const FORGETFUL: &str = "it has no records of this run any more (removed by gjob clean?): what \
+                         it has run could run again, so nothing starts";
 
 /// What hosts have begun without the run knowing of it.
 #[derive(Debug)]
@@ -85,6 +93,34 @@ impl Scheduler {
     #[must_use]
     pub fn keeps_back(&self, host: HostIx) -> bool {
         self.run.host(host).is_some_and(|host| host.history.is_kept())
+    }
+
+    /// True for an attempt that another manager may know more of.
+    #[must_use]
+    pub fn is_inherited(&self, index: u32) -> bool {
+        self.jobs.get(index as usize).is_some_and(|plan| plan.inherited)
+    }
+
+    /// A host that is to tell what it has begun cannot know it any more: it is out of the
+    /// run, and nothing starts without its word. True for such a host.
+    pub fn refuse_forgetful(&mut self, now: Duration, host: HostIx, damage: &Damage) -> bool {
+        let is_awaited = self.unknown.untold.contains(&host);
+        if !(damage.claims_lost && is_awaited) || self.mode == Mode::Acting {
+            return false;
+        }
+        let reason = FORGETFUL.to_owned();
+        self.out.push_back(Action::Reject { host, reason: reason.clone() });
+        self.emit_host(host, HostChange::Failed { reason, printed: Vec::new() });
+        self.forget_loss(host);
+        self.settle(now);
+        true
+    }
+
+    /// A host is added while others have yet to tell: the original may have had it, too.
+    pub(super) fn await_added(&mut self, host: HostIx) {
+        if self.run.host(host).is_some_and(|host| host.history == History::Awaited) {
+            self.unknown.untold.insert(host);
+        }
     }
 
     /// A host has told all that it had begun when it was asked.

@@ -61,6 +61,19 @@ impl Scheduler {
         self.settle(now);
     }
 
+    /// A job has succeeded, and its outputs are nowhere any more: the original of a copied
+    /// run may have fetched them, and the job may not run again for that.
+    pub fn handle_outputs_gone(&mut self, now: Duration, host: HostIx, key: Key, reason: String) {
+        let awaited = JobState::Collecting { host, attempt: key.attempt };
+        if self.run.job(key.index).is_none() || self.state(key.index) != awaited {
+            return;
+        }
+        let change = AttemptChange::CollectFailed { reason: reason.clone(), scope: Scope::Host };
+        self.emit_attempt(host, key, change);
+        self.end_job_by(key, State::Unknown, Some(reason));
+        self.settle(now);
+    }
+
     fn collect_failed(
         &mut self,
         now: Duration,

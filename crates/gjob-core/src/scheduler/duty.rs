@@ -35,6 +35,7 @@ impl Scheduler {
         // The event has added it.
         let ix = self.run.position(host).unwrap_or(HostIx(known as u32));
         self.leaving.remove(&ix);
+        self.await_added(ix);
         if !tasks.is_empty() {
             self.run.set_tasks(ix, tasks);
             self.tasks.add(ix);

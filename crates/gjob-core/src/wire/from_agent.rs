@@ -90,6 +90,8 @@ pub enum FromAgent {
         reason: Foreign,
         /// Whose fault it is: the job's if it did not write what it should.
         scope: Scope,
+        /// True when there is no directory of the job.
+        is_gone: bool,
     },
     /// Job directories were removed.
     Removed {

@@ -58,7 +58,10 @@ fn wire_format_is_pinned() {
     let take = encode(&ToAgent::TakeBlob { hash, size: 5, id, path: "p".into() });
     assert_eq!((take[4..6].to_vec(), &take[37..39]), (vec![23, 7], &[5, 14][..]), "{take:02x?}");
     assert_eq!(take[53..], [1, b'p']);
-    assert_eq!(PROTOCOL, 7);
+    let (reason, scope) = ("r".into(), crate::record::Scope::Job);
+    let gone = encode(&FromAgent::CollectFailed { request: 5, reason, scope, is_gone: true });
+    assert_eq!(gone[5..], [5, 1, b'r', 0, 1], "{gone:02x?}");
+    assert_eq!(PROTOCOL, 8);
 }
 
 #[test]

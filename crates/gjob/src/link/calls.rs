@@ -70,6 +70,8 @@ pub(crate) enum StreamPart {
     Failed {
         reason: Foreign,
         scope: Scope,
+        /// There is no directory of the job.
+        is_gone: bool,
     },
 }
 
@@ -204,8 +206,8 @@ fn stream_part(message: FromAgent) -> Option<StreamPart> {
     match message {
         FromAgent::Outputs { parts, .. } => Some(StreamPart::Parts(parts)),
         FromAgent::Collected { files, .. } => Some(StreamPart::End { files }),
-        FromAgent::CollectFailed { reason, scope, .. } => {
-            Some(StreamPart::Failed { reason, scope })
+        FromAgent::CollectFailed { reason, scope, is_gone, .. } => {
+            Some(StreamPart::Failed { reason, scope, is_gone })
         }
         _ => None,
     }

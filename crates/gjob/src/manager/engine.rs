@@ -197,6 +197,9 @@ impl Engine {
         match report {
             Report::Up(welcome) => {
                 if let Some(damage) = &welcome.damage {
+                    if self.scheduler.refuse_forgetful(now, host, damage) {
+                        return;
+                    }
                     self.scheduler.handle_damage(now, host, damage);
                 }
                 let plan = &self.network.hosts()[host.at()];

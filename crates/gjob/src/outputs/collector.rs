@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use super::commit::Waiting;
+use super::in_place;
 use super::incoming::FileProgress;
 use super::job::{Finished, OutputsJob, Written};
 use super::progress::{CollectReport, OutputProgress, Shared};
@@ -55,6 +56,10 @@ enum Stopped {
     Refused(Refusal),
     /// By the job's host: its files are not as they should be.
     Failed(CollectError),
+    /// There is no directory of the job.
+    Gone {
+        reason: String,
+    },
     Unreachable(Unreachable),
 }
 
@@ -91,6 +96,8 @@ impl Collector {
         runtime.spawn(async move {
             let key = order.key;
             let mut job = Some(OutputsJob::new(order));
+            let in_place = job.as_ref().filter(|job| job.order.may_be_in_place);
+            let in_place = in_place.map(|job| job.order.clone());
             let done = tokio::select! {
                 done = collector.collect(&mut job) => Some(done),
                 _ = dropped => None,
@@ -99,8 +106,12 @@ impl Collector {
                 // Removing what has come takes a disk its time.
                 let _ = collector.shared.write(move |_| drop(job)).await;
             }
-            if let Some(done) = done {
-                collector.finish(key, done).await;
+            match (done, in_place) {
+                (Some(Err(Stopped::Gone { .. })), Some(order)) => {
+                    collector.find_in_place(order).await;
+                }
+                (Some(done), _) => collector.finish(key, done).await,
+                (None, _) => {}
             }
         });
         Collecting { _keeps: keeps }
@@ -168,7 +179,11 @@ impl Collector {
                         Finished::Refused(refusal) => return Err(refusal.into()),
                     }
                 }
-                StreamPart::Failed { reason, scope } => {
+                StreamPart::Failed { reason, is_gone: true, .. } => {
+                    *job = Some(taken);
+                    return Err(Stopped::Gone { reason: reason.shown().into() });
+                }
+                StreamPart::Failed { reason, scope, .. } => {
                     *job = Some(taken);
                     let scope = match scope {
                         Scope::Job => CollectScope::Job,
@@ -186,6 +201,9 @@ impl Collector {
         let (error, violation) = match done {
             Ok(waiting) => return self.shared.commit(waiting).await,
             Err(Stopped::Failed(error)) => (error, None),
+            Err(Stopped::Gone { reason }) => {
+                (CollectError { scope: CollectScope::Job, reason }, None)
+            }
             Err(Stopped::Unreachable(Unreachable { reason })) => match self.limit {
                 Some(_) => (CollectError { scope: CollectScope::Host, reason }, None),
                 None => return,
@@ -203,6 +221,19 @@ impl Collector {
         if let Some(violation) = violation {
             self.report(CollectReport::Violation(violation)).await;
         }
+    }
+
+    /// A job's directory is gone: what an earlier manager has fetched from it counts.
+    async fn find_in_place(&self, order: CollectOrder) {
+        let key = order.key;
+        let found = self.shared.write(move |place| in_place::find(place, &order)).await;
+        let result = match found {
+            Ok(Ok(Some(found))) => Ok(found),
+            Ok(Ok(None)) => Err(in_place::nowhere(&self.shared.shown_place())),
+            Ok(Err(refusal)) | Err(refusal) => Err(refusal.into_error()),
+        };
+        let progress = OutputProgress::Collected { key, result };
+        self.report(CollectReport::Progress(progress)).await;
     }
 
     async fn report(&self, report: CollectReport) {
@@ -258,6 +289,7 @@ mod tests {
             all: false,
             merge: false,
             recorded: Vec::new(),
+            may_be_in_place: false,
         };
         let _collecting = collector.start(&Handle::current(), order);
         let mut asked = 0;

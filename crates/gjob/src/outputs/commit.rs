@@ -32,8 +32,8 @@ pub(super) struct Waiting {
 /// Outputs that are in their place; what came is read when it is handed on.
 #[derive(Debug)]
 pub(crate) struct Committed {
-    listing: Listing,
-    bytes: u64,
+    pub(super) listing: Listing,
+    pub(super) bytes: u64,
 }
 
 impl Committed {

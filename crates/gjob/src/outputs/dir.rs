@@ -77,6 +77,20 @@ impl Destination {
         }
     }
 
+    /// What this run has put there under a name before.
+    pub(super) fn find(&self, name: &str) -> io::Result<Option<Dir>> {
+        let Some(config) = &self.config else { return Ok(None) };
+        if !config.dir.try_exists()? {
+            return Ok(None);
+        }
+        let dir = self.open()?;
+        if dir.owns(name, name)? {
+            open_below(&dir.dir, Path::new(name)).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// The directory; made if it isn't there. What an earlier process of the
     /// same tag left unfinished is removed.
     pub(super) fn open(&self) -> io::Result<Arc<OutputsDir>> {

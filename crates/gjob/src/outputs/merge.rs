@@ -46,7 +46,7 @@ fn in_the_way(path: &Path, is_dir: bool) -> Refusal {
 }
 
 /// What is in a directory, and whether that is a directory itself.
-fn list(dir: &Dir) -> io::Result<Vec<(OsString, bool)>> {
+pub(super) fn list(dir: &Dir) -> io::Result<Vec<(OsString, bool)>> {
     let entry = |entry: io::Result<cap_std::fs::DirEntry>| {
         let entry = entry?;
         Ok((entry.file_name(), entry.file_type()?.is_dir()))

@@ -90,6 +90,11 @@ impl Shared {
         let _ = self.complete.send(waiting).await;
     }
 
+    /// The path of the directory of outputs, for a message.
+    pub(super) fn shown_place(&self) -> String {
+        self.place.shown()
+    }
+
     /// Does what may wait for a disk where that holds back no link.
     pub(super) async fn write<T: Send + 'static>(
         &self,

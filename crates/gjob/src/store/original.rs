@@ -9,9 +9,19 @@ use std::{fs, io};
 use gjob_core::run::History;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::{Store, StoreError};
+
 /// How far the epoch of a run that has moved is above that of its original, at least:
 /// no original is taken up so often.
 const MOVED: i64 = 1 << 20;
+
+impl Store {
+    /// True for a run that was taken up as a copy once: another manager may have done more
+    /// of it than is recorded here.
+    pub(crate) fn has_moved(&self) -> Result<bool, StoreError> {
+        Ok(self.epoch()?.0 >= MOVED as u64)
+    }
+}
 
 /// What tells a file from copies of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -193,7 +193,8 @@ fn play(role: &str, request: u32, resume: Option<Resume>) {
         }
         "rude" => {
             let reason = "\u{1b}[31mno such\noutput\u{202e}file".into();
-            say(&FromAgent::CollectFailed { request, reason, scope: Scope::Job });
+            let (scope, is_gone) = (Scope::Job, false);
+            say(&FromAgent::CollectFailed { request, reason, scope, is_gone });
         }
         "flood" => {}
         other => panic!("no role {other:?}"),

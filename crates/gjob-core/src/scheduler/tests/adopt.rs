@@ -1,7 +1,8 @@
 //! A run that has moved: what its hosts have begun since the copy was taken.
 
 use super::*;
-use crate::run::History;
+use crate::run::{History, TaskSpecs};
+use crate::wire::Damage;
 
 const H1: HostIx = HostIx(1);
 
@@ -200,4 +201,54 @@ fn kill_of_an_overtaken_attempt_is_sent_again_until_it_has_ended() {
     assert_eq!(come_back(&mut scheduler), []);
     scheduler.handle_timeout(now + Config::default().lost_after);
     assert_eq!(orders(&mut scheduler), []);
+}
+
+#[test]
+fn host_that_is_added_before_all_have_told_is_to_tell_too() {
+    let mut scheduler = moved(Config::default(), 1, &[Init::new(0), Init::new(0)]);
+    let labels = Vec::new();
+    scheduler.handle_host_added(NOW, &label(H1), labels, TaskSpecs::default());
+    assert!(scheduler.is_untold(H1));
+    tell(&mut scheduler, vec![started(0, 1)], vec![started(1, 1)]);
+    assert_eq!(launches(&mut scheduler), []);
+    let on: Vec<_> = scheduler.run().jobs().iter().map(Job::host).collect();
+    assert_eq!(on, [Some(&label(H0)), Some(&label(H1))]);
+    let h2 = label(HostIx(2));
+    scheduler.handle_host_added(NOW, &h2, Vec::new(), TaskSpecs::default());
+    assert!(!scheduler.is_untold(HostIx(2)), "too late");
+}
+
+#[test]
+fn nothing_starts_once_a_host_that_is_to_tell_has_no_records_any_more() {
+    let mut scheduler = moved(Config::default(), 2, &[Init::new(0)]);
+    let damage = |claims_lost| Damage { reason: "removed".into(), log_lost: true, claims_lost };
+    assert!(!scheduler.refuse_forgetful(NOW, H0, &damage(false)), "its claims tell");
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    scheduler.handle_host_unreachable(NOW, H1, "gone");
+    scheduler.handle_told(NOW, H0);
+    assert!(!scheduler.refuse_forgetful(NOW, H0, &damage(true)), "it has told");
+    actions(&mut scheduler);
+    assert!(scheduler.refuse_forgetful(NOW, H1, &damage(true)));
+    scheduler.handle_timeout(NOW * 10_000);
+    let orders = orders(&mut scheduler);
+    assert!(
+        matches!(orders[..], [Action::Reject { host: H1, .. }, Action::Stop(RunEnd::NoHosts)]),
+        "{orders:?}"
+    );
+}
+
+#[test]
+fn job_whose_outputs_are_nowhere_any_more_is_unknown_and_not_begun_again() {
+    let job = Init { collects: true, ..Init::new(3) };
+    let mut scheduler = moved(Config::default(), 1, &[job]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    scheduler.handle_records(NOW, H0, vec![started(0, 1), exited(0, 1, 0)]);
+    scheduler.handle_told(NOW, H0);
+    let key = Key::new(0, 1);
+    assert_eq!(orders(&mut scheduler), [Action::Collect { host: H0, key }]);
+    assert!(scheduler.is_inherited(0));
+    scheduler.handle_outputs_gone(NOW, H0, key, "removed".to_owned());
+    assert_eq!(orders(&mut scheduler), [Action::Stop(RunEnd::Complete)]);
+    let job = &scheduler.run().jobs()[0];
+    assert_eq!((job.state(), job.reason.as_deref()), (State::Unknown, Some("removed")));
 }

@@ -133,9 +133,10 @@ impl Engine {
         store: Store,
         mut scheduler: Scheduler,
         network: Network,
-        collecting: Collecting,
+        mut collecting: Collecting,
         resumed: bool,
     ) -> Result<Self, ManagerError> {
+        collecting.has_moved = store.has_moved()?;
         scheduler.hold();
         scheduler.set_time(now());
         scheduler.handle_start(dir.run().clone(), resumed);

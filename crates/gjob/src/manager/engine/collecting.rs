@@ -36,6 +36,8 @@ pub(super) struct Collecting {
     last_arrival: Option<Instant>,
     /// Why nothing can be written locally any more.
     failure: Option<String>,
+    /// The run is a copy, whose original may have fetched more than is known here.
+    pub(super) has_moved: bool,
 }
 
 impl Collecting {
@@ -112,9 +114,16 @@ impl Collecting {
 
     /// What is wanted of a job's directory.
     fn order(&self, job: &Job, key: Key, patterns: Vec<String>, all: bool) -> Option<CollectOrder> {
-        let dir_name = job_dir_name(job.name(), job.index);
-        let (id, recorded) = (job.id().cloned()?, Vec::new());
-        Some(CollectOrder { key, id, dir_name, patterns, all, merge: false, recorded })
+        Some(CollectOrder {
+            key,
+            id: job.id().cloned()?,
+            dir_name: job_dir_name(job.name(), job.index),
+            patterns,
+            all,
+            merge: false,
+            recorded: Vec::new(),
+            may_be_in_place: false,
+        })
     }
 }
 
@@ -133,8 +142,9 @@ impl Engine {
         if self.collecting.settings.results {
             patterns.extend(OwnFile::STREAMS.map(|file| file.name().to_owned()));
         }
+        let may_be_in_place = self.collecting.has_moved && self.scheduler.is_inherited(key.index);
         if let Some(order) = self.collecting.order(job, key, patterns, true) {
-            self.network.collect(host, order);
+            self.network.collect(host, CollectOrder { may_be_in_place, ..order });
         }
     }
 
@@ -181,6 +191,10 @@ impl Engine {
             Err(CollectError { scope: CollectScope::Here, reason }) => {
                 self.collecting.failure = Some(reason);
                 return;
+            }
+            Err(CollectError { scope: CollectScope::Gone, reason }) => {
+                let now = self.now();
+                return self.scheduler.handle_outputs_gone(now, host, key, reason);
             }
             Err(CollectError { scope: CollectScope::Job, reason }) => Err((Scope::Job, reason)),
             Err(CollectError { scope: CollectScope::Host, reason }) => Err((Scope::Host, reason)),
@@ -237,8 +251,13 @@ impl Engine {
     }
 
     /// Removes what is in its place of a job that is not done, as when a manager
-    /// was killed before it could record that the outputs are local.
+    /// was killed before it could record that the outputs are local. Of a copied run, the
+    /// original may have put them there, of an attempt that counted: they stay until another
+    /// attempt replaces them.
     fn retract(&mut self, index: u32) {
+        if self.collecting.has_moved {
+            return;
+        }
         let dir_name = job_dir_name(self.job(index).name(), index);
         let config = self.collecting.config(&self.on_hosts);
         // What cannot be removed does no harm: another attempt replaces it.

@@ -61,6 +61,7 @@ impl Engine {
             all: true,
             merge: true,
             recorded: files,
+            may_be_in_place: false,
         };
         let (launches, later) = (BTreeSet::from([launch]), BTreeSet::new());
         self.network.collect(host, order.clone());
