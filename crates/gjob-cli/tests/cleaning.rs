@@ -94,7 +94,7 @@ gjob: run [DATE]-3: left as it is: it has a manager
 #[test]
 fn only_runs_that_are_old_enough_are_cleaned() {
     let place = place_with_runs(1);
-    place.gjob(&["clean", "--older", "1h"]).run();
+    place.gjob(&["clean", "--older", "1h"]).stdout("nothing to clean\n").run();
     assert_eq!(job_dirs(&place), 1);
     place
         .gjob(&["clean", "--older", "1ms"])
@@ -180,5 +180,6 @@ gjob: --forget-host h3: expected one of h1, h2
         .run();
     let answer = place.gjob(&["clean", "latest", "--record", "--forget-host", "h2"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.contains("\nh2 keeps its job directories in /"), "{}", answer.stdout);
     assert!(!place.has_run());
 }

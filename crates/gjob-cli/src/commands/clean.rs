@@ -47,6 +47,10 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
         let store = Store::read(dir).map_err(Failure::machinery)?;
         refuse_unfinished(dir, &store)?;
     }
+    if chosen.is_empty() {
+        writeln!(std::io::stdout(), "nothing to clean").map_err(Failure::machinery)?;
+        return Ok(ALL_DONE);
+    }
     check_hosts(args, &chosen)?;
     if args.dry_run {
         return show(&chosen, args);

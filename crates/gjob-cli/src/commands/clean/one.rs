@@ -12,6 +12,7 @@ use gjob_core::RunId;
 use gjob_core::event::RunEnd;
 use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostIx, HostStatus};
+use gjob_core::text::printable;
 
 use crate::exit::{Failure, NOT_ALL_DONE, print_error};
 
@@ -30,6 +31,7 @@ pub(super) fn clean(dir: RunDir, what: &What<'_>) -> Result<bool, Failure> {
     refuse_managed(&dir)?;
     let mut cleaning = Cleaning::new(dir, what)?;
     let clean = cleaning.hosts()?;
+    cleaning.say_forgotten()?;
     if clean && what.record {
         cleaning.record()?;
     }
@@ -221,6 +223,20 @@ impl<'a> Cleaning<'a> {
         let prefix = &self.what.prefix;
         self.problems.iter().for_each(|problem| print_error(&format!("{prefix}{problem}")));
         self.problems.is_empty()
+    }
+
+    /// Says where the files of hosts that were given up are.
+    fn say_forgotten(&self) -> Result<(), Failure> {
+        for host in self.hosts.iter().filter(|host| is_among(host, self.what.forgotten)) {
+            let Some(facts) = &host.facts else { continue };
+            let (prefix, label, run) = (&self.what.prefix, &host.label, &self.run);
+            let text = format!(
+                "{prefix}{label} keeps its job directories in {dir}, and {dir}/.gjob/runs/{run}",
+                dir = facts.results_dir
+            );
+            writeln!(std::io::stdout(), "{}", printable(&text)).map_err(Failure::machinery)?;
+        }
+        Ok(())
     }
 
     /// Removes the local record of the run. The link `latest` is left as it is: the number
