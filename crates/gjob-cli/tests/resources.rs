@@ -431,3 +431,28 @@ fn jobs_of_a_host_start_one_after_another_with_a_delay() {
     // Until a job notes its start, it may be a little late.
     assert!(length > 1_200_000_000, "{length}");
 }
+
+/// Bytes that this process has written for disks.
+fn written_here() -> u64 {
+    let counts = std::fs::read_to_string("/proc/self/io").unwrap();
+    let bytes = counts.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    bytes.unwrap().parse().unwrap()
+}
+
+#[test]
+fn bytes_that_a_job_has_written_are_shown() {
+    let place = Place::new();
+    let before = written_here();
+    place.file("probe", &"x".repeat(1 << 20));
+    if written_here() < before + (1 << 20) {
+        return gjob_testbed::skip("temporary files are in memory");
+    }
+    place.file("jobs.txt", "head -c 3000000 /dev/zero > out\n");
+    assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 0);
+    let written = &place.of_jobs("attempts")[0][0]["written_bytes"];
+    assert!((3_000_000..4_000_000).contains(&written.as_u64().unwrap()), "{written}");
+    let explained = place.gjob(&["explain", "0"]).output().stdout;
+    assert!(explained.contains("M written, "), "{explained}");
+    let table = place.gjob(&["table"]).output().stdout;
+    assert!(table.lines().nth(1).unwrap().ends_with(&written.to_string()), "{table}");
+}

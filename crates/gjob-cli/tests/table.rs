@@ -52,7 +52,8 @@ fn table_has_a_row_for_each_job_and_for_each_of_its_results() {
     let place = Place::new();
     sweep(&place);
     let plain = table(&place, &[]);
-    let heads = "index,name,rate,host,state,exit,attempt,started,ended,seconds,max_rss_kib";
+    let heads = "index,name,rate,host,state,exit,attempt,started,ended,seconds,max_rss_kib,\
+                 read_bytes,written_bytes";
     assert_eq!(plain.lines().next(), Some(heads));
     let names = ["index", "name", "rate", "state", "exit", "attempt"];
     assert_eq!(

@@ -110,6 +110,13 @@ pub struct Finish {
     /// Largest resident set of any of its processes, KiB; or, if that is more, the most that all
     /// of them were seen to use together, as those of a job that asked for memory are watched.
     pub max_rss_kib: u64,
+    /// Bytes that it has read from disks, its waited-for children included: what was in memory
+    /// already is not read.
+    #[serde(default)]
+    pub read_bytes: u64,
+    /// Bytes that it has written for disks, likewise: what stays in memory is not counted.
+    #[serde(default)]
+    pub written_bytes: u64,
     /// Bytes in `log`, its standard output.
     pub stdout_bytes: u64,
     /// Bytes in `err`, its standard error.
@@ -159,6 +166,8 @@ impl Finish {
             &mut self.user_us,
             &mut self.system_us,
             &mut self.max_rss_kib,
+            &mut self.read_bytes,
+            &mut self.written_bytes,
             &mut self.stdout_bytes,
             &mut self.stderr_bytes,
         ] {

@@ -90,7 +90,7 @@ pub enum Report {
     /// A record that is no part of what follows on the run log: a launch was not sent, since
     /// a file for it could not be staged, or the host had no space for it; or the host says
     /// again what it has recorded of an attempt.
-    Recorded(Record),
+    Recorded(Box<Record>),
     /// An output asked for with [`Network::fetch`] is here, or can't be had.
     Fetched(Box<Fetched>),
     /// How far the host's clock is from this one's.

@@ -200,6 +200,8 @@ mod tests {
             user_us: 3,
             system_us: 4,
             max_rss_kib: 5,
+            read_bytes: 0,
+            written_bytes: 0,
             stdout_bytes: 6,
             stderr_bytes: 7,
             survivors: vec![8],

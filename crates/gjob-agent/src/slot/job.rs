@@ -201,6 +201,8 @@ impl Started {
             system_us: exit.system_us,
             // What was killed before its parent could wait for it is in none of wait4's figures.
             max_rss_kib: exit.max_rss_kib.max(peak_kib),
+            read_bytes: exit.read_bytes,
+            written_bytes: exit.written_bytes,
             stdout_bytes: self.dir.length(OwnFile::Stdout.name()),
             stderr_bytes: self.dir.length(OwnFile::Stderr.name()),
             survivors: survivors.clone(),

@@ -17,7 +17,14 @@ pub(crate) struct Reaped {
     pub(crate) system_us: u64,
     /// Largest resident set, KiB.
     pub(crate) max_rss_kib: u64,
+    /// Read from disks, bytes.
+    pub(crate) read_bytes: u64,
+    /// Written for disks, bytes.
+    pub(crate) written_bytes: u64,
 }
+
+/// What the kernel counts reads and writes of disks in, bytes.
+const BLOCK: u64 = 512;
 
 /// What there was to reap.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +77,8 @@ fn reaped(pid: u32, ending: Ending, usage: &libc::rusage) -> Reaped {
         user_us: micros(usage.ru_utime),
         system_us: micros(usage.ru_stime),
         max_rss_kib: usage.ru_maxrss as u64,
+        read_bytes: (usage.ru_inblock as u64).saturating_mul(BLOCK),
+        written_bytes: (usage.ru_oublock as u64).saturating_mul(BLOCK),
     }
 }
 

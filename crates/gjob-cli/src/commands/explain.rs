@@ -18,7 +18,7 @@ use gjob_core::run::{Attempt, Host, HostStatus, Outcome, WaitReason};
 use gjob_core::text::printable;
 use gjob_core::{Cause, Event, Job, Run, State, Timestamp, What};
 
-use super::{find_run, selection};
+use super::{find_run, rounded, selection};
 use crate::cli::ExplainArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::local_time::local_time;
@@ -279,6 +279,10 @@ fn describe(attempt: &Attempt) -> String {
             let ending = cause.map_or_else(|| finish.ending.to_string(), in_words);
             parts.push(format!("{ending} after {}", took(attempt)));
             parts.push(format!("{} MiB", finish.max_rss_kib.div_ceil(1024)));
+            let (read, written) = (finish.read_bytes, finish.written_bytes);
+            let moved = [(read, "read"), (written, "written")];
+            let moved = moved.into_iter().filter(|(bytes, _)| *bytes > 0);
+            parts.extend(moved.map(|(bytes, what)| format!("{} {what}", rounded(bytes))));
             let cpu = Duration::from_micros(finish.user_us + finish.system_us);
             parts.push(format!("{} of CPU time", format_duration(cpu)));
         }

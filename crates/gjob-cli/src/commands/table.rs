@@ -24,8 +24,18 @@ use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
 
 /// The columns before and behind the parameters, which every table has.
 const FIRST: [&str; 2] = ["index", "name"];
-const LAST: [&str; 8] =
-    ["host", "state", "exit", "attempt", "started", "ended", "seconds", "max_rss_kib"];
+const LAST: [&str; 10] = [
+    "host",
+    "state",
+    "exit",
+    "attempt",
+    "started",
+    "ended",
+    "seconds",
+    "max_rss_kib",
+    "read_bytes",
+    "written_bytes",
+];
 
 /// Rows below named columns.
 pub(super) struct Table {
@@ -232,6 +242,8 @@ fn row(job: &Job, params: &[&str], of_results: &[&str], record: &Record) -> Vec<
         time(job.ended.or_else(|| attempt.and_then(|attempt| attempt.ended))),
         seconds.map(|seconds| Cell::number(seconds.as_millis() as f64 / 1000.0)),
         finish.map(|finish| Cell::number(finish.max_rss_kib)),
+        finish.map(|finish| Cell::number(finish.read_bytes)),
+        finish.map(|finish| Cell::number(finish.written_bytes)),
     ];
     let values: BTreeMap<&str, &Cell> =
         record.iter().map(|(name, cell)| (name.as_str(), cell)).collect();

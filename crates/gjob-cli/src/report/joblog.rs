@@ -75,6 +75,8 @@ mod tests {
             user_us: 0,
             system_us: 0,
             max_rss_kib: 0,
+            read_bytes: 0,
+            written_bytes: 0,
             stdout_bytes: 3,
             stderr_bytes: 4,
             survivors: Vec::new(),

@@ -91,6 +91,8 @@ impl Story {
             user_us: 0,
             system_us: 0,
             max_rss_kib: 0,
+            read_bytes: 0,
+            written_bytes: 0,
             stdout_bytes: 0,
             stderr_bytes: 0,
             survivors: Vec::new(),

@@ -46,6 +46,8 @@ fn exited(key: Key, ending: Ending, cause: Option<Cause>) -> AttemptChange {
         user_us: 1,
         system_us: 2,
         max_rss_kib: 3,
+        read_bytes: 0,
+        written_bytes: 0,
         stdout_bytes: 4,
         stderr_bytes: 5,
         survivors: Vec::new(),

@@ -8,6 +8,7 @@ use crate::run::{HostIx, Touched};
 /// One thing to be done. Order matters: what an [`Action::Emit`] says must be
 /// durable before any action that follows it is carried out.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "most actions are events; each is handed on at once")]
 pub enum Action {
     /// Record that this happened, and notify handlers.
     Emit {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use gjob_core::hosts::{ConnectCommand, HostLimits};
-use gjob_core::wire::{Attach, FrameBuffer, OutputPart, encode, magic_line};
+use gjob_core::wire::{Attach, FrameBuffer, OutputPart, PROTOCOL, encode, magic_line};
 use gjob_core::{HostEntry, HostLabel, HostOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
@@ -245,7 +245,8 @@ async fn failure(mut fake: Fake, connect: Option<&[&str]>) -> String {
 async fn what_cannot_be_mended_by_trying_again_is_said_once() {
     let other = Fake::new("gjob-agent protocol 999\n", &[], LISTENS);
     let reason = failure(other, None).await;
-    assert!(reason.contains("\"999\"") && reason.contains("this program 4"), "{reason}");
+    let own = format!("this program {PROTOCOL}");
+    assert!(reason.contains("\"999\"") && reason.contains(&own), "{reason}");
 
     let fault = FromAgent::Fault { reason: "a newer\x1b[2J manager".into(), permanent: true };
     let fenced = Fake::new(&magic_line(), &[fault], LISTENS);

@@ -229,7 +229,7 @@ impl Engine {
             }
             Report::Told => self.scheduler.handle_told(now, host),
             Report::Recorded(record) => {
-                self.scheduler.handle_records(now, host, vec![record]);
+                self.scheduler.handle_records(now, host, vec![*record]);
             }
             Report::Fetched(fetched) => {
                 let Some((key, mut outputs)) = self.streams.arrived(host, *fetched) else { return };

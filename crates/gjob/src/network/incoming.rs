@@ -78,13 +78,13 @@ impl Open {
                     let reason = reason.clone();
                     let refused = Record::Refused { key, reason, scope, at: now() };
                     self.staging.handle_record(host, &refused);
-                    self.ready.push_back((host, Report::Recorded(refused)));
+                    self.ready.push_back((host, Report::Recorded(Box::new(refused))));
                 }
             }
             FromAgent::Recorded { key, line } => {
                 let record = recorded(key, &line);
                 self.staging.handle_record(host, &record);
-                self.ready.push_back((host, Report::Recorded(record)));
+                self.ready.push_back((host, Report::Recorded(Box::new(record))));
             }
             FromAgent::Told => self.ready.push_back((host, Report::Told)),
             // Answers come as such; the others are the link's.
@@ -179,7 +179,7 @@ impl Open {
             match step {
                 StagingStep::Command(command) => self.hosts[host.at()].send(command),
                 StagingStep::Refuse(record) => {
-                    self.ready.push_back((host, Report::Recorded(record)));
+                    self.ready.push_back((host, Report::Recorded(Box::new(record))));
                 }
             }
         }

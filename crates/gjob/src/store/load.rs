@@ -330,6 +330,8 @@ fn finish(row: &Row<'_>, attempt: &Attempt) -> Result<Option<Finish>, rusqlite::
         user_us: number("user_us")?,
         system_us: number("system_us")?,
         max_rss_kib: number("max_rss_kib")?,
+        read_bytes: number("read_bytes")?,
+        written_bytes: number("written_bytes")?,
         stdout_bytes: number("stdout_bytes")?,
         stderr_bytes: number("stderr_bytes")?,
         survivors: survivors.transpose()?.unwrap_or_default(),

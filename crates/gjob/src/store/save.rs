@@ -204,9 +204,10 @@ fn save_task(tx: &Transaction<'_>, host: HostIx, it: &TaskAttempt) -> Result<(),
     tx.prepare_cached(
         "INSERT OR REPLACE INTO host_tasks (idx, attempt, host, outcome, assigned, revision, id,
              started, ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib,
-             stdout_bytes, stderr_bytes, survivors, task, boot_id, setups, jobs)
+             read_bytes, written_bytes, stdout_bytes, stderr_bytes, survivors, task, boot_id, setups,
+             jobs)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21, ?22, ?23)",
+             ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
     )?
     .execute(params![
         attempt.key.index,
@@ -225,6 +226,8 @@ fn save_task(tx: &Transaction<'_>, host: HostIx, it: &TaskAttempt) -> Result<(),
         finish.map(|finish| finish.user_us as i64),
         finish.map(|finish| finish.system_us as i64),
         finish.map(|finish| finish.max_rss_kib as i64),
+        finish.map(|finish| finish.read_bytes as i64),
+        finish.map(|finish| finish.written_bytes as i64),
         finish.map(|finish| finish.stdout_bytes as i64),
         finish.map(|finish| finish.stderr_bytes as i64),
         survivors(finish)?,
@@ -257,9 +260,10 @@ fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<()
     let (exit, signal) = ending(finish);
     tx.prepare_cached(
         "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, revision, id, started,
-             ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib, stdout_bytes,
-             stderr_bytes, survivors)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+             ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib, read_bytes,
+             written_bytes, stdout_bytes, stderr_bytes, survivors)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+             ?20, ?21)",
     )?
     .execute(params![
         attempt.key.index,
@@ -278,6 +282,8 @@ fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<()
         finish.map(|finish| finish.user_us as i64),
         finish.map(|finish| finish.system_us as i64),
         finish.map(|finish| finish.max_rss_kib as i64),
+        finish.map(|finish| finish.read_bytes as i64),
+        finish.map(|finish| finish.written_bytes as i64),
         finish.map(|finish| finish.stdout_bytes as i64),
         finish.map(|finish| finish.stderr_bytes as i64),
         survivors(finish)?,

@@ -83,6 +83,8 @@ CREATE TABLE attempts (
     user_us     INTEGER,
     system_us   INTEGER,
     max_rss_kib INTEGER,
+    read_bytes  INTEGER,           -- from disks
+    written_bytes INTEGER,         -- for disks
     stdout_bytes INTEGER,
     stderr_bytes INTEGER,
     survivors   TEXT,              -- JSON: pids of its processes that could not be ended
@@ -95,7 +97,8 @@ CREATE VIEW jobs AS
     SELECT idx, name, command, state, phase, attempt, host, id,
            CASE WHEN exit <> 0 OR state IN ('busy', 'done') THEN exit END AS exit,
            signal, cause, p.reason,
-           started, p.ended, failures, paused, user_us, system_us, max_rss_kib
+           started, p.ended, failures, paused, user_us, system_us, max_rss_kib,
+           read_bytes, written_bytes
     FROM specs JOIN progress p USING (idx) LEFT JOIN attempts USING (idx, attempt);
 
 CREATE TABLE inputs (
@@ -134,6 +137,8 @@ CREATE TABLE host_tasks (
     user_us     INTEGER,
     system_us   INTEGER,
     max_rss_kib INTEGER,
+    read_bytes  INTEGER,           -- from disks
+    written_bytes INTEGER,         -- for disks
     stdout_bytes INTEGER,
     stderr_bytes INTEGER,
     survivors   TEXT,

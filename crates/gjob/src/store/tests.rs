@@ -55,6 +55,8 @@ fn finished(key: Key, ending: Ending) -> Record {
         user_us: 1,
         system_us: 2,
         max_rss_kib: 3,
+        read_bytes: 0,
+        written_bytes: 0,
         stdout_bytes: 4,
         stderr_bytes: 5,
         survivors: vec![6, 7],

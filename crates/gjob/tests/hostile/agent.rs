@@ -86,6 +86,8 @@ fn records(role: &str, key: Key) -> Vec<Record> {
             user_us: number,
             system_us: number,
             max_rss_kib: number,
+            read_bytes: 0,
+            written_bytes: 0,
             stdout_bytes: number,
             stderr_bytes: number,
             survivors: Vec::new(),

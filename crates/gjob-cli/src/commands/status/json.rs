@@ -121,6 +121,9 @@ struct AttemptStatus {
     assigned: String,
     started: Option<String>,
     ended: Option<String>,
+    /// Bytes read from disks, and written for them, once it has exited.
+    read_bytes: Option<u64>,
+    written_bytes: Option<u64>,
 }
 
 pub(super) fn text(
@@ -240,7 +243,8 @@ fn inputs(of: &Snapshot, index: u32) -> Vec<InputStatus> {
 }
 
 fn attempt_status(attempt: &Attempt) -> AttemptStatus {
-    let cause = attempt.finish.as_ref().and_then(|finish| finish.cause);
+    let finish = attempt.finish.as_deref();
+    let cause = finish.and_then(|finish| finish.cause);
     AttemptStatus {
         attempt: attempt.key.attempt,
         host: attempt.host.to_string(),
@@ -253,5 +257,7 @@ fn attempt_status(attempt: &Attempt) -> AttemptStatus {
         assigned: attempt.assigned.to_string(),
         started: attempt.started.map(|at| at.to_string()),
         ended: attempt.ended.map(|at| at.to_string()),
+        read_bytes: finish.map(|finish| finish.read_bytes),
+        written_bytes: finish.map(|finish| finish.written_bytes),
     }
 }

@@ -59,14 +59,14 @@ CREATE TABLE attempts (
     host INTEGER NOT NULL REFERENCES hosts(ix), outcome TEXT, assigned INTEGER NOT NULL,
     revision INTEGER NOT NULL DEFAULT 0, id TEXT,
     started INTEGER, ended INTEGER, exit INTEGER, signal INTEGER, cause TEXT, reason TEXT,
-    user_us INTEGER, system_us INTEGER, max_rss_kib INTEGER, stdout_bytes INTEGER,
-    stderr_bytes INTEGER, survivors TEXT,
+    user_us INTEGER, system_us INTEGER, max_rss_kib INTEGER, read_bytes INTEGER,
+    written_bytes INTEGER, stdout_bytes INTEGER, stderr_bytes INTEGER, survivors TEXT,
     PRIMARY KEY (idx, attempt)
 ) WITHOUT ROWID;
 INSERT INTO attempts
     SELECT idx, attempt, host, CASE WHEN outcome IN ('exit', 'signal') THEN 'exited' ELSE outcome END,
            assigned, 0, id, started, ended, exit, signal, cause, reason, user_us, system_us,
-           max_rss_kib, stdout_bytes, stderr_bytes, NULL
+           max_rss_kib, NULL, NULL, stdout_bytes, stderr_bytes, NULL
     FROM attempts_3;
 
 CREATE TABLE host_tasks (
@@ -75,15 +75,16 @@ CREATE TABLE host_tasks (
     revision INTEGER NOT NULL DEFAULT 0, boot_id TEXT NOT NULL, setups INTEGER NOT NULL,
     jobs INTEGER NOT NULL, id TEXT, started INTEGER, ended INTEGER, exit INTEGER,
     signal INTEGER, cause TEXT, reason TEXT, user_us INTEGER, system_us INTEGER,
-    max_rss_kib INTEGER, stdout_bytes INTEGER, stderr_bytes INTEGER, survivors TEXT,
-    PRIMARY KEY (host, task, attempt)
+    max_rss_kib INTEGER, read_bytes INTEGER, written_bytes INTEGER, stdout_bytes INTEGER,
+    stderr_bytes INTEGER, survivors TEXT, PRIMARY KEY (host, task, attempt)
 ) WITHOUT ROWID;
 
 CREATE VIEW jobs AS
     SELECT idx, name, command, state, phase, attempt, host, id,
            CASE WHEN exit <> 0 OR state IN ('busy', 'done') THEN exit END AS exit,
            signal, cause, p.reason,
-           started, p.ended, failures, paused, user_us, system_us, max_rss_kib
+           started, p.ended, failures, paused, user_us, system_us, max_rss_kib,
+           read_bytes, written_bytes
     FROM specs JOIN progress p USING (idx) LEFT JOIN attempts USING (idx, attempt);
 
 CREATE TABLE outputs (
