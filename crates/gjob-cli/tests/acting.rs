@@ -439,7 +439,7 @@ fn paused_jobs_stay_paused_in_a_resumed_run() {
     let status = place.gjob(&["status"]).any_width().output().stdout;
     let counts = "\n2 jobs: 0 done, 1 running (1 paused), 1 waiting (1 paused)\n";
     assert!(status.contains(counts), "{status}");
-    assert!(status.contains("\n0  paused  ") && status.contains("\n1  paused  "), "{status}");
+    assert!(status.contains("\n0    paused  ") && status.contains("\n1    paused  "), "{status}");
     manager.kill_9();
     let manager = place
         .gjob(&["attach"])
