@@ -154,6 +154,7 @@ FAILED #3: timeout · sleep 60
   1 × timeout: #3
 run [DATE]-1: 1 done, 5 failed in [ELAPSED]
 help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
+help: timeout: `gjob run … --only-failed [DATE]-1 --timeout DURATION` gives more time
 
 "#]])
         .run();

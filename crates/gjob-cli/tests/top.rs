@@ -67,7 +67,10 @@ fn living_run_is_shown_with_all_panels_and_left_as_it_is() {
     let mut screen = top(&place, 40, 120);
     let text = screen.wait_for("all of it", |text| text.contains("? help"));
     line(&text, "running for ");
-    line(&text, "6 jobs: 0 done, 1 failed, 2 running, 3 waiting · 1 of 1 host up  managed");
+    line(
+        &text,
+        "6 jobs: 0 done, 1 failed, 2 running, 3 waiting · 1 of 1 host up  a gjob manages it",
+    );
     line(&text, "[||||||||||] 2/2");
     line(&text, "train-a");
     let slots = text.lines().filter(|line| line.starts_with(":   ")).count();
@@ -271,7 +274,7 @@ fn run_that_is_over_and_one_without_a_manager_are_shown() {
     let manager = start(&place);
     let mut screen = top(&place, 24, 100);
     manager.kill_9();
-    screen.wait_for_text("no manager");
+    screen.wait_for_text("no gjob manages it");
     screen.wait_for_text("stopped, no gjob is attached: ");
     assert_eq!(place.gjob(&["kill", "--all"]).output().code, 0);
     screen.wait_for_text("finished in ");
