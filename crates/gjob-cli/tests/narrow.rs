@@ -83,7 +83,7 @@ fn hints_of_explain_fit_the_terminal_with_their_commands_whole() {
     assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 1);
     let lines = on_terminal(&place, &["explain", "0"]);
     assert!(
-        lines.iter().any(|line| line.contains("`gjob attach ") && line.ends_with('`')),
+        lines.iter().any(|line| line.contains("`gjob retry 0 ") && line.ends_with('`')),
         "{lines:?}"
     );
 }

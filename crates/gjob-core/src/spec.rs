@@ -30,14 +30,14 @@ pub struct JobSpec {
     pub cmds: Vec<String>,
     /// Paths of local files and directories copied into the job directory under
     /// their base names (the seed's `files`), and `@JOBS/PATH` for outputs of other
-    /// jobs, which it is after; see [`FromJob`].
+    /// jobs, which it is after; see [`FromJob`](crate::from_job::FromJob).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
     /// Places `files` as read-only hard links to the one copy on the host,
     /// instead of copies that the job may write to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub link: bool,
-    /// Patterns of what is fetched from the job directory; see [`OutputPattern`].
+    /// Patterns of what is fetched from the job directory; see [`OutputPattern`](crate::output::OutputPattern).
     /// The job is done once all of it has arrived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<String>,

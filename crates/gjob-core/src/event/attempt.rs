@@ -35,7 +35,7 @@ pub enum AttemptChange {
         started: Timestamp,
     },
     /// Its script exited, or a signal ended it. Whether the job has its outcome
-    /// with that, [`JobChange::Ended`] says.
+    /// with that, [`JobChange::Ended`](super::JobChange::Ended) says.
     #[serde(rename = "attempt-exited")]
     Exited {
         /// Its exit record.
