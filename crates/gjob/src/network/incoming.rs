@@ -18,6 +18,11 @@ impl Open {
         match event {
             LinkEvent::Up(welcome) => {
                 self.hosts[host.at()].handle_up();
+                if self.purpose == Use::Managed {
+                    // What was launched while it was being connected to anew is not
+                    // answered: its manager launches that again.
+                    self.staging.handle_down(host);
+                }
                 self.staging.handle_up(host, &welcome.place);
                 self.ready.push_back((host, Report::Up(welcome)));
             }

@@ -106,10 +106,8 @@ impl Staging {
         self.steps.pop_front()
     }
 
-    /// A host's link is up; `place` names its results directory. What was asked before, while
-    /// it was being connected to anew, is not answered: it is launched again.
+    /// A host's link is up; `place` names its results directory.
     pub(super) fn handle_up(&mut self, host: HostIx, place: &str) {
-        self.hosts[host.at()] = Host::default();
         self.places.join(host, place);
     }
 
