@@ -152,6 +152,7 @@ start #3 on [ANY]: sleep 60
 start #4 on [ANY]: echo words >&2
 ok #4 on [ANY] in [ELAPSED]
 FAILED #3 on [ANY]: timeout · sleep 60
+help: timeout: `gjob run … --only-failed [DATE]-1 --timeout DURATION` gives more time
 
 "#]])
         .run();
