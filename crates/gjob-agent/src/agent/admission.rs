@@ -47,7 +47,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// On a host with so many processors. `has_begun` if an earlier agent may have started
+    /// For a host with this number of processors. `has_begun` if an earlier agent may have started
     /// a job right before.
     pub(super) fn new(limits: HostLimits, cpus: u32, has_begun: bool, now: Instant) -> Self {
         let not_before = limits.delay.filter(|_| has_begun).map(|delay| now + delay);
@@ -87,7 +87,7 @@ impl Admission {
         self.not_before.filter(|then| *then > now)
     }
 
-    /// A job has started, with so many processors; none for all.
+    /// A job has started that has this number of processors; none means all of them.
     pub(super) fn note_start(&mut self, now: Instant, key: Key, cpus: Option<u32>) {
         self.not_before = self.limits.delay.map(|delay| now + delay);
         if self.limits.load.is_some() {

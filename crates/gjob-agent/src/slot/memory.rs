@@ -1,5 +1,6 @@
 //! The memory that a running job uses: all its processes together, looked at a few times
-//! a second, against what it asked for. A job that asked for none costs nothing here.
+//! a second, against what it asked for. A job that asked for none costs one look at the
+//! kernel's counters as it begins.
 
 use std::time::{Duration, Instant};
 
@@ -63,9 +64,9 @@ impl MemoryWatch {
     /// True if a job ended as those do that the kernel ends for want of memory, or whose
     /// last command it has ended, and the kernel has ended some process meanwhile.
     pub(super) fn explains(&self, ending: Ending) -> bool {
-        const SHELL_KILLED: u8 = 128 + libc::SIGKILL as u8;
-        let is_killed = matches!(ending, Ending::Exit(SHELL_KILLED))
-            || ending == Ending::Signal(libc::SIGKILL as u8);
+        const KILLED: u8 = libc::SIGKILL as u8;
+        const SHELL_KILLED: u8 = 128 + KILLED;
+        let is_killed = matches!(ending, Ending::Exit(SHELL_KILLED) | Ending::Signal(KILLED));
         is_killed && self.kernel_kills < host::out_of_memory_kills()
     }
 }

@@ -154,13 +154,13 @@ impl Resume {
         moved.into_iter().chain(halt).chain(command).collect()
     }
 
-    /// What is changed of a run, whoever manages it.
+    /// What these options change of a run, whether it has a manager or not.
     fn changes(&self) -> Vec<Change> {
         let halt = self.halt.map(|NewHalt(halt)| Change::Halt { halt });
         self.of_hosts.iter().cloned().chain(halt).collect()
     }
 
-    /// What is changed of a run that is resumed.
+    /// What these options change of a run that is resumed.
     fn change(&self, settings: &mut RunSettings) {
         if let Some(command) = &self.notify {
             settings.notify = Some(command.clone()).filter(|command| !command.is_empty());

@@ -59,7 +59,7 @@ pub struct LoadLimit {
 }
 
 impl LoadLimit {
-    /// The load on a host with so many processors, thousandths.
+    /// The load, in thousandths, on a host with this number of processors.
     #[must_use]
     pub fn milli(self, cpus: u32) -> u64 {
         let milli = u64::from(self.milli);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Scheduler;
 use crate::event::JobChange;
 use crate::id::Key;
-use crate::outcome::Finish;
 use crate::resources::Ask;
 
 impl Scheduler {
@@ -15,13 +14,13 @@ impl Scheduler {
         &mut self,
         now: Duration,
         key: Key,
-        finish: &Finish,
+        peak_kib: u64,
     ) -> bool {
         let job = self.job(key.index);
         let Some(factor) = job.spec.retry_mem.filter(|_| !job.kill) else { return false };
         let ask = job.spec.ask();
         // A job may use more than it asked for, between two looks or without having asked.
-        let peak = finish.max_rss_kib.saturating_mul(1024);
+        let peak = peak_kib.saturating_mul(1024);
         let used = if peak > ask.mem { rounded_up(peak) } else { ask.mem };
         let mem = (used as f64 * factor) as u64;
         let ask = Ask { mem, ..ask };

@@ -201,9 +201,9 @@ impl Scheduler {
             };
             name_survivors(Some(reason), &finish.survivors).unwrap_or_default()
         });
-        let memory = (cause == Some(Cause::Memory)).then(|| finish.clone());
+        let peak_kib = finish.max_rss_kib;
         self.emit_attempt(host, key, AttemptChange::Exited { finish });
-        if memory.is_some_and(|finish| self.retry_with_more_memory(now, key, &finish)) {
+        if cause == Some(Cause::Memory) && self.retry_with_more_memory(now, key, peak_kib) {
             return;
         }
         match cause {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use gjob_core::event::{HostChange, HostEvent};
 use gjob_core::outcome::{Ending, Finish};
 use gjob_core::run::{Attempt, Host, HostIx, TaskAttempt, Touched};
-use gjob_core::{Event, HostLabel, Job, Key, Run, What};
-use rusqlite::{Transaction, params};
+use gjob_core::{Event, Job, Key, Run, What};
+use rusqlite::{ToSql, Transaction, params, params_from_iter};
 
 use super::{JobOutputs, LogOffset};
 use crate::outputs::OutputFile;
@@ -198,21 +198,42 @@ fn save_job(tx: &Transaction<'_>, job: &Job) -> Result<(), rusqlite::Error> {
 }
 
 fn save_task(tx: &Transaction<'_>, host: HostIx, it: &TaskAttempt) -> Result<(), rusqlite::Error> {
-    let attempt = &it.attempt;
-    let finish = attempt.finish.as_deref();
-    let (exit, signal) = ending(finish);
-    tx.prepare_cached(
-        "INSERT OR REPLACE INTO host_tasks (idx, attempt, host, outcome, assigned, revision, id,
+    let sql = "INSERT OR REPLACE INTO host_tasks (idx, attempt, host, outcome, assigned, revision, id,
              started, ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib,
              read_bytes, written_bytes, stdout_bytes, stderr_bytes, survivors, task, boot_id, setups,
              jobs)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21, ?22, ?23, ?24, ?25)",
-    )?
-    .execute(params![
+             ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
+    let own = params![it.task.as_str(), it.boot_id, it.setups, it.jobs];
+    insert_attempt(tx, sql, Some(host.0), &it.attempt, own)
+}
+
+fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<(), rusqlite::Error> {
+    let sql =
+        "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, revision, id,
+             started, ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib,
+             read_bytes, written_bytes, stdout_bytes, stderr_bytes, survivors)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+             ?19, ?20, ?21)";
+    let host = run.position(&attempt.host).map(|ix| ix.0);
+    insert_attempt(tx, sql, host, attempt, &[])
+}
+
+/// Inserts an attempt of a job or of a host's task: both begin with the same columns;
+/// `more` are the values of those behind them.
+fn insert_attempt(
+    tx: &Transaction<'_>,
+    sql: &str,
+    host: Option<u32>,
+    attempt: &Attempt,
+    more: &[&dyn ToSql],
+) -> Result<(), rusqlite::Error> {
+    let finish = attempt.finish.as_deref();
+    let (exit, signal) = ending(finish);
+    let columns = params![
         attempt.key.index,
         attempt.key.attempt,
-        host.0,
+        host,
         attempt.outcome.map(gjob_core::run::Outcome::as_str),
         attempt.assigned.0 as i64,
         attempt.revision,
@@ -231,12 +252,8 @@ fn save_task(tx: &Transaction<'_>, host: HostIx, it: &TaskAttempt) -> Result<(),
         finish.map(|finish| finish.stdout_bytes as i64),
         finish.map(|finish| finish.stderr_bytes as i64),
         survivors(finish)?,
-        it.task.as_str(),
-        it.boot_id,
-        it.setups,
-        it.jobs,
-    ])
-    .map(drop)
+    ];
+    tx.prepare_cached(sql)?.execute(params_from_iter(columns.iter().chain(more))).map(drop)
 }
 
 /// The exit status or the signal of an exit record.
@@ -252,43 +269,6 @@ fn survivors(finish: Option<&Finish>) -> Result<Option<String>, rusqlite::Error>
     let survivors = finish.map(|finish| &finish.survivors).filter(|pids| !pids.is_empty());
     let survivors = survivors.map(serde_json::to_string).transpose();
     survivors.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
-}
-
-fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<(), rusqlite::Error> {
-    let host = |label: &HostLabel| run.position(label).map(|ix| ix.0);
-    let finish = attempt.finish.as_deref();
-    let (exit, signal) = ending(finish);
-    tx.prepare_cached(
-        "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, revision, id, started,
-             ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib, read_bytes,
-             written_bytes, stdout_bytes, stderr_bytes, survivors)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-             ?20, ?21)",
-    )?
-    .execute(params![
-        attempt.key.index,
-        attempt.key.attempt,
-        host(&attempt.host),
-        attempt.outcome.map(gjob_core::run::Outcome::as_str),
-        attempt.assigned.0 as i64,
-        attempt.revision,
-        attempt.id.as_ref().map(gjob_core::JobId::as_str),
-        attempt.started.map(|at| at.0 as i64),
-        attempt.ended.map(|at| at.0 as i64),
-        exit,
-        signal,
-        finish.and_then(|finish| finish.cause).map(gjob_core::Cause::as_str),
-        attempt.reason,
-        finish.map(|finish| finish.user_us as i64),
-        finish.map(|finish| finish.system_us as i64),
-        finish.map(|finish| finish.max_rss_kib as i64),
-        finish.map(|finish| finish.read_bytes as i64),
-        finish.map(|finish| finish.written_bytes as i64),
-        finish.map(|finish| finish.stdout_bytes as i64),
-        finish.map(|finish| finish.stderr_bytes as i64),
-        survivors(finish)?,
-    ])
-    .map(drop)
 }
 
 fn save_output(tx: &Transaction<'_>, key: Key, file: &OutputFile) -> Result<(), rusqlite::Error> {

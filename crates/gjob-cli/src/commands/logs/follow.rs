@@ -33,7 +33,7 @@ pub(super) struct Follower<'a> {
     attempts: BTreeMap<Key, Attempt>,
     /// Attempts that have been or are being shown.
     seen: BTreeSet<Key>,
-    /// Jobs whose end is to be told.
+    /// Jobs that have ended, but are not yet named as ended.
     ending: BTreeSet<u32>,
     following: Following,
     /// When each host is asked again.
