@@ -167,8 +167,9 @@ fn host_that_cannot_be_reached_is_named_remembered_and_can_be_given_up() {
     bed.host(2).refuse_key();
     let answer = place.gjob(&["clean", "latest", "--record"]).output();
     assert_eq!(answer.code, 1);
-    assert!(answer.stderr.contains("gjob: h2: "), "{}", answer.stderr);
-    assert!(answer.stderr.contains("`--forget-host HOST` gives a host up"), "{}", answer.stderr);
+    let said = |text: &str| assert!(answer.stderr.contains(text), "{}", answer.stderr);
+    said("gjob: host h2 keeps its files of 1 run: ");
+    said("tries again; `--forget-host h2` gives that host up");
     assert!(place.has_run(), "its record stays");
     place
         .gjob(&["clean", "latest", "--forget-host", "h3"])
@@ -180,6 +181,49 @@ gjob: --forget-host h3: expected one of h1, h2
         .run();
     let answer = place.gjob(&["clean", "latest", "--record", "--forget-host", "h2"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stdout.contains("\nh2 keeps its job directories in /"), "{}", answer.stdout);
+    assert!(
+        answer.stdout.contains("\nhost h2 keeps its job directories in /"),
+        "{}",
+        answer.stdout
+    );
+    assert!(!place.has_run());
+}
+
+#[test]
+fn host_that_is_gone_is_asked_once_for_all_runs_and_named_once() {
+    let place = Place::new();
+    let bed = Bed::start(2);
+    let config = bed.ssh_config().to_str().unwrap().to_owned();
+    let run = ["run", "-q", "-F", &config, "-r", "results", "-H", "h1,h2", "--each-host"];
+    for _ in 0..3 {
+        assert_eq!(place.gjob(&[&run[..], &["--", "true"]].concat()).output().code, 0);
+    }
+    let before = bed.host(2).logins();
+    // Each login of h2 ends without an answer.
+    std::fs::write(bed.host(2).home().join(".bashrc"), "exit 7\n").unwrap();
+    let answer = place.gjob(&["clean", "--all"]).output();
+    assert_eq!(answer.code, 1);
+    let lines: Vec<&str> = answer.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", answer.stderr);
+    assert!(lines[0].starts_with("gjob: host h2 keeps its files of 3 runs: "), "{}", lines[0]);
+    assert_eq!(
+        lines[1],
+        "help: `gjob clean --all` tries again; `--forget-host h2` gives that host up"
+    );
+    assert_eq!(
+        answer.stdout.matches(": removed 1 job directory, ").count(),
+        3,
+        "{}",
+        answer.stdout
+    );
+    let once = bed.host(2).logins() - before;
+    let answer = place.gjob(&["clean", "--all", "--record", "--forget-host", "h2"]).output();
+    assert_eq!((answer.code, answer.stderr.as_str()), (0, ""));
+    // What was removed before is not counted again.
+    assert_eq!(answer.stdout.matches(": removed 0 job directories, ").count(), 3);
+    let kept = answer.stdout.lines().filter(|line| line.starts_with("host h2 keeps "));
+    assert_eq!(kept.count(), 1, "{}", answer.stdout);
+    assert!(answer.stdout.contains("host h2 keeps the job directories of 3 runs in /"));
+    assert!(once <= 2 && bed.host(2).logins() - before == once, "asked {once} times");
     assert!(!place.has_run());
 }

@@ -41,7 +41,8 @@ enum Verdict {
     Keep(String),
 }
 
-/// Removes jobs' directories; gives how many of them are gone, and why others stay.
+/// Removes jobs' directories; gives how many it has removed, and why others stay. Those that
+/// were gone before are neither.
 pub(super) fn remove(layout: &Layout, request: RemoveRequest) -> (u32, Vec<(JobId, Foreign)>) {
     let claims = Claims::new(layout.run_dir(&request.run, &request.host).keys());
     let remover =
@@ -61,7 +62,7 @@ pub(super) fn remove(layout: &Layout, request: RemoveRequest) -> (u32, Vec<(JobI
                     remover.remove(&id).map_err(|error| format!("it cannot be removed: {error}"))
                 }
                 Ok(Verdict::Keep(reason)) => Err(reason),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => Err(format!("its directory cannot be read: {error}")),
             };
             match done {

@@ -1,6 +1,7 @@
 //! `gjob clean`: removes the files of runs from their hosts, and, if that is wanted, what is
 //! recorded of them here.
 
+mod kept_on_hosts;
 mod one;
 mod unrecorded;
 
@@ -14,6 +15,7 @@ use gjob::units::parse_duration_above_zero;
 use gjob_core::plural::counted;
 use gjob_core::run::Host;
 
+use self::kept_on_hosts::KeptOnHosts;
 use self::one::{
     What, clean, is_among, may_have_files, refuse_managed, refuse_unfinished, unfinished,
 };
@@ -55,28 +57,36 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
     if args.dry_run {
         return show(&chosen, args);
     }
+    clean_all(args, chosen)
+}
+
+fn clean_all(args: &CleanArgs, chosen: Vec<RunDir>) -> Result<u8, Failure> {
     let is_alone = chosen.len() == 1;
-    let mut all = true;
+    let mut kept = KeptOnHosts::default();
+    let (mut unclean, mut failed) = (Vec::new(), false);
     for dir in chosen {
         let prefix = if is_alone { String::new() } else { format!("run {}: ", dir.run()) };
         let what = What { record: args.record, forgotten: &args.forget_host, prefix };
         let run = dir.run().clone();
-        match clean(dir, &what) {
+        match clean(dir, &what, &mut kept) {
             Ok(true) => {}
-            Ok(false) => {
-                all = false;
-                print_error(&format!(
-                    "help: `gjob clean {run}` tries again; `--forget-host HOST` gives a host up"
-                ));
-            }
+            Ok(false) => unclean.push(run.to_string()),
             Err(failure) if is_alone => return Err(failure),
             Err(failure) => {
-                all = false;
+                failed = true;
                 print_error(&format!("run {run}: {:#}", failure.error));
             }
         }
     }
-    Ok(if all { ALL_DONE } else { NOT_ALL_DONE })
+    kept.say().map_err(Failure::machinery)?;
+    if !unclean.is_empty() {
+        let again = match args.all {
+            true => "--all".to_owned(),
+            false => unclean.join(" "),
+        };
+        print_error(&kept.help(&again));
+    }
+    Ok(if unclean.is_empty() && !failed { ALL_DONE } else { NOT_ALL_DONE })
 }
 
 /// Runs whose jobs have all ended, as long ago as is asked for. Others are named.

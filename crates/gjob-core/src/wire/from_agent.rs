@@ -97,7 +97,7 @@ pub enum FromAgent {
     Removed {
         /// From the request.
         request: u32,
-        /// How many of them are gone.
+        /// How many of them were removed; those that were gone before are not counted.
         gone: u32,
         /// Those that stay, and why.
         kept: Vec<(JobId, Foreign)>,

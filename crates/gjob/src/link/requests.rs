@@ -81,7 +81,7 @@ pub(crate) struct RemoveJobs {
 }
 
 impl Request for RemoveJobs {
-    /// How many directories are gone; those that are not, and why.
+    /// How many directories were removed; those that stay, and why.
     type Answer = (u32, Vec<(JobId, Shown)>);
 
     fn to_message(&self, request: u32) -> ToAgent {

@@ -31,7 +31,7 @@ pub type Answers<T> = BTreeMap<HostIx, Result<T, String>>;
 /// What became of the directories of a host's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removal {
-    /// How many are not there any more.
+    /// How many were removed; those that were gone before are not counted.
     pub gone: u64,
     /// Those that are, and why, in one line.
     pub kept: Vec<(JobId, Shown)>,
@@ -92,7 +92,7 @@ impl Network {
 
     /// Has each of `hosts` forget a run, and the staged files that only this run
     /// has used. Returns how many files each has removed and their bytes, or why
-    /// nothing was.
+    /// it keeps all, or why a host can't be asked.
     ///
     /// # Errors
     /// When the network can't be opened, or a manager uses it.
@@ -100,18 +100,13 @@ impl Network {
         &mut self,
         run: &RunId,
         hosts: &[HostIx],
-    ) -> Result<Answers<(u64, u64)>, NetworkError> {
+    ) -> Result<Answers<Result<(u64, u64), Shown>>, NetworkError> {
         let request =
             |host: &HostIx| (*host, vec![ForgetRun { run: run.clone(), host: self.label(*host) }]);
         let requests = hosts.iter().map(request).collect();
         let answers = self.ask_hosts(requests)?;
-        let removed = answers.into_iter().map(|(host, answer)| {
-            let one = |answers: Vec<Result<_, Shown>>| match answers.into_iter().next() {
-                Some(answer) => answer.map_err(String::from),
-                None => Ok((0, 0)),
-            };
-            (host, answer.and_then(one))
-        });
+        let one = |answers: Vec<_>| answers.into_iter().next().unwrap_or(Ok((0, 0)));
+        let removed = answers.into_iter().map(|(host, answer)| (host, answer.map(one)));
         Ok(removed.collect())
     }
 

@@ -2,18 +2,20 @@
 //! used.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Write;
 
 use anyhow::anyhow;
 use gjob::Network;
+use gjob::link::HostPlan;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, RunDirError, StateDir, Store, StoreError};
 use gjob_core::RunId;
 use gjob_core::event::RunEnd;
 use gjob_core::plural::counted;
 use gjob_core::run::{Host, HostIx, HostStatus};
-use gjob_core::text::printable;
 
+use super::kept_on_hosts::KeptOnHosts;
 use crate::exit::{Failure, NOT_ALL_DONE, print_error};
 
 /// What of a run is removed.
@@ -27,11 +29,13 @@ pub(super) struct What<'a> {
 }
 
 /// Cleans a run. False if something of it is left.
-pub(super) fn clean(dir: RunDir, what: &What<'_>) -> Result<bool, Failure> {
+pub(super) fn clean(dir: RunDir, what: &What<'_>, kept: &mut KeptOnHosts) -> Result<bool, Failure> {
     refuse_managed(&dir)?;
     let mut cleaning = Cleaning::new(dir, what)?;
-    let clean = cleaning.hosts()?;
-    cleaning.say_forgotten()?;
+    let clean = cleaning.hosts(kept)?;
+    for host in cleaning.hosts.iter().filter(|host| is_among(host, what.forgotten)) {
+        kept.add_given_up(host, &cleaning.run);
+    }
     if clean && what.record {
         cleaning.record()?;
     }
@@ -132,6 +136,24 @@ struct Cleaning<'a> {
     hosts: Vec<Host>,
     jobs: BTreeMap<HostIx, Vec<(gjob_core::Key, gjob_core::JobId)>>,
     problems: Vec<String>,
+    /// Files are left on a host that cannot be reached.
+    is_kept: bool,
+}
+
+/// What was removed from hosts.
+#[derive(Default)]
+struct Removed {
+    dirs: u64,
+    blobs: u64,
+    bytes: u64,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Removed { dirs, blobs, bytes } = *self;
+        let (dirs, blobs) = (counted(dirs, "job directory"), counted(blobs, "staged file"));
+        write!(f, "removed {dirs}, {blobs} ({})", counted(bytes, "byte"))
+    }
 }
 
 impl<'a> Cleaning<'a> {
@@ -159,58 +181,87 @@ impl<'a> Cleaning<'a> {
             hosts,
             jobs,
             problems: Vec::new(),
+            is_kept: false,
         })
     }
 
     /// Cleans the hosts; false if files are left on one.
-    fn hosts(&mut self) -> Result<bool, Failure> {
+    fn hosts(&mut self, kept: &mut KeptOnHosts) -> Result<bool, Failure> {
         let mut network = Network::from_settings(&self.settings).map_err(Failure::machinery)?;
-        let run = &self.run;
-        let removed = network.remove_jobs(run, &self.jobs).map_err(Failure::machinery)?;
-        let (mut dirs, mut left) = (0, Vec::new());
-        for (host, answer) in &removed {
-            let label = &self.hosts[host.at()].label;
+        let mut hosts = self.asked(&network, kept);
+        let jobs = std::mem::take(&mut self.jobs).into_iter();
+        let jobs = jobs.filter(|(host, _)| hosts.contains_key(host)).collect();
+        let removed = network.remove_jobs(&self.run, &jobs).map_err(Failure::machinery)?;
+        let mut sum = Removed::default();
+        for (host, answer) in removed {
             match answer {
                 Ok(removal) => {
-                    dirs += removal.gone;
-                    left.extend(removal.kept.iter().map(|_| *host));
-                    let kept = removal.kept.iter();
-                    self.problems.extend(kept.map(|(id, why)| format!("{label}: {id}: {why}")));
+                    sum.dirs += removal.gone;
+                    let label = &self.hosts[host.at()].label;
+                    let left = removal.kept.iter().map(|(id, why)| format!("{label}: {id}: {why}"));
+                    self.problems.extend(left);
+                    // Its run log is what the rest is known by.
+                    hosts.retain(|other, _| *other != host || removal.kept.is_empty());
                 }
                 Err(reason) => {
-                    left.push(*host);
-                    self.problems.push(format!("{label}: {reason}"));
+                    hosts.remove(&host);
+                    self.add_unreachable(kept, &network.hosts()[host.at()], true, &reason);
                 }
             }
         }
-        let is_asked = |host: &Host| may_have_files(host, self.what.forgotten);
-        let reached = (0..).map(HostIx).zip(&self.hosts).filter(|(_, host)| is_asked(host));
-        let hosts: Vec<HostIx> =
-            reached.map(|(host, _)| host).filter(|host| !left.contains(host)).collect();
-        let forgotten = network.forget_run_on(run, &hosts).map_err(Failure::machinery)?;
-        let (mut blobs, mut bytes, mut forgot) = (0, 0, Vec::new());
+        let asked: Vec<HostIx> = hosts.keys().copied().collect();
+        let forgotten = network.forget_run_on(&self.run, &asked).map_err(Failure::machinery)?;
+        let mut forgot = Vec::new();
         for (host, answer) in forgotten {
             match answer {
-                Ok((count, size)) => {
-                    (blobs, bytes) = (count.saturating_add(blobs), size.saturating_add(bytes));
+                Ok(Ok((count, size))) => {
+                    sum.blobs = sum.blobs.saturating_add(count);
+                    sum.bytes = sum.bytes.saturating_add(size);
                     forgot.push(host);
                 }
-                Err(_) if self.hosts[host.at()].facts.is_none() => {}
-                Err(why) => {
+                Ok(Err(why)) => {
                     self.problems.push(format!("{}: {why}", self.hosts[host.at()].label));
+                }
+                Err(reason) => {
+                    let plan = &network.hosts()[host.at()];
+                    self.add_unreachable(kept, plan, hosts[&host], &reason);
                 }
             }
         }
         self.note(&forgot).map_err(Failure::machinery)?;
-        let text = format!(
-            "{}removed {}, {} ({})",
-            self.what.prefix,
-            counted(dirs, "job directory"),
-            counted(blobs, "staged file"),
-            counted(bytes, "byte")
-        );
+        let text = format!("{}{sum}", self.what.prefix);
         writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
-        Ok(self.say_problems())
+        Ok(self.say_problems() && !self.is_kept)
+    }
+
+    /// The hosts that are asked, each with whether it has files for sure: those that may have
+    /// some, without those that could not be asked before.
+    fn asked(&mut self, network: &Network, kept: &mut KeptOnHosts) -> BTreeMap<HostIx, bool> {
+        let mut asked = BTreeMap::new();
+        for (at, host) in (0..).map(HostIx).zip(&self.hosts) {
+            let has_jobs = self.jobs.contains_key(&at);
+            if !(has_jobs || may_have_files(host, self.what.forgotten)) {
+                continue;
+            }
+            let has_files = has_jobs || host.facts.is_some();
+            if kept.is_unreachable(&network.hosts()[at.at()], has_files) {
+                self.is_kept |= has_files;
+            } else {
+                asked.insert(at, has_files);
+            }
+        }
+        asked
+    }
+
+    fn add_unreachable(
+        &mut self,
+        kept: &mut KeptOnHosts,
+        plan: &HostPlan,
+        has_files: bool,
+        reason: &str,
+    ) {
+        self.is_kept |= has_files;
+        kept.add_unreachable(plan, has_files, reason);
     }
 
     /// Jobs of the run that are retried later start new run logs.
@@ -223,20 +274,6 @@ impl<'a> Cleaning<'a> {
         let prefix = &self.what.prefix;
         self.problems.iter().for_each(|problem| print_error(&format!("{prefix}{problem}")));
         self.problems.is_empty()
-    }
-
-    /// Says where the files of hosts that were given up are.
-    fn say_forgotten(&self) -> Result<(), Failure> {
-        for host in self.hosts.iter().filter(|host| is_among(host, self.what.forgotten)) {
-            let Some(facts) = &host.facts else { continue };
-            let (prefix, label, run) = (&self.what.prefix, &host.label, &self.run);
-            let text = format!(
-                "{prefix}{label} keeps its job directories in {dir}, and {dir}/.gjob/runs/{run}",
-                dir = facts.results_dir
-            );
-            writeln!(std::io::stdout(), "{}", printable(&text)).map_err(Failure::machinery)?;
-        }
-        Ok(())
     }
 
     /// Removes the local record of the run. The link `latest` is left as it is: the number
