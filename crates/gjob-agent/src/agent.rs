@@ -21,6 +21,7 @@ mod journal;
 mod launches;
 mod link;
 mod lock;
+mod logout;
 mod probe;
 mod purge;
 mod queries;

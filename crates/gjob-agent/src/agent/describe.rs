@@ -1,7 +1,6 @@
 //! How this host is, for `gjob hosts`: what it has, what limits jobs, and what a job's
 //! shell does not see.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use gjob_core::os_text::from_os;
@@ -10,6 +9,7 @@ use gjob_core::wire::HostDescription;
 use rustix::process::{Resource, getrlimit};
 
 use super::disk_usage::Walk;
+use super::logout::kills_at_logout;
 use super::welcome::free_bytes;
 use crate::host;
 use crate::jobdir::Layout;
@@ -47,10 +47,6 @@ pub(super) fn describe(layout: &Layout) -> HostDescription {
     }
 }
 
-fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).unwrap_or_default()
-}
-
 fn foreign(path: &Path) -> Foreign {
     from_os(path.as_os_str()).into_owned().into()
 }
@@ -64,46 +60,4 @@ fn conda(home: &Path, path: &std::ffi::OsStr) -> Option<Foreign> {
     let bases = [home, Path::new("/opt")];
     let mut places = bases.iter().flat_map(|base| CONDAS.iter().map(|name| base.join(name)));
     places.find(|place| place.join("etc/profile.d/conda.sh").exists()).map(|place| foreign(&place))
-}
-
-/// True where systemd ends the processes of users that have logged out: unless this one
-/// lingers.
-fn kills_at_logout() -> bool {
-    let drop_ins = fs::read_dir("/etc/systemd/logind.conf.d").into_iter().flatten().flatten();
-    let mut drop_ins: Vec<PathBuf> = drop_ins.map(|file| file.path()).collect();
-    drop_ins.sort_unstable();
-    let files = [PathBuf::from("/etc/systemd/logind.conf")].into_iter().chain(drop_ins);
-    let lines: Vec<String> =
-        files.flat_map(|file| read(file).lines().map(str::to_owned).collect::<Vec<_>>()).collect();
-    kills(lines.iter().map(String::as_str)) && !lingers()
-}
-
-/// The last setting counts; without one, processes live on.
-fn kills<'a>(lines: impl Iterator<Item = &'a str>) -> bool {
-    let settings = lines.filter_map(|line| line.trim().strip_prefix("KillUserProcesses="));
-    settings.last().is_some_and(|value| ["yes", "true", "1", "on"].contains(&value.trim()))
-}
-
-fn lingers() -> bool {
-    let user = rustix::process::getuid().as_raw().to_string();
-    let passwd = read("/etc/passwd");
-    let name = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1) == Some(user.as_str())).then_some(name)
-    });
-    name.is_some_and(|name| Path::new("/var/lib/systemd/linger").join(name).exists())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn last_setting_of_systemd_counts() {
-        let kills = |text: &str| kills(text.lines());
-        assert!(!kills("[Login]\n#KillUserProcesses=yes\n"));
-        assert!(kills("[Login]\nKillUserProcesses=no\nKillUserProcesses=yes\n"));
-        assert!(!kills("KillUserProcesses=yes\nKillUserProcesses=no\n"));
-    }
 }

@@ -13,8 +13,9 @@ use crate::link::{EndProbe, StartProbe};
 /// process: more than a second login may take.
 const PROBE_LIFE: u32 = 180;
 
-/// How long a host has to end what was left at a logout.
-const LOGOUT_TIME: Duration = Duration::from_secs(3);
+/// How long a host has to end what was left at a logout. systemd keeps a user's manager for
+/// 10 seconds after the last session (`UserStopDelaySec`).
+const LOGOUT_TIME: Duration = Duration::from_secs(12);
 
 impl Network {
     /// Starts a job that does nothing on each of `hosts`, logs out, logs in again and ends
