@@ -48,6 +48,29 @@ impl JobRequest {
     }
 }
 
+/// What the variables of a job's parameters begin with.
+const PARAM_VARIABLE: &str = "GJOB_PARAM_";
+
+/// A longer value is no variable, bytes: what a program is started with has a limit.
+const MAX_PARAM_VARIABLE_BYTES: usize = 4096;
+
+/// As much is in variables of parameters at most, bytes.
+const MAX_PARAM_BYTES: usize = 64 << 10;
+
+/// The parameters that can be variables of the job.
+fn param_variables(params: &BTreeMap<String, String>) -> impl Iterator<Item = (String, String)> {
+    let is_word = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let mut left = MAX_PARAM_BYTES;
+    params.iter().filter_map(move |(name, value)| {
+        let bytes = name.len() + value.len();
+        let fits = bytes <= MAX_PARAM_VARIABLE_BYTES && bytes <= left && !value.contains('\0');
+        (fits && is_word(name)).then(|| {
+            left -= bytes;
+            (format!("{PARAM_VARIABLE}{name}"), value.clone())
+        })
+    })
+}
+
 impl From<&JobSpec> for JobRequest {
     fn from(spec: &JobSpec) -> Self {
         // Without `..`: a new field is either sent to the host or listed here as
@@ -72,13 +95,13 @@ impl From<&JobSpec> for JobRequest {
             after: _,
             hosts: _,
             labels: _,
-            // For people.
-            params: _,
+            params,
         } = spec;
+        let params = param_variables(params);
         JobRequest {
             name: name.clone(),
             repeat_index: *repeat_index,
-            env: env.clone(),
+            env: env.clone().into_iter().chain(params).collect(),
             timeout_ms: timeout.map(|timeout| (timeout.as_millis() as u64).max(1)),
             cpus: *cpus,
             mem: mem.unwrap_or(0),
@@ -126,5 +149,14 @@ mod tests {
             r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":null,"mem":3,"gpus":2}"#
         );
         assert_eq!(serde_json::from_str::<JobRequest>(&json).unwrap(), request);
+    }
+
+    #[test]
+    fn parameters_are_variables_where_they_can_be() {
+        let spec = JobSpec::new(["true"]).unwrap().env("A", "b").param("lr", "0.1");
+        let long = "x".repeat(MAX_PARAM_VARIABLE_BYTES);
+        let spec = spec.param("1", "v").param("a b", "c").param("long", long);
+        let names: Vec<String> = JobRequest::from(&spec).env.into_keys().collect();
+        assert_eq!(names, ["A", "GJOB_PARAM_1", "GJOB_PARAM_lr"]);
     }
 }

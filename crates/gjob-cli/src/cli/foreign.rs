@@ -96,7 +96,6 @@ const OPTIONS: &[Word] = &[
     ("--progress", PROGRESS),
     ("--colsep", "for a value per column give lists, ::: a b ::: 1 2, or a job file in TOML"),
     ("-C", "for a value per column give lists, ::: a b ::: 1 2, or a job file in TOML"),
-    ("--header", "{1} and {2} are the values; names for them are in job files in TOML"),
     ("--link", ":::+ pairs the values of two lists: ::: a b :::+ 1 2"),
     ("--xapply", ":::+ pairs the values of two lists: ::: a b :::+ 1 2"),
     ("--arg-file", LINES),

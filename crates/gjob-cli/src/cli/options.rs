@@ -103,6 +103,11 @@ pub(crate) struct JobOptions {
     #[arg(short = '0', long)]
     pub(crate) null: bool,
 
+    /// With : the first value of each list is its name: {NAME} stands for the value, and
+    /// `gjob table` has a column NAME
+    #[arg(long, value_name = "HEADER", value_parser = [":"])]
+    pub(crate) header: Option<String>,
+
     /// Skip jobs that are done in RUN, or in the runs that it skipped jobs for
     /// (repeatable; `latest`, `all`)
     #[arg(long, value_name = "RUN", group = "past", add = ArgValueCandidates::new(runs))]

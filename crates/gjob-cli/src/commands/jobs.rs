@@ -95,6 +95,7 @@ fn source(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<Source> {
         (None, words) => {
             let end = if args.options.null { ValueEnd::Nul } else { ValueEnd::Line };
             let arguments = Arguments::new(words).values_end_in(end);
+            let arguments = arguments.with_header(args.options.header.is_some());
             let has_values = has_values(args.options.null) && !args.options.each_host;
             let arguments = if has_values { arguments } else { arguments.alone() };
             if arguments.reads_stdin() && stdin().is_terminal() {

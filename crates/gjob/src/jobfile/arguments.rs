@@ -2,6 +2,7 @@
 //! `CMD {} ::: a b`, `:::: FILE`, `:::+` and `::::+` for linked sources. Without
 //! any of them, values are the lines of standard input.
 
+mod header;
 mod options;
 mod placeholder;
 mod rows;
@@ -18,6 +19,7 @@ use super::jobs::{Jobs, JobsBuilder};
 use super::origin::Origin;
 use super::place::Place;
 use super::problem::Problem;
+use header::{Sources, take_names};
 use options::OptionTemplates;
 use rows::{Rows, Values};
 use template::Template;
@@ -32,6 +34,8 @@ pub struct Arguments {
     command: Vec<String>,
     sources: Vec<InputSource>,
     end: ValueEnd,
+    /// The first value of each source is its name.
+    has_header: bool,
     /// True for a single job, whose command is filled with nothing.
     is_alone: bool,
 }
@@ -80,13 +84,19 @@ impl Arguments {
         let command = groups.next().map_or_else(Vec::new, |(_, words)| words);
         let sources: Vec<_> =
             groups.flat_map(|(separator, words)| input_sources(separator, words)).collect();
-        Arguments { command, sources, end: ValueEnd::Line, is_alone: false }
+        Arguments { command, sources, end: ValueEnd::Line, has_header: false, is_alone: false }
     }
 
     /// Sets what is behind each value that is read.
     #[must_use]
     pub fn values_end_in(self, end: ValueEnd) -> Self {
         Arguments { end, ..self }
+    }
+
+    /// The first value of each source is its name, if that is so.
+    #[must_use]
+    pub fn with_header(self, has_header: bool) -> Self {
+        Arguments { has_header, ..self }
     }
 
     /// The command as it stands is the only job, if it can be: it has no placeholder for
@@ -116,9 +126,15 @@ impl Arguments {
         }
         let fixed = defaults.without_texts();
         let mut jobs = JobsBuilder::new(Origin::Arguments, &fixed);
-        let sources = self.load(stdin, &mut jobs.errors);
-        let template = Template::parse(&self.command, sources.len());
-        let options = OptionTemplates::parse(defaults, sources.len());
+        let mut sources = self.load(stdin, &mut jobs.errors);
+        let names = if self.has_header { take_names(&mut sources) } else { Ok(Vec::new()) };
+        let names = names.unwrap_or_else(|problems| {
+            problems.into_iter().for_each(|problem| jobs.errors.push(Place::Command, problem));
+            Vec::new()
+        });
+        let named = Sources { count: sources.len(), names: &names };
+        let template = Template::parse(&self.command, named);
+        let options = OptionTemplates::parse(defaults, named);
         let rows = Rows::new(sources);
         match (template, options, rows) {
             (Ok(template), Ok(options), Ok(rows)) => fill(&template, &options, &rows, &mut jobs),
@@ -132,7 +148,7 @@ impl Arguments {
     }
 
     fn read_alone(&self, mut jobs: JobsBuilder<'_>) -> Result<Jobs, JobFileErrors> {
-        let command = Template::parse(&self.command, 0)
+        let command = Template::parse(&self.command, Sources::unnamed(0))
             .and_then(|template| template.fill(1, &[]).map_err(|problem| vec![problem]));
         match command {
             Ok(command) => drop(jobs.add(JobDraft::of_command(command), 1)),

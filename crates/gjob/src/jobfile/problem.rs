@@ -90,6 +90,28 @@ pub enum Problem {
     /// `::::` without files.
     #[error("no file after {0}: expected files with one value per line")]
     NoValueFile(String),
+    /// A source without a first value, which would be its name.
+    #[error("no name of the values: expected it as the first of list {number}")]
+    NoHeader {
+        /// The source, from 1.
+        number: usize,
+    },
+    /// A first value that is no name.
+    #[error(
+        "invalid name {found:?} of the values of list {number}: expected letters, digits and _, no digit first"
+    )]
+    HeaderName {
+        /// The source, from 1.
+        number: usize,
+        /// Its first value.
+        found: String,
+    },
+    /// Two sources with one name.
+    #[error("two lists of values are called {found:?}")]
+    HeaderTwice {
+        /// The name.
+        found: String,
+    },
     /// A script, where a list of commands was expected.
     #[error("this is a script: its lines would be {}, each on any host", counted(*jobs, "job"))]
     ShellScript {

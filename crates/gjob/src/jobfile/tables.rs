@@ -21,6 +21,7 @@
 
 mod document;
 mod fill;
+pub(super) use fill::is_name;
 mod matrix;
 mod reader;
 mod table;

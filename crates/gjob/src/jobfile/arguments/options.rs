@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::header::Sources;
 use super::template::Template;
 use crate::jobfile::draft::JobDraft;
 use crate::jobfile::problem::Problem;
@@ -14,11 +15,13 @@ pub(super) struct OptionTemplates {
     files: Vec<Template>,
     outputs: Vec<Template>,
     env: Vec<(String, Template)>,
+    /// What the values are called, as parameters of the job.
+    params: Vec<String>,
 }
 
 impl OptionTemplates {
-    /// Reads the texts of `defaults`, for values from this many sources.
-    pub(super) fn parse(defaults: &JobDraft, sources: usize) -> Result<Self, Vec<Problem>> {
+    /// Reads the texts of `defaults`, for values from these sources.
+    pub(super) fn parse(defaults: &JobDraft, sources: Sources<'_>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut read = |text: &String| {
             let read = Template::of_text(text, sources);
@@ -33,6 +36,10 @@ impl OptionTemplates {
                 .iter()
                 .filter_map(|(name, value)| Some((name.clone(), read(value)?)))
                 .collect(),
+            params: match sources.names {
+                [] => (1..=sources.count).map(|at| at.to_string()).collect(),
+                names => names.to_vec(),
+            },
         };
         if problems.is_empty() { Ok(templates) } else { Err(problems) }
     }
@@ -41,13 +48,13 @@ impl OptionTemplates {
     pub(super) fn fill(&self, command: String, number: usize, values: &[&str]) -> JobDraft {
         let fill = |template: &Template| template.fill_text(number, values, str::to_owned);
         let pattern = |template: &Template| template.fill_text(number, values, escape);
-        let params = (1..).zip(values);
+        let params = self.params.iter().cloned().zip(values);
         JobDraft {
             name: self.name.as_ref().map(fill),
             files: self.files.iter().map(fill).collect(),
             outputs: self.outputs.iter().map(pattern).collect(),
             env: self.env.iter().map(|(name, value)| (name.clone(), fill(value))).collect(),
-            params: params.map(|(at, value)| (at.to_string(), (*value).to_owned())).collect(),
+            params: params.map(|(name, value)| (name, (*value).to_owned())).collect(),
             ..JobDraft::of_command(command)
         }
     }

@@ -1,6 +1,8 @@
 //! Placeholders, which are filled in as in GNU parallel: `{}`, `{.}`, `{/}`, `{//}`,
 //! `{/.}`, `{#}`, and with a position `{1}`, `{-1}`, `{1.}` and so on.
 
+use super::header::Sources;
+
 /// What is filled in for a placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placeholder {
@@ -32,7 +34,12 @@ pub(super) enum Part {
 
 impl Placeholder {
     /// The placeholder with this text between its braces; none if they are just text.
-    pub(super) fn parse(inside: &str) -> Option<Self> {
+    pub(super) fn parse(inside: &str, sources: Sources<'_>) -> Option<Self> {
+        let name = inside.split(['.', '/']).next().unwrap_or_default();
+        if let Some(position) = sources.position(name) {
+            let part = Part::parse(&inside[name.len()..])?;
+            return Some(Placeholder::Value { position: Some(position), part });
+        }
         let digits = inside.strip_prefix('-').unwrap_or(inside);
         let digits = digits.len() - digits.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (position, part) = if digits == 0 {
@@ -43,20 +50,26 @@ impl Placeholder {
             // As in GNU parallel, blanks may follow a position.
             (Some(position.parse().ok()?), part.trim_start())
         };
-        let part = match part {
+        if part == "#" && position.is_none() {
+            return Some(Placeholder::Number);
+        }
+        Some(Placeholder::Value { position, part: Part::parse(part)? })
+    }
+}
+
+impl Part {
+    /// What stands behind a position or name.
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
             "" => Part::Whole,
             "." => Part::NoExtension,
             "/" => Part::BaseName,
             "//" => Part::Directory,
             "/." => Part::BaseNoExtension,
-            "#" if position.is_none() => return Some(Placeholder::Number),
             _ => return None,
-        };
-        Some(Placeholder::Value { position, part })
+        })
     }
-}
 
-impl Part {
     /// This part of a value.
     pub(super) fn of(self, value: &str) -> &str {
         match self {
@@ -138,18 +151,33 @@ mod tests {
         }
     }
 
+    fn parse(inside: &str) -> Option<Placeholder> {
+        Placeholder::parse(inside, Sources::unnamed(2))
+    }
+
+    #[test]
+    fn names_are_positions_with_the_same_parts() {
+        let names = ["lr".to_owned(), "data".to_owned()];
+        let parse = |inside| Placeholder::parse(inside, Sources { count: 2, names: &names });
+        let value = |position, part| Some(Placeholder::Value { position: Some(position), part });
+        assert_eq!(parse("lr"), value(1, Part::Whole));
+        assert_eq!(parse("data/."), value(2, Part::BaseNoExtension));
+        assert_eq!(parse("2"), value(2, Part::Whole));
+        assert_eq!(["rate", "lrs", "lr#", "lr x", "LR"].map(parse), [None; 5]);
+    }
+
     #[test]
     fn other_braces_are_text() {
         for inside in
             [" ", "x", "1x", "1#", "1..", "+1", "/1", "..", "##", "-", "a,b", "99999999999"]
         {
-            assert_eq!(Placeholder::parse(inside), None, "{inside:?}");
+            assert_eq!(parse(inside), None, "{inside:?}");
         }
         let value = |position, part| Some(Placeholder::Value { position, part });
-        assert_eq!(Placeholder::parse(""), value(None, Part::Whole));
-        assert_eq!(Placeholder::parse("01"), value(Some(1), Part::Whole));
-        assert_eq!(Placeholder::parse("1 /."), value(Some(1), Part::BaseNoExtension));
-        assert_eq!(Placeholder::parse("-2//"), value(Some(-2), Part::Directory));
-        assert_eq!(Placeholder::parse("#"), Some(Placeholder::Number));
+        assert_eq!(parse(""), value(None, Part::Whole));
+        assert_eq!(parse("01"), value(Some(1), Part::Whole));
+        assert_eq!(parse("1 /."), value(Some(1), Part::BaseNoExtension));
+        assert_eq!(parse("-2//"), value(Some(-2), Part::Directory));
+        assert_eq!(parse("#"), Some(Placeholder::Number));
     }
 }

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 
 use gjob_core::text::excerpt;
 
+use super::header::Sources;
 use super::placeholder::{Part, Placeholder};
 use crate::jobfile::problem::Problem;
+use crate::jobfile::tables::is_name;
 
 /// A command with placeholders.
 #[derive(Clone, Debug)]
@@ -28,16 +30,16 @@ impl Template {
     pub(super) fn needs_value(words: &[String]) -> bool {
         let is_value =
             |piece: &Piece| matches!(piece, Piece::Placeholder(Placeholder::Value { .. }));
-        split(&words.join(" "), 1, &mut Vec::new()).iter().any(is_value)
+        split(&words.join(" "), Sources::unnamed(1), &mut Vec::new()).iter().any(is_value)
     }
 
     /// Reads the words of a command. Without a placeholder, values are appended, if
     /// there are sources of any; without words, values are the commands.
-    pub(super) fn parse(words: &[String], sources: usize) -> Result<Self, Vec<Problem>> {
+    pub(super) fn parse(words: &[String], sources: Sources<'_>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut pieces = split(&words.join(" "), sources, &mut problems);
         let is_filled = |piece: &Piece| matches!(piece, Piece::Placeholder(_));
-        if sources > 0 && !pieces.iter().any(is_filled) {
+        if sources.count > 0 && !pieces.iter().any(is_filled) {
             if !words.is_empty() {
                 pieces.push(Piece::Text(" ".to_owned()));
             }
@@ -54,16 +56,18 @@ impl Template {
     }
 
     /// Reads a text in which only what is a placeholder is replaced.
-    pub(super) fn of_text(text: &str, sources: usize) -> Result<Self, Vec<Problem>> {
+    pub(super) fn of_text(text: &str, sources: Sources<'_>) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let pieces = split(text, sources, &mut problems);
         if problems.is_empty() { Ok(Template { pieces, quotes: false }) } else { Err(problems) }
     }
 
-    /// True if a text has placeholders.
+    /// True if a text has placeholders, or what is one if sources have names.
     pub(super) fn is_filled(text: &str) -> bool {
-        let pieces = split(text, usize::MAX, &mut Vec::new());
+        let pieces = split(text, Sources::unnamed(usize::MAX), &mut Vec::new());
+        let may_be_name = |(inside, _): (&str, &str)| is_name(inside.trim_end_matches(['.', '/']));
         pieces.iter().any(|piece| matches!(piece, Piece::Placeholder(_)))
+            || text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).any(may_be_name)
     }
 
     /// The text for one value of each source, each part of which `encode` writes.
@@ -134,7 +138,7 @@ fn quote(value: &str) -> Result<Cow<'_, str>, Problem> {
 }
 
 /// Splits a command at its placeholders.
-fn split(command: &str, sources: usize, problems: &mut Vec<Problem>) -> Vec<Piece> {
+fn split(command: &str, sources: Sources<'_>, problems: &mut Vec<Problem>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut text = String::new();
     let mut rest = command;
@@ -143,14 +147,17 @@ fn split(command: &str, sources: usize, problems: &mut Vec<Problem>) -> Vec<Piec
         let found = rest[at + 1..].split_once('}');
         let placeholder = found.and_then(|(inside, after)| {
             refuse(&rest[at..], inside, problems);
-            Some((Placeholder::parse(inside)?, inside, after))
+            // The shell's own variable may have the name.
+            let is_variable = at > 0 && rest[..at].ends_with('$');
+            let sources = if is_variable { Sources::unnamed(sources.count) } else { sources };
+            Some((Placeholder::parse(inside, sources)?, inside, after))
         });
         let Some((placeholder, inside, after)) = placeholder else {
             text.push('{');
             rest = &rest[at + 1..];
             continue;
         };
-        check_position(placeholder, inside, sources, problems);
+        check_position(placeholder, inside, sources.count, problems);
         if !text.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut text)));
         }

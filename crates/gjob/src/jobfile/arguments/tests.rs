@@ -200,3 +200,45 @@ fn wrong_position_in_an_option_is_refused() {
     let error = Arguments::new(["echo", ":::", "a"]).read(&defaults, &mut std::io::empty());
     assert!(error.unwrap_err().to_string().contains("{3}"));
 }
+
+/// The commands, names and parameters of a command line whose values have names.
+fn named(words: &[&str], stdin: &str) -> Result<Vec<(String, String, String)>, String> {
+    let arguments = Arguments::new(words.iter().copied()).with_header(true);
+    let defaults = JobDraft { name: Some("n-{lr}".to_owned()), ..JobDraft::default() };
+    let jobs = arguments.read(&defaults, &mut stdin.as_bytes());
+    let jobs = jobs.map_err(|errors| errors.to_string())?;
+    let described = |spec: &gjob_core::JobSpec| {
+        let params: Vec<String> =
+            spec.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (spec.cmds.concat(), spec.name.clone().unwrap_or_default(), params.join(" "))
+    };
+    Ok(jobs.specs().iter().map(|spec| described(spec)).collect())
+}
+
+#[test]
+fn first_values_are_names_with_a_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("data");
+    std::fs::write(&file, "data\na/x.csv\n").unwrap();
+    let file = file.to_str().unwrap();
+    let words = ["f", "{lr}", "{data/.}", "${lr}", "{1}", "{a,b}"];
+    let words = [&words[..], &[":::", "lr", "0.1", "2", "::::", file]].concat();
+    let job = |lr: &str| {
+        let command = format!("f {lr} x ${{lr}} {lr} {{a,b}}");
+        (command, format!("n-{lr}"), format!("data=a/x.csv lr={lr}"))
+    };
+    assert_eq!(named(&words, ""), Ok(vec![job("0.1"), job("2")]));
+    // On standard input, too, and appended without a placeholder.
+    let jobs = named(&["f"], "lr\n7\n").unwrap();
+    assert_eq!(jobs, [("f 7".to_owned(), "n-7".to_owned(), "lr=7".to_owned())]);
+}
+
+#[test]
+fn header_without_a_usable_name_is_refused() {
+    let error = |words: &[&str]| named(words, "").unwrap_err();
+    assert!(
+        error(&["f", ":::", "0.1", "2"]).contains("invalid name \"0.1\" of the values of list 1")
+    );
+    assert!(error(&["f", ":::", "lr", "1", ":::", "lr", "2"]).contains("two lists of values"));
+    assert!(error(&["f", ":::", "lr", "1", ":::"]).contains("expected it as the first of list 2"));
+}

@@ -7,7 +7,7 @@ use super::matrix::Combination;
 use crate::jobfile::problem::TableProblem;
 
 /// True for a valid name of a parameter.
-pub(super) fn is_name(text: &str) -> bool {
+pub(in crate::jobfile) fn is_name(text: &str) -> bool {
     let first = text.bytes().next();
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && first.is_some_and(|b| !b.is_ascii_digit())
