@@ -12,6 +12,7 @@ mod local;
 mod look;
 pub(crate) mod misread;
 mod options;
+mod plain_error;
 mod remote;
 mod report;
 mod run;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use gjob_core::event::RunEnd;
 use gjob_core::text::printable;
 
+use crate::stamped::Stderr;
 use crate::{report, tty};
 
 /// Every job is done.
@@ -91,11 +92,10 @@ pub(crate) fn finish(result: Result<u8, Failure>) -> ExitCode {
 /// Prints an error line by line. It may contain file names, and text from hosts.
 pub(crate) fn print_error(text: &str) {
     let columns = report::stderr_columns();
-    let mut stderr = std::io::stderr().lock();
     for line in text.lines() {
         let prefix = if line.starts_with("help: ") { "" } else { "gjob: " };
         let line = format!("{prefix}{}\n", printable(line));
         // Without stderr there is no reader.
-        let _ = stderr.write_all(report::fit(&line, columns).as_bytes());
+        let _ = Stderr.write_all(report::fit(&line, columns).as_bytes());
     }
 }

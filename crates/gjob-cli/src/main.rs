@@ -10,6 +10,7 @@ mod known_hosts;
 mod local_time;
 mod report;
 mod signals;
+mod stamped;
 mod top;
 mod tty;
 

@@ -10,6 +10,7 @@ mod columns;
 mod events;
 mod failures;
 mod filter;
+mod folded;
 mod glance;
 pub(crate) mod headline;
 mod host_work;
@@ -41,6 +42,7 @@ pub(crate) use bar::{stderr_columns, stdout_columns, whole_seconds, with_gaps};
 pub(crate) use columns::Columns;
 use events::EventFile;
 pub(crate) use filter::TerminalFilter;
+pub(crate) use folded::folded;
 pub(crate) use glance::rate_text;
 pub(crate) use host_work::{HostWork, host_work};
 use joblog::JobLogFile;
@@ -123,6 +125,11 @@ impl Reporters {
     /// where outputs are.
     pub(crate) fn outcome(&self, id: &RunId, run: &Run, outputs: Option<&Path>) -> Vec<String> {
         self.terminal.outcome(id, run, outputs)
+    }
+
+    /// Prints the last lines of a run; nothing if that is not wanted of one that succeeds.
+    pub(crate) fn print_end(&mut self, lines: &[String], succeeds: bool) {
+        self.terminal.print_end(lines, succeeds);
     }
 
     /// True if something of what was asked for could not be reported.

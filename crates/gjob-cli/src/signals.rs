@@ -17,6 +17,7 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::exit::{ALL_DONE, INTERRUPTED};
+use crate::stamped::Stderr;
 use crate::tty;
 
 /// What the second Ctrl-C prints.
@@ -115,7 +116,7 @@ pub(crate) fn listen(controller: Controller) -> io::Result<()> {
                 SIGINT if interrupted => {
                     // Without stderr there is no reader.
                     tty::close();
-                    let _ = writeln!(io::stderr(), "\n{EXITING}");
+                    let _ = writeln!(Stderr, "\n{EXITING}");
                     std::process::exit(i32::from(INTERRUPTED));
                 }
                 SIGINT => {
@@ -169,7 +170,7 @@ pub(crate) fn end_at_interrupt() -> io::Result<()> {
 pub(crate) fn leave(words: &str) {
     tty::close();
     // Without stderr there is no reader.
-    let _ = writeln!(io::stderr(), "\n{words}");
+    let _ = writeln!(Stderr, "\n{words}");
     std::process::exit(i32::from(ALL_DONE));
 }
 

@@ -70,6 +70,11 @@ help: follow it with `gjob attach [DATE]-1`
     assert_eq!(log.lines().count(), 4, "{log}");
     let log = manager_log(&place);
     assert!(log.contains("FAILED #2: exit 3") && log.contains("2 done, 1 failed"), "{log}");
+    let has_time = |line: &str| {
+        let (time, rest) = line.split_at_checked(20).unwrap_or_default();
+        jiff::civil::DateTime::strptime("%F %T ", time).is_ok() && !rest.is_empty()
+    };
+    assert!(log.lines().all(has_time), "{log}");
     let first = place.path("here/gjob-out").join(place.status()["run"].as_str().unwrap());
     assert_eq!(std::fs::read_to_string(first.join("0/log")).unwrap(), "one\n");
 }
@@ -287,4 +292,24 @@ fn what_has_the_place_of_a_runs_files_is_neither_waited_for_nor_followed() {
     assert_eq!(record(&place)["end"], "complete");
     assert_eq!(place.gjob(&["attach", "-q", "--detach"]).output().code, 3);
     assert_eq!(std::fs::read_to_string(elsewhere).unwrap(), "as it was");
+}
+
+#[test]
+fn silent_run_says_nothing_unless_something_failed() {
+    let place = Place::new();
+    place.file("jobs.txt", "echo one\n");
+    place.gjob(&["run", "-qq", "jobs.txt"]).run();
+    place.gjob(&["run", "-qq", "--skip-done", "latest", "jobs.txt"]).run();
+    place.file("jobs.txt", "echo one\nexit 3\n");
+    place
+        .gjob(&["run", "-qq", "jobs.txt"])
+        .code(1)
+        .stderr(str![[r#"
+FAILED #1: exit 3 · exit 3
+run [DATE]-2: 1 done, 1 failed in [ELAPSED]
+
+"#]])
+        .run();
+    place.gjob(&["run", "-qq", "-H", "nowhere", "jobs.txt"]).code(3).output();
+    assert!(!place.gjob(&["attach", "-qq"]).code(1).output().stderr.is_empty());
 }

@@ -109,9 +109,8 @@ gjob: nothing was started
     refused(
         &["run", "-j", "0", "ok.txt"],
         str![[r#"
-error: invalid value '0' for '--slots <N>': 0 is not in 1..=10000
-
-For more information, try '--help'.
+gjob: invalid value '0' for '--slots <N>': 0 is not in 1..=10000
+help: `gjob run --help` lists what it takes
 
 "#]],
     );
@@ -264,9 +263,8 @@ gjob: nothing was started
     refused(
         &["run", "ok.txt", "--repeat", "0"],
         str![[r#"
-error: invalid value '0' for '--repeat <N>': 0 is not in 1..=4294967295
-
-For more information, try '--help'.
+gjob: invalid value '0' for '--repeat <N>': 0 is not in 1..=4294967295
+help: `gjob run --help` lists what it takes
 
 "#]],
     );

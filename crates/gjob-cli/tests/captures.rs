@@ -60,7 +60,7 @@ fn screens_of_a_run_on_three_hosts() {
         run.end();
         capture_end("logs -f", logs);
         capture("end", &run);
-        top.wait_for_text("finished in ");
+        top.wait_for_text("failed in ");
         capture("top, over", &top);
         capture_end("status, over", place.gjob(&["status"]).on_screen(20, columns));
         capture_end("explain", place.gjob(&["explain", "3"]).on_screen(30, columns));

@@ -96,7 +96,9 @@ fn probe_that_was_killed_at_the_logout_is_reported_with_the_fix() {
     assert_eq!(found[0]["survives_logout"], false, "{}{}", answer.stdout, answer.stderr);
     let problem = &found[0]["problems"].as_array().unwrap().last().unwrap();
     assert_eq!(problem["what"], "jobs are killed when gjob's connection ends");
-    assert_eq!(problem["help"], "run `loginctl enable-linger` there once");
+    // Lingering alone does not keep what a session has left.
+    let help = problem["help"].as_str().unwrap();
+    assert!(help.contains("KillUserProcesses=no") && help.contains("systemd-run --user"), "{help}");
     assert_eq!(job_dirs(&place), Vec::<String>::new());
 }
 
@@ -145,4 +147,20 @@ fn hosts_of_a_run_and_of_gjob_toml_are_asked() {
     place.file("gjob.toml", &format!("[defaults]\nhosts = 'h2'\nssh-config = '{config}'\n"));
     let of_file = place.gjob(&["hosts", "--json"]).output();
     assert_eq!(described(&of_file)[0]["host"], "h2", "{}", of_file.stderr);
+}
+
+#[test]
+fn note_on_several_hosts_is_printed_once_with_their_names() {
+    let (place, bed) = (Place::new(), Bed::start(4));
+    let down = [1, 2, 4];
+    down.iter().for_each(|host| bed.host(*host).stop());
+    let answer = hosts(&place, &bed, &["-H", "h1,h2,h3,h4,nowhere"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let notes: Vec<&str> = answer.stdout.lines().skip(6).collect();
+    assert!(notes[0].starts_with("hosts h[1-2],h4: the connection was refused"), "{notes:?}");
+    let help = "help: `ssh HOST true` must work without a question; `ssh -v HOST` says more";
+    assert_eq!(notes[1], help);
+    let own = |note: &&&str| note.contains("`ssh -v nowhere` says more");
+    assert_eq!(notes.iter().filter(own).count(), 1, "{notes:?}");
+    assert_eq!(answer.stdout.matches("refused").count(), 1, "{}", answer.stdout);
 }

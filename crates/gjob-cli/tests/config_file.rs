@@ -279,7 +279,7 @@ gjob:   |           ^
     dry_run(&place, &[])
         .code(2)
         .stderr(str![[r#"
-gjob: [PLACE]/here/gjob.toml:3:11: verbose: the argument '--quiet' cannot be used with '--verbose'
+gjob: [PLACE]/here/gjob.toml:3:11: verbose: the argument '--quiet...' cannot be used with '--verbose'
 gjob:   |
 gjob: 3 | verbose = true
 gjob:   |           ^^^^

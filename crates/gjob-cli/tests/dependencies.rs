@@ -128,7 +128,6 @@ run [DATE]-1: 3 done, 2 failed in [ELAPSED]
     place
         .gjob(&["retry", "d"])
         .code(1)
-        .stdout("reopened 0 jobs\n")
         .stderr("gjob: job 3: it waits for job b, which is not done: retry that\n")
         .run();
     assert_eq!(place.of_jobs("reason")[3], reason);

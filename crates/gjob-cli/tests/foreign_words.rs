@@ -62,24 +62,17 @@ fn unknown_option_is_not_proposed_as_a_command() {
     refused(
         &["run", "--frobnicate", "jobs.txt"],
         str![[r#"
-error: unexpected argument '--frobnicate' found
-
-Usage: gjob run --name <NAME> [JOBS] [-- <CMD>...]
-
-For more information, try '--help'.
+gjob: unexpected argument '--frobnicate' found
+help: `gjob run --help` lists what it takes
 
 "#]],
     );
     refused(
         &["run", "--jbolog", "x", "jobs.txt"],
         str![[r#"
-error: unexpected argument '--jbolog' found
-
-  tip: a similar argument exists: '--joblog'
-
-Usage: gjob run --joblog <FILE> [JOBS] [-- <CMD>...]
-
-For more information, try '--help'.
+gjob: unexpected argument '--jbolog' found
+help: a similar argument exists: '--joblog'
+help: `gjob run --help` lists what it takes
 
 "#]],
     );

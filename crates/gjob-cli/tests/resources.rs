@@ -218,7 +218,7 @@ fn memory_is_limited_to_what_a_job_asks_for_its_processes_together() {
     assert!(mib.parse::<u64>().unwrap() >= 48, "{explained}");
     for text in [&answer.stderr, &explained, &place.gjob(&["explain", "--failed"]).output().stdout]
     {
-        assert!(text.contains("--mem SIZE` gives more"), "{text}");
+        assert!(text.contains("`gjob retry --attach --mem SIZE -R "), "{text}");
     }
     let explained = place.gjob(&["explain", "--failed", "1"]).output();
     assert_eq!((explained.code, explained.stdout), (0, String::new()));
@@ -231,13 +231,53 @@ fn job_that_ran_out_of_memory_is_retried_with_more() {
     place.file("jobs.jsonl", &format!("{job}\n"));
     let answer = run(&place, &["-v"]);
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("job 0 ran out of memory, and begins again with "));
+    assert!(answer.stderr.contains("job 0 begins again with "));
     let job = &place.status()["jobs"][0];
     let causes: Vec<&Value> =
         job["attempts"].as_array().unwrap().iter().map(|attempt| &attempt["cause"]).collect();
     assert_eq!(causes, [&json!("memory"), &Value::Null]);
     let explained = place.gjob(&["explain", "0"]).output().stdout;
     assert!(explained.contains("it gets "), "{explained}");
+}
+
+#[test]
+fn failed_job_is_retried_with_the_memory_that_a_user_gives_it() {
+    let place = Place::new();
+    let job = json!({ "cmds": USES_80_MB, "mem": "50M", "name": "big" });
+    let after = json!({ "cmds": "true", "mem": "60M", "after": "big" });
+    place.file("jobs.jsonl", &format!("{job}\n{after}\n"));
+    assert_eq!(run(&place, &["-q"]).code, 1);
+    let refused = place.gjob(&["retry", "--mem", "1000T"]).output();
+    assert_eq!(refused.stderr.lines().next(), Some("gjob: job 0: no host offers 1000T of memory"));
+    assert_eq!(refused.code, 1);
+    assert_eq!(place.gjob(&["retry", "--mem", "300M"]).output().code, 0);
+    // The next manager knows it.
+    assert_eq!(place.of_jobs("memory_bytes"), [300 << 20, 60 << 20]);
+    let status = place.gjob(&["status", "--all"]).output().stdout;
+    assert!(status.contains("300M of memory by now"), "{status}");
+    let answer = place.gjob(&["attach", "-v"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let explained = place.gjob(&["explain", "big"]).output().stdout;
+    assert!(explained.contains("it gets 300M of memory from now on"), "{explained}");
+    // Under a living manager, too.
+    let hold = format!("while ! test -e {}; do sleep 0.05; done", place.path("go").display());
+    let hold = json!({ "cmds": hold, "name": "hold" });
+    place.file("jobs.jsonl", &format!("{job}\n{hold}\n"));
+    let manager = place.gjob(&["run", "-q", "-j", "2", "jobs.jsonl"]).start();
+    eventually("the job has run out of memory", || {
+        place.has_run() && place.status()["jobs"][0]["reason"] == "out of memory"
+    });
+    assert_eq!(place.gjob(&["retry", "big", "--mem", "300M"]).output().code, 0);
+    eventually("it is done", || place.of_jobs("state")[0] == "done");
+    std::fs::write(place.path("go"), "").unwrap();
+    assert_eq!(manager.output().code, 0);
+    place
+        .gjob(&["retry", "--mem", "much"])
+        .code(2)
+        .stderr(
+            "gjob: --mem: invalid size \"much\": expected bytes (4096) or units (500M, 1.5G, 2T)\n",
+        )
+        .run();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What jobs have written comes home: with `gjob run -o`, later with `gjob
 //! fetch`; and what is not needed any more goes.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't go on should stop here")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
 
 mod support;
 
@@ -245,7 +245,7 @@ gjob: [PLACE]/here/o/deep: Not a directory (os error 20)
         .code(3)
         .side_by_side()
         .stderr(str![[r#"
-gjob: run [DATE]-1: can't write to [PLACE]/here/o/deep: No such file or directory (os error 2)
+gjob: run [DATE]-1: cannot write to [PLACE]/here/o/deep: No such file or directory (os error 2)
 gjob: running jobs continue
 help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
 run [DATE]-1: 1 job, 1 host
@@ -329,7 +329,7 @@ fn runs_with_one_output_directory_never_overwrite_each_other() {
         .stderr(str![[r#"
 run [DATE]-1: 1 job, 1 host
 start #0: until [ -e [PLACE]/go ]; do sleep 0.05; done; echo first > out
-gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
+gjob: run [DATE]-1: [PLACE]/here/o/0 exists and was not created by this run: move it, or choose another --into
 gjob: running jobs continue
 help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
 
@@ -357,7 +357,7 @@ outputs: [PLACE]/here/o
         .code(3)
         .side_by_side()
         .stderr(str![[r#"
-gjob: run [DATE]-1: [PLACE]/here/o/0 is there already and not of this run: move it away
+gjob: run [DATE]-1: [PLACE]/here/o/0 exists and was not created by this run: move it, or choose another --into
 gjob: running jobs continue
 help: when outputs can be written again, resume the run with `gjob attach [DATE]-1`
 run [DATE]-1 resumed: 1 job, 1 host
@@ -415,7 +415,7 @@ fetched 0 of 1 job: 0 files, 0 bytes in [PLACE]/here/o
 
 "#]])
         .stderr(str![[r#"
-gjob: job 1: nothing matches
+gjob: job 1: nothing matches none*
 
 "#]])
         .run();
@@ -455,7 +455,7 @@ fetched 0 of 1 job: 0 files, 0 bytes in [PLACE]/here/p
 
 "#]])
         .stderr(str![[r#"
-gjob: job 0: [PLACE]/here/p/0 is there already and not of this run: move it away
+gjob: job 0: [PLACE]/here/p/0 exists and was not created by this run: move it, or choose another --into
 
 "#]])
         .run();
@@ -560,7 +560,7 @@ removed 2 job directories, 1 staged file (3 bytes)
     place
         .gjob(&["clean", &run, "--record"])
         .stdout(str![[r#"
-removed 2 job directories, 0 staged files (0 bytes)
+removed 0 job directories, 0 staged files (0 bytes)
 removed the record of run [DATE]-1
 
 "#]])

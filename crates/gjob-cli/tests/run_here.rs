@@ -295,9 +295,8 @@ help: to retry failed jobs first, `gjob retry -R [DATE]-1`
         .gjob(&["attach", "--max-fails", "0"])
         .code(2)
         .stderr(str![[r#"
-error: invalid value '0' for '--max-fails <N>': expected a number of failures from 1, or none
-
-For more information, try '--help'.
+gjob: invalid value '0' for '--max-fails <N>': expected a number of failures from 1, or none
+help: `gjob attach --help` lists what it takes
 
 "#]])
         .run();

@@ -85,6 +85,7 @@ RUN  STATE  BEGAN  TOOK  HOSTS  JOBS  COMMAND
   {
     "run": "[DATE]-5",
     "state": "done",
+    "status": "done",
     "managed": false,
     "created": "[TIME]",
     "elapsed_s": [..],
@@ -216,7 +217,7 @@ fn time_without_a_manager_is_told_apart_everywhere() {
     let gap = "2h, 2h of it without a manager";
     // What came after the last job's end is none of the run's time.
     let status = place.gjob(&["status"]).output().stdout;
-    assert!(status.contains(": finished in ") && !status.contains("without a manager"), "{status}");
+    assert!(status.contains(": failed in ") && !status.contains("without a manager"), "{status}");
     let answer = place.gjob(&["retry", "--attach"]).output();
     assert!(answer.stderr.contains(&format!("1 failed in {gap}")), "{}", answer.stderr);
     for command in ["status", "runs"] {
@@ -247,4 +248,25 @@ fn how_long_a_run_took_is_the_same_everywhere_and_does_not_change() {
         assert!((answer.stdout + &answer.stderr).contains(took), "{args:?}: {took}");
     }
     assert_eq!(seconds(), first);
+}
+
+#[test]
+fn state_of_a_run_is_one_word_everywhere() {
+    let place = Place::new();
+    place.file("jobs.txt", "exit 3\ntrue\n");
+    assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 1);
+    let listed = |args: &[&str]| place.gjob(args).output().stdout;
+    let of_run = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(of_run(&listed(&["runs", "--json"]))[0]["status"], "failed");
+    assert_eq!(place.status()["status"], "failed");
+    assert!(listed(&["status"]).contains(": failed in "));
+    assert!(listed(&["runs"]).contains("  failed  "));
+    assert!(listed(&["runs", "--state", "failed"]).contains("  failed  "));
+    // One that is stopped took as long as it went on.
+    assert_eq!(place.gjob(&["retry"]).output().code, 0);
+    age(&place);
+    assert_eq!(place.status()["status"], "stopped");
+    let seconds = place.status()["elapsed_s"].as_f64().unwrap();
+    assert_eq!(of_run(&listed(&["runs", "--json"]))[0]["elapsed_s"].as_f64(), Some(seconds));
+    assert!(seconds < 3600.0, "{seconds}");
 }

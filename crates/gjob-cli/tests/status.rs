@@ -28,7 +28,7 @@ fn status_of_a_finished_run_lists_the_failed_jobs_and_what_to_do_next() {
         .gjob(&["status"])
         .any_width()
         .stdout(str![[r#"
-run [DATE]-1: finished in [ELAPSED]
+run [DATE]-1: failed in [ELAPSED]
 3 jobs: 2 done, 1 failed
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE
@@ -46,7 +46,7 @@ help: `gjob retry --attach -R [DATE]-1` retries the failed jobs
         .gjob(&["status", "--all"])
         .any_width()
         .stdout(str![[r#"
-run [DATE]-1: finished in [ELAPSED]
+run [DATE]-1: failed in [ELAPSED]
 3 jobs: 2 done, 1 failed
 
 HOST  STATE  BUSY  DONE  FAILED  MEDIAN  NOTE

@@ -37,6 +37,13 @@ fn table(place: &Place, args: &[&str]) -> String {
     answer.stdout
 }
 
+/// Writes a table to a file; returns what is said of it.
+fn write_table(place: &Place, args: &[&str]) -> String {
+    let answer = place.gjob(&[&["table"], args].concat()).output();
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, ""));
+    answer.stderr
+}
+
 /// The named columns of a table in CSV.
 fn columns(csv: &str, names: &[&str]) -> Vec<Vec<String>> {
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
@@ -95,12 +102,15 @@ fn every_format_has_the_same_cells() {
     let markdown = table(&place, &["log", "--format", "markdown", "--job", "0"]);
     assert!(markdown.ends_with(" | 0.1 | a\\|b |\n"), "{markdown}");
     assert!(markdown.lines().nth(1).unwrap().starts_with("| --- | --- |"));
-    table(&place, &["loss.csv", "-o", "table.db"]);
+    write_table(&place, &["loss.csv", "-o", "table.db"]);
     let db = rusqlite::Connection::open(place.path("here/table.db")).unwrap();
     let sql = "SELECT count(*), sum(loss), sum(rate = 3 AND loss IS NULL) FROM jobs";
     let sums = db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     assert_eq!(sums, (5, 1.11, 1));
-    table(&place, &["-o", "table.csv"]);
+    assert_eq!(
+        write_table(&place, &["-o", "table.csv"]),
+        "gjob: wrote 3 rows of 13 columns to table.csv\n"
+    );
     assert_eq!(std::fs::read_to_string(place.path("here/table.csv")).unwrap(), table(&place, &[]));
 }
 
@@ -108,7 +118,7 @@ fn every_format_has_the_same_cells() {
 fn python_reads_the_same_table() {
     let place = Place::new();
     sweep(&place);
-    table(&place, &["loss.csv", "-o", "table.csv"]);
+    write_table(&place, &["loss.csv", "-o", "table.csv"]);
     let script = "import csv; rows = list(csv.DictReader(open('table.csv', newline=''))); \
                   print(len(rows), round(sum(float(row['loss'] or 0) for row in rows), 6))";
     let mut python = Command::new("python3");
@@ -190,7 +200,7 @@ fn what_is_no_file_is_written_to_and_a_link_stays_one() {
     let place = place_with_one_run();
     std::os::unix::fs::symlink("real.csv", place.path("here/link.csv")).unwrap();
     place.file("real.csv", "old");
-    table(&place, &["-o", "link.csv"]);
+    write_table(&place, &["-o", "link.csv"]);
     assert!(place.path("here/link.csv").is_symlink());
     assert!(std::fs::read_to_string(place.path("here/real.csv")).unwrap().starts_with("index,"));
     std::os::unix::fs::symlink("/dev/null", place.path("here/null")).unwrap();

@@ -277,7 +277,7 @@ fn run_that_is_over_and_one_without_a_manager_are_shown() {
     screen.wait_for_text("no gjob manages it");
     screen.wait_for_text("stopped, no gjob is attached: ");
     assert_eq!(place.gjob(&["kill", "--all"]).output().code, 0);
-    screen.wait_for_text("finished in ");
+    screen.wait_for_text("failed in ");
     screen.wait_for_text("6 jobs: ");
     screen.keys(CTRL_C);
     assert_eq!(screen.end(), 0);

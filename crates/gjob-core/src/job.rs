@@ -31,7 +31,7 @@ pub struct Job {
     pub last_attempt: u32,
     /// Failures of its own, which use up its retries.
     pub failures: u32,
-    /// Bytes of memory that it gets by now, if that is more than it asked for at first:
+    /// Bytes of memory that it gets by now, if that is not what it asked for at first:
     /// `spec` says the same.
     pub raised_mem: Option<u64>,
     /// True while a user holds it (`gjob pause`).
@@ -126,7 +126,7 @@ impl Job {
         }
     }
 
-    /// Gives it more memory than it asked for.
+    /// Gives it other memory than it asked for.
     pub fn raise_memory(&mut self, mem: u64) {
         self.raised_mem = Some(mem);
         Arc::make_mut(&mut self.spec).mem = Some(mem);

@@ -24,7 +24,7 @@ use crate::inputs::Inputs;
 use crate::network::Network;
 use crate::settings::RunSettings;
 use crate::store::{RunDir, StateDir, Store, StoreError};
-pub use act::{ActError, Through, act, change, retry_with_files};
+pub use act::{ActError, Through, act, change, retry_with};
 pub use control::{
     Act, Answer, CONTROL_VERSION, Change, Changed, ControlClient, ControlError, MAX_JOBS, MAX_LINE,
     Received, Refusal, Request, Snapshot,

@@ -107,6 +107,10 @@ pub(crate) struct RetryArgs {
     #[arg(long, conflicts_with = "new_files")]
     pub(crate) old_files: bool,
 
+    /// Give those that were tried SIZE of memory from now on (500M, 8G)
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) mem: Option<String>,
+
     /// Resume the run, or follow it, as `gjob attach` does
     #[arg(long)]
     pub(crate) attach: bool,

@@ -149,9 +149,15 @@ fn words_of(run: &clap::Command, default: &DefaultOption) -> Result<Vec<String>,
     let problem =
         |problem: &str| ConfigProblem::Value { name: name.to_owned(), problem: problem.to_owned() };
     let values = match (&default.values, arg.get_action()) {
-        (DefaultValues::Flag(false), ArgAction::SetTrue) => return Ok(Vec::new()),
-        (DefaultValues::Flag(true), ArgAction::SetTrue) => return Ok(vec![format!("--{name}")]),
-        (_, ArgAction::SetTrue) => return Err(problem("expected true or false")),
+        (DefaultValues::Flag(false), ArgAction::SetTrue | ArgAction::Count) => {
+            return Ok(Vec::new());
+        }
+        (DefaultValues::Flag(true), ArgAction::SetTrue | ArgAction::Count) => {
+            return Ok(vec![format!("--{name}")]);
+        }
+        (_, ArgAction::SetTrue | ArgAction::Count) => {
+            return Err(problem("expected true or false"));
+        }
         (DefaultValues::One(value), ArgAction::Set | ArgAction::Append) => {
             std::slice::from_ref(value)
         }

@@ -2,6 +2,8 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use gjob_core::State;
+use serde::Serialize;
 
 use super::{RunName, RunOption, names};
 use crate::completion::jobs;
@@ -26,7 +28,8 @@ pub(crate) struct RunsArgs {
 }
 
 /// How a run is, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[value(rename_all = "lower")]
 pub(crate) enum RunState {
     /// A process manages it
@@ -37,6 +40,18 @@ pub(crate) enum RunState {
     Done,
     /// Every job has ended, and not all are done
     Failed,
+}
+
+impl RunState {
+    /// The same of a run's state in the words for jobs.
+    pub(crate) fn of(state: State) -> Self {
+        match state {
+            State::Busy => RunState::Running,
+            State::Free | State::Unknown => RunState::Stopped,
+            State::Done => RunState::Done,
+            State::Error => RunState::Failed,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser};
 use gjob::nearest::nearest;
 use gjob_core::os_text::from_os;
 
-use super::{Cli, Command, foreign};
+use super::{Cli, Command, foreign, plain_error};
 use crate::exit::{BAD_INPUT, print_error};
 
 /// Reads the command line. What is wrong with it is printed.
@@ -30,8 +30,15 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
     // That an unknown option goes behind `--` "as a value" is not what is meant: it
     // would be run.
     error.remove(ContextKind::Suggested);
-    // Without stderr there is no reader.
-    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::DisplayVersion => {
+            // Without a reader there is nobody to tell.
+            let _ = error.print();
+        }
+        _ => print_error(&plain_error::text(&error.render().to_string(), args)),
+    }
     Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(BAD_INPUT)))
 }
 

@@ -36,9 +36,9 @@ pub(crate) struct ReportArgs {
     #[arg(short, long, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
 
-    /// Report only jobs that are not done, and the end
-    #[arg(short, long)]
-    pub(crate) quiet: bool,
+    /// Report only jobs that are not done, and the end; -qq: nothing if all jobs are done
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) quiet: u8,
 
     /// Colour what is reported on a terminal
     #[arg(long, value_name = "WHEN", default_value = "auto")]
@@ -51,6 +51,18 @@ pub(crate) struct ReportArgs {
     /// Print help (-h: a summary)
     #[arg(short, long, action = ArgAction::Help)]
     help: Option<bool>,
+}
+
+impl ReportArgs {
+    /// Only what is wrong is reported, and the end.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet > 0
+    }
+
+    /// Nothing is reported of a run that succeeds.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.quiet > 1
+    }
 }
 
 /// When to use colours.

@@ -78,13 +78,14 @@ pub(crate) fn on_chosen(dir: RunDir, what: Act, jobs: &[u32]) -> Result<Acted, A
     Ok(Acted { dir, what, answer, through })
 }
 
-/// Retries these jobs, with other files.
-pub(super) fn retry_with_files(
+/// Retries these jobs, with other files or other memory.
+pub(super) fn retry_with(
     dir: RunDir,
     jobs: &[u32],
-    files: Inputs,
+    files: Option<Inputs>,
+    mem: Option<u64>,
 ) -> Result<Acted, ActError> {
-    let (mut answer, through) = gjob::manager::retry_with_files(&dir, jobs, files)?;
+    let (mut answer, through) = gjob::manager::retry_with(&dir, jobs, files, mem)?;
     answer.refused.sort_by_key(|refusal| refusal.job);
     Ok(Acted { dir, what: Act::Retry, answer, through })
 }
@@ -114,6 +115,19 @@ impl Acted {
         format!("{done} {jobs}{more}")
     }
 
+    /// That there was no job to do it to.
+    fn nothing(&self) -> String {
+        let run = self.dir.run();
+        match self.what {
+            Act::Kill => format!("nothing to kill: all jobs of run {run} have ended"),
+            Act::Pause => {
+                format!("nothing to pause: all jobs of run {run} have ended, or are paused")
+            }
+            Act::Resume => format!("nothing to resume: no job of run {run} is paused"),
+            Act::Retry => format!("nothing to retry: no job of run {run} has failed"),
+        }
+    }
+
     /// Why it was refused for others, a line each.
     pub(crate) fn refusals(&self) -> impl Iterator<Item = String> + '_ {
         self.answer.refused.iter().map(|refusal| format!("job {}: {}", refusal.job, refusal.why))
@@ -122,7 +136,15 @@ impl Acted {
     /// Prints both.
     pub(super) fn say(&self) -> Result<u8, Failure> {
         self.refusals().for_each(|refusal| print_error(&refusal));
-        writeln!(std::io::stdout(), "{}", self.summary()).map_err(Failure::machinery)?;
+        let Answer { ok, refused } = &self.answer;
+        let line = match (ok.is_empty(), refused.is_empty()) {
+            (true, true) => Some(self.nothing()),
+            // The refusals say it all.
+            (true, false) => None,
+            (false, _) => Some(self.summary()),
+        };
+        line.map_or(Ok(()), |line| writeln!(std::io::stdout(), "{line}"))
+            .map_err(Failure::machinery)?;
         Ok(if self.answer.refused.is_empty() { ALL_DONE } else { NOT_ALL_DONE })
     }
 }

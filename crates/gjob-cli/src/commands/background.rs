@@ -16,6 +16,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 
 use crate::cli::{LogFormat, ReportArgs, Show};
 use crate::exit::{ALL_DONE, Failure, print_error};
+use crate::stamped;
 
 /// The hidden option of `gjob attach` that makes it the other process.
 const IN_BACKGROUND: &str = "--in-background";
@@ -40,7 +41,7 @@ pub(super) fn start(dir: &RunDir, report: &ReportArgs, change: &[OsString]) -> R
             "run {run} goes on in the background, but its id cannot be written: {error}"
         ))
     })?;
-    if !report.quiet {
+    if !report.is_quiet() {
         print_error(&format!(
             "help: run {run} goes on in the background: `gjob attach {run}` follows it, \
              `gjob kill --all -R {run}` ends it"
@@ -122,6 +123,7 @@ fn redirect(dir: &RunDir) -> io::Result<()> {
     let _ = io::stdout().write_all(BEGUN).and_then(|()| io::stdout().flush());
     dup2_stdout(&log)?;
     dup2_stderr(&log)?;
+    stamped::begin_log();
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! their jobs.
 
 mod problems;
+mod shared_notes;
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,7 +12,6 @@ use gjob::network::{Answers, DescribedHost};
 use gjob::settings::RunSettings;
 use gjob::units::format_duration;
 use gjob_core::run::{Host, HostDuty, HostIx};
-use gjob_core::text::printable;
 use gjob_core::{HostLabel, Run};
 use serde::Serialize;
 
@@ -20,6 +20,7 @@ use crate::cli::{Cli, Command, HostsArgs};
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE};
 use crate::report::{Columns, fit, stdout_columns};
 use problems::{Problem, of_host, of_reason};
+use shared_notes::{ANY_HOST, SharedNotes};
 
 /// A host, and how it is or why it can't be asked.
 struct Asked {
@@ -58,6 +59,18 @@ impl Asked {
         match &self.answer {
             Ok(host) => of_host(host, self.survives.as_ref()),
             Err(reason) => vec![of_reason(&self.label, reason)],
+        }
+    }
+
+    /// The same in words for several hosts. ssh's own words name the host.
+    fn shared_problems(&self) -> Vec<Problem> {
+        match &self.answer {
+            Ok(_) => self.problems(),
+            Err(reason) => {
+                let reason = reason.split_once(": ssh: ").map_or(&**reason, |(what, _)| what);
+                let name = if self.label == ":" { ":" } else { ANY_HOST };
+                vec![of_reason(name, reason)]
+            }
         }
     }
 }
@@ -126,19 +139,18 @@ fn table(asked: &[Asked], duties: &Duties) -> std::io::Result<()> {
         let (name, state) = (host.label.to_string(), host.leaving().map(str::to_owned));
         columns.row([Some(name), state, None, None, None, None, None, None, None, None, None]);
     }
-    let mut notes = String::new();
+    let mut notes = SharedNotes::default();
     for host in asked {
         let label = &host.label;
         if let Some(Ok(true)) = host.survives {
-            notes.push_str(&format!("host {label}: jobs survive a logout\n"));
+            let note = || Problem::new("jobs survive a logout".to_owned(), "");
+            notes.add(label, note(), note());
         }
-        for Problem { what, help } in host.problems() {
-            notes.push_str(&format!("{}\n", printable(&format!("host {label}: {what}"))));
-            let help = help.map(|help| format!("{}\n", printable(&format!("help: {help}"))));
-            notes.extend(help);
+        for (own, shared) in host.problems().into_iter().zip(host.shared_problems()) {
+            notes.add(label, own, shared);
         }
     }
-    let terminal = stdout_columns();
+    let (terminal, notes) = (stdout_columns(), notes.text());
     write!(std::io::stdout().lock(), "{}{}", columns.text(terminal), fit(&notes, terminal))
 }
 
@@ -163,7 +175,7 @@ fn row(name: Option<String>, state: &str, host: &DescribedHost) -> [Option<Strin
 fn clock(host: &DescribedHost) -> String {
     let ahead = host.clock_ahead_ms;
     if ahead.unsigned_abs() < 1000 {
-        return "0s".to_owned();
+        return "<1s".to_owned();
     }
     let sign = if ahead < 0 { "-" } else { "+" };
     format!("{sign}{}", format_duration(Duration::from_secs(ahead.unsigned_abs() / 1000)))

@@ -34,6 +34,15 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
         ..OutputsConfig::new(into.clone(), settings.outputs.max_bytes)
     };
     let network = Network::from_settings(&settings).map_err(Failure::machinery)?;
+    if orders.is_empty() {
+        return Err(Failure::input(match args.output.is_empty() {
+            true => anyhow!("nothing to fetch: no ended job declares outputs\n{NAME_OUTPUTS}"),
+            false => {
+                let patterns = args.output.join(", ");
+                anyhow!("nothing to fetch for {patterns}: no job that was started has ended")
+            }
+        }));
+    }
     fetch(network.outputs(Some(config)), orders, &into)
 }
 
@@ -104,11 +113,6 @@ fn fetch(
     into: &Path,
 ) -> Result<u8, Failure> {
     let jobs = orders.len();
-    if jobs == 0 {
-        return Err(Failure::input(anyhow!(
-            "nothing to fetch: no ended job declares outputs\n{NAME_OUTPUTS}"
-        )));
-    }
     let (mut fetched, mut files, mut bytes) = (0, 0, 0);
     for (_, progress) in network.fetch_outputs(orders).map_err(Failure::machinery)? {
         let OutputProgress::Collected { key, result } = progress else { continue };

@@ -74,13 +74,14 @@ pub(super) fn to_the_end(
         dir.remove().map_err(Failure::machinery)?;
         return Err(failure);
     }
-    if let Some(run) = manager.run() {
-        let lines = last_lines(manager.handler(), &dir, run, end);
-        lines.iter().for_each(|line| manager.handler_mut().print_line(line));
-    }
     let status = |failed| exit::of_run(end, manager.all_done(), failed);
     let has_failed = manager.handler().has_failed();
     let (status, if_failed) = (status(has_failed), status(true));
+    if let Some(run) = manager.run() {
+        let lines = last_lines(manager.handler(), &dir, run, end);
+        let succeeds = succeeds(status, run);
+        manager.handler_mut().print_end(&lines, succeeds);
+    }
     // The command may want to act on the run.
     drop(manager);
     Ok(match notify(&dir, &Outcome::Ended(end), status) {
@@ -90,6 +91,11 @@ pub(super) fn to_the_end(
             if_failed
         }
     })
+}
+
+/// True if nothing of a run needs a look.
+pub(super) fn succeeds(status: u8, run: &Run) -> bool {
+    status == exit::ALL_DONE && run.tally().failed() == 0
 }
 
 /// What is said when a manager's own means have failed, once who is to be notified of the

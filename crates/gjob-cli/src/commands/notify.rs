@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -82,6 +82,10 @@ fn call(dir: &RunDir, command: &str, record: &Record) -> anyhow::Result<()> {
     let text = format!("{}\n", serde_json::to_string(record)?);
     let written = write(dir.path(), &path, text.as_bytes());
     let input = written.with_context(|| path.display().to_string())?;
+    // From its first moment on, a signal ends the wait for it.
+    let (sender, receiver) = mpsc::channel();
+    let signalled = sender.clone();
+    signals::instead(move || drop(signalled.send(None)));
     let child = Command::new("/bin/sh")
         .arg("-c")
         .arg(to_os(command))
@@ -89,7 +93,7 @@ fn call(dir: &RunDir, command: &str, record: &Record) -> anyhow::Result<()> {
         .stdin(input)
         .process_group(0)
         .spawn()?;
-    let status = wait(child)?;
+    let status = wait(child, sender, &receiver)?;
     if status.success() {
         return Ok(());
     }
@@ -110,11 +114,12 @@ fn write(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<File> {
 
 /// Waits for the command, and kills it with all that it has started when it takes too
 /// long. A signal ends the wait, not the command.
-fn wait(mut child: Child) -> anyhow::Result<ExitStatus> {
+fn wait(
+    mut child: Child,
+    sender: Sender<Option<io::Result<ExitStatus>>>,
+    receiver: &Receiver<Option<io::Result<ExitStatus>>>,
+) -> anyhow::Result<ExitStatus> {
     let group = Pid::from_raw(child.id().cast_signed()).context("it has no process")?;
-    let (sender, receiver) = mpsc::channel();
-    let signalled = sender.clone();
-    signals::instead(move || drop(signalled.send(None)));
     let waiter = std::thread::Builder::new().name("gjob-notify".into());
     waiter.spawn(move || sender.send(Some(child.wait())))?;
     match receiver.recv_timeout(TIMEOUT) {

@@ -7,9 +7,10 @@ use anyhow::anyhow;
 use gjob::inputs::{InputError, Inputs};
 use gjob::manager::Act;
 use gjob::store::{RunDir, Store};
+use gjob::units::parse_size;
 use gjob_core::{Job, Run};
 
-use super::acting::{choose, not_acted, on_chosen, retry_with_files};
+use super::acting::{choose, not_acted, on_chosen, retry_with};
 use super::attach;
 use crate::cli::{ReportArgs, RetryArgs};
 use crate::exit::{Failure, print_error};
@@ -17,6 +18,8 @@ use crate::report::name_files;
 
 pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     let jobs = &args.jobs;
+    let mem = args.mem.as_deref().map(parse_size).transpose();
+    let mem = mem.map_err(|error| Failure::input(anyhow!("--mem: {error}")))?;
     let (dir, chosen) = choose(Act::Retry, jobs.run.word(), &jobs.jobs, Job::has_failed)?;
     let new_files = match (args.new_files, args.old_files) {
         (true, _) => new_files(&dir, &chosen, jobs.jobs.is_empty())?,
@@ -26,9 +29,9 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
             None
         }
     };
-    let acted = match new_files {
-        Some(files) => retry_with_files(dir.clone(), &chosen, files),
-        None => on_chosen(dir.clone(), Act::Retry, &chosen),
+    let acted = match new_files.is_some() || mem.is_some() && !chosen.is_empty() {
+        true => retry_with(dir.clone(), &chosen, new_files, mem),
+        false => on_chosen(dir.clone(), Act::Retry, &chosen),
     };
     let acted = acted.map_err(not_acted)?;
     if !args.attach {

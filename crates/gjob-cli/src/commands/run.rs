@@ -62,7 +62,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
         None => (specs, None),
         Some(past) => {
             settings.skipped_for = past.runs().to_vec();
-            let left = skip_done::leave_out(past, specs, args.report.verbose)?;
+            let left = skip_done::leave_out(past, specs, &args.report)?;
             (left.specs, Some(left.inputs))
         }
     };
@@ -72,7 +72,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     if args.report.verbose {
         setup.print_files();
     }
-    if !args.report.quiet {
+    if !args.report.is_quiet() {
         let notes = notes::on_hosts(&args.hosts, &settings.network.clusters);
         let notes = notes.into_iter().chain(notes::on_files(&specs));
         notes.for_each(|note| print_error(&format!("help: {note}")));

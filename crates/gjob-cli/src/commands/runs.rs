@@ -41,6 +41,8 @@ enum Summary {
 pub(super) struct Overview {
     /// In the words for jobs: busy, free, unknown, done or error.
     state: State,
+    /// In the words that people read: running, stopped, done or failed.
+    status: RunState,
     /// True while a process manages it.
     managed: bool,
     created: String,
@@ -89,18 +91,13 @@ pub(super) fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
     let managed = dir.is_managed()?;
     let (jobs, counts) = store.tally(managed)?;
     let created = store.row()?.created;
-    let end = match (jobs.left(), managed) {
-        (0, true) => store.over_at()?,
-        (0, false) => store.over_at()?.or(store.last_event()?),
-        // It stands still.
-        (_, false) => store.last_event()?,
-        (_, true) => None,
-    };
-    let end = end.unwrap_or_else(now);
+    let end = end(&store, jobs, managed)?.unwrap_or_else(now);
+    let state = run_state(jobs, managed);
     let millis = end.0.saturating_sub(created.0);
     let unmanaged = store.gaps(managed, now())?.within(created, Duration::from_millis(millis));
     Ok(Overview {
-        state: run_state(jobs, managed),
+        state,
+        status: RunState::of(state),
         managed,
         created: created.to_string(),
         began: created,
@@ -111,6 +108,21 @@ pub(super) fn overview(dir: &RunDir) -> Result<Overview, StoreError> {
         hosts: store.hosts()?.len(),
         command: store.first_command()?.unwrap_or_default(),
     })
+}
+
+/// When a run was over, or stopped; none while it goes on.
+pub(super) fn end(
+    store: &Store,
+    jobs: Tally,
+    managed: bool,
+) -> Result<Option<Timestamp>, StoreError> {
+    match (jobs.left(), managed) {
+        (0, true) => store.over_at(),
+        (0, false) => Ok(store.over_at()?.or(store.last_event()?)),
+        // It stands still.
+        (_, false) => store.last_event(),
+        (_, true) => Ok(None),
+    }
 }
 
 /// Hints are for one run at a time.
@@ -125,17 +137,8 @@ fn is_wanted(summary: &Summary, args: &RunsArgs) -> bool {
         return args.state.is_empty() && args.grep.is_none();
     };
     let has_text = |text: &String| overview.command.contains(text);
-    (args.state.is_empty() || args.state.contains(&word(overview.state)))
+    (args.state.is_empty() || args.state.contains(&overview.status))
         && args.grep.as_ref().is_none_or(has_text)
-}
-
-fn word(state: State) -> RunState {
-    match state {
-        State::Busy => RunState::Running,
-        State::Free | State::Unknown => RunState::Stopped,
-        State::Done => RunState::Done,
-        State::Error => RunState::Failed,
-    }
 }
 
 /// Says what no run is called: a directory of a run that was renamed is not listed.
@@ -171,7 +174,7 @@ fn print(runs: &[Listed], json: bool) -> std::io::Result<()> {
         columns.row(match summary {
             Summary::Read(it) => [
                 run,
-                Some(format!("{:?}", word(it.state)).to_lowercase()),
+                Some(format!("{:?}", it.status).to_lowercase()),
                 Some(local_minute(it.began)),
                 Some(with_gaps(
                     &format_duration(Duration::from_secs_f64(it.elapsed_s)),

@@ -16,7 +16,7 @@ use gjob_core::text::printable;
 use gjob_core::{JobSpec, RunId};
 
 use super::find_run;
-use crate::cli::JobOptions;
+use crate::cli::{JobOptions, ReportArgs};
 use crate::exit::{Failure, print_error};
 
 /// The jobs that are left to run.
@@ -99,12 +99,12 @@ fn skipped_for(dir: &RunDir) -> anyhow::Result<Vec<RunId>> {
 pub(super) fn leave_out(
     past: PastRuns,
     specs: Vec<Arc<JobSpec>>,
-    verbose: bool,
+    report: &ReportArgs,
 ) -> Result<Remaining, Failure> {
     let inputs = Inputs::hash(specs.iter().map(|spec| &**spec))
         .map_err(|errors| Failure::input(NetworkError::Inputs(errors)))?;
     let (runs, select) = (past.runs().to_vec(), past.select());
-    let names: Vec<Option<String>> = match verbose {
+    let names: Vec<Option<String>> = match report.verbose {
         true => specs.iter().map(|spec| spec.name.clone()).collect(),
         false => Vec::new(),
     };
@@ -117,8 +117,10 @@ pub(super) fn leave_out(
         let _ = writeln!(text, "job {index}{}: {}{skipped}", printable(&name), reason(*outcome));
     }
     text.push_str(&summary(&runs, select, &compared.outcomes));
-    // There is no other place to report that stderr is gone.
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    if !report.is_silent() {
+        // There is no other place to report that stderr is gone.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
     Ok(Remaining { specs: compared.remaining, inputs })
 }
 

@@ -19,7 +19,7 @@ use gjob_core::run::Host;
 use gjob_core::{Job, Run, RunId, State, Tally, Timestamp};
 
 use self::filter::Filter;
-use super::find_run;
+use super::{find_run, runs};
 use crate::cli::StatusArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::report::remedies;
@@ -39,6 +39,8 @@ struct Snapshot {
     /// True while a process manages it.
     managed: bool,
     now: Timestamp,
+    /// When it was over, or stopped.
+    end: Option<Timestamp>,
     gaps: Gaps,
 }
 
@@ -82,8 +84,9 @@ impl Snapshot {
         let (row, run) = (store.row()?, store.load()?);
         let settings = RunSettings::from_json(&row.settings)?;
         let now = gjob::store::now();
+        let end = runs::end(store, run.tally(), managed)?;
         let gaps = store.gaps(managed, now)?;
-        Ok(Snapshot { run, row, settings, managed, now, gaps })
+        Ok(Snapshot { run, row, settings, managed, now, end, gaps })
     }
 
     /// The status as text; `columns` is the width of the terminal, none off a terminal.
@@ -137,7 +140,7 @@ pub(crate) fn headline(
     let took = with_gaps(&format_duration(took), unmanaged);
     match (tally.busy, tally.left()) {
         (_, 0) if run.is_all_done() => format!("done in {took}"),
-        (_, 0) => format!("finished in {took}"),
+        (_, 0) => format!("failed in {took}"),
         (0, left) => {
             let left = counted(left.into(), "job");
             match run.ended() {

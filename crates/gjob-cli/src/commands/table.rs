@@ -74,7 +74,17 @@ pub(crate) fn run(args: &TableArgs) -> Result<u8, Failure> {
     }
     let table = Table::new(&found);
     output(&table, format, args.output.as_deref()).map_err(Failure::machinery)?;
+    if let Some(path) = args.output.as_deref().filter(|path| is_file(path)) {
+        let (rows, columns) = (table.rows.len() as u64, table.columns.len() as u64);
+        let (rows, columns) = (counted(rows, "row"), counted(columns, "column"));
+        print_error(&format!("wrote {rows} of {columns} to {}", path.display()));
+    }
     Ok(if errors == 0 { ALL_DONE } else { NOT_ALL_DONE })
+}
+
+/// True unless a device or a pipe was written to, whose reader sees what comes.
+fn is_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|found| found.is_file())
 }
 
 /// The format that is asked for, else the one of the file's name.

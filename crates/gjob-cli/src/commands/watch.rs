@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use gjob::manager::{Watched, Watcher};
 use gjob::store::{RunDir, Store};
 
-use super::manage::{SLEEP_TIME, last_lines};
+use super::manage::{SLEEP_TIME, last_lines, succeeds};
 use super::top;
 use crate::exit::{self, Failure};
 use crate::report::{Keys, Reporters};
@@ -55,6 +55,7 @@ pub(super) fn to_the_end(
         )));
     };
     let lines = last_lines(&reporters, dir, &run, end);
-    lines.iter().for_each(|line| reporters.print_line(line));
-    Ok(exit::of_run(end, run.is_all_done(), reporters.has_failed()))
+    let status = exit::of_run(end, run.is_all_done(), reporters.has_failed());
+    reporters.print_end(&lines, succeeds(status, &run));
+    Ok(status)
 }

@@ -177,7 +177,10 @@ pub(crate) fn with_gaps(took: &str, unmanaged: Duration) -> String {
     }
 }
 
-/// A time that goes on: hundredths would only flicker.
+/// A time that goes on: hundredths would only flicker. It is never said to be nothing.
 pub(crate) fn whole_seconds(duration: Duration) -> String {
+    if duration.as_secs() == 0 {
+        return "<1s".to_owned();
+    }
     format_duration(Duration::from_secs(duration.as_secs()))
 }

@@ -219,7 +219,7 @@ fn job_message(JobEvent { key, change }: &JobEvent) -> Option<String> {
         JobChange::Resumed => Some(format!("job {index} resumed")),
         JobChange::MemoryRaised { mem } => {
             let mem = format_size(*mem);
-            Some(format!("job {index} ran out of memory, and begins again with {mem}"))
+            Some(format!("job {index} begins again with {mem} of memory"))
         }
         JobChange::Reopened => Some(format!("job {index} will be retried")),
         JobChange::Ended { .. } => None,

@@ -1,7 +1,7 @@
 //! How far a run is, on stderr: a progress line on a terminal, event lines
 //! otherwise.
 
-use std::io::{IsTerminal, Stderr, Write, stderr};
+use std::io::{IsTerminal, Write, stderr};
 
 use gjob::manager::{Handler, JobLog};
 use gjob_core::event::{Direction, Transfer};
@@ -12,6 +12,7 @@ use gjob_core::{Event, Job, State, What};
 use super::bar::Bar;
 use super::headline;
 use crate::cli::{LogFormat, ReportArgs};
+use crate::stamped::Stderr;
 
 #[derive(Debug)]
 pub(crate) enum Progress {
@@ -24,12 +25,12 @@ pub(crate) enum Progress {
 
 impl Progress {
     pub(crate) fn new(args: &ReportArgs, colour: bool) -> Self {
-        if args.quiet {
+        if args.is_quiet() {
             Progress::Quiet
         } else if stderr().is_terminal() {
             Progress::Bar(Bar::new(colour))
         } else {
-            Progress::Lines(JobLog::new(stderr()), args.log_format)
+            Progress::Lines(JobLog::new(Stderr), args.log_format)
         }
     }
 
@@ -93,7 +94,7 @@ impl Progress {
                 // Without stderr there is no reader.
                 drop(writeln!(stderr(), "{line}"));
             }
-            Progress::Quiet => drop(writeln!(stderr(), "{line}")),
+            Progress::Quiet => drop(writeln!(Stderr, "{line}")),
         }
     }
 

@@ -13,6 +13,7 @@ use gjob::manager::{Handler, Wanted};
 use gjob::network::Fetched;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
+use gjob::units::format_duration;
 use gjob_core::event::{ClockOffset, HostChange, HostEvent, RunEvent};
 use gjob_core::plural::counted;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
@@ -24,7 +25,7 @@ use super::lending::{Keys, LOOK_INTERVAL, Lending};
 use super::messages::{CLOCK_TOLERANCE_MS, message};
 use super::output::Printer;
 use super::progress::Progress;
-use super::{Absences, remedies, whole_seconds};
+use super::{Absences, remedies};
 use crate::cli::{self, ReportArgs, Show};
 use saying::Said;
 
@@ -34,6 +35,8 @@ pub(crate) struct Terminal {
     show: Show,
     verbose: bool,
     quiet: bool,
+    /// Lines that are said only if the run does not succeed; none if they are said at once.
+    withheld: Option<Vec<String>>,
     progress: Progress,
     printer: Printer,
     failures: Failures,
@@ -63,7 +66,8 @@ impl Terminal {
         Terminal {
             show,
             verbose: args.verbose,
-            quiet: args.quiet,
+            quiet: args.is_quiet(),
+            withheld: args.is_silent().then(Vec::new),
             progress: Progress::new(args, colour),
             printer: Printer::new(args.keep_order, args.tag, tails),
             failures: Failures::default(),
@@ -118,7 +122,24 @@ impl Terminal {
 
     /// Prints a line next to the progress.
     pub(crate) fn print_line(&mut self, text: &str) {
-        self.say(Said::Line(text.to_owned(), false));
+        self.say_line(text, false);
+    }
+
+    fn say_line(&mut self, text: &str, is_about_job: bool) {
+        match &mut self.withheld {
+            Some(withheld) => withheld.push(text.to_owned()),
+            None => self.say(Said::Line(text.to_owned(), is_about_job)),
+        }
+    }
+
+    /// Prints the last lines of a run, after what was withheld; nothing if that is not wanted
+    /// of a run that `succeeds`.
+    pub(super) fn print_end(&mut self, lines: &[String], succeeds: bool) {
+        let withheld = match (self.withheld.take(), succeeds) {
+            (Some(_), true) => return,
+            (withheld, _) => withheld.unwrap_or_default(),
+        };
+        withheld.iter().chain(lines).for_each(|line| self.say_line(line, false));
     }
 
     /// What became of the run, a line each.
@@ -205,8 +226,8 @@ impl Handler for Terminal {
             && !self.quiet
         {
             let back =
-                format!("{} is back after {}", subject_host(&host.host), whole_seconds(away));
-            self.say(Said::Line(back, false));
+                format!("{} is back after {}", subject_host(&host.host), format_duration(away));
+            self.say_line(&back, false);
         }
         if self.has_said_clock(&event.what) || (is_seed && matches!(event.what, What::Run(_))) {
             return;
@@ -219,14 +240,14 @@ impl Handler for Terminal {
         }
         if let Some(text) = message(&event.what, self.verbose).filter(|_| is_said) {
             for line in text.lines() {
-                self.say(Said::Line(line.to_owned(), is_about_job));
+                self.say_line(line, is_about_job);
             }
         }
         if let (Some(true), What::Host(host)) = (away, &event.what)
             && let Some(text) = self.on_lost.and_then(|on_lost| on_lost.said_of(&host.host, run))
             && is_said
         {
-            self.say(Said::Line(text, false));
+            self.say_line(&text, false);
         }
     }
 

@@ -113,7 +113,7 @@ fn host() -> String {
 
 const DATE: &str = "20[0-9]{2}-[0-9]{2}-[0-9]{2}";
 
-const DURATION: &str = r"(<1ms|(\d+(\.\d+)?(ms|[dhms]))+)";
+const DURATION: &str = r"(<1m?s|(\d+(\.\d+)?(ms|[dhms]))+)";
 
 /// What differs from run to run, and what stands for it in expected texts.
 static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {

@@ -30,7 +30,8 @@ pub enum JobChange {
     /// A user resumed it (`gjob resume`).
     #[serde(rename = "job-resumed")]
     Resumed,
-    /// It ran out of memory, and is to be run again with more; that failure is not counted.
+    /// It is to be run again with other memory: it ran out of it, and that failure is not
+    /// counted; or a user has said how much (`gjob retry --mem`).
     #[serde(rename = "job-memory-raised")]
     MemoryRaised {
         /// What it gets by now, bytes.

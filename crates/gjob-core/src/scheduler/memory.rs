@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::Scheduler;
+use super::job::JobState;
 use crate::event::JobChange;
 use crate::id::Key;
 use crate::resources::Ask;
+use crate::run::{Host, HostDuty};
+use crate::state::State;
 
 impl Scheduler {
     /// Retries a job that ran out of memory with more than it had. False if that is not
@@ -27,11 +30,43 @@ impl Scheduler {
         if mem <= used || !self.may_ever_fit(key.index, &ask) {
             return false;
         }
-        self.emit_job(key, JobChange::MemoryRaised { mem });
-        let group = self.group_of(key.index);
-        self.jobs[key.index as usize].class = self.classes.class(ask, group, key.index);
+        self.change_memory(key, ask);
         self.retry_later(now, key.index);
         true
+    }
+
+    /// A user gives a job that was tried, and is not done, so many bytes of memory from its
+    /// next attempt on. False if no host offers so much.
+    pub fn handle_new_memory(&mut self, index: u32, mem: u64) -> bool {
+        let Some(job) = self.run.job(index) else { return true };
+        let may_change = match self.state(index) {
+            JobState::Ended(State::Error | State::Unknown) => !self.has_failed_untried(index),
+            JobState::Waiting(_)
+            | JobState::Assigned { .. }
+            | JobState::Withdrawing { .. }
+            | JobState::Running { .. }
+            | JobState::Collecting { .. }
+            | JobState::Ended(_) => false,
+        };
+        let ask = Ask { mem, ..job.spec.ask() };
+        if !may_change || job.spec.mem == Some(mem) {
+            return true;
+        }
+        let key = job.last_key();
+        // What hosts have offered counts, whether they answer now or not.
+        let offers = |host: &Host| host.facts.is_none() || host.offer().fits(&ask);
+        let fits =
+            self.hosts_for(index).any(|(_, host)| host.duty != HostDuty::Removed && offers(host));
+        if fits {
+            self.change_memory(key, ask);
+        }
+        fits
+    }
+
+    fn change_memory(&mut self, key: Key, ask: Ask) {
+        self.emit_job(key, JobChange::MemoryRaised { mem: ask.mem });
+        let group = self.group_of(key.index);
+        self.jobs[key.index as usize].class = self.classes.class(ask, group, key.index);
     }
 }
 

@@ -51,20 +51,21 @@ pub enum ActError {
 /// # Errors
 /// When neither the manager nor this process can do it.
 pub fn act(dir: &RunDir, act: Act, jobs: &[u32]) -> Result<(Answer, Through), ActError> {
-    act_with(dir, act, jobs, None)
+    act_with(dir, act, jobs, None, None)
 }
 
-/// Retries jobs with other files: `files` replace those of the same paths for all attempts
-/// that are assigned from now on.
+/// Retries jobs with other files or other memory: `files` replace those of the same paths for
+/// all attempts that are assigned from now on; jobs that were tried get `mem` bytes.
 ///
 /// # Errors
 /// As [`act`].
-pub fn retry_with_files(
+pub fn retry_with(
     dir: &RunDir,
     jobs: &[u32],
-    files: Inputs,
+    files: Option<Inputs>,
+    mem: Option<u64>,
 ) -> Result<(Answer, Through), ActError> {
-    act_with(dir, Act::Retry, jobs, Some(files))
+    act_with(dir, Act::Retry, jobs, files, mem)
 }
 
 fn act_with(
@@ -72,19 +73,20 @@ fn act_with(
     act: Act,
     jobs: &[u32],
     mut files: Option<Inputs>,
+    mem: Option<u64>,
 ) -> Result<(Answer, Through), ActError> {
     let handed_over = files.as_ref().map(|files| NewInputs::write(dir, files)).transpose();
     let handed_over = handed_over.map_err(ManagerError::Store)?;
     let name = || handed_over.as_ref().map(|files| files.name().to_owned());
     through(
         dir,
-        |client| client.act_with(act, jobs, name()),
+        |client| client.act_with(act, jobs, name(), mem),
         |cut_off| {
             let mut engine = Engine::act_alone(dir, act, jobs)?;
             if let Some(files) = files.take() {
                 engine.replace_files(files)?;
             }
-            alone(engine, act, jobs, cut_off)
+            alone(engine, act, jobs, mem, cut_off)
         },
     )
 }
@@ -137,9 +139,10 @@ fn alone(
     mut engine: Engine,
     act: Act,
     jobs: &[u32],
+    mem: Option<u64>,
     cut_off: bool,
 ) -> Result<Answer, ManagerError> {
-    let mut acting = engine.begin_to(act, jobs);
+    let mut acting = engine.begin_to(act, jobs, mem);
     engine.settle(&mut NoHandler)?;
     while !engine.has_taken_effect(&mut acting, REACH_TIMEOUT) {
         engine.pump(PUMP_INTERVAL, &mut NoHandler)?;

@@ -54,7 +54,7 @@ pub enum NetworkError {
         why: Distrust,
     },
     /// The tasks that drive the links.
-    #[error("can't start the links' runtime: {0}")]
+    #[error("cannot start the links' runtime: {0}")]
     Runtime(#[source] io::Error),
     /// No such host.
     #[error("host {0} is not in this network")]
@@ -74,7 +74,7 @@ pub enum NetworkError {
         reason: String,
     },
     /// A job that could not be started.
-    #[error("host {host} can't start the job: {reason}")]
+    #[error("host {host} cannot start the job: {reason}")]
     Launch {
         /// The host.
         host: HostLabel,
@@ -92,7 +92,7 @@ pub enum NetworkError {
         reason: String,
     },
     /// What was read could not be passed on.
-    #[error("can't write output: {0}")]
+    #[error("cannot write output: {0}")]
     Copy(#[source] io::Error),
     /// Files that jobs need.
     #[error("{}", list(.0))]

@@ -373,7 +373,9 @@ mod tests {
         put(&r, "x", "0", false).unwrap();
         for merge in [false, true] {
             let path = out.join("0").display().to_string();
-            let reason = format!("{path} is there already and not of this run: move it away");
+            let reason = format!(
+                "{path} exists and was not created by this run: move it, or choose another --into"
+            );
             assert_eq!(put(&s, "y", "0", merge), Err(reason.clone()));
             assert_eq!(s.check_name("0").unwrap_err().to_string(), reason);
         }

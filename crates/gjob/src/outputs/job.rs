@@ -78,12 +78,12 @@ impl OutputsJob {
     /// All has come, of that many files.
     pub(super) fn finish(mut self, place: &Destination, host: HostIx, files: u64) -> Finished {
         if files == 0 && self.incoming.is_none() && self.order.merge {
-            return Finished::Refused(Refusal::Nothing);
+            return Finished::Refused(self.no_match());
         }
         let merge = self.order.merge;
         let finished = self.take_incoming(place).and_then(|incoming| incoming.finish(files));
         match finished {
-            Ok(complete) if complete.is_empty && merge => Finished::Refused(Refusal::Nothing),
+            Ok(complete) if complete.is_empty && merge => Finished::Refused(self.no_match()),
             Ok(complete) => {
                 let CollectOrder { key, dir_name, .. } = self.order;
                 Finished::Complete(Waiting { host, key, dir_name, merge, complete })
@@ -97,6 +97,10 @@ impl OutputsJob {
         }
     }
 
+    fn no_match(&self) -> Refusal {
+        Refusal::Nothing { patterns: self.order.patterns.join(", ") }
+    }
+
     /// What has come, or the beginning of it.
     fn take_incoming(&mut self, place: &Destination) -> Result<IncomingOutputs, Refusal> {
         if let Some(incoming) = self.incoming.take() {
@@ -105,7 +109,7 @@ impl OutputsJob {
         let here = |source| Refusal::Here { what: format!("to {}", place.shown()), source };
         let CollectOrder { key, dir_name, recorded, .. } = &self.order;
         if check_path(dir_name).is_err() || dir_name.contains('/') {
-            let error = format!("{dir_name:?} can't be a directory's name");
+            let error = format!("{dir_name:?} cannot be a directory's name");
             return Err(here(io::Error::other(error)));
         }
         let dir = place.open().map_err(here)?;

@@ -20,7 +20,7 @@ pub(super) enum Refusal {
     #[error("its outputs' paths come to more than the {limit} bytes that are accepted")]
     TooMuchPath { limit: u64 },
     /// A name that this side's file system does not take.
-    #[error("its output {path:?} can't be kept here: {source}")]
+    #[error("its output {path:?} cannot be kept here: {source}")]
     Name { path: String, source: io::Error },
     /// A file was changed between two connections: what is here may be no part
     /// of it. It is to be asked for anew.
@@ -34,13 +34,13 @@ pub(super) enum Refusal {
     #[error("its host has something else now: output {path:?} changed since it was fetched")]
     Unrecorded { path: String },
     /// Nothing is there that was asked for.
-    #[error("nothing matches")]
-    Nothing,
+    #[error("nothing matches {patterns}")]
+    Nothing { patterns: String },
     /// Somebody else has put something there.
-    #[error("{path} is there already and not of this run: move it away")]
+    #[error("{path} exists and was not created by this run: move it, or choose another --into")]
     InTheWay { path: String },
     /// This side's disk.
-    #[error("can't write {what}: {source}")]
+    #[error("cannot write {what}: {source}")]
     Here { what: String, source: io::Error },
 }
 
@@ -102,7 +102,7 @@ impl Refusal {
             | Refusal::TooMuchPath { .. }
             | Refusal::Name { .. }
             | Refusal::Unrecorded { .. }
-            | Refusal::Nothing => CollectScope::Job,
+            | Refusal::Nothing { .. } => CollectScope::Job,
             Refusal::InTheWay { .. } | Refusal::Here { .. } => CollectScope::Here,
         };
         CollectError { scope, reason: self.to_string() }

@@ -16,8 +16,14 @@ const CLOCK_OFF_MS: u64 = 2000;
 const FEW_FILES: u64 = 1024;
 const FEW_PROCESSES: u64 = 256;
 
+/// What keeps jobs from being killed at a logout. Lingering alone does not: it is for what
+/// runs in the user's own manager.
+const KEEP_JOBS: &str = "an administrator can set KillUserProcesses=no in /etc/systemd/logind.conf; or run \
+     `loginctl enable-linger` there once, and connect with --connect 'ssh {host} systemd-run \
+     --user --scope -q'";
+
 /// One thing, and what to do about it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Problem {
     pub(super) what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +31,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    fn new(what: String, help: &str) -> Self {
+    pub(super) fn new(what: String, help: &str) -> Self {
         Problem { what, help: Some(help.to_owned()).filter(|help| !help.is_empty()) }
     }
 }
@@ -81,7 +87,7 @@ pub(super) fn of_host(
 
 /// What becomes of jobs at a logout, by what systemd is told and by what was tried.
 fn of_logout(is_configured: bool, survives: Option<&Result<bool, String>>) -> Option<Problem> {
-    let cause = if is_configured { ": systemd has KillUserProcesses=yes" } else { "" };
+    let cause = if is_configured { ": logind is set so (KillUserProcesses)" } else { "" };
     match survives {
         Some(Ok(true)) => None,
         Some(Err(why)) => {
@@ -90,7 +96,7 @@ fn of_logout(is_configured: bool, survives: Option<&Result<bool, String>>) -> Op
         None if !is_configured => None,
         Some(Ok(false)) | None => Some(Problem::new(
             format!("jobs are killed when gjob's connection ends{cause}"),
-            "run `loginctl enable-linger` there once",
+            KEEP_JOBS,
         )),
     }
 }

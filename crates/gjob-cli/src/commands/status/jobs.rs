@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gjob::units::format_duration;
+use gjob::units::{format_duration, format_size};
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
 use gjob_core::text::printable;
@@ -79,6 +79,9 @@ fn reason(job: &Job, state: State, of: &Snapshot) -> Option<String> {
         parts.push(why);
     }
     parts.extend(job.reason.clone());
+    if let Some(mem) = job.raised_mem.filter(|_| !job.has_ended()) {
+        parts.push(format!("{} of memory by now", format_size(mem)));
+    }
     if state == State::Unknown && !job.has_ended() {
         let why = if of.managed { ": its host does not answer" } else { "" };
         parts.push(format!("as far as is known{why}"));

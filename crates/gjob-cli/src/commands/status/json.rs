@@ -13,18 +13,21 @@ use serde::Serialize;
 
 use super::Snapshot;
 use super::filter::Filter;
+use crate::cli::RunState;
 use crate::report::{HostWork, host_work};
 
 #[derive(Serialize)]
 struct Status {
     run: String,
     state: State,
+    /// In the words that people read: running, stopped, done or failed.
+    status: RunState,
     /// True while a process manages it.
     managed: bool,
     created: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
-    /// From when it was submitted until it was over, or until now, seconds.
+    /// From when it was submitted until it was over, or it was stopped, or until now, seconds.
     elapsed_s: f64,
     /// For how long of that it had no manager, seconds.
     unmanaged_s: f64,
@@ -80,6 +83,8 @@ struct JobStatus {
     state: State,
     /// A user holds it.
     paused: bool,
+    /// Memory that it asks for, or gets by now, bytes; none if it has not said.
+    memory_bytes: Option<u64>,
     /// Why it waits; none for one that does not.
     waits: Option<String>,
     /// Its files that are outputs of other jobs.
@@ -143,10 +148,12 @@ pub(super) fn text(
         })
         .collect()
     };
-    let elapsed = of.run.elapsed(of.row.created, of.now);
+    let end = of.end.unwrap_or(of.now);
+    let elapsed = Duration::from_millis(end.0.saturating_sub(of.row.created.0));
     let status = Status {
         run: of.row.id.to_string(),
         state: of.run.state(of.managed),
+        status: RunState::of(of.run.state(of.managed)),
         managed: of.managed,
         created: of.row.created.to_string(),
         ended: of.row.ended.clone(),
@@ -218,6 +225,7 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
         params: job.spec.params.clone(),
         state,
         paused: job.is_held(),
+        memory_bytes: job.spec.mem,
         waits: of.run.wait_in_words(job.index, of.managed),
         inputs: inputs(of, job.index),
         host: job.host().map(ToString::to_string),

@@ -7,6 +7,7 @@ use gjob::network::{Fetched, Gap};
 use gjob_core::wire::Stream;
 
 use super::{Held, Manner, Printer};
+use crate::report::folded::folded;
 
 /// A line above and below the hosts.
 const RULE: &str = "---------------";
@@ -84,44 +85,7 @@ fn grouped(outputs: Vec<Gathered>) -> Vec<Vec<Gathered>> {
 /// The hosts of a group between two rules.
 fn header(names: &[&str]) -> String {
     let count = if names.len() > 1 { format!(" ({})", names.len()) } else { String::new() };
-    format!("{RULE}\n{}{count}\n{RULE}\n", folded(names).join(","))
-}
-
-/// Names in their order; those that differ in a last number that counts up are one:
-/// `node[1-3]`.
-fn folded(names: &[&str]) -> Vec<String> {
-    let mut folded: Vec<String> = Vec::new();
-    let mut names = names.iter().copied().peekable();
-    while let Some(name) = names.next() {
-        let (stem, first) = split_number(name);
-        let mut last = first;
-        while let Some((next_stem, next)) = names.peek().map(|next| split_number(next))
-            && next_stem == stem
-            && follows(last, next)
-        {
-            last = next;
-            names.next();
-        }
-        folded.push(match first == last {
-            true => name.to_owned(),
-            false => format!("{stem}[{first}-{last}]"),
-        });
-    }
-    folded
-}
-
-/// A name before its last digits, and these.
-fn split_number(name: &str) -> (&str, &str) {
-    name.split_at(name.trim_end_matches(|c: char| c.is_ascii_digit()).len())
-}
-
-/// True when a number written in digits comes after another of the same width.
-fn follows(before: &str, number: &str) -> bool {
-    let value = |digits: &str| digits.parse::<u32>().ok();
-    let is_next = value(before).and_then(|it| it.checked_add(1)) == value(number);
-    let pads = |digits: &str| digits.starts_with('0') && digits.len() > 1;
-    let same_width = before.len() == number.len() || !(pads(before) || pads(number));
-    value(number).is_some() && is_next && same_width
+    format!("{RULE}\n{}{count}\n{RULE}\n", folded(names))
 }
 
 #[cfg(test)]
@@ -129,17 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_count_up_are_folded() {
-        let cases: [(&[&str], &str); 5] = [
-            (&["h1", "h2", "h3", "h5"], "h[1-3],h5"),
-            (&["n08", "n09", "n10", "n11"], "n[08-11]"),
-            (&["h9", "h10", "x", "h11"], "h[9-10],x,h11"),
-            (&["a", "b", "me@h1:22"], "a,b,me@h1:22"),
-            (&["h09", "h010"], "h09,h010"),
-        ];
-        for (names, expected) in cases {
-            assert_eq!(folded(names).join(","), expected);
-        }
+    fn hosts_of_a_group_are_folded_and_counted() {
         assert_eq!(header(&["h1", "h2"]), "---------------\nh[1-2] (2)\n---------------\n");
         assert_eq!(header(&["h1"]), "---------------\nh1\n---------------\n");
     }

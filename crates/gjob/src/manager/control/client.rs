@@ -113,24 +113,25 @@ impl ControlClient {
     /// # Errors
     /// When the manager cannot be asked.
     pub fn act(&mut self, act: Act, jobs: &[u32]) -> Result<Option<Answer>, ControlError> {
-        self.act_with(act, jobs, None)
+        self.act_with(act, jobs, None, None)
     }
 
     /// The same; jobs that are retried get the files that this file of the run's directory
-    /// names.
+    /// names, and so many bytes of memory.
     pub(in crate::manager) fn act_with(
         &mut self,
         act: Act,
         jobs: &[u32],
         mut new_files: Option<String>,
+        new_mem: Option<u64>,
     ) -> Result<Option<Answer>, ControlError> {
         self.read_within(ANSWER_TIMEOUT)?;
         // All at once, so that ending one part lets no job of the next begin.
         let parts = || jobs.chunks(MAX_JOBS).chain(jobs.is_empty().then_some(jobs));
         for part in parts() {
             let mut request = Request::of(act, part.to_vec());
-            if let Request::Retry { files, .. } = &mut request {
-                *files = new_files.take();
+            if let Request::Retry { files, mem, .. } = &mut request {
+                (*files, *mem) = (new_files.take(), new_mem);
             }
             if !self.send(&request)? {
                 return Ok(None);

@@ -66,6 +66,9 @@ pub enum Request {
         /// A file in the run's directory with input files that replace those of the run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         files: Option<String>,
+        /// Bytes of memory that they get from now on, if they were tried.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mem: Option<u64>,
     },
     /// Change the run, all of it or nothing; answered by [`Changed`].
     Change {
@@ -86,7 +89,7 @@ impl Request {
             Act::Kill => Request::Kill { jobs },
             Act::Pause => Request::Pause { jobs },
             Act::Resume => Request::Resume { jobs },
-            Act::Retry => Request::Retry { jobs, files: None },
+            Act::Retry => Request::Retry { jobs, files: None, mem: None },
         }
     }
 }

@@ -65,8 +65,10 @@ fn the_protocols_lines_are_those_of_version_5() {
     assert_eq!(text(&Request::of(Act::Pause, vec![])), r#"{"do":"pause","jobs":[]}"#);
     assert_eq!(text(&Request::of(Act::Resume, vec![3])), r#"{"do":"resume","jobs":[3]}"#);
     assert_eq!(text(&Request::of(Act::Retry, vec![3])), r#"{"do":"retry","jobs":[3]}"#);
-    let with_files = Request::Retry { jobs: vec![3], files: Some("inputs-7.db".into()) };
+    let with_files = Request::Retry { jobs: vec![3], files: Some("inputs-7.db".into()), mem: None };
     assert_eq!(text(&with_files), r#"{"do":"retry","jobs":[3],"files":"inputs-7.db"}"#);
+    let with_memory = Request::Retry { jobs: vec![3], files: None, mem: Some(7) };
+    assert_eq!(text(&with_memory), r#"{"do":"retry","jobs":[3],"mem":7}"#);
     assert_eq!(text(&Request::Interrupt {}), r#"{"do":"interrupt"}"#);
     assert_eq!(text(&Request::Watch {}), r#"{"do":"watch"}"#);
     let refused = vec![Refusal { job: 2, why: "it is done".into() }];

@@ -14,6 +14,7 @@ use crate::manager::control::{Act, Answer, Changed, ClientId, Control, Request, 
 use crate::manager::{Handler, ManagerError};
 use crate::network::{Acknowledged, Acknowledgement, Waker};
 use crate::store::{NewInputs, RunDir};
+use crate::units::format_size;
 
 /// How long jobs that are being killed are waited for.
 const KILL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -93,7 +94,7 @@ impl Engine {
     }
 
     fn handle_request(&mut self, client: ClientId, request: Request) -> Result<(), ManagerError> {
-        let (act, jobs, files) = match request {
+        let (act, jobs, files, mem) = match request {
             Request::Watch {} => {
                 let snapshot = self.snapshot();
                 self.requests.control.watch(client, &snapshot);
@@ -115,10 +116,10 @@ impl Engine {
                 self.requests.changed.push((client, changed));
                 return Ok(());
             }
-            Request::Kill { jobs } => (Act::Kill, jobs, None),
-            Request::Pause { jobs } => (Act::Pause, jobs, None),
-            Request::Resume { jobs } => (Act::Resume, jobs, None),
-            Request::Retry { jobs, files } => (Act::Retry, jobs, files),
+            Request::Kill { jobs } => (Act::Kill, jobs, None, None),
+            Request::Pause { jobs } => (Act::Pause, jobs, None, None),
+            Request::Resume { jobs } => (Act::Resume, jobs, None, None),
+            Request::Retry { jobs, files, mem } => (Act::Retry, jobs, files, mem),
         };
         if self.stopped.is_some() {
             self.requests.control.dismiss(client);
@@ -135,7 +136,7 @@ impl Engine {
                 }
             }
         }
-        let acting = self.begin_to(act, &jobs);
+        let acting = self.begin_to(act, &jobs, mem);
         self.requests.waiters.push(Waiter { client, acting });
         Ok(())
     }
@@ -174,8 +175,14 @@ impl Engine {
         (!self.requests.waiters.is_empty()).then_some(Duration::from_secs(1))
     }
 
-    /// Hands the scheduler what is wanted of jobs: of all of them at once.
-    pub(in crate::manager) fn begin_to(&mut self, act: Act, jobs: &[u32]) -> Acting {
+    /// Hands the scheduler what is wanted of jobs: of all of them at once. Those that are
+    /// retried get so much memory.
+    pub(in crate::manager) fn begin_to(
+        &mut self,
+        act: Act,
+        jobs: &[u32],
+        mem: Option<u64>,
+    ) -> Acting {
         let mut acting = Acting {
             answer: Answer::default(),
             act,
@@ -187,7 +194,7 @@ impl Engine {
         };
         let now = self.now();
         match act {
-            Act::Retry => self.retry(jobs, &mut acting.answer),
+            Act::Retry => self.retry(jobs, mem, &mut acting.answer),
             Act::Kill | Act::Pause | Act::Resume => {
                 jobs.iter().for_each(|index| self.begin_to_one(*index, &mut acting));
             }
@@ -213,7 +220,7 @@ impl Engine {
     }
 
     /// Retries jobs, those first that others wait for: these are retried with them.
-    fn retry(&mut self, jobs: &[u32], answer: &mut Answer) {
+    fn retry(&mut self, jobs: &[u32], mem: Option<u64>, answer: &mut Answer) {
         let mut left: BTreeSet<u32> = jobs.iter().copied().collect();
         loop {
             let retried_before = answer.ok.len();
@@ -223,7 +230,7 @@ impl Engine {
                 if !left.remove(&index) {
                     continue;
                 }
-                match self.act_on(Act::Retry, index) {
+                match self.retry_one(index, mem) {
                     Ok(retried) => {
                         for job in retried {
                             left.remove(&job);
@@ -247,6 +254,16 @@ impl Engine {
             };
             answer.refuse(index, why);
         }
+    }
+
+    /// Retries a job, with so much memory.
+    fn retry_one(&mut self, index: u32, mem: Option<u64>) -> Result<Vec<u32>, String> {
+        if let Some(mem) = mem
+            && !self.scheduler.handle_new_memory(index, mem)
+        {
+            return Err(format!("no host offers {} of memory", format_size(mem)));
+        }
+        self.act_on(Act::Retry, index)
     }
 
     /// Returns the jobs it was done to: besides this one those that wait for it.

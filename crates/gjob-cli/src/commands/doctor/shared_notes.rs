@@ -1,0 +1,46 @@
+//! Notes on hosts: the same note once, with all hosts that it concerns.
+
+use gjob_core::text::printable;
+
+use super::problems::Problem;
+use crate::report::folded;
+
+/// Stands for a host's name in a note on several hosts.
+pub(super) const ANY_HOST: &str = "HOST";
+
+/// Notes in the order in which each was first made.
+#[derive(Default)]
+pub(super) struct SharedNotes<'a>(Vec<Note<'a>>);
+
+struct Note<'a> {
+    /// As it is for several hosts.
+    shared: Problem,
+    /// As it is for the first of them alone.
+    own: Problem,
+    hosts: Vec<&'a str>,
+}
+
+impl<'a> SharedNotes<'a> {
+    /// Adds a note on a host. `shared` is the same with [`ANY_HOST`] for the host's name.
+    pub(super) fn add(&mut self, host: &'a str, own: Problem, shared: Problem) {
+        match self.0.iter_mut().find(|note| note.shared == shared) {
+            Some(note) => note.hosts.push(host),
+            None => self.0.push(Note { shared, own, hosts: vec![host] }),
+        }
+    }
+
+    /// A line for each note, and one for what helps.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        for Note { shared, own, hosts } in &self.0 {
+            let (subject, note) = match hosts.as_slice() {
+                [host] => (format!("host {host}"), own),
+                hosts => (format!("hosts {}", folded(hosts)), shared),
+            };
+            text.push_str(&format!("{}\n", printable(&format!("{subject}: {}", note.what))));
+            let help = note.help.as_ref();
+            text.extend(help.map(|help| format!("{}\n", printable(&format!("help: {help}")))));
+        }
+        text
+    }
+}
