@@ -42,7 +42,7 @@ pub use fetch::{Fetched, Gap, Output};
 pub use follow::{Following, Printed, Wanted};
 use open::Open;
 use open::Use;
-pub use read_only::{Answers, Fetching, Removal};
+pub use read_only::{Answers, Fetching, Forgotten, Removal};
 pub(crate) use staging::{Origin, Placed};
 
 /// How long a host may be silent when no manager waits for it.

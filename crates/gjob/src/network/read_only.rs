@@ -28,6 +28,9 @@ const REMOVED_AT_ONCE: usize = 4096;
 /// What each host has answered, or why it can't be asked, in one line.
 pub type Answers<T> = BTreeMap<HostIx, Result<T, String>>;
 
+/// How many staged files a host has removed with a run, and their bytes; or why it keeps all.
+pub type Forgotten = Result<(u64, u64), Shown>;
+
 /// What became of the directories of a host's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Removal {
@@ -100,7 +103,7 @@ impl Network {
         &mut self,
         run: &RunId,
         hosts: &[HostIx],
-    ) -> Result<Answers<Result<(u64, u64), Shown>>, NetworkError> {
+    ) -> Result<Answers<Forgotten>, NetworkError> {
         let request =
             |host: &HostIx| (*host, vec![ForgetRun { run: run.clone(), host: self.label(*host) }]);
         let requests = hosts.iter().map(request).collect();

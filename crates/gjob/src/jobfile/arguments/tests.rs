@@ -212,7 +212,7 @@ fn named(words: &[&str], stdin: &str) -> Result<Vec<(String, String, String)>, S
             spec.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         (spec.cmds.concat(), spec.name.clone().unwrap_or_default(), params.join(" "))
     };
-    Ok(jobs.specs().iter().map(|spec| described(spec)).collect())
+    Ok(jobs.specs().iter().map(described).collect())
 }
 
 #[test]
