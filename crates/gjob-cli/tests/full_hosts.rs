@@ -94,3 +94,28 @@ fn host_with_a_high_load_gets_no_jobs() {
     let said = while_h1_is_spared(&place, &["--load", "9000"], reason);
     assert!(said.contains(&format!("{}; trying again every 10 s", reason.concat())), "{said}");
 }
+
+#[test]
+fn job_that_its_only_host_has_refused_again_and_again_begins_with_its_first_attempt() {
+    if !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|done| done.success()) {
+        return gjob_testbed::skip("only root can set the load that a host shows");
+    }
+    let place = Place::new();
+    let load = |load: &str| place.file("load", &format!("{load} 0.00 0.00 1/100 1000\n"));
+    load("9000.25");
+    let connect = format!("sh '{}' {{host}}", place.file("enter", ENTER).display());
+    let args = ["run", "--connect", &connect, "-r", "results", "-H", "2/h1", "--load", "9000"];
+    let job = ["--events", "events", "--", "echo $GJOB_ATTEMPT; : {}", ":::", "a", "b", "c"];
+    let run = place.gjob(&[&args[..], &job].concat()).start();
+    gjob_testbed::eventually("it was refused twice", || {
+        let events = std::fs::read_to_string(place.path("here/events")).unwrap_or_default();
+        events.matches("\"host-full\"").count() >= 2
+    });
+    load("1.00");
+    let answer = run.output_within(Duration::from_secs(60));
+    assert_eq!((answer.code, answer.stdout.as_str()), (0, "1\n1\n1\n"), "{answer:?}");
+    assert!(!answer.stderr.contains("attempt"), "{answer:?}");
+    assert_eq!(place.of_jobs("attempt"), [1, 1, 1]);
+    let explained = place.gjob(&["explain", "0"]).output().stdout;
+    assert!(!explained.contains("attempt 2"), "{explained}");
+}

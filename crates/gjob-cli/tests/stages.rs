@@ -343,7 +343,10 @@ fn missing_output_is_fetched_again_once_its_host_answers_and_given_up_when_it_is
         eventually("h1 is away", || place.status()["hosts"][0]["state"] == "unknown");
         let path = remove_x(&place);
         if !is_lost {
-            eventually("the job is assigned", || place.of_jobs("host")[2] == "h2");
+            eventually("the job waits", || {
+                let explained = place.gjob(&["explain", "use"]).output().stdout;
+                explained.contains("fetched again from h1, which does not answer")
+            });
             bed.host(1).start();
         }
         assert_eq!(running.output().code, i32::from(is_lost));
@@ -356,6 +359,33 @@ fn missing_output_is_fetched_again_once_its_host_answers_and_given_up_when_it_is
         );
         assert_eq!(path.exists(), !is_lost);
     }
+}
+
+#[test]
+fn job_whose_inputs_are_on_a_host_that_is_away_leaves_its_slot_to_others() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let make = json!({"name": "make", "cmds": "echo x > x", "outputs": "x", "host": "h1"});
+    write_gated(&place, &make);
+    let other = json!({"name": "other", "cmds": "true", "after": "gate", "host": "h2"});
+    let jobs = std::fs::read_to_string(place.path("here/jobs.jsonl")).unwrap();
+    place.file("jobs.jsonl", &format!("{jobs}{other}\n"));
+    let running = run_on(&place, &bed, &["-q", "-j1"]).start();
+    eventually("the gate runs", || place.has_run() && place.of_jobs("started")[1] != json!(null));
+    bed.host(1).stop();
+    bed.host(1).kill_connections();
+    eventually("h1 is away", || place.status()["hosts"][0]["state"] == "unknown");
+    let path = remove_x(&place);
+    eventually("the other job is done", || place.of_jobs("state")[3] == "done");
+    assert_eq!(place.of_jobs("state")[2], "free");
+    let explained = place.gjob(&["explain", "use"]).output().stdout;
+    let said = format!(
+        "it waits for outputs of job make to be fetched again from h1, which does not answer: {path:?} does not exist\n"
+    );
+    assert!(explained.contains(&said), "{explained}");
+    bed.host(1).start();
+    let answer = running.output();
+    assert_eq!(answer.code, 0, "{}: {:?}", answer.stderr, place.of_jobs("reason"));
+    assert_eq!(place.of_jobs("attempt"), [1, 1, 1, 1]);
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod dependants;
 mod duty;
 mod full;
 mod hosts;
+mod inputs;
 mod job;
 mod lost;
 mod memory;
@@ -581,7 +582,7 @@ impl Scheduler {
         match plan.wait {
             Wait::Ready => self.waiting.remove(index, plan.class),
             Wait::Delayed => self.waiting.remove_delayed(index),
-            Wait::Undecided | Wait::Blocked | Wait::Held => {}
+            Wait::Undecided | Wait::Blocked | Wait::Held | Wait::Inputs => {}
         }
         self.set_wait(index, Wait::Undecided);
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::check::{
     FILE_OVERHEAD, MAX_ENV_BYTES, MAX_FILES_BYTES, MAX_NAME_BYTES, MAX_OUTPUTS_BYTES,
-    MAX_SPEC_BYTES, MAX_TIMEOUT_DAYS, MAX_VARIABLE_BYTES, RETRY_MEM,
+    MAX_SPEC_BYTES, MAX_TIMEOUT_DAYS, MAX_VARIABLE_BYTES, RETRY_MEM, env_bytes,
 };
 pub use self::error::SpecError;
 use crate::after::After;

@@ -497,3 +497,25 @@ fn bound_jobs_end_once_where_they_may_while_hosts_come_and_go() {
     });
     assert!(seen.begun_late > 0 || !is_thorough(), "{seen:?}");
 }
+
+#[test]
+fn jobs_whose_inputs_are_away_end_once_whatever_else_breaks() {
+    let seen = run_some(500, |seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        away: 3,
+        bound: seed % 2 == 0,
+        outputs: seed % 3 == 0,
+        swallows: if seed % 4 == 0 { 4 } else { 0 },
+        full: u32::from(seed % 5 == 0) * 3,
+        link_breaks: 8,
+        manager_deaths: 3,
+        pauses: 5,
+        endless: 3,
+        ..Plan::default()
+    });
+    assert!((seen.away > 0 && seen.withdrawn > 0) || !is_thorough(), "{seen:?}");
+}

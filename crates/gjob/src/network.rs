@@ -87,10 +87,12 @@ pub enum Report {
     },
     /// The host has told all that it had begun when [`Network::ask_to_tell`] was called.
     Told,
-    /// A record that is no part of what follows on the run log: a launch was not sent, since
-    /// a file for it could not be staged, or the host had no space for it; or the host says
-    /// again what it has recorded of an attempt.
+    /// A record that is no part of what follows on the run log: the host had no space for a
+    /// launch, or says again what it has recorded of an attempt.
     Recorded(Box<Record>),
+    /// A launch was not sent, since a file for it could not be staged: as a refusal. If that
+    /// is the job's fault, it was found out on this side.
+    Unsent(Box<Record>),
     /// An output asked for with [`Network::fetch`] is here, or can't be had.
     Fetched(Box<Fetched>),
     /// How far the host's clock is from this one's.

@@ -38,10 +38,10 @@ pub(super) struct LaunchQueue {
     launches: VecDeque<Box<Launch>>,
     keys: HashSet<Key>,
     bytes: usize,
-    /// Launches that were dropped: a repetition of them is answered by that.
-    dropped: HashSet<Key>,
+    /// How often launches were dropped: a repetition of one is answered by that.
+    dropped: HashMap<Key, u32>,
     /// The dropped ones that are still to be reported to the manager.
-    untold: Vec<Key>,
+    untold: Vec<(Key, u32)>,
     /// Why the last one was.
     not_now: Option<NotNow>,
     /// Slots that died over a launch before they had claimed it.
@@ -79,8 +79,9 @@ impl LaunchQueue {
     /// Drops a launch of which nothing was begun.
     fn drop_launch(&mut self, key: Key, not_now: &NotNow) {
         self.remove(key);
-        self.dropped.insert(key);
-        self.untold.push(key);
+        let times = self.dropped.entry(key).or_insert(0);
+        *times += 1;
+        self.untold.push((key, *times));
         self.not_now = Some(not_now.clone());
     }
 
@@ -119,8 +120,10 @@ impl Agent {
         if self.journal.attempts().is_known(key) {
             return self.repeat(key);
         }
-        if self.queue.dropped.contains(&key) {
-            self.queue.untold.push(key);
+        let dropped = self.queue.dropped.get(&key).copied().unwrap_or(0);
+        if dropped > launch.dropped {
+            // Sent before the manager knew, which may have given it to another host by now.
+            self.queue.untold.push((key, dropped));
             return None;
         }
         if self.queue.contains(key) || self.slots.has(key) || self.recovery.has(key) {

@@ -105,6 +105,7 @@ mod tests {
             script: String::new(),
             files: Vec::new(),
             is_task: false,
+            dropped: 0,
         }
     }
 

@@ -363,6 +363,7 @@ pub(crate) fn launch(index: u32, script: &str) -> Launch {
         script: format!("{script}\n"),
         files: Vec::new(),
         is_task: false,
+        dropped: 0,
     }
 }
 

@@ -20,9 +20,14 @@ fn job_dir(bed: &Bed, agent: &Agent, id: &str) -> PathBuf {
 
 /// Waits until the agent says that there is no space for a job.
 fn expect_no_space(agent: &mut Agent, index: u32) {
+    expect_drop(agent, index, 1);
+}
+
+/// Waits until the agent says that it has dropped a job, this often by now.
+fn expect_drop(agent: &mut Agent, index: u32, times: u32) {
     match agent.answer() {
         FromAgent::NotNow { keys, reason, scope: Scope::Space } => {
-            assert_eq!(keys, [Key::new(index, 1)]);
+            assert_eq!(keys, [(Key::new(index, 1), times)]);
             assert_eq!(reason, "its results disk is full");
         }
         other => panic!("expected a refusal, not {other:?}"),
@@ -83,12 +88,21 @@ fn full_host_refuses_jobs_and_the_job_that_filled_it_can_be_killed() {
     assert!(dir.join(".done").exists());
     agent.launch(launch(2, "true"));
     expect_no_space(&mut agent, 2);
+    // One that knows of it is another launch under the same key.
+    let again = |index, dropped| {
+        let mut again = launch(index, "true");
+        again.dropped = dropped;
+        again
+    };
+    agent.launch(again(1, 1));
+    expect_drop(&mut agent, 1, 2);
     std::fs::remove_file(dir.join("hog")).unwrap();
     // It was said that these never begin.
-    for index in [1, 2] {
-        agent.launch(launch(index, "true"));
-        expect_no_space(&mut agent, index);
+    for (index, known, times) in [(1, 0, 2), (1, 1, 2), (2, 0, 1)] {
+        agent.launch(again(index, known));
+        expect_drop(&mut agent, index, times);
     }
+    assert!(agent.run(again(1, 2)).is_success());
     assert!(agent.run(launch(3, "true")).is_success());
     assert_eq!(agent.leave(), Some(0));
     bed.wait_until_empty();

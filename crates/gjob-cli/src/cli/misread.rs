@@ -12,7 +12,7 @@ use gjob::nearest::nearest;
 use gjob_core::os_text::from_os;
 
 use super::{Cli, Command, foreign, plain_error};
-use crate::exit::{BAD_INPUT, print_error};
+use crate::exit::{BAD_INPUT, Failure, finish, print_error};
 
 /// Reads the command line. What is wrong with it is printed.
 pub(crate) fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
@@ -34,8 +34,12 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Cli, ExitCode> {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         | ErrorKind::DisplayVersion => {
-            // Without a reader there is nobody to tell.
-            let _ = error.print();
+            // It is what was asked for, if it goes to stdout. Without stderr there is no reader.
+            if let Err(failure) = error.print().map_err(Failure::machinery)
+                && !error.use_stderr()
+            {
+                return Err(finish(Err(failure)));
+            }
         }
         _ => print_error(&plain_error::text(&error.render().to_string(), args)),
     }

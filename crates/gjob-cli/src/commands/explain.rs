@@ -1,6 +1,7 @@
 //! `gjob explain`: why a job waits, or what became of each of its attempts and what
 //! gjob did about it; from the store alone.
 
+mod awaited;
 mod away;
 
 use std::fmt::Write as _;
@@ -79,7 +80,7 @@ impl History<'_> {
         if spec.is_bound() {
             writeln!(text, "bound to {}", printable(&spec.bound_to()))?;
         }
-        for line in self.inputs().into_iter().chain(self.why_waiting()) {
+        for line in self.inputs().into_iter().chain(self.why_waiting(store)?) {
             writeln!(text, "{line}")?;
         }
         let events = store.events_of(*index)?;
@@ -153,10 +154,23 @@ impl History<'_> {
     }
 
     /// Why the job waits, and what each host lacks for it.
-    fn why_waiting(&self) -> Vec<String> {
+    fn why_waiting(&self, store: &Store) -> anyhow::Result<Vec<String>> {
         let Some(why) = self.run.why_waiting(self.job.index, self.managed) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
+        let lacks_host = match why {
+            WaitReason::NoneServes | WaitReason::BoundNoneServes => true,
+            WaitReason::NoHost | WaitReason::NoRoom => true,
+            WaitReason::BoundNoHost | WaitReason::BoundNoRoom => true,
+            WaitReason::Paused | WaitReason::Dependency(_) => false,
+            WaitReason::NoManager | WaitReason::Untold(_) | WaitReason::Next => false,
+        };
+        if lacks_host || why == WaitReason::Next {
+            let line = awaited::line(self.dir, store, self.run, self.job)?;
+            if let Some(line) = line {
+                return Ok(vec![printable(&line)]);
+            }
+        }
         let mut lines = vec![match why {
             WaitReason::Paused => "it waits since it is paused: `gjob resume` continues it".into(),
             WaitReason::Dependency(before) => {
@@ -190,20 +204,13 @@ impl History<'_> {
                     .into()
             }
         }];
-        let lacks_host = match why {
-            WaitReason::NoneServes | WaitReason::BoundNoneServes => true,
-            WaitReason::NoHost | WaitReason::NoRoom => true,
-            WaitReason::BoundNoHost | WaitReason::BoundNoRoom => true,
-            WaitReason::Paused | WaitReason::Dependency(_) => false,
-            WaitReason::NoManager | WaitReason::Untold(_) | WaitReason::Next => false,
-        };
         if lacks_host {
             let (spec, hosts) = (&self.job.spec, self.run.hosts().iter());
             let choice = spec.choice();
             let may = |host: &&Host| !spec.is_bound() || choice.admits(&host.label, &host.labels);
             lines.extend(hosts.filter(may).map(|host| format!("  {}", self.lack(host))));
         }
-        lines
+        Ok(lines)
     }
 
     /// Why a host does not start the job now.

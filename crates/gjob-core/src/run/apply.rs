@@ -242,9 +242,10 @@ impl Run {
                 totals.succeeded += u32::from(finish.is_success());
                 totals.failed += u32::from(finish.is_own_failure());
             }
-            AttemptChange::Refused { .. } | AttemptChange::Lost { restarted: false, .. } => {
-                totals.host_failures += 1;
+            AttemptChange::Refused { scope, .. } => {
+                totals.host_failures += u32::from(*scope != Scope::Job);
             }
+            AttemptChange::Lost { restarted: false, .. } => totals.host_failures += 1,
             AttemptChange::Collected { bytes, .. } => totals.bytes_fetched += bytes,
             AttemptChange::Assigned
             | AttemptChange::Withdrawn

@@ -88,7 +88,7 @@ impl Scheduler {
             // Stopped as soon as it is known to run.
             JobState::Running { .. } | JobState::Assigned { .. } | JobState::Withdrawing { .. } => {
             }
-            JobState::Waiting(Wait::Undecided | Wait::Blocked | Wait::Held)
+            JobState::Waiting(Wait::Undecided | Wait::Blocked | Wait::Held | Wait::Inputs)
             | JobState::Collecting { .. }
             | JobState::Ended(_) => {}
         }
@@ -111,7 +111,9 @@ impl Scheduler {
             JobState::Running { .. }
             | JobState::Assigned { .. }
             | JobState::Withdrawing { .. }
-            | JobState::Waiting(Wait::Undecided | Wait::Blocked | Wait::Ready | Wait::Delayed)
+            | JobState::Waiting(
+                Wait::Undecided | Wait::Blocked | Wait::Ready | Wait::Delayed | Wait::Inputs,
+            )
             | JobState::Collecting { .. }
             | JobState::Ended(_) => {}
         }

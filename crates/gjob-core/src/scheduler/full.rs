@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(120);
 impl Scheduler {
     /// A host had no space for a job, and has kept nothing of it.
     pub(super) fn no_space(&mut self, now: Duration, host: HostIx, key: Key, reason: String) {
-        self.take_back(host, key);
+        self.take_back_as_unsent(host, key);
         self.pause_full(now, host, reason);
         let index = key.index;
         if self.job(index).kill {
@@ -53,7 +53,7 @@ impl Scheduler {
 
     /// A host is too busy for another job. What it says of its load holds for all jobs alike.
     pub(super) fn too_busy(&mut self, now: Duration, host: HostIx, key: Key, reason: String) {
-        self.take_back(host, key);
+        self.take_back_as_unsent(host, key);
         self.pause_busy(now, host, reason);
         if self.job(key.index).kill {
             self.end_job(key.index, State::Error, Some(Cause::Killed.to_string()));

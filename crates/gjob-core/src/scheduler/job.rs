@@ -24,6 +24,8 @@ pub(super) struct JobPlan {
     pub(super) unbegun_due: Duration,
     /// True when its attempt is to end since its host was removed: it was told, or will be.
     pub(super) recalled: bool,
+    /// True when its attempt was sent to its host by this manager.
+    pub(super) sent: bool,
     /// True when its attempt was assigned by an earlier manager, whose orders are
     /// not known.
     pub(super) inherited: bool,
@@ -51,6 +53,8 @@ pub(super) enum Wait {
     Delayed,
     /// For a user to resume it.
     Held,
+    /// For outputs of other jobs that are fetched again.
+    Inputs,
 }
 
 /// A job's state as the scheduler decides by it.
@@ -80,6 +84,7 @@ impl JobPlan {
             withdrawal_sent: (0, Duration::ZERO),
             unbegun_due: Duration::ZERO,
             recalled: false,
+            sent: false,
             inherited: false,
             host_failures: 0,
             no_space: 0,

@@ -114,6 +114,7 @@ impl Scheduler {
         let key = Key::new(index, attempt);
         let plan = &mut self.jobs[index as usize];
         (plan.assigned, plan.inherited, plan.recalled) = (now, false, false);
+        plan.sent = false;
         self.emit_attempt(host, key, AttemptChange::Assigned);
         self.expect_begin(index, now + self.config.lost_after);
         self.out.push_back(Action::Launch { host, key });

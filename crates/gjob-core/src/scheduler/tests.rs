@@ -5,6 +5,7 @@ mod connecting;
 mod dependants;
 mod duty;
 mod full;
+mod inputs;
 mod lost;
 mod memory;
 mod packing;

@@ -146,10 +146,13 @@ pub enum FromAgent {
     },
     /// The host starts nothing more for now. These launches were dropped before anything of
     /// them was begun, and a repetition of them is answered by the same. No record says so:
-    /// there may be no room for one.
+    /// there may be no room for one. A launch that knows of it ([`Launch::dropped`]) is a new
+    /// one, under the same key.
+    ///
+    /// [`Launch::dropped`]: super::Launch::dropped
     NotNow {
-        /// Which, at most 4096.
-        keys: Vec<Key>,
+        /// Which, at most 4096, and how often each was dropped by now.
+        keys: Vec<(Key, u32)>,
         /// What there is too little of, in one line.
         reason: Foreign,
         /// [`Scope::Space`] or [`Scope::Load`].

@@ -33,10 +33,12 @@ fn wire_format_is_pinned() {
             hard_link: false,
         }],
         is_task: false,
+        dropped: 9,
     }));
     let frame = encode(&launch);
-    assert_eq!(frame.len(), 72, "{frame:02x?}");
-    assert_eq!(frame[..10], [68, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
+    assert_eq!(frame.len(), 73, "{frame:02x?}");
+    assert_eq!(frame[72], 9);
+    assert_eq!(frame[..10], [69, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
     assert_eq!(frame[10..26], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 0, 0, 5]);
     let kill = Order::Kill { cause: Cause::Killed, grace: Duration::from_millis(5) };
     let order = encode(&ToAgent::Order { key: Key::new(3, 1), order: kill });

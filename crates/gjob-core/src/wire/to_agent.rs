@@ -265,6 +265,9 @@ pub struct Launch {
     pub files: Vec<Input>,
     /// It is run once on the host besides its jobs, whatever limits these have.
     pub is_task: bool,
+    /// How often this agent had dropped it, as far as the manager knew. One that it has
+    /// dropped more often is no new launch.
+    pub dropped: u32,
 }
 
 /// A job's output streams.

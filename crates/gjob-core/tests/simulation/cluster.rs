@@ -83,6 +83,15 @@ enum Happening {
         host: u32,
         connection: u32,
         key: Key,
+        times: u32,
+    },
+    /// What an attempt needs is being fetched again, and has come.
+    InputsAway {
+        host: HostIx,
+        key: Key,
+    },
+    InputsBack {
+        index: u32,
     },
     /// A host says again what became of an attempt, if the link stands.
     Repeated {
@@ -101,7 +110,8 @@ enum Happening {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Message {
-    Launch(Key),
+    /// And how often the host has dropped it, as far as the manager knows.
+    Launch(Key, u32),
     Withdraw(Key),
     /// A run that is interrupted ends what runs.
     Interrupt(Key),
@@ -142,8 +152,10 @@ struct SimHost {
     full_until: u64,
     /// Messages that were lost on their way to it.
     lost: BTreeSet<Message>,
-    /// Launches that it has dropped since it was connected to.
-    dropped: BTreeSet<Key>,
+    /// How often it has dropped launches since it was connected to, and how often it has
+    /// said so.
+    dropped: BTreeMap<Key, u32>,
+    known_dropped: BTreeMap<Key, u32>,
     connection: u32,
     up: bool,
     /// Its link was closed for good.
@@ -323,13 +335,21 @@ impl Simulation {
             Happening::DiskFills { host, length } => {
                 self.hosts[host as usize].full_until = self.now + length;
             }
-            Happening::NoSpace { host, connection, key } => self.no_space(host, connection, key),
+            Happening::NoSpace { host, connection, key, times } => {
+                self.no_space(host, connection, key, times);
+            }
             Happening::Arrives { host, connection, message } => {
                 let target = &self.hosts[host as usize];
                 let arrives = target.up && target.connection == connection;
                 if arrives && !self.is_swallowed(host, &message) {
                     self.receive(host, &message);
                 }
+            }
+            Happening::InputsAway { host, key } => {
+                self.input(|scheduler, now| scheduler.handle_inputs_away(now, host, key));
+            }
+            Happening::InputsBack { index } => {
+                self.input(|scheduler, now| scheduler.handle_inputs_back(now, index));
             }
             Happening::Repeated { host, connection, at } => self.repeated(host, connection, at),
             Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
@@ -425,7 +445,12 @@ impl Simulation {
             Action::Launch { host, key } => {
                 let duty = self.store.hosts()[host.at()].duty;
                 assert_eq!(duty, HostDuty::Serving, "{key} for {host:?}");
-                (host, Message::Launch(key))
+                if self.plan.away > 0 && self.rng.u32(..self.plan.away) == 0 {
+                    return self.keep_launch(host, key);
+                }
+                self.scheduler.iter_mut().for_each(|scheduler| scheduler.note_sent(key));
+                let known = self.hosts[host.at()].known_dropped.get(&key).copied();
+                (host, Message::Launch(key, known.unwrap_or(0)))
             }
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
             Action::Order { host, key, order } => (host, Message::order(key, order)),
@@ -435,10 +460,17 @@ impl Simulation {
         // A stream keeps its order: the same delay for every message.
         self.at(self.now + 5, what.clone());
         if self.rng.u32(..20) == 0
-            && matches!(what, Happening::Arrives { message: Message::Launch(_), .. })
+            && matches!(what, Happening::Arrives { message: Message::Launch(..), .. })
         {
             self.at(self.now + 6, what);
         }
+    }
+
+    /// A launch is not sent, for what it needs has to be fetched again.
+    fn keep_launch(&mut self, host: HostIx, key: Key) {
+        self.seen.away += 1;
+        self.at(self.now, Happening::InputsAway { host, key });
+        self.soon(3_000, Happening::InputsBack { index: key.index });
     }
 
     fn collect(&mut self, host: HostIx, key: Key) {

@@ -20,6 +20,7 @@ impl Simulation {
         sim.up = true;
         sim.connection += 1;
         sim.dropped.clear();
+        sim.known_dropped.clear();
         let offer = Offer::cpus(sim.slots.unwrap_or(self.plan.slots));
         let facts = HostFacts { hostname: "sim".into(), offer, ..HostFacts::default() };
         self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), facts));
@@ -70,9 +71,10 @@ impl Simulation {
         let at = Timestamp(self.now);
         let sim = &mut self.hosts[host as usize];
         match *message {
-            Message::Launch(key) => {
-                if sim.dropped.contains(&key) {
-                    self.drop_launch(host, key);
+            Message::Launch(key, known) => {
+                let dropped = sim.dropped.get(&key).copied().unwrap_or(0);
+                if dropped > known {
+                    self.say_dropped(host, key, dropped);
                 } else if sim.claims.contains(&key) {
                     self.repeat(host, key);
                 } else if !sim.queue.contains(&key) {
@@ -165,15 +167,22 @@ impl Simulation {
     /// Nothing of it is kept, and no record of that.
     fn drop_launch(&mut self, host: u32, key: Key) {
         self.seen.no_space += 1;
-        let sim = &mut self.hosts[host as usize];
-        sim.dropped.insert(key);
-        let connection = sim.connection;
-        self.at(self.now + 5, Happening::NoSpace { host, connection, key });
+        let times = self.hosts[host as usize].dropped.entry(key).or_default();
+        *times += 1;
+        let times = *times;
+        self.say_dropped(host, key, times);
     }
 
-    pub(super) fn no_space(&mut self, host: u32, connection: u32, key: Key) {
-        let sim = &self.hosts[host as usize];
-        if sim.up && sim.connection == connection {
+    fn say_dropped(&mut self, host: u32, key: Key, times: u32) {
+        let connection = self.hosts[host as usize].connection;
+        self.at(self.now + 5, Happening::NoSpace { host, connection, key, times });
+    }
+
+    pub(super) fn no_space(&mut self, host: u32, connection: u32, key: Key, times: u32) {
+        let sim = &mut self.hosts[host as usize];
+        let known = sim.known_dropped.entry(key).or_default();
+        if sim.up && sim.connection == connection && times > *known {
+            *known = times;
             let (reason, scope, at) = ("full".into(), Scope::Space, Timestamp(self.now));
             let record = Record::Refused { key, reason, scope, at };
             self.input(|scheduler, now| {

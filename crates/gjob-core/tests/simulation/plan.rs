@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     /// One message in so many is lost on its way to its host, though never the same twice
     /// in a row; none for 0.
     pub(crate) swallows: u32,
+    /// One launch in so many is not sent before what it needs was fetched again; none for 0.
+    pub(crate) away: u32,
     /// Each job waits for the one that is so many before it; none for 0.
     pub(crate) chain: u32,
     /// Three of four jobs are bound: to one host, to two, or by a label.
@@ -149,6 +151,8 @@ pub(crate) struct Seen {
     /// Hosts that were found to be restarted, and jobs that were said to begin again.
     pub(crate) host_restarts: u32,
     pub(crate) begun_again: u32,
+    /// Launches that were not sent for that.
+    pub(crate) away: u32,
     /// Messages that were lost.
     pub(crate) swallowed: u32,
     /// Launches of attempts that their hosts knew, which were answered again.
@@ -181,6 +185,7 @@ impl std::ops::AddAssign for Seen {
         self.no_space += more.no_space;
         self.host_restarts += more.host_restarts;
         self.begun_again += more.begun_again;
+        self.away += more.away;
         self.swallowed += more.swallowed;
         self.repeated += more.repeated;
         self.recalled += more.recalled;

@@ -238,14 +238,11 @@ fn load_values(
         errors.push(Place::File(file.to_owned()), error);
         &[]
     });
-    let mut values = Vec::new();
-    for (number, line) in (1..).zip(plain_text::lines(body)) {
-        match line.contains(&0) {
-            true => errors.push(Place::line(file, number), Problem::NulInValue),
-            false => values.push(value(line)),
-        }
+    // One says it: the others end in the same way.
+    if let Some(at) = plain_text::lines(body).position(|line| line.contains(&0)) {
+        errors.push(Place::line(file, at + 1), Problem::NulInValue);
     }
-    values
+    plain_text::lines(body).filter(|line| !line.contains(&0)).map(value).collect()
 }
 
 fn fill(template: &Template, options: &OptionTemplates, rows: &Rows, jobs: &mut JobsBuilder<'_>) {

@@ -206,6 +206,9 @@ impl Problem {
             Problem::NoJobs(NoJobs::NoValues) => {
                 Some("to run the command once, as in a cron job: gjob run … -- CMD </dev/null".to_owned())
             }
+            Problem::NulInValue => {
+                Some("values that end in NUL, as find -print0 writes them: gjob run -0 …".to_owned())
+            }
             Problem::Slot => Some("a job's slot is in its variable GJOB_SLOT".to_owned()),
             Problem::Script(problem) => problem.help().map(str::to_owned),
             _ => None,

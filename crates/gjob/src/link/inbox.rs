@@ -195,7 +195,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         FromAgent::MissingBlobs { blobs } => blobs.len() * size_of::<(BlobHash, u64)>(),
         FromAgent::Statuses { states, .. } => states.len(),
         FromAgent::Outputs { parts, .. } => parts.iter().map(part_weight).sum(),
-        FromAgent::NotNow { keys, .. } => UNIT + keys.len() * size_of::<Key>(),
+        FromAgent::NotNow { keys, .. } => UNIT + keys.len() * size_of::<(Key, u32)>(),
         FromAgent::Removed { kept, .. } => kept.iter().map(|(_, reason)| 128 + reason.size()).sum(),
         FromAgent::Purged { kept, .. } => kept.iter().map(|(_, reason)| 128 + reason.size()).sum(),
         FromAgent::Usage { usage, .. } => UNIT + usage.runs.len() * (64 + size_of::<RunUsage>()),

@@ -14,12 +14,13 @@ mod task_logs;
 use std::time::{Duration, Instant};
 
 use gjob_core::event::{Direction, HostChange, HostEvent, HostFacts, JobChange, JobEvent, RunEnd};
+use gjob_core::record::Scope;
 use gjob_core::resources::{Ask, Offer};
 use gjob_core::run::HostIx;
 use gjob_core::scheduler::{Action, Scheduler};
 use gjob_core::text::Shown;
 use gjob_core::wire::Welcome;
-use gjob_core::{Event, HostLabel, Job, Key, Run, RunId, State, What};
+use gjob_core::{Event, HostLabel, Job, Key, Record, Run, RunId, State, What};
 
 use self::books::{Books, Settled};
 use self::collecting::Collecting;
@@ -231,6 +232,13 @@ impl Engine {
             Report::Recorded(record) => {
                 self.scheduler.handle_records(now, host, vec![*record]);
             }
+            Report::Unsent(record) => match *record {
+                Record::Refused { key, reason, scope: Scope::Job, .. } => {
+                    let reason = String::from(reason.shown());
+                    self.scheduler.handle_unreadable_file(now, host, key, reason);
+                }
+                record => self.scheduler.handle_records(now, host, vec![record]),
+            },
             Report::Fetched(fetched) => {
                 let Some((key, mut outputs)) = self.streams.arrived(host, *fetched) else { return };
                 if self.run().task_of(key).is_some() {
@@ -281,7 +289,7 @@ impl Engine {
     pub(super) fn settle(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
         loop {
             self.settle_once(handler)?;
-            if !self.launch_ready()? {
+            if !self.settle_inputs() {
                 return Ok(());
             }
         }

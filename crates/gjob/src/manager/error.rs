@@ -1,7 +1,8 @@
 //! What can stop a manager. A job's failure does not.
 
-use gjob_core::Run;
 use gjob_core::scheduler::Unfit;
+use gjob_core::spec::MAX_ENV_BYTES;
+use gjob_core::{HostLabel, Run};
 
 use crate::network::NetworkError;
 use crate::settings::SettingsError;
@@ -29,7 +30,7 @@ pub enum ManagerError {
     #[error("{task} of host {host}: {source}")]
     HostTask {
         /// The host.
-        host: gjob_core::HostLabel,
+        host: HostLabel,
         /// Which of them.
         task: gjob_core::run::HostTask,
         /// What is wrong with it.
@@ -68,6 +69,19 @@ pub enum ManagerError {
         dir: std::path::PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// More variables than a host takes, with those of the host; nothing was started.
+    #[error(
+        "job {index} on host {host}: environment has {found} bytes with the host's variables: \
+         expected at most {MAX_ENV_BYTES}"
+    )]
+    HostEnvironment {
+        /// Which.
+        host: HostLabel,
+        /// The first such job's position.
+        index: usize,
+        /// Bytes with names, and what each takes besides.
+        found: usize,
     },
     /// Jobs that wait for something that is not a job, or for each other.
     #[error(transparent)]

@@ -268,6 +268,7 @@ impl Network {
                 records.iter().find_map(fate).ok_or(Report::Records { records, end, skipped })
             }
             Report::Recorded(record) => fate(&record).ok_or(Report::Recorded(record)),
+            Report::Unsent(record) => fate(&record).ok_or(Report::Unsent(record)),
             other => Err(other),
         })?;
         started.map_err(|reason| NetworkError::Launch { host: host.clone(), reason })

@@ -74,15 +74,19 @@ impl Open {
             FromAgent::MissingBlobs { blobs } => self.staging.handle_missing(host, &blobs),
             FromAgent::BlobStored { hash } => self.staging.handle_stored(host, hash),
             FromAgent::BlobFailed { hash, reason, scope } => {
+                // A host cannot know that a job is at fault.
+                let scope = if scope == Scope::Job { Scope::Host } else { scope };
                 self.staging.handle_refused(host, hash, &reason.shown(), scope);
             }
             FromAgent::NotNow { keys, reason, scope } => {
                 // Of an agent that sends another one, the launches are not there either.
                 let scope = if scope == Scope::Load { scope } else { Scope::Space };
-                for key in keys {
+                for (key, times) in keys {
                     let reason = reason.clone();
                     let refused = Record::Refused { key, reason, scope, at: now() };
-                    self.staging.handle_record(host, &refused);
+                    if !self.staging.handle_dropped(host, key, times) {
+                        continue;
+                    }
                     self.ready.push_back((host, Report::Recorded(Box::new(refused))));
                 }
             }
@@ -184,7 +188,7 @@ impl Open {
             match step {
                 StagingStep::Command(command) => self.hosts[host.at()].send(command),
                 StagingStep::Refuse(record) => {
-                    self.ready.push_back((host, Report::Recorded(Box::new(record))));
+                    self.ready.push_back((host, Report::Unsent(Box::new(record))));
                 }
             }
         }

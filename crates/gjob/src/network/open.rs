@@ -341,7 +341,8 @@ impl Open {
         }
         request.env.extend(at.setup_dir.map(|dir| (SETUP_DIR.to_owned(), dir)));
         let files = self.staging.inputs_of(host, spec, at.revision, at.others);
-        let launch = Launch { key, request, script: spec.script(), files, is_task: at.is_task };
+        let (script, is_task) = (spec.script(), at.is_task);
+        let launch = Launch { key, request, script, files, is_task, dropped: 0 };
         self.staging.launch(host, launch);
         self.take_steps();
     }

@@ -238,6 +238,11 @@ impl Staging {
         }
     }
 
+    /// The host has dropped a launch, that often by now. Returns false if that is known.
+    pub(super) fn handle_dropped(&mut self, host: HostIx, key: Key, times: u32) -> bool {
+        self.hosts[host.at()].handle_dropped(key, times)
+    }
+
     fn ask(&mut self, host: HostIx, hashes: Vec<BlobHash>) {
         self.send(host, ToAgent::AskBlobs { hashes });
     }

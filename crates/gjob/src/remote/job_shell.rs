@@ -5,6 +5,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use gjob_core::JobId;
 use gjob_core::os_text::to_os;
+use gjob_core::plain_text;
 
 use super::run::RemoteError;
 use super::script::quote;
@@ -31,6 +32,8 @@ impl JobShell {
         let Some(Frame { before, after }) = self.frame else { return self.command.status() };
         let mut commands = Vec::new();
         io::stdin().read_to_end(&mut commands)?;
+        let body = plain_text::body(&commands).map_err(io::Error::other)?;
+        let commands = plain_text::lines(body).collect::<Vec<_>>().join(&b'\n');
         let mut child = self.command.stdin(Stdio::piped()).spawn()?;
         if let Some(mut to) = child.stdin.take() {
             // One that has ended before it has read all tells by its status.

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 
 use anyhow::{Context, anyhow};
 use gjob::{Job, JobSpec, Network};
+use gjob_core::plain_text;
 use gjob_core::wire::Stream;
 
 use super::name::RemoteJob;
@@ -24,9 +25,11 @@ pub(super) fn run(
     let host = network.hosts().get(chosen).map(|plan| plan.label().clone());
     let host = host.ok_or_else(|| Failure::input(anyhow!("no host to start a job on")))?;
 
-    let mut commands = String::new();
-    let read = std::io::stdin().read_to_string(&mut commands);
-    read.context("cannot read the commands from standard input").map_err(Failure::input)?;
+    let mut commands = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut commands).map_err(anyhow::Error::from);
+    let commands = read.and_then(|_| Ok(plain_text::read(&commands)?));
+    let commands = commands.context("cannot read the commands from standard input");
+    let commands = commands.map_err(Failure::input)?;
     let spec = JobSpec::new(commands.lines()).map_err(Failure::input)?;
     let mut spec = spec.files(files.iter().map(String::as_str));
     spec.timeout = timeout;

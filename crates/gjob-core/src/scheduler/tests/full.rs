@@ -56,6 +56,7 @@ fn crowded(length: Duration, jobs: usize, fits: fn(u32) -> bool) -> (Vec<u32>, S
     let (mut now, mut launched) = (NOW, Vec::new());
     loop {
         for (host, key) in launches(&mut scheduler) {
+            assert_eq!(key.attempt, 1, "people see no attempt that never began");
             launched.push(key.index);
             let record = match fits(key.index) {
                 true => finished(key, Ending::Exit(0), None),
@@ -98,6 +99,7 @@ fn run_never_ends_for_busy_hosts_and_goes_on_when_they_are_idle() {
     let (mut now, mut refused) = (NOW, 0);
     while scheduler.run().ended().is_none() {
         for (host, key) in launches(&mut scheduler) {
+            assert_eq!(key.attempt, 1, "people see no attempt that never began");
             let is_busy = now < idle_at;
             refused += u32::from(is_busy);
             let record = if is_busy { too_busy(key) } else { finished(key, Ending::Exit(0), None) };

@@ -156,6 +156,7 @@ fn all_errors_are_found_at_once() {
         filled(&["echo", "::::", "-", "-", "::::+"], "a\0b\n").unwrap_err(),
         "command: standard input is named twice: expected one source that reads it\n\
          standard input:1: value contains a NUL byte: expected text without it\n\
+         help: values that end in NUL, as find -print0 writes them: gjob run -0 …\n\
          command: no file after ::::+: expected files with one value per line"
     );
     assert_eq!(

@@ -1,7 +1,7 @@
 //! How a run comes into a manager's hands: made anew, or only recorded, taken up where
 //! another has left it, or taken up only to act on some of its jobs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use gjob_core::JobSpec;
 use gjob_core::dependency::Dependencies;
 use gjob_core::run::{HostIx, HostTask, Run, TaskSpecs};
 use gjob_core::scheduler::Scheduler;
+use gjob_core::spec::{MAX_ENV_BYTES, env_bytes};
 
 use super::Engine;
 use super::books::Books;
@@ -197,6 +198,7 @@ fn record(
         network.hosts().iter().map(|host| settings.host_tasks.specs(host)).collect();
     let task_specs = tasks.iter().flat_map(|tasks| [&tasks.setup, &tasks.teardown]).flatten();
     check_tasks(network, &tasks)?;
+    check_environment(network, &specs)?;
     let inputs = hash(&specs, task_specs.map(|spec| &**spec).collect(), hashed)?;
     let run = Run::new(network.get_hosts(), specs, dependencies);
     let run = run.with_labels(network.hosts().iter().map(|host| host.labels()));
@@ -244,6 +246,26 @@ fn check_tasks(network: &Network, tasks: &[TaskSpecs]) -> Result<(), ManagerErro
         {
             if let Some(source) = spec.check().into_iter().next() {
                 return Err(ManagerError::HostTask { host: host.label().clone(), task, source });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every job may be launched with the variables of every host, besides its own.
+fn check_environment(network: &Network, specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
+    let bytes = |env: &BTreeMap<String, String>| env_bytes(env.iter());
+    let largest = specs.iter().map(|spec| bytes(&spec.env)).max().unwrap_or(0);
+    for host in network.hosts() {
+        if bytes(host.env()) + largest <= MAX_ENV_BYTES {
+            continue;
+        }
+        for (index, spec) in specs.iter().enumerate() {
+            let more = host.env().iter().filter(|(name, _)| !spec.env.contains_key(*name));
+            let found = bytes(&spec.env) + env_bytes(more);
+            if found > MAX_ENV_BYTES {
+                let host = host.label().clone();
+                return Err(ManagerError::HostEnvironment { host, index, found });
             }
         }
     }

@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use gjob_core::Key;
 use gjob_core::dependency::FromOne;
-use gjob_core::job::Phase;
 use gjob_core::os_text::to_path;
-use gjob_core::record::{Record, Scope, one_line};
+use gjob_core::record::one_line;
 use gjob_core::run::{Host, HostIx};
 
 use super::Engine;
 use super::refetch::{Refetch, gone};
 use crate::inputs::{InputDirectory, UnfitOutputs, gather};
 use crate::network::{LaunchAt, Origin, Placed};
-use crate::store::{StoreError, now};
+use crate::store::StoreError;
 
 /// Outputs of jobs, as files of others.
 #[derive(Debug, Default)]
@@ -24,13 +23,14 @@ pub(super) struct FromJobs {
     made: HashMap<(u32, Vec<String>), Arc<InputDirectory>>,
     /// Outputs that are fetched again.
     pub(super) again: BTreeMap<Key, Refetch>,
-    /// What has come again for launches that were not carried out yet: of which attempts,
-    /// and its paths.
-    pub(super) came: HashMap<Key, HashSet<(Key, String)>>,
-    /// Launches for which outputs have come again.
-    pub(super) ready: Vec<(HostIx, Key)>,
-    /// Launches that cannot be carried out.
-    refused: Vec<(HostIx, Record)>,
+    /// What has come again for jobs that were not launched yet: of which attempts, and its
+    /// paths.
+    pub(super) came: HashMap<u32, HashSet<(Key, String)>>,
+    /// Launches that were not carried out: what they need is fetched again, or is unfit for
+    /// this reason.
+    unsent: Vec<(HostIx, Key, Option<String>)>,
+    /// Jobs for which what they waited for has come, or will not, for this reason.
+    pub(super) ended: Vec<(u32, Option<String>)>,
 }
 
 /// Why a job does not get another one's outputs.
@@ -47,22 +47,25 @@ impl Engine {
         let dependencies = Arc::clone(self.run().dependencies());
         let (mut others, mut waits) = (Vec::new(), false);
         for from in dependencies.producers(key.index) {
-            match self.outputs_for(&from, (host, key))? {
+            match self.outputs_for(&from, key.index)? {
                 Ok(directory) => {
                     let origin = self.origin_of(from.producer);
                     others.push(Placed { name: from.place.to_owned(), directory, origin });
                 }
                 Err(Unready::Again) => waits = true,
                 Err(Unready::Unfit(reason)) => {
-                    self.refuse_launch(host, key, &reason);
+                    self.from_jobs.came.remove(&key.index);
+                    self.from_jobs.unsent.push((host, key, Some(unfit(&reason))));
                     return Ok(());
                 }
             }
         }
         if waits {
+            self.from_jobs.unsent.push((host, key, None));
             return Ok(());
         }
-        self.from_jobs.came.remove(&key);
+        self.from_jobs.came.remove(&key.index);
+        self.scheduler.note_sent(key);
         let run = self.scheduler.run();
         let Some(spec) = run.spec_of(key) else { return Ok(()) };
         let setup_dir = run.host(host).and_then(Host::setup_dir);
@@ -72,39 +75,34 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn refuse_launch(&mut self, host: HostIx, key: Key, reason: &str) {
-        self.from_jobs.came.remove(&key);
-        let reason = one_line(&format!("input: {reason}"));
-        let refused = Record::Refused { key, reason, scope: Scope::Job, at: now() };
-        self.from_jobs.refused.push((host, refused));
-    }
-
-    /// Sends the attempts whose outputs have come again, if they are still wanted, and tells
-    /// the scheduler of launches that cannot be carried out. False if there are none of these.
-    pub(super) fn launch_ready(&mut self) -> Result<bool, StoreError> {
-        for (host, key) in std::mem::take(&mut self.from_jobs.ready) {
-            let job = self.job(key.index);
-            let is_wanted = job.phase == Phase::Assigned && job.key() == Some(key);
-            if is_wanted
-                && job.host().is_some_and(|label| self.network.position(label) == Some(host))
-            {
-                self.launch(host, key)?;
+    /// Tells the scheduler of launches that were not carried out, and then of what such jobs
+    /// wait for no more. False if there is nothing to tell.
+    pub(super) fn settle_inputs(&mut self) -> bool {
+        let unsent = std::mem::take(&mut self.from_jobs.unsent);
+        let ended = std::mem::take(&mut self.from_jobs.ended);
+        let any = !unsent.is_empty() || !ended.is_empty();
+        for (host, key, unfit) in unsent {
+            let now = self.now();
+            match unfit {
+                Some(reason) => self.scheduler.handle_unfit_input(now, host, key, reason),
+                None => self.scheduler.handle_inputs_away(now, host, key),
             }
         }
-        let refused = std::mem::take(&mut self.from_jobs.refused);
-        let any = !refused.is_empty();
-        for (host, record) in refused {
+        for (consumer, lost) in ended {
             let now = self.now();
-            self.scheduler.handle_records(now, host, vec![record]);
+            match lost {
+                Some(reason) => self.scheduler.handle_inputs_lost(now, consumer, reason),
+                None => self.scheduler.handle_inputs_back(now, consumer),
+            }
         }
-        Ok(any)
+        any
     }
 
-    /// The directory with the outputs that the job of a launch needs of another.
+    /// The directory with the outputs that a job needs of another.
     fn outputs_for(
         &mut self,
         from: &FromOne<'_>,
-        launch: (HostIx, Key),
+        consumer: u32,
     ) -> Result<Result<Arc<InputDirectory>, Unready>, StoreError> {
         let patterns: Vec<String> = from.paths.iter().map(ToString::to_string).collect();
         let made = self.from_jobs.made.get(&(from.producer, patterns.clone()));
@@ -135,14 +133,14 @@ impl Engine {
             }
             Err(UnfitOutputs::Changed(error)) => format!("output of {title}: {error}"),
             Err(UnfitOutputs::Missing(files)) => {
-                let came = self.from_jobs.came.get(&launch.1);
+                let came = self.from_jobs.came.get(&consumer);
                 let has_come =
                     |path: &str| came.is_some_and(|came| came.contains(&(key, path.to_owned())));
                 let gone_again = files.iter().find(|file| has_come(&file.path));
                 let lost = dir.join(to_path(&gone_again.unwrap_or(&files[0]).path));
                 let fetched = match gone_again {
                     Some(_) => Err("it was fetched, and is gone again".to_owned()),
-                    None => self.fetch_again(key, files, launch),
+                    None => self.fetch_again(key, files, consumer),
                 };
                 match fetched {
                     Ok(()) => return Ok(Err(Unready::Again)),
@@ -162,4 +160,9 @@ impl Engine {
         let host = self.network.position(job.host()?)?;
         Some(Origin { host, id: job.id()?.clone() })
     }
+}
+
+/// Why a job that needs outputs fails, in one line.
+pub(super) fn unfit(reason: &str) -> String {
+    one_line(&format!("input: {reason}")).shown().into()
 }

@@ -12,6 +12,7 @@ use gjob_core::run::{HostIx, HostStatus};
 use gjob_core::{HostLabel, Key};
 
 use super::Engine;
+use super::from_jobs::unfit;
 use crate::outputs::{CollectError, CollectOrder, CollectedOutputs, OutputFile, job_dir_name};
 
 /// Some outputs of a job that are fetched again.
@@ -20,25 +21,25 @@ pub(super) struct Refetch {
     /// The host that has them.
     host: HostIx,
     order: CollectOrder,
-    /// The launches that wait for just these.
-    launches: BTreeSet<(HostIx, Key)>,
-    /// Launches that wait for others of the same job: whatever comes of these, theirs are
+    /// The jobs that wait for just these.
+    consumers: BTreeSet<u32>,
+    /// Jobs that wait for others of the same job: whatever comes of these, theirs are
     /// asked for then.
-    later: BTreeSet<(HostIx, Key)>,
+    later: BTreeSet<u32>,
 }
 
 impl Engine {
-    /// Fetches outputs of a job that is done again, to where they were, for a launch.
+    /// Fetches outputs of a job that is done again, to where they were, for another job.
     pub(super) fn fetch_again(
         &mut self,
         producer: Key,
         files: Vec<OutputFile>,
-        launch: (HostIx, Key),
+        consumer: u32,
     ) -> Result<(), String> {
         if let Some(refetch) = self.from_jobs.again.get_mut(&producer) {
             let are_same = refetch.order.recorded == files;
-            let waiting = if are_same { &mut refetch.launches } else { &mut refetch.later };
-            waiting.insert(launch);
+            let waiting = if are_same { &mut refetch.consumers } else { &mut refetch.later };
+            waiting.insert(consumer);
             return Ok(());
         }
         let job = self.job(producer.index);
@@ -63,9 +64,9 @@ impl Engine {
             recorded: files,
             may_be_in_place: false,
         };
-        let (launches, later) = (BTreeSet::from([launch]), BTreeSet::new());
+        let (consumers, later) = (BTreeSet::from([consumer]), BTreeSet::new());
         self.network.collect(host, order.clone());
-        self.from_jobs.again.insert(producer, Refetch { host, order, launches, later });
+        self.from_jobs.again.insert(producer, Refetch { host, order, consumers, later });
         let now = self.now();
         self.scheduler.handle_refetch(now, host, true);
         Ok(())
@@ -110,19 +111,19 @@ impl Engine {
         }
     }
 
-    /// Carries out the launches that have waited for outputs of a job, or refuses them.
+    /// The jobs that have waited for outputs of a job go on, or fail.
     fn go_on(&mut self, producer: Key, refetch: Refetch, why_not: Option<&str>) {
-        let Refetch { host, order, launches, later } = refetch;
+        let Refetch { host, order, consumers, later } = refetch;
         if !self.fetches_again(host) {
             let now = self.now();
             self.scheduler.handle_refetch(now, host, false);
         }
-        self.from_jobs.ready.extend(later);
+        self.from_jobs.ended.extend(later.into_iter().map(|consumer| (consumer, None)));
         let Some(why) = why_not else {
-            for launch in launches {
-                let came = self.from_jobs.came.entry(launch.1).or_default();
+            for consumer in consumers {
+                let came = self.from_jobs.came.entry(consumer).or_default();
                 came.extend(order.recorded.iter().map(|file| (producer, file.path.clone())));
-                self.from_jobs.ready.push(launch);
+                self.from_jobs.ended.push((consumer, None));
             }
             return;
         };
@@ -130,9 +131,10 @@ impl Engine {
         let title = self.run().job_title(producer.index);
         let first =
             order.recorded.first().map_or(dir.clone(), |file| dir.join(to_path(&file.path)));
-        let reason = gone(&title, &first, why);
-        for (host, key) in launches {
-            self.refuse_launch(host, key, &reason);
+        let reason = unfit(&gone(&title, &first, why));
+        for consumer in consumers {
+            self.from_jobs.came.remove(&consumer);
+            self.from_jobs.ended.push((consumer, Some(reason.clone())));
         }
     }
 }

@@ -22,11 +22,14 @@ pub(super) struct Host {
     waiting: Vec<Launch>,
     /// Launches with files that were sent, until the host says what came of them.
     launched: HashMap<Key, Vec<Placed>>,
+    /// How often the host has dropped launches.
+    dropped: HashMap<Key, u32>,
 }
 
 impl Host {
     /// Takes a launch; gives back what to ask the host for it.
-    pub(super) fn launch(&mut self, launch: Launch, inputs: &Inputs) -> Vec<Vec<BlobHash>> {
+    pub(super) fn launch(&mut self, mut launch: Launch, inputs: &Inputs) -> Vec<Vec<BlobHash>> {
+        launch.dropped = self.dropped.get(&launch.key).copied().unwrap_or(0);
         if self.waiting.iter().any(|waiting| waiting.key == launch.key) {
             return Vec::new();
         }
@@ -52,6 +55,20 @@ impl Host {
     /// A launch is not wanted any more.
     pub(super) fn forget(&mut self, key: Key) {
         self.waiting.retain(|launch| launch.key != key);
+    }
+
+    /// The host has dropped a launch, that often by now. Returns false if that is known: then
+    /// it is no answer to the last launch under that key. A repetition that still waits here
+    /// is off as well, for the next launch is another one.
+    pub(super) fn handle_dropped(&mut self, key: Key, times: u32) -> bool {
+        let known = self.dropped.entry(key).or_insert(0);
+        if times <= *known {
+            return false;
+        }
+        *known = times;
+        self.launched.remove(&key);
+        self.forget(key);
+        true
     }
 
     /// These are there now.

@@ -56,6 +56,7 @@ fn launch(index: u32, numbers: &[u8]) -> Launch {
         script: "true\n".into(),
         files: numbers.iter().map(input).collect(),
         is_task: false,
+        dropped: 0,
     }
 }
 
