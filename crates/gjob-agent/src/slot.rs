@@ -13,6 +13,8 @@ mod reap;
 mod request;
 mod resume_timer;
 mod signals;
+mod simple;
+mod start;
 mod wait;
 
 use std::ffi::OsString;
@@ -20,7 +22,7 @@ use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gjob_core::os_text::to_os;
+use gjob_core::os_text::{to_bytes, to_os};
 use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch};
@@ -29,12 +31,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 
 use self::by_hand::run_here;
-use self::job::{Finished, Limits, Starter, Variables};
+use self::job::{Finished, Limits};
 use self::lease_timer::Renewals;
 use self::orders::RunOrders;
 use self::prepare::{NotPrepared, Places, Prepared, Refusal};
 pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
 use self::signals::Signals;
+use self::start::{Starter, Variables};
 use crate::claims::Claims;
 use crate::dispatch::report_size_limit;
 use crate::host;
@@ -255,7 +258,9 @@ impl Slot {
         // Once more: preparing may have taken a while.
         let allowed = self.within_lease(lease);
         let started = allowed.and_then(|lease_end| {
-            Ok((self.starter.start(job, &launch.request.env, variables)?, lease_end))
+            let script = to_bytes(&launch.script);
+            let (direct, env) = (Some(&script[..]), &launch.request.env);
+            Ok((self.starter.start(job, direct, env, variables)?, lease_end))
         });
         let (started, lease_end) = match started {
             Ok(started) => started,

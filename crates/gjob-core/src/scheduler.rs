@@ -351,6 +351,12 @@ impl Scheduler {
         }
     }
 
+    /// How long a message to a host and its answer take, as measured last. The longer, the
+    /// more jobs it gets ahead of need.
+    pub fn handle_round_trip(&mut self, host: HostIx, round_trip: Duration) {
+        self.hosts.note_round_trip(&self.run, host, round_trip);
+    }
+
     fn send_again(&mut self, now: Duration, host: HostIx, index: u32) {
         let job = &self.run.jobs()[index as usize];
         let key = job.last_key();

@@ -116,6 +116,9 @@ pub enum LinkEvent {
     /// How far the host's clock is from this one's: measured when the link has
     /// come up, and again when that can be told better.
     Clock(ClockOffset),
+    /// How long a message and its answer take: measured when the link has come up, and
+    /// again when that has changed much.
+    RoundTrip(Duration),
     /// How much of a larger blob has come there; about once a second, and at
     /// its end.
     Sending {

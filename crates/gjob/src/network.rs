@@ -97,6 +97,8 @@ pub enum Report {
     Fetched(Box<Fetched>),
     /// How far the host's clock is from this one's.
     Clock(ClockOffset),
+    /// How long a message to the host and its answer take, when that has changed much.
+    RoundTrip(Duration),
     /// A larger file is on its way to the host: about once a second, and when
     /// all of it has come.
     Staging {

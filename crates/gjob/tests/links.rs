@@ -73,6 +73,7 @@ impl Links {
             match event.expect("an event in time").expect("a sender is held").event {
                 LinkEvent::Message(FromAgent::Records { .. })
                 | LinkEvent::Clock(_)
+                | LinkEvent::RoundTrip(_)
                 | LinkEvent::Connecting { .. } => {}
                 other => return other,
             }

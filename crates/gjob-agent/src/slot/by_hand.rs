@@ -11,10 +11,11 @@ use gjob_core::wire::encode;
 use rustix::fs::Mode;
 
 use super::SlotError;
-use super::job::{Limits, Started, Starter, Variables};
+use super::job::{Limits, Started};
 use super::prepare::{Refusal, prepare_here};
 use super::request::{FromSlot, LocalJob};
 use super::signals::Signals;
+use super::start::{Starter, Variables};
 use crate::host;
 use crate::identity::ProcessIdentity;
 use crate::jobdir::{JobDir, JobRecord, LockFile};
@@ -73,7 +74,7 @@ fn start_here(
     ];
     let prepared = prepare_here(id, dir, &slot, &job)?;
     Starter::new(identity, umask)
-        .start(prepared, &job.request.env, Variables { threads: None, own })
+        .start(prepared, None, &job.request.env, Variables { threads: None, own })
         .inspect_err(|_| forget_start(&path))
 }
 

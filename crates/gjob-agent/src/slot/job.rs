@@ -1,171 +1,41 @@
 //! One job from its start to its exit record: all that it costs is one `fork` and `exec`.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gjob_core::jobdir::OwnFile;
-use gjob_core::os_text::to_os;
 use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::{Finish, JobId, Timestamp};
-use rustix::fs::Mode;
 
 use super::log_error;
 use super::orders::{Orders, RunOrders};
-use super::prepare::{Prepared, Refusal};
 use super::resume_timer::ResumeTimer;
 use super::signals::Signals;
+use super::simple::DirectCommand;
 pub(crate) use super::wait::Limits;
 use super::wait::{Outcome, Running};
 use crate::host;
-use crate::identity::ProcessIdentity;
-use crate::jobdir::{JobDir, PidFile, Reserved};
-
-/// What all jobs of a slot are started with.
-#[derive(Debug)]
-pub(crate) struct Starter {
-    /// The shell; none when this host has none.
-    bash: Option<PathBuf>,
-    /// The slot's own environment, without what gjob set in it.
-    environment: Vec<(OsString, OsString)>,
-    /// The umask that jobs get.
-    umask: Mode,
-    slot: ProcessIdentity,
-}
-
-/// How many threads programs start, for the libraries that do not ask gjob: OpenMP and
-/// those which number-crunching programs of C, Fortran, Python, Rust and Julia use.
-const THREADS: [&str; 7] = [
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-    "JULIA_NUM_THREADS",
-];
-
-/// What gjob adds to a job's environment.
-#[derive(Debug)]
-pub(crate) struct Variables {
-    /// How many threads its programs start, where neither its host nor its user says.
-    pub(crate) threads: Option<u32>,
-    /// Those that say what it is; a user's are replaced.
-    pub(crate) own: Vec<(&'static str, OsString)>,
-}
-
-impl Variables {
-    fn defaults(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let threads = self.threads.map(|threads| THREADS.map(|name| (name, threads.to_string())));
-        threads.into_iter().flatten()
-    }
-}
+use crate::jobdir::{JobDir, Reserved};
 
 /// A job whose shell runs.
 #[derive(Debug)]
 pub(crate) struct Started {
     /// Its id.
     pub(crate) id: JobId,
-    dir: JobDir,
-    done: Reserved,
-    lock: File,
+    pub(super) dir: JobDir,
+    pub(super) done: Reserved,
+    pub(super) lock: File,
     /// Its shell.
     pub(crate) pid: u32,
+    /// What has the shell's place, if it has none.
+    pub(super) direct: Option<DirectCommand>,
     /// When it was started.
     pub(crate) at: Timestamp,
     /// The same, since the host's boot, milliseconds.
-    since_boot_ms: u64,
+    pub(super) since_boot_ms: u64,
     /// The job may stop its slot from its first moment on.
-    _timer: Option<ResumeTimer>,
-}
-
-impl Starter {
-    /// Looks for bash and reads the environment.
-    pub(crate) fn new(slot: ProcessIdentity, umask: Mode) -> Self {
-        let path =
-            std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-        Starter {
-            bash: find_bash(&path),
-            environment: std::env::vars_os()
-                .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GJOB_"))
-                .collect(),
-            umask,
-            slot,
-        }
-    }
-
-    /// Starts the script of a prepared job.
-    pub(crate) fn start(
-        &self,
-        job: Prepared,
-        env: &BTreeMap<String, String>,
-        variables: Variables,
-    ) -> Result<Started, Refusal> {
-        let mut command = self.command(&job.dir, env, variables)?;
-        command.stdout(job.log).stderr(job.err);
-        let timer = ResumeTimer::start();
-        let own_umask = rustix::process::umask(self.umask);
-        let child = command.spawn();
-        rustix::process::umask(own_umask);
-        let pid = child.map_err(spawn_refusal)?.id();
-        let (at, since_boot_ms) = (host::now(), host::since_boot_ms());
-        // Its room is reserved; and the lock shows as well that the job lives.
-        let _ = job.pid.fill(self.pid_file(pid, at));
-        let Prepared { id, dir, done, lock, .. } = job;
-        Ok(Started { id, dir, done, lock, pid, at, since_boot_ms, _timer: timer })
-    }
-
-    fn command(
-        &self,
-        dir: &JobDir,
-        env: &BTreeMap<String, String>,
-        variables: Variables,
-    ) -> Result<Command, Refusal> {
-        let bash = self
-            .bash
-            .as_ref()
-            .ok_or_else(|| Refusal::host("no bash on the PATH", io::ErrorKind::NotFound.into()))?;
-        let mut command = Command::new(bash);
-        // No pre_exec: with it, posix_spawn becomes a fork of the whole slot, which takes a
-        // quarter longer. It has a price: the job's peak memory is never below the slot's.
-        command
-            .arg0("bash")
-            .args(["-e", OwnFile::Script.name()])
-            .current_dir(dir.path())
-            .process_group(0)
-            .stdin(Stdio::null())
-            .env_clear()
-            .envs(variables.defaults())
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .envs(env.iter().map(|(name, value)| (name, to_os(value))))
-            .envs(variables.own)
-            .env("GJOB_DIR", dir.path());
-        Ok(command)
-    }
-
-    fn pid_file(&self, pid: u32, started: Timestamp) -> PidFile {
-        // It was not reaped, so that this cannot fail; 0 is no process's start time.
-        let job = ProcessIdentity::of(pid).unwrap_or_else(|_| ProcessIdentity {
-            boot_id: self.slot.boot_id.clone(),
-            pid,
-            start: 0,
-        });
-        PidFile { job, slot: self.slot.clone(), started }
-    }
-}
-
-fn spawn_refusal(error: io::Error) -> Refusal {
-    match error.kind() {
-        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => {
-            Refusal::job("environment", "expected one that bash can be started with")
-        }
-        _ => Refusal::host("cannot start bash", error),
-    }
+    pub(super) _timer: Option<ResumeTimer>,
 }
 
 impl Started {
@@ -190,10 +60,14 @@ impl Started {
         if self.dir.has(OwnFile::Stdout.name()).is_err() {
             self.dir.restore_permissions();
         }
+        let ending = match &self.direct {
+            Some(direct) if cause.is_none() => direct.ending_of_shell(exit.ending),
+            Some(_) | None => exit.ending,
+        };
         let finish = Finish {
             key: run.map(|run| run.key),
             id: self.id.clone(),
-            ending: exit.ending,
+            ending,
             cause,
             started: self.at,
             ended: self.now(),
@@ -278,11 +152,4 @@ pub(crate) struct Finished {
     pub(crate) is_clean: bool,
     /// Still held, until the run log has the record as well.
     pub(crate) lock: File,
-}
-
-/// The first `bash` on the PATH.
-fn find_bash(path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("bash")).find(
-        |bash| rustix::fs::access(bash, rustix::fs::Access::EXEC_OK).is_ok() && bash.is_file(),
-    )
 }

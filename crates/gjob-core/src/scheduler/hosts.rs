@@ -18,11 +18,20 @@ use index::HostIndex;
 pub(super) use totals::Totals;
 
 /// From a job's end to its successor's launch: the manager's own share of the
-/// time, on top of the link's.
-const TURNAROUND: Duration = Duration::from_millis(20);
+/// time, on top of the link's. It includes the time for which it gathers what to commit.
+const TURNAROUND: Duration = Duration::from_millis(30);
 
 /// Jobs dispatched ahead of need, at most, per slot.
-const MAX_AHEAD: u32 = 8;
+const MAX_AHEAD: u32 = 32;
+
+/// The same for a host whose last job has failed: it may spoil them all.
+const MAX_AHEAD_OF_FAILURE: u32 = 8;
+
+/// A slot that stands idle for less than this share of a job's length needs none ahead.
+const IDLE_SHARE: f64 = 0.05;
+
+/// No slot runs one job after the other faster than this, seconds.
+const SHORTEST: f64 = 0.002;
 
 /// A host that was paused this often in a row, and has never started a job, is
 /// no longer waited for.
@@ -89,6 +98,8 @@ struct HostPlan {
     counted: Totals,
     /// Smoothed length of its jobs, seconds.
     mean_length: Option<f64>,
+    /// From a message to the host to its answer.
+    round_trip: Duration,
 }
 
 /// A host fails one job after the other, and others don't.
@@ -149,10 +160,7 @@ impl Hosts {
         let up = host.takes_jobs();
         let (load, slots) = (host.load(), host.slots());
         let takes_jobs = up && host.is_ready();
-        let capacity = match self.may_run_ahead {
-            true => plan.capacity(slots),
-            false => plan.capacity(slots).min(slots),
-        };
+        let capacity = plan.capacity(slots, self.may_run_ahead);
         let has_room = takes_jobs && load < capacity && !self.reserved.contains_key(&ix);
         let (room, is_overfull) = (has_room.then(|| fullness(load, slots)), up && load > slots);
         let bound: u32 = plan.bound.values().sum();
@@ -290,6 +298,20 @@ impl Hosts {
         self.update(run, ix, |plan| plan.learn(length));
     }
 
+    /// Learns how long a message to a host and its answer take.
+    pub(super) fn note_round_trip(&mut self, run: &Run, ix: HostIx, round_trip: Duration) {
+        self.update(run, ix, |plan| plan.round_trip = round_trip);
+    }
+
+    /// True while a host that holds `load` jobs has enough of them to stay busy.
+    pub(super) fn is_supplied(&self, run: &Run, ix: HostIx, load: u32) -> bool {
+        let (Some(host), Some(plan)) = (run.host(ix), self.plans.get(ix.at())) else {
+            return true;
+        };
+        let (slots, capacity) = (host.slots(), plan.capacity(host.slots(), self.may_run_ahead));
+        load >= slots.saturating_add(capacity.saturating_sub(slots) / 2)
+    }
+
     /// Jobs of a host are being withdrawn, or no longer are.
     pub(super) fn note_withdrawing(&mut self, run: &Run, ix: HostIx, more: i32) {
         self.update(run, ix, |plan| {
@@ -306,22 +328,9 @@ impl Hosts {
     }
 
     /// A job failed on a host. Says so if the host is a black hole.
-    pub(super) fn note_failure(&mut self, ix: HostIx) -> Option<BlackHole> {
-        let plan = self.plans.get_mut(ix.at())?;
-        let elsewhere = self.successes - plan.successes;
-        if plan.failing.0 == 0 {
-            plan.failing.1 = elsewhere;
-        }
-        plan.failing.0 += 1;
-        let (failed, before) = plan.failing;
-        let passed_elsewhere = elsewhere - before;
-        let failed_probe = plan.on_probation && passed_elsewhere > 0;
-        let is_black_hole =
-            failed_probe || (failed >= BLACK_HOLE && passed_elsewhere >= BLACK_HOLE.into());
-        is_black_hole.then(|| {
-            plan.failing = (0, 0);
-            BlackHole { failed, passed_elsewhere }
-        })
+    pub(super) fn note_failure(&mut self, run: &Run, ix: HostIx) -> Option<BlackHole> {
+        let successes = self.successes;
+        self.update(run, ix, |plan| plan.note_failure(successes))?
     }
 
     /// A host has no space for a job, and is paused; true if it had none before.
@@ -405,6 +414,24 @@ impl Hosts {
 }
 
 impl HostPlan {
+    /// One of its jobs has failed, and so many have succeeded on all hosts.
+    fn note_failure(&mut self, successes: u64) -> Option<BlackHole> {
+        let elsewhere = successes - self.successes;
+        if self.failing.0 == 0 {
+            self.failing.1 = elsewhere;
+        }
+        self.failing.0 += 1;
+        let (failed, before) = self.failing;
+        let passed_elsewhere = elsewhere - before;
+        let failed_probe = self.on_probation && passed_elsewhere > 0;
+        let is_black_hole =
+            failed_probe || (failed >= BLACK_HOLE && passed_elsewhere >= BLACK_HOLE.into());
+        is_black_hole.then(|| {
+            self.failing = (0, 0);
+            BlackHole { failed, passed_elsewhere }
+        })
+    }
+
     fn learn(&mut self, length: Duration) {
         let length = length.as_secs_f64();
         self.mean_length = Some(match self.mean_length {
@@ -415,16 +442,20 @@ impl HostPlan {
 
     /// Jobs it may hold: its slots, and as many ahead as short jobs need to
     /// hide the way to the manager and back.
-    fn capacity(&self, slots: u32) -> u32 {
+    fn capacity(&self, slots: u32, may_run_ahead: bool) -> u32 {
         if self.on_probation {
             return 1;
         }
-        let Some(mean) = self.mean_length else {
+        let (Some(mean), true) = (self.mean_length, may_run_ahead) else {
             return slots;
         };
-        let ahead = f64::from(slots) * TURNAROUND.as_secs_f64() / mean.max(0.001);
-        let ahead = (ahead.round() as u32).min(slots.saturating_mul(MAX_AHEAD));
-        slots.saturating_add(ahead)
+        let idle = (TURNAROUND + self.round_trip).as_secs_f64() / mean.max(SHORTEST);
+        if idle < IDLE_SHARE {
+            return slots;
+        }
+        let ahead = (f64::from(slots) * idle).ceil() as u32;
+        let most = if self.failing.0 > 0 { MAX_AHEAD_OF_FAILURE } else { MAX_AHEAD };
+        slots.saturating_add(ahead.min(slots.saturating_mul(most)))
     }
 
     /// What it adds to the totals, with room for `room_for` jobs.

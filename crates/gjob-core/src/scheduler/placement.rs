@@ -85,6 +85,20 @@ impl Scheduler {
         self.hosts.totals().up == 0
     }
 
+    /// True while a host has enough to do without the last so many launches: they need not
+    /// be sent at once.
+    #[must_use]
+    pub fn is_supplied_without(&self, host: HostIx, launches: u32) -> bool {
+        let load = self.run.host(host).map_or(0, |it| it.load().saturating_sub(launches));
+        self.hosts.is_supplied(&self.run, host, load)
+    }
+
+    /// True while a slot of a host that answers has nothing to do.
+    #[must_use]
+    pub fn any_slot_idle(&self) -> bool {
+        self.idle_slots() > 0
+    }
+
     /// Places one of the jobs that had better go to another host than before.
     fn dispatch_retried(&mut self, now: Duration) -> Option<Key> {
         let has_room =

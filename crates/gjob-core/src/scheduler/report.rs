@@ -264,7 +264,7 @@ impl Scheduler {
     /// A host that fails one job after the other while others don't is paused,
     /// in whatever way it fails them.
     pub(super) fn note_failure(&mut self, now: Duration, ix: HostIx) {
-        if let Some(found) = self.hosts.note_failure(ix) {
+        if let Some(found) = self.hosts.note_failure(&self.run, ix) {
             let (failed, passed) = (found.failed, found.passed_elsewhere);
             let reason =
                 format!("{failed} jobs in a row failed on it while {passed} passed elsewhere");

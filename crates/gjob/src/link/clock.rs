@@ -1,5 +1,5 @@
-//! How far a host's wall clock is from the manager's. It reads no clock itself:
-//! what the clocks said comes as arguments.
+//! How far a host's wall clock is from the manager's, and how long a message and its
+//! answer take. It reads no clock itself: what the clocks said comes as arguments.
 
 use std::time::Duration;
 
@@ -48,6 +48,26 @@ impl ClockMeter {
     }
 }
 
+/// A round trip that differs less from the one reported last is not worth reporting.
+const SAME_ROUND_TRIP: Duration = Duration::from_millis(5);
+
+/// Measures by the same pings.
+#[derive(Debug, Default)]
+pub(super) struct RoundTripMeter {
+    reported: Option<Duration>,
+}
+
+impl RoundTripMeter {
+    /// Returns what is worth reporting: the first measurement, and one that differs by a
+    /// quarter.
+    pub(super) fn handle_answer(&mut self, round_trip: Duration) -> Option<Duration> {
+        let is_news = self.reported.is_none_or(|reported| {
+            round_trip.abs_diff(reported) > (reported / 4).max(SAME_ROUND_TRIP)
+        });
+        is_news.then(|| *self.reported.insert(round_trip))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +103,14 @@ mod tests {
         // The host's clock was set.
         let set = meter.handle_answer(40_000, ms(10), 100_005);
         assert_eq!(set, Some(ClockOffset { offset_ms: 60_000, error_ms: 6 }));
+    }
+
+    #[test]
+    fn round_trip_is_reported_when_it_has_changed_by_a_quarter() {
+        let mut meter = RoundTripMeter::default();
+        let reported = [100, 110, 124, 126, 100, 4, 8]
+            .map(|length| meter.handle_answer(ms(length)).map(|length| length.as_millis()));
+        assert_eq!(reported, [Some(100), None, None, Some(126), None, Some(4), None]);
     }
 
     #[test]

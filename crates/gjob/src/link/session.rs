@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::blob::{self, Source, SourceStep};
 use super::calls::{Calls, Delivery};
-use super::clock::ClockMeter;
+use super::clock::{ClockMeter, RoundTripMeter};
 use super::error::ConnectError;
 use super::heartbeat::{Beat, Heartbeat, TICK_INTERVAL};
 use super::inbox::{Closed, DeliveryPermit, HEAVIEST, Inbox, Need, Outgoing, weight};
@@ -82,6 +82,7 @@ struct Pings {
     /// The latest one that was sent for the clock's sake, and when.
     clocked: Option<(u64, Instant, SystemTime)>,
     clock: ClockMeter,
+    round_trip: RoundTripMeter,
     /// The agent's boot clock in its last pong: what a lease is counted from.
     pong_at_ms: u64,
 }
@@ -224,6 +225,7 @@ impl Queues {
                 last_answer: OURS,
                 clocked: None,
                 clock,
+                round_trip: RoundTripMeter::default(),
                 pong_at_ms: 0,
             },
             sources,
@@ -350,6 +352,8 @@ impl Queues {
         if let Some((_, sent, wall)) = self.pings.clocked.take_if(|(clocked, ..)| *clocked == nonce)
         {
             let sent_ms = milliseconds(wall);
+            let length = self.pings.round_trip.handle_answer(now - sent);
+            length.into_iter().for_each(|length| self.report(LinkEvent::RoundTrip(length)));
             let offset = self.pings.clock.handle_answer(sent_ms, now - sent, clock_ms);
             offset.into_iter().for_each(|offset| self.report(LinkEvent::Clock(offset)));
         }

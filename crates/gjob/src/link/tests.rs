@@ -83,7 +83,7 @@ impl Fake {
             let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv());
             let Arrival { host, event, .. } = event.await.unwrap().unwrap();
             assert_eq!(host, 3);
-            if !matches!(event, LinkEvent::Clock(_)) {
+            if !matches!(event, LinkEvent::Clock(_) | LinkEvent::RoundTrip(_)) {
                 return event;
             }
         }

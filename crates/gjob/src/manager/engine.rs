@@ -128,6 +128,7 @@ impl Engine {
         while self.ended().is_none() && self.is_pending(key) {
             self.pump(Duration::from_secs(1), handler)?;
         }
+        self.settle(handler)?;
         Ok(Some(self.job(key.index).clone()))
     }
 
@@ -164,7 +165,8 @@ impl Engine {
         let now = self.now();
         let due = self.scheduler.poll_timeout().map(|due| due.saturating_sub(now));
         let shown = handler.handle_wait(self.run());
-        let dues = due.into_iter().chain(self.requests_due()).chain(shown);
+        let dues = due.into_iter().chain(self.requests_due()).chain(self.books.due_in());
+        let dues = dues.chain(shown);
         let wait = dues.fold(wait, Duration::min);
         let mut anything = false;
         let mut next = self.network.next(wait);
@@ -183,7 +185,7 @@ impl Engine {
         if self.scheduler.poll_timeout().is_some_and(|due| due <= now) {
             self.scheduler.handle_timeout(now);
         }
-        self.settle(handler)?;
+        self.settle_gathered(handler)?;
         self.answer_requests();
         Ok(anything || due == Some(wait))
     }
@@ -258,6 +260,7 @@ impl Engine {
             Report::Output(OutputProgress::Collecting { path, bytes, size, .. }) => {
                 self.note_transfer(host, Direction::Out, path, (bytes, size));
             }
+            Report::RoundTrip(length) => self.scheduler.handle_round_trip(host, length),
             Report::Clock(offset) => self.note_host(host, HostChange::Clock(offset)),
             Report::Connecting(stage) => {
                 let doing = stage.to_string();
@@ -295,9 +298,21 @@ impl Engine {
         }
     }
 
+    /// The same, unless it can wait, so that one commit serves more.
+    fn settle_gathered(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
+        self.books.take(&mut self.scheduler, self.collecting.take_local());
+        let is_awaited = self.requests.is_any_open()
+            || self.collecting.has_failed()
+            || self.from_jobs.is_any_settled();
+        if !is_awaited && self.books.may_wait(&self.scheduler) {
+            return Ok(());
+        }
+        self.settle(handler)
+    }
+
     fn settle_once(&mut self, handler: &mut impl Handler) -> Result<(), ManagerError> {
-        let outputs = self.collecting.take_local();
-        let settled = self.books.settle(&mut self.scheduler, outputs)?;
+        self.books.take(&mut self.scheduler, self.collecting.take_local());
+        let settled = self.books.settle(&self.scheduler)?;
         if let Some(reason) = self.collecting.failure() {
             return Err(ManagerError::Outputs(reason));
         }

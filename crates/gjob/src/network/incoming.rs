@@ -57,6 +57,7 @@ impl Open {
             LinkEvent::Uploading { bytes } => {
                 self.ready.push_back((host, Report::Uploading { bytes }));
             }
+            LinkEvent::RoundTrip(length) => self.ready.push_back((host, Report::RoundTrip(length))),
             LinkEvent::Clock(offset) => self.ready.push_back((host, Report::Clock(offset))),
             LinkEvent::Answer(answer) => {
                 if !answer.deliver() {

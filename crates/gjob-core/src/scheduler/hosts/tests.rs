@@ -50,7 +50,7 @@ fn sums(scheduler: &Scheduler) -> Totals {
             .in_flight()
             .filter(|index| matches!(scheduler.state(*index), JobState::Withdrawing { .. }));
         assert_eq!(plan.withdrawing, withdrawing.count() as u32);
-        let capacity = plan.capacity(host.slots());
+        let capacity = plan.capacity(host.slots(), true);
         sums.replace(&mut Totals::default(), plan.count(host, capacity));
     }
     sums

@@ -86,7 +86,7 @@ fn job_whose_host_restarts_again_and_again_ends_and_never_waits_for_another_host
 
 #[test]
 fn host_whose_restarts_cost_many_jobs_is_not_paused_for_them() {
-    let mut scheduler = scheduler(Config::default(), 2, &[Init::new(0); 40]);
+    let mut scheduler = scheduler(Config::default(), 2, &[Init::new(0); 80]);
     scheduler.handle_host_up(NOW, H1, facts(1));
     // Others pass elsewhere.
     for index in 0..20 {
@@ -94,7 +94,7 @@ fn host_whose_restarts_cost_many_jobs_is_not_paused_for_them() {
     }
     scheduler.handle_host_up(NOW, H0, facts(19));
     actions(&mut scheduler);
-    let keys: Vec<Key> = (20..40).map(|index| scheduler.run().jobs()[index].last_key()).collect();
+    let keys: Vec<Key> = (20..80).map(|index| scheduler.run().jobs()[index].last_key()).collect();
     let on_h0 = |key: &&Key| scheduler.run().host_in_flight(key.index) == Some(H0);
     let records: Vec<Record> =
         keys.iter().filter(on_h0).map(|key| restarted(key.index, key.attempt)).collect();

@@ -112,7 +112,7 @@ fn a_host_that_fails_jobs_in_any_way_while_others_do_not_is_paused() {
         },
     ];
     for way in ways {
-        let mut scheduler = scheduler(Config::default(), 2, &[Init::new(0); 40]);
+        let mut scheduler = scheduler(Config::default(), 2, &[Init::new(0); 100]);
         scheduler.handle_host_up(NOW, H0, facts(1));
         scheduler.handle_host_up(NOW, HostIx(1), facts(1));
         let mut spoiled = 0;

@@ -108,6 +108,10 @@ impl Collecting {
         std::mem::take(&mut self.local)
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     pub(super) fn failure(&mut self) -> Option<String> {
         self.failure.take()
     }

@@ -33,6 +33,13 @@ pub(super) struct FromJobs {
     pub(super) ended: Vec<(u32, Option<String>)>,
 }
 
+impl FromJobs {
+    /// True while a launch can be carried out, or refused, that waited for outputs.
+    pub(super) fn is_any_settled(&self) -> bool {
+        !self.ready.is_empty() || !self.refused.is_empty()
+    }
+}
+
 /// Why a job does not get another one's outputs.
 enum Unready {
     /// They are not what it needs, for this reason.

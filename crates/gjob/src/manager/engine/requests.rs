@@ -68,6 +68,11 @@ impl Requests {
         self.control.problem()
     }
 
+    /// True while somebody waits for an answer.
+    pub(super) fn is_any_open(&self) -> bool {
+        !self.waiters.is_empty() || !self.changed.is_empty()
+    }
+
     /// Hands an event to the clients that follow the run.
     pub(super) fn notify_watchers(&mut self, event: &Event) {
         self.control.notify(event);

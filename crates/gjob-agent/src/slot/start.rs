@@ -1,0 +1,205 @@
+//! How a job's script is started, and in which environment.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use gjob_core::Timestamp;
+use gjob_core::jobdir::OwnFile;
+use gjob_core::os_text::to_os;
+use rustix::fs::Mode;
+
+use super::job::Started;
+use super::prepare::{Prepared, Refusal};
+use super::resume_timer::ResumeTimer;
+use super::simple::{DirectCommand, SimpleCommand, is_for_bash, shell_level};
+use crate::host;
+use crate::identity::ProcessIdentity;
+use crate::jobdir::{JobDir, PidFile};
+
+/// What all jobs of a slot are started with.
+#[derive(Debug)]
+pub(crate) struct Starter {
+    /// The shell; none when this host has none.
+    bash: Option<PathBuf>,
+    /// The slot's own environment, without what gjob set in it.
+    environment: Vec<(OsString, OsString)>,
+    /// The umask that jobs get.
+    umask: Mode,
+    slot: ProcessIdentity,
+}
+
+/// How many threads programs start, for the libraries that do not ask gjob: OpenMP and
+/// those which number-crunching programs of C, Fortran, Python, Rust and Julia use.
+const THREADS: [&str; 7] = [
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "JULIA_NUM_THREADS",
+];
+
+/// What gjob adds to a job's environment.
+#[derive(Debug)]
+pub(crate) struct Variables {
+    /// How many threads its programs start, where neither its host nor its user says.
+    pub(crate) threads: Option<u32>,
+    /// Those that say what it is; a user's are replaced.
+    pub(crate) own: Vec<(&'static str, OsString)>,
+}
+
+impl Variables {
+    fn defaults(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let threads = self.threads.map(|threads| THREADS.map(|name| (name, threads.to_string())));
+        threads.into_iter().flatten()
+    }
+}
+
+impl Starter {
+    /// Looks for bash and reads the environment.
+    pub(crate) fn new(slot: ProcessIdentity, umask: Mode) -> Self {
+        let path =
+            std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+        Starter {
+            bash: find_bash(&path),
+            environment: std::env::vars_os()
+                .filter(|(name, _)| !name.as_encoded_bytes().starts_with(b"GJOB_"))
+                .collect(),
+            umask,
+            slot,
+        }
+    }
+
+    /// Starts the script of a prepared job: by bash, unless it is one simple command of
+    /// which `direct` is the text.
+    pub(crate) fn start(
+        &self,
+        job: Prepared,
+        direct: Option<&[u8]>,
+        env: &BTreeMap<String, String>,
+        variables: Variables,
+    ) -> Result<Started, Refusal> {
+        let environment = self.environment(&job.dir, env, variables);
+        let timer = ResumeTimer::start();
+        let own_umask = rustix::process::umask(self.umask);
+        let direct = direct.and_then(|script| start_direct(&job, script, &environment));
+        let child = match direct {
+            Some(direct) => Ok(direct),
+            None => self.start_bash(&job, &environment).map(|pid| (pid, None)),
+        };
+        rustix::process::umask(own_umask);
+        let (pid, direct) = child?;
+        let (at, since_boot_ms) = (host::now(), host::since_boot_ms());
+        // Its room is reserved; and the lock shows as well that the job lives.
+        let _ = job.pid.fill(self.pid_file(pid, at));
+        let Prepared { id, dir, done, lock, .. } = job;
+        Ok(Started { id, dir, done, lock, pid, direct, at, since_boot_ms, _timer: timer })
+    }
+
+    /// What the job finds in its environment: what is said last counts.
+    fn environment(
+        &self,
+        dir: &JobDir,
+        env: &BTreeMap<String, String>,
+        variables: Variables,
+    ) -> Environment {
+        let defaults = variables.defaults().map(|(name, value)| (name.into(), value.into()));
+        let mut all: Environment = defaults.collect();
+        all.extend(self.environment.iter().cloned());
+        all.extend(
+            env.iter().map(|(name, value)| (to_os(name).into_owned(), to_os(value).into_owned())),
+        );
+        all.extend(variables.own.into_iter().map(|(name, value)| (name.into(), value)));
+        all.insert("GJOB_DIR".into(), dir.path().into());
+        all
+    }
+
+    fn start_bash(&self, job: &Prepared, environment: &Environment) -> Result<u32, Refusal> {
+        let bash = self
+            .bash
+            .as_ref()
+            .ok_or_else(|| Refusal::host("no bash on the PATH", io::ErrorKind::NotFound.into()))?;
+        let mut command = Command::new(bash);
+        command.arg0("bash").args(["-e", OwnFile::Script.name()]).env_clear().envs(environment);
+        spawn(command, job).map_err(spawn_refusal)
+    }
+
+    fn pid_file(&self, pid: u32, started: Timestamp) -> PidFile {
+        // It was not reaped, so that this cannot fail; 0 is no process's start time.
+        let job = ProcessIdentity::of(pid).unwrap_or_else(|_| ProcessIdentity {
+            boot_id: self.slot.boot_id.clone(),
+            pid,
+            start: 0,
+        });
+        PidFile { job, slot: self.slot.clone(), started }
+    }
+}
+
+/// A job's environment.
+type Environment = BTreeMap<OsString, OsString>;
+
+/// Starts a process in a job's directory, with its output files; gives its pid.
+fn spawn(mut command: Command, job: &Prepared) -> io::Result<u32> {
+    // No pre_exec: with it, posix_spawn becomes a fork of the whole slot, which takes a
+    // quarter longer. It has a price: the job's peak memory is never below the slot's.
+    command
+        .current_dir(job.dir.path())
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(job.log.try_clone()?)
+        .stderr(job.err.try_clone()?);
+    Ok(command.spawn()?.id())
+}
+
+/// Starts a script that is one simple command without a shell, in the environment that it
+/// would have from bash; none if it is something else, or cannot be started: bash says why.
+fn start_direct(
+    job: &Prepared,
+    script: &[u8],
+    environment: &Environment,
+) -> Option<(u32, Option<DirectCommand>)> {
+    let SimpleCommand { program, words } =
+        SimpleCommand::of(script, job.dir.path(), environment.get(OsStr::new("PATH"))?)?;
+    if environment.keys().any(|name| is_for_bash(name)) {
+        return None;
+    }
+    let level = shell_level(environment.get(OsStr::new("SHLVL")).map(OsString::as_os_str))?;
+    let mut command = Command::new(&program);
+    let old_dir = environment.get(OsStr::new("OLDPWD"));
+    let has_old_dir = old_dir.is_none_or(|dir| Path::new(dir).is_dir());
+    command
+        .arg0(words.first()?)
+        .args(&words[1..])
+        .env_clear()
+        .envs(environment)
+        .env("SHLVL", level)
+        .env("PWD", job.dir.real_path()?)
+        .env("_", &program);
+    if !has_old_dir {
+        command.env_remove("OLDPWD");
+    }
+    let pid = spawn(command, job).ok()?;
+    let err = job.err.try_clone().ok()?;
+    Some((pid, Some(DirectCommand { pid, err, text: script.trim_ascii().to_vec() })))
+}
+
+fn spawn_refusal(error: io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::ArgumentListTooLong | io::ErrorKind::InvalidInput => {
+            Refusal::job("environment", "expected one that bash can be started with")
+        }
+        _ => Refusal::host("cannot start bash", error),
+    }
+}
+
+/// The first `bash` on the PATH.
+fn find_bash(path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).filter(|dir| dir.is_absolute()).map(|dir| dir.join("bash")).find(
+        |bash| rustix::fs::access(bash, rustix::fs::Access::EXEC_OK).is_ok() && bash.is_file(),
+    )
+}
