@@ -55,3 +55,48 @@ fn sums(scheduler: &Scheduler) -> Totals {
     }
     sums
 }
+
+/// A host of two slots whose jobs take `length`, at the other end of `round_trip`.
+fn plan(length: f64, round_trip: u64) -> HostPlan {
+    let round_trip = Duration::from_millis(round_trip);
+    HostPlan { mean_length: Some(length), round_trip, ..HostPlan::default() }
+}
+
+#[test]
+fn jobs_ahead_cover_the_way_to_the_manager_and_back() {
+    // 130 ms of 50 ms jobs on two slots.
+    assert_eq!(plan(0.05, 100).capacity(2, true), 2 + 6);
+    // Without a round trip to speak of, the manager's own share.
+    assert_eq!(plan(0.05, 0).capacity(2, true), 2 + 2);
+    assert_eq!(plan(0.05, 0).capacity(2, false), 2);
+    // A slot that is idle for 1 % of the time needs none.
+    assert_eq!(plan(13.0, 100).capacity(2, true), 2);
+    assert_eq!(plan(1.0, 100).capacity(2, true), 2 + 1);
+    assert_eq!(HostPlan::default().capacity(2, true), 2);
+}
+
+#[test]
+fn jobs_ahead_are_bounded_and_fewer_after_a_failure() {
+    let mut plan = plan(0.0, 60_000);
+    assert_eq!(plan.capacity(2, true), 2 + 2 * MAX_AHEAD);
+    plan.note_failure(0);
+    assert_eq!(plan.capacity(2, true), 2 + 2 * MAX_AHEAD_OF_FAILURE);
+    plan.on_probation = true;
+    assert_eq!(plan.capacity(2, true), 1);
+}
+
+#[test]
+fn launches_can_wait_while_half_of_the_jobs_ahead_are_there() {
+    let mut scheduler = scheduler(Config::default(), 1, &[Init::new(0); 40]);
+    scheduler.handle_host_up(NOW, HostIx(0), facts(2));
+    // Its slots are idle without them.
+    assert!(!scheduler.is_supplied_without(HostIx(0), 1));
+    assert!(scheduler.is_supplied_without(HostIx(0), 0));
+    scheduler.handle_round_trip(HostIx(0), Duration::from_millis(100));
+    let run = scheduler.run.clone();
+    scheduler.hosts.note_length(&run, HostIx(0), Duration::from_millis(50));
+    scheduler.settle(NOW);
+    assert_eq!(scheduler.run().hosts()[0].load(), 8);
+    assert!(scheduler.is_supplied_without(HostIx(0), 3));
+    assert!(!scheduler.is_supplied_without(HostIx(0), 4));
+}
