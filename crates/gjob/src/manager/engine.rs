@@ -303,7 +303,7 @@ impl Engine {
         self.books.take(&mut self.scheduler, self.collecting.take_local());
         let is_awaited = self.requests.is_any_open()
             || self.collecting.has_failed()
-            || self.from_jobs.is_any_settled();
+            || self.from_jobs.has_news();
         if !is_awaited && self.books.may_wait(&self.scheduler) {
             return Ok(());
         }

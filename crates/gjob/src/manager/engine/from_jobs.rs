@@ -34,9 +34,9 @@ pub(super) struct FromJobs {
 }
 
 impl FromJobs {
-    /// True while a launch can be carried out, or refused, that waited for outputs.
-    pub(super) fn is_any_settled(&self) -> bool {
-        !self.ready.is_empty() || !self.refused.is_empty()
+    /// True while there is something to tell the scheduler.
+    pub(super) fn has_news(&self) -> bool {
+        !self.unsent.is_empty() || !self.ended.is_empty()
     }
 }
 
