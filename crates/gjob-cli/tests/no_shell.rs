@@ -1,5 +1,7 @@
 //! Jobs that are one simple command run without a shell, and nobody can tell.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop here")]
+
 mod support;
 
 use std::path::Path;
