@@ -29,6 +29,7 @@ mod recovery;
 mod removal;
 mod remove;
 mod resources;
+mod shares;
 mod slot_pool;
 mod slot_process;
 mod stale;
@@ -196,6 +197,7 @@ impl Agent {
             umask: inherited.umask,
             open_files: inherited.open_files,
             nice: attached.limits.nice,
+            within: attached.within,
             stderr: run_dir.slots_err(),
         };
         Ok(Agent {
@@ -281,6 +283,7 @@ impl Agent {
         self.end_orphans()?;
         self.dispatch_all();
         self.report_dropped(link);
+        self.report_sharing(link);
         self.journal.flush();
         // Of a log that is another one, nothing is sent.
         self.journal.check()?;
@@ -446,6 +449,9 @@ impl Agent {
             Some(inotify) => fds.push(PollFd::from_borrowed_fd(inotify, PollFlags::IN)),
             None => limit = limit.min(LOOK_INTERVAL),
         }
+        fds.extend(
+            self.slots.shares.pollable().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
+        );
         fds.extend(self.slots.blocked_pipes().map(|pipe| PollFd::new(pipe, PollFlags::OUT)));
         let reports = self.background.pollable(link.has_room_for_outputs());
         fds.extend(reports.map(|fd| PollFd::new(fd, PollFlags::IN)));
@@ -463,13 +469,15 @@ impl Agent {
         if self.send_at.is_none() && self.journal.has_unsent() && !link.is_full() {
             limit = Duration::ZERO;
         }
-        let dues =
-            [self.enforcement.next(), self.elsewhere.next(), self.next_start(), self.send_at];
-        for due in dues.into_iter().flatten() {
+        let next_look = self.slots.shares.next_due();
+        let own = [self.enforcement.next(), self.elsewhere.next(), self.next_start()];
+        let dues = own.into_iter().chain([self.send_at, next_look]);
+        for due in dues.flatten() {
             limit = limit.min(due.saturating_duration_since(Instant::now()));
         }
         let ready = link.wait(fds, limit)?;
         self.journal.clear_wakeup();
+        self.slots.shares.handle_wakeup();
         self.slots.flush();
         if looks || ready[first_process..].contains(&true) {
             self.reap_slots();

@@ -99,6 +99,13 @@ pub(crate) fn cpus() -> u32 {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1))
 }
 
+/// The numbers of the processors that this process may use.
+pub(crate) fn processors() -> impl Iterator<Item = u32> {
+    let set = rustix::thread::sched_getaffinity(None).unwrap_or_default();
+    let most = rustix::thread::CpuSet::MAX_CPU;
+    (0..most).filter(move |number| set.is_set(*number)).map(|number| number as u32)
+}
+
 /// Memory in all, bytes.
 pub(crate) fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();

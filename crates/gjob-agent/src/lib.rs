@@ -24,6 +24,8 @@
 //! - A **lease** (`lease`) is a file in the run's directory that states until when its
 //!   jobs may run without contact. The agent writes it; the slots, which outlive the
 //!   agent, end their jobs by it.
+//! - The **ledger** (`ledger`) says what the slots of all runs have of the machine. The agent
+//!   takes from it before it hands a launch to a slot.
 //! - A process is identified by boot id, pid and start time (`identity`), and is
 //!   signalled through a pidfd where the kernel has them.
 //!
@@ -40,6 +42,7 @@ mod host;
 mod identity;
 mod jobdir;
 mod lease;
+mod ledger;
 pub mod local;
 mod open_files;
 mod orphan;

@@ -1,5 +1,5 @@
 //! How many files may be open: as many as the kernel lets this process have, since
-//! each slot takes two. Where that is few, there are fewer slots: what slots have they
+//! each slot takes three. Where that is few, there are fewer slots: what slots have they
 //! keep, so the agent's own work would wait for ever. Jobs get the limit that was there
 //! before.
 
@@ -10,11 +10,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub(crate) const BEFORE: &str = "GJOB_OPEN_FILES";
 
 /// Files that an agent may need at one moment for all but its slots: its link and the run
-/// log, outputs that are sent, files that come, a slot that is started.
-const RESERVE: u64 = 40;
+/// log, the ledger, outputs that are sent, files that come, a slot that is started.
+const RESERVE: u64 = 43;
 
-/// A slot's pipe and process.
-const PER_SLOT: u64 = 2;
+/// A slot's pipe, process and share of the machine.
+const PER_SLOT: u64 = 3;
 
 /// Directories inside each other that the reserve is enough to be in.
 pub(crate) const LEVELS: usize = 12;

@@ -25,7 +25,7 @@ use std::time::Duration;
 use gjob_core::os_text::{to_bytes, to_os};
 use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
-use gjob_core::wire::{DecodeError, FrameBuffer, Launch};
+use gjob_core::wire::{DecodeError, FrameBuffer, Launch, WITHIN};
 use gjob_core::{JobId, Key, Record, RunId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
@@ -44,6 +44,7 @@ use crate::host;
 use crate::identity::ProcessIdentity;
 use crate::jobdir::{Allocator, JobDir, Layout, LockFile};
 use crate::lease::{Lease, LeaseEnd};
+use crate::ledger;
 use crate::open_files;
 use crate::runlog::RunLog;
 use crate::shortage::Shortage;
@@ -170,6 +171,7 @@ struct Slot {
     hostname: String,
     cpus: u32,
     host_cpus: u32,
+    within: String,
 }
 
 /// Whether the slot takes another job.
@@ -208,6 +210,7 @@ impl Slot {
             hostname: config.hostname,
             cpus: config.cpus,
             host_cpus: config.host_cpus,
+            within: config.within,
         })
     }
 
@@ -330,6 +333,10 @@ impl Slot {
             ("GJOB_SLOT", self.places.slot.number.to_string().into()),
             ("GJOB_CPUS", cpus.to_string().into()),
         ];
+        if !self.within.is_empty() {
+            own.push((WITHIN, (&self.within).into()));
+        }
+        own.extend(std::env::var_os(ledger::PLACE).map(|place| (ledger::PLACE, place)));
         if !devices.is_empty() {
             own.push(("CUDA_VISIBLE_DEVICES", devices.join(",").into()));
         }

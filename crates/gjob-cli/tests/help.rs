@@ -51,8 +51,14 @@ fn every_help_page_is_as_in_its_file() {
 }
 
 /// Variables that only gjob itself, its completions or its tests set.
-const INTERNAL: [&str; 4] =
-    ["GJOB_COMPLETE", "GJOB_NOTIFIED", "GJOB_OPEN_FILES", "GJOB_RUN_IDENTITY"];
+const INTERNAL: [&str; 6] = [
+    "GJOB_COMPLETE",
+    "GJOB_LEDGER_DIR",
+    "GJOB_NOTIFIED",
+    "GJOB_OPEN_FILES",
+    "GJOB_RUN_IDENTITY",
+    "GJOB_WITHIN",
+];
 
 /// The names that the packages' sources have in quotes.
 fn variables() -> BTreeSet<String> {

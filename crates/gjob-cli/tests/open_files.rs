@@ -57,8 +57,7 @@ fn fewer_jobs_run_at_once_where_more_would_leave_no_files_for_outputs() {
     let args = ["run", "-j", "25", "-o", "d", "--events", "events", "jobs.txt"];
     let answer = limited(&place, "-n 64", &args);
     assert_eq!(answer.code, 0, "{answer:?}");
-    let line =
-        "this machine runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)";
+    let line = "this machine runs 7 jobs at once, not 25: few files may be open there (ulimit -Hn)";
     assert!(answer.stderr.lines().any(|it| it == line), "{answer:?}");
     assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1), "{answer:?}");
     let events = std::fs::read_to_string(place.path("here/events")).unwrap();
@@ -108,7 +107,7 @@ fn host_with_few_files_runs_as_many_jobs_at_once_as_they_are_enough_for() {
     place.file("jobs.txt", &DEEP.repeat(30));
     let answer = place.gjob(&on_host(&bed, &["-H", "25/h1", "-o", "d"])).output();
     assert_eq!(answer.code, 0, "{answer:?}");
-    let line = "host h1 runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)";
+    let line = "host h1 runs 7 jobs at once, not 25: few files may be open there (ulimit -Hn)";
     assert!(answer.stderr.lines().any(|it| it == line), "{answer:?}");
     assert!(place.of_jobs("attempt").iter().all(|attempt| *attempt == 1), "{answer:?}");
 }
@@ -121,7 +120,7 @@ fn host_with_too_few_files_for_one_job_is_out_of_the_run() {
     let answer = place.gjob(&on_host(&bed, &["-H", "4/h1", "-o", "d"])).output();
     assert_eq!(answer.code, 3, "{answer:?}");
     let line = "host h1 failed: failed to attach to the run: at most 40 open files are allowed on \
-                this host (ulimit -Hn): expected 42 or more";
+                this host (ulimit -Hn): expected 46 or more";
     assert!(answer.stderr.lines().any(|it| it == line), "{answer:?}");
 }
 

@@ -19,9 +19,9 @@ pub use blob::{BlobHash, Input, InputKind, ParseBlobHashError};
 pub use frame::{DecodeError, Encoder, FrameBuffer, MAX_AGENT_FRAME, MAX_FRAME, decode, encode};
 pub use from_agent::{
     ByHandAnswer, Damage, DiskUsage, FromAgent, HostDescription, MAX_RUNS, OutputPart, RunUsage,
-    Welcome,
+    Sharing, Welcome,
 };
-pub use to_agent::{Attach, ByHand, Launch, Resume, Stream, ToAgent};
+pub use to_agent::{Attach, ByHand, Launch, Resume, Stream, ToAgent, WITHIN};
 
 /// The most bytes of file content in one message.
 pub const CHUNK: usize = 256 * 1024;

@@ -5,7 +5,7 @@ use gjob_core::hosts::{HostLimits, LoadLimitError, MAX_NICE};
 use crate::units::{ParseDurationError, ParseSizeError, parse_duration, parse_size};
 
 /// The names of the limits, as options and files have them.
-pub const LIMITS: [&str; 4] = ["min-free", "load", "nice", "delay"];
+pub const LIMITS: [&str; 5] = ["min-free", "load", "nice", "delay", "oversubscribe"];
 
 /// A limit that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,9 @@ pub enum LimitError {
     /// Of `delay`.
     #[error(transparent)]
     Delay(#[from] ParseDurationError),
+    /// Of `oversubscribe`.
+    #[error("invalid value {0:?}: expected true or false")]
+    Switch(String),
 }
 
 /// Sets the limit of that name.
@@ -37,7 +40,11 @@ pub fn set_limit(limits: &mut HostLimits, name: &str, text: &str) -> Result<(), 
             let nice = text.parse().ok().filter(|nice| *nice <= MAX_NICE);
             limits.nice = Some(nice.ok_or_else(|| LimitError::Nice(text.to_owned()))?);
         }
-        _ => limits.delay = Some(parse_duration(text)?),
+        "delay" => limits.delay = Some(parse_duration(text)?),
+        _ => {
+            let switch = text.parse().map_err(|_| LimitError::Switch(text.to_owned()))?;
+            limits.oversubscribe = Some(switch);
+        }
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use gjob_core::event::ClockOffset;
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::{Stream, ToAgent, Welcome};
+use gjob_core::wire::{Sharing, Stream, ToAgent, Welcome};
 use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
@@ -76,6 +76,8 @@ pub enum Report {
         /// Why, in one line.
         reason: String,
     },
+    /// Its launches wait for what others use of its machine, or wait no more.
+    Sharing(Sharing),
     /// More of its run log.
     Records {
         /// The records, in order.

@@ -25,6 +25,12 @@ use crate::trust::DirError;
 /// How long a line without an end may still be one that a slot is writing.
 const TORN_LINE_DELAY: Duration = Duration::from_millis(20);
 
+/// The longest name of a share, bytes.
+const MAX_NAME: usize = 100;
+
+/// The most shares that a run may be in: runs that start each other.
+const MAX_WITHIN: usize = 64;
+
 /// An attachment to a run.
 #[derive(Debug)]
 pub(crate) struct Attached {
@@ -38,6 +44,8 @@ pub(crate) struct Attached {
     pub(crate) slots: u32,
     pub(crate) blob_budget: u64,
     pub(crate) limits: HostLimits,
+    /// The shares in which the run itself runs; none to leave the ledger out.
+    pub(crate) within: Option<Vec<String>>,
     /// The manager knows of an earlier attachment.
     pub(crate) has_begun: bool,
     pub(crate) log: RunLog,
@@ -137,6 +145,7 @@ impl Attached {
             hostname,
             cpus,
             blob_budget: attach.blob_budget,
+            within: (attach.limits.oversubscribe != Some(true)).then(|| names(attach.within)),
             limits: attach.limits,
             has_begun: attach.offset > 0,
             log,
@@ -165,6 +174,12 @@ fn expand(results: &str, home: Option<&Path>) -> Option<PathBuf> {
         return Some(path);
     }
     home.filter(|home| home.is_absolute()).map(|home| home.join(path))
+}
+
+/// Names of shares, which a job's environment has said.
+fn names(within: Vec<String>) -> Vec<String> {
+    let is_name = |name: &String| (1..=MAX_NAME).contains(&name.len());
+    within.into_iter().filter(is_name).take(MAX_WITHIN).collect()
 }
 
 fn make_directories(layout: &Layout, run: &RunDir, hostname: &str) -> Result<(), AttachError> {

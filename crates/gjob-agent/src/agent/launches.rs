@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use gjob_core::record::{Scope, one_line};
-use gjob_core::wire::{FromAgent, Launch};
+use gjob_core::wire::{FromAgent, Launch, Sharing};
 use gjob_core::{Key, Order, Record};
 
 use super::admission::NotNow;
@@ -21,6 +21,7 @@ use crate::host;
 use crate::identity::Process;
 use crate::jobdir::JobDir;
 use crate::lease::KeptLease;
+use crate::ledger::Notice;
 use crate::shortage::Shortage;
 
 /// The most launches that wait.
@@ -105,6 +106,13 @@ impl LaunchQueue {
             self.bytes -= launch.script.len();
         }
     }
+}
+
+/// Whether the first launch waits for what others use of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queued {
+    Goes,
+    Waits,
 }
 
 impl Agent {
@@ -233,27 +241,42 @@ impl Agent {
     /// Dispatches what waits, as far as there is room. With a lease that has run
     /// out it goes on waiting: for a new lease, or to be withdrawn.
     pub(super) fn dispatch_all(&mut self) {
+        if self.dispatch_queued() == Queued::Goes {
+            self.slots.shares.stop_waiting();
+        }
+        self.slots.settle_shares(self.recovery.is_pending());
+    }
+
+    fn dispatch_queued(&mut self) -> Queued {
         // Orphans may still use what the next job would get; and a slot started now
         // would be taken for one of them.
         if self.recovery.is_pending() || self.lease.as_ref().is_some_and(KeptLease::is_over) {
-            return;
+            return Queued::Goes;
         }
         let lease = self.lease.as_ref().map(KeptLease::end);
         while let Some(launch) = self.queue.pop() {
             let (now, key, cpus) = (Instant::now(), launch.key, launch.request.cpus.count());
             if !launch.is_task && self.slots.has_room(&launch) {
                 if self.admission.later(now).is_some() {
-                    return self.queue.push_front(launch);
+                    self.queue.push_front(launch);
+                    return Queued::Goes;
                 }
                 if let Some(not_now) = self.admission.refusal(now, self.layout.results()) {
                     self.queue.drop_launch(key, &not_now);
                     self.queue.drop_all(&not_now);
-                    return;
+                    return Queued::Goes;
                 }
             }
             match self.slots.dispatch(launch, lease) {
                 Dispatch::Done => self.admission.note_start(now, key, cpus),
-                Dispatch::NoRoom(launch) => return self.queue.push_front(launch),
+                Dispatch::NoRoom(launch) => {
+                    self.queue.push_front(launch);
+                    return Queued::Goes;
+                }
+                Dispatch::Waits(launch) => {
+                    self.queue.push_front(launch);
+                    return Queued::Waits;
+                }
                 Dispatch::NoSpace(key, shortage) => {
                     let full = self.full(shortage);
                     self.queue.drop_launch(key, &full);
@@ -262,6 +285,7 @@ impl Agent {
                 Dispatch::Refused(key, reason) => self.refuse(key, &reason),
             }
         }
+        Queued::Goes
     }
 
     /// When the next launch that waits may be dispatched, if it only waits for that.
@@ -281,6 +305,17 @@ impl Agent {
         for keys in untold.chunks(MAX_COUNT) {
             let (keys, reason) = (keys.to_vec(), one_line(reason));
             link.send(&FromAgent::NotNow { keys, reason, scope: *scope });
+        }
+    }
+
+    /// Tells the manager that launches wait for what others use, or wait no more.
+    pub(super) fn report_sharing(&mut self, link: &mut Link) {
+        while let Some(notice) = self.slots.shares.next_notice() {
+            link.send(&FromAgent::Sharing(match notice {
+                Notice::Waits(what) => Sharing::Waits { what: one_line(&what) },
+                Notice::Goes => Sharing::Goes,
+                Notice::LeftOut(reason) => Sharing::LeftOut { reason: one_line(&reason) },
+            }));
         }
     }
 

@@ -65,18 +65,21 @@ impl Resources {
         self.held.is_empty()
     }
 
-    fn free_devices(&self) -> impl Iterator<Item = &String> {
+    /// The GPUs that no job of this run has.
+    pub(crate) fn free_devices(&self) -> impl Iterator<Item = &String> {
         let held = |device: &String| self.held.values().any(|held| held.devices.contains(device));
         self.devices.iter().filter(move |device| !held(device))
     }
 
-    /// Gives a launch what it requests; returns its GPUs.
-    pub(crate) fn take(&mut self, launch: &Launch) -> Vec<String> {
+    /// The most memory that jobs may ask for together, bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.mem
+    }
+
+    /// Gives a launch what it requests, with these GPUs.
+    pub(crate) fn take(&mut self, launch: &Launch, devices: Vec<String>) {
         let request = &launch.request;
-        let devices: Vec<String> =
-            self.free_devices().take(request.gpus as usize).cloned().collect();
-        self.held.insert(launch.key, Allocation::new(request.cpus, request.mem, devices.clone()));
-        devices
+        self.held.insert(launch.key, Allocation::new(request.cpus, request.mem, devices));
     }
 
     /// Takes note of what a job has that an earlier agent has begun. Without an
@@ -116,7 +119,9 @@ mod tests {
         resources.keep(Key::new(0, 1), None);
         assert!(resources.fits(&launch(1, 0)) && !resources.fits(&launch(1, 1)));
         resources.release(Key::new(0, 1));
-        assert_eq!(resources.take(&launch(1, 2)), ["0", "1"]);
+        assert!(resources.fits(&launch(1, 2)));
+        resources.take(&launch(1, 1), vec!["1".to_owned()]);
+        assert_eq!(resources.free_devices().collect::<Vec<_>>(), ["0"]);
     }
 
     #[test]

@@ -10,11 +10,13 @@ use gjob_core::wire::Launch;
 use gjob_core::{HostLabel, Key, RunId};
 
 use super::resources::{Allocation, Resources};
+use super::shares::Shares;
 use super::slot_process::{AdoptedSlot, OwnSlot};
 use crate::control;
 use crate::identity::Process;
 use crate::jobdir::Layout;
 use crate::lease::LeaseEnd;
+use crate::ledger::Share;
 use crate::shortage::Shortage;
 use crate::slot::{PathBytes, ServeConfig};
 
@@ -35,8 +37,17 @@ pub(super) struct SlotConfig {
     pub(super) open_files: Option<u64>,
     /// The niceness that jobs have at least.
     pub(super) nice: Option<u8>,
+    /// The shares in which the run itself runs; none to leave the ledger out.
+    pub(super) within: Option<Vec<String>>,
     /// Where slots' standard error goes.
     pub(super) stderr: PathBuf,
+}
+
+impl SlotConfig {
+    /// Processors for each that a job requests.
+    pub(super) fn cpus_each(&self) -> u32 {
+        (self.cpus / self.slots).max(1)
+    }
 }
 
 /// The slots.
@@ -44,6 +55,7 @@ pub(super) struct SlotConfig {
 pub(super) struct SlotPool {
     config: SlotConfig,
     resources: Resources,
+    pub(super) shares: Shares,
     own: Vec<OwnSlot>,
     adopted: Vec<AdoptedSlot>,
 }
@@ -55,6 +67,8 @@ pub(super) enum Dispatch {
     Done,
     /// It has to wait until a job ends.
     NoRoom(Box<Launch>),
+    /// It has to wait for what others use of this machine.
+    Waits(Box<Launch>),
     /// The results directory takes nothing more.
     NoSpace(Key, Shortage),
     /// This host cannot run it.
@@ -74,7 +88,8 @@ impl SlotPool {
     /// No slot yet.
     pub(super) fn new(config: SlotConfig) -> Self {
         let resources = Resources::new(config.slots);
-        SlotPool { config, resources, own: Vec::new(), adopted: Vec::new() }
+        let shares = Shares::open(&config, resources.memory());
+        SlotPool { config, resources, shares, own: Vec::new(), adopted: Vec::new() }
     }
 
     /// True when everything that a launch requests is free.
@@ -91,14 +106,20 @@ impl SlotPool {
                 false => Dispatch::Refused(key, "it requests more than this host offers".into()),
             };
         }
-        let devices = self.resources.take(&launch);
-        match self.idle_slot() {
-            Ok(slot) => {
-                slot.hand(launch, devices, lease);
+        match self.idle_slot(&launch) {
+            Ok(at) => {
+                let gpus: Vec<String> = match launch.request.gpus {
+                    0 => Vec::new(),
+                    _ => self.resources.free_devices().cloned().collect(),
+                };
+                let Ok(devices) = self.shares.take(&mut self.own, at, &launch, &gpus) else {
+                    return Dispatch::Waits(launch);
+                };
+                self.resources.take(&launch, devices.clone());
+                self.own[at].hand(launch, devices, lease);
                 Dispatch::Done
             }
             Err(error) => {
-                self.resources.release(key);
                 if let Some(shortage) = Shortage::of(&error) {
                     return Dispatch::NoSpace(key, shortage);
                 }
@@ -111,19 +132,21 @@ impl SlotPool {
         }
     }
 
-    fn idle_slot(&mut self) -> io::Result<&mut OwnSlot> {
-        let idle = self.own.iter().position(|slot| slot.launch.is_none());
-        let at = match idle {
-            Some(at) => at,
-            None => {
-                self.own.push(OwnSlot::spawn(self.serve_config(), &self.config.stderr)?);
-                self.own.len() - 1
-            }
-        };
-        Ok(&mut self.own[at])
+    /// Where a slot without a job is: one that has what the launch asks for, if there is any.
+    fn idle_slot(&mut self, launch: &Launch) -> io::Result<usize> {
+        let is_idle = |slot: &OwnSlot| slot.launch.is_none();
+        let fits = |slot: &OwnSlot| is_idle(slot) && self.shares.has_kept(slot, launch);
+        let idle = self.own.iter().position(fits).or_else(|| self.own.iter().position(is_idle));
+        if let Some(at) = idle {
+            return Ok(at);
+        }
+        let share = self.shares.for_new_slot();
+        let config = self.serve_config(self.shares.within(share.as_ref()));
+        self.own.push(OwnSlot::spawn(config, &self.config.stderr, share)?);
+        Ok(self.own.len() - 1)
     }
 
-    fn serve_config(&self) -> ServeConfig {
+    fn serve_config(&self, within: String) -> ServeConfig {
         let own = self.own.iter().map(|slot| slot.number);
         let taken: HashSet<u32> = own.chain(self.adopted.iter().map(|slot| slot.number)).collect();
         let config = &self.config;
@@ -134,11 +157,12 @@ impl SlotPool {
             run: config.run.clone(),
             host: config.host.clone(),
             number: (1..).find(|number| !taken.contains(number)).unwrap_or(1),
-            cpus: (config.cpus / config.slots).max(1),
+            cpus: config.cpus_each(),
             host_cpus: config.cpus,
             umask: config.umask,
             open_files: config.open_files,
             nice: config.nice,
+            within,
         }
     }
 
@@ -163,6 +187,11 @@ impl SlotPool {
         process?.reopen()
     }
 
+    /// Gives up what is not needed of this machine, once launches were dispatched.
+    pub(super) fn settle_shares(&mut self, orphans: bool) {
+        self.shares.settle(&mut self.own, orphans);
+    }
+
     /// Takes note that a slot could not end these processes of its job. It ends
     /// itself over that, and leaves them behind.
     pub(super) fn note_survivors(&mut self, key: Key, survivors: &[u32]) {
@@ -183,14 +212,18 @@ impl SlotPool {
         self.adopted.retain(|slot| slot.key != key);
     }
 
-    /// Leaves a slot that cannot be ended to itself: it gets nothing more.
+    /// Leaves a slot that cannot be ended to itself: it gets nothing more, and others get
+    /// what it had, since nobody knows until when that would be in use.
     pub(super) fn abandon(&mut self, key: Key) {
-        self.own.retain(|slot| slot.key() != Some(key));
+        let left = self.own.extract_if(.., |slot| slot.key() == Some(key));
+        left.filter_map(|slot| slot.share).for_each(Share::remove);
     }
 
     /// Reaps the slots that have ended.
     pub(super) fn reap(&mut self) -> EndedSlots {
-        let own = self.own.extract_if(.., |slot| slot.has_ended()).collect();
+        let mut own: Vec<_> = self.own.extract_if(.., |slot| slot.has_ended()).collect();
+        // Its orphans may still use what it had.
+        own.iter_mut().for_each(|slot| self.shares.keep(slot.share.take()));
         let adopted = self.adopted.extract_if(.., |slot| slot.process.is_gone());
         EndedSlots { own, adopted: adopted.map(|slot| slot.key).collect() }
     }
@@ -214,6 +247,7 @@ impl SlotPool {
 
     /// Ends the slots that have no job, and leaves the others to themselves.
     pub(super) fn dismiss(self) {
+        self.shares.dismiss();
         let idle = self.own.into_iter().filter(|slot| slot.launch.is_none());
         idle.for_each(OwnSlot::dismiss);
     }

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 
 use crate::identity::{Process, ProcessIdentity};
 use crate::lease::LeaseEnd;
+use crate::ledger::Share;
 use crate::open_files;
 use crate::own_file;
 use crate::shortage::Shortage;
@@ -43,6 +44,8 @@ pub(super) struct OwnSlot {
     pub(super) number: u32,
     /// The launch that it was handed, until that is over.
     pub(super) launch: Option<Box<Launch>>,
+    /// What it has of this machine; none without a ledger.
+    pub(super) share: Option<Share>,
     /// Processes of its last job that it could not end, and has named.
     pub(super) survivors: Vec<u32>,
     stderr: SlotStderr,
@@ -51,18 +54,24 @@ pub(super) struct OwnSlot {
 }
 
 impl OwnSlot {
-    /// Starts a slot whose standard error is appended to the file at `path`.
-    pub(super) fn spawn(config: ServeConfig, path: &Path) -> io::Result<Self> {
+    /// Starts a slot whose standard error is appended to the file at `path`. Its standard
+    /// output is its share: so that counts as long as the slot lives.
+    pub(super) fn spawn(
+        config: ServeConfig,
+        path: &Path,
+        share: Option<Share>,
+    ) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let stderr = own_file::open_in_place(path, options.append(true).create(true).mode(0o600))?;
         let messages = SlotStderr { path: path.to_owned(), from: stderr.metadata()?.len() };
         let number = config.number;
+        let stdout = share.as_ref().map_or_else(|| Ok(Stdio::null()), Share::for_slot)?;
         // Nothing that needs more than posix_spawn: a fork would copy the agent.
         let mut child = Command::new(program()?)
             .arg("slot")
             .env_remove(open_files::BEFORE)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(stderr)
             .spawn()?;
         let stdin = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -76,6 +85,7 @@ impl OwnSlot {
             unsent: Vec::new(),
             number,
             launch: None,
+            share,
             survivors: Vec::new(),
             stderr: messages,
             status: None,
@@ -141,8 +151,9 @@ impl OwnSlot {
     /// Ends an idle slot, and reaps it: where process 1 reaps nobody, as in
     /// many containers, a zombie would be left.
     pub(super) fn dismiss(self) {
-        let OwnSlot { mut child, process, pipe, .. } = self;
+        let OwnSlot { mut child, process, pipe, share, .. } = self;
         drop(pipe);
+        share.into_iter().for_each(Share::remove);
         if let Some(process) = &process {
             // One that was stopped would not notice.
             let _ = process.signal(Signal::CONT);

@@ -57,6 +57,8 @@ pub(crate) struct ServeConfig {
     pub(crate) open_files: Option<u64>,
     /// The niceness that its jobs have at least.
     pub(crate) nice: Option<u8>,
+    /// The shares of this machine in which its jobs run, for runs that they start.
+    pub(crate) within: String,
 }
 
 /// A job started by hand.

@@ -95,7 +95,11 @@ fn removed_claims_are_named_until_the_manager_sends_another_job() {
         assert!(next.welcome().damage.as_ref().unwrap().claims_lost);
         next.leave();
     }
-    let mut next = bed.attach(4, offset, 1);
+    // The job that runs still has what it had of the machine.
+    let mut next = bed.attach_changed(|attach| {
+        (attach.epoch, attach.offset) = (gjob_core::Epoch(4), offset);
+        attach.limits.oversubscribe = Some(true);
+    });
     assert!(next.run(launch(1, "true")).is_success());
     let offset = next.offset;
     next.leave();

@@ -42,6 +42,11 @@ impl Bed {
         self.path().join("results")
     }
 
+    /// Its agents know of no others.
+    fn ledger(&self) -> PathBuf {
+        self.path().join("ledger")
+    }
+
     pub(crate) fn run_dir(&self) -> PathBuf {
         self.results().join(".gjob/runs/2026-11-22-1/%3A")
     }
@@ -49,7 +54,7 @@ impl Bed {
     /// The program with this bed's mark, which everything it starts inherits.
     pub(crate) fn command(&self, word: &str) -> Command {
         let mut command = Command::new(program());
-        command.arg(word).env("TEST_BED", self.path());
+        command.arg(word).env("TEST_BED", self.path()).env("GJOB_LEDGER_DIR", self.ledger());
         command
     }
 
@@ -64,6 +69,7 @@ impl Bed {
             lease_ms: None,
             blob_budget: u64::MAX,
             limits: HostLimits::default(),
+            within: Vec::new(),
         })
     }
 
@@ -93,7 +99,7 @@ impl Bed {
         };
         attach.run = None;
         let mut command = self.unprivileged();
-        command.arg("agent").env("TEST_BED", self.path());
+        command.arg("agent").env("TEST_BED", self.path()).env("GJOB_LEDGER_DIR", self.ledger());
         Agent::spawn(command).attached(0, &ToAgent::Attach(attach))
     }
 
@@ -104,7 +110,7 @@ impl Bed {
     /// One of one slot whose user modes hold for: root ignores them.
     pub(crate) fn attach_unprivileged(&self, epoch: u64, offset: u64) -> Agent {
         let mut command = self.unprivileged();
-        command.arg("agent").env("TEST_BED", self.path());
+        command.arg("agent").env("TEST_BED", self.path()).env("GJOB_LEDGER_DIR", self.ledger());
         Agent::spawn(command).attached(offset, &self.attach_message(epoch, offset, 1))
     }
 
@@ -168,7 +174,7 @@ impl Bed {
             gjob_testbed::skip("only root can make namespaces");
             return None;
         }
-        wrapper.arg("agent").env("TEST_BED", self.path());
+        wrapper.arg("agent").env("TEST_BED", self.path()).env("GJOB_LEDGER_DIR", self.ledger());
         Some(Agent::spawn(wrapper).attached(offset, &self.attach_message(epoch, offset, 1)))
     }
 
@@ -190,7 +196,7 @@ impl Bed {
     pub(crate) fn attach_behind(&self, before: &str) -> Agent {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("cd \"$TEST_BED\"; {before}; exec \"$0\" agent")]);
-        shell.arg(program()).env("TEST_BED", self.path());
+        shell.arg(program()).env("TEST_BED", self.path()).env("GJOB_LEDGER_DIR", self.ledger());
         Agent::spawn(shell).attached(0, &self.attach_message(1, 0, 1))
     }
 
@@ -221,7 +227,11 @@ impl Bed {
             return None;
         }
         let mut wrapper = wrapper();
-        wrapper.arg(program()).arg("agent").env("TEST_BED", self.path());
+        wrapper
+            .arg(program())
+            .arg("agent")
+            .env("TEST_BED", self.path())
+            .env("GJOB_LEDGER_DIR", self.ledger());
         Some(Agent::spawn(wrapper).attached(0, message))
     }
 
@@ -229,7 +239,7 @@ impl Bed {
     pub(crate) fn attach_beside(&self, pid: u32, epoch: u64, offset: u64) -> Agent {
         let mut wrapper = Command::new("nsenter");
         wrapper.args(["-m", "-t", &pid.to_string()]).arg(program()).arg("agent");
-        wrapper.env("TEST_BED", self.path());
+        wrapper.env("TEST_BED", self.path()).env("GJOB_LEDGER_DIR", self.ledger());
         Agent::spawn(wrapper).attached(offset, &self.leased_message(epoch, offset, 2, 600_000))
     }
 

@@ -144,6 +144,10 @@ pub(crate) struct HostArgs {
     #[arg(long, value_name = "DURATION")]
     pub(crate) delay: Option<String>,
 
+    /// Start jobs on a host although your other runs use its processors, memory or GPUs
+    #[arg(long)]
+    pub(crate) oversubscribe: bool,
+
     /// Read no gjob.toml
     #[arg(long)]
     pub(crate) no_config: bool,

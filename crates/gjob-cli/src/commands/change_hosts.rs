@@ -91,6 +91,7 @@ pub(super) fn clusters(args: &HostArgs, lists: Vec<String>) -> Result<Vec<Cluste
         load: args.load.clone(),
         nice: args.nice.clone(),
         delay: args.delay.clone(),
+        oversubscribe: args.oversubscribe,
         no_config: args.no_config,
         agent: Vec::new(),
     };

@@ -87,6 +87,7 @@ impl Setup {
                 load: limits.load.filter(|_| is_given("load")),
                 nice: limits.nice.filter(|_| is_given("nice")),
                 delay: limits.delay.filter(|_| is_given("delay")),
+                oversubscribe: limits.oversubscribe.filter(|_| is_given("oversubscribe")),
             },
         }
     }

@@ -13,6 +13,7 @@ use gjob::store::{RunDir, Store};
 use gjob::units::{format_duration, format_size};
 use gjob_core::dependency::FromGroup;
 use gjob_core::event::{AttemptChange, JobChange};
+use gjob_core::job::Phase;
 use gjob_core::plural::counted;
 use gjob_core::resources::Cpus;
 use gjob_core::run::{Attempt, Host, HostStatus, Outcome, WaitReason};
@@ -81,6 +82,9 @@ impl History<'_> {
             writeln!(text, "bound to {}", printable(&spec.bound_to()))?;
         }
         for line in self.inputs().into_iter().chain(self.why_waiting(store)?) {
+            writeln!(text, "{line}")?;
+        }
+        if let Some(line) = self.waits_on_its_host() {
             writeln!(text, "{line}")?;
         }
         let events = store.events_of(*index)?;
@@ -213,6 +217,15 @@ impl History<'_> {
         Ok(lines)
     }
 
+    /// What the job waits for on the host that it was sent to.
+    fn waits_on_its_host(&self) -> Option<String> {
+        let label =
+            self.job.host().filter(|_| self.managed && self.job.phase == Phase::Assigned)?;
+        let host = self.run.hosts().iter().find(|host| host.label == *label)?;
+        let what = host.waits_for.as_deref().map(printable)?;
+        Some(format!("{}: waits for {what}", spoken(label)))
+    }
+
     /// Why a host does not start the job now.
     fn lack(&self, host: &Host) -> String {
         let (label, ask, offer) = (spoken(&host.label), self.job.spec.ask(), host.offer());
@@ -227,6 +240,10 @@ impl History<'_> {
             HostStatus::Failed => format!("{label} is out of the run{because}"),
             HostStatus::Paused => format!("{label} is paused{because}"),
             HostStatus::Up if !host.is_ready() => format!("{label} is being set up"),
+            HostStatus::Up if host.waits_for.is_some() => {
+                let what = host.waits_for.as_deref().map(printable).unwrap_or_default();
+                format!("{label} waits for {what}")
+            }
             HostStatus::Up if !offer.fits(&ask) => {
                 format!("{label} is too small: it offers {offer}")
             }

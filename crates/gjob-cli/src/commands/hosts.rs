@@ -177,7 +177,9 @@ pub(super) fn checked_settings(args: &HostArgs, setup: &Setup) -> Result<Network
 /// What keeps a run from taking all that hosts have.
 fn limits(args: &HostArgs, errors: &mut Vec<anyhow::Error>) -> HostLimits {
     let mut limits = HostLimits::default();
-    for (name, text) in LIMITS.iter().zip([&args.min_free, &args.load, &args.nice, &args.delay]) {
+    let oversubscribe = args.oversubscribe.then(|| "true".to_owned());
+    let texts = [&args.min_free, &args.load, &args.nice, &args.delay, &oversubscribe];
+    for (name, text) in LIMITS.iter().zip(texts) {
         if let Some(Err(error)) = text.as_ref().map(|text| set_limit(&mut limits, name, text)) {
             errors.push(anyhow!("--{name}: {error}"));
         }

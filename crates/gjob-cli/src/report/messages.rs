@@ -110,6 +110,12 @@ fn host_message(HostEvent { host: label, change }: &HostEvent, verbose: bool) ->
         HostChange::Full { reason, seconds, .. } => {
             format!("{host} paused: {reason}; trying again every {seconds} s")
         }
+        HostChange::Waiting { again: true, .. } | HostChange::Continues if !verbose => return None,
+        HostChange::Waiting { what, .. } => format!("{host} waits for {what}"),
+        HostChange::Continues => format!("{host} waits no more"),
+        HostChange::Oversubscribed { reason } => {
+            format!("{host} takes no notice of your other runs there: {reason}")
+        }
         HostChange::Added { .. } => format!("{host} added"),
         HostChange::Draining => format!("{host} gets no more jobs, and ends those it has begun"),
         HostChange::Removed => {
@@ -284,7 +290,7 @@ mod tests {
             ),
             (
                 r#""event": "host-limited", "host": "h1", "slots": 12, "wanted": 25"#,
-                "host h1 runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)",
+                "host h1 runs 7 jobs at once, not 25: few files may be open there (ulimit -Hn)",
             ),
             (refused, "host h1 cannot start job 3.1: no bash"),
             (&survivors, "job 3.1 on h1: exit 1; processes 7, 8 could not be ended"),

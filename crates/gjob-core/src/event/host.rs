@@ -106,6 +106,25 @@ pub enum HostChange {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         again: bool,
     },
+    /// Jobs that were sent to it wait for what others use of its machine: other runs of the
+    /// same user, or this run, which reaches the machine by another name as well.
+    #[serde(rename = "host-waiting")]
+    Waiting {
+        /// For what, in a few words.
+        what: String,
+        /// True when it has waited before under this manager.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+    },
+    /// Jobs on it wait for others no more.
+    #[serde(rename = "host-continues")]
+    Continues,
+    /// It takes no notice of what others use of its machine, since it cannot find that out.
+    #[serde(rename = "host-oversubscribed")]
+    Oversubscribed {
+        /// Why, in one line.
+        reason: String,
+    },
     /// A user added it to the run, or returned it to service (`gjob hosts add`).
     #[serde(rename = "host-added")]
     Added {

@@ -21,30 +21,34 @@ pub struct HostLimits {
     pub nice: Option<u8>,
     /// The time between the starts of two jobs, at least.
     pub delay: Option<Duration>,
+    /// Its jobs take no notice of what the user's other runs use of it, nor these of them.
+    pub oversubscribe: Option<bool>,
 }
 
 impl HostLimits {
     /// These limits, completed with `defaults`.
     #[must_use]
     pub fn or(self, defaults: &HostLimits) -> HostLimits {
-        let HostLimits { min_free, load, nice, delay } = self;
+        let HostLimits { min_free, load, nice, delay, oversubscribe } = self;
         HostLimits {
             min_free: min_free.or(defaults.min_free),
             load: load.or(defaults.load),
             nice: nice.or(defaults.nice),
             delay: delay.or(defaults.delay),
+            oversubscribe: oversubscribe.or(defaults.oversubscribe),
         }
     }
 
     /// These limits, without those that `given` has.
     #[must_use]
     pub fn unless(self, given: &HostLimits) -> HostLimits {
-        let HostLimits { min_free, load, nice, delay } = self;
+        let HostLimits { min_free, load, nice, delay, oversubscribe } = self;
         HostLimits {
             min_free: min_free.filter(|_| given.min_free.is_none()),
             load: load.filter(|_| given.load.is_none()),
             nice: nice.filter(|_| given.nice.is_none()),
             delay: delay.filter(|_| given.delay.is_none()),
+            oversubscribe: oversubscribe.filter(|_| given.oversubscribe.is_none()),
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Host {
     pub duty: HostDuty,
     /// Why it cannot, in one line; of a host that is up, that it is silent.
     pub reason: Option<String>,
+    /// What jobs that were sent to it wait for, in a few words: others use it.
+    pub waits_for: Option<String>,
     /// What it said of itself when it was last reached; none before.
     pub facts: Option<HostFacts>,
     /// How far its clock is from the manager's, once measured.
@@ -141,6 +143,7 @@ impl Host {
             status: HostStatus::Connecting,
             duty: HostDuty::Serving,
             reason: None,
+            waits_for: None,
             facts: None,
             clock: None,
             history: History::Known,
@@ -271,6 +274,7 @@ impl Host {
         let task = self.tasks.under_way().filter(|_| self.status == HostStatus::Up);
         let connection = match task.map(|it| it.task) {
             _ if self.is_silent() => "silent",
+            None if self.status == HostStatus::Up && self.waits_for.is_some() => "waiting",
             Some(HostTask::Setup) => "setting up",
             Some(HostTask::Teardown) => "tearing down",
             None => self.status.as_str(),
@@ -313,6 +317,7 @@ impl Host {
             HostChange::Up(facts) => {
                 self.totals.logins += 1;
                 self.facts = Some(facts.clone());
+                self.waits_for = None;
                 (HostStatus::Up, None)
             }
             HostChange::Connecting { doing } => (HostStatus::Connecting, Some(doing)),
@@ -320,8 +325,17 @@ impl Host {
             HostChange::Paused { reason, .. } | HostChange::Full { reason, .. } => {
                 (HostStatus::Paused, Some(reason))
             }
-            HostChange::Unreachable { reason } => (HostStatus::Unreachable, Some(reason)),
-            HostChange::Failed { reason, .. } => (HostStatus::Failed, Some(reason)),
+            HostChange::Unreachable { reason } => {
+                // Once it is reached again, it says it again.
+                self.waits_for = None;
+                (HostStatus::Unreachable, Some(reason))
+            }
+            HostChange::Failed { reason, .. } => {
+                self.waits_for = None;
+                (HostStatus::Failed, Some(reason))
+            }
+            HostChange::Waiting { what, .. } => return self.waits_for = Some(what.clone()),
+            HostChange::Continues => return self.waits_for = None,
             HostChange::Silent { seconds } => {
                 if self.status == HostStatus::Up {
                     self.reason = Some(format!("no answer for {seconds} s or more"));
@@ -336,6 +350,7 @@ impl Host {
             | HostChange::LogSpoiled { .. }
             | HostChange::LogDamaged { .. }
             | HostChange::Restarted { .. }
+            | HostChange::Oversubscribed { .. }
             | HostChange::TaskSkipped { .. } => return,
             HostChange::Told => {
                 return self.history = match self.history {

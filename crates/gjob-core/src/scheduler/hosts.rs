@@ -70,6 +70,10 @@ struct HostPlan {
     worked: Duration,
     /// Its run log has lines that are no records, as was said.
     log_spoiled: bool,
+    /// It has waited for what others use of its machine.
+    has_waited: bool,
+    /// It takes no notice of others.
+    is_oversubscribed: bool,
     /// It was damaged, as was said.
     log_damaged: bool,
     /// The number of slots that it was said to be limited to.
@@ -266,6 +270,18 @@ impl Hosts {
     pub(super) fn note_log_spoiled(&mut self, ix: HostIx) -> bool {
         let plan = self.plans.get_mut(ix.at());
         plan.is_some_and(|plan| !std::mem::replace(&mut plan.log_spoiled, true))
+    }
+
+    /// Its jobs wait for others; true if they did before.
+    pub(super) fn note_waiting(&mut self, ix: HostIx) -> bool {
+        let plan = self.plans.get_mut(ix.at());
+        plan.is_some_and(|plan| std::mem::replace(&mut plan.has_waited, true))
+    }
+
+    /// True if it was not said yet that it takes no notice of others.
+    pub(super) fn note_oversubscribed(&mut self, ix: HostIx) -> bool {
+        let plan = self.plans.get_mut(ix.at());
+        plan.is_some_and(|plan| !std::mem::replace(&mut plan.is_oversubscribed, true))
     }
 
     /// True if it was not said yet that it is limited to so many slots.

@@ -12,7 +12,7 @@ use crate::record::{Loss, Record, Scope};
 use crate::run::{HostIx, HostStatus};
 use crate::state::State;
 use crate::time::{Timestamp, backoff};
-use crate::wire::Damage;
+use crate::wire::{Damage, Sharing};
 
 /// The first wait before a job is retried; doubled each time.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
@@ -41,6 +41,23 @@ impl Scheduler {
     pub fn handle_spoiled_log(&mut self, host: HostIx, lines: u32) {
         if lines > 0 && self.hosts.note_log_spoiled(host) {
             self.emit_host(host, HostChange::LogSpoiled { lines });
+        }
+    }
+
+    /// How a host's jobs get on with others on its machine.
+    pub fn handle_sharing(&mut self, host: HostIx, sharing: Sharing) {
+        match sharing {
+            Sharing::Waits { what } => {
+                let (what, again) = (what.shown().into(), self.hosts.note_waiting(host));
+                self.emit_host(host, HostChange::Waiting { what, again });
+            }
+            Sharing::Goes => self.emit_host(host, HostChange::Continues),
+            Sharing::LeftOut { reason } => {
+                if self.hosts.note_oversubscribed(host) {
+                    let reason = reason.shown().into();
+                    self.emit_host(host, HostChange::Oversubscribed { reason });
+                }
+            }
         }
     }
 

@@ -199,6 +199,26 @@ pub enum FromAgent {
     /// The answer to [`ToAgent::Tell`]: the part of the run log that was sent names every
     /// attempt that was claimed before.
     Told,
+    /// Launches wait for what others use of the machine, or wait no more.
+    Sharing(Sharing),
+}
+
+/// How a run's launches get on with the user's other runs on a machine, and with those of
+/// the same run that reach it by another name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sharing {
+    /// The next launch waits for what others use.
+    Waits {
+        /// For what, in a few words: `processors that another run of yours uses`.
+        what: Foreign,
+    },
+    /// None waits any more.
+    Goes,
+    /// Others are taken no notice of.
+    LeftOut {
+        /// Why, in one line.
+        reason: Foreign,
+    },
 }
 
 /// The room that gjob takes in a results directory, as its disk counts it: a file with

@@ -56,6 +56,7 @@ fn wire_format_is_pinned() {
     assert_eq!(probe, [3, 0, 0, 0, 21, 5, 6]);
     assert_eq!(encode(&ToAgent::Tell), [1, 0, 0, 0, 23]);
     assert_eq!(encode(&FromAgent::Told), [1, 0, 0, 0, 24]);
+    assert_eq!(encode(&FromAgent::Sharing(Sharing::Goes)), [2, 0, 0, 0, 25, 1]);
     let (hash, id) = (BlobHash([7; 32]), "h/2026-11-22-3".parse().unwrap());
     let take = encode(&ToAgent::TakeBlob { hash, size: 5, id, path: "p".into() });
     assert_eq!((take[4..6].to_vec(), &take[37..39]), (vec![24, 7], &[5, 14][..]), "{take:02x?}");

@@ -241,7 +241,14 @@ pub struct Attach {
     pub blob_budget: u64,
     /// When jobs are started, and how.
     pub limits: HostLimits,
+    /// The shares of machines in which the manager itself runs, as [`WITHIN`] names them:
+    /// a job has started it.
+    pub within: Vec<String>,
 }
+
+/// The variable that tells a job, and a manager that it starts, in which shares of its machine
+/// it runs, with colons between them.
+pub const WITHIN: &str = "GJOB_WITHIN";
 
 /// How much of a job's outputs the manager has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -35,6 +35,7 @@ const SETTINGS: &[&str] = &[
     "load",
     "nice",
     "delay",
+    "oversubscribe",
 ];
 
 /// Reads the text of the file at `path`, which really is at `real`. What is wrong with it is added to `errors`.
@@ -169,7 +170,7 @@ impl Document<'_> {
             "connect" => options.connect = self.connect(key, value),
             "results_dir" => options.results_dir = self.results_dir(key, value),
             "env" => options.env = self.env(key, value),
-            "min_free" | "load" | "nice" | "delay" => {
+            "min_free" | "load" | "nice" | "delay" | "oversubscribe" => {
                 let Some(text) = self.scalar(key, value) else { return };
                 let name = key.get_ref().replace('_', "-");
                 if let Err(error) = set_limit(&mut options.limits, &name, &text) {
@@ -302,11 +303,11 @@ impl Document<'_> {
         let expected = match more {
             ["labels"] => {
                 "labels, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config, \
-                 blob_budget, min_free, load, nice or delay"
+                 blob_budget, min_free, load, nice, delay or oversubscribe"
             }
             _ => {
                 "hosts, user, port, slots, results_dir, env, setup, teardown, connect, ssh_config, \
-                 blob_budget, min_free, load, nice or delay"
+                 blob_budget, min_free, load, nice, delay or oversubscribe"
             }
         };
         self.unknown(key, &known, expected);

@@ -238,6 +238,7 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::BlobFailed { .. }
         | FromAgent::NotNow { .. }
         | FromAgent::Told
+        | FromAgent::Sharing(_)
         | FromAgent::Recorded { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => None,

@@ -202,6 +202,7 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         FromAgent::Welcome(_)
         | FromAgent::BlobStored { .. }
         | FromAgent::Told
+        | FromAgent::Sharing(_)
         | FromAgent::BlobFailed { .. }
         | FromAgent::ReadFailed { .. }
         | FromAgent::Collected { .. }

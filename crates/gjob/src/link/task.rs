@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use gjob_core::id::Epoch;
 use gjob_core::text::Shown;
 use gjob_core::wire::{
-    Attach, FrameBuffer, FromAgent, MAGIC, MAX_AGENT_FRAME, PROTOCOL, ToAgent, Welcome, encode,
+    Attach, FrameBuffer, FromAgent, MAGIC, MAX_AGENT_FRAME, PROTOCOL, ToAgent, WITHIN, Welcome,
+    encode,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{ChildStdin, ChildStdout};
@@ -348,6 +349,7 @@ impl Link {
             lease_ms: plan.lease().map(|lease| lease.as_millis() as u64),
             blob_budget: plan.blob_budget(),
             limits: plan.limits().clone(),
+            within: within(),
         }
     }
 
@@ -450,6 +452,12 @@ fn no_answer(has_logged_in: bool, waited: Duration, said: String) -> ConnectErro
         true => ConnectError::Mute { waited, said },
         false => silent("logging in", waited, said),
     }
+}
+
+/// The shares of machines in which this process runs, if a job has started it.
+fn within() -> Vec<String> {
+    let names = std::env::var(WITHIN).unwrap_or_default();
+    names.split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 fn silent(doing: &'static str, limit: Duration, said: String) -> ConnectError {

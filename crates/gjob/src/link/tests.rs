@@ -142,6 +142,7 @@ fn attach(host: &str, epoch: u64) -> ToAgent {
         lease_ms: None,
         blob_budget: u64::MAX,
         limits: HostLimits::default(),
+        within: Vec::new(),
         run: RunId::new("2026-11-22", 1).ok(),
         host: host.parse().unwrap(),
         results_dir: DEFAULT_RESULTS_DIR.to_owned(),

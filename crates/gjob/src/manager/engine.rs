@@ -231,6 +231,7 @@ impl Engine {
                 self.books.set_offset(LogOffset { host: host.0, offset: end });
             }
             Report::Told => self.scheduler.handle_told(now, host),
+            Report::Sharing(sharing) => self.scheduler.handle_sharing(host, sharing),
             Report::Recorded(record) => {
                 self.scheduler.handle_records(now, host, vec![*record]);
             }

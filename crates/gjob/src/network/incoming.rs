@@ -96,6 +96,9 @@ impl Open {
                 self.staging.handle_record(host, &record);
                 self.ready.push_back((host, Report::Recorded(Box::new(record))));
             }
+            FromAgent::Sharing(sharing) => {
+                self.ready.push_back((host, Report::Sharing(sharing)));
+            }
             FromAgent::Told => self.ready.push_back((host, Report::Told)),
             // Answers come as such; the others are the link's.
             FromAgent::Data { .. }

@@ -224,6 +224,7 @@ fn host(row: &Row<'_>) -> Result<Host, rusqlite::Error> {
     let mut host = Host::new(parsed(row, "label")?);
     host.status = parsed(row, "status")?;
     host.reason = row.get("reason")?;
+    host.waits_for = row.get("waits_for")?;
     host.history = parsed(row, "history")?;
     host.duty = parsed(row, "duty")?;
     let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);

@@ -131,19 +131,19 @@ fn save_event(tx: &Transaction<'_>, event: &Event) -> Result<(), rusqlite::Error
 }
 
 fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqlite::Error> {
-    let Host { label, status, reason, duty, facts, clock, totals, history, .. } = host;
+    let Host { label, status, reason, waits_for, duty, facts, clock, totals, history, .. } = host;
     let facts = facts.as_ref();
     tx.prepare_cached(
         "INSERT INTO hosts (ix, status, reason, hostname, version, platform, results_dir, cpus,
              mem, gpus, clock_offset_ms, clock_error_ms, logins, started, succeeded, failed,
-             host_failures, bytes_sent, bytes_fetched, duty, label, history, boot_id)
+             host_failures, bytes_sent, bytes_fetched, duty, label, history, boot_id, waits_for)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21, ?22, ?23)
+             ?19, ?20, ?21, ?22, ?23, ?24)
          ON CONFLICT (ix) DO UPDATE SET status = ?2, reason = ?3, hostname = ?4, version = ?5,
              platform = ?6, results_dir = ?7, cpus = ?8, mem = ?9, gpus = ?10,
              clock_offset_ms = ?11, clock_error_ms = ?12, logins = ?13, started = ?14,
              succeeded = ?15, failed = ?16, host_failures = ?17, bytes_sent = ?18,
-             bytes_fetched = ?19, duty = ?20, history = ?22, boot_id = ?23",
+             bytes_fetched = ?19, duty = ?20, history = ?22, boot_id = ?23, waits_for = ?24",
     )?
     .execute(params![
         ix.0,
@@ -169,6 +169,7 @@ fn save_host(tx: &Transaction<'_>, ix: HostIx, host: &Host) -> Result<(), rusqli
         label.as_str(),
         history.as_str(),
         facts.map(|facts| &facts.boot_id),
+        waits_for,
     ])
     .map(drop)
 }

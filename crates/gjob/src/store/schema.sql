@@ -19,6 +19,7 @@ CREATE TABLE hosts (
     label       TEXT NOT NULL UNIQUE,
     status      TEXT NOT NULL DEFAULT 'connecting',  -- connecting, up, paused, unreachable, failed
     reason      TEXT,              -- why it cannot be used
+    waits_for   TEXT,              -- what its jobs wait for that others use of its machine
     duty        TEXT NOT NULL DEFAULT 'serving',  -- serving, draining, removed: what users want of it
     hostname    TEXT,              -- what it calls itself, and what follows, as of its last login
     version     TEXT,              -- of gjob there

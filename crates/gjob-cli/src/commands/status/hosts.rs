@@ -52,6 +52,9 @@ fn note(host: &Host, of: &Snapshot, slowness: Option<String>) -> Option<String> 
     {
         notes.push(reason);
     }
+    if let Some(what) = host.waits_for.as_ref().filter(|_| of.managed) {
+        notes.push(format!("for {what}"));
+    }
     if let Some(task) = host.tasks().under_way().filter(|_| of.managed) {
         let runs = of.now.0.saturating_sub(task.attempt.assigned.0);
         notes.push(format!("for {}", whole_seconds(Duration::from_millis(runs))));

@@ -49,6 +49,8 @@ struct HostStatus {
     /// draining, drained, removing or removed; none for one that gets jobs.
     leaving: Option<&'static str>,
     reason: Option<String>,
+    /// What jobs that were sent to it wait for, since others use it.
+    waits_for: Option<String>,
     hostname: Option<String>,
     slots: Option<u32>,
     /// Slots in use.
@@ -192,6 +194,7 @@ fn host_status(host: &Host) -> HostStatus {
         status: host.status.as_str(),
         leaving: host.leaving(),
         reason: host.reason.clone(),
+        waits_for: host.waits_for.clone(),
         hostname: facts.map(|facts| facts.hostname.clone()),
         slots: facts.map(|facts| facts.offer.cpus),
         busy: host.load(),

@@ -88,6 +88,9 @@ fn condition(state: &State, host: &Host) -> String {
     if let Some(away) = state.absences.of(&host.label, state.now).filter(|_| is_away) {
         text.push_str(&format!(" for {}", whole_seconds(away)));
     }
+    if let Some(what) = host.waits_for.as_ref().filter(|_| state.managed && !is_away) {
+        text.push_str(&format!(" for {}", printable(what)));
+    }
     if let Some(task) = host.tasks().under_way().filter(|_| state.managed && !is_away) {
         let runs = Duration::from_millis(state.now.0.saturating_sub(task.attempt.assigned.0));
         text.push_str(&format!(" for {}", whole_seconds(runs)));

@@ -13,7 +13,7 @@ ALTER TABLE inputs RENAME TO inputs_3;
 
 CREATE TABLE hosts (
     ix INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE, status TEXT NOT NULL, reason TEXT,
-    duty TEXT NOT NULL DEFAULT 'serving',
+    waits_for TEXT, duty TEXT NOT NULL DEFAULT 'serving',
     hostname TEXT, version TEXT, platform TEXT, results_dir TEXT, boot_id TEXT,
     cpus INTEGER, mem INTEGER, gpus INTEGER, clock_offset_ms INTEGER, clock_error_ms INTEGER,
     logins INTEGER NOT NULL DEFAULT 0, started INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,385 @@
+//! What all runs of one user take of one machine, whatever names they reach it by: its
+//! processors, memory and GPUs are given out once. Every slot has a share, a locked file that
+//! says what its job has, and that counts as long as the slot or its agent lives; an agent
+//! whose next launch has no room is a waiter, and is woken when a share changes.
+//!
+//! A share that is free is kept for the slot's next job, so that jobs which ask for the same
+//! cost nothing, until somebody waits. Whatever is wrong with the ledger keeps no job from
+//! running: it is left out then.
+
+mod book;
+mod line;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use self::book::{Book, OwnLine};
+pub(crate) use self::line::{Held, Offer};
+use self::line::{Line, Turn, Writer, ranges};
+pub(crate) use self::verdict::Ask;
+use self::verdict::{Lack, What};
+use crate::host;
+
+/// Names the directory of the ledger, instead of one below the home directory.
+pub(crate) const PLACE: &str = "GJOB_LEDGER_DIR";
+
+/// A wait that is over sooner is told to nobody.
+const TELL_AFTER: Duration = Duration::from_secs(1);
+
+/// How long it takes at first until a waiter looks again by itself: the kernel says that a
+/// file was closed a moment before its lock is gone.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest time between two such looks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The time between two looks at a ledger in which somebody takes something just now.
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
+
+/// Nobody has a reason to keep the ledger locked for so long.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The ledger, as the agent of one run sees it.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// None while it is left out.
+    book: Option<Book>,
+    writer: Writer,
+    offer: Offer,
+    wait: Option<Wait>,
+    /// Somebody else waits.
+    is_pressed: bool,
+    /// It has changed since the last look.
+    has_changed: bool,
+    /// Since when somebody else has it locked.
+    locked_since: Option<Instant>,
+    /// Why it was left out, until that is told.
+    fault: Option<String>,
+    /// What the manager was told of the wait.
+    told: Option<String>,
+}
+
+/// What an ask waits for.
+#[derive(Debug)]
+struct Wait {
+    waiter: OwnLine,
+    ticket: u64,
+    ask: Ask,
+    lack: Lack,
+    since: Instant,
+    next_look: Instant,
+    pause: Duration,
+}
+
+/// A slot's share.
+#[derive(Debug)]
+pub(crate) struct Share {
+    line: OwnLine,
+    held: Held,
+}
+
+/// What a manager is to be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Notice {
+    /// Launches wait, and for what.
+    Waits(String),
+    /// They wait no more.
+    Goes,
+    /// The ledger is left out, and why.
+    LeftOut(String),
+}
+
+/// There is no room now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+impl Ledger {
+    /// The ledger for the jobs of `run`, which has what is offered of this machine, and was
+    /// itself started by a job that runs within these shares.
+    pub(crate) fn open(run: String, offer: Offer, within: Vec<String>) -> Self {
+        let writer = Writer {
+            run,
+            agent: std::process::id(),
+            processors: ranges(host::processors()),
+            within,
+        };
+        let opened = place().and_then(|place| Book::open(&place));
+        let fault = opened.as_ref().err().map(ToString::to_string);
+        Ledger { fault, ..Ledger::with(opened.ok(), writer, offer) }
+    }
+
+    /// None: its jobs take no notice of others, nor they of them.
+    pub(crate) fn absent(offer: Offer) -> Self {
+        Ledger::with(None, Writer::default(), offer)
+    }
+
+    fn with(book: Option<Book>, writer: Writer, offer: Offer) -> Self {
+        Ledger {
+            is_pressed: book.as_ref().is_some_and(|book| book.has_waiters(None).unwrap_or(true)),
+            book,
+            writer,
+            offer,
+            wait: None,
+            has_changed: false,
+            locked_since: None,
+            fault: None,
+            told: None,
+        }
+    }
+
+    /// A share for a new slot; none without a ledger.
+    pub(crate) fn new_share(&mut self) -> Option<Share> {
+        match self.book.as_ref()?.new_share() {
+            Ok(line) => Some(Share { line, held: Held::nothing() }),
+            Err(error) => {
+                self.leave_out(&error);
+                None
+            }
+        }
+    }
+
+    /// True if a slot can begin a job that asks for this with what its share has.
+    pub(crate) fn has_kept(&self, share: Option<&Share>, ask: &Ask) -> bool {
+        let Some(share) = share.filter(|_| self.book.is_some()) else { return true };
+        !self.is_pressed && share.matches(ask)
+    }
+
+    /// Gives a slot what its next job asks for, with some of these GPUs, when all that is
+    /// free. What idle slots have kept was given up before.
+    pub(crate) fn take(
+        &mut self,
+        share: Option<&mut Share>,
+        ask: &Ask,
+        gpus: &[String],
+        now: Instant,
+    ) -> Result<Vec<String>, NoRoom> {
+        let first = || gpus.iter().take(ask.gpus as usize).cloned().collect();
+        let Some(share) = share.filter(|_| self.book.is_some()) else { return Ok(first()) };
+        let is_free = |gpu| gpus.contains(gpu);
+        if self.has_kept(Some(share), ask) && share.held.gpus.iter().all(is_free) {
+            return Ok(share.held.gpus.clone());
+        }
+        if self.waits_on(ask, now) {
+            return Err(NoRoom);
+        }
+        match self.look(share, ask, gpus, now) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.leave_out(&error);
+                Ok(first())
+            }
+        }
+    }
+
+    /// True if nothing has changed since this ask had to wait.
+    fn waits_on(&self, ask: &Ask, now: Instant) -> bool {
+        let waits = |wait: &Wait| wait.ask == *ask && now < wait.next_look;
+        self.wait.as_ref().is_some_and(waits) && !self.has_changed
+    }
+
+    fn look(
+        &mut self,
+        share: &mut Share,
+        ask: &Ask,
+        gpus: &[String],
+        now: Instant,
+    ) -> io::Result<Result<Vec<String>, NoRoom>> {
+        let Some(book) = &self.book else { return Ok(Err(NoRoom)) };
+        let waiting = self.wait.as_ref().map(|wait| (wait.waiter.name.as_str(), wait.ticket));
+        let own = [Some(share.line.name.as_str()), waiting.map(|it| it.0)];
+        let own: Vec<&str> = own.into_iter().flatten().collect();
+        let ticket = waiting.map(|it| it.1);
+        let looked = book.locked(|| -> io::Result<_> {
+            let others = book.others(&own)?;
+            let verdict = others.judge(&self.writer, ticket, ask, &self.offer, gpus);
+            if let Ok(held) = &verdict {
+                share.line.write(&self.line(held, None))?;
+            }
+            let last = others.waiters.iter().filter_map(|line| line.turn).map(|turn| turn.ticket);
+            let ticket =
+                ticket.unwrap_or_else(|| last.max().map_or(1, |last| last.saturating_add(1)));
+            // Before anybody else can take what is asked for.
+            let waiter = match &verdict {
+                Err(_) => self.announce(book, ask, ticket)?,
+                Ok(_) => None,
+            };
+            Ok((verdict, ticket, waiter, !others.waiters.is_empty()))
+        })?;
+        let Some(looked) = looked else {
+            let since = *self.locked_since.get_or_insert(now);
+            return match now.duration_since(since) < LOCK_TIMEOUT {
+                true => Ok(Err(NoRoom)),
+                false => Err(io::Error::other("another process keeps it locked")),
+            };
+        };
+        let (verdict, ticket, waiter, is_pressed) = looked?;
+        (self.locked_since, self.is_pressed) = (None, is_pressed);
+        let has_changed = std::mem::take(&mut self.has_changed);
+        match verdict {
+            Ok(held) => {
+                share.held = held;
+                self.stop_waiting();
+                Ok(Ok(share.held.gpus.clone()))
+            }
+            Err(lack) => {
+                if let Some(waiter) = waiter {
+                    let (ask, pause) = (ask.clone(), FIRST_PAUSE);
+                    let next_look = now + pause;
+                    let wait = Wait { waiter, ticket, ask, lack, since: now, next_look, pause };
+                    self.wait = Some(wait);
+                } else if let Some(wait) = &mut self.wait {
+                    let longer = LONGEST_PAUSE.min(wait.pause * 2);
+                    wait.pause = if has_changed { FIRST_PAUSE } else { longer };
+                    wait.next_look = now + wait.pause;
+                    (wait.lack, wait.ask) = (lack, ask.clone());
+                }
+                Ok(Err(NoRoom))
+            }
+        }
+    }
+
+    /// Makes it known that this ask waits; returns the new file, if there was none.
+    fn announce(&self, book: &Book, ask: &Ask, ticket: u64) -> io::Result<Option<OwnLine>> {
+        let held = Held { cpus: ask.cpus, mem: ask.mem, gpus: Vec::new() };
+        let turn = Turn { ticket, offer: self.offer, gpus: ask.gpus };
+        let line = self.line(&held, Some(turn));
+        match &self.wait {
+            None => book.new_waiter(&line).map(Some),
+            Some(wait) if wait.ask != *ask => wait.waiter.write(&line).map(|()| None),
+            Some(_) => Ok(None),
+        }
+    }
+
+    fn line(&self, held: &Held, turn: Option<Turn>) -> Line {
+        Line { writer: self.writer.clone(), held: held.clone(), turn }
+    }
+
+    /// Nothing waits any more.
+    pub(crate) fn stop_waiting(&mut self) {
+        self.locked_since = None;
+        if let Some(wait) = self.wait.take() {
+            wait.waiter.remove();
+        }
+    }
+
+    /// Gives up what a slot has that has no job.
+    pub(crate) fn give_up(&mut self, share: &mut Share) {
+        if share.held == Held::nothing() {
+            return;
+        }
+        share.held = Held::nothing();
+        if let Err(error) = share.line.clear() {
+            self.leave_out(&error);
+        }
+    }
+
+    fn leave_out(&mut self, error: &io::Error) {
+        self.fault = Some(error.to_string());
+        self.stop_waiting();
+        self.book = None;
+    }
+
+    /// True if somebody else waits: what is not in use is to be given up.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.is_pressed
+    }
+
+    /// True if there is no ledger, or none any more.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.book.is_none()
+    }
+
+    /// The shares in which the jobs of a slot run: its own, and those that its run is in.
+    pub(crate) fn within(&self, share: Option<&Share>) -> String {
+        let own = share.map(|share| share.line.name.as_str());
+        let all: Vec<&str> = self.writer.within.iter().map(String::as_str).chain(own).collect();
+        all.join(":")
+    }
+
+    /// What becomes readable when the ledger changes.
+    pub(crate) fn pollable(&self) -> Option<BorrowedFd<'_>> {
+        self.book.as_ref().map(Book::pollable)
+    }
+
+    /// Takes notice of what has changed.
+    pub(crate) fn handle_wakeup(&mut self) {
+        let Some(book) = &self.book else { return };
+        let changes = book.changes();
+        self.has_changed |= changes.any;
+        if changes.waiters {
+            let own = self.wait.as_ref().map(|wait| wait.waiter.name.as_str());
+            // One that cannot be looked at shows when something is taken.
+            self.is_pressed = book.has_waiters(own).unwrap_or(true);
+        }
+    }
+
+    /// When there is something to do though nothing changes.
+    pub(crate) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let locked = self.locked_since.map(|_| now + LOCK_PAUSE);
+        let wait = self.wait.as_ref();
+        let tell = wait.map(|wait| wait.since + TELL_AFTER).filter(|at| *at > now);
+        [locked, wait.map(|wait| wait.next_look), tell].into_iter().flatten().min()
+    }
+
+    /// What the manager does not know yet.
+    pub(crate) fn next_notice(&mut self, now: Instant) -> Option<Notice> {
+        if let Some(fault) = self.fault.take() {
+            return Some(Notice::LeftOut(fault));
+        }
+        let is_long = |wait: &&Wait| now.duration_since(wait.since) >= TELL_AFTER;
+        let waits = self.wait.as_ref().filter(is_long).map(|wait| wait.lack.to_string());
+        if waits == self.told {
+            return None;
+        }
+        self.told.clone_from(&waits);
+        Some(waits.map_or(Notice::Goes, Notice::Waits))
+    }
+}
+
+impl Share {
+    /// True if it has just what is asked for.
+    fn matches(&self, ask: &Ask) -> bool {
+        let Held { cpus, mem, gpus } = &self.held;
+        *cpus == ask.cpus && *mem == ask.mem && gpus.len() == ask.gpus as usize
+    }
+
+    /// What a slot is to keep open, and jobs cannot reach: the share counts meanwhile.
+    pub(crate) fn for_slot(&self) -> io::Result<Stdio> {
+        self.line.file.try_clone().map(Stdio::from)
+    }
+
+    /// Takes it away, since its slot has ended.
+    pub(crate) fn remove(self) {
+        self.line.remove();
+    }
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.what {
+            What::Processors => "processors",
+            What::Memory => "memory",
+            What::Gpus => "GPUs",
+        };
+        match self.is_own {
+            false => write!(f, "{what} that another run of yours uses"),
+            true => write!(f, "{what} that this run uses under another name of the machine"),
+        }
+    }
+}
+
+/// Where the ledger is.
+fn place() -> io::Result<PathBuf> {
+    if let Some(place) = std::env::var_os(PLACE).map(PathBuf::from).filter(|it| it.is_absolute()) {
+        return Ok(place);
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let home = home.ok_or_else(|| io::Error::other("HOME is no absolute path"))?;
+    Ok(home.join(".local/state/gjob/ledger"))
+}

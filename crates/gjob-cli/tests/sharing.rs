@@ -1,0 +1,172 @@
+//! Several runs of one user on one machine, and one machine under two names: its
+//! processors, memory and GPUs are given out once.
+
+mod support;
+
+use std::time::Duration;
+
+use gjob_testbed::Process;
+use serde_json::Value;
+use support::{Gjob, Place, Running, eventually, lines};
+
+/// A job that fails if as many others run as there are these names: each takes one.
+fn alone_with(place: &Place, names: &str) -> String {
+    let dir = place.path("here").display().to_string();
+    format!(
+        "for n in {names}; do if mkdir {dir}/taken.$n 2>/dev/null; then \
+         sleep 0.02; rmdir {dir}/taken.$n; exit 0; fi; done; exit 9\n"
+    )
+}
+
+/// A job that says that it runs, and waits until there is a file `go`.
+fn held(place: &Place, name: &str) -> String {
+    let dir = place.path("here");
+    let dir = dir.display();
+    format!(
+        "echo $PPID > {dir}/{name}.slot; echo $$ > {dir}/{name}; \
+         until [ -e {dir}/go ]; do sleep 0.02; done\n"
+    )
+}
+
+fn run(place: &Place, args: &[&str]) -> Gjob {
+    place.gjob(&[&["run", "--show", "none"], args].concat())
+}
+
+fn succeeded(running: Running) {
+    let answer = running.output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+}
+
+fn is_there(place: &Place, name: &str) -> bool {
+    !lines(&place.path("here").join(name)).is_empty()
+}
+
+#[test]
+fn two_runs_have_the_processors_of_one() {
+    let place = Place::new();
+    place.file("jobs.txt", &alone_with(&place, "1 2").repeat(30));
+    let runs = [(); 2].map(|()| run(&place, &["--slots", "2", "jobs.txt"]).start());
+    runs.into_iter().for_each(succeeded);
+}
+
+#[test]
+fn machine_under_two_names_has_its_processors_once() {
+    let place = Place::new();
+    place.file("jobs.txt", &alone_with(&place, "1 2").repeat(40));
+    let connect = "sh -c 'shift; exec \"$@\"' {host} {host}";
+    let hosts = ["-H", "h1,h2", "--connect", connect, "--slots", "2"];
+    let answer = run(&place, &[&hosts[..], &["jobs.txt"]].concat()).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let hosts = place.of_jobs("host");
+    assert!(hosts.contains(&"h1".into()) && hosts.contains(&"h2".into()), "{hosts:?}");
+}
+
+#[test]
+fn gpu_is_never_given_to_two_runs() {
+    let place = Place::new();
+    let dir = place.path("here").display().to_string();
+    let job = format!(
+        "mkdir {dir}/gpu.$CUDA_VISIBLE_DEVICES; sleep 0.02; rmdir {dir}/gpu.$CUDA_VISIBLE_DEVICES\n"
+    );
+    place.file("jobs.txt", &job.repeat(20));
+    let args = ["--slots", "8", "--gpus", "1", "jobs.txt"];
+    let runs = [(); 2].map(|()| run(&place, &args).env("GJOB_GPUS", "0,1").start());
+    runs.into_iter().for_each(succeeded);
+}
+
+#[test]
+fn large_job_is_not_passed_by_small_ones_of_another_run_for_ever() {
+    let place = Place::new();
+    let stop = place.path("here/stop").display().to_string();
+    // They end one by one, and a new one begins each time, until the large one has run.
+    let small = format!("test -e {stop} || sleep 0.1\n").repeat(100);
+    place.file("small.txt", &small);
+    let small = run(&place, &["--slots", "2", "small.txt"]).start();
+    eventually("a run", || place.has_run());
+    let large = run(&place, &["--slots", "2", "--cpus", "2", "--", "touch", &stop]).output();
+    assert_eq!(large.code, 0, "{}", large.stderr);
+    succeeded(small);
+}
+
+#[test]
+fn wait_for_another_run_is_said_and_ends_with_that() {
+    let place = Place::new();
+    place.file("jobs.txt", &held(&place, "first"));
+    let first = run(&place, &["--slots", "1", "jobs.txt"]).start();
+    eventually("the first job", || is_there(&place, "first"));
+    let mut second = run(&place, &["--slots", "1", "--", "true"]).start();
+    second.wait_until_printed("waits for processors that another run of yours uses");
+    let explained = place.gjob(&["explain", "0"]).output().stdout;
+    let line = "this machine: waits for processors that another run of yours uses\n";
+    assert!(explained.contains(line), "{explained}");
+    let status = place.status();
+    let host: &Value = &status["hosts"][0];
+    assert_eq!(host["waits_for"], "processors that another run of yours uses", "{host}");
+    let status = place.gjob(&["status"]).output().stdout;
+    assert!(status.contains("  waiting  "), "{status}");
+    // Nothing of it has begun, so it can be taken back at once.
+    assert_eq!(place.gjob(&["kill", "0"]).output().code, 0);
+    assert_eq!(second.output_within(Duration::from_secs(20)).code, 1);
+    let third = run(&place, &["--slots", "1", "--", "true"]).start();
+    place.file("go", "");
+    succeeded(first);
+    succeeded(third);
+}
+
+#[test]
+fn run_that_a_job_starts_does_not_wait_for_that_job() {
+    let place = Place::new();
+    let gjob = env!("CARGO_BIN_EXE_gjob");
+    let state = place.path("state").display().to_string();
+    let results = place.path("results").display().to_string();
+    let inner = |name: &str, what: &str| {
+        format!("env GJOB_STATE_DIR={state}.{name} {gjob} run -r {results} --slots 1 -- {what}")
+    };
+    let deep = inner("deep", "true");
+    place.file("jobs.txt", &format!("{}\n", inner("inner", &format!("'{deep}'"))).repeat(2));
+    let outer = run(&place, &["--slots", "2", "jobs.txt"]).start();
+    let answer = outer.output_within(Duration::from_secs(60));
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+}
+
+#[test]
+fn share_of_a_slot_that_was_killed_is_free() {
+    let place = Place::new();
+    place.file("jobs.txt", &held(&place, "first"));
+    let first = run(&place, &["--slots", "1", "jobs.txt"]).start();
+    eventually("the first job", || is_there(&place, "first.slot") && is_there(&place, "first"));
+    let process = |name: &str| {
+        let pid = lines(&place.path("here").join(name))[0].parse().unwrap();
+        Process::find(pid).unwrap()
+    };
+    let (slot, job) = (process("first.slot"), process("first"));
+    // Neither its manager nor its agent is left to do anything about it.
+    first.kill_9();
+    let mut second = run(&place, &["--slots", "1", "--", "true"]).start();
+    second.wait_until_printed("waits for processors that another run of yours uses");
+    slot.kill();
+    succeeded(second);
+    job.kill();
+}
+
+#[test]
+fn users_can_have_runs_that_take_no_notice_of_each_other() {
+    let place = Place::new();
+    place.file("jobs.txt", &held(&place, "first"));
+    let first = run(&place, &["--slots", "1", "jobs.txt"]).start();
+    eventually("the first job", || is_there(&place, "first"));
+    let second = run(&place, &["--slots", "1", "--oversubscribe", "--", "true"]).output();
+    assert_eq!(second.code, 0, "{}", second.stderr);
+    place.file("go", "");
+    succeeded(first);
+}
+
+#[test]
+fn ledger_that_cannot_be_used_is_left_out_and_that_is_said() {
+    let place = Place::new();
+    std::fs::write(place.path("ledger"), "").unwrap();
+    let answer = run(&place, &["--slots", "2", "--", "echo", ":::", "1", "2", "3"]).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let said = answer.stderr.matches("this machine takes no notice of your other runs there: ");
+    assert_eq!(said.count(), 1, "{}", answer.stderr);
+}
