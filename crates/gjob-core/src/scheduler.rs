@@ -367,7 +367,12 @@ impl Scheduler {
             JobState::Assigned { .. } if kill => {}
             // Another host may have it by now.
             JobState::Assigned { .. } if self.is_adopting() => {}
-            JobState::Assigned { .. } if !self.is_serving(host) => self.withdraw(now, host, index),
+            // A restarted host has to be set up before it begins more jobs.
+            JobState::Assigned { .. }
+                if !self.is_serving(host) || !self.run.hosts()[host.at()].is_ready() =>
+            {
+                self.withdraw(now, host, index);
+            }
             JobState::Assigned { .. } => {
                 self.expect_begin(index, now + self.config.lost_after);
                 self.out.push_back(Action::Launch { host, key });

@@ -519,3 +519,50 @@ fn jobs_whose_inputs_are_away_end_once_whatever_else_breaks() {
     });
     assert!((seen.away > 0 && seen.withdrawn > 0) || !is_thorough(), "{seen:?}");
 }
+
+/// A host that was set up is torn down when the run is over, unless it does not answer then.
+#[test]
+fn hosts_are_set_up_once_before_their_jobs_and_torn_down_after_them() {
+    let seen = run_some(500, |seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        tasks: true,
+        bad_setup: seed % 2 == 0,
+        interrupt: seed % 3 == 0,
+        failing: 6,
+        retries: 1,
+        outputs: seed % 5 == 0,
+        swallows: if seed % 4 == 0 { 4 } else { 0 },
+        link_breaks: 8,
+        crashes: 3,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    let all = seen.setups > 0 && seen.teardowns > 0 && seen.failed_setups > 0;
+    assert!(all || !is_thorough(), "{seen:?}");
+}
+
+#[test]
+fn hosts_that_come_and_go_are_set_up_before_their_jobs() {
+    let seen = run_some(500, |seed| Plan {
+        longest: 1500,
+        seed,
+        jobs: 60,
+        hosts: 3,
+        slots: 2,
+        tasks: true,
+        late_hosts: 2,
+        drains: 5,
+        removals: 5,
+        new_slots: 3,
+        full: u32::from(seed % 4 == 0) * 3,
+        link_breaks: 6,
+        crashes: 2,
+        manager_deaths: 3,
+        ..Plan::default()
+    });
+    assert!((seen.setups > 0 && seen.begun_late > 0) || !is_thorough(), "{seen:?}");
+}

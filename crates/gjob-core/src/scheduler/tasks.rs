@@ -29,6 +29,8 @@ pub(super) struct Tasks {
     suspects: BTreeSet<HostIx>,
     /// Hosts with a task under way.
     under_way: BTreeSet<HostIx>,
+    /// Those of them whose task an earlier manager began.
+    inherited: BTreeSet<HostIx>,
     /// When launches are sent again that were not seen to begin.
     unbegun: BTreeSet<(Duration, HostIx)>,
     /// How often a set-up was begun again by this manager, since its host had stopped it.
@@ -59,7 +61,7 @@ impl Tasks {
         let any_spec = hosts()
             .any(|(_, host)| HostTask::ALL.iter().any(|task| host.tasks().spec(*task).is_some()));
         let any = any_spec || !under_way.is_empty();
-        Tasks { any, under_way, ..Tasks::default() }
+        Tasks { any, inherited: under_way.clone(), under_way, ..Tasks::default() }
     }
 
     /// A host was added, with tasks.
@@ -97,6 +99,7 @@ impl Scheduler {
         let key = self.run.next_task_key(host, task);
         let revision = self.run.revision();
         self.tasks.under_way.insert(host);
+        self.tasks.inherited.remove(&host);
         self.emit_host(host, HostChange::TaskAssigned { task, key, revision });
         self.launch_task(now, host, key);
     }
@@ -140,6 +143,10 @@ impl Scheduler {
             }
             (_, true) => {}
             (_, false) if is_restarted => self.out.push_back(Action::Withdraw { host, key }),
+            // It is of no use to a host that gets no jobs.
+            (HostTask::Setup, false) if !self.is_serving(host) => {
+                self.out.push_back(Action::Withdraw { host, key });
+            }
             (_, false) => self.launch_task(now, host, key),
         }
     }
@@ -190,7 +197,7 @@ impl Scheduler {
             Record::Finished(finish) => {
                 let reason = describe(&finish);
                 let has_printed = finish.stdout_bytes + finish.stderr_bytes > 0;
-                let again = self.is_to_be_repeated(&finish);
+                let again = self.is_to_be_repeated(host, &finish);
                 let failed = !finish.is_success() && !again;
                 self.emit_host(host, ended(TaskEnd::Exited(Box::new(finish)), reason.clone()));
                 self.out.push_back(Action::FetchTaskLog { host, key });
@@ -231,9 +238,10 @@ impl Scheduler {
     }
 
     /// True if what has ended was stopped for a reason that says nothing about it.
-    fn is_to_be_repeated(&self, finish: &Finish) -> bool {
+    fn is_to_be_repeated(&self, host: HostIx, finish: &Finish) -> bool {
         match finish.cause {
-            Some(Cause::Interrupted) => self.ends_setups(),
+            // What an earlier manager has ordered is not known.
+            Some(Cause::Interrupted) => self.ends_setups() || self.tasks.inherited.contains(&host),
             Some(Cause::Lease | Cause::Clock) => self.config.on_lost.leases(),
             Some(Cause::Timeout | Cause::Killed | Cause::Superseded | Cause::Memory) | None => {
                 false

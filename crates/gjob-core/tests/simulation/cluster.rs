@@ -3,6 +3,7 @@
 
 mod hosts;
 mod plan;
+mod tasks;
 mod users;
 
 use std::cmp::Reverse;
@@ -10,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use gjob_core::event::{
-    AttemptChange, AttemptEvent, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
+    AttemptChange, AttemptEvent, HostChange, HostEvent, JobChange, JobEvent, RunEnd, TaskEnd,
 };
-use gjob_core::run::{HostDuty, HostIx, Run};
+use gjob_core::run::{HostDuty, HostIx, HostTask, Run};
 use gjob_core::scheduler::{Action, Collected, Config, OnLost, Scheduler};
 use gjob_core::{Cause, Event, Key, Order, Record, State, Timestamp, What};
 
@@ -93,6 +94,12 @@ enum Happening {
     InputsBack {
         index: u32,
     },
+    /// What a task has printed is here, if the link it comes over still stands.
+    TaskLog {
+        host: HostIx,
+        connection: u32,
+        key: Key,
+    },
     /// A host says again what became of an attempt, if the link stands.
     Repeated {
         host: u32,
@@ -160,6 +167,12 @@ struct SimHost {
     up: bool,
     /// Its link was closed for good.
     closed: bool,
+    /// How often it was restarted.
+    boots: u32,
+    /// It was set up since, and not torn down.
+    is_set_up: bool,
+    /// The manager has said that it does not wait for its teardown.
+    is_left: bool,
     /// Another number than the plan's.
     slots: Option<u32>,
     /// Log entries that the manager has committed.
@@ -288,6 +301,18 @@ impl Simulation {
         for host in &self.hosts {
             assert!(host.running.is_empty() && host.queue.is_empty());
         }
+        for (host, known) in self.hosts.iter().zip(self.store.hosts()) {
+            let (label, status, tasks) = (&known.label, known.status, known.tasks());
+            let is_left = !host.is_set_up || host.is_left;
+            let latest: Vec<_> =
+                tasks.all().map(|it| (it.task, it.setups, it.attempt.outcome)).collect();
+            assert!(
+                is_left,
+                "{label} was not torn down: {status:?} {:?} {latest:?} boot {:?}",
+                known.duty,
+                known.boot_id()
+            );
+        }
         self.seen.offered = self.over_at * u64::from(self.plan.hosts * self.plan.slots);
         for index in 0..self.plan.jobs {
             if index >= self.plan.jobs - self.plan.endless {
@@ -350,6 +375,14 @@ impl Simulation {
             }
             Happening::InputsBack { index } => {
                 self.input(|scheduler, now| scheduler.handle_inputs_back(now, index));
+            }
+            Happening::TaskLog { host, connection, key } => {
+                let target = &self.hosts[host.at()];
+                if target.up && target.connection == connection {
+                    self.input(|scheduler, now| {
+                        scheduler.handle_task_log(now, host, key, Vec::new());
+                    });
+                }
             }
             Happening::Repeated { host, connection, at } => self.repeated(host, connection, at),
             Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
@@ -433,18 +466,26 @@ impl Simulation {
             Action::Emit { event, .. } => return self.commit(&event),
             Action::Stop(end) => return self.stop(end),
             Action::Collect { host, key } => return self.collect(host, key),
-            Action::ForgetOutputs { .. }
-            | Action::LoseOutputs { .. }
-            | Action::FetchTaskLog { .. } => return,
+            Action::ForgetOutputs { .. } | Action::LoseOutputs { .. } => return,
+            Action::FetchTaskLog { host, key } => {
+                let connection = self.hosts[host.at()].connection;
+                return self.soon(100, Happening::TaskLog { host, connection, key });
+            }
             Action::Release { host } => {
                 let sim = &mut self.hosts[host.at()];
                 assert!(sim.running.is_empty(), "{host:?} was left with jobs");
                 return (sim.up, sim.closed) = (false, true);
             }
+            Action::Reject { host: HostIx(0), .. } if self.plan.bad_setup => {
+                let sim = &mut self.hosts[0];
+                sim.queue.clear();
+                return (sim.up, sim.closed) = (false, true);
+            }
             Action::Reject { host, reason } => panic!("{host:?} is out: {reason}"),
             Action::Launch { host, key } => {
                 let duty = self.store.hosts()[host.at()].duty;
-                assert_eq!(duty, HostDuty::Serving, "{key} for {host:?}");
+                let serves = duty == HostDuty::Serving || self.is_teardown(key);
+                assert!(serves, "{key} for {host:?}, which is {duty:?}");
                 if self.plan.away > 0 && self.rng.u32(..self.plan.away) == 0 {
                     return self.keep_launch(host, key);
                 }
@@ -513,6 +554,22 @@ impl Simulation {
             What::Host(HostEvent { change: HostChange::Restarted { jobs }, .. }) => {
                 self.seen.host_restarts += 1;
                 self.seen.begun_again += jobs;
+            }
+            What::Host(HostEvent { change: HostChange::Added { .. }, .. }) => {
+                // As settings have it, which say what is run once on a host.
+                let hosts = self.store.hosts().len();
+                let tasks = std::iter::repeat_with(|| self.plan.host_tasks()).take(hosts);
+                self.store = self.store.clone().with_tasks(tasks);
+            }
+            // It may have no space for it, either.
+            What::Host(HostEvent {
+                host,
+                change:
+                    HostChange::TaskSkipped { task: HostTask::Teardown, .. }
+                    | HostChange::TaskEnded { task: HostTask::Teardown, end: TaskEnd::Refused, .. },
+            }) => {
+                let at = self.store.hosts().iter().position(|known| known.label == *host);
+                self.hosts[at.unwrap()].is_left = true;
             }
             What::Run(_) | What::Host(_) | What::Job(_) | What::Transfer(_) => {}
         }

@@ -22,7 +22,8 @@ impl Simulation {
         sim.dropped.clear();
         sim.known_dropped.clear();
         let offer = Offer::cpus(sim.slots.unwrap_or(self.plan.slots));
-        let facts = HostFacts { hostname: "sim".into(), offer, ..HostFacts::default() };
+        let boot_id = if self.plan.tasks { format!("boot {}", sim.boots) } else { String::new() };
+        let facts = HostFacts { hostname: "sim".into(), offer, boot_id, ..HostFacts::default() };
         self.input(|scheduler, now| scheduler.handle_host_up(now, HostIx(host), facts));
         self.send_tail(host);
     }
@@ -43,12 +44,17 @@ impl Simulation {
     /// All that runs there dies; after the boot the agent finds that out.
     pub(super) fn crash(&mut self, host: u32) {
         self.break_link(host, 500);
-        self.hosts[host as usize].stopped.clear();
+        let sim = &mut self.hosts[host as usize];
+        sim.stopped.clear();
+        sim.boots += 1;
+        sim.is_set_up = false;
         let dead = std::mem::take(&mut self.hosts[host as usize].running);
         for key in dead.into_keys() {
             let record = restarted(key, Timestamp(self.now));
             self.hosts[host as usize].log.push(record);
-            self.ends(key);
+            if !self.is_task(key) {
+                self.ends(key);
+            }
         }
     }
 
@@ -77,6 +83,8 @@ impl Simulation {
                     self.say_dropped(host, key, dropped);
                 } else if sim.claims.contains(&key) {
                     self.repeat(host, key);
+                } else if key.index >= self.plan.jobs {
+                    self.start_task(host, key);
                 } else if !sim.queue.contains(&key) {
                     sim.queue.push(key);
                 }
@@ -134,6 +142,7 @@ impl Simulation {
                 continue;
             }
             assert!(self.plan.admits(key.index, host), "{key} is not for h{host}");
+            assert!(sim.is_set_up || !self.plan.tasks, "{key} began on h{host}, not set up");
             if let Some(before) = self.plan.dependency(key.index) {
                 assert_eq!(self.ended[before as usize], Some(State::Done), "before {key}");
             }
@@ -165,7 +174,7 @@ impl Simulation {
     }
 
     /// Nothing of it is kept, and no record of that.
-    fn drop_launch(&mut self, host: u32, key: Key) {
+    pub(super) fn drop_launch(&mut self, host: u32, key: Key) {
         self.seen.no_space += 1;
         let times = self.hosts[host as usize].dropped.entry(key).or_default();
         *times += 1;
@@ -235,6 +244,9 @@ impl Simulation {
             return;
         };
         self.hosts[host as usize].stopped.remove(&key);
+        if self.is_task(key) {
+            return self.task_ends(host, key, cause, started);
+        }
         self.ends(key);
         self.seen.used += (self.now - started) * u64::from(self.plan.cpus(key.index));
         let failing = self.plan.fails(key.index);
@@ -280,7 +292,7 @@ fn restarted(key: Key, at: Timestamp) -> Record {
     Record::Lost { key, how, id: None, reason, survivors: Vec::new(), at }
 }
 
-fn finished(
+pub(super) fn finished(
     host: u32,
     key: Key,
     ending: Ending,

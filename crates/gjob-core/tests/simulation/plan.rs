@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gjob_core::dependency::{After, Dependencies};
 use gjob_core::resources::Cpus;
+use gjob_core::run::TaskSpecs;
 use gjob_core::scheduler::OnLost;
 use gjob_core::{JobSpec, Run};
 
@@ -57,6 +58,10 @@ pub(crate) struct Plan {
     pub(crate) drains: u32,
     /// The same with hosts that are removed.
     pub(crate) removals: u32,
+    /// Hosts are set up before their first job and torn down after their last.
+    pub(crate) tasks: bool,
+    /// Every other set-up of host 0 fails.
+    pub(crate) bad_setup: bool,
     /// How often users have a host run another number of jobs at once.
     pub(crate) new_slots: u32,
 }
@@ -104,7 +109,13 @@ impl Plan {
         let dependencies = Dependencies::resolve(&specs).unwrap();
         let names = (0..self.hosts).map(|host| format!("h{host}").parse().unwrap());
         let labelled = (0..self.hosts).map(labels);
-        Run::new(names, specs, dependencies).with_labels(labelled)
+        let run = Run::new(names, specs, dependencies).with_labels(labelled);
+        run.with_tasks((0..self.hosts).map(|_| self.host_tasks()))
+    }
+
+    pub(super) fn host_tasks(&self) -> TaskSpecs {
+        let spec = || self.tasks.then(|| Arc::new(JobSpec::new(["true"]).unwrap()));
+        TaskSpecs { setup: spec(), teardown: spec() }
     }
 
     fn spec(&self, index: u32) -> Arc<JobSpec> {
@@ -157,6 +168,10 @@ pub(crate) struct Seen {
     pub(crate) swallowed: u32,
     /// Launches of attempts that their hosts knew, which were answered again.
     pub(crate) repeated: u32,
+    /// Set-ups and teardowns that began, and set-ups that failed.
+    pub(crate) setups: u32,
+    pub(crate) teardowns: u32,
+    pub(crate) failed_setups: u32,
     /// Jobs that users had killed on hosts that they removed.
     pub(crate) recalled: u32,
     /// Jobs that began on hosts that were added.
@@ -188,6 +203,9 @@ impl std::ops::AddAssign for Seen {
         self.away += more.away;
         self.swallowed += more.swallowed;
         self.repeated += more.repeated;
+        self.setups += more.setups;
+        self.teardowns += more.teardowns;
+        self.failed_setups += more.failed_setups;
         self.recalled += more.recalled;
         self.begun_late += more.begun_late;
         self.offered += more.offered;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gjob_core::event::RunEnd;
-use gjob_core::run::{HostIx, TaskSpecs};
+use gjob_core::run::{HostDuty, HostIx};
 use gjob_core::scheduler::Scheduler;
 
 use super::plan::labels;
@@ -92,10 +92,9 @@ impl Simulation {
             return self.soon(500, Happening::UserAdds { host });
         }
         let mut opens = false;
-        let label = format!("h{host}").parse().unwrap();
+        let (label, tasks) = (format!("h{host}").parse().unwrap(), self.plan.host_tasks());
         self.ask_at(|scheduler, now| {
-            let (ix, is_new) =
-                scheduler.handle_host_added(now, &label, labels(host), TaskSpecs::default());
+            let (ix, is_new) = scheduler.handle_host_added(now, &label, labels(host), tasks);
             assert_eq!(ix, HostIx(host));
             opens = is_new;
             true
@@ -118,7 +117,11 @@ impl Simulation {
         })
     }
 
+    /// Only a host of the run can be drained.
     pub(super) fn user_drains(&mut self, host: u32) {
+        if self.store.hosts().get(host as usize).is_some_and(|it| it.duty == HostDuty::Removed) {
+            return;
+        }
         self.change(host, |scheduler, now, host| scheduler.handle_drain(now, host));
     }
 
