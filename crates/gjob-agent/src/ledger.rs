@@ -11,39 +11,27 @@ mod book;
 mod line;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod verdict;
 
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use self::book::{Book, OwnLine};
+pub(crate) use self::book::PLACE;
+use self::book::{Book, OwnLine, place};
 pub(crate) use self::line::{Held, Offer};
-use self::line::{Line, Turn, Writer, ranges};
+use self::line::{Writer, ranges};
+use self::turn::Wait;
 pub(crate) use self::verdict::Ask;
-use self::verdict::{Lack, What};
 use crate::host;
-
-/// Names the directory of the ledger, instead of one below the home directory.
-pub(crate) const PLACE: &str = "GJOB_LEDGER_DIR";
 
 /// A wait that is over sooner is told to nobody.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 
-/// How long it takes at first until a waiter looks again by itself: the kernel says that a
-/// file was closed a moment before its lock is gone.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-
-/// The longest time between two such looks.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
 /// The time between two looks at a ledger in which somebody takes something just now.
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
-
-/// Nobody has a reason to keep the ledger locked for so long.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The ledger, as the agent of one run sees it.
 #[derive(Debug)]
@@ -63,18 +51,6 @@ pub(crate) struct Ledger {
     fault: Option<String>,
     /// What the manager was told of the wait.
     told: Option<String>,
-}
-
-/// What an ask waits for.
-#[derive(Debug)]
-struct Wait {
-    waiter: OwnLine,
-    ticket: u64,
-    ask: Ask,
-    lack: Lack,
-    since: Instant,
-    next_look: Instant,
-    pause: Duration,
 }
 
 /// A slot's share.
@@ -177,89 +153,6 @@ impl Ledger {
         }
     }
 
-    /// True if nothing has changed since this ask had to wait.
-    fn waits_on(&self, ask: &Ask, now: Instant) -> bool {
-        let waits = |wait: &Wait| wait.ask == *ask && now < wait.next_look;
-        self.wait.as_ref().is_some_and(waits) && !self.has_changed
-    }
-
-    fn look(
-        &mut self,
-        share: &mut Share,
-        ask: &Ask,
-        gpus: &[String],
-        now: Instant,
-    ) -> io::Result<Result<Vec<String>, NoRoom>> {
-        let Some(book) = &self.book else { return Ok(Err(NoRoom)) };
-        let waiting = self.wait.as_ref().map(|wait| (wait.waiter.name.as_str(), wait.ticket));
-        let own = [Some(share.line.name.as_str()), waiting.map(|it| it.0)];
-        let own: Vec<&str> = own.into_iter().flatten().collect();
-        let ticket = waiting.map(|it| it.1);
-        let looked = book.locked(|| -> io::Result<_> {
-            let others = book.others(&own)?;
-            let verdict = others.judge(&self.writer, ticket, ask, &self.offer, gpus);
-            if let Ok(held) = &verdict {
-                share.line.write(&self.line(held, None))?;
-            }
-            let last = others.waiters.iter().filter_map(|line| line.turn).map(|turn| turn.ticket);
-            let ticket =
-                ticket.unwrap_or_else(|| last.max().map_or(1, |last| last.saturating_add(1)));
-            // Before anybody else can take what is asked for.
-            let waiter = match &verdict {
-                Err(_) => self.announce(book, ask, ticket)?,
-                Ok(_) => None,
-            };
-            Ok((verdict, ticket, waiter, !others.waiters.is_empty()))
-        })?;
-        let Some(looked) = looked else {
-            let since = *self.locked_since.get_or_insert(now);
-            return match now.duration_since(since) < LOCK_TIMEOUT {
-                true => Ok(Err(NoRoom)),
-                false => Err(io::Error::other("another process keeps it locked")),
-            };
-        };
-        let (verdict, ticket, waiter, is_pressed) = looked?;
-        (self.locked_since, self.is_pressed) = (None, is_pressed);
-        let has_changed = std::mem::take(&mut self.has_changed);
-        match verdict {
-            Ok(held) => {
-                share.held = held;
-                self.stop_waiting();
-                Ok(Ok(share.held.gpus.clone()))
-            }
-            Err(lack) => {
-                if let Some(waiter) = waiter {
-                    let (ask, pause) = (ask.clone(), FIRST_PAUSE);
-                    let next_look = now + pause;
-                    let wait = Wait { waiter, ticket, ask, lack, since: now, next_look, pause };
-                    self.wait = Some(wait);
-                } else if let Some(wait) = &mut self.wait {
-                    let longer = LONGEST_PAUSE.min(wait.pause * 2);
-                    wait.pause = if has_changed { FIRST_PAUSE } else { longer };
-                    wait.next_look = now + wait.pause;
-                    (wait.lack, wait.ask) = (lack, ask.clone());
-                }
-                Ok(Err(NoRoom))
-            }
-        }
-    }
-
-    /// Makes it known that this ask waits; returns the new file, if there was none.
-    fn announce(&self, book: &Book, ask: &Ask, ticket: u64) -> io::Result<Option<OwnLine>> {
-        let held = Held { cpus: ask.cpus, mem: ask.mem, gpus: Vec::new() };
-        let turn = Turn { ticket, offer: self.offer, gpus: ask.gpus };
-        let line = self.line(&held, Some(turn));
-        match &self.wait {
-            None => book.new_waiter(&line).map(Some),
-            Some(wait) if wait.ask != *ask => wait.waiter.write(&line).map(|()| None),
-            Some(_) => Ok(None),
-        }
-    }
-
-    fn line(&self, held: &Held, turn: Option<Turn>) -> Line {
-        Line { writer: self.writer.clone(), held: held.clone(), turn }
-    }
-
     /// Nothing waits any more.
     pub(crate) fn stop_waiting(&mut self) {
         self.locked_since = None;
@@ -358,28 +251,4 @@ impl Share {
     pub(crate) fn remove(self) {
         self.line.remove();
     }
-}
-
-impl std::fmt::Display for Lack {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let what = match self.what {
-            What::Processors => "processors",
-            What::Memory => "memory",
-            What::Gpus => "GPUs",
-        };
-        match self.is_own {
-            false => write!(f, "{what} that another run of yours uses"),
-            true => write!(f, "{what} that this run uses under another name of the machine"),
-        }
-    }
-}
-
-/// Where the ledger is.
-fn place() -> io::Result<PathBuf> {
-    if let Some(place) = std::env::var_os(PLACE).map(PathBuf::from).filter(|it| it.is_absolute()) {
-        return Ok(place);
-    }
-    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-    let home = home.ok_or_else(|| io::Error::other("HOME is no absolute path"))?;
-    Ok(home.join(".local/state/gjob/ledger"))
 }

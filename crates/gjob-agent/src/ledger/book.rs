@@ -16,6 +16,9 @@ use crate::host;
 use crate::jobdir::Layout;
 use crate::own_file;
 
+/// Names the directory of the ledger, instead of one below the home directory.
+pub(crate) const PLACE: &str = "GJOB_LEDGER_DIR";
+
 /// The names of shares begin with it.
 const SHARE: &str = "share.";
 
@@ -229,6 +232,16 @@ impl OwnLine {
     pub(super) fn clear(&self) -> io::Result<()> {
         self.file.set_len(0)
     }
+}
+
+/// Where the ledger is.
+pub(super) fn place() -> io::Result<PathBuf> {
+    if let Some(place) = std::env::var_os(PLACE).map(PathBuf::from).filter(|it| it.is_absolute()) {
+        return Ok(place);
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let home = home.ok_or_else(|| io::Error::other("HOME is no absolute path"))?;
+    Ok(home.join(".local/state/gjob/ledger"))
 }
 
 /// Removes what is left of other boots of this machine, or of others that share the home

@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use gjob_core::resources::Cpus;
 
+use super::turn::LOCK_TIMEOUT;
 use super::*;
 
 /// The ledger in `dir`, as a run sees it that has four processors.

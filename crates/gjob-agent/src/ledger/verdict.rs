@@ -8,6 +8,7 @@
 //! queues with its like.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use gjob_core::resources::Cpus;
 
@@ -42,6 +43,20 @@ pub(crate) struct Lack {
     pub(crate) what: What,
     /// It is only the same run that has it, under another name of the machine.
     pub(crate) is_own: bool,
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.what {
+            What::Processors => "processors",
+            What::Memory => "memory",
+            What::Gpus => "GPUs",
+        };
+        match self.is_own {
+            false => write!(f, "{what} that another run of yours uses"),
+            true => write!(f, "{what} that this run uses under another name of the machine"),
+        }
+    }
 }
 
 /// All shares and waiters of others, by name.
