@@ -73,6 +73,42 @@ fn screens_of_a_run_on_three_hosts() {
     }
 }
 
+/// Forty names of this machine, three of which lead nowhere, and long commands.
+#[test]
+#[ignore = "prints screens for people"]
+fn screens_of_a_run_on_forty_hosts_with_long_names() {
+    for columns in [80, 160] {
+        let place = Place::new();
+        place.file(
+            "reach",
+            "case $1 in *-0[789].*) echo 'no such pod' >&2; exit 1;; esac; exec $2\n",
+        );
+        let to = ["-H", "gpu-node-[01-40].rack-7.cluster.example.org", "--connect"];
+        let to = [&to[..], &["sh reach {host}"]].concat();
+        let command = "sleep 1; test $(({seed} % 9)) != 4 || { echo 'loss is NaN' >&2; exit 3; }; \
+                       : --data /scratch/projects/long/{data} --output /scratch/out/{seed}/model.ckpt";
+        let name = "train-with-a-long-name-{seed}";
+        let run = ["run", "--header", ":", "--name", name, "-j", "1"];
+        let data = ["--", command, ":::", "data", "imagenet-21k-winter-2026.tar", ":::", "seed"];
+        let seeds: Vec<String> = (1..=60).map(|seed| seed.to_string()).collect();
+        let seeds = seeds.iter().map(String::as_str);
+        let args: Vec<&str> = run.into_iter().chain(to.clone()).chain(data).chain(seeds).collect();
+        let mut run = place.gjob(&args).on_screen(30, columns);
+        run.wait_for("some ends", |text| ended(text) >= 10);
+        capture("40 hosts: progress", &run);
+        let top = place.gjob(&["top"]).on_screen(30, columns);
+        top.wait_for_text("? help");
+        top.keys("\t");
+        capture("40 hosts: top, hosts", &top);
+        capture_end("40 hosts: status", place.gjob(&["status"]).on_screen(60, columns));
+        run.end();
+        capture("40 hosts: end", &run);
+        capture_end("40 hosts: status, over", place.gjob(&["status"]).on_screen(70, columns));
+        let hosts: Vec<&str> = ["hosts"].into_iter().chain(to.clone()).collect();
+        capture_end("40 hosts: hosts", place.gjob(&hosts).on_screen(70, columns));
+    }
+}
+
 fn capture_end(name: &str, mut screen: Screen) {
     screen.end();
     capture(name, &screen);

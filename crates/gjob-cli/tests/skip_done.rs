@@ -389,3 +389,45 @@ running only jobs that failed in runs [DATE]-3, [DATE]-1, [DATE]-2: 0 of 3; skip
 "#]])
         .run();
 }
+
+#[test]
+fn failed_jobs_put_their_outputs_where_those_of_the_past_run_are() {
+    let place = Place::new();
+    let script = |word: &str, more: &str| {
+        let fails = place.path("here").join(format!("fail-{word}"));
+        format!("echo {word} {more} > out; ! test -e {}\n", fails.display())
+    };
+    let three = ["a", "b", "c"].map(|word| script(word, "1")).concat();
+    place.file("jobs.txt", &three);
+    place.file("fail-b", "");
+    let args = ["-o", "out", "--results", "--into", "o", "jobs.txt"];
+    let first = first_run(&place, &args, 1);
+    let out = |path: &str| std::fs::read_to_string(place.path("here/o").join(path)).ok();
+    assert!(out("0/out").is_some() && out("2/out").is_some() && out("1/log").is_some());
+    std::fs::write(place.path("here/o/1/mark"), "").unwrap();
+    // Another run has no business there.
+    let refused = run(&place, &args).output();
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("o/0 exists and was not created by this run"), "{refused:?}");
+    // Still failing: what is there is replaced, and nothing else.
+    let again = [&["--only-failed", &first][..], &args].concat();
+    assert_eq!(run(&place, &again).output().code, 1);
+    assert_eq!((out("1/mark"), out("1/log").is_some()), (None, true));
+    std::fs::remove_file(place.path("here/fail-b")).unwrap();
+    let more = format!("{three}{}", script("d", "1"));
+    place.file("jobs.txt", &more);
+    std::fs::write(place.path("here/o/0/mark"), "").unwrap();
+    let rest = [&["--skip-done", "latest"][..], &args].concat();
+    let answer = run(&place, &rest).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(out("1/out").as_deref(), Some("b 1\n"));
+    assert!(out("0/mark").is_some(), "outputs of a job that is done stay");
+    // The new one has a directory of its own, which everything knows.
+    assert_eq!(out("3/out").as_deref(), Some("d 1\n"));
+    let dirs = place.of_jobs("outputs_dir");
+    assert!(dirs[0].as_str().unwrap().ends_with("/o/1"), "{dirs:?}");
+    assert!(dirs[1].as_str().unwrap().ends_with("/o/3"), "{dirs:?}");
+    assert_eq!(place.gjob(&["logs", "1"]).output().code, 0);
+    // All are done now: nothing is left to run.
+    assert_eq!(run(&place, &rest).output().code, 0);
+}

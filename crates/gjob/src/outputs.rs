@@ -39,6 +39,7 @@ use gjob_core::wire::BlobHash;
 use gjob_core::{JobId, Key, RunId};
 
 use self::dir::Destination;
+use crate::settings::Follows;
 pub(crate) use collector::{Collecting, Collector};
 pub use names::{job_dir_name, used_names};
 pub use progress::OutputProgress;
@@ -58,6 +59,9 @@ pub struct OutputsConfig {
     /// The run whose outputs they are: what it has put there may be replaced.
     /// None for the one that the network is opened for.
     pub tag: Option<String>,
+    /// The runs before it, whose outputs are in the same directory, and what of them may be
+    /// replaced.
+    pub follows: Follows,
 }
 
 impl OutputsConfig {
@@ -66,7 +70,7 @@ impl OutputsConfig {
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>, max_bytes: Option<u64>) -> Self {
         let max_bytes = max_bytes.unwrap_or(DEFAULT_MAX_BYTES);
-        OutputsConfig { dir: dir.into(), max_bytes, tag: None }
+        OutputsConfig { dir: dir.into(), max_bytes, tag: None, follows: Follows::default() }
     }
 }
 

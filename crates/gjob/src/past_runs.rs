@@ -3,7 +3,9 @@
 //! Their names and their order do not count. Outputs of other jobs among their files are
 //! equal if these jobs are.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod follow;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use gjob_core::dependency::{Dependencies, DependencyError, FromOne};
@@ -11,6 +13,8 @@ use gjob_core::subset::subset;
 use gjob_core::wire::{Input, InputKind};
 use gjob_core::{JobSpec, RunId, State};
 use serde::Serialize;
+
+pub use follow::{FollowError, follow};
 
 use crate::inputs::Inputs;
 use crate::store::{RunDir, Store, StoreError};
@@ -45,6 +49,17 @@ pub struct Comparison {
     pub outcomes: Vec<PastOutcome>,
     /// The jobs that are to be run.
     pub remaining: Vec<Arc<JobSpec>>,
+    /// For each of these, the job of a past run that it runs again.
+    pub again: Vec<Option<PastJob>>,
+}
+
+/// A job of a past run: which run, in the order in which they were added, and its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PastJob {
+    /// The run.
+    pub run: usize,
+    /// The job.
+    pub index: u32,
 }
 
 /// When two jobs count as the same.
@@ -102,12 +117,12 @@ pub struct PastRuns {
 }
 
 /// Jobs of one kind that are not matched with a new job yet.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Copies {
-    done: u32,
-    failed: u32,
-    unknown: u32,
-    unfinished: u32,
+    done: VecDeque<PastJob>,
+    failed: VecDeque<PastJob>,
+    unknown: VecDeque<PastJob>,
+    unfinished: VecDeque<PastJob>,
 }
 
 /// What a job does, each part by its hash.
@@ -224,14 +239,16 @@ impl PastRuns {
         self.runs.push(dir.run().clone());
         let dependencies = Dependencies::resolve(&specs).map_err(|error| store.invalid(&error))?;
         let identities = self.identities(&specs, &inputs, |at| states[at].1, &dependencies);
-        for (identity, (state, _)) in identities.into_iter().zip(states) {
+        let run = self.runs.len() - 1;
+        for ((index, identity), (state, _)) in (0..).zip(identities).zip(states) {
             let copies = self.known.entry(identity).or_default();
-            *match state {
+            let copies = match state {
                 State::Done => &mut copies.done,
                 State::Error => &mut copies.failed,
                 State::Unknown => &mut copies.unknown,
                 State::Free | State::Busy => &mut copies.unfinished,
-            } += 1;
+            };
+            copies.push_back(PastJob { run, index });
             self.without_files.insert(identity.without_files());
             self.without_outputs.insert(identity.without_outputs());
         }
@@ -258,8 +275,8 @@ impl PastRuns {
     ) -> Result<Comparison, DependencyError> {
         let dependencies = Dependencies::resolve(&specs)?;
         let identities = self.identities(&specs, inputs, |_| 0, &dependencies);
-        let mut outcomes: Vec<PastOutcome> =
-            identities.into_iter().map(|identity| self.take(identity)).collect();
+        let (mut outcomes, past): (Vec<PastOutcome>, Vec<Option<PastJob>>) =
+            identities.into_iter().map(|identity| self.take(identity)).unzip();
         let mut order = dependencies.producers_first(specs.len() as u32);
         while let Some(index) = order.pop() {
             if !self.select.takes(outcomes[index as usize]) {
@@ -273,26 +290,29 @@ impl PastRuns {
             }
         }
         let is_kept: Vec<bool> = outcomes.iter().map(|it| self.select.takes(*it)).collect();
-        Ok(Comparison { outcomes, remaining: subset(specs, &is_kept) })
+        let again = past.into_iter().zip(&is_kept).filter(|(_, is_kept)| **is_kept);
+        let again = again.map(|(past, _)| past).collect();
+        Ok(Comparison { outcomes, remaining: subset(specs, &is_kept), again })
     }
 
-    fn take(&mut self, identity: Identity) -> PastOutcome {
+    fn take(&mut self, identity: Identity) -> (PastOutcome, Option<PastJob>) {
         if let Some(copies) = self.known.get_mut(&identity) {
             return copies.take();
         }
-        if self.without_files.contains(&identity.without_files()) {
+        let outcome = if self.without_files.contains(&identity.without_files()) {
             PastOutcome::OtherFiles
         } else if self.without_outputs.contains(&identity.without_outputs()) {
             PastOutcome::OtherOutputs
         } else {
             PastOutcome::New
-        }
+        };
+        (outcome, None)
     }
 }
 
 impl Copies {
     /// Matches a new job with one of these, with a done one if there is any left.
-    fn take(&mut self) -> PastOutcome {
+    fn take(&mut self) -> (PastOutcome, Option<PastJob>) {
         let kinds = [
             (&mut self.done, PastOutcome::Done),
             (&mut self.failed, PastOutcome::Failed),
@@ -300,11 +320,11 @@ impl Copies {
             (&mut self.unfinished, PastOutcome::Unfinished),
         ];
         for (left, outcome) in kinds {
-            if *left > 0 {
-                *left -= 1;
-                return outcome;
+            // The first new one runs the first of them again.
+            if let Some(past) = left.pop_front() {
+                return (outcome, Some(past));
             }
         }
-        PastOutcome::ExtraCopy
+        (PastOutcome::ExtraCopy, None)
     }
 }

@@ -1,7 +1,7 @@
 //! What a run was asked for, kept in its store so that `gjob attach` goes on
 //! in the same way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use gjob_core::{Cluster, HostLabel, HostOptions, JobSpec, Platform, RunId};
 use serde::{Deserialize, Serialize};
 
 use crate::link::HostPlan;
+use crate::outputs::job_dir_name;
 
 /// The settings of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -112,9 +113,30 @@ pub struct OutputSettings {
     pub cleanup: bool,
     /// The most that one job's outputs may come to, bytes; none for the default.
     pub max_bytes: Option<u64>,
+    /// What past runs have in the same directory.
+    pub follows: Follows,
+}
+
+/// How a run goes on with the directory of outputs of past runs that it leaves jobs out for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Follows {
+    /// These runs, as hosts know them.
+    pub runs: Vec<RunId>,
+    /// What the directories of the run's jobs are called; none for those with the usual name.
+    pub names: BTreeMap<u32, String>,
+    /// Those that replace what these runs have there: outputs of jobs that are not done.
+    pub replaced: BTreeSet<String>,
 }
 
 impl OutputSettings {
+    /// What the directory of a job is called.
+    #[must_use]
+    pub fn job_dir_name(&self, name: Option<&str>, index: u32) -> String {
+        let given = self.follows.names.get(&index);
+        given.cloned().unwrap_or_else(|| job_dir_name(name, index))
+    }
+
     /// Where the outputs of `run` go.
     #[must_use]
     pub fn dir(&self, run: &RunId) -> PathBuf {

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use gjob::Network;
-use gjob::outputs::{CollectOrder, OutputProgress, OutputsConfig, job_dir_name};
+use gjob::outputs::{CollectOrder, OutputProgress, OutputsConfig};
+use gjob::settings::OutputSettings;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::output::OutputPattern;
 use gjob_core::plural::counted;
@@ -28,9 +29,10 @@ pub(crate) fn run(args: &FetchArgs) -> Result<u8, Failure> {
         Some(into) => std::path::absolute(into).map_err(Failure::input)?,
         None => settings.outputs.dir(dir.run()),
     };
-    let orders = orders(args, &run).map_err(Failure::input)?;
+    let orders = orders(args, &run, &settings.outputs).map_err(Failure::input)?;
     let config = OutputsConfig {
         tag: Some(row.on_hosts.to_string()),
+        follows: settings.outputs.follows.clone(),
         ..OutputsConfig::new(into.clone(), settings.outputs.max_bytes)
     };
     let network = Network::from_settings(&settings).map_err(Failure::machinery)?;
@@ -57,7 +59,11 @@ fn check_patterns(patterns: &[String]) -> Result<(), Failure> {
 
 /// What to fetch from which jobs: the named ones, or all ended jobs that declare
 /// outputs.
-fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrder)>> {
+fn orders(
+    args: &FetchArgs,
+    run: &Run,
+    settings: &OutputSettings,
+) -> anyhow::Result<Vec<(HostIx, CollectOrder)>> {
     let named = !args.jobs.is_empty();
     let chosen: Vec<_> = match named {
         true => selection::select(run.jobs(), &args.jobs)?,
@@ -84,7 +90,7 @@ fn orders(args: &FetchArgs, run: &Run) -> anyhow::Result<Vec<(HostIx, CollectOrd
         let order = CollectOrder {
             key,
             id: id.clone(),
-            dir_name: job_dir_name(job.name(), index),
+            dir_name: settings.job_dir_name(job.name(), index),
             patterns,
             all: job.state() == State::Done && args.output.is_empty(),
             merge: true,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use gjob::Network;
 use gjob::network::{Followed, Following, NetworkError, Printed, Wanted};
-use gjob::outputs::job_dir_name;
 use gjob::settings::RunSettings;
 use gjob::store::RunDir;
 use gjob_core::jobdir::OwnFile;
@@ -116,7 +115,7 @@ impl JobOutputs {
             Stream::Stdout => OwnFile::Stdout,
             Stream::Stderr => OwnFile::Stderr,
         };
-        let dir = outputs.dir(&self.run).join(job_dir_name(job.name(), job.index));
+        let dir = outputs.dir(&self.run).join(outputs.job_dir_name(job.name(), job.index));
         Some(dir.join(file.name()))
     }
 }

@@ -63,6 +63,8 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
         Some(past) => {
             settings.skipped_for = past.runs().to_vec();
             let left = skip_done::leave_out(past, specs, &args.report)?;
+            let runs = settings.skipped_for.clone();
+            skip_done::follow_outputs(&mut settings.outputs, &runs, &left)?;
             (left.specs, Some(left.inputs))
         }
     };
@@ -135,7 +137,8 @@ fn outputs(args: &OutputArgs, errors: &mut Vec<anyhow::Error>) -> OutputSettings
     let into = args.into.as_deref().and_then(&mut absolute);
     let here = absolute(Path::new(".")).unwrap_or_default();
     let max_bytes = super::size("--max-output", args.max_output.as_deref(), errors);
-    OutputSettings { into, here, results: args.results, cleanup: args.cleanup, max_bytes }
+    let (results, cleanup) = (args.results, args.cleanup);
+    OutputSettings { into, here, results, cleanup, max_bytes, ..OutputSettings::default() }
 }
 
 fn all_at_once(errors: &[anyhow::Error]) -> Failure {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use gjob::NetworkError;
 use gjob::inputs::Inputs;
-use gjob::past_runs::{PastOutcome, PastRuns, Select};
-use gjob::settings::RunSettings;
+use gjob::past_runs::{PastJob, PastOutcome, PastRuns, Select, follow};
+use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::{RunDir, StateDir, Store};
 use gjob_core::plural::counted;
 use gjob_core::text::printable;
@@ -24,6 +24,8 @@ pub(super) struct Remaining {
     pub(super) specs: Vec<Arc<JobSpec>>,
     /// Their files, hashed, and perhaps those of others.
     pub(super) inputs: Inputs,
+    /// For each, the job of a past run that it runs again.
+    pub(super) again: Vec<Option<PastJob>>,
 }
 
 /// As many runs are named.
@@ -121,7 +123,22 @@ pub(super) fn leave_out(
         // There is no other place to report that stderr is gone.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
-    Ok(Remaining { specs: compared.remaining, inputs })
+    Ok(Remaining { specs: compared.remaining, inputs, again: compared.again })
+}
+
+/// Goes on with the directory of outputs of the past runs, if the new run has the same.
+pub(super) fn follow_outputs(
+    outputs: &mut OutputSettings,
+    runs: &[RunId],
+    left: &Remaining,
+) -> Result<(), Failure> {
+    let Some(into) = outputs.into.clone() else { return Ok(()) };
+    let state = StateDir::from_env().map_err(Failure::input)?;
+    let dirs = runs.iter().map(|run| state.find(Some(run))).collect::<Result<Vec<_>, _>>();
+    let dirs = dirs.map_err(Failure::input)?;
+    let jobs: Vec<_> = left.specs.iter().cloned().zip(left.again.iter().copied()).collect();
+    outputs.follows = follow(&dirs, &into, &jobs).map_err(Failure::machinery)?;
+    Ok(())
 }
 
 /// Why a job is skipped or not.

@@ -57,6 +57,7 @@ pub(crate) fn run(args: &TableArgs) -> Result<u8, Failure> {
     };
     let mut results = Results {
         dir: settings.outputs.dir(dir.run()),
+        settings: settings.outputs.clone(),
         outputs: JobOutputs::of(dir.run(), settings).map_err(Failure::machinery)?,
         wanted: &wanted,
     };

@@ -1,6 +1,7 @@
 //! The directory of a run's outputs: opened once, and everything below it made,
 //! renamed and removed through that handle.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ impl Destination {
         if let Some(dir) = &*opened {
             return Ok(Arc::clone(dir));
         }
-        let OutputsConfig { dir: path, tag: run, .. } =
+        let OutputsConfig { dir: path, tag: run, follows, .. } =
             self.config.as_ref().ok_or_else(|| io::Error::other("none was named"))?;
         std::fs::create_dir_all(path)?;
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
@@ -107,8 +108,11 @@ impl Destination {
         let sync = dir.open(".")?;
         let prefix = format!("{PART}.{}.", self.tag);
         let ledger = Mutex::new(Ledger::new(run.as_ref().unwrap_or(&self.tag)));
+        let earlier = follows.runs.iter().map(|run| Ledger::new(run.as_str())).collect();
+        let (earlier, replaced) = (Mutex::new(earlier), follows.replaced.clone());
         let (path, parts) = (path.clone(), AtomicU64::new(0));
-        let dir = Arc::new(OutputsDir { path, dir, sync, prefix, parts, ledger });
+        let dir = OutputsDir { path, dir, sync, prefix, parts, ledger, earlier, replaced };
+        let dir = Arc::new(dir);
         dir.remove_stale()?;
         *opened = Some(Arc::clone(&dir));
         Ok(dir)
@@ -127,6 +131,10 @@ pub(super) struct OutputsDir {
     parts: AtomicU64,
     /// What this run has put here.
     ledger: Mutex<Ledger>,
+    /// What the runs before it have put here.
+    earlier: Mutex<Vec<Ledger>>,
+    /// Names of what may be replaced of that.
+    replaced: BTreeSet<String>,
 }
 
 impl OutputsDir {
@@ -166,7 +174,9 @@ impl OutputsDir {
         match self.dir.symlink_metadata(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(self.here(name, error)),
-            Ok(_) if self.owns(name, name).map_err(|error| self.here(name, error))? => Ok(()),
+            Ok(_) if self.may_replace(name, name).map_err(|error| self.here(name, error))? => {
+                Ok(())
+            }
             Ok(_) => Err(self.in_the_way(name)),
         }
     }
@@ -178,6 +188,28 @@ impl OutputsDir {
             Err(error) => Err(error),
             Ok(found) => self.ledger().has(&self.dir, name, Identity::of(&found)),
         }
+    }
+
+    /// True for what may be replaced: this run's own, and what is left of jobs of the runs
+    /// before it that this run runs again.
+    fn may_replace(&self, at: &str, name: &str) -> io::Result<bool> {
+        if self.owns(at, name)? {
+            return Ok(true);
+        }
+        if !self.replaced.contains(name) {
+            return Ok(false);
+        }
+        let found = match self.dir.symlink_metadata(at) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => Identity::of(&found?),
+        };
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        for ledger in earlier.iter_mut() {
+            if ledger.has(&self.dir, name, found)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -255,10 +287,11 @@ impl UnfinishedDir {
         if self.take_free_name(name).map_err(here)? {
             return Ok(());
         }
-        if !parent.owns(name, name).map_err(here)? {
+        if !parent.may_replace(name, name).map_err(here)? {
             return Err(parent.in_the_way(name));
         }
-        if merge {
+        // What an earlier run has left is not this run's to add to.
+        if merge && parent.owns(name, name).map_err(here)? {
             let open = |name: &str| open_below(&parent.dir, Path::new(name)).map_err(here);
             return merge::merge(&open(&self.name)?, &open(name)?);
         }
@@ -283,7 +316,7 @@ impl UnfinishedDir {
     /// False when what has that name is another's after all: it keeps it.
     fn replace(&mut self, name: &str) -> io::Result<bool> {
         match self.parent.rename(&self.name, name, RenameFlags::EXCHANGE) {
-            Ok(()) if self.parent.owns(&self.name, name).unwrap_or(false) => Ok(true),
+            Ok(()) if self.parent.may_replace(&self.name, name).unwrap_or(false) => Ok(true),
             Ok(()) => self.give_back(name, RenameFlags::EXCHANGE).map(|()| false),
             Err(Errno::INVAL) => self.replace_in_steps(name),
             Err(error) => Err(error.into()),
@@ -295,7 +328,7 @@ impl UnfinishedDir {
         let OutputsDir { dir, .. } = &*self.parent;
         let aside = format!("{}.old", self.name);
         dir.rename(name, dir, &aside)?;
-        if !self.parent.owns(&aside, name).unwrap_or(false) {
+        if !self.parent.may_replace(&aside, name).unwrap_or(false) {
             dir.rename(&aside, dir, name)?;
             return Ok(false);
         }
@@ -390,6 +423,27 @@ mod tests {
         put(&s, "y", "0", false).unwrap();
         assert!(put(&r, "x", "0", false).is_err());
         assert!(out.join("0/y").exists() && out.join("mine/x").exists());
+    }
+
+    #[test]
+    fn run_replaces_of_the_runs_before_it_what_it_runs_again_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let before = place_of(&dir, "2026-11-22-1").open().unwrap();
+        ["0", "1"].iter().for_each(|name| put(&before, "old", name, false).unwrap());
+        let mut config = OutputsConfig::new(dir.path().join("a/out"), None);
+        config.follows.runs = vec!["2026-11-22-1".parse().unwrap()];
+        config.follows.replaced = ["1".to_owned()].into();
+        let after = Destination::new(Some(config), "s".to_owned()).open().unwrap();
+        assert!(after.check_name("1").is_ok() && after.check_name("0").is_err());
+        put(&after, "new", "1", true).unwrap();
+        assert!(put(&after, "new", "0", false).is_err());
+        let out = dir.path().join("a/out");
+        let has = |path: &str| out.join(path).exists();
+        assert!(has("0/old") && has("1/new") && !has("1/old"));
+        // The run before finds what is not its own any more.
+        assert!(put(&before, "late", "1", false).is_err());
+        put(&after, "more", "1", true).unwrap();
+        assert!(has("1/new") && has("1/more"));
     }
 
     #[test]

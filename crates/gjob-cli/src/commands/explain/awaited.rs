@@ -3,7 +3,6 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use gjob::outputs::job_dir_name;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob_core::os_text::to_path;
@@ -23,11 +22,12 @@ pub(super) fn line(
     if sources.is_empty() {
         return Ok(None);
     }
-    let outputs = RunSettings::from_json(&store.row()?.settings)?.outputs.dir(dir.run());
+    let outputs = RunSettings::from_json(&store.row()?.settings)?.outputs;
     for from in sources {
         let Some(producer) = run.job(from.producer) else { continue };
         let Some(key) = producer.key() else { continue };
-        let place = outputs.join(job_dir_name(producer.name(), producer.index));
+        let name = outputs.job_dir_name(producer.name(), producer.index);
+        let place = outputs.dir(dir.run()).join(name);
         let needed = store.outputs_of(key)?.into_iter();
         let needed = needed.filter(|file| from.paths.iter().any(|path| path.takes(&file.path)));
         let gone = needed.map(|file| place.join(to_path(&file.path))).find(|path| is_gone(path));

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use gjob::outputs::job_dir_name;
 use gjob_core::dependency::FromGroup;
 use gjob_core::os_text::from_os;
 use gjob_core::run::{Attempt, Host, Tally};
@@ -219,7 +218,7 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
     let ended = job.ended.or_else(|| attempt.and_then(|attempt| attempt.ended));
     let outputs = &of.settings.outputs;
     let has_outputs = outputs.results || !job.spec.outputs.is_empty();
-    let outputs_dir = || outputs.dir(&of.row.id).join(job_dir_name(job.name(), job.index));
+    let outputs_dir = || outputs.dir(&of.row.id).join(outputs.job_dir_name(job.name(), job.index));
     JobStatus {
         index: job.index,
         name: job.name().map(str::to_owned),

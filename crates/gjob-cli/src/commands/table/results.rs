@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use gjob::outputs::job_dir_name;
+use gjob::settings::OutputSettings;
 use gjob_core::Job;
 use gjob_core::jobdir::OwnFile;
 use gjob_core::os_text::{from_os, to_path};
@@ -31,6 +31,7 @@ const MAX_DEPTH: usize = 32;
 pub(super) struct Results<'a> {
     /// Where the jobs' directories are.
     pub(super) dir: PathBuf,
+    pub(super) settings: OutputSettings,
     pub(super) outputs: JobOutputs,
     pub(super) wanted: &'a Wanted,
 }
@@ -65,7 +66,7 @@ impl Results<'_> {
             Wanted::Stream(stream) => return self.of_stream(job, *stream),
             Wanted::Files(pattern) => pattern,
         };
-        let dir = self.dir.join(job_dir_name(job.name(), job.index));
+        let dir = self.dir.join(self.settings.job_dir_name(job.name(), job.index));
         let mut paths = Vec::new();
         match pattern.literal() {
             Some(path) => paths.push(path.to_owned()),

@@ -19,8 +19,7 @@ use super::Engine;
 use crate::manager::ManagerError;
 use crate::network::Network;
 use crate::outputs::{
-    self, CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, job_dir_name,
-    used_names,
+    self, CollectError, CollectOrder, CollectScope, CollectedOutputs, OutputsConfig, used_names,
 };
 use crate::settings::OutputSettings;
 use crate::store::JobOutputs;
@@ -50,15 +49,17 @@ impl Collecting {
     pub(super) fn check_names(&self, specs: &[Arc<JobSpec>]) -> Result<(), ManagerError> {
         let has_outputs = |spec: &JobSpec| self.settings.results || !spec.outputs.is_empty();
         let jobs = (0..).zip(specs).filter(|(_, spec)| has_outputs(spec));
-        let names: Vec<String> =
-            jobs.map(|(index, spec)| job_dir_name(spec.name.as_deref(), index)).collect();
+        let names: Vec<String> = jobs
+            .map(|(index, spec)| self.settings.job_dir_name(spec.name.as_deref(), index))
+            .collect();
         if names.is_empty() {
             return Ok(());
         }
         let Some(dir) = &self.settings.into else {
             return check_writable(&self.settings.here.join("gjob-out"));
         };
-        let used = used_names(dir, names.iter().map(String::as_str))
+        let is_new = |name: &&str| !self.settings.follows.replaced.contains(*name);
+        let used = used_names(dir, names.iter().map(String::as_str).filter(is_new))
             .map_err(|source| ManagerError::OutputsDir { dir: dir.clone(), source })?;
         match used.first() {
             None => check_writable(dir),
@@ -76,13 +77,18 @@ impl Collecting {
 
     fn config(&self, run: &RunId) -> OutputsConfig {
         let OutputSettings { max_bytes, .. } = self.settings;
-        let tag = Some(run.to_string());
-        OutputsConfig { tag, ..OutputsConfig::new(self.settings.dir(run), max_bytes) }
+        let (tag, follows) = (Some(run.to_string()), self.settings.follows.clone());
+        OutputsConfig { tag, follows, ..OutputsConfig::new(self.settings.dir(run), max_bytes) }
+    }
+
+    /// What a job's directory is called.
+    pub(super) fn dir_name(&self, job: &Job) -> String {
+        self.settings.job_dir_name(job.name(), job.index)
     }
 
     /// Where the outputs of a job are.
     pub(super) fn dir_of(&self, run: &RunId, job: &Job) -> PathBuf {
-        self.settings.dir(run).join(job_dir_name(job.name(), job.index))
+        self.settings.dir(run).join(self.settings.job_dir_name(job.name(), job.index))
     }
 
     /// True when the directories of jobs that are done are removed.
@@ -121,7 +127,7 @@ impl Collecting {
         Some(CollectOrder {
             key,
             id: job.id().cloned()?,
-            dir_name: job_dir_name(job.name(), job.index),
+            dir_name: self.settings.job_dir_name(job.name(), job.index),
             patterns,
             all,
             merge: false,
@@ -262,7 +268,7 @@ impl Engine {
         if self.collecting.has_moved {
             return;
         }
-        let dir_name = job_dir_name(self.job(index).name(), index);
+        let dir_name = self.collecting.dir_name(self.job(index));
         let config = self.collecting.config(&self.on_hosts);
         // What cannot be removed does no harm: another attempt replaces it.
         let _ = outputs::retract(&config, &self.on_hosts, &dir_name);

@@ -13,7 +13,7 @@ use gjob_core::{HostLabel, Key};
 
 use super::Engine;
 use super::from_jobs::unfit;
-use crate::outputs::{CollectError, CollectOrder, CollectedOutputs, OutputFile, job_dir_name};
+use crate::outputs::{CollectError, CollectOrder, CollectedOutputs, OutputFile};
 
 /// Some outputs of a job that are fetched again.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Engine {
         let order = CollectOrder {
             key: producer,
             id,
-            dir_name: job_dir_name(job.name(), producer.index),
+            dir_name: self.collecting.dir_name(job),
             patterns: files.iter().map(|file| literally(&file.path)).collect(),
             all: true,
             merge: true,
