@@ -8,6 +8,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use gjob::Network;
+use gjob::link::Transport;
 use gjob::network::{Answers, DescribedHost};
 use gjob::settings::RunSettings;
 use gjob::units::format_duration;
@@ -25,6 +26,8 @@ use shared_notes::{ANY_HOST, SharedNotes};
 /// A host, and how it is or why it can't be asked.
 struct Asked {
     label: String,
+    /// How it is reached.
+    way: Transport,
     answer: Result<DescribedHost, String>,
     /// Whether jobs survive a logout, or why that cannot be told; none if it was not asked.
     survives: Option<Result<bool, String>>,
@@ -58,7 +61,7 @@ impl Asked {
     fn problems(&self) -> Vec<Problem> {
         match &self.answer {
             Ok(host) => of_host(host, self.survives.as_ref()),
-            Err(reason) => vec![of_reason(&self.label, reason)],
+            Err(reason) => vec![of_reason(&self.label, reason, &self.way)],
         }
     }
 
@@ -68,8 +71,7 @@ impl Asked {
             Ok(_) => self.problems(),
             Err(reason) => {
                 let reason = reason.split_once(": ssh: ").map_or(&**reason, |(what, _)| what);
-                let name = if self.label == ":" { ":" } else { ANY_HOST };
-                vec![of_reason(name, reason)]
+                vec![of_reason(ANY_HOST, reason, &self.way)]
             }
         }
     }
@@ -81,7 +83,9 @@ pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
     }
     let (settings, duties) = settings(args)?;
     let mut network = Network::from_settings(&settings).map_err(Failure::input)?;
-    let labels: Vec<String> = network.hosts().iter().map(|plan| plan.label().to_string()).collect();
+    let plans = network.hosts().iter();
+    let reached = plans.map(|plan| (plan.label().to_string(), plan.transport().clone()));
+    let reached: Vec<(String, Transport)> = reached.collect();
     let answers = network.describe_hosts().map_err(Failure::machinery)?;
     let answering: Vec<HostIx> =
         answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(host, _)| *host).collect();
@@ -89,11 +93,11 @@ pub(crate) fn run(args: &HostsArgs) -> Result<u8, Failure> {
         true => network.probe_logout(&answering).map_err(Failure::machinery)?,
         false => Answers::new(),
     };
-    let asked = labels.into_iter().zip(answers);
+    let asked = reached.into_iter().zip(answers);
     let asked: Vec<Asked> = asked
-        .map(|(label, (host, answer))| {
+        .map(|((label, way), (host, answer))| {
             let (survives, leaving) = (survival.remove(&host), duties.leaving(&label));
-            Asked { label, answer, survives, leaving }
+            Asked { label, way, answer, survives, leaving }
         })
         .collect();
     let printed = if args.json { json(&asked) } else { table(&asked, &duties) };

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gjob::link::Transport;
 use gjob::network::DescribedHost;
 use gjob::units::{format_duration, format_size};
 use serde::Serialize;
@@ -36,11 +37,18 @@ impl Problem {
     }
 }
 
-/// Why a host can't be asked.
-pub(super) fn of_reason(label: &str, reason: &str) -> Problem {
-    let help =
-        format!("`ssh {label} true` must work without a question; `ssh -v {label}` says more");
-    Problem { what: reason.to_owned(), help: Some(help).filter(|_| label != ":") }
+/// Why a host can't be asked, which is reached in this way.
+pub(super) fn of_reason(label: &str, reason: &str, way: &Transport) -> Problem {
+    let help = match way {
+        Transport::Local => None,
+        Transport::Command(_) => {
+            Some("the command of --connect must start /bin/sh there without a question".to_owned())
+        }
+        _ => Some(format!(
+            "`ssh {label} true` must work without a question; `ssh -v {label}` says more"
+        )),
+    };
+    Problem { what: reason.to_owned(), help }
 }
 
 /// What is wrong with a host that answers. `survives` is what a probe has found.

@@ -26,7 +26,7 @@ pub(super) fn table(of: &Snapshot, filter: &Filter, terminal: Option<usize>) -> 
         };
     }
     let headings = ["JOB", "STATE", "HOST", "TIME", "NAME", "REASON", "COMMAND"];
-    let mut columns = Columns::new(headings).cut("NAME").wrap("REASON").cut("COMMAND");
+    let mut columns = Columns::new(headings).cut("HOST").cut("NAME").wrap("REASON").cut("COMMAND");
     for (job, state) in jobs.iter().take(most) {
         columns.row([
             Some(job.index.to_string()),

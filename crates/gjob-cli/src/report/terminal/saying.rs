@@ -52,18 +52,21 @@ impl Terminal {
         }
     }
 
+    /// A text as lines that the terminal does not break within words.
+    fn lines_of(&self, text: &str) -> Vec<String> {
+        match &self.progress {
+            Progress::Bar(_) => wrap(text, size().0),
+            Progress::Lines(..) | Progress::Quiet => vec![text.to_owned()],
+        }
+    }
+
     fn say_now(&mut self, said: Said) {
         match said {
             Said::Line(text, is_about_job) => {
                 if !is_about_job {
                     self.named = None;
                 }
-                let lines = match &self.progress {
-                    // A terminal would break it within words.
-                    Progress::Bar(_) => wrap(&text, size().0),
-                    Progress::Lines(..) | Progress::Quiet => vec![text],
-                };
-                lines.iter().for_each(|line| self.progress.line(line));
+                self.lines_of(&text).iter().for_each(|line| self.progress.line(line));
             }
             Said::Failure(job) => self.name_failure(&job),
             Said::Output(job, outputs) => self.print_output(&job, outputs),
@@ -74,7 +77,8 @@ impl Terminal {
         let is_named = self.named == Some(job.index);
         let follows = self.progress.names_failures() && !self.printer.gathers();
         if follows && job.state() != State::Done && !outputs.is_empty() && !is_named {
-            self.progress.line(&format!("output of {}:", headline::title(job)));
+            let title = format!("output of {}:", headline::title(job));
+            self.lines_of(&title).iter().for_each(|line| self.progress.line(line));
         }
         let (printer, progress) = (&mut self.printer, &mut self.progress);
         let problems = progress.aside(|| printer.job_output(job, outputs));
@@ -90,7 +94,15 @@ impl Terminal {
     fn name_failure(&mut self, job: &Job) {
         let (what, why) = (headline::what_failed(job), headline::why(job));
         let style = if self.colour { FAILURE } else { Style::new() };
-        self.progress.styled_line(&format!("{style}{what}{style:#}"), &why);
+        let lines = self.lines_of(&format!("{what}{why}"));
+        for (number, line) in lines.iter().enumerate() {
+            match line.strip_prefix(&what).filter(|_| number == 0) {
+                Some(rest) => {
+                    self.progress.styled_line(&format!("{style}{what}{style:#}"), rest);
+                }
+                None => self.progress.line(line),
+            }
+        }
         self.named = Some(job.index);
     }
 }
