@@ -14,7 +14,6 @@ use crate::ledger::{Ask, Ledger, NoRoom, Notice, Offer, Share};
 #[derive(Debug)]
 pub(super) struct Shares {
     ledger: Ledger,
-    cpus_each: u32,
     /// Those of slots that have died, whose orphans may be alive.
     of_dead: Vec<Share>,
 }
@@ -22,13 +21,13 @@ pub(super) struct Shares {
 impl Shares {
     /// For slots of this kind, whose jobs may have this much memory together.
     pub(super) fn open(config: &SlotConfig, mem: u64) -> Self {
-        let cpus_each = config.cpus_each();
-        let offer = Offer { cpus: config.slots.saturating_mul(cpus_each), mem };
+        // In slots, of which users may give a run more or fewer while its jobs run.
+        let offer = Offer { cpus: config.slots, mem };
         let ledger = match &config.within {
             Some(within) => Ledger::open(config.run.to_string(), offer, within.clone()),
             None => Ledger::absent(offer),
         };
-        Shares { ledger, cpus_each, of_dead: Vec::new() }
+        Shares { ledger, of_dead: Vec::new() }
     }
 
     /// One for a slot that is about to be started.
@@ -43,7 +42,7 @@ impl Shares {
 
     /// True if the slot has kept what the launch asks for.
     pub(super) fn has_kept(&self, slot: &OwnSlot, launch: &Launch) -> bool {
-        self.ledger.has_kept(slot.share.as_ref(), &self.ask(launch))
+        self.ledger.has_kept(slot.share.as_ref(), &Self::ask(launch))
     }
 
     /// Gives the slot at `at` what the launch asks for, with some of these GPUs.
@@ -57,20 +56,16 @@ impl Shares {
         if !self.has_kept(&slots[at], launch) {
             self.give_up_idle(slots);
         }
-        let ask = self.ask(launch);
+        let ask = Self::ask(launch);
         self.ledger.take(slots[at].share.as_mut(), &ask, gpus, Instant::now())
     }
 
-    fn ask(&self, launch: &Launch) -> Ask {
+    fn ask(launch: &Launch) -> Ask {
         let request = &launch.request;
         match request.cpus {
             // What is run on a host besides its jobs does not wait for them.
             _ if launch.is_task => Ask { cpus: Cpus::Count(0), mem: 0, gpus: 0 },
-            Cpus::Count(count) => {
-                let cpus = Cpus::Count(count.saturating_mul(self.cpus_each));
-                Ask { cpus, mem: request.mem, gpus: request.gpus }
-            }
-            Cpus::All => Ask { cpus: Cpus::All, mem: request.mem, gpus: request.gpus },
+            cpus => Ask { cpus, mem: request.mem, gpus: request.gpus },
         }
     }
 
