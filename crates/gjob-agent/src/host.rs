@@ -123,12 +123,34 @@ fn first_load_milli(loadavg: &str) -> u64 {
     (load * 1000.0) as u64
 }
 
-/// How many processes the kernel has ended for want of memory since the machine's start,
-/// be it the machine's or a container's; none where it does not say.
+/// How many processes the kernel has ended for want of memory since the machine's start, be it
+/// the machine's or a container's, as far as can be told of those in this process's own group
+/// (its login session's, as a rule), else of all; none where the kernel does not say.
 pub(crate) fn out_of_memory_kills() -> Option<u64> {
-    let counters = std::fs::read_to_string("/proc/vmstat").ok()?;
-    let count = counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?;
-    count.parse().ok()
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut files = kill_counters(&groups).into_iter().chain(["/proc/vmstat".into()]);
+    files.find_map(|file| kills_in(&std::fs::read_to_string(file).ok()?))
+}
+
+/// The files that count what was killed of a process's own group, by what `/proc/self/cgroup`
+/// says: that group's, or that of a group around it.
+fn kill_counters(groups: &str) -> Vec<std::path::PathBuf> {
+    let of_line = |line: &str| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let (root, file) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.events"),
+            "memory" => ("/sys/fs/cgroup/memory", "memory.oom_control"),
+            _ => return None,
+        };
+        let group = std::path::Path::new(root).join(path.trim_start_matches('/'));
+        let around = group.ancestors().take_while(|it| it.starts_with(root));
+        Some(around.map(|it| it.join(file)).collect::<Vec<_>>())
+    };
+    groups.lines().filter_map(of_line).flatten().collect()
+}
+
+fn kills_in(counters: &str) -> Option<u64> {
+    counters.lines().find_map(|line| line.strip_prefix("oom_kill "))?.parse().ok()
 }
 
 /// The GPUs that jobs may use, as `CUDA_VISIBLE_DEVICES` names them: those that
@@ -160,6 +182,27 @@ mod tests {
     use gjob_core::JobId;
 
     use super::*;
+
+    #[test]
+    fn kills_are_counted_in_the_own_group_of_either_version() {
+        let names = |groups| {
+            let files: Vec<_> = kill_counters(groups).into_iter().take(2).collect();
+            files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>()
+        };
+        let user = "/sys/fs/cgroup/user.slice";
+        assert_eq!(
+            names("0::/user.slice/s.scope\n"),
+            [format!("{user}/s.scope/memory.events"), format!("{user}/memory.events")]
+        );
+        let memory = "/sys/fs/cgroup/memory";
+        assert_eq!(
+            names("4:memory:/a\n1:cpu:/b\n"),
+            [format!("{memory}/a/memory.oom_control"), format!("{memory}/memory.oom_control")]
+        );
+        assert_eq!(kills_in("low 0\noom 2\noom_kill 3\noom_group_kill 0\n"), Some(3));
+        assert_eq!(kills_in("oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"), Some(4));
+        assert_eq!(kills_in("oom 2\n"), None);
+    }
 
     #[test]
     fn any_host_name_becomes_part_of_a_job_id() {

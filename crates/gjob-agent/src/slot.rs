@@ -33,6 +33,7 @@ use rustix::fs::Mode;
 use self::by_hand::run_here;
 use self::job::{Finished, Limits};
 use self::lease_timer::Renewals;
+use self::memory::KernelKills;
 use self::orders::RunOrders;
 use self::prepare::{NotPrepared, Places, Prepared, Refusal};
 pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
@@ -167,6 +168,7 @@ struct Slot {
     orders: JobDir,
     log: RunLog,
     signals: Signals,
+    kernel_kills: KernelKills,
     run: RunId,
     hostname: String,
     cpus: u32,
@@ -206,6 +208,7 @@ impl Slot {
             orders: JobDir::open(&run_dir.orders()).map_err(SlotError::Setup)?,
             log: RunLog::open(&run_dir.log()).map_err(SlotError::Setup)?,
             signals,
+            kernel_kills: KernelKills::read(),
             run: config.run,
             hostname: config.hostname,
             cpus: config.cpus,
@@ -281,7 +284,8 @@ impl Slot {
         let log = &mut self.log;
         let (timeout, memory) = (launch.request.timeout(), launch.request.mem);
         let lease = Some(Renewals { file: &self.lease, requests });
-        let limits = Limits { timeout, memory, lease, lease_end };
+        let kernel_kills = &mut self.kernel_kills;
+        let limits = Limits { timeout, memory, kernel_kills, lease, lease_end };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
         let Finished { id, end, survivors, is_clean, lock } = started
             .finish(Some(orders), limits, &self.signals, || {

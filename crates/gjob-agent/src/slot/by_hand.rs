@@ -12,6 +12,7 @@ use rustix::fs::Mode;
 
 use super::SlotError;
 use super::job::{Limits, Started};
+use super::memory::KernelKills;
 use super::prepare::{Refusal, prepare_here};
 use super::request::{FromSlot, LocalJob};
 use super::signals::Signals;
@@ -31,7 +32,8 @@ pub(super) fn run_here(
     match start_here(request, identity, umask) {
         Ok(started) => {
             answer(&FromSlot::Started { pid: started.pid })?;
-            let limits = Limits { timeout, memory: 0, lease: None, lease_end: None };
+            let kernel_kills = &mut KernelKills::read();
+            let limits = Limits { timeout, memory: 0, kernel_kills, lease: None, lease_end: None };
             let finished = started.finish(None, limits, signals, || false);
             finished.map(drop).map_err(SlotError::Wait)
         }

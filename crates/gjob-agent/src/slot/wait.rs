@@ -10,7 +10,7 @@ use gjob_core::{Cause, Order};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::lease_timer::{LeaseTimer, Renewals};
-use super::memory::MemoryWatch;
+use super::memory::{KernelKills, MemoryWatch};
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
 use super::signals::Signals;
@@ -50,6 +50,8 @@ pub(crate) struct Limits<'a> {
     pub(crate) timeout: Option<Duration>,
     /// The most memory that all its processes may use, bytes; 0 for any amount.
     pub(crate) memory: u64,
+    /// What the kernel has ended for want of memory.
+    pub(crate) kernel_kills: &'a mut KernelKills,
     /// Its run's lease.
     pub(crate) lease: Option<Renewals<'a>>,
     /// When that ends.
@@ -67,6 +69,7 @@ pub(crate) struct Running<'a> {
     /// How long its run's lease permits it to run.
     lease_timer: LeaseTimer<'a>,
     memory: MemoryWatch,
+    kernel_kills: &'a mut KernelKills,
     /// Since when it is paused.
     paused: Option<Instant>,
     /// Why gjob ends it.
@@ -115,6 +118,7 @@ impl<'a> Running<'a> {
             deadline: limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             lease_timer: LeaseTimer::new(limits.lease, limits.lease_end),
             memory: MemoryWatch::new(limits.memory),
+            kernel_kills: limits.kernel_kills,
             paused: None,
             cause: None,
             exit: None,
@@ -151,7 +155,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn outcome(&self, is_clean: bool) -> Outcome {
+    fn outcome(&mut self, is_clean: bool) -> Outcome {
         let survivors = if is_clean {
             Vec::new()
         } else {
@@ -163,7 +167,8 @@ impl<'a> Running<'a> {
             pids.sort_unstable();
             pids
         };
-        let by_kernel = self.exit.filter(|exit| self.memory.explains(exit.ending));
+        let kernel_kills = &mut self.kernel_kills;
+        let by_kernel = self.exit.filter(|exit| kernel_kills.explain(exit));
         let cause = self.cause.or(by_kernel.map(|_| Cause::Memory));
         let peak_kib = self.memory.peak_kib();
         Outcome { exit: self.exit, cause, peak_kib, survivors, is_clean }
