@@ -195,7 +195,8 @@ pub fn dir_name(name: &str) -> String {
 }
 
 /// What the directories with outputs of jobs are called in the directories of other jobs:
-/// as the job, and `NAME-INDEX` if another job has that name, or gjob a file.
+/// as the job, and `NAME-INDEX` if another job has that name, or gjob a file, with as many `_`
+/// behind it as make it no other job's name.
 #[derive(Debug)]
 pub struct Places {
     /// The jobs of each cleaned name: how many.
@@ -276,5 +277,17 @@ mod tests {
         let places = Places::new(&jobs);
         let of: Vec<String> = (0..).zip(&jobs).map(|(at, job)| places.of(job, at)).collect();
         assert_eq!(of, ["a", "b-1_", "b-2", "b-1", "log-4", "__x_y-5", "__x_y-6"]);
+    }
+
+    #[test]
+    fn no_two_jobs_have_a_place_whatever_they_are_called() {
+        let names = ["a", "a", "a-0", "a-0_", "a-1", "a-1", "a-1-4", "a-0_-3", "log", "log-8", "-"];
+        let jobs = names.map(|name| job(name, &[]));
+        let places = Places::new(&jobs);
+        let of: Vec<String> = (0..).zip(&jobs).map(|(at, job)| places.of(job, at)).collect();
+        let expected = ["a-0__", "a-1_", "a-0", "a-0_", "a-1-4_", "a-1-5", "a-1-4", "a-0_-3"];
+        assert_eq!(of[..8], expected);
+        let different: std::collections::BTreeSet<&String> = of.iter().collect();
+        assert_eq!(different.len(), of.len(), "{of:?}");
     }
 }

@@ -49,6 +49,14 @@ mod tests {
     }
 
     #[test]
+    fn directories_of_two_jobs_are_never_the_same() {
+        let names = ["a", "a", "a-0", "a-0-2", "3", ""];
+        let dirs: Vec<String> =
+            (0..).zip(names).map(|(at, it)| job_dir_name(Some(it), at)).collect();
+        assert_eq!(dirs, ["a-0", "a-1", "a-0-2", "a-0-2-3", "3-4", "5"]);
+    }
+
+    #[test]
     fn names_in_use_are_found_links_to_nowhere_too() {
         let dir = tempfile::tempdir().unwrap();
         let names = ["a-0", "b-1", "c-2"];
