@@ -258,7 +258,8 @@ impl RunDir {
         let (task, attempt) = (of.task.as_str(), of.attempt.key.attempt);
         self.path
             .join("hosts")
-            .join(of.attempt.host.as_str())
+            // A host may be called `..`.
+            .join(of.attempt.host.to_file_name())
             .join(format!("{task}.{attempt}.{kind}"))
     }
 
