@@ -17,6 +17,7 @@ mod elsewhere;
 mod enforcement;
 mod error;
 mod forget;
+mod host_count;
 mod journal;
 mod launches;
 mod link;
@@ -58,6 +59,7 @@ use self::blobs::{Blobs, TakeRequest};
 use self::elsewhere::Elsewhere;
 use self::enforcement::Enforcement;
 use self::error::{AgentError, check_count};
+use self::host_count::HostCount;
 use self::journal::Journal;
 use self::launches::LaunchQueue;
 use self::link::Link;
@@ -174,6 +176,7 @@ struct Agent {
     unowned: Vec<Key>,
     /// Once the manager has asked what was begun: the claims of which the log says nothing yet.
     telling: Option<HashSet<Key>>,
+    host_count: HostCount,
 }
 
 /// Whether the manager stays.
@@ -223,6 +226,7 @@ impl Agent {
             send_at: None,
             unowned: Vec::new(),
             telling: None,
+            host_count: HostCount::read(run_dir.hosts()),
             layout,
             run_dir,
             run: attached.run,
@@ -326,6 +330,9 @@ impl Agent {
             ToAgent::Tell => {
                 self.begin_telling();
                 None
+            }
+            ToAgent::HostCount { hosts } => {
+                Some(FromAgent::HostCount { hosts: self.host_count.note(hosts) })
             }
             ToAgent::Order { key, order } => self.order(key, order),
             ToAgent::AskBlobs { hashes } => {

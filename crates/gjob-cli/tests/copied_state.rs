@@ -66,6 +66,8 @@ help: if the original is gone or will not be used again: `gjob attach [DATE]-1 -
     assert_eq!(original.code, 3, "{original:?}");
     let why = "another gjob process has taken over the run";
     assert!(original.stderr.contains(why), "{original:?}");
+    let last = original.stderr.lines().last().unwrap();
+    assert!(last.ends_with("it goes on there, and nothing more is done here"), "{last}");
     let mut began: Vec<u32> = lines(&ledger).iter().map(|line| line.parse().unwrap()).collect();
     began.sort_unstable();
     assert_eq!(began, (0..12).collect::<Vec<u32>>(), "each was begun once");
@@ -177,7 +179,6 @@ fn outputs_that_the_original_has_fetched_before_it_cleaned_up_are_those_of_the_c
     std::fs::remove_dir_all(place.path("here/out/b-1")).unwrap();
     let answer = in_copy(&place, &["attach", "--moved"]).output();
     assert_eq!(answer.code, 1, "{answer:?}");
-    assert!(answer.stderr.contains("with -H"), "hosts that were added: {answer:?}");
     let why = "by --cleanup of the run's original, or gjob clean";
     assert!(answer.stderr.contains(why), "{answer:?}");
     assert_eq!(lines(&place.path("here/ledger")), ["a", "b", "c"], "each was begun once");
@@ -204,24 +205,69 @@ fn nothing_starts_of_a_copy_whose_run_was_removed_from_its_hosts() {
     assert_eq!(lines(&place.path("here/ledger")), ["a", "b", "c"], "nothing was begun again");
 }
 
-#[test]
-fn host_that_the_copy_does_not_know_tells_what_it_has_run_once_it_is_named() {
-    let (place, bed) = (Place::new(), Bed::start(2));
+/// Two jobs, of which an added host has begun one that the copy does not know of; what is run
+/// by the way is given where that host is reached.
+fn added_since_the_copy<'a>(place: &Place, bed: &Bed, ssh: &[&'a str]) -> Vec<&'a str> {
     let ledger = place.path("here/ledger");
-    let jobs: String = ["a", "b"].iter().map(|name| gated(&place, name, &[])).collect();
+    let jobs: String = ["a", "b"].iter().map(|name| gated(place, name, &[])).collect();
     place.file("jobs.jsonl", &jobs);
-    let config = bed.ssh_config();
-    let ssh = ["-F", config.to_str().unwrap(), "-r", "results", "-j", "1"];
-    let words = [&["run", "-H", "h1", "--into", "out"], &ssh[..], &["jobs.jsonl"]].concat();
+    let words = [&["run", "-H", "h1", "--into", "out"], ssh, &["jobs.jsonl"]].concat();
     let manager = place.gjob(&words).start();
     eventually("the first job has begun", || lines(&ledger).len() == 1);
     copy(&place.path("state"), &place.path("copy"));
-    let answer = place.gjob(&[&["hosts", "add", "h2"], &ssh[..]].concat()).output();
+    let answer = place.gjob(&[&["hosts", "add", "h2"], ssh].concat()).output();
     assert_eq!(answer.code, 0, "{answer:?}");
     eventually("the host that was added has begun the other", || lines(&ledger).len() == 2);
     manager.kill_9();
-    open_gates(&place, &["a", "b"]);
+    open_gates(place, &["a", "b"]);
+    eventually("both have ended", || bed.host(2).processes().is_empty());
+    ssh.to_vec()
+}
+
+fn ssh_options(config: &Path) -> [&str; 6] {
+    ["-F", config.to_str().unwrap(), "-r", "results", "-j", "1"]
+}
+
+#[test]
+fn host_that_the_copy_does_not_know_tells_what_it_has_run_once_it_is_named() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let config = bed.ssh_config();
+    let ssh = added_since_the_copy(&place, &bed, &ssh_options(config));
     let answer = in_copy(&place, &[&["attach", "--moved", "-H", "h2"], &ssh[..]].concat()).output();
     assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(lines(&ledger), ["a", "b"], "each was begun once");
+    assert_eq!(lines(&place.path("here/ledger")), ["a", "b"], "each was begun once");
+}
+
+#[test]
+fn copy_that_does_not_know_all_hosts_of_its_run_starts_nothing() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let config = bed.ssh_config();
+    let ssh = added_since_the_copy(&place, &bed, &ssh_options(config));
+    // The second time it is a copy no more, and knows no more of its hosts.
+    for words in [&["attach", "--moved"][..], &["attach"]] {
+        let answer = in_copy(&place, words).output();
+        assert_eq!(answer.code, 2, "{answer:?}");
+        let why = ": 1 host was added to the run after this copy of it was made: what it has run \
+                   could run again, so nothing is started\nhelp: `gjob attach ";
+        assert!(answer.stderr.contains(why), "{answer:?}");
+        assert!(answer.stderr.contains(" --moved -H HOST`, with the options of"), "{answer:?}");
+    }
+    assert_eq!(lines(&place.path("here/ledger")), ["a", "b"], "nothing was begun again");
+    let answer = in_copy(&place, &[&["attach", "--moved", "-H", "h2"], &ssh[..]].concat()).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(lines(&place.path("here/ledger")), ["a", "b"], "each was begun once");
+}
+
+#[test]
+fn moved_copy_goes_on_in_the_background_with_the_hosts_that_are_named() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let config = bed.ssh_config();
+    let ssh = added_since_the_copy(&place, &bed, &ssh_options(config));
+    let words = [&["attach", "--moved", "--detach", "-H", "h2"], &ssh[..]].concat();
+    let answer = in_copy(&place, &words).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(answer.stderr.contains("host h2 added"), "{answer:?}");
+    let answer = in_copy(&place, &["attach"]).output();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(lines(&place.path("here/ledger")), ["a", "b"], "each was begun once");
 }

@@ -198,3 +198,54 @@ fn file_sets_what_each_host_has_of_its_own() {
     let hosts = place.status()["hosts"].clone();
     assert_eq!(hosts[0]["slots"], 3);
 }
+
+#[test]
+fn host_whose_set_up_removes_the_results_directory_is_torn_down_and_named() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    fs::write(bed.host(2).home().join("bad"), "").unwrap();
+    place.file("jobs.txt", &"echo job >> ~/ledger\n".repeat(4));
+    let setup = "test ! -e ~/bad || rm -rf ~/results";
+    let args = ["--setup", setup, "--teardown", NOTE_TEARDOWN, "jobs.txt"];
+    let answer = run(&place, &bed, &args).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let why = "host h2 failed: set-up failed: what its host had recorded of the run was removed";
+    assert!(answer.stderr.contains(why), "{}", answer.stderr);
+    assert_eq!(ledger(&bed, 2), ["teardown"]);
+    assert_eq!(ledger(&bed, 1).len(), 5);
+}
+
+#[test]
+fn host_that_could_not_be_torn_down_is_named_in_status() {
+    let (place, bed) = (Place::new(), Bed::start(2));
+    let go = place.path("go").display().to_string();
+    let job = format!("echo job >> ~/ledger; while ! test -e {go}; do sleep 0.05; done\n");
+    place.file("jobs.txt", &job.repeat(2));
+    let args = ["-j", "1", "--teardown", NOTE_TEARDOWN, "jobs.txt"];
+    let manager = run(&place, &bed, &args).start();
+    let started = || {
+        let text = place.gjob(&["status", "--json", "--all"]).output().stdout;
+        // At first there is no run.
+        let Ok(status) = serde_json::from_str::<serde_json::Value>(&text) else { return false };
+        status["jobs"].as_array().unwrap().iter().all(|job| !job["started"].is_null())
+    };
+    eventually("both hosts are known to be busy", started);
+    manager.kill_9();
+    fs::write(go, "").unwrap();
+    let status = place.gjob(&["status"]).output().stdout;
+    assert_eq!(status.matches("not torn down").count(), 2, "{status}");
+    assert_eq!(place.gjob(&["attach"]).output().code, 0);
+    let status = place.gjob(&["status"]).output().stdout;
+    assert!(!status.contains("not torn down"), "{status}");
+}
+
+#[test]
+fn host_called_as_a_directory_above_keeps_what_its_set_up_printed_below_the_run() {
+    let place = Place::new();
+    let args = ["run", "-H", "..", "--connect", "env", "--setup", "echo made", "-q", "--", "true"];
+    let answer = place.gjob(&args).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(place.gjob(&["logs", "--setup", ".."]).output().stdout, "made\n");
+    let run = place.path("state/latest");
+    assert_eq!(fs::read_to_string(run.join("hosts/%2E./setup.1.log")).unwrap(), "made\n");
+    assert!(!run.join("setup.1.log").exists());
+}

@@ -35,6 +35,7 @@ mod command;
 mod dependants;
 mod duty;
 mod full;
+mod host_count;
 mod hosts;
 mod inputs;
 mod job;
@@ -75,6 +76,7 @@ use crate::time::Timestamp;
 use adopt::Unknown;
 use bound::Unserved;
 use dependants::Dependants;
+use host_count::HostCounts;
 use hosts::{FailedContacts, Hosts};
 use job::{JobPlan, JobState, Wait};
 use orders::Orders;
@@ -138,10 +140,14 @@ pub struct Scheduler {
     /// failed by themselves.
     untried: u32,
     mode: Mode,
+    /// While it is ending: a user has changed what it ends for, so that it goes on.
+    goes_on: bool,
     /// Nothing is dispatched before [`Scheduler::release`].
     held: bool,
     /// What hosts have begun without the run knowing of it.
     unknown: Unknown,
+    /// What hosts know of the number of hosts.
+    host_counts: HostCounts,
     /// When the last host got any further on its way to be connected.
     last_progress: Duration,
     /// When hosts that do not answer will be lost.
@@ -165,6 +171,8 @@ pub struct Scheduler {
     withdrawn_on: BTreeMap<u32, Vec<HostIx>>,
     /// Removed hosts whose links are open: they are closed once nothing is left there.
     leaving: BTreeSet<HostIx>,
+    /// Hosts that answered, and are connected to anew since a user has changed something.
+    reopening: BTreeSet<HostIx>,
     /// Jobs that wait since no host had space for them; others, too.
     spaceless: BTreeSet<u32>,
     /// The time that events carry.
@@ -191,6 +199,7 @@ impl Scheduler {
             hosts: Hosts::new(&run, may_run_ahead, bounds.into_sets()),
             dependants: Dependants::new(&run),
             unknown: Unknown::new(&run),
+            host_counts: HostCounts::default(),
             config,
             run,
             jobs,
@@ -199,6 +208,7 @@ impl Scheduler {
             unserved: Unserved::default(),
             untried: 0,
             mode: Mode::Running,
+            goes_on: false,
             held: false,
             last_progress: Duration::ZERO,
             losses: BTreeSet::new(),
@@ -211,6 +221,7 @@ impl Scheduler {
             tasks,
             withdrawn_on: BTreeMap::new(),
             leaving: BTreeSet::new(),
+            reopening: BTreeSet::new(),
             spaceless: BTreeSet::new(),
             time: Timestamp::default(),
             out: VecDeque::new(),
@@ -288,6 +299,7 @@ impl Scheduler {
             self.orders.next_due(),
             self.unserved.next_due(),
             self.next_task_due(),
+            self.next_host_count_due(),
         ];
         due.into_iter().flatten().min()
     }
@@ -313,6 +325,9 @@ impl Scheduler {
     pub fn handle_start(&mut self, run: RunId, resumed: bool) {
         let (jobs, hosts) = (self.run.jobs().len() as u32, self.run.hosts().len() as u32);
         self.emit(What::Run(RunEvent::Began { run, jobs, hosts, resumed }));
+        if resumed {
+            self.hold_all_unannounced();
+        }
     }
 
     /// Records something that asks for no decision.
@@ -328,9 +343,11 @@ impl Scheduler {
             return;
         };
         let again: Vec<u32> = entry.in_flight().collect();
+        self.reopening.remove(&host);
         self.hosts.note_reached(now, &self.run, host);
         self.hosts.contacts(host, FailedContacts::reset);
         self.emit_host(host, HostChange::Up(facts));
+        self.tell_host_count(now, host);
         self.pause_on(now, host);
         self.forget_loss(host);
         self.settle_abandoned(host);
@@ -341,6 +358,7 @@ impl Scheduler {
         }
         self.collect_again(host);
         self.send_task_again(now, host);
+        self.give_up_once_up(now, host);
         self.settle(now);
     }
 
@@ -411,6 +429,7 @@ impl Scheduler {
         let Some(before) = self.run.host(host).map(|host| host.status) else {
             return;
         };
+        self.reopening.remove(&host);
         let is_news = self.hosts.contacts(host, |contacts| contacts.add(reason));
         if before != HostStatus::Unreachable || is_news == Some(true) {
             self.emit_host(host, HostChange::Unreachable { reason: reason.to_owned() });
@@ -473,6 +492,7 @@ impl Scheduler {
         let Some(before) = self.run.host(host).map(|host| host.status) else {
             return;
         };
+        self.reopening.remove(&host);
         self.forget_failed_setup(host);
         self.emit_host(host, HostChange::Failed { reason: reason.to_owned(), printed: Vec::new() });
         if before != HostStatus::Unreachable {
@@ -487,6 +507,7 @@ impl Scheduler {
         self.fail_dependants();
         self.check_limit(now);
         self.fail_unserved(now);
+        self.release_announced(now);
         self.begin_tasks(now);
         self.dispatch(now);
         self.fail_dependants();

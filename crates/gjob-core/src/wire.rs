@@ -29,6 +29,10 @@ pub const CHUNK: usize = 256 * 1024;
 /// The version of the protocol: it changes with any change to a message.
 pub const PROTOCOL: u32 = 8;
 
+/// What an agent says to a manager that comes after a later one: it has been followed, as the
+/// original is by a copy of its run that was resumed.
+pub const TAKEN_OVER: &str = "another gjob process has taken over the run";
+
 /// What the agent's first line begins with; the version follows in decimal.
 pub const MAGIC: &str = "gjob-agent protocol ";
 

@@ -566,3 +566,17 @@ fn hosts_that_come_and_go_are_set_up_before_their_jobs() {
     });
     assert!((seen.setups > 0 && seen.begun_late > 0) || !is_thorough(), "{seen:?}");
 }
+
+#[test]
+fn added_hosts_begin_no_job_before_another_host_knows_of_them() {
+    let seen = run_some(100, |seed| Plan {
+        longest: 300,
+        seed,
+        jobs: 200,
+        hosts: 2,
+        slots: 2,
+        late_hosts: 3,
+        ..Plan::default()
+    });
+    assert!(seen.begun_late > 0 || !is_thorough(), "{seen:?}");
+}

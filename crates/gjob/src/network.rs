@@ -88,7 +88,15 @@ pub enum Report {
         skipped: u32,
     },
     /// The host has told all that it had begun when [`Network::ask_to_tell`] was called.
-    Told,
+    Told {
+        /// As in [`Report::HostCount`].
+        hosts: u32,
+    },
+    /// The answer to [`Network::tell_host_count`].
+    HostCount {
+        /// The greatest number of hosts of the run that the host has kept.
+        hosts: u32,
+    },
     /// A record that is no part of what follows on the run log: the host had no space for a
     /// launch, or says again what it has recorded of an attempt.
     Recorded(Box<Record>),
@@ -272,6 +280,12 @@ impl Network {
     /// [`Report::Told`].
     pub fn ask_to_tell(&mut self, host: HostIx) {
         self.send(host, ToAgent::Tell);
+    }
+
+    /// Tells a host how many hosts the run has had, which it keeps. Answered by
+    /// [`Report::HostCount`].
+    pub fn tell_host_count(&mut self, host: HostIx, hosts: u32) {
+        self.send(host, ToAgent::HostCount { hosts });
     }
 
     /// Asks an attempt back that was not started.

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gjob_core::Epoch;
+use gjob_core::wire::TAKEN_OVER;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -40,9 +41,7 @@ const LENGTH: usize = 256;
 #[non_exhaustive]
 pub(crate) enum LockError {
     /// Another manager took the run later than this one.
-    #[error(
-        "epoch {ours} is not newer than epoch {theirs}: another gjob process has taken over the run"
-    )]
+    #[error("{TAKEN_OVER} (as its manager of epoch {theirs}, this one is of epoch {ours})")]
     Outdated {
         /// That of this attachment.
         ours: Epoch,

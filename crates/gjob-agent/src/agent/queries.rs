@@ -67,6 +67,7 @@ pub(super) fn answer(layout: &Layout, question: ToAgent) -> Result<FromAgent, Ag
         ToAgent::Launch(_)
         | ToAgent::Withdraw { .. }
         | ToAgent::Tell
+        | ToAgent::HostCount { .. }
         | ToAgent::Order { .. }
         | ToAgent::AskBlobs { .. }
         | ToAgent::Blob { .. }
@@ -102,7 +103,10 @@ fn read(
         Ok((bytes, size)) => FromAgent::Data { request, bytes, size },
         Err(error) => FromAgent::ReadFailed {
             request,
-            reason: one_line(&format!("read the output of job {id}: {error}")),
+            reason: one_line(&match error.kind() {
+                io::ErrorKind::NotFound => format!("the output of job {id} was removed there"),
+                _ => format!("read the output of job {id}: {error}"),
+            }),
         },
     }
 }

@@ -24,7 +24,7 @@ impl Agent {
             self.recovery.is_pending() || self.journal.has_unsent() || self.journal.has_unwritten();
         if unknown.is_empty() && !is_pending {
             self.telling = None;
-            link.send(&FromAgent::Told);
+            link.send(&FromAgent::Told { hosts: self.host_count.number() });
         }
     }
 }

@@ -160,6 +160,11 @@ impl RunDir {
         self.path.join("blobs")
     }
 
+    /// The number of hosts that the run has had.
+    pub(crate) fn hosts(&self) -> PathBuf {
+        self.path.join("hosts")
+    }
+
     /// The slots' standard error.
     pub(crate) fn slots_err(&self) -> PathBuf {
         self.path.join("slots.err")

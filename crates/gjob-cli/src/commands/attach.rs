@@ -27,11 +27,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(150);
 /// How often to try again meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a copy cannot know.
-const ADDED_SINCE: &str = "hosts that were added to the run after this copy was made are not \
-                           asked, and what they have run begins again, unless they are named \
-                           now with -H";
-
 pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
     let dir = find_run(args.run.word())?;
     if args.in_background {
@@ -44,12 +39,12 @@ pub(crate) fn run(args: &AttachArgs) -> Result<u8, Failure> {
         in_background: args.in_background,
         of_hosts: changes_of_hosts(args, &dir)?,
     };
-    if resume.moved && resume.of_hosts.is_empty() && !args.in_background {
-        print_error(ADDED_SINCE);
-    }
     if args.background.detach {
         let changes = std::mem::take(&mut resume.of_hosts);
         if !changes.is_empty() {
+            if resume.moved {
+                take_over_copy(&dir)?;
+            }
             change_hosts::make(&dir, &changes, |note| {
                 print_error(note);
                 Ok(())
@@ -81,6 +76,15 @@ fn changes_of_hosts(args: &AttachArgs, dir: &RunDir) -> Result<Vec<Change>, Fail
     let slots = slots.map(|slots| Change::Slots { hosts: change_hosts::in_use(&run), slots });
     changes.extend(slots);
     Ok(changes)
+}
+
+/// What is changed is recorded in the copy, which has to be the one in use by then.
+fn take_over_copy(dir: &RunDir) -> Result<(), Failure> {
+    match Store::take_up_moved(dir).map(drop).map_err(ManagerError::from) {
+        Err(error) if !error.is_managed_already() => Err(manage::stopped(dir, error)),
+        // The process that has it is asked for the changes.
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// How a run is resumed, and what is changed for the rest of it.

@@ -11,6 +11,8 @@ use gjob::units::format_duration;
 use gjob::{Manager, ManagerError};
 use gjob_core::event::RunEnd;
 use gjob_core::halt::Halt;
+use gjob_core::run::{Host, HostStatus};
+use gjob_core::wire::TAKEN_OVER;
 use gjob_core::{Job, Run, RunId, State, Tally};
 
 use super::misnamed::{self, is_misnamed};
@@ -125,6 +127,18 @@ pub(super) fn last_lines(
         let took = run.elapsed(row.created, now());
         with_gaps(&format_duration(took), gaps.within(row.created, took))
     });
+    let taken_over = |host: &Host| {
+        host.status == HostStatus::Failed
+            && host.reason.as_ref().is_some_and(|it| it.contains(TAKEN_OVER))
+    };
+    if end == RunEnd::NoHosts && run.hosts().iter().any(taken_over) {
+        lines.push(format!(
+            "run {}: {TAKEN_OVER}, as `gjob attach --moved` does with a copy of it: it goes on \
+             there, and nothing more is done here",
+            dir.run()
+        ));
+        return lines;
+    }
     lines.push(summary(dir.run(), run.tally(), end, halt, took));
     lines
 }
@@ -152,6 +166,7 @@ pub(super) fn stopped(dir: &RunDir, error: ManagerError) -> Failure {
         }
         ManagerError::Store(_) => "when its store is usable again, ".to_owned(),
         ManagerError::Outputs(_) => "when outputs can be written again, ".to_owned(),
+        ManagerError::UnknownHosts { .. } => return Failure::input(error),
         ManagerError::Unfit(_) => {
             return Failure::input(anyhow::anyhow!("{error}\nnothing was started"));
         }

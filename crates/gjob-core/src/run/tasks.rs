@@ -138,9 +138,13 @@ impl HostTasks {
         self.all().find(|it| it.is_under_way())
     }
 
-    /// The number of the set-up that was begun last; 0 for none.
+    /// The number of the set-up that was begun last, as far as is known; 0 for none. One that
+    /// was lost may have been begun, though nobody knows its directory.
     fn setups(&self) -> u32 {
-        let begun = self.setup.as_ref().filter(|it| it.attempt.id.is_some());
+        let may_have_begun = |it: &&TaskAttempt| {
+            it.attempt.id.is_some() || it.attempt.outcome == Some(Outcome::Lost)
+        };
+        let begun = self.setup.as_ref().filter(may_have_begun);
         begun.map_or(0, |it| it.attempt.key.attempt)
     }
 

@@ -40,6 +40,14 @@ pub enum Action {
         /// What.
         order: Order,
     },
+    /// Tell a host how many hosts the run has had, which it keeps. Answered by
+    /// [`Scheduler::handle_host_count`](super::Scheduler::handle_host_count).
+    TellHostCount {
+        /// Which host.
+        host: HostIx,
+        /// Hosts of the run.
+        hosts: u32,
+    },
     /// Close the link to a host for good. Nothing is reported of it.
     Reject {
         /// Which.

@@ -6,8 +6,9 @@
 //! Attempts that the copy does not know have higher numbers than those it knows, or the number
 //! of one that was withdrawn, on another host. A host that was lost before it could tell may
 //! come back: what it has begun is adopted if its job still waits, and else ended. One whose
-//! records were removed cannot tell: nothing starts then. Hosts that the copy does not know
-//! are not asked, unless users add them before all others have told.
+//! records were removed cannot tell: nothing starts then. Nothing starts either when a host
+//! tells that the run has had more hosts than the copy knows: what those have begun would
+//! begin again, unless users add them before all others have told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(super) struct Unknown {
     /// True until everything that was told is adopted.
     is_kept: bool,
     attempts: BTreeMap<(Key, HostIx), Told>,
+    /// The greatest number of hosts that the run has had, as hosts tell.
+    hosts: u32,
     /// Those that another attempt has overtaken, and that are not known to have ended.
     overtaken: BTreeSet<(HostIx, Key)>,
 }
@@ -47,7 +50,8 @@ impl Unknown {
         let untold = hosts.filter(|(_, host)| host.history.is_kept());
         let untold: BTreeSet<HostIx> = untold.map(|(ix, _)| ix).collect();
         let is_kept = !untold.is_empty();
-        Unknown { is_kept, untold, attempts: BTreeMap::new(), overtaken: BTreeSet::new() }
+        let (attempts, overtaken) = (BTreeMap::new(), BTreeSet::new());
+        Unknown { is_kept, untold, attempts, hosts: 0, overtaken }
     }
 }
 
@@ -123,8 +127,19 @@ impl Scheduler {
         }
     }
 
-    /// A host has told all that it had begun when it was asked.
-    pub fn handle_told(&mut self, now: Duration, host: HostIx) {
+    /// The number of hosts that the run has had besides those that this copy knows, as far
+    /// as the others have told. While there are any, nothing starts.
+    #[must_use]
+    pub fn unknown_hosts(&self) -> u32 {
+        self.unknown.hosts.saturating_sub(self.run.hosts().len() as u32)
+    }
+
+    /// A host has told all that it had begun when it was asked, and how many hosts the run
+    /// has had.
+    pub fn handle_told(&mut self, now: Duration, host: HostIx, hosts: u32) {
+        if self.keeps_back(host) {
+            self.unknown.hosts = self.unknown.hosts.max(hosts);
+        }
         if self.is_untold(host) {
             self.unknown.untold.remove(&host);
             self.emit_host(host, HostChange::Told);
@@ -190,7 +205,8 @@ impl Scheduler {
     }
 
     fn adopt_if_told(&mut self, now: Duration) {
-        if self.unknown.is_kept && self.unknown.untold.is_empty() {
+        let all_told = self.unknown.untold.is_empty() && self.unknown_hosts() == 0;
+        if self.unknown.is_kept && all_told {
             self.adopt_all(now);
         }
     }

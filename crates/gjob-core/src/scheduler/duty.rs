@@ -43,6 +43,10 @@ impl Scheduler {
         self.hosts.extend(&self.run);
         self.hosts.refresh(&self.run, ix);
         self.rebind();
+        self.go_on_with_host();
+        if ix.at() == known {
+            self.announce(now, ix);
+        }
         self.settle(now);
         (ix, !is_open)
     }
@@ -50,6 +54,10 @@ impl Scheduler {
     /// A user drains a host: it ends what it has begun, and what it has not begun is taken
     /// back.
     pub fn handle_drain(&mut self, now: Duration, host: HostIx) {
+        if self.is_removed(host) && !self.has_link(host) {
+            // It is gone, and would seem to be connected if it drained.
+            return;
+        }
         self.emit_host(host, HostChange::Draining);
         self.take_unstarted(now, host);
         self.settle(now);
@@ -62,6 +70,7 @@ impl Scheduler {
         }
         self.emit_host(host, HostChange::Removed);
         self.take_unstarted(now, host);
+        self.kill_setup(host);
         let in_flight: Vec<u32> = self.run.hosts()[host.at()].in_flight().collect();
         for index in in_flight {
             self.jobs[index as usize].recalled = true;
@@ -81,9 +90,15 @@ impl Scheduler {
         self.settle(now);
     }
 
-    /// A user has a host run another number of jobs at once.
+    /// A user has a host run another number of jobs at once. Its agent is told that when it
+    /// takes up the run: the host is connected to anew, and is sent nothing before it is up.
     pub fn handle_new_slots(&mut self, now: Duration, host: HostIx, slots: u32) {
         self.emit_host(host, HostChange::Slots { slots });
+        if self.answers(host) {
+            self.reopening.insert(host);
+            let doing = "it is connected to anew".to_owned();
+            self.emit_host(host, HostChange::Connecting { doing });
+        }
         self.settle(now);
     }
 

@@ -87,6 +87,8 @@ struct HostPlan {
     full: Option<String>,
     /// It was too busy for a job, as was said.
     was_busy: bool,
+    /// It was added, and others are yet to know of it: it begins no job.
+    is_unannounced: bool,
     /// Probed after a pause: it gets one job at a time until one succeeds.
     on_probation: bool,
     /// Jobs that have succeeded on it.
@@ -163,7 +165,7 @@ impl Hosts {
         let (Some(host), Some(plan)) = (run.host(ix), self.plans.get_mut(ix.at())) else { return };
         let up = host.takes_jobs();
         let (load, slots) = (host.load(), host.slots());
-        let takes_jobs = up && host.is_ready();
+        let takes_jobs = up && host.is_ready() && !plan.is_unannounced;
         let capacity = plan.capacity(slots, self.may_run_ahead);
         let has_room = takes_jobs && load < capacity && !self.reserved.contains_key(&ix);
         let (room, is_overfull) = (has_room.then(|| fullness(load, slots)), up && load > slots);
@@ -234,8 +236,10 @@ impl Hosts {
     /// True when a host can start this now.
     pub(super) fn has_free(&self, run: &Run, ix: HostIx, ask: &Ask) -> bool {
         let idle = run.host(ix).is_some_and(|host| host.in_flight().len() == 0);
-        let probation = self.plans.get(ix.at()).is_some_and(|plan| plan.on_probation);
-        (idle || !probation) && run.host(ix).is_some_and(|host| host.has_free(ask))
+        let plan = self.plans.get(ix.at());
+        let probation = plan.is_some_and(|plan| plan.on_probation);
+        let may = plan.is_some_and(|plan| !plan.is_unannounced) && (idle || !probation);
+        may && run.host(ix).is_some_and(|host| host.has_free(ask))
     }
 
     pub(super) fn note_reached(&mut self, now: Duration, run: &Run, ix: HostIx) {
@@ -405,6 +409,11 @@ impl Hosts {
         })
     }
 
+    /// A host that was added may begin no job yet, or may from now on.
+    pub(super) fn set_unannounced(&mut self, run: &Run, ix: HostIx, is_so: bool) {
+        self.update(run, ix, |plan| plan.is_unannounced = is_so);
+    }
+
     pub(super) fn put_on_probation(&mut self, run: &Run, ix: HostIx) {
         self.update(run, ix, |plan| plan.on_probation = true);
     }
@@ -498,7 +507,7 @@ impl HostPlan {
             stuck: only(out, host.needed_by().into()),
             in_reach: only(host.status.answers(), may_live as u64),
             idle: only(
-                is_up && host.is_ready(),
+                is_up && host.is_ready() && !self.is_unannounced,
                 u64::from(room_for.min(slots)).saturating_sub(load.into()),
             ),
             withdrawing: only(is_up && load > slots, self.withdrawing.into()),

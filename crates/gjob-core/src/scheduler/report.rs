@@ -81,6 +81,8 @@ impl Scheduler {
         let tasks = tasks.map(|it| it.attempt.key);
         let jobs = awaited.chain(entry.abandoned()).filter(is_lost);
         let keys: Vec<Key> = jobs.chain(tasks).collect();
+        // It is torn down once it is up.
+        self.tasks.coming_up = Some(host);
         for key in keys {
             let reason = "what its host had recorded of the run was removed".into();
             let (how, survivors, at) = (Loss::Slot, Vec::new(), Timestamp(0));

@@ -114,20 +114,54 @@ impl Scheduler {
     }
 
     /// A user changes when the run is ended early; one that is ending for the limit as it was
-    /// goes on, unless its running jobs are being killed.
+    /// goes on. One whose jobs are being killed, or whose hosts are torn down, does when that
+    /// is done.
     pub fn handle_new_halt(&mut self, now: Duration, halt: Option<Halt>) {
         self.config.halt = halt;
         self.hosts.set_may_run_ahead(&self.run, halt.is_none());
         self.emit(What::Run(RunEvent::HaltChanged { halt }));
         match self.mode {
             Mode::Draining(_) => self.mode = Mode::Running,
-            Mode::Running
-            | Mode::Acting
-            | Mode::Interrupting(_)
-            | Mode::Closing(_)
-            | Mode::Stopped => {}
+            // What runs is killed, and waits again, before that.
+            Mode::Interrupting(end) | Mode::Closing(end) => {
+                self.goes_on |= matches!(end, RunEnd::MaxFails | RunEnd::Enough);
+            }
+            Mode::Running | Mode::Acting | Mode::Stopped => {}
         }
         self.settle(now);
+    }
+
+    /// A host is there for jobs again: a run that ends since there was none goes on.
+    pub(super) fn go_on_with_host(&mut self) {
+        match self.mode {
+            Mode::Closing(RunEnd::NoHosts) => self.goes_on = true,
+            Mode::Closing(_)
+            | Mode::Interrupting(_)
+            | Mode::Draining(_)
+            | Mode::Running
+            | Mode::Acting
+            | Mode::Stopped => {}
+        }
+    }
+
+    /// Why a change of the run would have no effect before another manager resumes it; none
+    /// while it has.
+    #[must_use]
+    pub fn is_past_changes(&self) -> Option<&'static str> {
+        match self.mode {
+            Mode::Interrupting(RunEnd::Interrupted | RunEnd::Left)
+            | Mode::Closing(RunEnd::Interrupted | RunEnd::Left) => Some("is being interrupted"),
+            Mode::Stopped => Some("is ending"),
+            Mode::Running
+            | Mode::Acting
+            | Mode::Draining(_)
+            | Mode::Interrupting(
+                RunEnd::Complete | RunEnd::MaxFails | RunEnd::Enough | RunEnd::NoHosts,
+            )
+            | Mode::Closing(
+                RunEnd::Complete | RunEnd::MaxFails | RunEnd::Enough | RunEnd::NoHosts,
+            ) => None,
+        }
     }
 
     /// Fewer jobs have failed than it seemed.
@@ -208,7 +242,11 @@ impl Scheduler {
                 return Some(end);
             }
             // Jobs on a host that does not answer cannot be waited for.
-            Mode::Interrupting(end) if hosts.in_reach == 0 && !self.any_task_in_reach() => {
+            Mode::Interrupting(end)
+                if hosts.in_reach == 0
+                    && !self.any_task_in_reach()
+                    && self.reopening.is_empty() =>
+            {
                 return Some(end);
             }
             Mode::Running

@@ -35,8 +35,12 @@ pub(super) struct Tasks {
     unbegun: BTreeSet<(Duration, HostIx)>,
     /// How often a set-up was begun again by this manager, since its host had stopped it.
     repeats: BTreeMap<HostIx, u32>,
+    /// Hosts whose set-up was ordered to end, since it was of no use any more.
+    killed: BTreeSet<HostIx>,
     /// Hosts whose set-up has failed, until they are out of the run.
     failed: BTreeMap<HostIx, FailedSetup>,
+    /// A host that is about to be up: what is to be done there waits for that.
+    pub(super) coming_up: Option<HostIx>,
     /// Hosts whose task's log is being fetched.
     fetching: BTreeSet<HostIx>,
     /// At the end of the run: hosts that are waited for, and until when if they do not
@@ -138,9 +142,7 @@ impl Scheduler {
         let has_begun = under_way.attempt.id.is_some();
         let is_restarted = known.boot_id().is_some_and(|now| now != boot);
         match (task, has_begun) {
-            (HostTask::Setup, _) if self.ends_setups() => {
-                self.order(host, key, Order::kill(Cause::Interrupted));
-            }
+            (HostTask::Setup, _) if self.ends_setup_of(host) => self.kill_setup(host),
             (_, true) => {}
             (_, false) if is_restarted => self.out.push_back(Action::Withdraw { host, key }),
             // It is of no use to a host that gets no jobs.
@@ -156,14 +158,24 @@ impl Scheduler {
         self.is_interrupting() || matches!(self.mode, Mode::Closing(_))
     }
 
+    /// True when that of a host is of no use any more: a removed host gets no jobs.
+    fn ends_setup_of(&self, host: HostIx) -> bool {
+        self.ends_setups() || self.is_removed(host)
+    }
+
     /// Ends the set-ups that are under way.
     pub(super) fn kill_setups(&mut self) {
-        for host in self.tasks.under_way.clone() {
-            let under_way = self.run.hosts()[host.at()].tasks().under_way();
-            let setup = under_way.filter(|it| it.task == HostTask::Setup);
-            if let Some(key) = setup.map(|it| it.attempt.key) {
-                self.order(host, key, Order::kill(Cause::Interrupted));
-            }
+        self.tasks.under_way.clone().into_iter().for_each(|host| self.kill_setup(host));
+    }
+
+    /// Ends the set-up of a host, if it is under way. One that does not answer is told when
+    /// it does.
+    pub(super) fn kill_setup(&mut self, host: HostIx) {
+        let under_way = self.run.hosts()[host.at()].tasks().under_way();
+        let setup = under_way.filter(|it| it.task == HostTask::Setup);
+        if let Some(key) = setup.map(|it| it.attempt.key) {
+            self.tasks.killed.insert(host);
+            self.order(host, key, Order::kill(Cause::Interrupted));
         }
     }
 
@@ -241,7 +253,10 @@ impl Scheduler {
     fn is_to_be_repeated(&self, host: HostIx, finish: &Finish) -> bool {
         match finish.cause {
             // What an earlier manager has ordered is not known.
-            Some(Cause::Interrupted) => self.ends_setups() || self.tasks.inherited.contains(&host),
+            Some(Cause::Interrupted) => {
+                let tasks = &self.tasks;
+                tasks.killed.contains(&host) || tasks.inherited.contains(&host)
+            }
             Some(Cause::Lease | Cause::Clock) => self.config.on_lost.leases(),
             Some(Cause::Timeout | Cause::Killed | Cause::Superseded | Cause::Memory) | None => {
                 false
@@ -259,6 +274,7 @@ impl Scheduler {
         again: bool,
     ) {
         self.tasks.under_way.remove(&host);
+        self.tasks.killed.remove(&host);
         self.tasks.look_at(host);
         if task == HostTask::Teardown {
             return self.give_up_host(now, host);
@@ -294,7 +310,8 @@ impl Scheduler {
     /// printed is here, and it is torn down.
     fn give_up_host(&mut self, now: Duration, host: HostIx) {
         let is_busy = self.tasks.under_way.contains(&host) || self.tasks.fetching.contains(&host);
-        if is_busy || !self.tasks.failed.contains_key(&host) {
+        let is_coming_up = self.tasks.coming_up == Some(host);
+        if is_busy || is_coming_up || !self.tasks.failed.contains_key(&host) {
             return;
         }
         let may = self.answers(host) && !matches!(self.mode, Mode::Acting | Mode::Stopped);
@@ -316,6 +333,13 @@ impl Scheduler {
         }
     }
 
+    /// A host is up: what waited for that is done.
+    pub(super) fn give_up_once_up(&mut self, now: Duration, host: HostIx) {
+        if self.tasks.coming_up.take_if(|coming| *coming == host).is_some() {
+            self.give_up_host(now, host);
+        }
+    }
+
     /// A host cannot be used for another reason.
     pub(super) fn forget_failed_setup(&mut self, host: HostIx) {
         self.tasks.failed.remove(&host);
@@ -333,7 +357,7 @@ impl Scheduler {
             false => BTreeSet::new(),
         };
         if self.tasks.open.is_empty() {
-            return self.stop(end);
+            return self.stop_or_go_on(now, end);
         }
         self.mode = Mode::Closing(end);
         self.tasks.close_due = Some(now + CLOSE_TIMEOUT);
@@ -354,13 +378,25 @@ impl Scheduler {
             return;
         }
         self.tasks.close_due = None;
-        // A user may have wanted jobs again meanwhile.
-        if end == RunEnd::Complete && self.run.tally().left() > 0 {
-            self.mode = Mode::Running;
-            (0..self.run.hosts().len() as u32).for_each(|ix| self.tasks.look_at(HostIx(ix)));
-            return self.settle(now);
+        self.stop_or_go_on(now, end);
+    }
+
+    /// Everything is torn down: the run ends, unless a user has wanted jobs again, or has given
+    /// those that wait another way to run, since it was ended for this reason.
+    fn stop_or_go_on(&mut self, now: Duration, end: RunEnd) {
+        let is_wanted = match end {
+            RunEnd::Complete => true,
+            RunEnd::NoHosts | RunEnd::MaxFails | RunEnd::Enough => {
+                std::mem::take(&mut self.goes_on)
+            }
+            RunEnd::Interrupted | RunEnd::Left => false,
+        };
+        if !is_wanted || self.run.tally().left() == 0 {
+            return self.stop(end);
         }
-        self.stop(end);
+        self.mode = Mode::Running;
+        (0..self.run.hosts().len() as u32).for_each(|ix| self.tasks.look_at(HostIx(ix)));
+        self.settle(now);
     }
 
     fn is_to_be_waited_for(&mut self, now: Duration, host: HostIx) -> bool {

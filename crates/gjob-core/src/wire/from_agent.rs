@@ -198,9 +198,17 @@ pub enum FromAgent {
     },
     /// The answer to [`ToAgent::Tell`]: the part of the run log that was sent names every
     /// attempt that was claimed before.
-    Told,
+    Told {
+        /// As in [`FromAgent::HostCount`].
+        hosts: u32,
+    },
     /// Launches wait for what others use of the machine, or wait no more.
     Sharing(Sharing),
+    /// The answer to [`ToAgent::HostCount`].
+    HostCount {
+        /// The greatest number of hosts of the run that is kept here; 0 for none.
+        hosts: u32,
+    },
 }
 
 /// How a run's launches get on with the user's other runs on a machine, and with those of

@@ -55,7 +55,9 @@ fn wire_format_is_pinned() {
     let probe = encode(&ToAgent::StartProbe { request: 5, seconds: 6 });
     assert_eq!(probe, [3, 0, 0, 0, 21, 5, 6]);
     assert_eq!(encode(&ToAgent::Tell), [1, 0, 0, 0, 23]);
-    assert_eq!(encode(&FromAgent::Told), [1, 0, 0, 0, 24]);
+    assert_eq!(encode(&FromAgent::Told { hosts: 3 }), [2, 0, 0, 0, 24, 3]);
+    assert_eq!(encode(&ToAgent::HostCount { hosts: 3 }), [2, 0, 0, 0, 25, 3]);
+    assert_eq!(encode(&FromAgent::HostCount { hosts: 3 }), [2, 0, 0, 0, 26, 3]);
     assert_eq!(encode(&FromAgent::Sharing(Sharing::Goes)), [2, 0, 0, 0, 25, 1]);
     let (hash, id) = (BlobHash([7; 32]), "h/2026-11-22-3".parse().unwrap());
     let take = encode(&ToAgent::TakeBlob { hash, size: 5, id, path: "p".into() });

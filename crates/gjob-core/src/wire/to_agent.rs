@@ -197,6 +197,12 @@ pub enum ToAgent {
         /// Below the job directory.
         path: String,
     },
+    /// The run has had so many hosts. The greatest number is kept, and answered by
+    /// [`FromAgent::HostCount`].
+    HostCount {
+        /// Hosts of the run: a position is never used again, so that they only become more.
+        hosts: u32,
+    },
 }
 
 /// What `gjob local` does with a job directory of its machine.

@@ -106,6 +106,12 @@ enum Happening {
         connection: u32,
         at: usize,
     },
+    /// A host says that it has kept how many hosts there are, if the link stands.
+    HostCount {
+        host: u32,
+        connection: u32,
+        hosts: u32,
+    },
     /// Outputs are here, if the link they come over still stands.
     Outputs {
         host: u32,
@@ -127,6 +133,7 @@ enum Message {
     Resume(Key),
     /// An attempt that came too late is ended.
     Supersede(Key),
+    HostCount(u32),
 }
 
 impl Message {
@@ -177,6 +184,8 @@ struct SimHost {
     slots: Option<u32>,
     /// Log entries that the manager has committed.
     committed: usize,
+    /// The greatest number of hosts that it has kept.
+    kept_hosts: u32,
 }
 
 pub(crate) struct Simulation {
@@ -332,6 +341,9 @@ impl Simulation {
                 assert_eq!(self.runs.get(&index).copied(), runs, "runs of job {index}");
             }
         }
+        if self.plan.is_without_faults() {
+            assert_eq!(self.seen.unannounced, 0, "hosts began jobs that no other knew of");
+        }
         let may_overlap = self.plan.long_cuts > 0 && self.plan.on_lost == OnLost::Rerun;
         assert!(may_overlap || !self.overlapped, "two attempts of a job were alive at once");
         let mut scheduler = self.scheduler.take().unwrap();
@@ -386,6 +398,12 @@ impl Simulation {
             }
             Happening::Repeated { host, connection, at } => self.repeated(host, connection, at),
             Happening::Tail { host, connection, upto } => self.tail(host, connection, upto),
+            Happening::HostCount { host, connection, hosts } => {
+                let target = &self.hosts[host as usize];
+                if target.up && target.connection == connection {
+                    self.input(|it, now| it.handle_host_count(now, HostIx(host), hosts));
+                }
+            }
             Happening::JobEnds { host, key } => self.job_is_through(host, key),
             Happening::Outputs { host, connection, key } => self.outputs(host, connection, key),
             Happening::Timer => {
@@ -493,6 +511,7 @@ impl Simulation {
                 let known = self.hosts[host.at()].known_dropped.get(&key).copied();
                 (host, Message::Launch(key, known.unwrap_or(0)))
             }
+            Action::TellHostCount { host, hosts } => (host, Message::HostCount(hosts)),
             Action::Withdraw { host, key } => (host, Message::Withdraw(key)),
             Action::Order { host, key, order } => (host, Message::order(key, order)),
         };

@@ -98,6 +98,11 @@ impl Simulation {
                 }
             }
             Message::Pause(_) => {}
+            Message::HostCount(hosts) => {
+                sim.kept_hosts = sim.kept_hosts.max(hosts);
+                let (connection, hosts) = (sim.connection, sim.kept_hosts);
+                self.at(self.now + 5, Happening::HostCount { host, connection, hosts });
+            }
             Message::Interrupt(key) if sim.running.contains_key(&key) => {
                 self.job_ends(host, key, Some(Cause::Interrupted));
             }
@@ -151,7 +156,7 @@ impl Simulation {
                 self.seen.last_big = self.now;
             }
             assert!(sim.claims.insert(key), "{key} was queued though claimed");
-            self.seen.begun_late += u32::from(host >= self.plan.hosts);
+            self.note_late(host);
             if self.plan.liar && host == 0 {
                 self.lie(key);
                 continue;
@@ -170,6 +175,15 @@ impl Simulation {
             if key.index < self.plan.jobs - self.plan.endless {
                 self.at(self.now + length, Happening::JobEnds { host, key });
             }
+        }
+    }
+
+    /// A host begins a job: one that was added is known to others by then.
+    fn note_late(&mut self, host: u32) {
+        if host >= self.plan.hosts {
+            let is_known = self.hosts[..host as usize].iter().any(|it| it.kept_hosts > host);
+            self.seen.begun_late += 1;
+            self.seen.unannounced += u32::from(!is_known);
         }
     }
 

@@ -76,6 +76,13 @@ impl Plan {
         index.checked_sub(self.chain).filter(|_| self.chain > 0)
     }
 
+    /// True when no host is ever away, and no message gets lost.
+    pub(super) fn is_without_faults(&self) -> bool {
+        let away = self.link_breaks + self.long_cuts + self.crashes + self.manager_deaths;
+        let by_users = self.drains + self.removals + self.new_slots;
+        away + by_users + self.full + self.swallows == 0 && !self.interrupt
+    }
+
     /// True when a job may run on a host.
     pub(super) fn admits(&self, index: u32, host: u32) -> bool {
         let (own, next) = (index % self.hosts, (index + 1) % self.hosts);
@@ -176,6 +183,9 @@ pub(crate) struct Seen {
     pub(crate) recalled: u32,
     /// Jobs that began on hosts that were added.
     pub(crate) begun_late: u32,
+    /// Hosts that were added and began a job before one of those that the run had before knew
+    /// of them.
+    pub(crate) unannounced: u32,
     /// Slots times ms that there were, and that jobs ran on.
     pub(crate) offered: u64,
     pub(crate) used: u64,
@@ -208,6 +218,7 @@ impl std::ops::AddAssign for Seen {
         self.failed_setups += more.failed_setups;
         self.recalled += more.recalled;
         self.begun_late += more.begun_late;
+        self.unannounced += more.unannounced;
         self.offered += more.offered;
         self.used += more.used;
         self.big_gap = self.big_gap.max(more.big_gap);

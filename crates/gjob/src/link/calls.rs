@@ -237,8 +237,9 @@ fn request_of(message: &FromAgent) -> Option<u32> {
         | FromAgent::BlobStored { .. }
         | FromAgent::BlobFailed { .. }
         | FromAgent::NotNow { .. }
-        | FromAgent::Told
+        | FromAgent::Told { .. }
         | FromAgent::Sharing(_)
+        | FromAgent::HostCount { .. }
         | FromAgent::Recorded { .. }
         | FromAgent::Pong { .. }
         | FromAgent::Fault { .. } => None,

@@ -201,8 +201,9 @@ pub(super) fn weight(message: &FromAgent) -> usize {
         FromAgent::Usage { usage, .. } => UNIT + usage.runs.len() * (64 + size_of::<RunUsage>()),
         FromAgent::Welcome(_)
         | FromAgent::BlobStored { .. }
-        | FromAgent::Told
+        | FromAgent::Told { .. }
         | FromAgent::Sharing(_)
+        | FromAgent::HostCount { .. }
         | FromAgent::BlobFailed { .. }
         | FromAgent::ReadFailed { .. }
         | FromAgent::Collected { .. }

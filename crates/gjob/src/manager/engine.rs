@@ -179,6 +179,7 @@ impl Engine {
         if let Some((host, report)) = next {
             self.take(host, report, handler);
         }
+        self.check_hosts()?;
         self.obey_controller();
         self.handle_requests(handler)?;
         let now = self.now();
@@ -188,6 +189,16 @@ impl Engine {
         self.settle_gathered(handler)?;
         self.answer_requests();
         Ok(anything || due == Some(wait))
+    }
+
+    /// Goes no further with a copy that does not know all hosts of its run.
+    fn check_hosts(&self) -> Result<(), ManagerError> {
+        match self.scheduler.unknown_hosts() {
+            unknown @ 1.. if !self.acts_alone => {
+                Err(ManagerError::UnknownHosts { run: self.dir.run().clone(), unknown })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// True if a job has ended since this was last asked.
@@ -230,7 +241,8 @@ impl Engine {
                 self.scheduler.handle_records(now, host, records);
                 self.books.set_offset(LogOffset { host: host.0, offset: end });
             }
-            Report::Told => self.scheduler.handle_told(now, host),
+            Report::Told { hosts } => self.scheduler.handle_told(now, host, hosts),
+            Report::HostCount { hosts } => self.scheduler.handle_host_count(now, host, hosts),
             Report::Sharing(sharing) => self.scheduler.handle_sharing(host, sharing),
             Report::Recorded(record) => {
                 self.scheduler.handle_records(now, host, vec![*record]);
@@ -359,6 +371,7 @@ impl Engine {
             Action::Launch { host, key } => self.launch(host, key)?,
             Action::Withdraw { host, key } => self.network.withdraw(host, key),
             Action::Order { host, key, order } => self.network.order(host, key, order),
+            Action::TellHostCount { host, hosts } => self.network.tell_host_count(host, hosts),
             Action::Release { host } => self.release(host),
             Action::Collect { .. } if self.acts_alone => {}
             Action::Collect { host, key } => self.collect(host, key),

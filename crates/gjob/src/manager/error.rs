@@ -1,8 +1,9 @@
 //! What can stop a manager. A job's failure does not.
 
+use gjob_core::plural::counted;
 use gjob_core::scheduler::Unfit;
 use gjob_core::spec::MAX_ENV_BYTES;
-use gjob_core::{HostLabel, Run};
+use gjob_core::{HostLabel, Run, RunId};
 
 use crate::network::NetworkError;
 use crate::settings::SettingsError;
@@ -95,6 +96,14 @@ pub enum ManagerError {
     /// Changes that cannot be made; nothing was changed.
     #[error("{0}")]
     Refused(String),
+    /// A copy that is older than the last host of its run; nothing was started.
+    #[error("{}", all_unknown(run, *unknown))]
+    UnknownHosts {
+        /// The run.
+        run: RunId,
+        /// How many hosts the copy does not know.
+        unknown: u32,
+    },
     /// Settings that another version wrote.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -160,6 +169,20 @@ fn all_unfit(unfit: &[Unfit]) -> String {
         lines.push(format!("and {} more classes of jobs", unfit.len() - MAX_NAMED));
     }
     lines.join("\n")
+}
+
+fn all_unknown(run: &RunId, unknown: u32) -> String {
+    let (named, were, they, them) = match unknown {
+        1 => ("HOST", "was", "it has", "that host"),
+        _ => ("HOST,HOST", "were", "they have", "these hosts"),
+    };
+    format!(
+        "run {run}: {} {were} added to the run after this copy of it was made: what {they} run \
+         could run again, so nothing is started\n\
+         help: `gjob attach {run} --moved -H {named}`, with the options of `gjob hosts add`, asks \
+         {them}, too",
+        counted(unknown.into(), "host"),
+    )
 }
 
 impl ManagerError {

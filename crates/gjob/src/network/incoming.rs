@@ -18,11 +18,6 @@ impl Open {
         match event {
             LinkEvent::Up(welcome) => {
                 self.hosts[host.at()].handle_up();
-                if self.purpose == Use::Managed {
-                    // What was launched while it was being connected to anew is not
-                    // answered: its manager launches that again.
-                    self.staging.handle_down(host);
-                }
                 self.staging.handle_up(host, &welcome.place);
                 self.ready.push_back((host, Report::Up(welcome)));
             }
@@ -31,11 +26,11 @@ impl Open {
                 self.ready.push_back((host, Report::Silence { silence, is_over }));
             }
             LinkEvent::Down { reason, retry_in: _ } => {
-                self.staging.handle_down(host);
+                self.handle_down(host);
                 self.ready.push_back((host, Report::Down { reason }));
             }
             LinkEvent::Failed { reason } => {
-                self.staging.handle_down(host);
+                self.handle_down(host);
                 if self.purpose == Use::Managed {
                     // The manager knows what it has ordered.
                     self.hosts[host.at()].collecting.clear();
@@ -99,7 +94,10 @@ impl Open {
             FromAgent::Sharing(sharing) => {
                 self.ready.push_back((host, Report::Sharing(sharing)));
             }
-            FromAgent::Told => self.ready.push_back((host, Report::Told)),
+            FromAgent::Told { hosts } => self.ready.push_back((host, Report::Told { hosts })),
+            FromAgent::HostCount { hosts } => {
+                self.ready.push_back((host, Report::HostCount { hosts }));
+            }
             // Answers come as such; the others are the link's.
             FromAgent::Data { .. }
             | FromAgent::ReadFailed { .. }
@@ -182,8 +180,13 @@ impl Open {
         // First those who would report that the link is closed.
         open_host.collecting.clear();
         open_host.reject(reason);
-        self.staging.handle_down(host);
+        self.handle_down(host);
         self.take_steps();
+    }
+
+    fn handle_down(&mut self, host: HostIx) {
+        self.hosts[host.at()].is_up = false;
+        self.staging.handle_down(host);
     }
 
     /// Does what staging has decided.

@@ -335,6 +335,10 @@ impl Open {
     }
 
     pub(super) fn launch(&mut self, host: HostIx, key: Key, spec: &JobSpec, at: LaunchAt) {
+        if self.purpose == Use::Managed && !self.hosts[host.at()].is_up {
+            // Its manager launches that again when it is told that the host is up.
+            return;
+        }
         let mut request = JobRequest::from(spec);
         for (name, value) in self.opening.plans[host.at()].env() {
             request.env.entry(name.clone()).or_insert_with(|| value.clone());

@@ -21,6 +21,8 @@ pub(super) struct OpenHost {
     pub(super) reached: Option<Reached>,
     /// The number of its link: of those before it, nothing is heard any more.
     pub(super) link: usize,
+    /// True while its link is up.
+    pub(super) is_up: bool,
     /// How many connections there were to it.
     pub(super) connections: Arc<AtomicU64>,
     /// Bytes of its run log that are applied; its link reads it.
@@ -54,6 +56,7 @@ impl OpenHost {
         OpenHost {
             reached: None,
             link: 0,
+            is_up: false,
             connections: Arc::default(),
             offset: Arc::new(AtomicU64::new(offset)),
             received: 0,
@@ -69,6 +72,7 @@ impl OpenHost {
     /// A new connection: its agent sends the run log from what was applied when it was
     /// asked, which may be less than by now.
     pub(super) fn handle_up(&mut self) {
+        self.is_up = true;
         self.received = self.offset.load(Ordering::Acquire);
         (self.is_first, self.in_long_line, self.is_cut_short) = (true, false, false);
     }

@@ -59,6 +59,9 @@ fn note(host: &Host, of: &Snapshot, slowness: Option<String>) -> Option<String> 
         let runs = of.now.0.saturating_sub(task.attempt.assigned.0);
         notes.push(format!("for {}", whole_seconds(Duration::from_millis(runs))));
     }
+    if host.is_teardown_due() && (!of.managed || is_out(host)) {
+        notes.push("not torn down".to_owned());
+    }
     let waiting = host.needed_by();
     if of.managed && host.status == HostStatus::Unreachable && waiting > 0 {
         notes.push(format!("{} on it", counted(waiting.into(), "job")));

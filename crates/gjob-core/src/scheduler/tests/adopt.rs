@@ -32,11 +32,11 @@ fn tell(scheduler: &mut Scheduler, h0: Vec<Record>, h1: Vec<Record>) {
         scheduler.handle_host_up(NOW, host, facts(2));
     }
     scheduler.handle_records(NOW, H1, h1);
-    scheduler.handle_told(NOW, H1);
+    scheduler.handle_told(NOW, H1, 0);
     scheduler.handle_records(NOW, H0, h0);
     assert!(scheduler.is_adopting() && scheduler.keeps_back(H1));
     assert_eq!(orders(scheduler), [], "nothing starts before all have told");
-    scheduler.handle_told(NOW, H0);
+    scheduler.handle_told(NOW, H0, 0);
     assert!(!scheduler.is_adopting() && !scheduler.is_untold(H1));
 }
 
@@ -114,7 +114,7 @@ fn launch_that_no_host_has_begun_is_sent_again_only_once_all_have_told() {
 fn lost_host_is_not_waited_for_and_what_it_has_begun_is_ended_when_it_comes_back() {
     let mut scheduler = moved(Config::default(), 2, &[Init::new(0), Init::new(0)]);
     scheduler.handle_host_up(NOW, H0, facts(1));
-    scheduler.handle_told(NOW, H0);
+    scheduler.handle_told(NOW, H0, 0);
     scheduler.handle_host_unreachable(NOW, H1, "gone");
     assert_eq!(launches(&mut scheduler), []);
     let lost = NOW + Config::default().lost_after;
@@ -133,7 +133,7 @@ fn lost_host_is_not_waited_for_and_what_it_has_begun_is_ended_when_it_comes_back
         [Action::Order { host: H1, key: Key::new(0, 1), order }],
         "the other one counts"
     );
-    scheduler.handle_told(lost, H1);
+    scheduler.handle_told(lost, H1, 0);
     assert!(!scheduler.is_untold(H1));
 }
 
@@ -142,7 +142,7 @@ fn host_that_cannot_be_lost_is_waited_for_until_it_is_out_of_the_run() {
     let config = Config { on_lost: OnLost::Wait, ..Config::default() };
     let mut scheduler = moved(config, 2, &[Init::new(0)]);
     scheduler.handle_host_up(NOW, H0, facts(1));
-    scheduler.handle_told(NOW, H0);
+    scheduler.handle_told(NOW, H0, 0);
     scheduler.handle_host_unreachable(NOW, H1, "gone");
     scheduler.handle_timeout(NOW * 10_000);
     assert_eq!(launches(&mut scheduler), []);
@@ -170,7 +170,7 @@ fn job_that_is_killed_before_all_have_told_is_ended_wherever_it_runs() {
 fn kill_of_an_overtaken_attempt_is_sent_again_until_it_has_ended() {
     let mut scheduler = moved(Config::default(), 2, &[Init::new(0)]);
     scheduler.handle_host_up(NOW, H0, facts(1));
-    scheduler.handle_told(NOW, H0);
+    scheduler.handle_told(NOW, H0, 0);
     scheduler.handle_host_unreachable(NOW, H1, "gone");
     let mut now = NOW + Config::default().lost_after;
     scheduler.handle_timeout(now);
@@ -178,7 +178,7 @@ fn kill_of_an_overtaken_attempt_is_sent_again_until_it_has_ended() {
     scheduler.handle_host_up(now, H1, facts(1));
     actions(&mut scheduler);
     scheduler.handle_records(now, H1, vec![started(0, 1)]);
-    scheduler.handle_told(now, H1);
+    scheduler.handle_told(now, H1, 0);
     let order = Order::kill(Cause::Superseded);
     let kill = [Action::Order { host: H1, key: Key::new(0, 1), order }];
     assert_eq!(orders(&mut scheduler), kill);
@@ -225,7 +225,7 @@ fn nothing_starts_once_a_host_that_is_to_tell_has_no_records_any_more() {
     assert!(!scheduler.refuse_forgetful(NOW, H0, &damage(false)), "its claims tell");
     scheduler.handle_host_up(NOW, H0, facts(1));
     scheduler.handle_host_unreachable(NOW, H1, "gone");
-    scheduler.handle_told(NOW, H0);
+    scheduler.handle_told(NOW, H0, 0);
     assert!(!scheduler.refuse_forgetful(NOW, H0, &damage(true)), "it has told");
     actions(&mut scheduler);
     assert!(scheduler.refuse_forgetful(NOW, H1, &damage(true)));
@@ -243,7 +243,7 @@ fn job_whose_outputs_are_nowhere_any_more_is_unknown_and_not_begun_again() {
     let mut scheduler = moved(Config::default(), 1, &[job]);
     scheduler.handle_host_up(NOW, H0, facts(1));
     scheduler.handle_records(NOW, H0, vec![started(0, 1), exited(0, 1, 0)]);
-    scheduler.handle_told(NOW, H0);
+    scheduler.handle_told(NOW, H0, 0);
     let key = Key::new(0, 1);
     assert_eq!(orders(&mut scheduler), [Action::Collect { host: H0, key }]);
     assert!(scheduler.is_inherited(0));
@@ -251,4 +251,28 @@ fn job_whose_outputs_are_nowhere_any_more_is_unknown_and_not_begun_again() {
     assert_eq!(orders(&mut scheduler), [Action::Stop(RunEnd::Complete)]);
     let job = &scheduler.run().jobs()[0];
     assert_eq!((job.state(), job.reason.as_deref()), (State::Unknown, Some("removed")));
+}
+
+#[test]
+fn nothing_starts_of_a_copy_that_does_not_know_all_hosts_of_its_run() {
+    let mut scheduler = moved(Config::default(), 2, &[Init::new(0)]);
+    for host in [H0, H1] {
+        scheduler.handle_host_up(NOW, host, facts(1));
+    }
+    scheduler.handle_told(NOW, H0, 3);
+    assert_eq!(scheduler.unknown_hosts(), 1);
+    scheduler.handle_told(NOW, H1, 2);
+    assert!(scheduler.is_adopting());
+    assert_eq!(orders(&mut scheduler), []);
+
+    // Once it is named, it tells like the others.
+    let h2 = HostIx(2);
+    scheduler.handle_host_added(NOW, &label(h2), Vec::new(), TaskSpecs::default());
+    assert_eq!((scheduler.unknown_hosts(), scheduler.keeps_back(h2)), (0, true));
+    scheduler.handle_host_up(NOW, h2, facts(1));
+    scheduler.handle_records(NOW, h2, vec![started(0, 1)]);
+    scheduler.handle_told(NOW, h2, 3);
+    assert!(!scheduler.is_adopting());
+    assert_eq!(launches(&mut scheduler), []);
+    assert_eq!(scheduler.run().jobs()[0].host(), Some(&label(h2)));
 }

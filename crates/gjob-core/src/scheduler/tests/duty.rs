@@ -142,15 +142,20 @@ fn bound_job_fails_with_its_removed_host_and_waits_for_a_drained_one() {
 }
 
 #[test]
-fn other_slots_count_at_once() {
+fn other_slots_count_once_their_host_is_connected_to_anew() {
     // With a limit, nothing is dispatched ahead of need.
     let config = Config { halt: Some(Halt::after_failures(9)), ..Config::default() };
     let mut scheduler = scheduler(config, 1, &[Init::new(0); 4]);
     scheduler.handle_host_up(NOW, H0, facts(1));
     assert_eq!(orders(&mut scheduler), [launch(H0, job(0))]);
     scheduler.handle_new_slots(NOW, H0, 3);
-    assert_eq!(orders(&mut scheduler), [launch(H0, job(1)), launch(H0, job(2))]);
+    assert_eq!(orders(&mut scheduler), [], "it is connected to anew");
+    scheduler.handle_host_up(NOW, H0, facts(3));
+    let again = [launch(H0, job(0)), launch(H0, job(1)), launch(H0, job(2))];
+    assert_eq!(orders(&mut scheduler), again);
     scheduler.handle_new_slots(NOW, H0, 1);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    assert_eq!(orders(&mut scheduler), again);
     scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(0), None));
     scheduler.handle_record(NOW, H0, finished(job(1), Ending::Exit(0), None));
     assert_eq!(orders(&mut scheduler), []);
@@ -185,4 +190,122 @@ fn job_that_asks_for_more_than_a_slot_waits_when_every_host_was_removed() {
     scheduler.handle_record(NOW, H0, end);
     assert_eq!(scheduler.run().tally(), Tally { free: 2, ..Tally::default() });
     assert!(orders(&mut scheduler).contains(&Action::Stop(RunEnd::NoHosts)));
+}
+
+/// A run of one host, which is busy with one of its two jobs when another one is added.
+fn with_added_host() -> Scheduler {
+    let mut scheduler = scheduler(Config::default(), 1, &[Init::new(0); 2]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    scheduler.handle_record(NOW, H0, started(job(0)));
+    assert_eq!(all_actions(&mut scheduler).len(), 4, "a single host is told nothing");
+    scheduler.handle_host_added(NOW, &label(H1), Vec::new(), TaskSpecs::default());
+    scheduler
+}
+
+#[test]
+fn added_host_begins_no_job_before_another_one_has_kept_how_many_there_are() {
+    let mut scheduler = with_added_host();
+    let tell = |host| Action::TellHostCount { host, hosts: 2 };
+    assert!(all_actions(&mut scheduler).contains(&tell(H0)));
+    scheduler.handle_host_up(NOW, H1, facts(1));
+    let said = all_actions(&mut scheduler);
+    assert!(said.contains(&tell(H1)) && !said.contains(&launch(H1, job(1))), "{said:?}");
+    // That it knows itself of is of no use to a copy which does not know it.
+    scheduler.handle_host_count(NOW, H1, 2);
+    // Without space, the other one keeps what it has.
+    assert_eq!(orders(&mut scheduler), []);
+    scheduler.handle_host_count(NOW, H0, 2);
+    assert_eq!(orders(&mut scheduler), [launch(H1, job(1))]);
+}
+
+#[test]
+fn added_host_begins_jobs_when_no_other_can_be_told() {
+    let away: [&dyn Fn(&mut Scheduler); 4] = [
+        &|it| it.handle_host_unreachable(NOW, H0, "gone"),
+        &|it| it.handle_drain(NOW, H0),
+        // It has no space for it.
+        &|it| it.handle_host_count(NOW, H0, 0),
+        &|it| {
+            let due = NOW + Config::default().lost_after;
+            assert_eq!(it.poll_timeout(), Some(due));
+            it.handle_timeout(due);
+        },
+    ];
+    for be_away in away {
+        let mut scheduler = with_added_host();
+        scheduler.handle_host_up(NOW, H1, facts(1));
+        assert_eq!(orders(&mut scheduler), []);
+        be_away(&mut scheduler);
+        assert_eq!(orders(&mut scheduler), [launch(H1, job(1))]);
+    }
+}
+
+#[test]
+fn next_manager_tells_of_the_added_host_before_that_begins_a_job() {
+    let run = with_added_host().run().clone();
+    let mut scheduler = Scheduler::new(Config::default(), run);
+    scheduler.handle_start("2026-11-22-1".parse().unwrap(), true);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    scheduler.handle_host_up(NOW, H1, facts(1));
+    assert_eq!(orders(&mut scheduler), []);
+    scheduler.handle_host_count(NOW, H0, 2);
+    assert_eq!(orders(&mut scheduler), [launch(H1, job(1))]);
+}
+
+#[test]
+fn host_that_is_connected_to_anew_gets_no_job_before_it_is_up() {
+    let mut scheduler = scheduler(Config::default(), 1, &[Init::new(0); 2]);
+    scheduler.handle_host_up(NOW, H0, facts(1));
+    scheduler.handle_record(NOW, H0, started(job(0)));
+    actions(&mut scheduler);
+    scheduler.handle_new_slots(NOW, H0, 2);
+    assert_eq!(orders(&mut scheduler), []);
+    // What runs there is killed before an interrupted run ends.
+    scheduler.handle_interrupt(NOW);
+    let stop = Action::Stop(RunEnd::Interrupted);
+    assert!(!orders(&mut scheduler).contains(&stop));
+    scheduler.handle_host_up(NOW, H0, facts(2));
+    assert_eq!(orders(&mut scheduler), [kill(H0, job(0))]);
+}
+
+#[test]
+fn removed_host_that_is_drained_stays_removed_and_can_be_returned_to_service() {
+    let mut scheduler = one_of_two_begun(2);
+    scheduler.handle_remove(NOW, H1);
+    scheduler.handle_drain(NOW, H1);
+    assert_eq!(leaving(&scheduler, H1), Some("removed"));
+    let added = scheduler.handle_host_added(NOW, &label(H1), Vec::new(), TaskSpecs::default());
+    assert_eq!(added, (H1, true), "its link is opened anew");
+}
+
+#[test]
+fn run_that_ends_without_hosts_or_for_its_limit_goes_on_once_that_is_changed() {
+    for end in [RunEnd::NoHosts, RunEnd::MaxFails] {
+        let config = Config { halt: Some(Halt::after_failures(1)), ..Config::default() };
+        let mut scheduler = scheduler(config, 1, &[Init::new(0); 2]);
+        let teardown = TaskSpecs { setup: None, teardown: Some(scheduler.job(0).spec.clone()) };
+        scheduler.handle_host_added(NOW, &label(H0), Vec::new(), teardown);
+        scheduler.handle_host_up(NOW, H0, facts(1));
+        scheduler.handle_record(NOW, H0, started(job(0)));
+        if end == RunEnd::NoHosts {
+            scheduler.handle_drain(NOW, H0);
+            scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(0), None));
+        } else {
+            scheduler.handle_record(NOW, H0, finished(job(0), Ending::Exit(1), None));
+        }
+        let torn_down = Key::new(3, 1);
+        assert!(orders(&mut scheduler).contains(&launch(H0, torn_down)), "{end:?}");
+        if end == RunEnd::NoHosts {
+            scheduler.handle_host_added(NOW, &label(H1), Vec::new(), TaskSpecs::default());
+        } else {
+            scheduler.handle_new_halt(NOW, None);
+        }
+        scheduler.handle_record(NOW, H0, started(torn_down));
+        scheduler.handle_record(NOW, H0, finished(torn_down, Ending::Exit(0), None));
+        scheduler.handle_host_up(NOW, H1, facts(1));
+        let host = if end == RunEnd::NoHosts { H1 } else { H0 };
+        let sent = orders(&mut scheduler);
+        assert!(sent.contains(&launch(host, job(1))), "{end:?}: {sent:?}");
+        assert!(!sent.contains(&Action::Stop(end)));
+    }
 }

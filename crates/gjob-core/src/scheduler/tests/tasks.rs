@@ -24,6 +24,13 @@ fn being_set_up() -> Scheduler {
     scheduler
 }
 
+/// The same when that has begun.
+fn setting_up() -> Scheduler {
+    let mut scheduler = being_set_up();
+    scheduler.handle_record(NOW, H0, began(SETUP, 1));
+    scheduler
+}
+
 /// The same when it is done, and both jobs have begun.
 fn set_up() -> Scheduler {
     let mut scheduler = being_set_up();
@@ -70,6 +77,7 @@ fn sent(scheduler: &mut Scheduler) -> Vec<Sent> {
         | Action::ForgetOutputs { .. }
         | Action::LoseOutputs { .. }
         | Action::Release { .. }
+        | Action::TellHostCount { .. }
         | Action::FetchTaskLog { .. } => None,
     });
     sent.collect()
@@ -221,4 +229,48 @@ fn jobs_that_are_retried_during_a_teardown_run_after_another_set_up() {
     assert_eq!(sent(&mut scheduler), [Sent::Launch(Key::new(SETUP, 2))]);
     scheduler.handle_records(NOW, H0, vec![began(SETUP, 2), done(SETUP, 2)]);
     assert_eq!(sent(&mut scheduler), [Sent::Launch(Key::new(1, 2))]);
+}
+
+#[test]
+fn set_up_of_a_removed_host_is_killed_and_torn_down() {
+    let mut scheduler = setting_up();
+    scheduler.handle_remove(NOW, H0);
+    // Once more, since the run has no other host and ends.
+    let mut orders = sent(&mut scheduler);
+    orders.dedup();
+    assert_eq!(orders, [Sent::Kill(Key::new(SETUP, 1))]);
+    let killed = finished(Key::new(SETUP, 1), Ending::Signal(15), Some(Cause::Interrupted));
+    scheduler.handle_records(NOW, H0, vec![killed]);
+    assert_eq!(sent(&mut scheduler), [Sent::Launch(Key::new(TEARDOWN, 1))]);
+    assert_eq!(scheduler.run().hosts()[0].leaving(), Some("removing"));
+    scheduler.handle_records(NOW, H0, vec![began(TEARDOWN, 1), done(TEARDOWN, 1)]);
+    assert_eq!(scheduler.run().hosts()[0].leaving(), Some("removed"));
+}
+
+#[test]
+fn set_up_of_a_host_that_was_removed_while_it_was_away_is_killed_when_it_is_back() {
+    let mut scheduler = setting_up();
+    scheduler.handle_host_unreachable(NOW, H0, "gone");
+    scheduler.handle_remove(NOW, H0);
+    sent(&mut scheduler);
+    scheduler.handle_host_up(NOW, H0, booted("a"));
+    assert_eq!(sent(&mut scheduler), [Sent::Kill(Key::new(SETUP, 1))]);
+}
+
+#[test]
+fn host_whose_set_up_has_removed_its_records_is_torn_down() {
+    // Whether it was seen to begin or not.
+    for mut scheduler in [being_set_up(), setting_up()] {
+        scheduler.handle_host_unreachable(NOW, H0, "its run log was removed");
+        let reason = "removed".into();
+        let damage = crate::wire::Damage { reason, log_lost: true, claims_lost: true };
+        scheduler.handle_damage(NOW, H0, &damage);
+        assert_eq!(sent(&mut scheduler), []);
+        scheduler.handle_host_up(NOW, H0, booted("a"));
+        assert_eq!(sent(&mut scheduler), [Sent::Launch(Key::new(TEARDOWN, 1))]);
+        scheduler.handle_records(NOW, H0, vec![began(TEARDOWN, 1), done(TEARDOWN, 1)]);
+        assert_eq!(sent(&mut scheduler)[0], Sent::Reject);
+        let reason = scheduler.run().hosts()[0].reason.clone().unwrap();
+        assert!(reason.starts_with("set-up failed: what its host had recorded"), "{reason}");
+    }
 }

@@ -101,6 +101,7 @@ impl Books {
                     }
                 }
                 Action::Emit { .. }
+                | Action::TellHostCount { .. }
                 | Action::Reject { .. }
                 | Action::Withdraw { .. }
                 | Action::Order { .. }

@@ -33,6 +33,14 @@ impl Engine {
         &mut self,
         changes: &[Change],
     ) -> Result<Changed, ManagerError> {
+        if let Some(how) = self.scheduler.is_past_changes() {
+            let refused = format!(
+                "run {run} {how}: nothing was changed\n\
+                 help: change it once its manager has ended, then resume it with `gjob attach {run}`",
+                run = self.dir.run()
+            );
+            return Ok(Changed { refused: Some(refused), ..Changed::default() });
+        }
         let mut settings = RunSettings::from_json(&self.books.store().row()?.settings)?;
         let planned = self.plan(changes, &mut settings).and_then(|steps| {
             let network = settings.network_with_lease();
