@@ -164,7 +164,7 @@ fn users_can_have_runs_that_take_no_notice_of_each_other() {
 #[test]
 fn ledger_that_cannot_be_used_is_left_out_and_that_is_said() {
     let place = Place::new();
-    std::fs::write(place.path("ledger"), "").unwrap();
+    std::fs::write(place.path("machine"), "").unwrap();
     let answer = run(&place, &["--slots", "2", "--", "echo", ":::", "1", "2", "3"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     let said = answer.stderr.matches("this machine takes no notice of your other runs there: ");

@@ -81,7 +81,7 @@ fn spawn(place: &Place, args: &[&str]) -> Child {
         .args(args)
         .current_dir(place.path("here"))
         .env("GJOB_STATE_DIR", place.path("state"))
-        .env("GJOB_LEDGER_DIR", place.path("ledger"))
+        .env("GJOB_LEDGER_DIR", place.path("machine"))
         .env("GJOB_REMOTE_PATH", place.path("results"))
         .env_remove("GJOB_SSH")
         .stdin(Stdio::null())

@@ -68,7 +68,7 @@ impl Scene {
             .args(args)
             .current_dir(self.place.path("here"))
             .env("GJOB_STATE_DIR", self.place.path("state"))
-            .env("GJOB_LEDGER_DIR", self.place.path("ledger"))
+            .env("GJOB_LEDGER_DIR", self.place.path("machine"))
             .env("GJOB_REMOTE_PATH", self.place.path("results"))
             .env("GJOB_RUN_IDENTITY", IDENTITY.to_string())
             .stdin(Stdio::null())

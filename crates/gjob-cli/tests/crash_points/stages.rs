@@ -45,7 +45,7 @@ impl Stages {
             .args(["run", "-j", "2", "--into", "out", "jobs.jsonl"])
             .current_dir(self.place.path("here"))
             .env("GJOB_STATE_DIR", self.place.path("state"))
-            .env("GJOB_LEDGER_DIR", self.place.path("ledger"))
+            .env("GJOB_LEDGER_DIR", self.place.path("machine"))
             .env("GJOB_REMOTE_PATH", self.place.path("results"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -57,7 +57,7 @@ impl Place {
     pub(crate) fn invoke(&self, mut command: Command) -> Gjob {
         command
             .env("GJOB_STATE_DIR", self.path("state"))
-            .env("GJOB_LEDGER_DIR", self.path("ledger"))
+            .env("GJOB_LEDGER_DIR", self.path("machine"))
             .env("GJOB_REMOTE_PATH", self.path("results"))
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env_remove("GJOB_HOSTS")
