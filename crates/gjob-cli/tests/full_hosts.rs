@@ -12,6 +12,7 @@ use support::Place;
 const ENTER: &str = r#"
 HOME=$(dirname "$0")/$1
 export HOME
+unset GJOB_LEDGER_DIR
 shift
 mkdir -p "$HOME/results"
 case $HOME in
