@@ -14,7 +14,7 @@ fn launches(scheduler: &mut Scheduler) -> Vec<(HostIx, Key)> {
 
 #[test]
 fn job_with_an_unfit_input_fails_and_is_not_held_against_its_host() {
-    let jobs: Vec<Init> = (0..40).map(|_| Init::new(0)).collect();
+    let jobs: Vec<Init> = (0..100).map(|_| Init::new(0)).collect();
     let mut scheduler = scheduler(Config::default(), 2, &jobs);
     for host in [H0, H1] {
         scheduler.handle_host_up(NOW, host, facts(1));
