@@ -115,9 +115,10 @@ impl Scheduler {
     }
 
     /// A host knows nothing of an attempt, not even that it was to be: its number may be used
-    /// again there, too, and people see no attempt that never began.
+    /// again there, too, and people see no attempt that never began. Unless it was asked to
+    /// withdraw the attempt meanwhile: then it will, and would not begin it any more.
     pub(super) fn take_back_as_unsent(&mut self, host: HostIx, key: Key) {
-        self.emit_attempt(host, key, AttemptChange::Withdrawn);
-        self.withdrawn_on.entry(key.index).or_default();
+        let is_withdrawing = matches!(self.state(key.index), JobState::Withdrawing { .. });
+        self.take_back_but_on(host, key, is_withdrawing.then_some(host));
     }
 }

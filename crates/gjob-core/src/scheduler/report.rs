@@ -355,8 +355,16 @@ impl Scheduler {
 
     /// An attempt never starts on a host; its number may be used again on another.
     pub(super) fn take_back(&mut self, host: HostIx, key: Key) {
+        self.take_back_but_on(host, key, Some(host));
+    }
+
+    /// An attempt is taken back; its number may be used again, but not on this host. Nor at all
+    /// if an earlier manager has assigned it: other hosts may have a tombstone under it.
+    pub(super) fn take_back_but_on(&mut self, host: HostIx, key: Key, but_on: Option<HostIx>) {
         self.emit_attempt(host, key, AttemptChange::Withdrawn);
-        self.withdrawn_on.entry(key.index).or_default().push(host);
+        if !self.is_inherited(key.index) {
+            self.withdrawn_on.entry(key.index).or_default().extend(but_on);
+        }
     }
 
     fn withdrawn(&mut self, host: HostIx, key: Key) {
