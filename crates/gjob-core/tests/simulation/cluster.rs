@@ -334,7 +334,12 @@ impl Simulation {
                 true if in_vain => (State::Error, None),
                 true => (State::Error, Some(self.plan.retries + 1)),
             };
-            assert_eq!(self.ended[index as usize], Some(state), "job {index}: {:?}", self.store.jobs()[index as usize]);
+            assert_eq!(
+                self.ended[index as usize],
+                Some(state),
+                "job {index}: {:?}",
+                self.store.jobs()[index as usize]
+            );
             // Only what an interrupt, a lost or a crashed host has cost runs again.
             let repeats = self.plan.long_cuts + self.plan.crashes + self.plan.removals;
             if !self.interrupted && repeats == 0 {
