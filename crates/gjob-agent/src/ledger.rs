@@ -7,8 +7,10 @@
 //! cost nothing, until somebody waits. Whatever is wrong with the ledger keeps no job from
 //! running: it is left out then.
 
+mod ask;
 mod book;
 mod line;
+mod processors;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -19,12 +21,13 @@ use std::os::fd::BorrowedFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::ask::{Ask, Free};
 pub(crate) use self::book::PLACE;
 use self::book::{Book, OwnLine, place};
 pub(crate) use self::line::{Held, Offer};
 use self::line::{Writer, ranges};
+pub(crate) use self::processors::Processors;
 use self::turn::Wait;
-pub(crate) use self::verdict::Ask;
 use crate::host;
 
 /// A wait that is over sooner is told to nobody.
@@ -126,29 +129,28 @@ impl Ledger {
         !self.is_pressed && share.matches(ask)
     }
 
-    /// Gives a slot what its next job asks for, with some of these GPUs, when all that is
-    /// free. What idle slots have kept was given up before.
+    /// Gives a slot what its next job asks for, with some of what is `free`, when all that
+    /// can be had. What idle slots have kept was given up before.
     pub(crate) fn take(
         &mut self,
         share: Option<&mut Share>,
         ask: &Ask,
-        gpus: &[String],
+        free: &Free,
         now: Instant,
-    ) -> Result<Vec<String>, NoRoom> {
-        let first = || gpus.iter().take(ask.gpus as usize).cloned().collect();
-        let Some(share) = share.filter(|_| self.book.is_some()) else { return Ok(first()) };
-        let is_free = |gpu| gpus.contains(gpu);
+    ) -> Result<Held, NoRoom> {
+        let Some(share) = share.filter(|_| self.book.is_some()) else { return Ok(ask.of(free)) };
+        let is_free = |gpu| free.gpus.contains(gpu);
         if self.has_kept(Some(share), ask) && share.held.gpus.iter().all(is_free) {
-            return Ok(share.held.gpus.clone());
+            return Ok(share.held.clone());
         }
         if self.waits_on(ask, now) {
             return Err(NoRoom);
         }
-        match self.look(share, ask, gpus, now) {
+        match self.look(share, ask, free, now) {
             Ok(taken) => taken,
             Err(error) => {
                 self.leave_out(&error);
-                Ok(first())
+                Ok(ask.of(free))
             }
         }
     }
@@ -238,8 +240,10 @@ impl Ledger {
 impl Share {
     /// True if it has just what is asked for.
     fn matches(&self, ask: &Ask) -> bool {
-        let Held { cpus, mem, gpus } = &self.held;
-        *cpus == ask.cpus && *mem == ask.mem && gpus.len() == ask.gpus as usize
+        let Held { cpus, mem, gpus, bound } = &self.held;
+        // Another processor may have fewer jobs by now than one that has several.
+        let has_bound = bound.len() == ask.bound as usize && !ask.may_overlap;
+        *cpus == ask.cpus && *mem == ask.mem && gpus.len() == ask.gpus as usize && has_bound
     }
 
     /// What a slot is to keep open, and jobs cannot reach: the share counts meanwhile.

@@ -2,6 +2,7 @@
 //! run from its standard input, finishes the job it has when that ends, and depends
 //! on no other process.
 
+mod affinity;
 mod by_hand;
 mod inputs;
 mod job;
@@ -36,7 +37,7 @@ use self::lease_timer::Renewals;
 use self::memory::KernelKills;
 use self::orders::RunOrders;
 use self::prepare::{NotPrepared, Places, Prepared, Refusal};
-pub(crate) use self::request::{FromSlot, LocalJob, PathBytes, ServeConfig, ToSlot};
+pub(crate) use self::request::{FromSlot, Given, LocalJob, PathBytes, ServeConfig, ToSlot};
 use self::signals::Signals;
 use self::start::{Starter, Variables};
 use crate::claims::Claims;
@@ -220,8 +221,8 @@ impl Slot {
     fn serve(mut self, requests: &mut Requests) -> Result<(), SlotError> {
         while let Some(request) = requests.next()? {
             match request {
-                ToSlot::Run { launch, devices, lease } => {
-                    if self.run(&launch, &devices, lease, requests)? == Next::Leave {
+                ToSlot::Run { launch, given, lease } => {
+                    if self.run(&launch, &given, lease, requests)? == Next::Leave {
                         break;
                     }
                 }
@@ -236,13 +237,13 @@ impl Slot {
     fn run(
         &mut self,
         launch: &Launch,
-        devices: &[String],
+        given: &Given,
         lease: Option<LeaseEnd>,
         requests: &mut Requests,
     ) -> Result<Next, SlotError> {
         let prepared = self.within_lease(lease).map_err(NotPrepared::from);
-        match prepared.and_then(|_| self.places.prepare(launch, devices)) {
-            Ok(job) => return self.run_prepared(job, launch, devices, (lease, requests)),
+        match prepared.and_then(|_| self.places.prepare(launch, given)) {
+            Ok(job) => return self.run_prepared(job, launch, given, (lease, requests)),
             // The tombstone has a record of its own, which frees this slot for the agent.
             Err(NotPrepared::Withdrawn) => {}
             // This slot's end shows the agent that it did not run the attempt.
@@ -257,16 +258,17 @@ impl Slot {
         &mut self,
         job: Prepared,
         launch: &Launch,
-        devices: &[String],
+        given: &Given,
         (lease, requests): (Option<LeaseEnd>, &mut Requests),
     ) -> Result<Next, SlotError> {
-        let variables = self.variables(&job, launch, devices);
+        let variables = self.variables(&job, launch, &given.devices);
         // Once more: preparing may have taken a while.
         let allowed = self.within_lease(lease);
         let started = allowed.and_then(|lease_end| {
             let script = to_bytes(&launch.script);
             let (direct, env) = (Some(&script[..]), &launch.request.env);
-            Ok((self.starter.start(job, direct, env, variables)?, lease_end))
+            let bound = &given.processors;
+            Ok((self.starter.start(job, direct, env, variables, bound)?, lease_end))
         });
         let (started, lease_end) = match started {
             Ok(started) => started,

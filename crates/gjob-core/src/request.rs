@@ -28,6 +28,8 @@ pub struct JobRequest {
     /// Processors it has for itself; null for the whole host.
     #[serde(with = "count")]
     pub cpus: Cpus,
+    /// Binds it to as many processors, which no other bound job has at the same time.
+    pub affinity: bool,
     /// Memory it needs, bytes; 0 for any amount.
     pub mem: u64,
     /// GPUs it has for itself.
@@ -81,6 +83,7 @@ impl From<&JobSpec> for JobRequest {
             env,
             timeout,
             cpus,
+            affinity,
             mem,
             gpus,
             // The host gets the script and the inputs made of these.
@@ -104,6 +107,7 @@ impl From<&JobSpec> for JobRequest {
             env: env.clone().into_iter().chain(params).collect(),
             timeout_ms: timeout.map(|timeout| (timeout.as_millis() as u64).max(1)),
             cpus: *cpus,
+            affinity: *affinity,
             mem: mem.unwrap_or(0),
             gpus: *gpus,
         }
@@ -140,13 +144,14 @@ mod tests {
     #[test]
     fn request_holds_what_the_host_has_to_know_of_a_job() {
         let spec = JobSpec::new(["true"]).unwrap().name("n").env("A", "b").gpus(2).mem(3);
+        let spec = spec.affinity(true);
         let request = JobRequest::from(&spec.timeout(Duration::from_micros(1)).cpus(Cpus::All));
         assert_eq!(request.timeout(), Some(Duration::from_millis(1)));
         assert_eq!(request.ask(), Ask { cpus: Cpus::All, mem: 3, gpus: 2 });
         let json = serde_json::to_string(&request).unwrap();
         assert_eq!(
             json,
-            r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":null,"mem":3,"gpus":2}"#
+            r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":null,"affinity":true,"mem":3,"gpus":2}"#
         );
         assert_eq!(serde_json::from_str::<JobRequest>(&json).unwrap(), request);
     }

@@ -60,6 +60,9 @@ pub struct JobSpec {
     /// Processors it has for itself.
     #[serde(default, skip_serializing_if = "Cpus::is_default")]
     pub cpus: Cpus,
+    /// Binds it to as many processors, which no other bound job has at the same time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub affinity: bool,
     /// GPUs it has for itself.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gpus: u32,
@@ -181,6 +184,13 @@ impl JobSpec {
     #[must_use]
     pub fn cpus(mut self, cpus: Cpus) -> Self {
         self.cpus = cpus;
+        self
+    }
+
+    /// Sets whether it is bound to as many processors.
+    #[must_use]
+    pub fn affinity(mut self, affinity: bool) -> Self {
+        self.affinity = affinity;
         self
     }
 

@@ -243,8 +243,9 @@ impl Agent {
             self.record_start(key, id, dir.as_ref());
         }
         let job = dir.and_then(|dir| JobSummary::read(&dir));
-        let allocation =
-            job.map(|job| Allocation::new(job.request.cpus, job.request.mem, job.devices));
+        let allocation = job.map(|job| {
+            Allocation::new(job.request.cpus, job.request.mem, job.devices, job.processors)
+        });
         self.slots.adopt(AdoptedSlot { key, process, number }, allocation);
         true
     }

@@ -8,6 +8,7 @@ use gjob_core::resources::Cpus;
 use gjob_core::wire::Launch;
 
 use crate::host;
+use crate::ledger::{Held, Processors};
 
 /// What a job has of its host while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +17,14 @@ pub(crate) struct Allocation {
     mem: u64,
     /// GPUs, as `CUDA_VISIBLE_DEVICES` names them.
     devices: Vec<String>,
+    /// Processors that it is bound to.
+    bound: Vec<u32>,
 }
 
 impl Allocation {
-    /// Processors, memory in bytes, and GPUs.
-    pub(crate) fn new(cpus: Cpus, mem: u64, devices: Vec<String>) -> Self {
-        Allocation { cpus, mem, devices }
+    /// Processors, memory in bytes, GPUs, and the processors that it is bound to.
+    pub(crate) fn new(cpus: Cpus, mem: u64, devices: Vec<String>, bound: Vec<u32>) -> Self {
+        Allocation { cpus, mem, devices, bound }
     }
 }
 
@@ -76,16 +79,22 @@ impl Resources {
         self.mem
     }
 
-    /// Gives a launch what it requests, with these GPUs.
-    pub(crate) fn take(&mut self, launch: &Launch, devices: Vec<String>) {
-        let request = &launch.request;
-        self.held.insert(launch.key, Allocation::new(request.cpus, request.mem, devices));
+    /// Takes note in `processors` of the jobs of this run that are bound to some.
+    pub(crate) fn note_bound(&self, processors: &mut Processors) {
+        self.held.values().for_each(|held| processors.note(&held.bound));
+    }
+
+    /// Gives a launch what it requests, with these GPUs and processors.
+    pub(crate) fn take(&mut self, launch: &Launch, held: Held) {
+        let (request, Held { gpus, bound, .. }) = (&launch.request, held);
+        let allocation = Allocation::new(request.cpus, request.mem, gpus, bound);
+        self.held.insert(launch.key, allocation);
     }
 
     /// Takes note of what a job has that an earlier agent has begun. Without an
     /// allocation, since the job has removed its record, it may have any GPU.
     pub(crate) fn keep(&mut self, key: Key, allocation: Option<Allocation>) {
-        let any = || Allocation::new(Cpus::default(), 0, self.devices.clone());
+        let any = || Allocation::new(Cpus::default(), 0, self.devices.clone(), Vec::new());
         let allocation = allocation.unwrap_or_else(any);
         self.held.insert(key, allocation);
     }
@@ -120,7 +129,7 @@ mod tests {
         assert!(resources.fits(&launch(1, 0)) && !resources.fits(&launch(1, 1)));
         resources.release(Key::new(0, 1));
         assert!(resources.fits(&launch(1, 2)));
-        resources.take(&launch(1, 1), vec!["1".to_owned()]);
+        resources.take(&launch(1, 1), Held { gpus: vec!["1".to_owned()], ..Held::nothing() });
         assert_eq!(resources.free_devices().collect::<Vec<_>>(), ["0"]);
     }
 
@@ -129,7 +138,7 @@ mod tests {
         let mut resources =
             Resources { cpus: 4, mem: 1 << 30, devices: Vec::new(), held: HashMap::new() };
         let cpus = Cpus::Count(u32::MAX);
-        let most = || Allocation { cpus, mem: u64::MAX, devices: Vec::new() };
+        let most = || Allocation::new(cpus, u64::MAX, Vec::new(), Vec::new());
         resources.keep(Key::new(0, 1), Some(most()));
         resources.keep(Key::new(1, 1), Some(most()));
         let launch = launch(2, 0);

@@ -8,12 +8,19 @@ use gjob_core::wire::Launch;
 
 use super::slot_pool::SlotConfig;
 use super::slot_process::OwnSlot;
-use crate::ledger::{Ask, Ledger, NoRoom, Notice, Offer, Share};
+use crate::host;
+use crate::ledger::{Ask, Free, Held, Ledger, NoRoom, Notice, Offer, Processors, Share};
 
 /// The shares of an agent's slots.
 #[derive(Debug)]
 pub(super) struct Shares {
     ledger: Ledger,
+    /// The processors that the agent may use.
+    processors: Processors,
+    /// For each that a job requests.
+    cpus_each: u32,
+    /// The jobs that the run has at once.
+    slots: u32,
     /// Those of slots that have died, whose orphans may be alive.
     of_dead: Vec<Share>,
 }
@@ -27,7 +34,13 @@ impl Shares {
             Some(within) => Ledger::open(config.run.to_string(), offer, within.clone()),
             None => Ledger::absent(offer),
         };
-        Shares { ledger, of_dead: Vec::new() }
+        Shares {
+            ledger,
+            processors: Processors::new(host::processors()),
+            cpus_each: config.cpus_each(),
+            slots: config.slots,
+            of_dead: Vec::new(),
+        }
     }
 
     /// One for a slot that is about to be started.
@@ -42,31 +55,44 @@ impl Shares {
 
     /// True if the slot has kept what the launch asks for.
     pub(super) fn has_kept(&self, slot: &OwnSlot, launch: &Launch) -> bool {
-        self.ledger.has_kept(slot.share.as_ref(), &Self::ask(launch))
+        self.ledger.has_kept(slot.share.as_ref(), &self.ask(launch))
     }
 
-    /// Gives the slot at `at` what the launch asks for, with some of these GPUs.
+    /// Gives the slot at `at` what the launch asks for, with some of what is `free`.
     pub(super) fn take(
         &mut self,
         slots: &mut [OwnSlot],
         at: usize,
         launch: &Launch,
-        gpus: &[String],
-    ) -> Result<Vec<String>, NoRoom> {
+        free: &Free,
+    ) -> Result<Held, NoRoom> {
         if !self.has_kept(&slots[at], launch) {
             self.give_up_idle(slots);
         }
-        let ask = Self::ask(launch);
-        self.ledger.take(slots[at].share.as_mut(), &ask, gpus, Instant::now())
+        let ask = self.ask(launch);
+        self.ledger.take(slots[at].share.as_mut(), &ask, free, Instant::now())
     }
 
-    fn ask(launch: &Launch) -> Ask {
+    fn ask(&self, launch: &Launch) -> Ask {
         let request = &launch.request;
-        match request.cpus {
+        if launch.is_task {
             // What is run on a host besides its jobs does not wait for them.
-            _ if launch.is_task => Ask { cpus: Cpus::Count(0), mem: 0, gpus: 0 },
-            cpus => Ask { cpus, mem: request.mem, gpus: request.gpus },
+            let cpus = Cpus::Count(0);
+            return Ask { cpus, mem: 0, gpus: 0, bound: 0, may_overlap: false };
         }
+        let all = self.processors.count();
+        let bound = match request.cpus {
+            _ if !request.affinity => 0,
+            Cpus::Count(count) => count.saturating_mul(self.cpus_each).min(all),
+            Cpus::All => all,
+        };
+        let may_overlap = bound > 0 && self.slots > all;
+        Ask { cpus: request.cpus, mem: request.mem, gpus: request.gpus, bound, may_overlap }
+    }
+
+    /// The processors that the agent may use, to which no job is bound yet.
+    pub(super) fn processors(&self) -> Processors {
+        self.processors.clone()
     }
 
     fn give_up_idle(&mut self, slots: &mut [OwnSlot]) {

@@ -16,9 +16,9 @@ use crate::control;
 use crate::identity::Process;
 use crate::jobdir::Layout;
 use crate::lease::LeaseEnd;
-use crate::ledger::Share;
+use crate::ledger::{Free, Share};
 use crate::shortage::Shortage;
-use crate::slot::{PathBytes, ServeConfig};
+use crate::slot::{Given, PathBytes, ServeConfig};
 
 /// What all slots of a run are started with.
 #[derive(Debug)]
@@ -108,15 +108,13 @@ impl SlotPool {
         }
         match self.idle_slot(&launch) {
             Ok(at) => {
-                let gpus: Vec<String> = match launch.request.gpus {
-                    0 => Vec::new(),
-                    _ => self.resources.free_devices().cloned().collect(),
-                };
-                let Ok(devices) = self.shares.take(&mut self.own, at, &launch, &gpus) else {
+                let free = self.free(&launch);
+                let Ok(held) = self.shares.take(&mut self.own, at, &launch, &free) else {
                     return Dispatch::Waits(launch);
                 };
-                self.resources.take(&launch, devices.clone());
-                self.own[at].hand(launch, devices, lease);
+                let given = Given { devices: held.gpus.clone(), processors: held.bound.clone() };
+                self.resources.take(&launch, held);
+                self.own[at].hand(launch, given, lease);
                 Dispatch::Done
             }
             Err(error) => {
@@ -130,6 +128,19 @@ impl SlotPool {
                 }
             }
         }
+    }
+
+    /// What the jobs of this run leave of what the launch asks for by name.
+    fn free(&self, launch: &Launch) -> Free {
+        let mut free = Free::default();
+        if launch.request.gpus > 0 {
+            free.gpus = self.resources.free_devices().cloned().collect();
+        }
+        if launch.request.affinity {
+            free.processors = self.shares.processors();
+            self.resources.note_bound(&mut free.processors);
+        }
+        free
     }
 
     /// Where a slot without a job is: one that has what the launch asks for, if there is any.

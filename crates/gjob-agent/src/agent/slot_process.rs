@@ -22,7 +22,7 @@ use crate::ledger::Share;
 use crate::open_files;
 use crate::own_file;
 use crate::shortage::Shortage;
-use crate::slot::{ServeConfig, ToSlot};
+use crate::slot::{Given, ServeConfig, ToSlot};
 
 /// The most bytes of slots' standard error that are read.
 const MAX_STDERR: usize = 4096;
@@ -94,15 +94,10 @@ impl OwnSlot {
         Ok(slot)
     }
 
-    /// Hands it a job, the GPUs that are the job's, and the end of the run's lease.
-    pub(super) fn hand(
-        &mut self,
-        launch: Box<Launch>,
-        devices: Vec<String>,
-        lease: Option<LeaseEnd>,
-    ) {
+    /// Hands it a job, what the job has for itself, and the end of the run's lease.
+    pub(super) fn hand(&mut self, launch: Box<Launch>, given: Given, lease: Option<LeaseEnd>) {
         self.launch = Some(launch.clone());
-        self.send(&ToSlot::Run { launch, devices, lease });
+        self.send(&ToSlot::Run { launch, given, lease });
     }
 
     /// Tells it how long its job may run, if it has one and takes what it is told.

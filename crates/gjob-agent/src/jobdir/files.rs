@@ -53,6 +53,9 @@ pub(crate) struct JobRecord {
     pub(crate) request: JobRequest,
     /// The GPUs it has, as `CUDA_VISIBLE_DEVICES` names them.
     pub(crate) devices: Vec<String>,
+    /// The processors that it is bound to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) processors: Vec<u32>,
     /// Files placed before it started.
     pub(crate) files: Vec<InputFile>,
     /// When the directory was made.
@@ -71,6 +74,8 @@ pub(crate) struct JobSummary {
     pub(crate) request: RequestSummary,
     /// The GPUs it has.
     pub(crate) devices: Vec<String>,
+    /// The processors that it is bound to.
+    pub(crate) processors: Vec<u32>,
     /// Its inputs.
     pub(crate) files: Vec<InputName>,
 }
@@ -176,13 +181,15 @@ mod tests {
             run: None,
             request: JobRequest { cpus: Cpus::All, gpus: 1, ..JobRequest::default() },
             devices: vec!["0".into()],
+            processors: vec![3],
             files: vec![InputFile { name: "f".into(), hash: "07".into(), mode: 0o644 }],
             at: Timestamp(5),
         };
         assert_eq!(
             text(to_json(job)),
             "{\"version\":4,\"key\":\"1.2\",\"request\":{\"name\":null,\"repeat_index\":0,\"env\":{},\
-             \"timeout_ms\":null,\"cpus\":null,\"mem\":0,\"gpus\":1},\"devices\":[\"0\"],\
+             \"timeout_ms\":null,\"cpus\":null,\"affinity\":false,\"mem\":0,\"gpus\":1},\
+             \"devices\":[\"0\"],\"processors\":[3],\
              \"files\":[{\"name\":\"f\",\"hash\":\"07\",\"mode\":420}],\"at\":5}\n"
         );
         assert_eq!(RECORD_VERSION, 4);

@@ -13,12 +13,15 @@ pub(crate) struct Held {
     pub(crate) mem: u64,
     /// GPUs, as `CUDA_VISIBLE_DEVICES` names them.
     pub(crate) gpus: Vec<String>,
+    /// Processors that it is bound to, by their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) bound: Vec<u32>,
 }
 
 impl Held {
     /// Nothing.
     pub(crate) fn nothing() -> Self {
-        Held { cpus: Cpus::Count(0), mem: 0, gpus: Vec::new() }
+        Held { cpus: Cpus::Count(0), mem: 0, gpus: Vec::new(), bound: Vec::new() }
     }
 }
 
@@ -40,6 +43,9 @@ pub(crate) struct Turn {
     pub(crate) offer: Offer,
     /// The number of GPUs that it asks for.
     pub(crate) gpus: u32,
+    /// The number of processors to which its job is to be bound alone.
+    #[serde(default)]
+    pub(crate) bound: u32,
 }
 
 /// Who writes a line.
@@ -103,9 +109,9 @@ mod tests {
             processors: ranges([0, 1, 2, 5].into_iter()),
             within: vec!["a".into()],
         };
-        let held = Held { cpus: Cpus::Count(2), mem: 3, gpus: vec!["0".into()] };
+        let held = Held { cpus: Cpus::Count(2), mem: 3, gpus: vec!["0".into()], bound: vec![1, 5] };
         let line = Line { writer, held, turn: None };
-        let json = r#"{"run":"r","agent":7,"processors":[[0,2],[5,5]],"within":["a"],"cpus":2,"mem":3,"gpus":["0"]}"#;
+        let json = r#"{"run":"r","agent":7,"processors":[[0,2],[5,5]],"within":["a"],"cpus":2,"mem":3,"gpus":["0"],"bound":[1,5]}"#;
         assert_eq!(serde_json::to_string(&line).unwrap(), json);
         assert_eq!(serde_json::from_str::<Line>(json).unwrap(), line);
     }

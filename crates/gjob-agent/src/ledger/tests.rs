@@ -14,12 +14,13 @@ fn ledger(dir: &Path, run: &str) -> Ledger {
 }
 
 fn ask(cpus: u32) -> Ask {
-    Ask { cpus: Cpus::Count(cpus), mem: 0, gpus: 0 }
+    Ask { cpus: Cpus::Count(cpus), mem: 0, gpus: 0, bound: 0, may_overlap: false }
 }
 
 fn take(ledger: &mut Ledger, share: &mut Share, cpus: u32) -> Result<Vec<String>, NoRoom> {
     ledger.handle_wakeup();
-    ledger.take(Some(share), &ask(cpus), &[], Instant::now())
+    let taken = ledger.take(Some(share), &ask(cpus), &Free::default(), Instant::now());
+    taken.map(|held| held.gpus)
 }
 
 /// The files in the ledger besides its lock.
@@ -116,7 +117,7 @@ fn ledger_that_stays_locked_or_vanishes_is_left_out() {
     assert_eq!(take(&mut stuck, &mut share, 1), Err(NoRoom));
     let later = Instant::now() + LOCK_TIMEOUT;
     assert!(stuck.next_due(later).is_some(), "nothing wakes it");
-    assert_eq!(stuck.take(Some(&mut share), &ask(1), &[], later), Ok(Vec::new()));
+    assert!(stuck.take(Some(&mut share), &ask(1), &Free::default(), later).is_ok());
     let reason = "another process keeps it locked".to_owned();
     assert_eq!(stuck.next_notice(later), Some(Notice::LeftOut(reason)));
     lock.unlock().unwrap();

@@ -3,9 +3,10 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use super::ask::{Ask, Free};
 use super::book::{Book, OwnLine};
 use super::line::{Held, Line, Turn};
-use super::verdict::{Ask, Lack};
+use super::verdict::Lack;
 use super::{Ledger, NoRoom, Share};
 
 /// How long it takes at first until a waiter looks again by itself: the kernel says that a
@@ -42,9 +43,9 @@ impl Ledger {
         &mut self,
         share: &mut Share,
         ask: &Ask,
-        gpus: &[String],
+        free: &Free,
         now: Instant,
-    ) -> io::Result<Result<Vec<String>, NoRoom>> {
+    ) -> io::Result<Result<Held, NoRoom>> {
         let Some(book) = &self.book else { return Ok(Err(NoRoom)) };
         let waiting = self.wait.as_ref().map(|wait| (wait.waiter.name.as_str(), wait.ticket));
         let own = [Some(share.line.name.as_str()), waiting.map(|it| it.0)];
@@ -52,7 +53,7 @@ impl Ledger {
         let ticket = waiting.map(|it| it.1);
         let looked = book.locked(|| -> io::Result<_> {
             let others = book.others(&own)?;
-            let verdict = others.judge(&self.writer, ticket, ask, &self.offer, gpus);
+            let verdict = others.judge(&self.writer, ticket, ask, &self.offer, free);
             if let Ok(held) = &verdict {
                 share.line.write(&self.line(held, None))?;
             }
@@ -80,7 +81,7 @@ impl Ledger {
             Ok(held) => {
                 share.held = held;
                 self.stop_waiting();
-                Ok(Ok(share.held.gpus.clone()))
+                Ok(Ok(share.held.clone()))
             }
             Err(lack) => {
                 if let Some(waiter) = waiter {
@@ -101,8 +102,8 @@ impl Ledger {
 
     /// Makes it known that this ask waits; returns the new file, if there was none.
     fn announce(&self, book: &Book, ask: &Ask, ticket: u64) -> io::Result<Option<OwnLine>> {
-        let held = Held { cpus: ask.cpus, mem: ask.mem, gpus: Vec::new() };
-        let turn = Turn { ticket, offer: self.offer, gpus: ask.gpus };
+        let held = Held { cpus: ask.cpus, mem: ask.mem, ..Held::nothing() };
+        let turn = Turn { ticket, offer: self.offer, gpus: ask.gpus, bound: ask.bound_alone() };
         let line = self.line(&held, Some(turn));
         match &self.wait {
             None => book.new_waiter(&line).map(Some),

@@ -12,18 +12,8 @@ use std::fmt;
 
 use gjob_core::resources::Cpus;
 
+use super::ask::{Ask, Free};
 use super::line::{Held, Line, Offer, Turn, Writer};
-
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ask {
-    /// Processors.
-    pub(crate) cpus: Cpus,
-    /// Memory, bytes; 0 for any amount.
-    pub(crate) mem: u64,
-    /// The number of GPUs.
-    pub(crate) gpus: u32,
-}
 
 /// What there is too little of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +59,15 @@ pub(crate) struct Others {
 }
 
 impl Others {
-    /// What an ask gets, when everything it asks for is free: that, with GPUs of `gpus`. The
-    /// one who asks waits with `ticket`, if it does already.
+    /// What an ask gets, when everything it asks for is free: that, with some of what is
+    /// `free`. The one who asks waits with `ticket`, if it does already.
     pub(crate) fn judge(
         &self,
         own: &Writer,
         ticket: Option<u64>,
         ask: &Ask,
         offer: &Offer,
-        gpus: &[String],
+        free: &Free,
     ) -> Result<Held, Lack> {
         let counted = self.counted(own);
         let earlier = self.earlier(own, ticket);
@@ -94,18 +84,24 @@ impl Others {
         if !has_processors(&held, ask.cpus, cpus) {
             return lack(What::Processors);
         }
+        let mut processors = free.processors.unbound();
+        held.iter().for_each(|held| processors.note(&held.bound));
+        let promised: u64 = turns().map(|turn| u64::from(turn.bound)).sum();
+        let alone = u64::from(ask.bound_alone());
+        if alone > 0 && promised + alone > processors.free() {
+            return lack(What::Processors);
+        }
         let used_mem: u128 = held.iter().map(|held| u128::from(held.mem)).sum();
         if ask.mem > 0 && used_mem + u128::from(ask.mem) > mem.into() {
             return lack(What::Memory);
         }
         let is_held = |gpu: &&String| held.iter().any(|held| held.gpus.contains(gpu));
-        let free: Vec<&String> = gpus.iter().filter(|gpu| !is_held(gpu)).collect();
+        let gpus: Vec<String> = free.gpus.iter().filter(|gpu| !is_held(gpu)).cloned().collect();
         let promised: u64 = turns().map(|turn| u64::from(turn.gpus)).sum();
-        if ask.gpus > 0 && promised + u64::from(ask.gpus) > free.len() as u64 {
+        if ask.gpus > 0 && promised + u64::from(ask.gpus) > gpus.len() as u64 {
             return lack(What::Gpus);
         }
-        let gpus = free.into_iter().take(ask.gpus as usize).cloned().collect();
-        Ok(Held { cpus: ask.cpus, mem: ask.mem, gpus })
+        Ok(ask.of(&Free { gpus, processors }))
     }
 
     /// The shares that count.
@@ -155,6 +151,7 @@ fn has_processors(held: &[&Held], ask: Cpus, offer: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Processors;
 
     const OFFER: Offer = Offer { cpus: 4, mem: 100 };
 
@@ -170,11 +167,11 @@ mod tests {
 
     fn waiter(run: &str, cpus: u32, ticket: u64, offer: u32) -> Line {
         let offer = Offer { cpus: offer, mem: 100 };
-        Line { turn: Some(Turn { ticket, offer, gpus: 0 }), ..share(run, cpus) }
+        Line { turn: Some(Turn { ticket, offer, gpus: 0, bound: 0 }), ..share(run, cpus) }
     }
 
     fn ask(cpus: u32) -> Ask {
-        Ask { cpus: Cpus::Count(cpus), mem: 0, gpus: 0 }
+        Ask { cpus: Cpus::Count(cpus), mem: 0, gpus: 0, bound: 0, may_overlap: false }
     }
 
     fn named(lines: Vec<Line>) -> Vec<(String, Line)> {
@@ -185,25 +182,32 @@ mod tests {
     fn shares_of_all_runs_count_together() {
         let others =
             Others { shares: named(vec![share("a", 2), share("b", 1)]), ..Others::default() };
-        let judge = |ask: &Ask, own: &str| others.judge(&writer(own, &[]), None, ask, &OFFER, &[]);
+        let judge = |ask: &Ask, own: &str| {
+            others.judge(&writer(own, &[]), None, ask, &OFFER, &Free::default())
+        };
         assert!(judge(&ask(1), "a").is_ok());
         let lack = |is_own| Err(Lack { what: What::Processors, is_own });
         assert_eq!(judge(&ask(2), "a"), lack(false));
         assert_eq!(judge(&Ask { cpus: Cpus::All, ..ask(0) }, "a"), lack(false));
         let others = Others { shares: named(vec![share("a", 4)]), ..Others::default() };
-        assert_eq!(others.judge(&writer("a", &[]), None, &ask(1), &OFFER, &[]), lack(true));
-        assert!(others.judge(&writer("a", &[]), None, &ask(0), &OFFER, &[]).is_ok());
+        assert_eq!(
+            others.judge(&writer("a", &[]), None, &ask(1), &OFFER, &Free::default()),
+            lack(true)
+        );
+        assert!(others.judge(&writer("a", &[]), None, &ask(0), &OFFER, &Free::default()).is_ok());
     }
 
     #[test]
     fn memory_and_gpus_are_given_out_once() {
-        let held = Held { cpus: Cpus::Count(1), mem: 60, gpus: vec!["0".into()] };
+        let gpus = vec!["0".into()];
+        let held = Held { cpus: Cpus::Count(1), mem: 60, gpus, ..Held::nothing() };
         let shares = named(vec![Line { held, ..share("a", 1) }]);
         let others = Others { shares, ..Others::default() };
-        let gpus = ["0", "1"].map(str::to_owned);
+        let gpus = ["0", "1"].map(str::to_owned).into();
+        let free = Free { gpus, ..Free::default() };
         let judge = |mem, count| {
             let ask = Ask { mem, gpus: count, ..ask(1) };
-            others.judge(&writer("b", &[]), None, &ask, &OFFER, &gpus)
+            others.judge(&writer("b", &[]), None, &ask, &OFFER, &free)
         };
         assert_eq!(judge(41, 0).map_err(|lack| lack.what), Err(What::Memory));
         assert_eq!(judge(0, 2).map_err(|lack| lack.what), Err(What::Gpus));
@@ -211,17 +215,45 @@ mod tests {
     }
 
     #[test]
+    fn bound_jobs_of_all_runs_have_different_processors() {
+        let bound = |run, bound: &[u32]| {
+            let held = Held { bound: bound.to_vec(), ..share(run, bound.len() as u32).held };
+            Line { held, ..share(run, 0) }
+        };
+        let free = Free { processors: Processors::new(0..4), ..Free::default() };
+        let wide = Offer { cpus: 8, ..OFFER };
+        let judge = |others: &Others, count, may_overlap| {
+            let ask = Ask { bound: count, may_overlap, ..ask(1) };
+            let judged = others.judge(&writer("c", &[]), None, &ask, &wide, &free);
+            judged.map(|held| held.bound).map_err(|lack| lack.what)
+        };
+        let shares = named(vec![bound("a", &[1]), share("b", 1), bound("b", &[0])]);
+        let mut others = Others { shares, ..Others::default() };
+        assert_eq!(judge(&others, 0, false), Ok(vec![]));
+        assert_eq!(judge(&others, 1, false), Ok(vec![2]));
+        assert_eq!(judge(&others, 3, false), Err(What::Processors));
+        assert_eq!(judge(&others, 3, true), Ok(vec![0, 2, 3]));
+        // One who waits for one of them leaves the other.
+        let turn = Turn { ticket: 1, offer: wide, gpus: 0, bound: 1 };
+        others.waiters.push(Line { turn: Some(turn), ..share("d", 1) });
+        assert_eq!(judge(&others, 1, false), Ok(vec![2]));
+        assert_eq!(judge(&others, 2, false), Err(What::Processors));
+    }
+
+    #[test]
     fn small_ask_does_not_pass_a_large_one_that_waits() {
         let others =
             Others { shares: named(vec![share("a", 1)]), waiters: vec![waiter("b", 4, 5, 4)] };
-        let judge = |ticket| others.judge(&writer("c", &[]), ticket, &ask(1), &OFFER, &[]).is_ok();
+        let judge = |ticket| {
+            others.judge(&writer("c", &[]), ticket, &ask(1), &OFFER, &Free::default()).is_ok()
+        };
         assert!(!judge(None) && !judge(Some(6)) && judge(Some(4)));
         // One who waits for two leaves room for one.
         let others = Others { waiters: vec![waiter("b", 2, 5, 4)], ..others };
-        assert!(others.judge(&writer("c", &[]), None, &ask(1), &OFFER, &[]).is_ok());
+        assert!(others.judge(&writer("c", &[]), None, &ask(1), &OFFER, &Free::default()).is_ok());
         // Of a run that has fewer processors, it is the number that counts.
         let others = Others { waiters: vec![waiter("b", 1, 5, 2)], ..others };
-        assert!(others.judge(&writer("c", &[]), None, &ask(1), &OFFER, &[]).is_err());
+        assert!(others.judge(&writer("c", &[]), None, &ask(1), &OFFER, &Free::default()).is_err());
     }
 
     #[test]
@@ -230,7 +262,7 @@ mod tests {
         let waiters = vec![waiter("b", 1, 1, 4)];
         let others = Others { shares, waiters };
         let judge = |others: &Others, within: &[&str], cpus| {
-            others.judge(&writer("n", within), None, &ask(cpus), &OFFER, &[]).is_ok()
+            others.judge(&writer("n", within), None, &ask(cpus), &OFFER, &Free::default()).is_ok()
         };
         assert!(!judge(&others, &[], 1));
         // Its own job's share is free for it, and the one who waits is not before it.
@@ -241,8 +273,8 @@ mod tests {
         let mut others = others;
         others.waiters.push(nested);
         let own = writer("n", &["s0"]);
-        assert!(others.judge(&own, Some(1), &ask(4), &OFFER, &[]).is_ok());
-        assert!(others.judge(&own, Some(3), &ask(4), &OFFER, &[]).is_err());
+        assert!(others.judge(&own, Some(1), &ask(4), &OFFER, &Free::default()).is_ok());
+        assert!(others.judge(&own, Some(3), &ask(4), &OFFER, &Free::default()).is_err());
         // A job that has ended is nobody's any more.
         assert!(!judge(&others, &["gone"], 1));
     }
@@ -251,6 +283,6 @@ mod tests {
     fn allocations_without_a_common_processor_are_machines_of_their_own() {
         let others = Others { shares: named(vec![share("a", 4)]), ..Others::default() };
         let apart = Writer { processors: vec![(4, 7)], ..writer("b", &[]) };
-        assert!(others.judge(&apart, None, &ask(4), &OFFER, &[]).is_ok());
+        assert!(others.judge(&apart, None, &ask(4), &OFFER, &Free::default()).is_ok());
     }
 }

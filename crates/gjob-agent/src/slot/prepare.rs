@@ -16,6 +16,7 @@ use gjob_core::wire::{Input, Launch};
 use gjob_core::{JobId, RunId};
 
 use super::inputs::{InputError, place_all};
+use super::request::Given;
 use crate::claims::{Claim, Claims, ODD_CLAIM, is_odd};
 use crate::host;
 use crate::jobdir::{Allocator, InputFile, JobDir, JobRecord, Layout, LockFile, Reserved, to_json};
@@ -115,18 +116,14 @@ pub(crate) struct Places {
 
 impl Places {
     /// Makes the job directory of `launch` and claims the attempt for it.
-    pub(crate) fn prepare(
-        &self,
-        launch: &Launch,
-        devices: &[String],
-    ) -> Result<Prepared, NotPrepared> {
+    pub(crate) fn prepare(&self, launch: &Launch, given: &Given) -> Result<Prepared, NotPrepared> {
         check(launch)?;
         let date = host::now().date_string();
         let (id, dir) = self
             .allocator
             .allocate(&date)
             .map_err(|error| Refusal::host("cannot make a job directory", error))?;
-        match self.fill_and_claim(&id, &dir, launch, devices) {
+        match self.fill_and_claim(&id, &dir, launch, given) {
             Ok((lock, files)) => Ok(files.into_prepared(id, dir, lock)),
             Err(error) => {
                 // The next try gets a directory of its own.
@@ -141,11 +138,11 @@ impl Places {
         id: &JobId,
         dir: &JobDir,
         launch: &Launch,
-        devices: &[String],
+        given: &Given,
     ) -> Result<(File, OutputFiles), NotPrepared> {
         let lock = lock(dir, &self.slot)?;
         self.place_inputs(dir, &launch.files)?;
-        let files = fill(dir, &to_bytes(&launch.script), &self.job_file(launch, devices))
+        let files = fill(dir, &to_bytes(&launch.script), &self.job_file(launch, given))
             .map_err(|error| host_refusal(dir, error))?;
         // Not for a launch that another agent has again by now: it may be dropped there,
         // and be begun elsewhere.
@@ -165,7 +162,7 @@ impl Places {
         }
     }
 
-    fn job_file(&self, launch: &Launch, devices: &[String]) -> JobRecord {
+    fn job_file(&self, launch: &Launch, given: &Given) -> JobRecord {
         let files = launch.files.iter().map(|input| InputFile {
             name: input.name.clone(),
             hash: input.hash.to_string(),
@@ -175,7 +172,8 @@ impl Places {
             key: Some(launch.key),
             run: Some(self.run.clone()),
             request: launch.request.clone(),
-            devices: devices.to_vec(),
+            devices: given.devices.clone(),
+            processors: given.processors.clone(),
             files: files.collect(),
             at: host::now(),
         }

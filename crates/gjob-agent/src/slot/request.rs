@@ -20,8 +20,8 @@ pub(crate) enum ToSlot {
     Run {
         /// What was requested.
         launch: Box<Launch>,
-        /// The GPUs it has for itself.
-        devices: Vec<String>,
+        /// What it has for itself.
+        given: Given,
         /// When the run's lease ends, as it was written last; none for a run without one.
         lease: Option<LeaseEnd>,
     },
@@ -30,6 +30,15 @@ pub(crate) enum ToSlot {
     Lease(LeaseEnd),
     /// Run the script in an existing directory, and nothing else.
     RunHere(Box<LocalJob>),
+}
+
+/// What a job has for itself, by name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Given {
+    /// GPUs.
+    pub(crate) devices: Vec<String>,
+    /// Processors that it is bound to; none for one that is not bound.
+    pub(crate) processors: Vec<u32>,
 }
 
 /// What a slot of a run is started with.

@@ -12,6 +12,7 @@ use gjob_core::jobdir::OwnFile;
 use gjob_core::os_text::to_os;
 use rustix::fs::Mode;
 
+use super::affinity::bound_to;
 use super::job::Started;
 use super::prepare::{Prepared, Refusal};
 use super::resume_timer::ResumeTimer;
@@ -76,24 +77,28 @@ impl Starter {
     }
 
     /// Starts the script of a prepared job: by bash, unless it is one simple command of
-    /// which `direct` is the text.
+    /// which `direct` is the text. It is bound to the processors `bound`, if there are any.
     pub(crate) fn start(
         &self,
         job: Prepared,
         direct: Option<&[u8]>,
         env: &BTreeMap<String, String>,
         variables: Variables,
+        bound: &[u32],
     ) -> Result<Started, Refusal> {
         let environment = self.environment(&job.dir, env, variables);
         let timer = ResumeTimer::start();
         let own_umask = rustix::process::umask(self.umask);
-        let direct = direct.and_then(|script| start_direct(&job, script, &environment));
-        let child = match direct {
-            Some(direct) => Ok(direct),
-            None => self.start_bash(&job, &environment).map(|pid| (pid, None)),
-        };
+        let child = bound_to(bound, || {
+            let direct = direct.and_then(|script| start_direct(&job, script, &environment));
+            match direct {
+                Some(direct) => Ok(direct),
+                None => self.start_bash(&job, &environment).map(|pid| (pid, None)),
+            }
+        });
         rustix::process::umask(own_umask);
-        let (pid, direct) = child?;
+        let unbound = |error| Refusal::host("cannot bind the job to its processors", error);
+        let (pid, direct) = child.map_err(unbound)??;
         let (at, since_boot_ms) = (host::now(), host::since_boot_ms());
         // Its room is reserved; and the lock shows as well that the job lives.
         let _ = job.pid.fill(self.pid_file(pid, at));

@@ -68,6 +68,10 @@ pub(crate) struct JobOptions {
     #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<String>,
 
+    /// Bind a job to as many processors of its host as it has CPUs: no two bound jobs have the same
+    #[arg(long)]
+    pub(crate) affinity: bool,
+
     /// GPUs per job [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) gpus: Option<u32>,

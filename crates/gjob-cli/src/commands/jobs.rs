@@ -134,6 +134,7 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
         retries: args.failures.retries,
         retry_mem: args.failures.retry_mem,
         cpus: option("cpus", &args.options.cpus, str::parse, errors),
+        affinity: args.options.affinity,
         gpus: args.options.gpus,
         mem: option("mem", &args.options.mem, units::parse_size, errors),
         repeat: Some(args.options.repeat),

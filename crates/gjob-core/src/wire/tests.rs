@@ -17,6 +17,7 @@ fn wire_format_is_pinned() {
         env: [("A".into(), "b".into())].into(),
         timeout_ms: Some(300),
         cpus: Cpus::Count(1),
+        affinity: true,
         mem: 0,
         gpus: 0,
     };
@@ -36,10 +37,10 @@ fn wire_format_is_pinned() {
         dropped: 9,
     }));
     let frame = encode(&launch);
-    assert_eq!(frame.len(), 73, "{frame:02x?}");
-    assert_eq!(frame[72], 9);
-    assert_eq!(frame[..10], [69, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
-    assert_eq!(frame[10..26], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 0, 0, 5]);
+    assert_eq!(frame.len(), 74, "{frame:02x?}");
+    assert_eq!(frame[73], 9);
+    assert_eq!(frame[..10], [70, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
+    assert_eq!(frame[10..27], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 1, 0, 0, 5]);
     let kill = Order::Kill { cause: Cause::Killed, grace: Duration::from_millis(5) };
     let order = encode(&ToAgent::Order { key: Key::new(3, 1), order: kill });
     assert_eq!(order, [8, 0, 0, 0, 3, 3, b'3', b'.', b'1', 0, 1, 5]);
@@ -73,6 +74,6 @@ fn wire_format_is_pinned() {
 fn whole_host_travels_as_no_number_of_processors() {
     let request = JobRequest { cpus: Cpus::All, ..JobRequest::default() };
     let bytes = encode(&request);
-    assert_eq!(bytes[4..], [0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes[4..], [0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(decode::<JobRequest>(&bytes[4..]).unwrap(), request);
 }

@@ -48,6 +48,9 @@ pub struct JobDraft {
     /// See [`JobSpec::cpus`].
     #[serde(default)]
     pub cpus: Option<Cpus>,
+    /// See [`JobSpec::affinity`].
+    #[serde(default)]
+    pub affinity: bool,
     /// See [`JobSpec::gpus`].
     #[serde(default, deserialize_with = "count")]
     pub gpus: Option<u32>,
@@ -118,6 +121,7 @@ impl JobDraft {
             timeout,
             retries,
             cpus,
+            affinity,
             gpus,
             mem,
             retry_mem,
@@ -146,6 +150,7 @@ impl JobDraft {
         spec.timeout = timeout.or(defaults.timeout);
         spec.retries = retries.or(defaults.retries);
         spec.cpus = cpus.or(defaults.cpus).unwrap_or_default();
+        spec.affinity = affinity || defaults.affinity;
         spec.gpus = gpus.or(defaults.gpus).unwrap_or_default();
         spec.mem = mem.or(defaults.mem);
         spec.retry_mem = retry_mem.or(defaults.retry_mem);
