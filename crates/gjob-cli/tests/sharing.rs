@@ -1,11 +1,13 @@
 //! Several runs of one user on one machine, and one machine under two names: its
 //! processors, memory and GPUs are given out once.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
 mod support;
 
 use std::time::Duration;
 
-use gjob_testbed::Process;
+use gjob_testbed::{Bed, Process};
 use serde_json::Value;
 use support::{Gjob, Place, Running, eventually, lines};
 
@@ -72,6 +74,34 @@ fn gpu_is_never_given_to_two_runs() {
     let args = ["--slots", "8", "--gpus", "1", "jobs.txt"];
     let runs = [(); 2].map(|()| run(&place, &args).env("GJOB_GPUS", "0,1").start());
     runs.into_iter().for_each(succeeded);
+}
+
+/// Jobs of which each fails if another one runs that has what `$what` names; all over ssh on
+/// one machine that is reached as `h1` and as `a1`, and has two GPUs.
+fn run_under_two_names(what: &str, args: &[&str]) {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let profile = bed.host(1).home().join(".bashrc");
+    std::fs::write(profile, "export GJOB_GPUS=0,1\n").unwrap();
+    let config = std::fs::read_to_string(bed.ssh_config()).unwrap();
+    let config = place.file("ssh_config", &config.replace("Host h1\n", "Host h1 a1\n"));
+    let dir = place.path("here").display().to_string();
+    let job = format!("mkdir {dir}/used.{what}; sleep 0.05; rmdir {dir}/used.{what}\n");
+    place.file("jobs.txt", &job.repeat(30));
+    let hosts = ["-F", config.to_str().unwrap(), "-r", "results", "-H", "h1,a1"];
+    let answer = run(&place, &[&hosts, args, &["jobs.txt"]].concat()).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let hosts = place.of_jobs("host");
+    assert!(hosts.contains(&"h1".into()) && hosts.contains(&"a1".into()), "{hosts:?}");
+}
+
+#[test]
+fn gpu_of_a_machine_under_two_names_is_never_given_twice() {
+    run_under_two_names("$CUDA_VISIBLE_DEVICES", &["--slots", "8", "--gpus", "1"]);
+}
+
+#[test]
+fn job_with_all_cpus_is_alone_on_a_machine_under_two_names() {
+    run_under_two_names("machine", &["--cpus", "all"]);
 }
 
 #[test]
