@@ -194,7 +194,8 @@ fn newer_epoch_takes_the_run_and_an_older_one_is_refused() {
         late.send(&bed.attach_message(epoch, 0, 1));
         let (reason, permanent) = late.fault();
         assert!(permanent);
-        assert!(reason.contains(&format!("epoch {epoch} is not newer than epoch 6")), "{reason}");
+        let expected = format!("as its manager of epoch 6, this one is of epoch {epoch}");
+        assert!(reason.contains(&expected), "{reason}");
     }
     assert!(is_alive(new.pid()));
     new.started(0);
