@@ -64,6 +64,22 @@ fn machine_under_two_names_has_its_processors_once() {
 }
 
 #[test]
+fn jobs_that_wait_for_another_run_go_to_a_host_that_is_free() {
+    let (bed, place) = (gjob_testbed::Bed::start(2), Place::new());
+    let config = bed.ssh_config().display().to_string();
+    let over_ssh = ["-F", &config, "-r", "results", "--show", "none", "-H"];
+    place.file("held.txt", &held(&place, "first"));
+    let holder = place.gjob(&[&["run"], &over_ssh[..], &["1/h1", "held.txt"]].concat()).start();
+    eventually("the first run has the host", || is_there(&place, "first"));
+    place.file("jobs.txt", &"true\n".repeat(4));
+    let second = place.gjob(&[&["run"], &over_ssh[..], &["1/h1,1/h2", "jobs.txt"]].concat());
+    assert_eq!(second.output().code, 0);
+    assert!(place.of_jobs("host").iter().all(|host| host == "h2"));
+    place.file("go", "");
+    succeeded(holder);
+}
+
+#[test]
 fn gpu_is_never_given_to_two_runs() {
     let place = Place::new();
     let dir = place.path("here").display().to_string();

@@ -290,7 +290,7 @@ mod tests {
             ),
             (
                 r#""event": "host-limited", "host": "h1", "slots": 12, "wanted": 25"#,
-                "host h1 runs 7 jobs at once, not 25: few files may be open there (ulimit -Hn)",
+                "host h1 runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)",
             ),
             (refused, "host h1 cannot start job 3.1: no bash"),
             (&survivors, "job 3.1 on h1: exit 1; processes 7, 8 could not be ended"),

@@ -10,7 +10,8 @@ mod totals;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::resources::Ask;
+use crate::job::Phase;
+use crate::resources::{Ask, Cpus};
 use crate::run::{Host, HostDuty, HostIx, HostStatus, Run};
 pub(super) use contacts::FailedContacts;
 use groups::Groups;
@@ -166,14 +167,19 @@ impl Hosts {
         let up = host.takes_jobs();
         let (load, slots) = (host.load(), host.slots());
         let takes_jobs = up && host.is_ready() && !plan.is_unannounced;
-        let capacity = plan.capacity(slots, self.may_run_ahead);
+        let usable = usable_slots(run, host);
+        let (capacity, rank) = match host.waits_for {
+            None => (plan.capacity(slots, self.may_run_ahead), load),
+            // One more keeps its place among those that wait; others come first.
+            Some(_) => (usable.saturating_add(1), load.saturating_add(slots)),
+        };
         let has_room = takes_jobs && load < capacity && !self.reserved.contains_key(&ix);
-        let (room, is_overfull) = (has_room.then(|| fullness(load, slots)), up && load > slots);
+        let (room, is_overfull) = (has_room.then(|| fullness(rank, slots)), up && load > usable);
         let bound: u32 = plan.bound.values().sum();
         let has_free_jobs = host.in_flight().len() > bound as usize;
         self.index.place(ix, room, is_overfull && has_free_jobs);
         self.groups.place(ix, room, |group| is_overfull && plan.bound.contains_key(&group));
-        let counted = plan.count(host, capacity);
+        let counted = plan.count(host, capacity.min(usable), usable);
         self.groups.count(ix, plan.counted, counted);
         self.totals.replace(&mut plan.counted, counted);
     }
@@ -329,7 +335,7 @@ impl Hosts {
             return true;
         };
         let (slots, capacity) = (host.slots(), plan.capacity(host.slots(), self.may_run_ahead));
-        load >= slots.saturating_add(capacity.saturating_sub(slots) / 2)
+        host.waits_for.is_some() || load >= slots.saturating_add(capacity.saturating_sub(slots) / 2)
     }
 
     /// Jobs of a host are being withdrawn, or no longer are.
@@ -483,9 +489,9 @@ impl HostPlan {
         slots.saturating_add(ahead.min(slots.saturating_mul(most)))
     }
 
-    /// What it adds to the totals, with room for `room_for` jobs.
-    fn count(&self, host: &Host, room_for: u32) -> Totals {
-        let (load, slots) = (host.load(), host.slots());
+    /// What it adds to the totals, with room for `room_for` jobs in the slots that it can use.
+    fn count(&self, host: &Host, room_for: u32, usable: u32) -> Totals {
+        let load = host.load();
         let (is_up, failed) = (host.takes_jobs(), host.status == HostStatus::Failed);
         let serves = host.duty == HostDuty::Serving;
         let out = failed || (host.duty == HostDuty::Removed && host.needed_by() == 0);
@@ -508,11 +514,25 @@ impl HostPlan {
             in_reach: only(host.status.answers(), may_live as u64),
             idle: only(
                 is_up && host.is_ready() && !self.is_unannounced,
-                u64::from(room_for.min(slots)).saturating_sub(load.into()),
+                u64::from(room_for).saturating_sub(load.into()),
             ),
-            withdrawing: only(is_up && load > slots, self.withdrawing.into()),
+            withdrawing: only(is_up && load > usable, self.withdrawing.into()),
         }
     }
+}
+
+/// Slots that jobs can have now: of a host that waits for what others use of its machine,
+/// those of jobs that have begun.
+pub(super) fn usable_slots(run: &Run, host: &Host) -> u32 {
+    if host.waits_for.is_none() {
+        return host.slots();
+    }
+    let begun = host.in_flight().filter_map(|index| run.job(index));
+    let begun = begun.filter(|job| job.phase == Phase::Running);
+    begun.fold(0, |sum, job| match job.spec.cpus {
+        Cpus::Count(count) => sum.saturating_add(count),
+        Cpus::All => host.slots(),
+    })
 }
 
 /// How full a host is, in thousands; hosts of any size compare.

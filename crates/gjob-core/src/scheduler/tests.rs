@@ -10,6 +10,7 @@ mod lost;
 mod memory;
 mod packing;
 mod restarted;
+mod sharing;
 mod tasks;
 mod unanswered;
 mod unasked;

@@ -50,8 +50,8 @@ fn sums(scheduler: &Scheduler) -> Totals {
             .in_flight()
             .filter(|index| matches!(scheduler.state(*index), JobState::Withdrawing { .. }));
         assert_eq!(plan.withdrawing, withdrawing.count() as u32);
-        let capacity = plan.capacity(host.slots(), true);
-        sums.replace(&mut Totals::default(), plan.count(host, capacity));
+        let room_for = plan.capacity(host.slots(), true).min(host.slots());
+        sums.replace(&mut Totals::default(), plan.count(host, room_for, host.slots()));
     }
     sums
 }
