@@ -108,6 +108,48 @@ fn bound_jobs_of_a_run_without_a_ledger_have_different_processors() {
     assert_eq!(lists, one_by_one);
 }
 
+/// The agent that a manager started on its own machine: its first child.
+fn agent_of(manager: u32) -> rustix::process::Pid {
+    let tasks = std::fs::read_dir(format!("/proc/{manager}/task")).unwrap().flatten();
+    let of_task = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+    let all: String = tasks.map(|task| of_task(task).unwrap_or_default()).collect();
+    let pid = all.split_whitespace().map(|pid| pid.parse::<i32>().unwrap()).min();
+    rustix::process::Pid::from_raw(pid.unwrap()).unwrap()
+}
+
+#[test]
+fn bound_job_keeps_its_processors_to_itself_after_the_agent_has_died() {
+    let count = own().1.len();
+    if count < 2 {
+        return gjob_testbed::skip("this machine has one processor");
+    }
+    for (name, ledger) in [("shared", &[][..]), ("left-out", &["--oversubscribe"])] {
+        let place = Place::new();
+        let dir = place.path("here").display().to_string();
+        let held = |until: &str| {
+            format!(
+                "{LIST}; mkdir {dir}/cpu.$list; touch {dir}/begun.$GJOB_INDEX; \
+                 until [ -e {dir}/{until} ]; do sleep 0.02; done; rmdir {dir}/cpu.$list\n"
+            )
+        };
+        let others = alone(&place).repeat(10);
+        place.file("jobs.txt", &[held("go"), held("killed"), others].concat());
+        let slots = count.to_string();
+        let args = ["--slots", &slots, "--affinity", "jobs.txt"];
+        let running = run(&place, &[&args[..], ledger].concat()).start();
+        let begun = |job: &str| place.path("here").join(format!("begun.{job}")).exists();
+        eventually("both jobs", || begun("0") && begun("1"));
+        let agent = agent_of(running.pid());
+        rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
+        place.file("killed", "");
+        let is_done = |state: &serde_json::Value| state == "done";
+        eventually("all other jobs", || place.of_jobs("state").iter().skip(1).all(is_done));
+        place.file("go", "");
+        succeeded(&running.output());
+        assert_eq!(place.of_jobs("attempt"), [1; 12], "{name}");
+    }
+}
+
 #[test]
 fn more_bound_jobs_than_processors_are_spread_evenly() {
     let place = Place::new();
