@@ -18,6 +18,7 @@ mod joblog;
 mod lending;
 mod lines;
 mod messages;
+mod not_executable;
 mod output;
 mod progress;
 mod remedies;

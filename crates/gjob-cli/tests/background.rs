@@ -300,13 +300,16 @@ fn silent_run_says_nothing_unless_something_failed() {
     place.file("jobs.txt", "echo one\n");
     place.gjob(&["run", "-qq", "jobs.txt"]).run();
     place.gjob(&["run", "-qq", "--skip-done", "latest", "jobs.txt"]).run();
+    place.gjob(&["run", "-qq", "--", "echo hello {}", ":::", "1", "2"]).run();
+    let shown = ["run", "-qq", "--show", "all", "--", "echo hello {}", ":::", "1"];
+    place.gjob(&shown).stdout("hello 1\n").run();
     place.file("jobs.txt", "echo one\nexit 3\n");
     place
         .gjob(&["run", "-qq", "jobs.txt"])
         .code(1)
         .stderr(str![[r#"
 FAILED #1: exit 3 · exit 3
-run [DATE]-2: 1 done, 1 failed in [ELAPSED]
+run [DATE]-4: 1 done, 1 failed in [ELAPSED]
 
 "#]])
         .run();

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt;
+
 use snapbox::str;
 use support::{Place, eventually};
 
@@ -161,4 +163,35 @@ fn files_can_be_replaced_again_before_the_jobs_begin() {
         .run();
     let answer = place.gjob(&["attach", "-q"]).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);
+}
+
+#[test]
+fn script_that_was_made_executable_has_changed_and_is_sent_again() {
+    let place = Place::new();
+    std::fs::create_dir_all(place.path("here/bin")).unwrap();
+    for (sent, script) in [("s.sh", "s.sh"), ("bin", "bin/s.sh")] {
+        place.file(script, "#!/bin/sh\necho hi\n");
+        let chmod = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(place.path("here").join(script), mode).unwrap();
+        };
+        chmod(0o644);
+        let command = format!("./{script}");
+        let answer = place.gjob(&["run", "-f", sent, "--", &command]).output();
+        assert_eq!(answer.code, 1, "{}", answer.stderr);
+        let hint = format!(
+            "help: {script} was sent without execute permission: `chmod +x {script}`, then `gjob retry --new-files"
+        );
+        assert!(answer.stderr.contains(&hint), "{}", answer.stderr);
+        chmod(0o755);
+        let refused = place.gjob(&["retry"]).code(2).output();
+        assert!(refused.stderr.contains(&format!("{sent} has changed")), "{}", refused.stderr);
+        let again = place.gjob(&["retry", "--new-files", "--attach"]).output();
+        assert_eq!(again.code, 0, "{}", again.stderr);
+        assert_eq!(states(&place), ["done"]);
+        // It is known as the same from now on.
+        let skipped = ["run", "-f", sent, "--skip-done", "latest", "--", &command];
+        let skipped = place.gjob(&skipped).output();
+        assert!(skipped.stderr.contains("nothing left to run"), "{}", skipped.stderr);
+    }
 }

@@ -358,3 +358,26 @@ gjob: nothing was started
 "#]],
     );
 }
+
+#[test]
+fn words_in_braces_that_may_be_mistyped_names_are_named() {
+    let place = place();
+    let notes = |args: &[&str]| {
+        let args = [&["run", "--dry-run"], args].concat();
+        let answer = place.gjob(&args).output();
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        answer.stderr
+    };
+    let values = [":::", "lr", "0.1", "0.2", ":::", "seed", "1"];
+    let command = |words: &'static str| [&["--", words][..], &values].concat();
+    let header = ["--header", ":"];
+    let named = [&header[..], &command("fit {lr} {sed} {a,b} ${x} {1..3} {seed}")].concat();
+    assert_eq!(notes(&named), "gjob: {sed} is no parameter (lr, seed): it stays as it is\n");
+    let option = [&["--name", "fit-{rate}"], &header[..], &command("fit {lr} {seed}")].concat();
+    assert_eq!(notes(&option), "gjob: {rate} is no parameter (lr, seed): it stays as it is\n");
+    let expected = "gjob: {lr} is no parameter: it stays as it is, and lr is a value\n\
+                    help: did you mean --header :?\n";
+    assert_eq!(notes(&command("fit {lr} {2}")), expected);
+    assert_eq!(notes(&command("fit {1} {2} {print}")), "");
+    assert_eq!(notes(&[&["-q"], &named[..]].concat()), "");
+}

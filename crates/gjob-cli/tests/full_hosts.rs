@@ -79,7 +79,7 @@ fn host_without_the_space_that_is_to_stay_free_gets_no_jobs() {
         return gjob_testbed::skip("only root can mount a small file system");
     }
     let place = Place::new();
-    let reason = ["its results disk has ", "MiB free, less than --min-free 100M"];
+    let reason = ["its results disk has ", "M free, less than --min-free 100M"];
     let said = while_h1_is_spared(&place, &["--min-free", "100M"], reason);
     assert!(said.contains(&format!("{}; trying again every 30 s", reason[1])), "{said}");
 }

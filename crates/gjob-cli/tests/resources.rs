@@ -206,16 +206,18 @@ fn memory_is_limited_to_what_a_job_asks_for_its_processes_together() {
     place.file("jobs.jsonl", &(job("50M") + &job("1G")));
     let answer = run(&place, &["-H", "2/:"]);
     assert_eq!(answer.code, 1, "{}", answer.stderr);
-    assert!(answer.stderr.contains("FAILED #0: out of memory"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("FAILED #0: out of memory (used "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("M of 50M) · "), "{}", answer.stderr);
     assert_eq!(place.of_jobs("state"), ["error", "done"]);
     let cause = place.status()["jobs"][0]["attempts"][0]["cause"].clone();
     assert_eq!(cause, "memory", "{}", place.status());
     // Both processes together are what was killed.
     let explained = place.gjob(&["explain", "0"]).output().stdout;
     let words: Vec<&str> = explained.split(' ').collect();
-    let mib = words.windows(2).find(|pair| pair[1].starts_with("MiB,")).unwrap()[0];
+    let mib = words.windows(2).find(|pair| pair[1].starts_with("of") && pair[0].ends_with('M'));
+    let mib = mib.unwrap()[0].trim_end_matches('M');
     assert!(explained.contains(": out of memory after "), "{explained}");
-    assert!(mib.parse::<u64>().unwrap() >= 48, "{explained}");
+    assert!(mib.parse::<f64>().unwrap() >= 48.0, "{explained}");
     for text in [&answer.stderr, &explained, &place.gjob(&["explain", "--failed"]).output().stdout]
     {
         assert!(text.contains("`gjob retry --attach --mem SIZE -R "), "{text}");
@@ -335,7 +337,7 @@ fn job_that_fits_no_host_is_refused() {
         .code(2)
         .stderr(str![[r#"
 run [DATE]-1: 2 jobs, 2 hosts
-gjob: job 1 asks for 4 CPUs: no host offers that; the closest is h2 with 3 CPUs, 24105 MiB of memory, 0 GPUs
+gjob: job 1 asks for 4 CPUs: no host offers that; the closest is h2 with 3 CPUs, [MEMORY], 0 GPUs
 gjob: nothing was started
 
 "#]])
@@ -350,9 +352,9 @@ gjob: nothing was started
     ];
     gjob(&jobs).code(2).stderr(str![[r#"
 run [DATE]-2: 5 jobs, 2 hosts
-gjob: job 1 asks for 4294967295 CPUs: no host offers that; the closest is h1 with 2 CPUs, 24105 MiB of memory, 0 GPUs
-gjob: job 2 asks for 1 CPU, 17592186044416 MiB of memory: no host offers that; the closest is h1 with 2 CPUs, 24105 MiB of memory, 0 GPUs
-gjob: job 4 asks for 1 CPU, 4294967295 GPUs: no host offers that; the closest is h1 with 2 CPUs, 24105 MiB of memory, 0 GPUs
+gjob: job 1 asks for 4294967295 CPUs: no host offers that; the closest is h1 with 2 CPUs, [MEMORY], 0 GPUs
+gjob: job 2 asks for 1 CPU, 16383P of memory: no host offers that; the closest is h1 with 2 CPUs, [MEMORY], 0 GPUs
+gjob: job 4 asks for 1 CPU, 4294967295 GPUs: no host offers that; the closest is h1 with 2 CPUs, [MEMORY], 0 GPUs
 gjob: nothing was started
 
 "#]]).run();

@@ -155,7 +155,7 @@ fn output_directory_in_use_is_refused() {
         .code(2)
         .stderr(str![[r#"
 gjob: [PLACE]/here/o/0 exists and was not created by this run
-help: move it, or choose another --into
+help: move it, or choose another --into; to go on with the run that it is of: `gjob retry`, or --skip-done RUN
 
 "#]])
         .run();

@@ -431,3 +431,32 @@ fn failed_jobs_put_their_outputs_where_those_of_the_past_run_are() {
     // All are done now: nothing is left to run.
     assert_eq!(run(&place, &rest).output().code, 0);
 }
+
+#[test]
+fn failed_jobs_with_a_mended_file_are_named_and_the_option_that_runs_them() {
+    let place = Place::new();
+    place.file("fit.sh", "test $1 = 1\n");
+    place.file("jobs.txt", "bash fit.sh 1\nbash fit.sh 2\nbash fit.sh 3\n");
+    let args = ["-f", "fit.sh", "jobs.txt"];
+    let first = first_run(&place, &args, 1);
+    place.file("fit.sh", "test $1 -lt 4\n");
+    let args = [&args[..], &["--only-failed", &first]].concat();
+    run(&place, &args)
+        .code(2)
+        .stderr(str![[r#"
+running only jobs that failed in run [DATE]-1: 0 of 3; skipped: 3 with other files
+gjob: nothing was started: 2 jobs failed in run [DATE]-1 with other files
+help: --same command runs them with the files that are here now
+
+"#]])
+        .run();
+    let same = [&args[..], &["--same", "command"]].concat();
+    let answer = run(&place, &same).output();
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stderr.contains("2 of 3; skipped: 1 done\n"), "{}", answer.stderr);
+    // Where none failed, none is missed.
+    let args = ["-f", "fit.sh", "jobs.txt", "--only-failed", "latest"];
+    place.file("fit.sh", "true\n");
+    place.file("jobs.txt", "bash fit.sh 1\n");
+    assert_eq!(run(&place, &args).output().code, 0);
+}

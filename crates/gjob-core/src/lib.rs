@@ -30,6 +30,7 @@ pub mod request;
 pub mod resources;
 pub mod run;
 pub mod scheduler;
+pub mod size;
 pub mod spec;
 pub mod state;
 pub mod subset;

@@ -6,6 +6,7 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::plural::counted;
+use crate::size::shown_size;
 use crate::text::excerpt;
 
 /// How many processors a job has for itself. In JSON a number or `"all"`.
@@ -123,7 +124,7 @@ impl fmt::Display for Ask {
             Cpus::All => f.write_str("all CPUs")?,
         }
         if self.mem > 0 {
-            write!(f, ", {} MiB of memory", self.mem.div_ceil(1 << 20))?;
+            write!(f, ", {} of memory", shown_size(self.mem))?;
         }
         if self.gpus > 0 {
             write!(f, ", {}", counted(self.gpus.into(), "GPU"))?;
@@ -164,7 +165,7 @@ impl Offer {
 impl fmt::Display for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (cpus, gpus) = (counted(self.cpus.into(), "CPU"), counted(self.gpus.into(), "GPU"));
-        write!(f, "{cpus}, {} MiB of memory, {gpus}", self.mem / (1 << 20))
+        write!(f, "{cpus}, {} of memory, {gpus}", shown_size(self.mem))
     }
 }
 

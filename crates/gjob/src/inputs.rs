@@ -254,10 +254,12 @@ impl Root {
 
 fn has_changed(root: &Root) -> bool {
     match root {
-        Root::File(file) => file.open().is_err(),
-        Root::Directory(was) => {
-            !matches!(hash(&was.path), Ok(Root::Directory(now)) if now.hash == was.hash)
-        }
+        Root::File(file) => file.has_changed(),
+        // Its list has the modes of what is in it.
+        Root::Directory(was) => !matches!(
+            hash(&was.path),
+            Ok(Root::Directory(now)) if (now.hash, now.mode) == (was.hash, was.mode)
+        ),
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Comparison {
     pub remaining: Vec<Arc<JobSpec>>,
     /// For each of these, the job of a past run that it runs again.
     pub again: Vec<Option<PastJob>>,
+    /// How many jobs are left out that failed with other files, or have an unknown outcome.
+    pub failed_with_other_files: u64,
 }
 
 /// A job of a past run: which run, in the order in which they were added, and its index.
@@ -112,6 +114,8 @@ pub struct PastRuns {
     known: HashMap<Identity, Copies>,
     /// The same kinds without their files.
     without_files: HashSet<Identity>,
+    /// Those of them of which a job failed, or has an unknown outcome.
+    failed_without_files: HashSet<Identity>,
     /// The same kinds without their outputs.
     without_outputs: HashSet<Identity>,
 }
@@ -250,6 +254,9 @@ impl PastRuns {
             };
             copies.push_back(PastJob { run, index });
             self.without_files.insert(identity.without_files());
+            if matches!(state, State::Error | State::Unknown) {
+                self.failed_without_files.insert(identity.without_files());
+            }
             self.without_outputs.insert(identity.without_outputs());
         }
         Ok(())
@@ -275,6 +282,9 @@ impl PastRuns {
     ) -> Result<Comparison, DependencyError> {
         let dependencies = Dependencies::resolve(&specs)?;
         let identities = self.identities(&specs, inputs, |_| 0, &dependencies);
+        let failed = &self.failed_without_files;
+        let has_failed: Vec<bool> =
+            identities.iter().map(|it| failed.contains(&it.without_files())).collect();
         let (mut outcomes, past): (Vec<PastOutcome>, Vec<Option<PastJob>>) =
             identities.into_iter().map(|identity| self.take(identity)).unzip();
         let mut order = dependencies.producers_first(specs.len() as u32);
@@ -292,7 +302,13 @@ impl PastRuns {
         let is_kept: Vec<bool> = outcomes.iter().map(|it| self.select.takes(*it)).collect();
         let again = past.into_iter().zip(&is_kept).filter(|(_, is_kept)| **is_kept);
         let again = again.map(|(past, _)| past).collect();
-        Ok(Comparison { outcomes, remaining: subset(specs, &is_kept), again })
+        let other_files = |(outcome, has_failed): &(&PastOutcome, &bool)| {
+            **has_failed && !self.select.takes(**outcome) && **outcome == PastOutcome::OtherFiles
+        };
+        let failed_with_other_files =
+            outcomes.iter().zip(&has_failed).filter(other_files).count() as u64;
+        let remaining = subset(specs, &is_kept);
+        Ok(Comparison { outcomes, remaining, again, failed_with_other_files })
     }
 
     fn take(&mut self, identity: Identity) -> (PastOutcome, Option<PastJob>) {

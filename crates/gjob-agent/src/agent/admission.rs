@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use gjob_core::Key;
 use gjob_core::hosts::HostLimits;
 use gjob_core::record::Scope;
+use gjob_core::size::shown_size;
 
 use super::welcome::free_bytes;
 use crate::host;
@@ -15,10 +16,6 @@ use crate::shortage::Shortage;
 
 /// The kernel's 1-minute load takes in a new process with this time constant.
 const LOAD_PERIOD: Duration = Duration::from_secs(60);
-
-/// Units of sizes, bytes.
-const UNITS: [(u64, &str); 4] =
-    [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
 
 /// Why a host starts nothing for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +55,7 @@ impl Admission {
     pub(super) fn refusal(&self, now: Instant, results: &Path) -> Option<NotNow> {
         let free = self.limits.min_free.map(|least| (free_bytes(results), least));
         if let Some((free, least)) = free.filter(|(free, least)| free < least) {
-            let (free, least) = (rounded(free), as_given(least));
+            let (free, least) = (shown_size(free), shown_size(least));
             let reason = format!("its results disk has {free} free, less than --min-free {least}");
             return Some(NotNow { scope: Scope::Space, reason });
         }
@@ -101,25 +98,6 @@ impl Admission {
     }
 }
 
-/// `3.1 GiB`: never more than it is.
-fn rounded(bytes: u64) -> String {
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => {
-            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
-            format!("{}.{} {name}", tenths / 10, tenths % 10)
-        }
-        None => format!("{bytes} bytes"),
-    }
-}
-
-/// `10G`: as an option gives it.
-fn as_given(bytes: u64) -> String {
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
-        Some((unit, name)) => format!("{}{}", bytes / unit, &name[..1]),
-        None => bytes.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,13 +118,6 @@ mod tests {
         assert_eq!(admission.young_load_milli(now + LOAD_PERIOD), 2207);
         admission.note_end(Key::new(1, 1));
         assert_eq!(admission.young_load_milli(now), 2000);
-    }
-
-    #[test]
-    fn sizes_are_rounded_down_and_limits_written_as_given() {
-        assert_eq!([10 << 30, 1500 << 20, 1, 0].map(as_given), ["10G", "1500M", "1", "0"]);
-        let sizes = [0, 1023, 1024, 3_328_599_654, u64::MAX].map(rounded);
-        assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.0 KiB", "3.0 GiB", "16777215.9 TiB"]);
     }
 
     #[test]

@@ -138,7 +138,8 @@ pub(crate) struct FailureArgs {
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
 
-    /// Retry a job that ran out of memory with FACTOR times as much, while a host offers it
+    /// Retry a job that ran out of memory with FACTOR times what it had used or asked for,
+    /// whichever is more, while a host offers it
     #[arg(long, value_name = "FACTOR")]
     pub(crate) retry_mem: Option<f64>,
 

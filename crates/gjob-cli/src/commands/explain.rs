@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
-use gjob::units::{format_duration, format_size};
+use gjob::units::format_duration;
 use gjob_core::dependency::FromGroup;
 use gjob_core::event::{AttemptChange, JobChange};
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
 use gjob_core::resources::Cpus;
 use gjob_core::run::{Attempt, Host, HostStatus, Outcome, WaitReason};
+use gjob_core::size::shown_size;
 use gjob_core::text::printable;
 use gjob_core::{Cause, Event, Job, Run, State, Timestamp, What};
 
@@ -302,7 +303,8 @@ fn describe(attempt: &Attempt) -> String {
             let in_words = |cause: Cause| cause.in_words().to_owned();
             let ending = cause.map_or_else(|| finish.ending.to_string(), in_words);
             parts.push(format!("{ending} after {}", took(attempt)));
-            parts.push(format!("{} MiB", finish.max_rss_kib.div_ceil(1024)));
+            parts
+                .push(format!("{} of memory", shown_size(finish.max_rss_kib.saturating_mul(1024))));
             let (read, written) = (finish.read_bytes, finish.written_bytes);
             let moved = [(read, "read"), (written, "written")];
             let moved = moved.into_iter().filter(|(bytes, _)| *bytes > 0);
@@ -370,7 +372,7 @@ fn step(event: &Event) -> Option<String> {
             JobChange::Paused => "a user paused it".to_owned(),
             JobChange::Resumed => "a user resumed it".to_owned(),
             JobChange::MemoryRaised { mem } => {
-                format!("it gets {} of memory from now on", format_size(*mem))
+                format!("it gets {} of memory from now on", shown_size(*mem))
             }
             JobChange::Reopened => "a user wants it run again".to_owned(),
             JobChange::Ended { state: State::Done, .. } => "done".to_owned(),

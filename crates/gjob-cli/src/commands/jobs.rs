@@ -33,7 +33,12 @@ pub(super) fn collect(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Collec
         _ => false,
     };
     let specs = match &defaults {
-        Some(defaults) => read(&source, defaults).and_then(|jobs| Ok(jobs.into_specs()?)),
+        Some(defaults) => read(&source, defaults).and_then(|jobs| {
+            if !args.report.is_quiet() {
+                jobs.notes().iter().for_each(|note| print_error(note));
+            }
+            Ok(jobs.into_specs()?)
+        }),
         // Only what is wrong with the jobs themselves: together they may lack what
         // the defaults should have been.
         None => read(&source, &JobDraft::default()).map(|_| Vec::new()),

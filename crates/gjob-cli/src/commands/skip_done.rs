@@ -123,6 +123,19 @@ pub(super) fn leave_out(
         // There is no other place to report that stderr is gone.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
+    let mended = compared.failed_with_other_files;
+    if select == Select::Failed && mended > 0 {
+        let help = "help: --same command runs them with the files that are here now";
+        if compared.remaining.is_empty() {
+            let (runs, jobs) = (name_runs(&runs), counted(mended, "job"));
+            return Err(Failure::input(anyhow::anyhow!(
+                "nothing was started: {jobs} failed in {runs} with other files\n{help}"
+            )));
+        }
+        if !report.is_quiet() {
+            print_error(help);
+        }
+    }
     Ok(Remaining { specs: compared.remaining, inputs, again: compared.again })
 }
 

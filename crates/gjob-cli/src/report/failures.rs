@@ -6,9 +6,7 @@ use gjob_core::run::{HostDuty, HostStatus};
 use gjob_core::text::{excerpt, printable};
 use gjob_core::{Job, Run, RunId};
 
-use super::headline;
-
-use super::unsent;
+use super::{headline, not_executable, unsent};
 
 /// As many jobs of a group are named, or hosts.
 const NAMED: usize = 8;
@@ -57,9 +55,10 @@ impl Failures {
         lines
     }
 
-    /// What to do about a file that the jobs did not find.
-    pub(super) fn hint(&self, jobs: &[Job]) -> Option<String> {
+    /// What to do about a file that the jobs did not find, or could not run.
+    pub(super) fn hint(&self, jobs: &[Job], id: &RunId) -> Option<String> {
         unsent::hint(jobs, |job| self.last_lines.get(&job.index).map(String::as_str))
+            .or_else(|| not_executable::hint(jobs, id))
     }
 
     fn cause(&self, job: &Job) -> String {

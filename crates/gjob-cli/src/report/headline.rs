@@ -2,8 +2,9 @@
 //! sentence.
 
 use gjob::units::format_duration;
+use gjob_core::size::shown_size;
 use gjob_core::text::printable;
-use gjob_core::{HostLabel, Job, State};
+use gjob_core::{Cause, HostLabel, Job, State};
 
 /// As much of a command is shown, characters.
 const COMMAND: usize = 200;
@@ -61,7 +62,16 @@ pub(super) fn what_failed(job: &Job) -> String {
 pub(super) fn why(job: &Job) -> String {
     let reason = job.reason.as_deref().map(printable);
     let reason = reason.unwrap_or_else(|| "its outcome is not known".to_owned());
-    format!("{}{}: {reason}{} · {}", name(job), on(job), attempt(job), command(job))
+    let memory = memory(job);
+    format!("{}{}: {reason}{memory}{} · {}", name(job), on(job), attempt(job), command(job))
+}
+
+/// ` (used 133M of 100M)`, if it ran out of memory that it had asked for.
+fn memory(job: &Job) -> String {
+    let out = job.finish().filter(|finish| finish.cause == Some(Cause::Memory));
+    let (Some(finish), Some(mem)) = (out, job.spec.mem) else { return String::new() };
+    let used = shown_size(finish.max_rss_kib.saturating_mul(1024));
+    format!(" (used {used} of {})", shown_size(mem))
 }
 
 /// Which attempt it is; nothing for the first.

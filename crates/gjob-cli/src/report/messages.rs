@@ -1,7 +1,6 @@
 //! Events as lines of text, next to the progress. The progress itself reports the
 //! launch and the end of jobs.
 
-use gjob::units::format_size;
 use gjob_core::event::{
     AttemptChange, AttemptEvent, ClockOffset, HostChange, HostEvent, JobChange, JobEvent, RunEnd,
     RunEvent, TaskEnd,
@@ -10,6 +9,7 @@ use gjob_core::halt::Halt;
 use gjob_core::outcome::name_survivors;
 use gjob_core::plural::counted;
 use gjob_core::run::HostTask;
+use gjob_core::size::shown_size;
 use gjob_core::text::printable;
 use gjob_core::{Finish, HostLabel, What};
 
@@ -224,7 +224,7 @@ fn job_message(JobEvent { key, change }: &JobEvent) -> Option<String> {
         JobChange::Paused => Some(format!("job {index} paused")),
         JobChange::Resumed => Some(format!("job {index} resumed")),
         JobChange::MemoryRaised { mem } => {
-            let mem = format_size(*mem);
+            let mem = shown_size(*mem);
             Some(format!("job {index} begins again with {mem} of memory"))
         }
         JobChange::Reopened => Some(format!("job {index} will be retried")),

@@ -10,7 +10,7 @@ pub(crate) fn remedies(jobs: &[Job], id: &RunId) -> Vec<String> {
     };
     let out_of_memory = has(Cause::Memory).then(|| {
         format!(
-            "help: out of memory: `gjob retry --attach --mem SIZE -R {id}` gives more, `gjob run --retry-mem 2` raises it by itself"
+            "help: out of memory: `gjob retry --attach --mem SIZE -R {id}` gives more, `gjob run --retry-mem 2` gives twice what was used by itself"
         )
     });
     let timeout = has(Cause::Timeout).then(|| {

@@ -60,6 +60,8 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(super) fn new(args: &ReportArgs, default_show: Show) -> Self {
+        // Outputs are no news of a run that succeeds.
+        let default_show = if args.is_silent() { Show::Failed } else { default_show };
         let show = args.show.unwrap_or(default_show);
         let tails = show == Show::Failed;
         let colour = wants_colour(args.color);
@@ -154,7 +156,7 @@ impl Terminal {
             lines.push(format!("{} not done:", counted(failed, "job")));
             lines.extend(self.failures.lines(run.jobs()));
         }
-        lines.extend(self.failures.hint(run.jobs()).map(|hint| format!("help: {hint}")));
+        lines.extend(self.failures.hint(run.jobs(), id).map(|hint| format!("help: {hint}")));
         if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
                 "help: `gjob logs {index} -R {id}` and `gjob explain {index} -R {id}` say more, `gjob retry --attach -R {id}` retries failed jobs"

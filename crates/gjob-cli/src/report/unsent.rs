@@ -10,10 +10,10 @@ use gjob_core::{Job, JobSpec};
 const NOT_FOUND: u8 = 127;
 
 /// As many failed jobs are looked at.
-const LOOKED_AT: usize = 20;
+pub(super) const LOOKED_AT: usize = 20;
 
 /// What ends a word of a shell command, roughly.
-const SEPARATORS: &[char] =
+pub(super) const SEPARATORS: &[char] =
     &[' ', '\t', ';', '|', '&', '(', ')', '<', '>', '`', '"', '\'', '$', '=', '{', '}'];
 
 /// What to do about the first failed job that named a file of this directory which was

@@ -126,7 +126,10 @@ static PATTERNS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
         ("[ELAPSED]", format!(" (in|for|after|about) (?<redacted>{DURATION})\\b")),
         ("[ELAPSED]", format!(", (?<redacted>{DURATION}) of CPU time")),
         ("[ELAPSED]", format!("  (?<redacted>{DURATION})  ")),
-        ("[MEMORY]", r", (?<redacted>\d+ MiB(, \w+ read)?(, \w+ written)?), ".to_owned()),
+        (
+            "[MEMORY]",
+            r", (?<redacted>[\d.]+[KMG] of memory(, \w+ read)?(, \w+ written)?), ".to_owned(),
+        ),
         ("[CLOCK]", format!(r"{DATE} \d\d:\d\d(:\d\d)?\b")),
         ("[DATE]", format!(r"\b{DATE}\b")),
         ("[PORT]", r"\bport (?<redacted>\d+)\b".to_owned()),

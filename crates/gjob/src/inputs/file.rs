@@ -76,6 +76,12 @@ impl InputFile {
         Ok(file)
     }
 
+    /// True if what is there now has other content or another mode, or cannot be read.
+    pub(super) fn has_changed(&self) -> bool {
+        let now = self.open().and_then(|file| file.metadata().map_err(|source| self.io(source)));
+        now.map_or(true, |now| mode(&now) != self.mode)
+    }
+
     /// True if `file`, which is this one opened, has the metadata that it had when it
     /// was hashed.
     ///

@@ -7,6 +7,7 @@ mod options;
 mod placeholder;
 mod rows;
 mod template;
+mod unknown;
 
 use std::io::{self, Read};
 
@@ -131,6 +132,10 @@ impl Arguments {
         let names = names.unwrap_or_else(|problems| {
             problems.into_iter().for_each(|problem| jobs.errors.push(Place::Command, problem));
             Vec::new()
+        });
+        jobs.note(match self.has_header {
+            true => unknown::other_names(&self.command, defaults, &names),
+            false => unknown::missing_header(&self.command, defaults, &sources),
         });
         let named = Sources { count: sources.len(), names: &names };
         let template = Template::parse(&self.command, named);

@@ -26,11 +26,19 @@ pub struct Jobs {
     /// The part of the origin that each is from.
     parts: Vec<u32>,
     origin: Origin,
+    notes: Vec<String>,
 }
 
 impl Jobs {
     fn new(origin: Origin) -> Self {
-        Jobs { specs: Vec::new(), repeats: Vec::new(), parts: Vec::new(), origin }
+        let (specs, repeats, parts, notes) = Default::default();
+        Jobs { specs, repeats, parts, origin, notes }
+    }
+
+    /// What may not be as it was meant, though it is valid, a line each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The jobs in their order, each once.
@@ -164,6 +172,11 @@ impl<'a> JobsBuilder<'a> {
         self.jobs.repeats.push(repeat);
         self.jobs.parts.push(part);
         added
+    }
+
+    /// Adds lines on what may not be as it was meant.
+    pub(super) fn note(&mut self, lines: Vec<String>) {
+        self.jobs.notes.extend(lines);
     }
 
     /// Adds a problem of a part of the origin, or of one of its fields.

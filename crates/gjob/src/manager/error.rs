@@ -54,7 +54,9 @@ pub enum ManagerError {
     Outputs(String),
     /// Outputs would go where something exists that is not the run's.
     #[error(
-        "{} exists and was not created by this run\nhelp: move it, or choose another --into",
+        "{} exists and was not created by this run\n\
+         help: move it, or choose another --into; to go on with the run that it is of: \
+         `gjob retry`, or --skip-done RUN",
         dir.join(name).display()
     )]
     OutputsInTheWay {

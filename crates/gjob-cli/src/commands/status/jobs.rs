@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use gjob::units::{format_duration, format_size};
+use gjob::units::format_duration;
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
+use gjob_core::size::shown_size;
 use gjob_core::text::printable;
 use gjob_core::{Job, State};
 
@@ -80,7 +81,7 @@ fn reason(job: &Job, state: State, of: &Snapshot) -> Option<String> {
     }
     parts.extend(job.reason.clone());
     if let Some(mem) = job.raised_mem.filter(|_| !job.has_ended()) {
-        parts.push(format!("{} of memory by now", format_size(mem)));
+        parts.push(format!("{} of memory by now", shown_size(mem)));
     }
     if state == State::Unknown && !job.has_ended() {
         let why = if of.managed { ": its host does not answer" } else { "" };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use gjob_core::outcome::name_survivors;
 use gjob_core::run::{Host, HostIx, HostStatus};
+use gjob_core::size::shown_size;
 use gjob_core::{Event, Key, State};
 
 use super::Engine;
@@ -14,7 +15,6 @@ use crate::manager::control::{Act, Answer, Changed, ClientId, Control, Request, 
 use crate::manager::{Handler, ManagerError};
 use crate::network::{Acknowledged, Acknowledgement, Waker};
 use crate::store::{NewInputs, RunDir};
-use crate::units::format_size;
 
 /// How long jobs that are being killed are waited for.
 const KILL_TIMEOUT: Duration = Duration::from_secs(60);
@@ -266,7 +266,7 @@ impl Engine {
         if let Some(mem) = mem
             && !self.scheduler.handle_new_memory(index, mem)
         {
-            return Err(format!("no host offers {} of memory", format_size(mem)));
+            return Err(format!("no host offers {} of memory", shown_size(mem)));
         }
         self.act_on(Act::Retry, index)
     }
