@@ -14,7 +14,6 @@ mod reap;
 mod request;
 mod resume_timer;
 mod signals;
-mod simple;
 mod start;
 mod wait;
 
@@ -23,7 +22,7 @@ use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gjob_core::os_text::{to_bytes, to_os};
+use gjob_core::os_text::to_os;
 use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch, WITHIN};
@@ -265,10 +264,8 @@ impl Slot {
         // Once more: preparing may have taken a while.
         let allowed = self.within_lease(lease);
         let started = allowed.and_then(|lease_end| {
-            let script = to_bytes(&launch.script);
-            let (direct, env) = (Some(&script[..]), &launch.request.env);
-            let bound = &given.processors;
-            Ok((self.starter.start(job, direct, env, variables, bound)?, lease_end))
+            let (env, bound) = (&launch.request.env, &given.processors);
+            Ok((self.starter.start(job, env, variables, bound)?, lease_end))
         });
         let (started, lease_end) = match started {
             Ok(started) => started,

@@ -203,8 +203,12 @@ fn file_sets_what_each_host_has_of_its_own() {
 fn host_whose_set_up_removes_the_results_directory_is_torn_down_and_named() {
     let (place, bed) = (Place::new(), Bed::start(2));
     fs::write(bed.host(2).home().join("bad"), "").unwrap();
-    place.file("jobs.txt", &"echo job >> ~/ledger\n".repeat(4));
-    let setup = "test ! -e ~/bad || rm -rf ~/results";
+    // No job ends before the host has lost its directory.
+    let removed = bed.host(2).home().join("removed");
+    let job =
+        format!("until test -e {}; do sleep 0.05; done; echo job >> ~/ledger\n", removed.display());
+    place.file("jobs.txt", &job.repeat(4));
+    let setup = "test ! -e ~/bad || { rm -rf ~/results; touch ~/removed; }";
     let args = ["--setup", setup, "--teardown", NOTE_TEARDOWN, "jobs.txt"];
     let answer = run(&place, &bed, &args).output();
     assert_eq!(answer.code, 0, "{}", answer.stderr);

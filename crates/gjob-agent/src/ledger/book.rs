@@ -105,7 +105,7 @@ impl Book {
 
     /// It is locked before anybody looks at it.
     fn create(&self, kind: &str) -> io::Result<OwnLine> {
-        let name = format!("{kind}{}", host::random_text()?);
+        let name = format!("{kind}{}.{}", machine(), host::random_text()?);
         let path = self.dir.join(&name);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(true).mode(0o600);
@@ -129,7 +129,8 @@ impl Book {
     /// All that others have written, without the files of these names. What counts no more
     /// is removed.
     pub(super) fn others(&self, own: &[&str]) -> io::Result<Others> {
-        let mut others = Others::default();
+        let names_here = format!("{SHARE}{}.", machine());
+        let mut others = Others { names_here, ..Others::default() };
         for entry in std::fs::read_dir(&self.dir)? {
             let name = entry?.file_name();
             let Some(name) = name.to_str().filter(|name| is_line(name)) else { continue };
@@ -197,6 +198,12 @@ impl Book {
         }
         changes
     }
+}
+
+/// This machine, and its boot, in the names of its files.
+fn machine() -> &'static str {
+    let boot = host::boot_id();
+    boot.get(..8).unwrap_or(boot)
 }
 
 fn is_line(name: &str) -> bool {

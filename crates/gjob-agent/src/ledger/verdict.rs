@@ -56,6 +56,8 @@ pub(crate) struct Others {
     pub(crate) shares: Vec<(String, Line)>,
     /// Waiters.
     pub(crate) waiters: Vec<Line>,
+    /// How the names of this machine's shares begin.
+    pub(crate) names_here: String,
 }
 
 impl Others {
@@ -81,7 +83,8 @@ impl Others {
         let turns = || earlier.iter().filter_map(|line| line.turn);
         let cpus = turns().map(|turn| turn.offer.cpus).fold(offer.cpus, u32::min);
         let mem = turns().map(|turn| turn.offer.mem).fold(offer.mem, u64::min);
-        if !has_processors(&held, ask.cpus, cpus) {
+        let waits = !self.is_visitor(own);
+        if waits && !has_processors(&held, ask.cpus, cpus) {
             return lack(What::Processors);
         }
         let mut processors = free.processors.unbound();
@@ -92,7 +95,7 @@ impl Others {
             return lack(What::Processors);
         }
         let used_mem: u128 = held.iter().map(|held| u128::from(held.mem)).sum();
-        if ask.mem > 0 && used_mem + u128::from(ask.mem) > mem.into() {
+        if waits && ask.mem > 0 && used_mem + u128::from(ask.mem) > mem.into() {
             return lack(What::Memory);
         }
         let is_held = |gpu: &&String| held.iter().any(|held| held.gpus.contains(gpu));
@@ -127,6 +130,14 @@ impl Others {
                 && (!is_nested || self.is_nested(&line.writer))
         };
         self.waiters.iter().filter(is_before).collect()
+    }
+
+    /// True if a job of another machine has started the writer's run: it does not wait for
+    /// processors and memory. What it would wait for may be a job here that waits for a run on
+    /// that machine, and no ledger would know of both.
+    fn is_visitor(&self, writer: &Writer) -> bool {
+        let is_here = |name: &String| name.starts_with(&self.names_here);
+        !writer.within.iter().all(is_here) && !self.is_nested(writer)
     }
 
     /// True if a job that runs here has started the writer's run.
@@ -242,8 +253,11 @@ mod tests {
 
     #[test]
     fn small_ask_does_not_pass_a_large_one_that_waits() {
-        let others =
-            Others { shares: named(vec![share("a", 1)]), waiters: vec![waiter("b", 4, 5, 4)] };
+        let others = Others {
+            shares: named(vec![share("a", 1)]),
+            waiters: vec![waiter("b", 4, 5, 4)],
+            ..Others::default()
+        };
         let judge = |ticket| {
             others.judge(&writer("c", &[]), ticket, &ask(1), &OFFER, &Free::default()).is_ok()
         };
@@ -260,7 +274,7 @@ mod tests {
     fn run_of_a_job_does_not_wait_for_that_job_or_for_others_that_wait_like_it() {
         let shares = named(vec![share("a", 2), share("a", 2)]);
         let waiters = vec![waiter("b", 1, 1, 4)];
-        let others = Others { shares, waiters };
+        let others = Others { shares, waiters, ..Others::default() };
         let judge = |others: &Others, within: &[&str], cpus| {
             others.judge(&writer("n", within), None, &ask(cpus), &OFFER, &Free::default()).is_ok()
         };
@@ -277,6 +291,18 @@ mod tests {
         assert!(others.judge(&own, Some(3), &ask(4), &OFFER, &Free::default()).is_err());
         // A job that has ended is nobody's any more.
         assert!(!judge(&others, &["gone"], 1));
+    }
+
+    #[test]
+    fn run_of_a_job_on_another_machine_does_not_wait_here() {
+        let shares = vec![("share.here.1".to_owned(), share("a", 4))];
+        let names_here = "share.here.".to_owned();
+        let others = Others { shares, names_here, ..Others::default() };
+        let judge = |within: &[&str]| {
+            others.judge(&writer("n", within), None, &ask(4), &OFFER, &Free::default()).is_ok()
+        };
+        assert!(judge(&["share.there.1"]) && judge(&["share.here.9", "share.there.1"]));
+        assert!(!judge(&[]) && !judge(&["share.here.9"]));
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn start_here(
     ];
     let prepared = prepare_here(id, dir, &slot, &job)?;
     Starter::new(identity, umask)
-        .start(prepared, None, &job.request.env, Variables { threads: None, own }, &[])
+        .start(prepared, &job.request.env, Variables { threads: None, own }, &[])
         .inspect_err(|_| forget_start(&path))
 }
 

@@ -12,7 +12,6 @@ use super::log_error;
 use super::orders::{Orders, RunOrders};
 use super::resume_timer::ResumeTimer;
 use super::signals::Signals;
-use super::simple::DirectCommand;
 pub(crate) use super::wait::Limits;
 use super::wait::{Outcome, Running};
 use crate::host;
@@ -28,8 +27,6 @@ pub(crate) struct Started {
     pub(super) lock: File,
     /// Its shell.
     pub(crate) pid: u32,
-    /// What has the shell's place, if it has none.
-    pub(super) direct: Option<DirectCommand>,
     /// When it was started.
     pub(crate) at: Timestamp,
     /// The same, since the host's boot, milliseconds.
@@ -60,14 +57,10 @@ impl Started {
         if self.dir.has(OwnFile::Stdout.name()).is_err() {
             self.dir.restore_permissions();
         }
-        let ending = match &self.direct {
-            Some(direct) if cause.is_none() => direct.ending_of_shell(exit.ending),
-            Some(_) | None => exit.ending,
-        };
         let finish = Finish {
             key: run.map(|run| run.key),
             id: self.id.clone(),
-            ending,
+            ending: exit.ending,
             cause,
             started: self.at,
             ended: self.now(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use gjob_core::Timestamp;
@@ -16,7 +16,6 @@ use super::affinity::bound_to;
 use super::job::Started;
 use super::prepare::{Prepared, Refusal};
 use super::resume_timer::ResumeTimer;
-use super::simple::{DirectCommand, SimpleCommand, is_for_bash, shell_level};
 use crate::host;
 use crate::identity::ProcessIdentity;
 use crate::jobdir::{JobDir, PidFile};
@@ -76,62 +75,55 @@ impl Starter {
         }
     }
 
-    /// Starts the script of a prepared job: by bash, unless it is one simple command of
-    /// which `direct` is the text. It is bound to the processors `bound`, if there are any.
+    /// Starts the script of a prepared job, bound to the processors `bound`, if there are any.
     pub(crate) fn start(
         &self,
         job: Prepared,
-        direct: Option<&[u8]>,
         env: &BTreeMap<String, String>,
         variables: Variables,
         bound: &[u32],
     ) -> Result<Started, Refusal> {
-        let environment = self.environment(&job.dir, env, variables);
+        let mut command = self.command(&job.dir, env, variables)?;
+        command.stdout(job.log).stderr(job.err);
         let timer = ResumeTimer::start();
         let own_umask = rustix::process::umask(self.umask);
-        let child = bound_to(bound, || {
-            let direct = direct.and_then(|script| start_direct(&job, script, &environment));
-            match direct {
-                Some(direct) => Ok(direct),
-                None => self.start_bash(&job, &environment).map(|pid| (pid, None)),
-            }
-        });
+        let child = bound_to(bound, || command.spawn());
         rustix::process::umask(own_umask);
         let unbound = |error| Refusal::host("cannot bind the job to its processors", error);
-        let (pid, direct) = child.map_err(unbound)??;
+        let pid = child.map_err(unbound)?.map_err(spawn_refusal)?.id();
         let (at, since_boot_ms) = (host::now(), host::since_boot_ms());
         // Its room is reserved; and the lock shows as well that the job lives.
         let _ = job.pid.fill(self.pid_file(pid, at));
         let Prepared { id, dir, done, lock, .. } = job;
-        Ok(Started { id, dir, done, lock, pid, direct, at, since_boot_ms, _timer: timer })
+        Ok(Started { id, dir, done, lock, pid, at, since_boot_ms, _timer: timer })
     }
 
-    /// What the job finds in its environment: what is said last counts.
-    fn environment(
+    fn command(
         &self,
         dir: &JobDir,
         env: &BTreeMap<String, String>,
         variables: Variables,
-    ) -> Environment {
-        let defaults = variables.defaults().map(|(name, value)| (name.into(), value.into()));
-        let mut all: Environment = defaults.collect();
-        all.extend(self.environment.iter().cloned());
-        all.extend(
-            env.iter().map(|(name, value)| (to_os(name).into_owned(), to_os(value).into_owned())),
-        );
-        all.extend(variables.own.into_iter().map(|(name, value)| (name.into(), value)));
-        all.insert("GJOB_DIR".into(), dir.path().into());
-        all
-    }
-
-    fn start_bash(&self, job: &Prepared, environment: &Environment) -> Result<u32, Refusal> {
+    ) -> Result<Command, Refusal> {
         let bash = self
             .bash
             .as_ref()
             .ok_or_else(|| Refusal::host("no bash on the PATH", io::ErrorKind::NotFound.into()))?;
         let mut command = Command::new(bash);
-        command.arg0("bash").args(["-e", OwnFile::Script.name()]).env_clear().envs(environment);
-        spawn(command, job).map_err(spawn_refusal)
+        // No pre_exec: with it, posix_spawn becomes a fork of the whole slot, which takes a
+        // quarter longer. It has a price: the job's peak memory is never below the slot's.
+        command
+            .arg0("bash")
+            .args(["-e", OwnFile::Script.name()])
+            .current_dir(dir.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .env_clear()
+            .envs(variables.defaults())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(env.iter().map(|(name, value)| (name, to_os(value))))
+            .envs(variables.own)
+            .env("GJOB_DIR", dir.path());
+        Ok(command)
     }
 
     fn pid_file(&self, pid: u32, started: Timestamp) -> PidFile {
@@ -143,54 +135,6 @@ impl Starter {
         });
         PidFile { job, slot: self.slot.clone(), started }
     }
-}
-
-/// A job's environment.
-type Environment = BTreeMap<OsString, OsString>;
-
-/// Starts a process in a job's directory, with its output files; gives its pid.
-fn spawn(mut command: Command, job: &Prepared) -> io::Result<u32> {
-    // No pre_exec: with it, posix_spawn becomes a fork of the whole slot, which takes a
-    // quarter longer. It has a price: the job's peak memory is never below the slot's.
-    command
-        .current_dir(job.dir.path())
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(job.log.try_clone()?)
-        .stderr(job.err.try_clone()?);
-    Ok(command.spawn()?.id())
-}
-
-/// Starts a script that is one simple command without a shell, in the environment that it
-/// would have from bash; none if it is something else, or cannot be started: bash says why.
-fn start_direct(
-    job: &Prepared,
-    script: &[u8],
-    environment: &Environment,
-) -> Option<(u32, Option<DirectCommand>)> {
-    let SimpleCommand { program, words } =
-        SimpleCommand::of(script, job.dir.path(), environment.get(OsStr::new("PATH"))?)?;
-    if environment.keys().any(|name| is_for_bash(name)) {
-        return None;
-    }
-    let level = shell_level(environment.get(OsStr::new("SHLVL")).map(OsString::as_os_str))?;
-    let mut command = Command::new(&program);
-    let old_dir = environment.get(OsStr::new("OLDPWD"));
-    let has_old_dir = old_dir.is_none_or(|dir| Path::new(dir).is_dir());
-    command
-        .arg0(words.first()?)
-        .args(&words[1..])
-        .env_clear()
-        .envs(environment)
-        .env("SHLVL", level)
-        .env("PWD", job.dir.real_path()?)
-        .env("_", &program);
-    if !has_old_dir {
-        command.env_remove("OLDPWD");
-    }
-    let pid = spawn(command, job).ok()?;
-    let err = job.err.try_clone().ok()?;
-    Some((pid, Some(DirectCommand { pid, err, text: script.trim_ascii().to_vec() })))
 }
 
 fn spawn_refusal(error: io::Error) -> Refusal {

@@ -123,6 +123,7 @@ impl History<'_> {
         match state {
             State::Free => "waiting".to_owned(),
             State::Busy if self.job.is_held() => format!("paused{on}"),
+            State::Busy if self.job.phase == Phase::Assigned => format!("queued{on}"),
             State::Busy => format!("running{on}"),
             State::Done => format!("done{on}"),
             State::Error => format!("failed{on}{reason}"),

@@ -15,7 +15,6 @@ use gjob::units::format_duration;
 use gjob_core::event::RunEnd;
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
-use gjob_core::run::Host;
 use gjob_core::{Job, Run, RunId, State, Tally, Timestamp};
 
 use self::filter::Filter;
@@ -171,7 +170,7 @@ pub(crate) fn counts(run: &Run, managed: bool) -> String {
     let mut tally = run.shown_tally(managed);
     // A host may have been given more than it can run at once.
     let answering = run.hosts().iter().filter(|host| managed && host.status.answers());
-    let queued: u32 = answering.map(Host::queued).sum();
+    let queued: u32 = answering.map(|host| run.queued(host)).sum();
     tally.shift(State::Busy, State::Free, queued);
     let words = tally_in_words(tally, run.tally(), Paused::of(run));
     format!("{}: {words}", counted(tally.total().into(), "job"))
@@ -219,6 +218,8 @@ pub(crate) fn job_word(job: &Job, state: State) -> &'static str {
     match (job.phase, state) {
         (Phase::Collecting, _) => "fetching",
         (_, State::Free | State::Busy) if job.is_held() => "paused",
+        // Its host has it, and has not begun it yet.
+        (Phase::Assigned, State::Busy) => "queued",
         (_, State::Unknown) if !job.has_ended() => word(State::Busy),
         (..) => word(state),
     }

@@ -67,7 +67,7 @@ impl Glance<'_> {
         let cells = if columns < 100 { 10 } else { 20 };
         let filled = ended as usize * cells / (tally.total() as usize).max(1);
         let bar = "=".repeat(filled) + &" ".repeat(cells - filled);
-        let running: u32 = self.run.hosts().iter().map(running).sum();
+        let running: u32 = self.run.hosts().iter().map(|host| self.running(host)).sum();
         let waiting = tally.left().saturating_sub(running);
         let left = self.left.filter(|left| left.as_secs() > 0);
         let took = whole_seconds(self.took);
@@ -90,6 +90,11 @@ impl Glance<'_> {
         line
     }
 
+    /// Jobs that run on a host; those that are promised to it wait.
+    fn running(&self, host: &Host) -> u32 {
+        host.in_flight().len() as u32 - self.run.queued(host)
+    }
+
     /// What keeps hosts away, as long as some are.
     fn hosts(&self) -> Option<String> {
         let hosts = self.run.hosts();
@@ -97,8 +102,10 @@ impl Glance<'_> {
             hosts.iter().filter(|host| host.leaving() != Some("removed")).collect();
         let gone: Vec<&Host> = hosts.iter().copied().filter(|host| !is_heard(host)).collect();
         let all = counted(hosts.len() as u64, "host");
-        let tasks = hosts.iter().filter(|host| is_heard(host)).filter_map(|host| self.task(host));
-        let tasks: Vec<String> = tasks.take(4).collect();
+        let heard = || hosts.iter().copied().filter(|host| is_heard(host));
+        let waits = heard().filter_map(waits);
+        let tasks: Vec<String> =
+            heard().filter_map(|host| self.task(host)).chain(waits).take(4).collect();
         if gone.is_empty() {
             return (!tasks.is_empty()).then(|| tasks.join(" · "));
         }
@@ -169,9 +176,10 @@ fn is_heard(host: &Host) -> bool {
     host.status.answers() && !host.is_silent()
 }
 
-/// Jobs that run on a host; those that are promised to it wait.
-fn running(host: &Host) -> u32 {
-    host.in_flight().len() as u32 - host.queued()
+/// `h2 waits for processors that another run of yours uses`
+fn waits(host: &Host) -> Option<String> {
+    let what = host.waits_for.as_deref().map(printable)?;
+    Some(format!("{} waits for {what}", host.label))
 }
 
 /// `31/min`

@@ -196,18 +196,6 @@ impl Host {
         self.usage.cpus(self.slots())
     }
 
-    /// Processors that its jobs use now: what is promised beyond them waits on the host.
-    #[must_use]
-    pub fn busy_slots(&self) -> u32 {
-        self.load().min(self.slots())
-    }
-
-    /// Jobs that it was assigned and has no slot for yet.
-    #[must_use]
-    pub fn queued(&self) -> u32 {
-        (self.in_flight.len() as u32).saturating_sub(self.slots())
-    }
-
     /// Jobs it was assigned that have not ended, in their order.
     pub fn in_flight(&self) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + '_ {
         self.in_flight.iter().copied()

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{History, Host, HostDuty, HostIx, HostStatus, Run, Tally};
 use crate::job::{Job, Phase};
+use crate::resources::Cpus;
 use crate::state::State;
 use crate::text::excerpt;
 
@@ -119,6 +120,41 @@ impl Run {
             tally.shift(State::Busy, shown, host.needed_by());
         }
         tally
+    }
+
+    /// Slots of a host that jobs can have now: while it waits for what others use of its
+    /// machine, those of jobs that have begun.
+    #[must_use]
+    pub fn usable_slots(&self, host: &Host) -> u32 {
+        if host.waits_for.is_none() {
+            return host.slots();
+        }
+        let begun = host.in_flight().filter_map(|index| self.job(index));
+        let begun = begun.filter(|job| job.phase != Phase::Assigned);
+        begun.fold(0, |sum, job| match job.spec.cpus {
+            Cpus::Count(count) => sum.saturating_add(count),
+            Cpus::All => host.slots(),
+        })
+    }
+
+    /// Slots of a host that jobs use now: what is promised beyond them waits there.
+    #[must_use]
+    pub fn busy_slots(&self, host: &Host) -> u32 {
+        host.load().min(self.usable_slots(host))
+    }
+
+    /// Jobs that a host was assigned and has no room for yet.
+    #[must_use]
+    pub fn queued(&self, host: &Host) -> u32 {
+        let jobs = host.in_flight().len() as u32;
+        match host.waits_for {
+            None => jobs.saturating_sub(host.slots()),
+            Some(_) => {
+                let is_queued =
+                    |index: &u32| self.job(*index).is_some_and(|it| it.phase == Phase::Assigned);
+                host.in_flight().filter(is_queued).count() as u32
+            }
+        }
     }
 
     /// The state of the run in the words for jobs.

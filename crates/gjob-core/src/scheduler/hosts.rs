@@ -10,8 +10,7 @@ mod totals;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::job::Phase;
-use crate::resources::{Ask, Cpus};
+use crate::resources::Ask;
 use crate::run::{Host, HostDuty, HostIx, HostStatus, Run};
 pub(super) use contacts::FailedContacts;
 use groups::Groups;
@@ -167,7 +166,7 @@ impl Hosts {
         let up = host.takes_jobs();
         let (load, slots) = (host.load(), host.slots());
         let takes_jobs = up && host.is_ready() && !plan.is_unannounced;
-        let usable = usable_slots(run, host);
+        let usable = run.usable_slots(host);
         let (capacity, rank) = match host.waits_for {
             None => (plan.capacity(slots, self.may_run_ahead), load),
             // One more keeps its place among those that wait; others come first.
@@ -519,20 +518,6 @@ impl HostPlan {
             withdrawing: only(is_up && load > usable, self.withdrawing.into()),
         }
     }
-}
-
-/// Slots that jobs can have now: of a host that waits for what others use of its machine,
-/// those of jobs that have begun.
-pub(super) fn usable_slots(run: &Run, host: &Host) -> u32 {
-    if host.waits_for.is_none() {
-        return host.slots();
-    }
-    let begun = host.in_flight().filter_map(|index| run.job(index));
-    let begun = begun.filter(|job| job.phase == Phase::Running);
-    begun.fold(0, |sum, job| match job.spec.cpus {
-        Cpus::Count(count) => sum.saturating_add(count),
-        Cpus::All => host.slots(),
-    })
 }
 
 /// How full a host is, in thousands; hosts of any size compare.

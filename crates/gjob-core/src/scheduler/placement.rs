@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Scheduler;
 use super::action::Action;
-use super::hosts::usable_slots;
 use super::job::JobState;
 use super::stop::Mode;
 use crate::event::AttemptChange;
@@ -162,10 +161,8 @@ impl Scheduler {
     /// Withdraws jobs of a host that are bound to this set of hosts, or to none: as
     /// many as it cannot run, if others have free slots for them.
     fn withdraw_from(&mut self, now: Duration, host: HostIx, group: Option<u32>) {
-        let surplus = self
-            .run
-            .host(host)
-            .map_or(0, |it| it.load().saturating_sub(usable_slots(&self.run, it)));
+        let surplus =
+            self.run.host(host).map_or(0, |it| it.load().saturating_sub(self.run.usable_slots(it)));
         let in_flight = self.run.host(host).into_iter().flat_map(|host| host.in_flight().rev());
         let is_due = |index: &u32| self.reclaim_due(*index, group).is_some_and(|due| due <= now);
         let wanted = match group {

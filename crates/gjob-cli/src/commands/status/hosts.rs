@@ -20,7 +20,8 @@ pub(super) fn table(of: &Snapshot, terminal: Option<usize>) -> String {
     let headings = ["HOST", "STATE", "BUSY", "DONE", "FAILED", "MEDIAN", "NOTE"];
     let mut columns = Columns::new(headings).cut("HOST").wrap("NOTE");
     for (at, host) in of.run.hosts().iter().enumerate() {
-        let busy = host.facts.as_ref().map(|_| format!("{}/{}", host.busy_slots(), host.slots()));
+        let busy =
+            host.facts.as_ref().map(|_| format!("{}/{}", of.run.busy_slots(host), host.slots()));
         columns.row([
             Some(headline::spoken(&host.label).to_owned()),
             Some(state(host, of).to_owned()),

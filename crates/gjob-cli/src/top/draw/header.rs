@@ -47,7 +47,7 @@ pub(super) fn charts(state: &State, theme: &Theme, area: Rect, buffer: &mut Buff
     let (mut used, mut slots) = (0, 0);
     for host in known {
         slots += u64::from(host.slots());
-        used += u64::from(if host.status.answers() { host.busy_slots() } else { 0 });
+        used += u64::from(if host.status.answers() { state.run.busy_slots(host) } else { 0 });
     }
     let text = if state.managed { format!("{used}/{slots} slots") } else { String::new() };
     let in_use = &state.charts.in_use;

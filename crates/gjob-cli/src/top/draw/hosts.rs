@@ -54,7 +54,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
         let is_chosen = state.hosts.get(view.hosts.row) == Some(ix);
         let values = [
             host.label.as_str(),
-            &bar(host, state.managed),
+            &bar(state, host),
             &host.pace.jobs.to_string(),
             &work.failed.to_string(),
             &median.unwrap_or_else(|| "-".to_owned()),
@@ -66,11 +66,11 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
 }
 
 /// `[||||      ] 2/5`
-fn bar(host: &Host, managed: bool) -> String {
-    if host.facts.is_none() || !managed {
+fn bar(state: &State, host: &Host) -> String {
+    if host.facts.is_none() || !state.managed {
         return "-".to_owned();
     }
-    let (load, slots) = (host.busy_slots() as usize, host.slots() as usize);
+    let (load, slots) = (state.run.busy_slots(host) as usize, host.slots() as usize);
     let filled = (load * BAR).div_ceil(slots.max(1)).min(BAR);
     format!("[{}{}] {load}/{slots}", "|".repeat(filled), " ".repeat(BAR - filled))
 }

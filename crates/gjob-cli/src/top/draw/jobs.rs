@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use gjob::units::format_duration;
-use gjob_core::job::Phase;
 use gjob_core::text::printable;
 use gjob_core::{Job, State as JobState};
 use ratatui::buffer::Buffer;
@@ -51,7 +50,7 @@ pub(super) fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer
         });
         let values: [&str; 6] = [
             &job.index.to_string(),
-            state_word(job, shown),
+            job_word(job, shown),
             job.host().map_or("-", |host| host.as_str()),
             time.as_deref().unwrap_or("-"),
             &job.name().map(printable).unwrap_or_default(),
@@ -79,14 +78,6 @@ fn row(
     }
     columns.push((command, 0, plain));
     cells(&columns, style, area, buffer);
-}
-
-fn state_word(job: &Job, shown: JobState) -> &'static str {
-    match job.phase {
-        // Its host has it, and no slot for it yet.
-        Phase::Assigned if shown == JobState::Busy && !job.is_held() => "queued",
-        _ => job_word(job, shown),
-    }
 }
 
 /// Why a job is as it is, where that is to be said, and its command.
