@@ -100,6 +100,12 @@ impl Reporters {
         self
     }
 
+    /// The jobs' commands are words of a command line that were joined.
+    pub(crate) fn of_words(mut self) -> Self {
+        self.terminal.of_words();
+        self
+    }
+
     /// Prints a line next to the progress.
     pub(crate) fn print_line(&mut self, text: &str) {
         self.terminal.print_line(text);

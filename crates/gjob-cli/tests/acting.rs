@@ -172,7 +172,7 @@ run [DATE]-1: 1 job, 1 host
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]
 start #0: . ./freeze; sleep 300
 FAILED #0: killed; process [LEFT] could not be ended · . ./freeze; sleep 300
-job 0.1 on this machine: signal 15; process [LEFT] could not be ended
+job 0 on this machine: signal 15; process [LEFT] could not be ended
 help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 
 "#]]

@@ -218,7 +218,8 @@ fn changes_that_cannot_be_made_are_refused_as_a_whole() {
         assert!(answer.stderr.contains(why), "{args:?}: {}", answer.stderr);
     };
     refused(&["hosts", "drain", "h9"], "has no host \"h9\": expected :");
-    refused(&["hosts", "slots", "0"], "0 is not in 1..=10000");
+    refused(&["hosts", "slots", "0"], "expected a number from 1 to 10000, then hosts");
+    refused(&["hosts", "slots", "h2", "1"], "then hosts: gjob hosts slots 2 h1");
     refused(&["hosts", "add", "h1,h1"], "h1");
     refused(&["hosts", "add"], "required");
     refused(&["attach", "--replace"], "--hosts");
@@ -228,4 +229,6 @@ fn changes_that_cannot_be_made_are_refused_as_a_whole() {
     assert_eq!(place.status()["hosts"].as_array().unwrap().len(), 2);
     let twice = said(&place, &["hosts", "add", ":"]);
     assert!(twice.starts_with("host : is in the run already\n"), "{twice}");
+    let drained = place.gjob(&["hosts", "drain", ":"]).output().stdout;
+    assert!(drained.contains("\nrecorded; all jobs of run "), "{drained}");
 }

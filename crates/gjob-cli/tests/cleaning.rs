@@ -224,6 +224,8 @@ fn host_that_is_gone_is_asked_once_for_all_runs_and_named_once() {
     let kept = answer.stdout.lines().filter(|line| line.starts_with("host h2 keeps "));
     assert_eq!(kept.count(), 1, "{}", answer.stdout);
     assert!(answer.stdout.contains("host h2 keeps the job directories of 3 runs in /"));
+    let last = answer.stdout.lines().last().unwrap();
+    assert!(last.starts_with("host h1 keeps the worker program for the next run, in /"), "{last}");
     assert!(once <= 2 && bed.host(2).logins() - before == once, "asked {once} times");
     assert!(!place.has_run());
 }

@@ -381,3 +381,17 @@ fn words_in_braces_that_may_be_mistyped_names_are_named() {
     assert_eq!(notes(&command("fit {1} {2} {print}")), "");
     assert_eq!(notes(&[&["-q"], &named[..]].concat()), "");
 }
+
+#[test]
+fn joined_words_that_are_no_command_are_to_be_quoted() {
+    let place = place();
+    let run = |args: &[&str]| place.gjob(&[&["run"], args].concat()).output().stderr;
+    let hint = "help: the words behind -- are joined and read by a shell again: quote";
+    let said = run(&["--", "echo", "(a)"]);
+    assert!(said.contains(hint), "{said}");
+    let said = run(&["--", "echo a >&2; exit 2"]);
+    assert!(!said.contains(hint), "{said}");
+    place.file("jobs.txt", "echo (a)\n");
+    let said = run(&["jobs.txt"]);
+    assert!(!said.contains(hint), "{said}");
+}

@@ -30,7 +30,7 @@ fn logs_of_a_job_go_to_the_streams_that_it_wrote_to() {
     place.gjob(&["logs", "0"]).stdout("one\ntwo\n").stderr("1\n").run();
     place.gjob(&["logs", "0", "--out"]).stdout("one\ntwo\n").run();
     place.gjob(&["logs", "0", "--err"]).stdout("1\n").run();
-    place.gjob(&["logs", "last"]).run();
+    place.gjob(&["logs", "last"]).stderr("gjob: job 2 has printed nothing\n").run();
 }
 
 #[test]
@@ -154,7 +154,8 @@ fn logs_are_followed_from_their_last_lines_on_and_by_what_they_have_in_them() {
 fn job_dir(place: &Place) -> std::path::PathBuf {
     let dirs = std::fs::read_dir(place.path("results")).unwrap().flatten();
     let host = dirs.map(|dir| dir.path()).find(|dir| !dir.ends_with(".gjob")).unwrap();
-    std::fs::read_dir(host).unwrap().flatten().next().unwrap().path()
+    let mut found = std::fs::read_dir(host).unwrap().flatten().map(|entry| entry.path());
+    found.find(|path| path.is_dir()).unwrap()
 }
 
 /// Jobs that go on when the file of their name is made in the place.
@@ -279,4 +280,21 @@ fn logs_that_were_fetched_are_read_where_their_job_is_gone() {
     assert_eq!(place.gjob(&run).output().code, 0);
     assert_eq!(place.gjob(&["clean", "latest"]).output().code, 0);
     place.gjob(&["logs", "0"]).stdout("kept\n").run();
+}
+
+#[test]
+fn job_that_has_printed_nothing_is_named_and_of_several_failed_ones_left_out() {
+    let place = Place::new();
+    place.file("jobs.txt", "exit 1\necho one; exit 1\nexit 2\necho two >&2; exit 1\n");
+    assert_eq!(place.gjob(&["run", "-q", "--show", "none", "jobs.txt"]).output().code, 1);
+    let logs = |args: &[&str]| {
+        let answer = place.gjob(&[&["logs"], args].concat()).output();
+        (answer.stdout, answer.stderr)
+    };
+    let nothing = |to: &str| (String::new(), format!("gjob: job 0 has printed nothing{to}\n"));
+    assert_eq!(logs(&["0"]), nothing(""));
+    assert_eq!(logs(&["0", "--err"]), nothing(" to standard error"));
+    assert_eq!(logs(&["1"]), ("one\n".to_owned(), String::new()));
+    let failed = "==> #1 <==\none\n\n==> #3, stderr <==\ntwo\n".to_owned();
+    assert_eq!(logs(&["--failed"]), (failed, String::new()));
 }

@@ -237,3 +237,28 @@ fn this_machine_is_said_to_be_back_in_words() {
     place.file("go", "");
     assert_eq!(run.output().code, 0);
 }
+
+#[test]
+fn output_of_jobs_that_fail_alike_is_shown_three_times() {
+    let place = Place::new();
+    let alike = "echo bad input 7 >&2; exit 1\n".repeat(6);
+    place.file("jobs.txt", &format!("{alike}echo odd >&2; exit 1\n"));
+    let shown = |args: &[&str]| {
+        let answer = place.gjob(&[&["run", "-j", "1"], args].concat()).output();
+        assert_eq!(answer.code, 1);
+        let count = |line: &str| answer.stderr.lines().filter(|it| *it == line).count();
+        ((count("bad input 7"), count("odd")), answer.stderr)
+    };
+    let (counts, stderr) = shown(&["jobs.txt"]);
+    assert_eq!(counts, (3, 1), "{stderr}");
+    assert!(stderr.contains("output of 3 more jobs that failed alike left out: `gjob logs "));
+    assert!(stderr.contains("  6 × exit 1 \"bad input 7\": #0 #1 #2 #3 #4 #5\n"), "{stderr}");
+    assert_eq!(stderr.matches("FAILED #").count(), 7, "{stderr}");
+    assert_eq!(shown(&["--show", "failed", "jobs.txt"]).0, (6, 1));
+    // Standard output may be piped on.
+    let command = "echo out; echo bad >&2; exit 1";
+    let values = ["1", "2", "3", "4", "5"];
+    let args = [&["run", "-j", "1", "--", command, ":::"][..], &values].concat();
+    let answer = place.gjob(&args).output();
+    assert_eq!(answer.stdout.matches("out").count(), 5, "{}", answer.stdout);
+}

@@ -295,7 +295,7 @@ fn changed_input_fails_the_jobs_that_still_need_it() {
     place.file("input", "now it is\n");
     place.gjob(&["attach"]).code(1).stderr(str![[r#"
 run [DATE]-1 resumed: 1 job, 1 host
-host h1 cannot start job 0.1: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
+host h1 cannot start job 0: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done
 FAILED #0 on h1: file "[PLACE]/here/input" changed: it must stay the same until the jobs are done · cat input
 help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 run [DATE]-1: 0 done, 1 failed in [ELAPSED]

@@ -336,7 +336,6 @@ fn job_that_fits_no_host_is_refused() {
     gjob(&jobs)
         .code(2)
         .stderr(str![[r#"
-run [DATE]-1: 2 jobs, 2 hosts
 gjob: job 1 asks for 4 CPUs: no host offers that; the closest is h2 with 3 CPUs, [MEMORY], 0 GPUs
 gjob: nothing was started
 
@@ -351,7 +350,6 @@ gjob: nothing was started
         json!({ "cmds": "true", "gpus": 4_294_967_295_u32 }),
     ];
     gjob(&jobs).code(2).stderr(str![[r#"
-run [DATE]-2: 5 jobs, 2 hosts
 gjob: job 1 asks for 4294967295 CPUs: no host offers that; the closest is h1 with 2 CPUs, [MEMORY], 0 GPUs
 gjob: job 2 asks for 1 CPU, 16383P of memory: no host offers that; the closest is h1 with 2 CPUs, [MEMORY], 0 GPUs
 gjob: job 4 asks for 1 CPU, 4294967295 GPUs: no host offers that; the closest is h1 with 2 CPUs, [MEMORY], 0 GPUs

@@ -107,9 +107,9 @@ ok #1 in [ELAPSED]
 help: `gjob logs 0 -R [DATE]-1` and `gjob explain 0 -R [DATE]-1` say more, `gjob retry --attach -R [DATE]-1` retries failed jobs
 outputs: [PLACE]/here/o
 run [DATE]-1: 1 done, 2 failed in [ELAPSED]
-job 0.1 on this machine: output "out" is missing
-job 1.1 on this machine: output "out" is missing
-job 0.2 on this machine: output "out" is missing
+job 0 on this machine: output "out" is missing
+job 1 on this machine: output "out" is missing
+job 0 (2nd attempt) on this machine: output "out" is missing
 
 "#]])
         .run();

@@ -454,15 +454,15 @@ fn run_on_a_host_without_bash_ends_with_status_3_and_keeps_its_jobs() {
     let run = place.gjob(&["run", "-j", "1", "jobs.txt"]).env("PATH", "/nonexistent");
     run.code(3).stderr(str![[r#"
 run [DATE]-1: 2 jobs, 1 host
-this machine cannot start job 0.1: no bash on the PATH: entity not found
+this machine cannot start job 0: no bash on the PATH: entity not found
 this machine paused for 1 s: no bash on the PATH: entity not found
-this machine cannot start job 0.2: no bash on the PATH: entity not found
+this machine cannot start job 0 (2nd attempt): no bash on the PATH: entity not found
 this machine paused for 2 s: no bash on the PATH: entity not found
-this machine cannot start job 0.3: no bash on the PATH: entity not found
+this machine cannot start job 0 (3rd attempt): no bash on the PATH: entity not found
 this machine paused for 4 s: no bash on the PATH: entity not found
-this machine cannot start job 0.4: no bash on the PATH: entity not found
+this machine cannot start job 0 (4th attempt): no bash on the PATH: entity not found
 this machine paused for 8 s: no bash on the PATH: entity not found
-this machine cannot start job 0.5: no bash on the PATH: entity not found
+this machine cannot start job 0 (5th attempt): no bash on the PATH: entity not found
 this machine paused for 16 s: no bash on the PATH: entity not found
 run [DATE]-1: 0 done, 2 left in [ELAPSED] (stopped: no usable host; resume with `gjob attach [DATE]-1`)
 

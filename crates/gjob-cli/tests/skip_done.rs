@@ -112,7 +112,7 @@ ok #2 in [ELAPSED]
 start #3: echo d >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-d
 ok #3 in [ELAPSED]
 start #4: echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
-job 4.1 on this machine: output "*.csv" is missing
+job 4 on this machine: output "*.csv" is missing
 FAILED #4: output "*.csv" is missing · echo a >> [PLACE]/here/ledger; ! test -e [PLACE]/here/fail-a
 help: `gjob logs 4 -R [DATE]-2` and `gjob explain 4 -R [DATE]-2` say more, `gjob retry --attach -R [DATE]-2` retries failed jobs
 run [DATE]-2: 4 done, 1 failed in [ELAPSED]

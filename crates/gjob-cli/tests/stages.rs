@@ -148,7 +148,7 @@ fn job_without_the_output_that_another_needs_fails_that_before_it_starts() {
 run [DATE]-1: 3 jobs, 1 host
 start #0 fit: echo 1 > a.csv
 ok #0 fit in [ELAPSED]
-this machine cannot start job 1.1: input: job fit is done, and none of its outputs matches "b.csv"
+this machine cannot start job 1: input: job fit is done, and none of its outputs matches "b.csv"
 FAILED #1 sum: input: job fit is done, and none of its outputs matches "b.csv" · echo started >> [PLACE]/ledger
 FAILED #2 last: dependency: job sum is not done · echo started >> [PLACE]/ledger
 2 jobs not done:

@@ -215,3 +215,13 @@ fn place_with_one_run() -> Place {
     assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 0);
     place
 }
+
+#[test]
+fn table_for_people_says_failed_and_others_keep_the_word_of_status() {
+    let place = Place::new();
+    place.file("jobs.txt", "exit 1\n");
+    assert_eq!(place.gjob(&["run", "-q", "jobs.txt"]).output().code, 1);
+    let shown = |args: &[&str]| place.gjob(&[&["table"], args].concat()).output().stdout;
+    assert!(shown(&["--format", "markdown"]).contains("| failed |"));
+    assert!(shown(&[]).contains(",error,"));
+}

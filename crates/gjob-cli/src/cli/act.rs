@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgAction, ArgGroup, Args};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::{HostArgs, RunOption, names};
@@ -114,6 +114,10 @@ pub(crate) struct RetryArgs {
     /// Resume the run, or follow it, as `gjob attach` does
     #[arg(long)]
     pub(crate) attach: bool,
+
+    /// With --attach: report only jobs that are not done, and the end; -qq: nothing if all jobs are done
+    #[arg(short, long, action = ArgAction::Count, requires = "attach")]
+    pub(crate) quiet: u8,
 }
 
 #[derive(Debug, Args)]

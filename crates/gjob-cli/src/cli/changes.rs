@@ -51,7 +51,7 @@ pub(crate) struct NamedHostsArgs {
 #[command(after_help = CHANGE_HELP)]
 pub(crate) struct SlotsArgs {
     /// Jobs at once on each of the hosts
-    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(value_name = "N", value_parser = slots)]
     pub(crate) slots: u32,
 
     /// Hosts of the run: names, ranges node[01-32], patterns gpu* or @LABEL [default: all]
@@ -79,3 +79,10 @@ If the run has a manager, the manager does it. Otherwise it is recorded, and
 
 Exit status: 0 done; 2 invalid usage or input, nothing was changed; 3 the run's
 manager or store failed.";
+
+fn slots(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=10_000).contains(number));
+    number.ok_or_else(|| {
+        "expected a number from 1 to 10000, then hosts: gjob hosts slots 2 h1".to_owned()
+    })
+}

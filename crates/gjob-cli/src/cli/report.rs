@@ -54,6 +54,11 @@ pub(crate) struct ReportArgs {
 }
 
 impl ReportArgs {
+    /// As little as `-q` reports, or as `-qq` does.
+    pub(crate) fn quiet(quiet: u8) -> Self {
+        ReportArgs { quiet, ..ReportArgs::default() }
+    }
+
     /// Only what is wrong is reported, and the end.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet > 0

@@ -9,7 +9,7 @@ use gjob::settings::NetworkSettings;
 use gjob::store::RunDir;
 use gjob_core::hosts::{Choice, Cluster, items};
 use gjob_core::run::{Host, HostDuty};
-use gjob_core::{HostLabel, Run};
+use gjob_core::{HostLabel, Job, Run};
 
 use super::acting::not_acted;
 use super::config::Setup;
@@ -44,7 +44,11 @@ pub(crate) fn run(command: &HostsCommand) -> Result<u8, Failure> {
     };
     let through = make(&dir, &[change], |line| writeln!(std::io::stdout(), "{line}"))?;
     if through == Through::Itself {
-        let text = format!("recorded; resume the run with `gjob attach {}`", dir.run());
+        let is_over = read_run(&dir)?.run.jobs().iter().all(Job::has_ended);
+        let text = match is_over {
+            true => format!("recorded; all jobs of run {} have ended", dir.run()),
+            false => format!("recorded; resume the run with `gjob attach {}`", dir.run()),
+        };
         writeln!(std::io::stdout(), "{text}").map_err(Failure::machinery)?;
     }
     Ok(ALL_DONE)

@@ -3,6 +3,7 @@
 
 mod kept_on_hosts;
 mod one;
+mod programs;
 mod unrecorded;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use self::kept_on_hosts::KeptOnHosts;
 use self::one::{
     What, clean, is_among, may_have_files, refuse_managed, refuse_unfinished, unfinished,
 };
+use self::programs::Programs;
 use super::find_run;
 use crate::cli::CleanArgs;
 use crate::exit::{ALL_DONE, Failure, NOT_ALL_DONE, print_error};
@@ -63,6 +65,12 @@ pub(crate) fn run(args: &CleanArgs) -> Result<u8, Failure> {
 fn clean_all(args: &CleanArgs, chosen: Vec<RunDir>) -> Result<u8, Failure> {
     let is_alone = chosen.len() == 1;
     let mut kept = KeptOnHosts::default();
+    let programs = if args.all && args.record {
+        Programs::of(&chosen, &args.forget_host)
+    } else {
+        Ok(Programs::default())
+    };
+    let programs = programs.map_err(Failure::machinery)?;
     let (mut unclean, mut failed) = (Vec::new(), false);
     for dir in chosen {
         let prefix = if is_alone { String::new() } else { format!("run {}: ", dir.run()) };
@@ -85,6 +93,9 @@ fn clean_all(args: &CleanArgs, chosen: Vec<RunDir>) -> Result<u8, Failure> {
             false => unclean.join(" "),
         };
         print_error(&kept.help(&again));
+    }
+    if unclean.is_empty() {
+        programs.say().map_err(Failure::machinery)?;
     }
     Ok(if unclean.is_empty() && !failed { ALL_DONE } else { NOT_ALL_DONE })
 }

@@ -38,7 +38,8 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
         return acted.say();
     }
     acted.refusals().for_each(|refusal| print_error(&refusal));
-    attach::to_the_end(&dir, &ReportArgs::default(), &attach::Resume::default())
+    let report = ReportArgs::quiet(args.quiet);
+    attach::to_the_end(&dir, &report, &attach::Resume::default())
 }
 
 /// The files of jobs that are not what was sent, as they are now; none if all are.

@@ -87,6 +87,7 @@ fn run_with(args: RunArgs, setup: &Setup) -> Result<u8, Failure> {
     let is_template = args.jobs.is_none() && !args.command.is_empty();
     let default_show = if is_template { Show::All } else { Show::Failed };
     let reporters = reporters(&args.report, default_show, false).map_err(Failure::input)?;
+    let reporters = if is_template { reporters.of_words() } else { reporters };
     let reporters = if args.options.each_host { reporters.gather() } else { reporters };
     let state = StateDir::from_env().map_err(Failure::machinery)?;
     if args.background.detach {

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &TableArgs) -> Result<u8, Failure> {
     if let Some(pattern) = &args.pattern {
         note_missing(&found, pattern, &wanted, errors);
     }
-    let table = Table::new(&found);
+    let table = Table::new(&found, format);
     output(&table, format, args.output.as_deref()).map_err(Failure::machinery)?;
     if let Some(path) = args.output.as_deref().filter(|path| is_file(path)) {
         let (rows, columns) = (table.rows.len() as u64, table.columns.len() as u64);
@@ -169,7 +169,7 @@ impl<W: Write> Write for Harmless<W> {
 }
 
 impl Table {
-    fn new(found: &[(&Job, Vec<Record>)]) -> Self {
+    fn new(found: &[(&Job, Vec<Record>)], format: TableFormat) -> Self {
         let params: BTreeSet<Param<'_>> = found
             .iter()
             .flat_map(|(job, _)| job.spec.params.keys().map(|key| Param(key)))
@@ -185,7 +185,7 @@ impl Table {
         let rows = found.iter().flat_map(|(job, records)| {
             let none = [Record::new()];
             let records = if records.is_empty() { &none[..] } else { records };
-            let rows = records.iter().map(|record| row(job, &params, &of_results, record));
+            let rows = records.iter().map(|record| row(job, format, &params, &of_results, record));
             rows.collect::<Vec<_>>()
         });
         let rows = rows.collect();
@@ -237,7 +237,21 @@ fn columns(params: &[&str], of_results: &[&str]) -> Vec<String> {
     [fixed(&FIRST), params, fixed(&LAST), of_results].concat()
 }
 
-fn row(job: &Job, params: &[&str], of_results: &[&str], record: &Record) -> Vec<Cell> {
+/// The state in the words of `gjob status --json`, or, in a table for people, of `gjob status`.
+fn state(job: &Job, format: TableFormat) -> &'static str {
+    match (job.state(), format) {
+        (State::Error, TableFormat::Markdown) => "failed",
+        (state, _) => state.as_str(),
+    }
+}
+
+fn row(
+    job: &Job,
+    format: TableFormat,
+    params: &[&str],
+    of_results: &[&str],
+    record: &Record,
+) -> Vec<Cell> {
     let attempt = job.attempt.as_deref();
     let finish = attempt.and_then(|attempt| attempt.finish.as_deref());
     let time = |at: Option<gjob_core::Timestamp>| at.map(|at| Cell::text(at.to_string()));
@@ -246,7 +260,7 @@ fn row(job: &Job, params: &[&str], of_results: &[&str], record: &Record) -> Vec<
     let params = params.iter().map(|name| job.spec.params.get(*name).map(Cell::written));
     let last = [
         job.host().map(|host| Cell::text(host.as_str())),
-        Some(Cell::text(job.state().as_str())),
+        Some(Cell::text(state(job, format))),
         job.exit().map(Cell::number),
         Some(Cell::number(job.key().map_or(0, |key| key.attempt))),
         time(attempt.and_then(|attempt| attempt.started)),

@@ -14,6 +14,9 @@ const NAMED: usize = 8;
 /// As many groups are shown.
 const GROUPS: usize = 10;
 
+/// The exit status of bash for a script that it cannot read.
+const BAD_SYNTAX: u8 = 2;
+
 /// As many jobs are kept with what they printed last.
 const MOST: usize = 10_000;
 
@@ -22,6 +25,8 @@ const MOST: usize = 10_000;
 pub(super) struct Failures {
     /// The last line that a job printed to standard error.
     last_lines: BTreeMap<u32, String>,
+    /// True if the jobs' commands are words of a command line that were joined.
+    pub(super) of_words: bool,
 }
 
 impl Failures {
@@ -59,6 +64,21 @@ impl Failures {
     pub(super) fn hint(&self, jobs: &[Job], id: &RunId) -> Option<String> {
         unsent::hint(jobs, |job| self.last_lines.get(&job.index).map(String::as_str))
             .or_else(|| not_executable::hint(jobs, id))
+            .or_else(|| self.requoted(jobs))
+    }
+
+    /// What to do about joined words that are no command.
+    fn requoted(&self, jobs: &[Job]) -> Option<String> {
+        let is_no_command = |job: &Job| {
+            let line = self.last_lines.get(&job.index);
+            job.exit() == Some(BAD_SYNTAX) && line.is_some_and(|it| it.contains(".cmds: line "))
+        };
+        let found = self.of_words && jobs.iter().any(is_no_command);
+        found.then(|| {
+            "the words behind -- are joined and read by a shell again: quote the whole command, \
+             as in -- 'echo \"(a)\"'"
+                .to_owned()
+        })
     }
 
     fn cause(&self, job: &Job) -> String {
@@ -92,7 +112,7 @@ pub(super) fn unused_hosts(run: &Run, id: &RunId) -> Option<String> {
 
 /// What failures have in common that name different files, lines or values: the text of
 /// what was printed with `*` for each number. Exit statuses and signals are kept.
-fn without_numbers(cause: &str) -> String {
+pub(super) fn without_numbers(cause: &str) -> String {
     let (reason, printed) = cause.split_once(" \"").unwrap_or((cause, ""));
     let mut kind = reason.to_owned();
     if !printed.is_empty() {

@@ -4,7 +4,7 @@
 use gjob::units::format_duration;
 use gjob_core::size::shown_size;
 use gjob_core::text::printable;
-use gjob_core::{Cause, HostLabel, Job, State};
+use gjob_core::{Cause, HostLabel, Job, Key, State};
 
 /// As much of a command is shown, characters.
 const COMMAND: usize = 200;
@@ -74,9 +74,18 @@ fn memory(job: &Job) -> String {
     format!(" (used {used} of {})", shown_size(mem))
 }
 
+/// `job 3 (2nd attempt)`
+pub(super) fn subject_attempt(key: Key) -> String {
+    format!("job {}{}", key.index, which(key.attempt))
+}
+
 /// Which attempt it is; nothing for the first.
 fn attempt(job: &Job) -> String {
-    match job.key().map_or(0, |key| key.attempt) {
+    which(job.key().map_or(0, |key| key.attempt))
+}
+
+fn which(attempt: u32) -> String {
+    match attempt {
         0 | 1 => String::new(),
         number => format!(" ({} attempt)", ordinal(number)),
     }
@@ -95,9 +104,10 @@ fn name(job: &Job) -> String {
     job.name().map(|name| format!(" {}", printable(name))).unwrap_or_default()
 }
 
-/// Where it runs or ran; nothing for this machine.
+/// Where it runs or ran; nothing for this machine, and for a host that it is named after.
 fn on(job: &Job) -> String {
-    let host = job.host().filter(|host| host.as_str() != HostLabel::LOCAL);
+    let is_said = |host: &&HostLabel| Some(host.as_str()) == job.name();
+    let host = job.host().filter(|host| host.as_str() != HostLabel::LOCAL && !is_said(host));
     host.map(|host| format!(" on {host}")).unwrap_or_default()
 }
 
@@ -135,8 +145,8 @@ fn ordinal(number: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use gjob_core::JobSpec;
     use gjob_core::job::Phase;
-    use gjob_core::{JobSpec, Key};
 
     use super::*;
 
@@ -174,6 +184,13 @@ mod tests {
         let mut done = job(":", 1);
         done.phase = Phase::Ended(State::Done);
         assert_eq!(end(&done), "ok #3 fit-0.1");
+    }
+
+    #[test]
+    fn host_that_a_job_is_named_after_is_named_once() {
+        let mut job = job("h3", 1);
+        job.spec = JobSpec::new(["true"]).unwrap().name("h3").into();
+        assert_eq!(start(&job), "start #3 h3: true");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use gjob_core::size::shown_size;
 use gjob_core::text::printable;
 use gjob_core::{Finish, HostLabel, What};
 
-use super::headline::{spoken, subject_host};
+use super::headline::{spoken, subject_attempt, subject_host};
 
 /// A clock that is further off than this is reported, milliseconds.
 pub(super) const CLOCK_TOLERANCE_MS: u64 = 1000;
@@ -178,29 +178,29 @@ fn clock_message(offset: ClockOffset, host: &HostLabel) -> Option<String> {
 
 fn attempt_message(event: &AttemptEvent, verbose: bool) -> Option<String> {
     let AttemptEvent { key, host: label, change } = event;
-    let host = spoken(label);
+    let (host, job) = (spoken(label), subject_attempt(*key));
     let text = match change {
         AttemptChange::Refused { reason, .. } => {
-            format!("{} cannot start job {key}: {reason}", subject_host(label))
+            format!("{} cannot start {job}: {reason}", subject_host(label))
         }
         AttemptChange::Exited { finish } if verbose || !finish.survivors.is_empty() => {
-            format!("job {key} on {host}: {}", ending(finish))
+            format!("{job} on {host}: {}", ending(finish))
         }
         AttemptChange::Lost { survivors, .. } if !survivors.is_empty() => {
             let known = name_survivors(None, survivors).unwrap_or_default();
-            format!("job {key} on {host}: {known}")
+            format!("{job} on {host}: {known}")
         }
         AttemptChange::Abandoned { reason } => {
-            format!("job {key} on {host}: {reason}; the job will start on another host")
+            format!("{job} on {host}: {reason}; the job will start on another host")
         }
         AttemptChange::Superseded => {
-            format!("job {key} on {host} ended too late: another attempt counts")
+            format!("{job} on {host} ended too late: another attempt counts")
         }
-        AttemptChange::CollectFailed { reason, .. } => format!("job {key} on {host}: {reason}"),
-        AttemptChange::Assigned if verbose => format!("job {key} assigned to {host}"),
+        AttemptChange::CollectFailed { reason, .. } => format!("{job} on {host}: {reason}"),
+        AttemptChange::Assigned if verbose => format!("{job} assigned to {host}"),
         AttemptChange::Collected { files, bytes } if verbose => {
             let (files, bytes) = (counted(*files, "output file"), counted(*bytes, "byte"));
-            format!("job {key} on {host}: fetched {files}, {bytes}")
+            format!("{job} on {host}: fetched {files}, {bytes}")
         }
         AttemptChange::Assigned
         | AttemptChange::Started { .. }
@@ -292,18 +292,18 @@ mod tests {
                 r#""event": "host-limited", "host": "h1", "slots": 12, "wanted": 25"#,
                 "host h1 runs 12 jobs at once, not 25: few files may be open there (ulimit -Hn)",
             ),
-            (refused, "host h1 cannot start job 3.1: no bash"),
-            (&survivors, "job 3.1 on h1: exit 1; processes 7, 8 could not be ended"),
-            (lost, "job 3.1 on h1: process 7 could not be ended"),
+            (refused, "host h1 cannot start job 3: no bash"),
+            (&survivors, "job 3 on h1: exit 1; processes 7, 8 could not be ended"),
+            (lost, "job 3 on h1: process 7 could not be ended"),
             (
                 r#""event": "attempt-abandoned", "key": "3.1", "host": "h1", "reason": "R""#,
-                "job 3.1 on h1: R; the job will start on another host",
+                "job 3 on h1: R; the job will start on another host",
             ),
             (
                 r#""event": "attempt-superseded", "key": "3.1", "host": "h1""#,
-                "job 3.1 on h1 ended too late: another attempt counts",
+                "job 3 on h1 ended too late: another attempt counts",
             ),
-            (failed, "job 3.1 on h1: output \"x\" is missing"),
+            (failed, "job 3 on h1: output \"x\" is missing"),
             (r#""event": "job-kill-requested", "key": "3.1""#, "killing job 3"),
             (r#""event": "job-paused", "key": "3.1""#, "job 3 paused"),
             (r#""event": "job-resumed", "key": "3.1""#, "job 3 resumed"),
@@ -314,9 +314,9 @@ mod tests {
             (UP, "host h1 up: node1, 1 slot"),
             (PROBED, "probing host h1 with one job"),
             (SENT, "host h1: sending the worker program, 7 bytes"),
-            (ASSIGNED, "job 3.1 assigned to h1"),
-            (EXITED, "job 3.1 on h1: exit 1"),
-            (COLLECTED, "job 3.1 on h1: fetched 1 output file, 2 bytes"),
+            (ASSIGNED, "job 3 assigned to h1"),
+            (EXITED, "job 3 on h1: exit 1"),
+            (COLLECTED, "job 3 on h1: fetched 1 output file, 2 bytes"),
         ];
         assert_lines(&verbose, true);
     }

@@ -1,5 +1,6 @@
 //! A run on the terminal: messages, progress, and jobs' output.
 
+mod alike;
 mod saying;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use gjob::store::{RunDir, Store};
 use gjob::units::format_duration;
 use gjob_core::event::{ClockOffset, HostChange, HostEvent, RunEvent};
 use gjob_core::plural::counted;
+use gjob_core::resources::Ask;
 use gjob_core::{Event, HostLabel, Job, Run, RunId, State, What};
 
 use super::away::{FateOfJobs, newly_away};
@@ -27,6 +29,7 @@ use super::output::Printer;
 use super::progress::Progress;
 use super::{Absences, remedies};
 use crate::cli::{self, ReportArgs, Show};
+use alike::Alike;
 use saying::Said;
 
 /// Messages and progress on stderr, jobs' output where they wrote it to.
@@ -37,9 +40,13 @@ pub(crate) struct Terminal {
     quiet: bool,
     /// Lines that are said only if the run does not succeed; none if they are said at once.
     withheld: Option<Vec<String>>,
+    /// The first line of a run that may still be refused for what its jobs ask for.
+    began: Option<String>,
     progress: Progress,
     printer: Printer,
     failures: Failures,
+    /// Outputs of jobs that fail alike; none if all are to be shown.
+    alike: Option<Alike>,
     colour: bool,
     /// The job that was named last: its output may follow.
     named: Option<u32>,
@@ -70,9 +77,11 @@ impl Terminal {
             verbose: args.verbose,
             quiet: args.is_quiet(),
             withheld: args.is_silent().then(Vec::new),
+            began: None,
             progress: Progress::new(args, colour),
             printer: Printer::new(args.keep_order, args.tag, tails),
             failures: Failures::default(),
+            alike: args.show.is_none().then(Alike::default),
             colour,
             named: None,
             clocks: BTreeMap::new(),
@@ -146,8 +155,9 @@ impl Terminal {
 
     /// What became of the run, a line each.
     pub(super) fn outcome(&self, id: &RunId, run: &Run, outputs: Option<&Path>) -> Vec<String> {
+        let left_out = self.alike.as_ref().and_then(|alike| alike.note(id));
         if self.quiet || !self.progress.names_failures() {
-            return Vec::new();
+            return left_out.into_iter().collect();
         }
         let mut lines: Vec<String> = unused_hosts(run, id).into_iter().collect();
         let failed = u64::from(run.tally().failed());
@@ -156,6 +166,7 @@ impl Terminal {
             lines.push(format!("{} not done:", counted(failed, "job")));
             lines.extend(self.failures.lines(run.jobs()));
         }
+        lines.extend(left_out);
         lines.extend(self.failures.hint(run.jobs(), id).map(|hint| format!("help: {hint}")));
         if let Some(Job { index, .. }) = run.jobs().iter().find(|job| job.has_failed()) {
             lines.push(format!(
@@ -190,6 +201,11 @@ impl Terminal {
         self.printer.gather();
     }
 
+    /// The jobs' commands are words of a command line that were joined.
+    pub(super) fn of_words(&mut self) {
+        self.failures.of_words = true;
+    }
+
     /// True if output of jobs could not be printed.
     pub(crate) fn output_failed(&self) -> bool {
         self.printer.has_failed()
@@ -199,12 +215,14 @@ impl Terminal {
 impl Handler for Terminal {
     fn handle_job_launch(&mut self, job: &Job) {
         // What had started when the run was ended early is being killed, as was said.
+        self.say_began();
         if !self.is_ending {
             self.progress.job_launch(job);
         }
     }
 
     fn handle_job_done(&mut self, job: &Job) {
+        self.say_began();
         self.progress.job_done(job);
         if job.state() != State::Done && self.progress.names_failures() {
             self.say(Said::Failure(job.clone()));
@@ -241,6 +259,10 @@ impl Handler for Terminal {
             return;
         }
         if let Some(text) = message(&event.what, self.verbose).filter(|_| is_said) {
+            if may_be_refused(&event.what, run) {
+                self.began = Some(text);
+                return;
+            }
             for line in text.lines() {
                 self.say_line(line, is_about_job);
             }
@@ -281,6 +303,12 @@ impl Handler for Terminal {
     fn handle_job_output(&mut self, job: &Job, outputs: &mut Vec<Fetched>) {
         self.say(Said::Output(job.clone(), std::mem::take(outputs)));
     }
+}
+
+/// True for the beginning of a run with a job that hosts may not have room for.
+fn may_be_refused(what: &What, run: &Run) -> bool {
+    let asks = |job: &Job| job.spec.ask() != Ask::default();
+    matches!(what, What::Run(RunEvent::Began { resumed: false, .. })) && run.jobs().iter().any(asks)
 }
 
 /// True for what keeps a host from doing its jobs.

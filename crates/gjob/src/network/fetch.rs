@@ -4,7 +4,7 @@
 //! its first and its last part: a job, or a host, that writes without end must not
 //! fill this machine's disk.
 
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,9 @@ const MOST: u64 = 32 << 20;
 /// The most that all outputs take on this machine at once, bytes, but for those
 /// that are kept in memory.
 const MOST_IN_ALL: u64 = 1 << 30;
+
+/// As much of an output's last line is looked at, bytes.
+const LAST_LINE: u64 = 4096;
 
 /// What was fetched: all of an output, or its first and its last part.
 pub struct Output {
@@ -65,6 +68,21 @@ impl Output {
         io::copy(&mut self.spool, &mut hasher)?;
         self.spool.rewind()?;
         Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// The last line of it that is not empty, or the end of that. It can be read from its
+    /// beginning afterwards.
+    ///
+    /// # Errors
+    /// When the file that keeps it cannot be read.
+    pub fn last_line(&mut self) -> io::Result<Vec<u8>> {
+        let size = self.spool.seek(SeekFrom::End(0))?;
+        self.spool.seek(SeekFrom::Start(size.saturating_sub(LAST_LINE)))?;
+        let mut end = Vec::new();
+        self.spool.read_to_end(&mut end)?;
+        self.spool.rewind()?;
+        let line = end.trim_ascii_end().rsplit(|byte| *byte == b'\n').next();
+        Ok(line.unwrap_or_default().to_vec())
     }
 }
 

@@ -37,10 +37,29 @@ impl<'a> SharedNotes<'a> {
                 [host] => (format!("host {host}"), own),
                 hosts => (format!("hosts {}", folded(hosts)), shared),
             };
-            text.push_str(&format!("{}\n", printable(&format!("{subject}: {}", note.what))));
+            let what = match note.what.strip_prefix("its ") {
+                Some(rest) if hosts.len() > 1 => format!("their {rest}"),
+                _ => note.what.clone(),
+            };
+            text.push_str(&format!("{}\n", printable(&format!("{subject}: {what}"))));
             let help = note.help.as_ref();
             text.extend(help.map(|help| format!("{}\n", printable(&format!("help: {help}")))));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn note_on_several_hosts_speaks_of_all_of_them() {
+        let load = || Problem::new("its load is 9.0".to_owned(), "");
+        let mut notes = SharedNotes::default();
+        notes.add("h1", load(), load());
+        assert_eq!(notes.text(), "host h1: its load is 9.0\n");
+        notes.add("h2", load(), load());
+        assert_eq!(notes.text(), "hosts h[1-2]: their load is 9.0\n");
     }
 }

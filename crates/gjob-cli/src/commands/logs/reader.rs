@@ -9,6 +9,7 @@ use gjob_core::wire::Stream;
 use super::sink::Sink;
 use crate::cli::LogsArgs;
 use crate::commands::job_outputs::JobOutputs;
+use crate::exit::print_error;
 use crate::report::{ByLine, Tail, headline};
 
 pub(super) struct Reader<'a> {
@@ -23,15 +24,52 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Shows all that a job has printed so far.
     pub(super) fn show(&mut self, job: &Job) -> anyhow::Result<()> {
-        for mut sink in self.begin(job)? {
+        let sinks = if self.omits_empty() { self.lazily(job) } else { self.begin(job)? };
+        let mut is_used = false;
+        for mut sink in sinks {
+            if self.omits_empty() && !(is_used || self.has_shown) {
+                // Nothing is above it that a blank line would set it off from.
+                sink.set_heading(self.heading(job, sink.stream));
+            }
             match self.args.tail {
                 Some(most) => drop(self.print_tail(job, most, &mut sink)?),
                 None => drop(self.outputs.copy(job, sink.stream, &mut sink)?),
             }
             sink.finish()?;
             sink.flush()?;
+            is_used |= sink.is_used;
+        }
+        self.has_shown |= is_used;
+        if !(is_used || self.several || self.args.grep.is_some()) {
+            let so_far = if job.has_ended() { "" } else { " so far" };
+            let to = match self.streams() {
+                [Stream::Stdout] => " to standard output",
+                [Stream::Stderr] => " to standard error",
+                _ => "",
+            };
+            print_error(&format!("job {} has printed nothing{to}{so_far}", job.index));
         }
         Ok(())
+    }
+
+    /// True if jobs that have printed nothing are left out.
+    fn omits_empty(&self) -> bool {
+        self.args.failed && self.several && !self.is_labelled()
+    }
+
+    /// Where the streams of a job go, each with a heading that is printed with its first byte.
+    fn lazily(&self, job: &Job) -> Vec<Sink> {
+        let sink = |stream: &Stream| {
+            let heading = format!("\n{}", self.heading(job, *stream));
+            Sink::whole(*stream, Stream::Stdout, Some(heading))
+        };
+        self.streams().iter().map(sink).collect()
+    }
+
+    fn heading(&self, job: &Job, stream: Stream) -> String {
+        let is_second = stream == Stream::Stderr && !self.args.err;
+        let of = if is_second { ", stderr" } else { "" };
+        format!("==> {}{of} <==", headline::title(job))
     }
 
     /// Where the streams of a job go; prints a heading if there is one.

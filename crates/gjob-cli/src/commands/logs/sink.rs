@@ -14,6 +14,8 @@ const MAX_LINE: usize = 1024 * 1024;
 /// Where a stream of a job goes.
 pub(super) struct Sink {
     pub(super) stream: Stream,
+    /// True once something was written to it.
+    pub(super) is_used: bool,
     to: To,
 }
 
@@ -33,13 +35,21 @@ impl Sink {
         };
         Sink {
             stream,
+            is_used: false,
             to: To::Whole { heading, out: Box::new(TerminalFilter::new(out, is_terminal)) },
         }
     }
 
     /// Line by line with a label, to standard output.
     pub(super) fn lines(stream: Stream, label: String, wanted: Option<String>) -> Self {
-        Sink { stream, to: To::Lines { label, wanted, line: Vec::new() } }
+        Sink { stream, is_used: false, to: To::Lines { label, wanted, line: Vec::new() } }
+    }
+
+    /// Changes the heading that is printed with the first byte.
+    pub(super) fn set_heading(&mut self, new: String) {
+        if let To::Whole { heading, .. } = &mut self.to {
+            *heading = Some(new);
+        }
     }
 
     /// True for a line that is shown.
@@ -61,6 +71,7 @@ impl Sink {
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_used |= !bytes.is_empty();
         match &mut self.to {
             To::Whole { heading, out } => {
                 if let Some(heading) = heading.take_if(|_| !bytes.is_empty()) {

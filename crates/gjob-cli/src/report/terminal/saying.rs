@@ -26,6 +26,7 @@ const MOST_KEPT: usize = 1000;
 impl Terminal {
     /// Says something: at once, or with the next drawing of the progress.
     pub(super) fn say(&mut self, said: Said) {
+        self.say_began();
         let is_lent = self.is_lent();
         if self.is_over || !(is_lent || matches!(self.progress, Progress::Bar(_))) {
             return self.say_now(said);
@@ -39,6 +40,13 @@ impl Terminal {
         }
         if self.kept.len() >= MOST_KEPT && !is_lent {
             self.say_kept();
+        }
+    }
+
+    /// Says that the run has begun, if that has waited for it to be accepted.
+    pub(super) fn say_began(&mut self) {
+        if let Some(text) = self.began.take() {
+            self.say(Said::Line(text, false));
         }
     }
 
@@ -73,7 +81,16 @@ impl Terminal {
         }
     }
 
-    fn print_output(&mut self, job: &Job, outputs: Vec<Fetched>) {
+    fn print_output(&mut self, job: &Job, mut outputs: Vec<Fetched>) {
+        if self.progress.names_failures()
+            && !self.printer.gathers()
+            && let Some(alike) = &mut self.alike
+            && let Some(line) = alike.take_out(job, self.show, &mut outputs)
+        {
+            self.failures.note_last_line(job.index, &line);
+        }
+        // A job without any does not come between another and its own.
+        let comes_between = !outputs.is_empty();
         let is_named = self.named == Some(job.index);
         let follows = self.progress.names_failures() && !self.printer.gathers();
         if follows && job.state() != State::Done && !outputs.is_empty() && !is_named {
@@ -88,7 +105,9 @@ impl Terminal {
         for (index, line) in self.printer.take_last_lines() {
             self.failures.note_last_line(index, &line);
         }
-        self.named = None;
+        if comes_between {
+            self.named = None;
+        }
     }
 
     fn name_failure(&mut self, job: &Job) {
