@@ -82,9 +82,12 @@ lint: ## Run clippy
 core: ## Check that the core builds alone, with its own lints
 	$(CARGO) clippy -p gjob-core $(CARGO_FLAGS) -- -D warnings
 
+# The program and the library are both called gjob: their docs would be written to one place at
+# the same time.
 .PHONY: doc
 doc: ## Check that the docs build without a broken link
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items $(CARGO_FLAGS)
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --exclude gjob-cli --no-deps --document-private-items $(CARGO_FLAGS)
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc -p gjob-cli --no-deps --document-private-items $(CARGO_FLAGS)
 
 .PHONY: deny
 deny: ## Check the licences and sources of dependencies (deny.toml)
