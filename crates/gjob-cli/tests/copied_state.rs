@@ -39,11 +39,11 @@ fn copied_run_is_resumed_only_as_the_one_that_is_in_use() {
     let ledger = killed_in_the_middle(&place);
     copy(&place.path("state"), &place.path("copy"));
 
-    let nothing = "gjob: job 0 has printed nothing\n";
-    for (command, said) in [("status", ""), ("runs", ""), ("explain 0", ""), ("logs 0", nothing)] {
+    for command in ["status", "runs", "explain 0", "logs 0"] {
         let words: Vec<&str> = command.split(' ').collect();
         let answer = in_copy(&place, &words).output();
-        assert_eq!((answer.code, &*answer.stderr), (0, said), "{command}");
+        let is_empty_log = answer.stderr.starts_with("gjob: job 0 has printed nothing");
+        assert!(answer.code == 0 && (answer.stderr.is_empty() || is_empty_log), "{answer:?}");
     }
     let begun = lines(&ledger).len();
     for command in ["attach", "kill --all", "pause 11"] {
@@ -166,6 +166,7 @@ fn ended_since_the_copy(place: &Place, options: &[&str]) {
     let manager = place.gjob(&[&run[..], options, &["jobs.jsonl"]].concat()).start();
     let ledger = place.path("here/ledger");
     eventually("the first job has begun", || lines(&ledger).len() == 1);
+    eventually("that is recorded", || place.of_jobs("id")[0].is_string());
     copy(&place.path("state"), &place.path("copy"));
     open_gates(place, &names);
     let answer = manager.output();
