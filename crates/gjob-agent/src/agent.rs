@@ -80,10 +80,6 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often is looked at what the kernel cannot wake the agent for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long records gather before they are sent together, while launches wait here: no
-/// slot stands idle over it.
-const GATHER_TIME: Duration = Duration::from_millis(5);
-
 /// How often a record that the disk did not take is tried again.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -170,8 +166,6 @@ struct Agent {
     tasks: Tasks,
     background: Background,
     lease: Option<KeptLease>,
-    /// When what the log says is to be sent at the latest, while it gathers.
-    send_at: Option<Instant>,
     /// Attempts that the log says were started, by a slot that is not known.
     unowned: Vec<Key>,
     /// Once the manager has asked what was begun: the claims of which the log says nothing yet.
@@ -223,7 +217,6 @@ impl Agent {
             tasks: Tasks::new(layout.clone()),
             background: Background::new()?,
             lease: attached.lease,
-            send_at: None,
             unowned: Vec::new(),
             telling: None,
             host_count: HostCount::read(run_dir.hosts()),
@@ -291,31 +284,13 @@ impl Agent {
         self.journal.flush();
         // Of a log that is another one, nothing is sent.
         self.journal.check()?;
-        if !self.gathers() {
-            self.send_log(link)?;
-        }
-        self.finish_telling(link);
-        Ok(())
-    }
-
-    /// True while what the log says waits for more, so that one message serves many.
-    fn gathers(&mut self) -> bool {
-        let may_wait = !self.queue.is_empty() && self.telling.is_none();
-        if !may_wait || !self.journal.has_unsent() {
-            return false;
-        }
-        let now = Instant::now();
-        *self.send_at.get_or_insert(now + GATHER_TIME) > now
-    }
-
-    fn send_log(&mut self, link: &mut Link) -> Result<(), AgentError> {
-        self.send_at = None;
         while !link.is_full() {
             match self.journal.next_message()? {
                 Some(message) => link.send(&message),
                 None => break,
             }
         }
+        self.finish_telling(link);
         Ok(())
     }
 
@@ -473,12 +448,12 @@ impl Agent {
         if self.journal.has_unwritten() {
             limit = limit.min(WRITE_INTERVAL);
         }
-        if self.send_at.is_none() && self.journal.has_unsent() && !link.is_full() {
+        if self.journal.has_unsent() && !link.is_full() {
             limit = Duration::ZERO;
         }
         let next_look = self.slots.shares.next_due();
         let own = [self.enforcement.next(), self.elsewhere.next(), self.next_start()];
-        let dues = own.into_iter().chain([self.send_at, next_look]);
+        let dues = own.into_iter().chain([next_look]);
         for due in dues.flatten() {
             limit = limit.min(due.saturating_duration_since(Instant::now()));
         }

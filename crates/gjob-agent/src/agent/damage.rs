@@ -56,21 +56,32 @@ pub(super) fn examine(path: &Path, offset: u64, claims: &Claims) -> Result<LogSt
     if !is_line_end(&file, offset).map_err(named)? {
         return damaged(format!("no line begins at byte {offset}, up to which it was read"));
     }
-    if is_barren(&file, offset, length).map_err(named)? {
-        return damaged(format!("it has no records behind byte {offset}"));
+    if let Some(from) = barren_from(&file, offset, length).map_err(named)? {
+        return damaged(format!("it has no records behind byte {from}"));
     }
     Ok(LogState::Whole)
 }
 
-/// True when more than [`MAX_BARREN`] bytes follow, and the first of them hold no record.
-fn is_barren(file: &File, offset: u64, length: u64) -> io::Result<bool> {
-    if length.saturating_sub(offset) <= MAX_BARREN {
-        return Ok(false);
+/// Where more than [`MAX_BARREN`] bytes without a record begin, if they do anywhere behind
+/// `offset`: there may be records before them that nobody has read.
+fn barren_from(file: &File, offset: u64, length: u64) -> io::Result<Option<u64>> {
+    let (mut at, mut bytes) = (offset, Vec::new());
+    while length.saturating_sub(at) > MAX_BARREN {
+        bytes.resize(MAX_BARREN as usize, 0);
+        file.read_exact_at(&mut bytes, at)?;
+        let (mut end, mut last_record) = (0, 0);
+        for line in bytes.split(|byte| *byte == b'\n') {
+            end += line.len() as u64 + 1;
+            if RecordSummary::parse(line).is_ok() {
+                last_record = end;
+            }
+        }
+        if last_record == 0 {
+            return Ok(Some(at));
+        }
+        at += last_record;
     }
-    let mut bytes = vec![0; MAX_BARREN as usize];
-    file.read_exact_at(&mut bytes, offset)?;
-    let mut lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(!lines.any(|line| RecordSummary::parse(line).is_ok()))
+    Ok(None)
 }
 
 /// Puts a log in place, as a whole or not at all, whose records begin at `offset`, or
@@ -151,5 +162,29 @@ mod tests {
         assert!(matches!(state(0), LogState::Damaged(_)));
         put_fresh(&path, (&run, &host), 500).unwrap();
         assert_eq!(state(500), LogState::Whole);
+    }
+
+    #[test]
+    fn log_that_has_records_before_a_stretch_without_any_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let record = |index| Record::Withdrawn {
+            key: gjob_core::Key::new(index, 1),
+            at: gjob_core::Timestamp(0),
+        };
+        let head = Record::Log {
+            version: RECORD_VERSION,
+            run: "2026-11-22-1".parse().unwrap(),
+            host: "h1".parse().unwrap(),
+        };
+        let lines = [head.to_line(), record(0).to_line(), record(1).to_line()];
+        std::fs::write(&path, lines.concat()).unwrap();
+        let claims = Claims::new(dir.path().to_owned());
+        let offset = (lines[0].len() + lines[1].len()) as u64;
+        assert_eq!(examine(&path, offset, &claims).unwrap(), LogState::Whole);
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(5 << 30).unwrap();
+        let end = lines.concat().len();
+        let expected = LogState::Damaged(format!("it has no records behind byte {end}"));
+        assert_eq!(examine(&path, offset, &claims).unwrap(), expected);
     }
 }

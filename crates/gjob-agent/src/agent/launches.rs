@@ -54,11 +54,6 @@ impl LaunchQueue {
         self.keys.contains(&key)
     }
 
-    /// True when no launch waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.launches.is_empty()
-    }
-
     fn is_full(&self) -> bool {
         self.launches.len() >= MAX_QUEUED || self.bytes >= MAX_QUEUED_BYTES
     }

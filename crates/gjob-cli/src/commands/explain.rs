@@ -26,7 +26,7 @@ use crate::cli::ExplainArgs;
 use crate::exit::{ALL_DONE, Failure};
 use crate::local_time::local_time;
 use crate::report::headline::spoken;
-use crate::report::{FateOfJobs, fit_hints, remedies, stdout_columns};
+use crate::report::{FateOfJobs, fit, fit_hints, remedies, stdout_columns};
 use away::{Away, Step};
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
@@ -98,7 +98,8 @@ impl History<'_> {
             writeln!(text, "\nattempts:")?;
         }
         for attempt in &attempts {
-            writeln!(text, "  {}", printable(&describe(attempt)))?;
+            let line = format!("  {}\n", printable(&describe(attempt)));
+            text.push_str(&fit(&line, stdout_columns()));
         }
         let of_job = events.iter().filter_map(|it| Some((it.seq, time_of(it), step(it)?)));
         let mut steps: Vec<Step> = of_job.chain(absences.iter().flat_map(Away::steps)).collect();
