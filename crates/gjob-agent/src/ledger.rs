@@ -63,7 +63,7 @@ pub(crate) struct Share {
     held: Held,
 }
 
-/// What a manager is to be told.
+/// News for the manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
     /// Launches wait, and for what.

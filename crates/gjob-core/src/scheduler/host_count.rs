@@ -58,7 +58,7 @@ impl Scheduler {
         self.hosts.set_unannounced(&self.run, host, true);
     }
 
-    /// A host has kept that the run has had so many hosts.
+    /// A host has recorded that the run has had this number of hosts.
     pub fn handle_host_count(&mut self, now: Duration, host: HostIx, hosts: u32) {
         self.host_counts.told.remove(&host);
         self.host_counts.kept.insert(host, hosts);

@@ -444,7 +444,7 @@ impl Hosts {
 }
 
 impl HostPlan {
-    /// One of its jobs has failed, and so many have succeeded on all hosts.
+    /// One of its jobs has failed, while `successes` jobs have succeeded on all hosts.
     fn note_failure(&mut self, successes: u64) -> Option<BlackHole> {
         let elsewhere = successes - self.successes;
         if self.failing.0 == 0 {

@@ -35,8 +35,8 @@ impl Scheduler {
         true
     }
 
-    /// A user gives a job that was tried, and is not done, so many bytes of memory from its
-    /// next attempt on. False if no host offers so much.
+    /// A user gives a job `mem` bytes of memory from its next attempt on, if it was tried and is
+    /// not done. False if no host offers so much.
     pub fn handle_new_memory(&mut self, index: u32, mem: u64) -> bool {
         let Some(job) = self.run.job(index) else { return true };
         let may_change = match self.state(index) {

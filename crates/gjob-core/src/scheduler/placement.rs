@@ -85,7 +85,7 @@ impl Scheduler {
         self.hosts.totals().up == 0
     }
 
-    /// True while a host has enough to do without the last so many launches: they need not
+    /// True while a host has enough to do without its last `launches` launches: these need not
     /// be sent at once.
     #[must_use]
     pub fn is_supplied_without(&self, host: HostIx, launches: u32) -> bool {

@@ -161,6 +161,15 @@ fn run_ended(end: RunEnd, jobs: Tally) -> What {
     What::Run(RunEvent::Ended { end, jobs })
 }
 
+/// The launches that are sent to hosts, in order.
+fn launches(scheduler: &mut Scheduler) -> Vec<(HostIx, Key)> {
+    let launch = |action| match action {
+        Action::Launch { host, key } => Some((host, key)),
+        _ => None,
+    };
+    actions(scheduler).into_iter().filter_map(launch).collect()
+}
+
 /// What is sent to hosts.
 fn orders(scheduler: &mut Scheduler) -> Vec<Action> {
     let mut all = actions(scheduler);

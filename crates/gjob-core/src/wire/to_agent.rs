@@ -197,8 +197,8 @@ pub enum ToAgent {
         /// Below the job directory.
         path: String,
     },
-    /// The run has had so many hosts. The greatest number is kept, and answered by
-    /// [`FromAgent::HostCount`].
+    /// How many hosts the run has had. The host keeps the greatest number that it was told, and
+    /// answers with it ([`FromAgent::HostCount`]).
     HostCount {
         /// Hosts of the run: a position is never used again, so that they only become more.
         hosts: u32,

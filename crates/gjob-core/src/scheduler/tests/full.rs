@@ -14,14 +14,6 @@ fn too_busy(key: Key) -> Record {
     Record::Refused { key, reason, scope, at }
 }
 
-fn launches(scheduler: &mut Scheduler) -> Vec<(HostIx, Key)> {
-    let launch = |action| match action {
-        Action::Launch { host, key } => Some((host, key)),
-        _ => None,
-    };
-    actions(scheduler).into_iter().filter_map(launch).collect()
-}
-
 #[test]
 fn job_without_space_goes_to_another_host_under_the_same_number() {
     let mut scheduler = scheduler(Config::default(), 2, &[Init::new(0)]);

@@ -4,14 +4,6 @@ use super::*;
 
 const H1: HostIx = HostIx(1);
 
-fn launches(scheduler: &mut Scheduler) -> Vec<(HostIx, Key)> {
-    let launch = |action| match action {
-        Action::Launch { host, key } => Some((host, key)),
-        _ => None,
-    };
-    actions(scheduler).into_iter().filter_map(launch).collect()
-}
-
 #[test]
 fn job_with_an_unfit_input_fails_and_is_not_held_against_its_host() {
     let jobs: Vec<Init> = (0..100).map(|_| Init::new(0)).collect();
