@@ -4,7 +4,6 @@ CARGO ?= cargo
 # For every build, check and test: `make check CARGO_FLAGS=--locked`.
 CARGO_FLAGS ?=
 
-agents := gjob-agent-linux-x86_64 gjob-agent-linux-aarch64
 target := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
@@ -100,27 +99,9 @@ bench: ## Run the benchmarks
 	$(CARGO) bench --workspace $(CARGO_FLAGS)
 
 .PHONY: install
-install: ## Install gjob, with the agents in it after `make agents`
-	GJOB_AGENTS_DIR=$(CURDIR)/target/agents $(CARGO) install --path crates/gjob-cli --locked
+install: ## Install gjob, with an agent for hosts like this machine in it
+	$(CARGO) install --path crates/gjob-cli --locked
 
 .PHONY: agents
-agents: $(agents:%=target/agents/%) ## Build the small static agents that are sent to hosts
-	@ls -l target/agents
-
-# Packed relative relocations take a tenth of the space (static programs apply them
-# themselves), and identical functions are merged.
-agent_flags := -C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all
-
-# rustc's own linker works for both platforms, since nothing in the agent is C.
-target/agents/gjob-agent-linux-%: musl = CARGO_TARGET_$(shell echo $* | tr a-z A-Z)_UNKNOWN_LINUX_MUSL
-target/agents/gjob-agent-linux-%: FORCE
-	@[ -d "$$(rustc --print target-libdir --target $*-unknown-linux-musl)" ] || \
-	    rustup target add $*-unknown-linux-musl
-	$(musl)_LINKER=rust-lld $(musl)_RUSTFLAGS='$(agent_flags)' \
-	    $(CARGO) build -p gjob-agent --profile agent --target $*-unknown-linux-musl $(CARGO_FLAGS)
-	@mkdir -p $(@D)
-	@cmp -s $(target)/$*-unknown-linux-musl/agent/gjob-agent $@ || \
-	    install -m 755 $(target)/$*-unknown-linux-musl/agent/gjob-agent $@
-
-.PHONY: FORCE
-FORCE:
+agents: ## Have optimized builds contain agents for both x86_64 and aarch64
+	rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl

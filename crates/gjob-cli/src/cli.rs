@@ -20,9 +20,13 @@ mod shell;
 mod table;
 mod which_run;
 
+use std::sync::LazyLock;
+
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
+use gjob::program::embedded_agents;
 use gjob_core::os_text::from_os;
+use gjob_core::size::shown_size;
 
 use environment::ENVIRONMENT;
 
@@ -45,6 +49,7 @@ pub(crate) use which_run::{RunName, RunOption};
 #[command(
     name = "gjob",
     version,
+    long_version = VERSION.as_str(),
     max_term_width = 80,
     after_help = EXAMPLES,
     after_long_help = format!("{EXAMPLES}\n\n{ENVIRONMENT}"),
@@ -107,6 +112,16 @@ Examples:
   gjob run -H node1,node2 -f fit.py -- ./fit.py {} ::: 0.1 0.2
                                           Run a command per value elsewhere
   gjob status                             Show what runs where, what has failed";
+
+/// What `--version` says: which hosts can be sent an agent as well.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let agents = embedded_agents().iter().map(|agent| {
+        let [length, sent] = [agent.length, agent.gzip.len() as u64].map(shown_size);
+        format!("\nagent for {}: {length}, sent as {sent}", agent.platform)
+    });
+    let none = if embedded_agents().is_empty() { "\nno agents for hosts" } else { "" };
+    format!("{}{}{none}", env!("CARGO_PKG_VERSION"), agents.collect::<String>())
+});
 
 /// Arguments that may be names, and so any bytes.
 fn names() -> impl TypedValueParser<Value = String> {

@@ -5,10 +5,12 @@
 
 mod support;
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
-use gjob_testbed::Bed;
+use gjob::program::{Platform, embedded_agents};
+use gjob_testbed::{Bed, Host, skip};
 use serde_json::Value;
 use support::{Answer, Place, lines};
 
@@ -69,4 +71,55 @@ fn upload_that_takes_longer_than_half_a_minute_ends_in_a_job() {
     let answer = run(&place, &bed, "h2", Some(ssh));
     assert_eq!(answer.code, 0, "{answer:?}");
     assert!(answer.stderr.contains("host h2: sending the agent, "), "{answer:?}");
+}
+
+/// Leaves the host's sessions the programs of this machine but this one.
+fn take_away(place: &Place, host: &Host, program: &str) -> PathBuf {
+    let tools = place.path("tools");
+    std::fs::create_dir(&tools).unwrap();
+    for dir in ["/usr/bin", "/bin"] {
+        for tool in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
+            if tool.file_name() != program {
+                // One that is in both is there already.
+                let _ = symlink(tool.path(), tools.join(tool.file_name()));
+            }
+        }
+    }
+    std::fs::write(host.home().join(".bashrc"), format!("PATH='{}'\n", tools.display())).unwrap();
+    tools
+}
+
+#[test]
+fn bare_host_gets_the_small_agent_of_this_build_with_and_without_gzip() {
+    let own = Platform::own().to_string();
+    let Some(agent) = embedded_agents().iter().find(|agent| agent.platform == own) else {
+        return skip("no static libc to build an agent with");
+    };
+    for has_gzip in [true, false] {
+        let (place, bed) = (Place::new(), Bed::start(1));
+        if !has_gzip {
+            take_away(&place, bed.host(1), "gzip");
+        }
+        let answer = run(&place, &bed, "h1", None);
+        assert_eq!(answer.code, 0, "{answer:?}");
+        let sent = if has_gzip { agent.gzip.len() as u64 } else { agent.length };
+        assert_eq!(program_size(&place), sent);
+        let programs = bed.host(1).home().join("results/.gjob/bin");
+        let mut stored = std::fs::read_dir(programs).unwrap().map(Result::unwrap);
+        assert_eq!(stored.next().unwrap().metadata().unwrap().len(), agent.length);
+        assert!(stored.next().is_none());
+    }
+}
+
+#[test]
+fn host_of_a_platform_without_an_agent_is_given_up_with_one_error() {
+    let (place, bed) = (Place::new(), Bed::start(1));
+    let uname = take_away(&place, bed.host(1), "uname").join("uname");
+    let write = "printf '#!/bin/sh\\necho Plan9 mips\\n' >\"$0\" && chmod 755 \"$0\"";
+    let mut shell = Command::new("/bin/sh");
+    assert!(shell.args(["-c", write]).arg(uname).status().unwrap().success());
+    let answer = run(&place, &bed, "h1", None);
+    assert_ne!(answer.code, 0, "{answer:?}");
+    let why = "no worker program for plan9-mips: name one with --agent plan9-mips=PATH";
+    assert_eq!(answer.stderr.matches(why).count(), 1, "{answer:?}");
 }

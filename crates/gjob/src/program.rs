@@ -1,17 +1,18 @@
 //! Which worker program is sent to which kind of host, and which one serves
 //! this machine.
 
-mod embedded;
-
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use gjob_core::wire::BlobHash;
+use gjob_embedded::Agent;
 
 pub use gjob_core::platform::{ParsePlatformError, Platform};
 use gjob_core::trust::Distrust;
+pub use gjob_embedded::agents as embedded_agents;
 
 use crate::trust::{PlaceError, check_file};
 
@@ -35,12 +36,13 @@ pub fn declare_worker(executable: PathBuf) {
     RUNNING.get_or_init(|| executable);
 }
 
-/// A worker program as it is sent: read and hashed once.
+/// A worker program as it is sent: read, hashed and compressed once.
 #[derive(Debug)]
 pub struct Program {
-    bytes: Vec<u8>,
     hash: BlobHash,
-    compressed: OnceLock<Vec<u8>>,
+    length: u64,
+    plain: OnceLock<Vec<u8>>,
+    compressed: OnceLock<Cow<'static, [u8]>>,
 }
 
 /// Why there is no program for a host.
@@ -157,17 +159,17 @@ impl Programs {
         if let Some(program) = read.get(platform) {
             return Ok(Arc::clone(program));
         }
-        let program = Arc::new(Program::new(self.read_for(platform)?));
+        let program = Arc::new(self.find_anew(platform)?);
         read.insert(platform.clone(), Arc::clone(&program));
         Ok(program)
     }
 
-    fn read_for(&self, platform: &Platform) -> Result<Vec<u8>, ProgramError> {
+    fn find_anew(&self, platform: &Platform) -> Result<Program, ProgramError> {
         if let Some(path) = self.given.get(platform) {
             return read(path);
         }
-        if let Some(bytes) = embedded::agent(&platform.to_string()) {
-            return Ok(bytes.to_vec());
+        if let Some(agent) = embedded(platform) {
+            return Ok(Program::embedded(agent));
         }
         let beside = executable_dir();
         let slim = beside.join(format!("gjob-agent-{platform}"));
@@ -186,15 +188,39 @@ impl Program {
     fn new(bytes: Vec<u8>) -> Self {
         Program {
             hash: BlobHash(*blake3::hash(&bytes).as_bytes()),
-            bytes,
+            length: bytes.len() as u64,
+            plain: OnceLock::from(bytes),
             compressed: OnceLock::new(),
         }
     }
 
-    /// The executable file's content.
+    fn embedded(agent: &'static Agent) -> Self {
+        Program {
+            hash: BlobHash(agent.hash),
+            length: agent.length,
+            plain: OnceLock::new(),
+            compressed: OnceLock::from(Cow::Borrowed(agent.gzip)),
+        }
+    }
+
+    /// The executable file's content; unpacked the first time it is asked for.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.plain.get_or_init(|| {
+            let packed = self.compressed.get().map(Cow::as_ref).unwrap_or_default();
+            let mut plain = Vec::new();
+            // This build has packed it; a cut file would fail the check of its hash on
+            // the host.
+            let unpacked = flate2::read::GzDecoder::new(packed).read_to_end(&mut plain);
+            debug_assert!(unpacked.is_ok());
+            plain
+        })
+    }
+
+    /// How long [`bytes`](Self::bytes) is.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// The blake3 hash of [`bytes`](Self::bytes).
@@ -211,11 +237,17 @@ impl Program {
                 flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
             // Writing into memory does not fail; a cut file would fail the
             // check of its hash on the host.
-            let written = encoder.write_all(&self.bytes);
+            let written = encoder.write_all(self.bytes());
             debug_assert!(written.is_ok());
-            encoder.finish().unwrap_or_default()
+            Cow::Owned(encoder.finish().unwrap_or_default())
         })
     }
+}
+
+/// The agent for a platform, if this build has it.
+fn embedded(platform: &Platform) -> Option<&'static Agent> {
+    let platform = platform.to_string();
+    gjob_embedded::agents().iter().find(|agent| agent.platform == platform)
 }
 
 /// The directory of the running executable.
@@ -238,8 +270,9 @@ fn check(path: &Path) -> Result<(), ProgramError> {
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ProgramError> {
-    std::fs::read(path).map_err(|source| ProgramError::Read { path: path.to_owned(), source })
+fn read(path: &Path) -> Result<Program, ProgramError> {
+    let bytes = std::fs::read(path);
+    bytes.map(Program::new).map_err(|source| ProgramError::Read { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -268,13 +301,24 @@ mod tests {
     }
 
     #[test]
+    fn agent_of_this_build_is_what_its_hash_and_length_say() {
+        let Some(agent) = embedded(&Platform::own()) else {
+            return gjob_testbed::skip("no static libc to build an agent with");
+        };
+        let program = Programs::new().find(&Platform::own()).unwrap();
+        assert_eq!(program.compressed().as_ptr(), agent.gzip.as_ptr());
+        assert_eq!(program.bytes().len() as u64, program.length());
+        assert_eq!(program.hash().0, *blake3::hash(program.bytes()).as_bytes());
+    }
+
+    #[test]
     fn hosts_like_this_one_get_the_own_program_and_others_an_explanation() {
         let dir = tempfile::tempdir().unwrap();
         let own = dir.path().join("gjob");
         std::fs::write(&own, "own").unwrap();
         let programs = Programs::new().with_own(&own);
         assert_eq!(programs.local().unwrap(), own);
-        if embedded::agent(&Platform::own().to_string()).is_none() {
+        if embedded(&Platform::own()).is_none() {
             assert_eq!(programs.find(&Platform::own()).unwrap().bytes(), b"own");
         }
         let message = programs.find(&platform("plan9-mips")).unwrap_err().to_string();

@@ -68,7 +68,7 @@ where
     let (gzip, platform) = parse_ready(ready)?;
     let found = find_program(wanted.programs, platform).await?;
     let (hash, length) = match &found {
-        Ok(program) => (program.hash().to_string(), program.bytes().len()),
+        Ok(program) => (program.hash().to_string(), program.length()),
         Err(_) => ("none".to_owned(), 0),
     };
     let trust = if wanted.trust { "yes" } else { "no" };
