@@ -1,4 +1,4 @@
-//! The two hidden commands, `agent` and `slot`, for whichever program holds
+//! The hidden commands, `agent`, `slot` and `shim`, for whichever program holds
 //! them. This crate reads no other command lines.
 
 use std::ffi::OsString;
@@ -11,7 +11,7 @@ use gjob_core::wire::PROTOCOL;
 
 use crate::{agent, slot};
 
-/// Runs the program as an agent or a slot if that is what its arguments ask
+/// Runs the program as an agent, a slot or a slot's shim if that is what its arguments ask
 /// for; none for any other command line.
 ///
 /// `args` begins with the program's name, as [`std::env::args_os`] does.
@@ -23,7 +23,8 @@ pub fn dispatch(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         [Some("agent"), Some("--protocol")] => Some(print_protocol()),
         [Some("agent"), Some("--verify"), Some(hash)] => Some(verify(hash)),
         [Some("slot")] => Some(slot::run()),
-        [Some("agent" | "slot"), ..] => Some(ExitCode::from(2)),
+        [Some("shim")] => Some(slot::run_shim()),
+        [Some("agent" | "slot" | "shim"), ..] => Some(ExitCode::from(2)),
         _ => None,
     }
 }

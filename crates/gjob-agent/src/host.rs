@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -32,6 +33,12 @@ pub(crate) fn boot_id() -> &'static str {
             .trim()
             .to_owned()
     })
+}
+
+/// This program's own executable, even when its file was removed.
+pub(crate) fn program() -> io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    if path.exists() { Ok(path) } else { Ok(PathBuf::from("/proc/self/exe")) }
 }
 
 /// A text that nobody can guess, of letters, digits and hyphens.

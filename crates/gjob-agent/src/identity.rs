@@ -91,6 +91,12 @@ impl ProcessIdentity {
         !self.is_of_another_boot()
             && Stat::of(self.pid).is_ok_and(|stat| stat.start == self.start && !stat.is_over())
     }
+
+    /// True while a signal or a debugger keeps the process from running.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let is_it = |stat: Stat| stat.start == self.start && matches!(stat.state, b'T' | b't');
+        !self.is_of_another_boot() && Stat::of(self.pid).is_ok_and(is_it)
+    }
 }
 
 /// A process that was alive when it was opened.

@@ -1,5 +1,5 @@
-//! The slim worker program: `gjob-agent agent` and `gjob-agent slot`, and
-//! nothing else. The big `gjob` program has the same two words.
+//! The slim worker program: `gjob-agent agent`, and what that starts,
+//! `slot` and `shim`; nothing else. The big `gjob` program has the same words.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         // Without a stderr, nobody can be told.
         let _ = writeln!(
             std::io::stderr(),
-            "gjob-agent: expected `agent`, `agent --protocol`, `agent --verify HASH` or `slot`"
+            "gjob-agent: expected `agent`, `agent --protocol`, `agent --verify HASH`, `slot` or `shim`"
         );
         ExitCode::from(2)
     })

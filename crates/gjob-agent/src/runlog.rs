@@ -29,8 +29,13 @@ impl RunLog {
 
     /// Adds a record and writes what can be written; true when all of it was.
     pub(crate) fn append(&mut self, record: &Record) -> bool {
-        self.pending.extend(record.to_line());
+        self.hold(record);
         self.flush().is_ok()
+    }
+
+    /// Adds a record that is written with the next one, or by [`RunLog::flush`].
+    pub(crate) fn hold(&mut self, record: &Record) {
+        self.pending.extend(record.to_line());
     }
 
     /// True when the file does not end in a newline.

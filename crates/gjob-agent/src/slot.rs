@@ -4,6 +4,7 @@
 
 mod affinity;
 mod by_hand;
+mod direct;
 mod inputs;
 mod job;
 mod lease_timer;
@@ -13,16 +14,18 @@ mod prepare;
 mod reap;
 mod request;
 mod resume_timer;
+mod shim;
 mod signals;
+mod simple;
 mod start;
 mod wait;
 
 use std::ffi::OsString;
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gjob_core::os_text::to_os;
+use gjob_core::os_text::{to_bytes, to_os};
 use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch, WITHIN};
@@ -37,6 +40,7 @@ use self::memory::KernelKills;
 use self::orders::RunOrders;
 use self::prepare::{NotPrepared, Places, Prepared, Refusal};
 pub(crate) use self::request::{FromSlot, Given, LocalJob, PathBytes, ServeConfig, ToSlot};
+pub(crate) use self::shim::run as run_shim;
 use self::signals::Signals;
 use self::start::{Starter, Variables};
 use crate::claims::Claims;
@@ -49,6 +53,13 @@ use crate::ledger;
 use crate::open_files;
 use crate::runlog::RunLog;
 use crate::shortage::Shortage;
+
+/// How long the record of a start waits for that of the end: those of a job that is shorter
+/// are written together, and wake the agent once.
+const START_HELD: Duration = Duration::from_millis(10);
+
+/// How often a record that could not be written is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why a slot stops although it may be sent more jobs.
 #[derive(Debug, thiserror::Error)]
@@ -230,6 +241,7 @@ impl Slot {
                 ToSlot::Serve(_) | ToSlot::RunHere(_) => return Err(SlotError::Unconfigured),
             }
         }
+        self.starter.dismiss();
         Ok(())
     }
 
@@ -264,8 +276,9 @@ impl Slot {
         // Once more: preparing may have taken a while.
         let allowed = self.within_lease(lease);
         let started = allowed.and_then(|lease_end| {
+            let script = to_bytes(&launch.script);
             let (env, bound) = (&launch.request.env, &given.processors);
-            Ok((self.starter.start(job, env, variables, bound)?, lease_end))
+            Ok((self.starter.start(job, Some(&script), env, variables, bound)?, lease_end))
         });
         let (started, lease_end) = match started {
             Ok(started) => started,
@@ -274,23 +287,22 @@ impl Slot {
                 return Ok(Next::Job);
             }
         };
-        self.log.append(&Record::Started {
+        self.log.hold(&Record::Started {
             key: launch.key,
             id: started.id.clone(),
             pid: started.pid,
             at: started.at,
         });
-        let log = &mut self.log;
+        let (log, begun) = (&mut self.log, Instant::now());
         let (timeout, memory) = (launch.request.timeout(), launch.request.mem);
         let lease = Some(Renewals { file: &self.lease, requests });
         let kernel_kills = &mut self.kernel_kills;
         let limits = Limits { timeout, memory, kernel_kills, lease, lease_end };
         let orders = RunOrders { dir: &self.orders, key: launch.key };
-        let Finished { id, end, survivors, is_clean, lock } = started
-            .finish(Some(orders), limits, &self.signals, || {
-                log.has_pending() && log.flush().is_err()
-            })
+        let Finished { id, end, survivors, is_clean, lock, shim } = started
+            .finish(Some(orders), limits, &self.signals, || write_start(log, begun))
             .map_err(SlotError::Wait)?;
+        self.starter.keep(shim);
         if !is_clean {
             log_error(&format!("job {id}: could not end {survivors:?}"));
         }
@@ -359,10 +371,23 @@ impl Slot {
     fn record(&mut self, record: &Record) {
         let mut written = self.log.append(record);
         while !written {
-            self.signals.wait(Some(Duration::from_secs(1)));
+            self.signals.wait(Some(RETRY_INTERVAL));
             written = self.log.flush().is_ok();
         }
     }
+}
+
+/// Writes the start of a job that began then, unless it may be written with its end; gives the
+/// time after which that is to be tried again.
+fn write_start(log: &mut RunLog, begun: Instant) -> Option<Duration> {
+    if !log.has_pending() {
+        return None;
+    }
+    let left = START_HELD.saturating_sub(begun.elapsed());
+    if !left.is_zero() {
+        return Some(left);
+    }
+    log.flush().is_err().then_some(RETRY_INTERVAL)
 }
 
 /// Gives this process, and so its jobs, a niceness. One that it has already is not lowered:

@@ -310,7 +310,7 @@ fn kill_contacts_only_the_hosts_of_its_jobs() {
 fn kill_ends_abandoned_attempts_or_names_them() {
     let place = Place::new();
     let bed = Bed::start(2);
-    place.file("jobs.txt", &"sleep 300\n".repeat(3));
+    place.file("jobs.txt", &":; sleep 300\n".repeat(3));
     let config = bed.ssh_config().to_str().unwrap();
     let args = ["run", "-F", config, "-r", "results", "-H", "1/h1,2/h2", "--lost-after", "1s"];
     let manager = place.gjob(&[&args[..], &["jobs.txt"]].concat()).start();

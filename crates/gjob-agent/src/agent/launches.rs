@@ -135,6 +135,7 @@ impl Agent {
             return None;
         }
         if self.queue.contains(key) || self.slots.has(key) || self.recovery.has(key) {
+            self.record_unheard_start(key);
             return None;
         }
         match self.claims.read(key) {
@@ -189,6 +190,8 @@ impl Agent {
             self.append(&Record::Withdrawn { key, at: host::now() });
         } else if !is_in_hand {
             self.recover(key);
+        } else {
+            self.record_unheard_start(key);
         }
     }
 

@@ -10,7 +10,7 @@ use gjob_core::record::one_line;
 use gjob_core::text::Foreign;
 use gjob_core::{JobId, State};
 
-use super::slot_process::program;
+use crate::host::program;
 use crate::jobdir::Layout;
 use crate::local::{self, StartOptions};
 

@@ -258,6 +258,17 @@ impl Agent {
         self.journal.append(&Record::Started { key, id: id.clone(), pid, at });
     }
 
+    /// Records the start of an attempt that a slot of this agent has begun and not recorded,
+    /// if it is so: a job can stop its slot before that has.
+    pub(super) fn record_unheard_start(&mut self, key: Key) {
+        let Ok(Some(Claim::Job(id, slot))) = self.claims.read(key) else { return };
+        let Ok(dir) = JobDir::open_below(self.layout.results(), &id) else { return };
+        let is_stopped = slot.is_some_and(|slot| slot.slot.is_stopped());
+        if is_stopped || matches!(dir.read::<PidFile>(OwnFile::Pid.name()), Ok(Some(_))) {
+            self.record_start(key, &id, Some(&dir));
+        }
+    }
+
     /// Begins to end the orphans of dead slots' jobs, as far as there are any.
     pub(super) fn end_orphans(&mut self) -> Result<(), AgentError> {
         let slots = self.slots.pids();

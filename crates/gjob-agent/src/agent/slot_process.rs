@@ -16,6 +16,7 @@ use rustix::event::Timespec;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::process::Signal;
 
+use crate::host::program;
 use crate::identity::{Process, ProcessIdentity};
 use crate::lease::LeaseEnd;
 use crate::ledger::Share;
@@ -227,12 +228,6 @@ pub(super) struct AdoptedSlot {
     pub(super) process: Process,
     /// Its number.
     pub(super) number: u32,
-}
-
-/// This program's own executable, even when its file was removed.
-pub(super) fn program() -> io::Result<PathBuf> {
-    let path = std::env::current_exe()?;
-    if path.exists() { Ok(path) } else { Ok(PathBuf::from("/proc/self/exe")) }
 }
 
 #[cfg(test)]

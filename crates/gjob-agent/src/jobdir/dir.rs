@@ -89,6 +89,11 @@ impl JobDir {
         &self.path
     }
 
+    /// Where it really is, as a process in it sees it.
+    pub(crate) fn real_path(&self) -> Option<PathBuf> {
+        std::fs::read_link(format!("/proc/self/fd/{}", self.fd.as_raw_fd())).ok()
+    }
+
     /// Makes a file that must not exist yet.
     pub(crate) fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

@@ -34,7 +34,7 @@ pub(super) fn run_here(
             answer(&FromSlot::Started { pid: started.pid })?;
             let kernel_kills = &mut KernelKills::read();
             let limits = Limits { timeout, memory: 0, kernel_kills, lease: None, lease_end: None };
-            let finished = started.finish(None, limits, signals, || false);
+            let finished = started.finish(None, limits, signals, || None);
             finished.map(drop).map_err(SlotError::Wait)
         }
         Err(refusal) => {
@@ -77,7 +77,7 @@ fn start_here(
     ];
     let prepared = prepare_here(id, dir, &slot, &job)?;
     Starter::new(identity, umask)
-        .start(prepared, &job.request.env, Variables { threads: None, own }, &[])
+        .start(prepared, None, &job.request.env, Variables { threads: None, own }, &[])
         .inspect_err(|_| forget_start(&path))
 }
 

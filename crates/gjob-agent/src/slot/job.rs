@@ -8,9 +8,11 @@ use gjob_core::jobdir::OwnFile;
 use gjob_core::outcome::MAX_SURVIVORS;
 use gjob_core::{Finish, JobId, Timestamp};
 
+use super::direct::Direct;
 use super::log_error;
 use super::orders::{Orders, RunOrders};
 use super::resume_timer::ResumeTimer;
+use super::shim::Shim;
 use super::signals::Signals;
 pub(crate) use super::wait::Limits;
 use super::wait::{Outcome, Running};
@@ -25,8 +27,10 @@ pub(crate) struct Started {
     pub(super) dir: JobDir,
     pub(super) done: Reserved,
     pub(super) lock: File,
-    /// Its shell.
+    /// Its shell, or its shim.
     pub(crate) pid: u32,
+    /// What has the shell's place, if it has none.
+    pub(super) direct: Option<Direct>,
     /// When it was started.
     pub(crate) at: Timestamp,
     /// The same, since the host's boot, milliseconds.
@@ -37,22 +41,23 @@ pub(crate) struct Started {
 
 impl Started {
     /// Waits for the job's end and writes its exit record. A job of a run also gets
-    /// orders from the run's directory. `retry` is called while waiting, and returns
-    /// true if it is to be called again soon.
+    /// orders from the run's directory. `meanwhile` is called while waiting, and gives the
+    /// time after which it is to be called again.
     pub(crate) fn finish(
-        self,
+        mut self,
         run: Option<RunOrders<'_>>,
         limits: Limits<'_>,
         signals: &Signals,
-        retry: impl FnMut() -> bool,
+        meanwhile: impl FnMut() -> Option<Duration>,
     ) -> io::Result<Finished> {
+        let direct = self.direct.take();
         let orders = Orders { job: &self.dir, run };
-        let outcome = Running::new(orders, self.pid, limits).wait(signals, retry)?;
-        let Outcome { exit, cause, peak_kib, mut survivors, is_clean } = outcome;
+        let outcome = Running::new(orders, self.pid, direct, limits).wait(signals, meanwhile)?;
+        let Outcome { exit, cause, peak_kib, mut survivors, is_clean, shim } = outcome;
         survivors.truncate(MAX_SURVIVORS);
         let Some(exit) = exit else {
             let (id, lock) = (self.id, self.lock);
-            return Ok(Finished { id, end: None, survivors, is_clean, lock });
+            return Ok(Finished { id, end: None, survivors, is_clean, lock, shim });
         };
         if self.dir.has(OwnFile::Stdout.name()).is_err() {
             self.dir.restore_permissions();
@@ -86,7 +91,7 @@ impl Started {
         }
         orders.clear();
         let (id, lock) = (self.id, self.lock);
-        Ok(Finished { id, end: Some(finish), survivors, is_clean, lock })
+        Ok(Finished { id, end: Some(finish), survivors, is_clean, lock, shim })
     }
 
     /// Now, on the scale of its start: the wall clock may be set while it runs.
@@ -145,4 +150,6 @@ pub(crate) struct Finished {
     pub(crate) is_clean: bool,
     /// Still held, until the run log has the record as well.
     pub(crate) lock: File,
+    /// What the next job may have in a shell's place.
+    pub(super) shim: Option<Shim>,
 }

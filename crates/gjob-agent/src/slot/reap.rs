@@ -3,9 +3,10 @@
 use std::io;
 
 use gjob_core::Ending;
+use serde::{Deserialize, Serialize};
 
 /// A child that has ended and was reaped.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Reaped {
     /// Its pid.
     pub(crate) pid: u32,
@@ -39,8 +40,20 @@ pub(crate) enum Reap {
 
 /// Reaps any one child that has ended, without waiting.
 pub(crate) fn reap() -> io::Result<Reap> {
+    reap_with(libc::WNOHANG)
+}
+
+/// Waits until any child has ended, and reaps it; none when there are no children.
+pub(super) fn await_any() -> io::Result<Option<Reaped>> {
+    match reap_with(0)? {
+        Reap::Child(child) => Ok(Some(child)),
+        Reap::NoneYet | Reap::NoChildren => Ok(None),
+    }
+}
+
+fn reap_with(options: i32) -> io::Result<Reap> {
     loop {
-        let (pid, status, usage) = wait4_any();
+        let (pid, status, usage) = wait4_any(options);
         match pid {
             0 => return Ok(Reap::NoneYet),
             1.. => match ending(status) {
@@ -86,13 +99,13 @@ fn reaped(pid: u32, ending: Ending, usage: &libc::rusage) -> Reaped {
     unsafe_code,
     reason = "rustix has no wait4, the only call that gives one child's resource usage"
 )]
-fn wait4_any() -> (i32, i32, libc::rusage) {
+fn wait4_any(options: i32) -> (i32, i32, libc::rusage) {
     let mut status = 0;
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are to live locals of the right types; a zeroed
     // rusage, plain integers, is a valid one.
     unsafe {
-        let pid = libc::wait4(-1, &mut status, libc::WNOHANG, usage.as_mut_ptr());
+        let pid = libc::wait4(-1, &mut status, options, usage.as_mut_ptr());
         (pid, status, usage.assume_init())
     }
 }

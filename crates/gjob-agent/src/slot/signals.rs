@@ -35,18 +35,23 @@ impl Signals {
 
     /// Waits for a signal, no longer than `limit`. May return early.
     pub(crate) fn wait(&self, limit: Option<Duration>) {
-        self.wait_with(limit, None);
+        self.wait_with(limit, []);
     }
 
-    /// The same; also returns when `timer` becomes readable.
-    pub(crate) fn wait_with(&self, limit: Option<Duration>, timer: Option<BorrowedFd<'_>>) {
+    /// The same; also returns when one of `others` becomes readable.
+    pub(crate) fn wait_with<'a>(
+        &self,
+        limit: Option<Duration>,
+        others: impl IntoIterator<Item = BorrowedFd<'a>>,
+    ) {
         let limit = limit.map(|limit| Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: limit.subsec_nanos().into(),
         });
         let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
-        fds.extend(timer.map(|timer| PollFd::from_borrowed_fd(timer, PollFlags::IN)));
-        if poll(&mut fds, limit.as_ref()).is_ok_and(|ready| ready > 0) {
+        let others = others.into_iter();
+        fds.extend(others.map(|other| PollFd::from_borrowed_fd(other, PollFlags::IN)));
+        if poll(&mut fds, limit.as_ref()).is_ok() && !fds[0].revents().is_empty() {
             // Non-blocking, and its content says nothing.
             let _ = rustix::io::read(&self.wake, &mut [0; 64]);
         }

@@ -1,7 +1,8 @@
 //! Waits for a running job, and ends it when it has to be ended.
 //!
 //! The slot is the reaper of everything its job leaves behind (a subreaper), so
-//! "no children" is the proof that nothing of the job lives any more.
+//! "no children" is the proof that nothing of the job lives any more. A shim, which has a
+//! shell's place, is such a reaper as well, and says so.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,10 +10,12 @@ use std::time::{Duration, Instant};
 use gjob_core::{Cause, Order};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use super::direct::Direct;
 use super::lease_timer::{LeaseTimer, Renewals};
 use super::memory::{KernelKills, MemoryWatch};
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
+use super::shim::{Ended, Shim};
 use super::signals::Signals;
 use crate::lease::LeaseEnd;
 use crate::processes;
@@ -40,9 +43,6 @@ const KILL_COST: u32 = 4;
 /// again: a job may fork faster than they can be reaped.
 const MAX_REAPED: u32 = 1000;
 
-/// How often a record that could not be written is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-
 /// What ends a job that does not end by itself.
 #[derive(Debug)]
 pub(crate) struct Limits<'a> {
@@ -63,6 +63,8 @@ pub(crate) struct Limits<'a> {
 pub(crate) struct Running<'a> {
     orders: Orders<'a>,
     shell: u32,
+    /// What has the shell's place, if it has none.
+    direct: Option<Direct>,
     phase: Phase,
     /// When its timeout is over.
     deadline: Option<Instant>,
@@ -106,14 +108,22 @@ pub(crate) struct Outcome {
     pub(crate) survivors: Vec<u32>,
     /// False when something could not be ended, be it seen or not.
     pub(crate) is_clean: bool,
+    /// The shim that ran it, if that is left.
+    pub(super) shim: Option<Shim>,
 }
 
 impl<'a> Running<'a> {
     /// A job that has just been started.
-    pub(crate) fn new(orders: Orders<'a>, shell: u32, limits: Limits<'a>) -> Self {
+    pub(crate) fn new(
+        orders: Orders<'a>,
+        shell: u32,
+        direct: Option<Direct>,
+        limits: Limits<'a>,
+    ) -> Self {
         Running {
             orders,
             shell,
+            direct,
             phase: Phase::Running,
             deadline: limits.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             lease_timer: LeaseTimer::new(limits.lease, limits.lease_end),
@@ -126,13 +136,17 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Waits for its end. `retry` is called about once a second while it returns true.
+    /// Waits for its end. `meanwhile` is called again after the time that it gives.
     pub(crate) fn wait(
         mut self,
         signals: &Signals,
-        mut retry: impl FnMut() -> bool,
+        mut meanwhile: impl FnMut() -> Option<Duration>,
     ) -> io::Result<Outcome> {
         loop {
+            if self.take_end_of_direct() {
+                let outcome = self.outcome(true);
+                return Ok(Outcome { shim: self.free_shim(), ..outcome });
+            }
             let alive = self.reap_some()?;
             if self.exit.is_some() && !alive || self.gives_up() {
                 return Ok(self.outcome(!alive));
@@ -149,9 +163,11 @@ impl<'a> Running<'a> {
                 self.end_for(Cause::Memory, Duration::ZERO);
             }
             self.advance();
-            let limit = if retry() { Some(RETRY_INTERVAL) } else { None };
-            let limits = [self.time_left(), self.lease_timer.time_left(), limit];
-            signals.wait_with(limits.into_iter().flatten().min(), self.lease_timer.pollable());
+            let limits = [self.time_left(), self.lease_timer.time_left(), meanwhile()];
+            let shim = self.direct.as_ref().filter(|_| self.exit.is_none());
+            let shim = shim.map(|direct| direct.shim.pollable());
+            let others = self.lease_timer.pollable().into_iter().chain(shim);
+            signals.wait_with(limits.into_iter().flatten().min(), others);
         }
     }
 
@@ -167,20 +183,49 @@ impl<'a> Running<'a> {
             pids.sort_unstable();
             pids
         };
+        let exit = self.exit.map(|exit| match &self.direct {
+            Some(direct) if exit.pid == self.shell => direct.end_of_shim(exit),
+            Some(_) | None => exit,
+        });
         let kernel_kills = &mut self.kernel_kills;
-        let by_kernel = self.exit.filter(|exit| kernel_kills.explain(exit));
+        let by_kernel = exit.filter(|exit| kernel_kills.explain(exit));
         let cause = self.cause.or(by_kernel.map(|_| Cause::Memory));
         let peak_kib = self.memory.peak_kib();
-        Outcome { exit: self.exit, cause, peak_kib, survivors, is_clean }
+        Outcome { exit, cause, peak_kib, survivors, is_clean, shim: None }
+    }
+
+    /// Takes note of what its shim says. True when the job has ended and left nothing.
+    fn take_end_of_direct(&mut self) -> bool {
+        let Some(direct) = self.direct.as_mut().filter(|_| self.exit.is_none()) else {
+            return false;
+        };
+        let Some(Ended { child, is_all }) = direct.shim.take_end() else { return false };
+        self.exit = Some(if self.cause.is_none() { direct.as_of_shell(child) } else { child });
+        is_all
+    }
+
+    /// The shim, for the next job. One that may have been signalled is ended.
+    fn free_shim(&mut self) -> Option<Shim> {
+        let shim = self.direct.take()?.shim;
+        if self.phase == Phase::Running && self.paused.is_none() {
+            return Some(shim);
+        }
+        shim.dismiss();
+        None
     }
 
     /// Reaps children that have ended; true when any may be left.
     fn reap_some(&mut self) -> io::Result<bool> {
         for _ in 0..MAX_REAPED {
             match reap()? {
-                Reap::Child(child) if child.pid == self.shell => self.exit = Some(child),
+                // A shim ends after its command, if it says how that has ended.
+                Reap::Child(child) if child.pid == self.shell => {
+                    self.exit.get_or_insert(child);
+                }
                 // Another process of the job, whose parent has ended.
-                Reap::Child(_) => {}
+                Reap::Child(child) => {
+                    self.direct.iter_mut().for_each(|direct| direct.note_reaped(child));
+                }
                 Reap::NoneYet => return Ok(true),
                 Reap::NoChildren => return Ok(false),
             }

@@ -12,8 +12,7 @@ use crate::driver::{Agent, Bed, eventually, is_alive, kill, kill_9, launch, pid_
 
 /// A job that writes the pid of its shell and runs on.
 fn start(bed: &Bed, agent: &mut Agent, script: &str) -> u32 {
-    agent.launch(launch(0, &format!("echo $$ > shell; {script}")));
-    let id = agent.started(0);
+    let id = agent.started_at_last(&launch(0, &format!("echo $$ > shell; {script}")));
     pid_in(&bed.results().join(id).join("shell"))
 }
 
@@ -119,8 +118,7 @@ fn slot_that_cannot_be_ended_is_named_to_who_kills_its_job_by_hand() {
     let Some(freezer) = Freezer::new() else { return };
     let mut agent = bed.attach(1, 0, 1);
     let script = format!("echo $PPID > slot; {}", freezer.script_of_parent());
-    agent.launch(launch(0, &script));
-    let dir = bed.results().join(agent.started(0));
+    let dir = bed.results().join(agent.started_at_last(&launch(0, &script)));
     let slot = pid_in(&dir.join("slot"));
     eventually("the slot to be frozen", || freezer.is_frozen());
     match gjob_agent::local::kill(&dir, Duration::ZERO) {

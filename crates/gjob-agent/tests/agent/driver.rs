@@ -1,7 +1,7 @@
 //! A results directory of its own, and agents in it that are spoken to as a
 //! manager does. Whatever a test leaves running is ended with its bed.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -403,6 +403,8 @@ pub(crate) struct Agent {
     stdin: Option<ChildStdin>,
     messages: Receiver<Result<FromAgent, String>>,
     records: VecDeque<Record>,
+    /// Attempts whose start is not told again.
+    started: HashSet<Key>,
     welcome: Option<Welcome>,
     /// True when a full disk may cut lines of the run log.
     pub(crate) may_tear: bool,
@@ -423,6 +425,7 @@ impl Agent {
             messages: receive(stdout),
             child,
             records: VecDeque::new(),
+            started: HashSet::new(),
             welcome: None,
             may_tear: false,
             offset: 0,
@@ -488,10 +491,24 @@ impl Agent {
         self.record_before(Instant::now() + LIMIT).expect("a record before the deadline")
     }
 
+    /// The next record about a job, before which something is done again and again.
+    pub(crate) fn record_while(&mut self, mut act: impl FnMut(&Self)) -> Record {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            act(self);
+            let record = self.record_before(Instant::now() + Duration::from_millis(20));
+            match record {
+                Some(record) => return record,
+                None => assert!(Instant::now() < deadline, "a record before the deadline"),
+            }
+        }
+    }
+
     fn record_before(&mut self, deadline: Instant) -> Option<Record> {
         loop {
             match self.records.pop_front() {
                 Some(Record::Log { .. }) => {}
+                Some(Record::Started { key, .. }) if self.started.contains(&key) => {}
                 Some(record) => return Some(record),
                 None => match self.next_before(deadline)? {
                     FromAgent::Records { offset, lines } => self.keep(offset, &lines),
@@ -508,6 +525,25 @@ impl Agent {
         match self.record() {
             Record::Started { key, id, .. } if key.index == index => id.to_string(),
             other => panic!("expected the start of {index}, not {other:?}"),
+        }
+    }
+
+    /// Sends a launch, again and again as a manager does that hears nothing of it, and waits for
+    /// the job's start; its id.
+    pub(crate) fn started_at_last(&mut self, launch: &Launch) -> String {
+        let deadline = Instant::now() + LIMIT;
+        let key = launch.key;
+        loop {
+            self.launch(launch.clone());
+            match self.record_before(Instant::now() + Duration::from_millis(100)) {
+                Some(Record::Started { key: started, id, .. }) if started == key => {
+                    // Its slot may say so as well, later.
+                    self.started.insert(key);
+                    return id.to_string();
+                }
+                Some(other) => panic!("expected the start of {key}, not {other:?}"),
+                None => assert!(Instant::now() < deadline, "{key} starts before the deadline"),
+            }
         }
     }
 
