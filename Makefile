@@ -95,8 +95,10 @@ deny: ## Check the licences and sources of dependencies (deny.toml)
 	else echo 'skipped: cargo-deny is not installed (cargo install cargo-deny --locked)'; fi
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	$(CARGO) bench --workspace $(CARGO_FLAGS)
+bench: BENCH_FLAGS ?=
+bench: ## Run the benchmarks, beside other programs that are installed (BENCH_FLAGS)
+	$(CARGO) bench -p gjob-core $(CARGO_FLAGS)
+	$(CARGO) bench -p gjob-cli --bench peers $(CARGO_FLAGS) -- $(BENCH_FLAGS)
 
 .PHONY: install
 install: ## Install gjob, with an agent for hosts like this machine in it

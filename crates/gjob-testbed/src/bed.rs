@@ -31,7 +31,7 @@ impl Bed {
 
     /// For a bed with other settings.
     pub fn builder() -> BedBuilder {
-        BedBuilder { hosts: 1, login_shell: None, noise: None, options: Vec::new() }
+        BedBuilder { hosts: 1, parent: None, login_shell: None, noise: None, options: Vec::new() }
     }
 
     /// The configuration to give to `ssh -F`.
@@ -85,6 +85,7 @@ impl Bed {
 #[must_use]
 pub struct BedBuilder {
     hosts: usize,
+    parent: Option<PathBuf>,
     login_shell: Option<String>,
     noise: Option<String>,
     options: Vec<String>,
@@ -94,6 +95,12 @@ impl BedBuilder {
     /// The number of hosts; 1 by default.
     pub fn hosts(mut self, n: usize) -> Self {
         self.hosts = n;
+        self
+    }
+
+    /// Where the bed's directory is made; by default where temporary files are.
+    pub fn below(mut self, parent: &Path) -> Self {
+        self.parent = Some(parent.to_owned());
         self
     }
 
@@ -129,7 +136,7 @@ impl BedBuilder {
     #[must_use]
     pub fn start(&self) -> Bed {
         let sshd = Sshd::find();
-        let ground = Ground::new();
+        let ground = self.parent.as_deref().map_or_else(Ground::new, Ground::below);
         let raise = |site: Site| {
             site.write_sshd_config(&sshd, &self.options);
             self.login_shell.iter().for_each(|shell| site.set_login_shell(shell));

@@ -29,15 +29,20 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Sweeps what dead tests left, then makes a new directory.
+    /// In the directory for temporary files.
     pub(crate) fn new() -> Self {
-        sweep_abandoned(&env::temp_dir());
+        Self::below(&env::temp_dir())
+    }
+
+    /// Sweeps what dead tests left in `parent`, then makes a new directory there.
+    pub(crate) fn below(parent: &Path) -> Self {
+        sweep_abandoned(parent);
         let prefix = format!("{PREFIX}{}-", getpid());
-        let dir = tempfile::Builder::new().prefix(&prefix).tempdir().map(tempfile::TempDir::keep);
-        let dir = dir.expect("the temporary directory can be written");
+        let dir = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
+        let dir = dir.map(tempfile::TempDir::keep).expect("the bed's parent can be written");
         assert!(
             !dir.to_string_lossy().contains(|c: char| c.is_whitespace() || "'\"%#".contains(c)),
-            "TMPDIR has characters that ssh's configuration can't hold: {}",
+            "the bed's path has characters that ssh's configuration can't hold: {}",
             dir.display()
         );
         let lock = lock_new(&dir).expect("a new directory can be locked");
