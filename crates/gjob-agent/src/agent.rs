@@ -246,7 +246,11 @@ impl Agent {
         // Nobody might attach to this run again to finish it.
         let finished = self.finish_recovery(link);
         self.slots.dismiss();
-        served.and(finished)
+        served.and(finished)?;
+        // The manager need not wait as well until the kernel has closed what watches
+        // files, which takes it more than 10 ms.
+        link.close(FAREWELL_TIMEOUT);
+        Ok(())
     }
 
     /// Serves until the manager leaves or the link ends.

@@ -166,12 +166,18 @@ pub(crate) fn gpus() -> Vec<String> {
     let listed = ["GJOB_GPUS", "CUDA_VISIBLE_DEVICES"].into_iter().find_map(std::env::var_os);
     match listed {
         Some(list) => listed_gpus(&list.to_string_lossy()),
-        None => {
-            let there =
-                |number: &u32| std::path::Path::new(&format!("/dev/nvidia{number}")).exists();
-            (0..64).filter(there).map(|number| number.to_string()).collect()
-        }
+        None => existing_gpus(),
     }
+}
+
+/// The numbers N of `/dev/nvidiaN`.
+fn existing_gpus() -> Vec<String> {
+    let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let number = |name: &str| name.strip_prefix("nvidia")?.parse().ok();
+    let mut numbers: Vec<u32> =
+        devices.filter_map(|device| number(device.file_name().to_str()?)).collect();
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| number.to_string()).collect()
 }
 
 fn listed_gpus(list: &str) -> Vec<String> {

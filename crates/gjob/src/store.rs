@@ -223,9 +223,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let unfinished = dir.create_database()?;
         let mut store = Store::connect(&unfinished, WRITE, None)?;
-        let file = store.identity()?;
-        store.fill(dir.run(), settings, hosts, specs, inputs).map_err(|e| store.error(e))?;
-        file.name_in(&store.db).map_err(|e| store.error(e))?;
+        store.fill(dir.run(), settings, hosts, specs, inputs)?;
         let Store { db, path, .. } = store;
         db.close().map_err(|(_, source)| StoreError::database(&path, source))?;
         Ok(dir.publish_database(&unfinished)?)
@@ -351,12 +349,17 @@ impl Store {
         self.write(|tx| tx.execute("UPDATE run SET settings = ?1", [json]).map(drop))
     }
 
-    /// Notes why the manager stops.
+    /// Notes why the manager stops. It is durable once the store is closed: without it, the
+    /// manager counts as one that was killed, and no event is missing.
     ///
     /// # Errors
     /// When the database fails.
     pub fn set_ended(&self, why: &str) -> Result<(), StoreError> {
-        self.write(|tx| tx.execute("UPDATE run SET ended = ?1", [why]).map(drop))
+        let set = |level| self.db.pragma_update(None, "synchronous", level);
+        set("NORMAL").map_err(|e| self.error(e))?;
+        let written = self.write(|tx| tx.execute("UPDATE run SET ended = ?1", [why]).map(drop));
+        set("FULL").map_err(|e| self.error(e))?;
+        written
     }
 
     fn connect(
@@ -383,10 +386,25 @@ impl Store {
         hosts: &[HostLabel],
         specs: &[std::sync::Arc<JobSpec>],
         inputs: &Inputs,
+    ) -> Result<(), StoreError> {
+        let file = self.identity()?;
+        let filled = self.fill_file(file, run, settings, hosts, specs, inputs);
+        filled.map_err(|source| self.error(source))
+    }
+
+    /// Without a journal and unsynced: the file is synced as a whole before it gets its
+    /// name, and removed if anything fails.
+    fn fill_file(
+        &mut self,
+        file: FileIdentity,
+        run: &RunId,
+        settings: &str,
+        hosts: &[HostLabel],
+        specs: &[std::sync::Arc<JobSpec>],
+        inputs: &Inputs,
     ) -> Result<(), rusqlite::Error> {
-        // FULL: a launch that was sent must survive a power cut in the store.
-        self.db.pragma_update(None, "journal_mode", "WAL")?;
-        self.db.pragma_update(None, "synchronous", "FULL")?;
+        self.db.pragma_update(None, "synchronous", "OFF")?;
+        self.db.pragma_update(None, "journal_mode", "OFF")?;
         let tx = self.db.transaction()?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -413,7 +431,9 @@ impl Store {
             }
             inputs::insert(&tx, inputs)?;
         }
-        tx.commit()
+        file.name_in(&tx)?;
+        tx.commit()?;
+        self.db.pragma_update(None, "journal_mode", "WAL")
     }
 
     /// The version of a database that is gjob's.
@@ -431,7 +451,7 @@ impl Store {
         }
     }
 
-    /// What is committed is to survive a power cut, and to take no more room than it must.
+    /// What is committed is to survive a power cut (a launch that was sent must be known), and to take no more room than it must.
     fn set_durable(&self) -> Result<(), StoreError> {
         let set = self.db.pragma_update(None, "synchronous", "FULL");
         set.and_then(|()| log_size::limit(&self.db)).map_err(|e| self.error(e))

@@ -1,6 +1,7 @@
 //! The agent's end of the link: frames on standard input and output. What is sent
 //! waits in a bounded queue, before a standard output that never blocks the agent.
 
+use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use gjob_core::wire::{DecodeError, Encoder, FrameBuffer, FromAgent, ToAgent, mag
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
-use rustix::stdio::{stdin, stdout};
+use rustix::stdio::{dup2_stdout, stdin, stdout};
 
 /// A manager that is silent for so long is gone: it sends something every 10 s. It
 /// gives up its agents after as long, so that what comes even later is a remainder
@@ -111,9 +112,18 @@ impl Link {
     pub(super) fn drain(&mut self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while self.flush().is_ok() && self.unwritten() > 0 && Instant::now() < deadline {
-            let step = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+            let left = deadline.saturating_duration_since(Instant::now());
             // Woken or not, the next flush tells.
-            let _ = poll(&mut [PollFd::new(&stdout(), PollFlags::OUT)], Some(&step));
+            let _ = poll_for(&mut [PollFd::new(&stdout(), PollFlags::OUT)], left);
+        }
+    }
+
+    /// Writes the rest, and ends what the manager reads.
+    pub(super) fn close(&mut self, limit: Duration) {
+        self.drain(limit);
+        // Otherwise it ends with this process.
+        if let Ok(null) = File::options().write(true).open("/dev/null") {
+            let _ = dup2_stdout(null);
         }
     }
 

@@ -104,6 +104,18 @@ impl Pipe {
         PipeExit { status, stderr: self.said() }
     }
 
+    /// The same for a link that was closed in order. An agent that is our child may end
+    /// later than its output does: it has nothing to do any more.
+    pub(super) async fn leave(mut self) {
+        drop(self.stdin.take());
+        if !self.owns_group && timeout(GRACE, drain(&mut self.stdout)).await.is_ok() {
+            // Reaps it, if this process lives as long.
+            tokio::spawn(self.finish());
+        } else {
+            self.finish().await;
+        }
+    }
+
     /// Kills the group while its leader is not yet reaped, so that its number
     /// can't be another's.
     fn kill_group(&self) {

@@ -418,7 +418,7 @@ impl Link {
         match end {
             SessionEnd::Closed => {
                 drop(stdin);
-                pipe.finish().await;
+                pipe.leave().await;
                 None
             }
             SessionEnd::Eof => {

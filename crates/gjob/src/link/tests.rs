@@ -98,6 +98,11 @@ impl Fake {
         heard
     }
 
+    /// A link to this machine waits for the end of what its program says, not for the program's own.
+    fn await_end(&self) {
+        gjob_testbed::eventually("the end of the program", || self.all_gone());
+    }
+
     /// True when none of the agents that were started is left, not even unreaped.
     fn all_gone(&self) -> bool {
         let pids = std::fs::read_to_string(self.path().join("pids")).unwrap();
@@ -155,7 +160,7 @@ fn attach(host: &str, epoch: u64) -> ToAgent {
 /// The agent listens until its input ends; its output stays open as long.
 const LISTENS: &str = "cat >heard";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_carries_messages_and_sends_what_is_queued_before_it_detaches() {
     let record = FromAgent::Records { offset: 7, lines: b"{}\n".to_vec() };
     let mut fake = Fake::new(&magic_line(), &[welcome(), record.clone()], LISTENS);
@@ -171,7 +176,7 @@ async fn a_link_carries_messages_and_sends_what_is_queued_before_it_detaches() {
     let heard = fake.heard();
     assert_eq!(heard[..2], [attach(":", 11), question]);
     assert!(matches!(heard[2..], [ToAgent::Status { .. }, ToAgent::Detach]), "{heard:?}");
-    assert!(fake.all_gone());
+    fake.await_end();
     assert!(fake.events.try_recv().is_err());
 }
 
@@ -206,7 +211,7 @@ async fn files_go_in_pieces_and_one_that_is_not_there_is_said() {
     assert_eq!(heard[4], ToAgent::Detach);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broken_link_comes_up_again_with_a_newer_epoch_and_forgets_what_was_queued() {
     let mut fake = Fake::new(
         &magic_line(),
@@ -227,7 +232,7 @@ async fn a_broken_link_comes_up_again_with_a_newer_epoch_and_forgets_what_was_qu
     link.close();
     link.ended().await;
     assert_eq!(fake.heard(), [attach(":", 12), ToAgent::Detach]);
-    assert!(fake.all_gone());
+    fake.await_end();
 }
 
 /// The reason of the one event of a link that fails at once.
@@ -336,7 +341,7 @@ async fn a_command_is_a_transport_and_goes_through_the_bootstrap() {
     assert!(fake.all_gone());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handle_dropped_closes_its_link() {
     let mut fake = Fake::new(&magic_line(), &[welcome()], LISTENS);
     let link = fake.spawn();
@@ -344,7 +349,7 @@ async fn a_handle_dropped_closes_its_link() {
     let LinkHandle { task, sender, closing } = link;
     drop((sender, closing));
     task.await.unwrap();
-    assert!(fake.all_gone());
+    fake.await_end();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -279,8 +279,11 @@ impl RunDir {
         Ok(path)
     }
 
-    /// Gives the database its name.
+    /// Gives the database its name, once it is durable. So is the name when SQLite syncs the
+    /// directory, which it does with the first commit.
     pub(super) fn publish_database(&self, unfinished: &Path) -> Result<(), RunDirError> {
+        let synced = File::open(unfinished).and_then(|file| file.sync_all());
+        synced.map_err(io_error(unfinished))?;
         std::fs::rename(unfinished, self.database()).map_err(io_error(unfinished))?;
         // Without it, the latest run is the one of the latest date.
         let _ = self.name_latest();
