@@ -97,7 +97,7 @@ deny: ## Check the licences and sources of dependencies (deny.toml)
 .PHONY: bench
 bench: BENCH_FLAGS ?=
 bench: ## Run the benchmarks, beside other programs that are installed (BENCH_FLAGS)
-	$(CARGO) bench -p gjob-core $(CARGO_FLAGS)
+	$(CARGO) bench -p gjob-core -p gjob --bench '*' $(CARGO_FLAGS)
 	$(CARGO) bench -p gjob-cli --bench peers $(CARGO_FLAGS) -- $(BENCH_FLAGS)
 
 .PHONY: install

@@ -3,8 +3,11 @@
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to say")]
 
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use gjob_core::{Queue, STATES, State};
+
+#[global_allocator]
+static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
