@@ -131,6 +131,8 @@ impl Ledger {
             let (begin, end, write) = (note("begin"), note("end"), duty.writing());
             let code = duty.exit_code();
             let script = format!("{begin}; {keep}{sleep}{hold}{write}{end}; exit {code}");
+            // Every other one is a simple command, which runs without a shell of its slot's.
+            let script = if index % 2 == 1 { format!("bash -ec '{script}'") } else { script };
             let files: Vec<String> = producers.iter().flat_map(Duty::as_files).collect();
             let after: Vec<_> = duty.after().iter().map(|dep| self.duty(*dep).name()).collect();
             let job = json!({ "commands": [script], "name": duty.name(), "cpus": duty.cpus(),
