@@ -29,7 +29,7 @@ use gjob_core::os_text::{to_bytes, to_os};
 use gjob_core::record::{Loss, one_line};
 use gjob_core::resources::Cpus;
 use gjob_core::wire::{DecodeError, FrameBuffer, Launch, WITHIN};
-use gjob_core::{JobId, Key, Record, RunId};
+use gjob_core::{JobId, Key, Record, RunId, Shell};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 
@@ -277,8 +277,9 @@ impl Slot {
         let allowed = self.within_lease(lease);
         let started = allowed.and_then(|lease_end| {
             let script = to_bytes(&launch.script);
+            let direct = (launch.request.shell == Shell::Auto).then_some(&script[..]);
             let (env, bound) = (&launch.request.env, &given.processors);
-            Ok((self.starter.start(job, Some(&script), env, variables, bound)?, lease_end))
+            Ok((self.starter.start(job, direct, env, variables, bound)?, lease_end))
         });
         let (started, lease_end) = match started {
             Ok(started) => started,

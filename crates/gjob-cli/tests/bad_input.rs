@@ -190,7 +190,7 @@ gjob: nothing was started
     refused(
         &["run", "unknown.jsonl"],
         str![[r#"
-gjob: unknown.jsonl:1:20: unknown field "fles": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, repeat
+gjob: unknown.jsonl:1:20: unknown field "fles": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, shell, repeat
 help: did you mean "files"?
 gjob: unknown.jsonl:2: no command: expected at least one that is not blank
 gjob: nothing was started
@@ -280,7 +280,7 @@ gjob: host list, item 1: reversed range 3-1: expected 1-3
 gjob: --env: invalid variable "X": expected NAME=VALUE
 gjob: --timeout: invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
 gjob: --file: file "missing" does not exist
-gjob: unknown.jsonl:1:20: unknown field "fles": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, repeat
+gjob: unknown.jsonl:1:20: unknown field "fles": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, shell, repeat
 help: did you mean "files"?
 gjob: unknown.jsonl:2: no command: expected at least one that is not blank
 gjob: nothing was started

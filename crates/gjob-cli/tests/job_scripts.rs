@@ -112,7 +112,7 @@ fn unknown_keyword_is_refused_with_the_nearest_one() {
     refused(
         "# two lines\nJob('true', timout=3)\n",
         str![[r#"
-gjob: jobs.py:2: unknown field "timout": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, repeat
+gjob: jobs.py:2: unknown field "timout": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, shell, repeat
 help: did you mean "timeout"?
 gjob: nothing was started
 
@@ -175,7 +175,7 @@ fn all_invalid_jobs_are_refused_at_once() {
 gjob: jobs.py:1: no command: expected at least one that is not blank
 gjob: jobs.py:2: invalid job name "a\nb": expected 1 to 255 bytes of printable characters
 gjob: jobs.py:2: invalid environment variable name "1": expected letters, digits and _, not starting with a digit
-gjob: jobs.py:3: unknown field "mum": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, repeat
+gjob: jobs.py:3: unknown field "mum": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, shell, repeat
 help: did you mean "mem"?
 gjob: jobs.py:3: field "timeout": invalid duration "soon": expected seconds (90) or units (500ms, 1h30m, 2d)
 gjob: nothing was started
@@ -421,7 +421,7 @@ fn mistake_in_a_thread_starts_nothing() {
     refused(
         &script("Job('x', fles='y')"),
         str![[r#"
-gjob: jobs.py:2: unknown field "fles": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, repeat
+gjob: jobs.py:2: unknown field "fles": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, shell, repeat
 help: did you mean "files"?
 gjob: nothing was started
 

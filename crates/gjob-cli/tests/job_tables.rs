@@ -84,7 +84,7 @@ gjob:   |
 gjob: 1 | [default]
 gjob:   |  ^^^^^^^
 help: did you mean "defaults"?
-gjob: jobs.toml:6:2: unknown field "timout": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, repeat, matrix, include, exclude
+gjob: jobs.toml:6:2: unknown field "timout": expected one of commands, files, link, outputs, name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, labels, after, pipefail, shell, repeat, matrix, include, exclude
 gjob:   |
 gjob: 6 |     timout = 3
 gjob:   |     ^^^^^^

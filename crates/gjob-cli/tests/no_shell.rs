@@ -54,6 +54,19 @@ fn simple_command_has_no_shell_and_others_have_bash() {
 }
 
 #[test]
+fn user_can_have_a_shell_for_all_jobs_or_for_one() {
+    assert_eq!(run(&[PARENT], &["--shell", "always"])[0].log, "bash\n");
+    let place = Place::new();
+    let of_job = |shell: &str| format!("[[job]]\ncommands = [\"{PARENT}\"]\nshell = '{shell}'\n");
+    place.file("jobs.toml", &(of_job("always") + &of_job("auto")));
+    let ran = place.gjob(&["run", "jobs.toml", "-j", "1", "--show", "all"]).output();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let mut parents: Vec<&str> = ran.stdout.split_whitespace().collect();
+    parents.retain(|word| ["bash", "gjob"].contains(word));
+    assert_eq!(parents, ["bash", "gjob"], "{ran:?}");
+}
+
+#[test]
 fn what_the_job_says_to_bash_is_heard() {
     let place = Place::new();
     let start_up = place.file("start-up", "echo started\n");

@@ -52,7 +52,7 @@ pub use outcome::{Cause, Ending, Finish};
 pub use platform::Platform;
 pub use queue::Queue;
 pub use record::Record;
-pub use request::JobRequest;
+pub use request::{JobRequest, Shell};
 pub use run::{Run, Tally};
 pub use spec::JobSpec;
 pub use state::{STATES, State};

@@ -34,6 +34,28 @@ pub struct JobRequest {
     pub mem: u64,
     /// GPUs it has for itself.
     pub gpus: u32,
+    /// When its script is run by a shell.
+    #[serde(default)]
+    pub shell: Shell,
+}
+
+/// When a script is run by a shell, bash.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shell {
+    /// When there is anything to do for one: one simple command is started by itself.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+}
+
+impl Shell {
+    /// True for what is meant where nothing is said.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Shell::default()
+    }
 }
 
 impl JobRequest {
@@ -99,6 +121,7 @@ impl From<&JobSpec> for JobRequest {
             hosts: _,
             labels: _,
             params,
+            shell,
         } = spec;
         let params = param_variables(params);
         JobRequest {
@@ -110,6 +133,7 @@ impl From<&JobSpec> for JobRequest {
             affinity: *affinity,
             mem: mem.unwrap_or(0),
             gpus: *gpus,
+            shell: *shell,
         }
     }
 }
@@ -151,7 +175,7 @@ mod tests {
         let json = serde_json::to_string(&request).unwrap();
         assert_eq!(
             json,
-            r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":null,"affinity":true,"mem":3,"gpus":2}"#
+            r#"{"name":"n","repeat_index":0,"env":{"A":"b"},"timeout_ms":1,"cpus":null,"affinity":true,"mem":3,"gpus":2,"shell":"auto"}"#
         );
         assert_eq!(serde_json::from_str::<JobRequest>(&json).unwrap(), request);
     }

@@ -17,6 +17,7 @@ pub use self::error::SpecError;
 use crate::after::After;
 use crate::from_job::is_from_job;
 use crate::hosts::Choice;
+use crate::request::Shell;
 use crate::resources::{Ask, Cpus};
 
 /// Describes what is needed to launch one job (the seed's `JobSpec`).
@@ -87,6 +88,9 @@ pub struct JobSpec {
     /// with the last one alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pipefail: bool,
+    /// When its script is run by a shell.
+    #[serde(default, skip_serializing_if = "Shell::is_default")]
+    pub shell: Shell,
     /// The number of this copy, from 0, among those made by `repeat` (`GJOB_REPEAT`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub repeat_index: u32,
@@ -142,6 +146,13 @@ impl JobSpec {
     #[must_use]
     pub fn pipefail(mut self, pipefail: bool) -> Self {
         self.pipefail = pipefail;
+        self
+    }
+
+    /// Sets when its script is run by a shell.
+    #[must_use]
+    pub fn shell(mut self, shell: Shell) -> Self {
+        self.shell = shell;
         self
     }
 

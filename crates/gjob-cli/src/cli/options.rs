@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use clap_complete::engine::ArgValueCandidates;
 use gjob::past_runs::Same;
+use gjob_core::Shell;
 use gjob_core::halt::{Halt, ParseHaltError};
 use gjob_core::scheduler::OnLost;
 
@@ -102,6 +103,11 @@ pub(crate) struct JobOptions {
     /// scripts run, `./fit | tee log` succeeds if tee does
     #[arg(long)]
     pub(crate) pipefail: bool,
+
+    /// Run each job with bash (always), or those that are one plain command without it (auto)
+    /// [default: auto]
+    #[arg(long, value_name = "WHEN", value_enum)]
+    pub(crate) shell: Option<ShellChoice>,
 
     /// Values in files and on standard input end in NUL, as from find -print0
     #[arg(short = '0', long)]
@@ -206,6 +212,22 @@ impl From<Lost> for OnLost {
             Lost::Rerun => OnLost::Rerun,
             Lost::Wait => OnLost::Wait,
             Lost::Lease => OnLost::Lease,
+        }
+    }
+}
+
+/// When a job's script is run by a shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShellChoice {
+    Auto,
+    Always,
+}
+
+impl From<ShellChoice> for Shell {
+    fn from(choice: ShellChoice) -> Self {
+        match choice {
+            ShellChoice::Auto => Shell::Auto,
+            ShellChoice::Always => Shell::Always,
         }
     }
 }

@@ -146,6 +146,7 @@ fn defaults(args: &RunArgs, errors: &mut Vec<anyhow::Error>) -> Option<JobDraft>
         hosts: args.options.on_hosts.clone(),
         labels: args.options.label.clone(),
         pipefail: args.options.pipefail,
+        shell: args.options.shell.map(Into::into),
         ..JobDraft::default()
     };
     let will_be_filled = args.jobs.is_none() && !args.command.is_empty();

@@ -6,7 +6,7 @@ use super::*;
 use crate::outcome::Cause;
 use crate::resources::Cpus;
 use crate::wire::{PROTOCOL, decode, encode};
-use crate::{JobRequest, Key, Order};
+use crate::{JobRequest, Key, Order, Shell};
 
 /// The bytes of the wire: a difference here needs a new PROTOCOL.
 #[test]
@@ -20,6 +20,7 @@ fn wire_format_is_pinned() {
         affinity: true,
         mem: 0,
         gpus: 0,
+        shell: Shell::Always,
     };
     let launch = ToAgent::Launch(Box::new(Launch {
         key: Key::new(3, 1),
@@ -37,10 +38,10 @@ fn wire_format_is_pinned() {
         dropped: 9,
     }));
     let frame = encode(&launch);
-    assert_eq!(frame.len(), 74, "{frame:02x?}");
-    assert_eq!(frame[73], 9);
-    assert_eq!(frame[..10], [70, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
-    assert_eq!(frame[10..27], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 1, 0, 0, 5]);
+    assert_eq!(frame.len(), 75, "{frame:02x?}");
+    assert_eq!(frame[74], 9);
+    assert_eq!(frame[..10], [71, 0, 0, 0, 1, 3, b'3', b'.', b'1', 1]);
+    assert_eq!(frame[10..28], [1, b'n', 2, 1, 1, b'A', 1, b'b', 1, 172, 2, 1, 1, 1, 0, 0, 1, 5]);
     let kill = Order::Kill { cause: Cause::Killed, grace: Duration::from_millis(5) };
     let order = encode(&ToAgent::Order { key: Key::new(3, 1), order: kill });
     assert_eq!(order, [8, 0, 0, 0, 3, 3, b'3', b'.', b'1', 0, 1, 5]);
@@ -74,6 +75,6 @@ fn wire_format_is_pinned() {
 fn whole_host_travels_as_no_number_of_processors() {
     let request = JobRequest { cpus: Cpus::All, ..JobRequest::default() };
     let bytes = encode(&request);
-    assert_eq!(bytes[4..], [0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes[4..], [0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(decode::<JobRequest>(&bytes[4..]).unwrap(), request);
 }

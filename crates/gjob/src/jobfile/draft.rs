@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gjob_core::JobSpec;
 use gjob_core::dependency::After;
 use gjob_core::from_job::FromJob;
 use gjob_core::resources::Cpus;
+use gjob_core::{JobSpec, Shell};
 
 use super::checks::check_files;
 use super::lenient::{after, count, duration, list, size, variables};
@@ -72,6 +72,9 @@ pub struct JobDraft {
     /// See [`JobSpec::pipefail`].
     #[serde(default)]
     pub pipefail: bool,
+    /// See [`JobSpec::shell`].
+    #[serde(default)]
+    pub shell: Option<Shell>,
     /// How many copies of the job to run.
     #[serde(default, deserialize_with = "count")]
     pub repeat: Option<u32>,
@@ -129,6 +132,7 @@ impl JobDraft {
             labels,
             after,
             pipefail,
+            shell,
             repeat,
             repeat_index,
         } = self;
@@ -158,6 +162,7 @@ impl JobDraft {
         spec.labels = own_or(labels, &defaults.labels);
         spec.after = after;
         spec.pipefail = pipefail || defaults.pipefail;
+        spec.shell = shell.or(defaults.shell).unwrap_or_default();
         spec.repeat_index = repeat_index;
         (spec, repeat.or(defaults.repeat).unwrap_or(1))
     }

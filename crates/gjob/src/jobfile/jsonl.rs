@@ -233,7 +233,7 @@ mod tests {
             errors(r#"{"cmds":["a"], "fles":[]}"#),
             "jobs:1:16: unknown field \"fles\": expected one of commands, files, link, outputs, \
              name, env, params, timeout, retries, cpus, affinity, gpus, mem, retry_mem, hosts, \
-             labels, after, pipefail, repeat\n\
+             labels, after, pipefail, shell, repeat\n\
              help: did you mean \"files\"?"
         );
         let message = errors(r#"{"cmds":["a"],"priority":1}"#);
