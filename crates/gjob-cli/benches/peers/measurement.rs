@@ -48,10 +48,13 @@ pub(crate) struct Cost {
 pub(crate) fn measure(field: &Field, peer: &dyn Peer, load: &Load) -> Result<Cost> {
     let place = field.fresh_place()?;
     let plan = peer.plan(&place, load)?;
+    let given = plan.given;
     let servers_before = cpu_time_of(&peer.servers())?;
     let cost = run(plan, &place, load.jobs());
     place.remove_large_files(load)?;
-    let (cost, servers) = (cost?, cpu_time_of(&peer.servers())? - servers_before);
+    let cost = cost?;
+    peer.check(given)?;
+    let servers = cpu_time_of(&peer.servers())? - servers_before;
     Ok(Cost { own_cpu: cost.own_cpu + servers, all_cpu: cost.all_cpu + servers, ..cost })
 }
 

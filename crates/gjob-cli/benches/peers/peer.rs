@@ -44,6 +44,12 @@ pub(crate) trait Peer {
     /// How it does the work.
     fn plan(&self, place: &Place<'_>, load: &Load) -> Result<Plan>;
 
+    /// Fails if jobs of the work that it has just done did not succeed; for a program whose
+    /// exit status does not say so.
+    fn check(&self, _given: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// True if its durable writes are those of its commands.
     fn is_traceable(&self) -> bool {
         false

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
 
 use super::Peer;
 use crate::bench::field::{Field, HOSTS, Place};
@@ -35,6 +36,18 @@ impl HyperQueue {
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
+}
+
+/// An array of jobs, as `hq job list` shows it.
+#[derive(Deserialize)]
+struct Array {
+    id: u32,
+    task_stats: TaskStats,
+}
+
+#[derive(Deserialize)]
+struct TaskStats {
+    finished: usize,
 }
 
 fn succeed(mut command: Command) -> Result<()> {
@@ -102,6 +115,19 @@ impl Peer for HyperQueue {
         }
         command.current_dir(place.dir());
         Ok(Plan::new(*count, vec![command]))
+    }
+
+    /// `submit --wait` succeeds whatever becomes of the jobs.
+    fn check(&self, given: usize) -> Result<()> {
+        let mut list = self.hq();
+        list.args(["--output-mode", "json", "job", "list", "--all"]);
+        let output = list.output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let arrays: Vec<Array> = serde_json::from_slice(&output.stdout)?;
+        let last = arrays.into_iter().max_by_key(|array| array.id).context("no jobs")?;
+        let finished = last.task_stats.finished;
+        ensure!(finished == given, "{finished} of {given} tasks finished");
+        Ok(())
     }
 }
 
