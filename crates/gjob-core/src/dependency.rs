@@ -4,8 +4,12 @@
 //! Many jobs often wait for the same many jobs. Equal entries of `after` share one
 //! group, so that there are no edges from each job to each other.
 
+mod past;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+pub use past::{PastProducer, PastProducers};
 
 pub use crate::after::After;
 use crate::from_job::{self, FromJob, FromJobError, Places, named};
@@ -107,6 +111,8 @@ pub struct Dependencies {
     sources: BTreeMap<u32, Vec<FromGroup>>,
     /// For each of these others, what the directory with its outputs is called.
     places: BTreeMap<u32, String>,
+    /// Jobs of past runs that are done, and whose outputs jobs need.
+    past: Vec<PastProducer>,
 }
 
 /// Outputs of the jobs of a group, among the files of another.
@@ -121,7 +127,7 @@ pub struct FromGroup {
 /// Outputs of one job among the files of another.
 #[derive(Clone, Debug)]
 pub struct FromOne<'a> {
-    /// The job that writes them.
+    /// The job that writes them; of those of past runs its position among them.
     pub producer: u32,
     /// The directory that they are in, below the other job's.
     pub place: &'a str,
@@ -134,6 +140,8 @@ pub struct FromOne<'a> {
 pub struct Group {
     /// The jobs.
     pub members: Vec<u32>,
+    /// Jobs of past runs that belong to it: by their positions among those that the run needs.
+    pub past: Vec<u32>,
     /// Those that wait for all of them.
     pub dependants: Vec<u32>,
 }
@@ -144,12 +152,24 @@ impl Dependencies {
     /// # Errors
     /// When an entry is not a job's name or number, or jobs wait for each other.
     pub fn resolve(specs: &[Arc<JobSpec>]) -> Result<Self, DependencyError> {
-        let mut found = Dependencies::default();
+        Dependencies::resolve_with(specs, PastProducers::default())
+    }
+
+    /// The same for a run that needs outputs of past runs' jobs.
+    ///
+    /// # Errors
+    /// As [`Dependencies::resolve`].
+    pub fn resolve_with(
+        specs: &[Arc<JobSpec>],
+        past: PastProducers,
+    ) -> Result<Self, DependencyError> {
+        let PastProducers { jobs: past, places } = past;
+        let mut found = Dependencies { places, ..Dependencies::default() };
         let has_files = |spec: &JobSpec| spec.files.iter().any(|file| from_job::is_from_job(file));
         if specs.iter().all(|spec| spec.after.is_empty() && !has_files(spec)) {
             return Ok(found);
         }
-        let by_name = from_job::by_name(specs);
+        let by_name = by_name(specs, &past);
         let mut groups: HashMap<After, u32> = HashMap::new();
         let mut checked: HashSet<After> = HashSet::new();
         let (mut members_left, mut waits_left) = (MAX_EDGES, MAX_EDGES);
@@ -179,11 +199,14 @@ impl Dependencies {
                         }
                         let members = members(after, &by_name, specs, index)?;
                         members_left = less(members_left, members.len(), index)?;
-                        let group = found.add_group(members);
+                        let group = found.add_group(members, specs.len() as u32);
                         groups.insert(after.clone(), group);
                         group
                     }
                 };
+                if found.groups[group as usize].members.is_empty() {
+                    continue;
+                }
                 found.groups[group as usize].dependants.push(index);
                 found.waits.entry(index).or_default().push(group);
             }
@@ -196,6 +219,7 @@ impl Dependencies {
                 found.sources.insert(index, sources);
             }
         }
+        found.past = past;
         found.place_sources(specs)?;
         match found.find_cycle() {
             None => Ok(found),
@@ -203,12 +227,15 @@ impl Dependencies {
         }
     }
 
-    fn add_group(&mut self, members: Vec<u32>) -> u32 {
+    /// Adds a group of jobs of the run, of which there are `jobs`, and of past runs behind them.
+    fn add_group(&mut self, mut members: Vec<u32>, jobs: u32) -> u32 {
         let group = self.groups.len() as u32;
+        let past = members.split_off(members.partition_point(|member| *member < jobs));
         for member in &members {
             self.member_of.entry(*member).or_default().push(group);
         }
-        self.groups.push(Group { members, dependants: Vec::new() });
+        let past = past.into_iter().map(|index| index - jobs).collect();
+        self.groups.push(Group { members, past, dependants: Vec::new() });
         group
     }
 
@@ -227,6 +254,10 @@ impl Dependencies {
                 let place = self.places.entry(*member).or_insert_with(new);
                 *sizes.entry(group).or_default() += place.len() + FILE_OVERHEAD;
             }
+            for past in &self.groups[group as usize].past {
+                let place = &self.past[*past as usize].place;
+                *sizes.entry(group).or_default() += place.len() + FILE_OVERHEAD;
+            }
         }
         let at: HashMap<&str, u32> =
             self.places.iter().map(|(producer, place)| (place.as_str(), *producer)).collect();
@@ -237,6 +268,7 @@ impl Dependencies {
                 return Err(DependencyError::TooManyProducers { job: title(specs, *index), found });
             }
             let files = specs[*index as usize].local_files();
+            // With those of past runs it was looked at before some jobs were left out.
             let taken = files.filter_map(|file| Some((file, *at.get(base_name(file)?)?)));
             for (file, producer) in taken {
                 if self.member_of(producer).iter().any(|group| groups.contains(group)) {
@@ -260,29 +292,57 @@ impl Dependencies {
     /// The outputs of other jobs among a job's files, by the jobs that write them.
     #[must_use]
     pub fn producers(&self, index: u32) -> Vec<FromOne<'_>> {
+        let place = |producer| self.places.get(&producer).map_or("", String::as_str);
+        self.sources_of(index, |group| &group.members, place)
+    }
+
+    /// The outputs of past runs' jobs among a job's files, by these jobs.
+    #[must_use]
+    pub fn past_producers(&self, index: u32) -> Vec<FromOne<'_>> {
+        self.sources_of(index, |group| &group.past, |past| &self.past[past as usize].place)
+    }
+
+    fn sources_of<'a>(
+        &'a self,
+        index: u32,
+        of: impl Fn(&'a Group) -> &'a Vec<u32>,
+        place: impl Fn(u32) -> &'a str,
+    ) -> Vec<FromOne<'a>> {
         let mut found: BTreeMap<u32, Vec<&OutputPattern>> = BTreeMap::new();
         for from in self.sources(index) {
-            for member in &self.groups[from.group as usize].members {
+            for member in of(&self.groups[from.group as usize]) {
                 found.entry(*member).or_default().push(&from.entry.path);
             }
         }
-        let one = |(producer, paths)| {
-            let place = self.places.get(&producer).map_or("", String::as_str);
-            FromOne { producer, place, paths }
-        };
+        let one = |(producer, paths)| FromOne { producer, place: place(producer), paths };
         found.into_iter().map(one).collect()
+    }
+
+    /// The jobs of past runs that are done, and whose outputs jobs need.
+    #[must_use]
+    pub fn past(&self) -> &[PastProducer] {
+        &self.past
+    }
+
+    /// What the directory with a job's outputs is called in the directories of others; none
+    /// if no job needs them.
+    #[must_use]
+    pub fn place(&self, producer: u32) -> Option<&str> {
+        self.places.get(&producer).map(String::as_str)
     }
 
     /// All jobs of a run of this many, those first whose outputs others need.
     #[must_use]
     pub fn producers_first(&self, jobs: u32) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..jobs).filter(|job| self.sources(*job).is_empty()).collect();
-        // Those that need outputs, each with the number of groups of which some are left.
-        let count = |sources: &Vec<FromGroup>| {
-            sources.iter().map(|from| from.group).collect::<HashSet<u32>>()
+        // Those that need outputs of jobs of the run, each with the groups of which some are left.
+        let has_members = |group: &u32| !self.groups[*group as usize].members.is_empty();
+        let groups = |sources: &Vec<FromGroup>| {
+            sources.iter().map(|from| from.group).filter(has_members).collect::<HashSet<u32>>()
         };
+        let left = self.sources.iter().map(|(job, sources)| (*job, groups(sources)));
         let mut left: BTreeMap<u32, HashSet<u32>> =
-            self.sources.iter().map(|(job, sources)| (*job, count(sources))).collect();
+            left.filter(|(_, groups)| !groups.is_empty()).collect();
+        let mut order: Vec<u32> = (0..jobs).filter(|job| !left.contains_key(job)).collect();
         let mut open: Vec<usize> = self.groups.iter().map(|group| group.members.len()).collect();
         let mut at = 0;
         while let Some(job) = order.get(at).copied() {
@@ -365,6 +425,15 @@ impl Dependencies {
     }
 }
 
+/// The jobs by their names, those of past runs behind all others.
+fn by_name<'a>(specs: &'a [Arc<JobSpec>], past: &'a [PastProducer]) -> HashMap<&'a str, Vec<u32>> {
+    let mut by_name = from_job::by_name(specs);
+    for (index, past) in (specs.len() as u32..).zip(past) {
+        by_name.entry(&past.name).or_default().push(index);
+    }
+    by_name
+}
+
 /// What an entry is a glob of names with (`fit-*`, `fit-?`, `fit-[ab]`): none for anything
 /// else, and for the very name of a job.
 #[must_use]
@@ -427,6 +496,11 @@ mod tests {
         Arc::new(spec)
     }
 
+    fn group(members: &[u32], dependants: &[u32]) -> Group {
+        let (members, dependants) = (members.to_vec(), dependants.to_vec());
+        Group { members, dependants, ..Group::default() }
+    }
+
     fn name(name: &str) -> After {
         After::Name(name.into())
     }
@@ -435,7 +509,7 @@ mod tests {
     fn name_means_all_jobs_that_have_it() {
         let jobs = [job("a", &[]), job("a", &[]), job("b", &[name("a")]), job("c", &[name("a")])];
         let found = Dependencies::resolve(&jobs).unwrap();
-        assert_eq!(found.groups(), [Group { members: vec![0, 1], dependants: vec![2, 3] }]);
+        assert_eq!(found.groups(), [group(&[0, 1], &[2, 3])]);
         assert_eq!(found.waits(2), [0]);
         assert_eq!(found.member_of(1), [0]);
         assert!(found.waits(0).is_empty());
@@ -445,10 +519,10 @@ mod tests {
     fn glob_means_all_jobs_whose_names_match_unless_it_is_a_name_itself() {
         let jobs = [job("fit-1", &[]), job("x", &[name("fit-?")]), job("fit-2", &[])];
         let found = Dependencies::resolve(&jobs).unwrap();
-        assert_eq!(found.groups(), [Group { members: vec![0, 2], dependants: vec![1] }]);
+        assert_eq!(found.groups(), [group(&[0, 2], &[1])]);
         let literal = [job("a*", &[]), job("ab", &[]), job("c", &[name("a*")])];
         let found = Dependencies::resolve(&literal).unwrap();
-        assert_eq!(found.groups(), [Group { members: vec![0], dependants: vec![2] }]);
+        assert_eq!(found.groups(), [group(&[0], &[2])]);
         let unknown = [job("a", &[name("b*")])];
         assert!(matches!(
             Dependencies::resolve(&unknown),
@@ -547,6 +621,35 @@ mod tests {
              expected a different one for each in the job directory"
         );
         assert!(error(&["@f/x"]).starts_with("job 1 (sum): file \"@f/x\": no job is called \"f\""));
+    }
+
+    #[test]
+    fn outputs_of_past_runs_are_not_waited_for_and_have_the_place_that_they_would_have() {
+        let job = |name: &str, files: &[&str]| {
+            let spec = JobSpec::new(["true"]).unwrap().name(name).outputs(["out"]);
+            Arc::new(spec.files(files.iter().copied()))
+        };
+        let past = |name: &str, place: &str| PastProducer {
+            run: "2026-01-01-1".parse().unwrap(),
+            index: 7,
+            name: name.to_owned(),
+            place: place.to_owned(),
+        };
+        let jobs = [job("fit", &[]), job("sum", &["@fit/out", "@a-*/out"]), job("x", &["@a-1/y"])];
+        let past = PastProducers {
+            jobs: vec![past("a-1", "a-1"), past("fit", "fit-0")],
+            places: BTreeMap::from([(0, "fit-1".to_owned())]),
+        };
+        let found = Dependencies::resolve_with(&jobs, past).unwrap();
+        let of = |found: Vec<FromOne<'_>>| -> Vec<(u32, String)> {
+            found.into_iter().map(|one| (one.producer, one.place.to_owned())).collect()
+        };
+        assert_eq!(of(found.producers(1)), [(0, "fit-1".to_owned())]);
+        let expected = [(0, "a-1".to_owned()), (1, "fit-0".to_owned())];
+        assert_eq!(of(found.past_producers(1)), expected);
+        assert_eq!((found.waits(1), found.waits(2)), (&[0][..], &[][..]));
+        assert_eq!(found.producers_first(3), [0, 2, 1]);
+        assert_eq!(found.past()[1].title(), "job fit of run 2026-01-01-1");
     }
 
     #[test]

@@ -139,12 +139,13 @@ impl FromJob {
                 After::Job(_) | After::Jobs(..) => String::new(),
             },
         })?;
-        let spec = |index: u32| specs[index as usize].borrow();
-        match found.iter().find(|index| spec(**index).outputs.is_empty()) {
+        // Those of past runs are behind all others, and have outputs.
+        let specs = found.iter().filter_map(|at| Some((*at, specs.get(*at as usize)?.borrow())));
+        match { specs }.find(|(_, spec)| spec.outputs.is_empty()) {
             None => Ok(found),
-            Some(index) => Err(FromJobError::NoOutputs {
+            Some((index, spec)) => Err(FromJobError::NoOutputs {
                 found: excerpt(&self.text),
-                producer: title(spec(*index), *index),
+                producer: title(spec, index),
             }),
         }
     }

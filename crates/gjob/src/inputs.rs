@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod hashing;
 mod outputs;
+mod past;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -23,7 +24,8 @@ pub use error::InputError;
 pub use file::InputFile;
 pub(crate) use file::check;
 use hashing::hash_all;
-pub(crate) use outputs::{UnfitOutputs, gather};
+pub(crate) use outputs::{UnfitOutputs, gather, verify};
+pub use past::{PastInput, PastInputs};
 
 /// A file or directory that a job names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct Inputs {
     contents: HashMap<BlobHash, Content>,
     /// The directories, by their lists' hashes.
     trees: HashMap<BlobHash, Arc<InputDirectory>>,
+    /// Outputs of past runs' jobs.
+    past: PastInputs,
 }
 
 impl Inputs {
@@ -161,10 +165,23 @@ impl Inputs {
         let needed: HashSet<&String> =
             specs.into_iter().flat_map(|spec| spec.local_files()).collect();
         let kept = self.roots.into_iter().filter(|(path, _)| needed.contains(path));
-        Inputs::restore(kept.flat_map(|(path, roots)| {
+        let kept = Inputs::restore(kept.flat_map(|(path, roots)| {
             let roots = roots.into_iter();
             roots.map(move |(revision, root)| (path.clone(), revision, root))
-        }))
+        }));
+        kept.with_past(self.past)
+    }
+
+    /// The same with outputs of past runs' jobs.
+    #[must_use]
+    pub fn with_past(self, past: PastInputs) -> Self {
+        Inputs { past, ..self }
+    }
+
+    /// Outputs of past runs' jobs.
+    #[must_use]
+    pub fn past(&self) -> &PastInputs {
+        &self.past
     }
 
     /// The paths of those that jobs with these specifications name and that are not what

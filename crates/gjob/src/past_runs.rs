@@ -4,19 +4,22 @@
 //! equal if these jobs are.
 
 mod follow;
+mod producers;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use gjob_core::dependency::{Dependencies, DependencyError, FromOne};
+use gjob_core::from_job::dir_name;
 use gjob_core::subset::subset;
-use gjob_core::wire::{Input, InputKind};
+use gjob_core::wire::{BlobHash, Input, InputKind};
 use gjob_core::{JobSpec, RunId, State};
 use serde::Serialize;
 
 pub use follow::{FollowError, follow};
+use producers::{PastRun, Producers};
 
-use crate::inputs::Inputs;
+use crate::inputs::{Inputs, PastInputs};
 use crate::store::{RunDir, Store, StoreError};
 
 /// What past runs know of a job of a new run.
@@ -24,7 +27,8 @@ use crate::store::{RunDir, Store, StoreError};
 pub enum PastOutcome {
     /// It is done in one of them.
     Done,
-    /// It would be left out, and its outputs are needed by a job that is not.
+    /// It would be left out, and its outputs are needed by a job that is not; no past run
+    /// has them.
     Needed,
     /// None of them has it.
     New,
@@ -53,6 +57,20 @@ pub struct Comparison {
     pub again: Vec<Option<PastJob>>,
     /// How many jobs are left out that failed with other files, or have an unknown outcome.
     pub failed_with_other_files: u64,
+    /// What these have of past runs' jobs that are left out.
+    pub past: PastInputs,
+    /// The jobs that are done and run again, since outputs of theirs are needed and are not
+    /// what they were.
+    pub lost_outputs: Vec<LostOutputs>,
+}
+
+/// A job whose outputs are not what they were.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostOutputs {
+    /// Its name.
+    pub job: String,
+    /// What is wrong with one of them.
+    pub reason: String,
 }
 
 /// A job of a past run: which run, in the order in which they were added, and its index.
@@ -110,6 +128,7 @@ pub struct PastRuns {
     same: Same,
     select: Select,
     runs: Vec<RunId>,
+    stored: Vec<PastRun>,
     /// The copies of each kind of job, by their states.
     known: HashMap<Identity, Copies>,
     /// The same kinds without their files.
@@ -143,7 +162,12 @@ struct Identity {
 
 /// Outputs of another job among a job's files: the directory that they are in, which they
 /// are, and what the other job is.
-type FromJob = (String, Vec<String>, [u8; 32]);
+type FromJob = (String, Vec<String>, BlobHash);
+
+fn from_job(from: &FromOne<'_>, identity: BlobHash) -> FromJob {
+    let paths: BTreeSet<String> = from.paths.iter().map(ToString::to_string).collect();
+    (from.place.to_owned(), paths.into_iter().collect(), identity)
+}
 
 impl Identity {
     fn of(spec: &JobSpec, inputs: &Inputs, revision: u32, from_jobs: &[FromJob]) -> Self {
@@ -168,11 +192,11 @@ impl Identity {
     }
 
     /// All of it by one hash.
-    fn digest(&self) -> [u8; 32] {
+    fn digest(&self) -> BlobHash {
         let parts =
             [Some(self.script), Some(self.bound_to), Some(self.env), self.files, self.outputs];
         let parts = parts.map(|part| part.map(|hash| *hash.as_bytes()));
-        *hash(&(parts, self.copy)).as_bytes()
+        BlobHash(*hash(&(parts, self.copy)).as_bytes())
     }
 
     fn without_files(self) -> Self {
@@ -202,9 +226,16 @@ impl PastRuns {
         self.select
     }
 
+    /// The same as far as it counts.
+    fn counted(&self, identity: Identity) -> Identity {
+        match self.same {
+            Same::Files => identity,
+            Same::Command => identity.without_files(),
+        }
+    }
+
     /// The identities of the jobs of a run, each with files of its revision.
     fn identities(
-        &self,
         specs: &[Arc<JobSpec>],
         inputs: &Inputs,
         revision: impl Fn(usize) -> u32,
@@ -212,20 +243,18 @@ impl PastRuns {
     ) -> Vec<Identity> {
         let mut found: Vec<Option<Identity>> = vec![None; specs.len()];
         for index in dependencies.producers_first(specs.len() as u32) {
-            let from_job = |from: FromOne<'_>| {
-                let producer = found[from.producer as usize]?;
-                let paths: BTreeSet<String> = from.paths.iter().map(ToString::to_string).collect();
-                Some((from.place.to_owned(), paths.into_iter().collect(), producer.digest()))
-            };
-            let from_jobs = dependencies.producers(index).into_iter().filter_map(from_job);
-            let mut from_jobs: Vec<FromJob> = from_jobs.collect();
+            let own = dependencies.producers(index).into_iter();
+            let own = own.filter_map(|from| {
+                let identity = found[from.producer as usize]?;
+                Some(from_job(&from, identity.digest()))
+            });
+            let past = dependencies.past_producers(index).into_iter();
+            let past = past
+                .map(|from| from_job(&from, inputs.past().jobs[from.producer as usize].identity));
+            let mut from_jobs: Vec<FromJob> = own.chain(past).collect();
             from_jobs.sort_unstable();
             let at = index as usize;
-            let identity = Identity::of(&specs[at], inputs, revision(at), &from_jobs);
-            found[at] = Some(match self.same {
-                Same::Files => identity,
-                Same::Command => identity.without_files(),
-            });
+            found[at] = Some(Identity::of(&specs[at], inputs, revision(at), &from_jobs));
         }
         found.into_iter().flatten().collect()
     }
@@ -239,12 +268,16 @@ impl PastRuns {
             return Ok(());
         }
         let store = Store::read(dir)?;
-        let (states, specs, inputs) = (store.job_states()?, store.specs()?, store.inputs()?);
+        let (states, specs) = (store.job_states()?, store.specs()?);
+        let inputs = store.inputs()?.with_past(store.past_inputs()?);
+        let dependencies = store.dependencies(&specs)?;
+        let identities = Self::identities(&specs, &inputs, |at| states[at].1, &dependencies);
+        let run = self.runs.len();
         self.runs.push(dir.run().clone());
-        let dependencies = Dependencies::resolve(&specs).map_err(|error| store.invalid(&error))?;
-        let identities = self.identities(&specs, &inputs, |at| states[at].1, &dependencies);
-        let run = self.runs.len() - 1;
+        let digests = identities.iter().map(Identity::digest).collect();
+        self.stored.push(PastRun { dir: dir.clone(), identities: digests });
         for ((index, identity), (state, _)) in (0..).zip(identities).zip(states) {
+            let identity = self.counted(identity);
             let copies = self.known.entry(identity).or_default();
             let copies = match state {
                 State::Done => &mut copies.done,
@@ -270,8 +303,9 @@ impl PastRuns {
 
     /// Compares new jobs with those of these runs, and leaves out those that are not
     /// to be run. Each job of a past run counts once: of several equal new jobs, as many
-    /// are done as were done. Those whose outputs are needed by jobs that are to be run are
-    /// run, too. `inputs` has the new jobs' files.
+    /// are done as were done. If jobs that are to be run need outputs of one that is done, they
+    /// get those of the past run; where these are not what they were, it is run, too, and so is
+    /// one that is left out and not done. `inputs` has the new jobs' files.
     ///
     /// # Errors
     /// When what the jobs wait for cannot be resolved.
@@ -281,25 +315,43 @@ impl PastRuns {
         inputs: &Inputs,
     ) -> Result<Comparison, DependencyError> {
         let dependencies = Dependencies::resolve(&specs)?;
-        let identities = self.identities(&specs, inputs, |_| 0, &dependencies);
+        let identities = Self::identities(&specs, inputs, |_| 0, &dependencies);
+        let identities: Vec<Identity> =
+            identities.into_iter().map(|identity| self.counted(identity)).collect();
         let failed = &self.failed_without_files;
         let has_failed: Vec<bool> =
             identities.iter().map(|it| failed.contains(&it.without_files())).collect();
         let (mut outcomes, past): (Vec<PastOutcome>, Vec<Option<PastJob>>) =
             identities.into_iter().map(|identity| self.take(identity)).unzip();
+        let mut producers = Producers::new(&self.stored);
+        let mut lost_outputs = Vec::new();
         let mut order = dependencies.producers_first(specs.len() as u32);
         while let Some(index) = order.pop() {
             if !self.select.takes(outcomes[index as usize]) {
                 continue;
             }
             for from in dependencies.producers(index) {
-                let producer = &mut outcomes[from.producer as usize];
-                if !self.select.takes(*producer) {
-                    *producer = PastOutcome::Needed;
-                }
+                let at = from.producer as usize;
+                let name = specs[at].name.as_deref().unwrap_or_default();
+                let reason = match (outcomes[at], past[at]) {
+                    (outcome, _) if self.select.takes(outcome) => continue,
+                    (PastOutcome::Done, Some(past)) => match producers.need(&from, name, past) {
+                        Ok(()) => continue,
+                        Err(reason) => Some(reason),
+                    },
+                    _ => None,
+                };
+                let lost = reason.map(|reason| LostOutputs { job: name.to_owned(), reason });
+                lost_outputs.extend(lost);
+                outcomes[at] = PastOutcome::Needed;
             }
         }
         let is_kept: Vec<bool> = outcomes.iter().map(|it| self.select.takes(*it)).collect();
+        let left_out = (0..).zip(&is_kept).filter(|(_, is_kept)| !**is_kept);
+        let past_inputs = PastInputs {
+            jobs: producers.take(left_out.map(|(index, _)| index)),
+            places: places(&specs, &is_kept, &dependencies),
+        };
         let again = past.into_iter().zip(&is_kept).filter(|(_, is_kept)| **is_kept);
         let again = again.map(|(past, _)| past).collect();
         let other_files = |(outcome, has_failed): &(&PastOutcome, &bool)| {
@@ -308,7 +360,8 @@ impl PastRuns {
         let failed_with_other_files =
             outcomes.iter().zip(&has_failed).filter(other_files).count() as u64;
         let remaining = subset(specs, &is_kept);
-        Ok(Comparison { outcomes, remaining, again, failed_with_other_files })
+        let past = past_inputs;
+        Ok(Comparison { outcomes, remaining, again, failed_with_other_files, past, lost_outputs })
     }
 
     fn take(&mut self, identity: Identity) -> (PastOutcome, Option<PastJob>) {
@@ -324,6 +377,22 @@ impl PastRuns {
         };
         (outcome, None)
     }
+}
+
+/// What the directories with outputs of the kept jobs are called for other jobs, by their
+/// positions among these: those that are called after their position among all.
+fn places(
+    specs: &[Arc<JobSpec>],
+    is_kept: &[bool],
+    dependencies: &Dependencies,
+) -> BTreeMap<u32, String> {
+    let kept = (0..).zip(specs).zip(is_kept).filter(|(_, is_kept)| **is_kept);
+    let placed = (0..).zip(kept).filter_map(|(position, ((index, spec), _))| {
+        let place = dependencies.place(index)?;
+        let is_usual = dir_name(spec.name.as_deref().unwrap_or_default()) == place;
+        (!is_usual).then(|| (position, place.to_owned()))
+    });
+    placed.collect()
 }
 
 impl Copies {

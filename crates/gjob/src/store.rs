@@ -13,6 +13,7 @@ mod migrate;
 mod new_inputs;
 mod original;
 mod outputs;
+mod past;
 mod read_only;
 mod run_dir;
 mod save;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use gjob::settings::RunSettings;
 use gjob::store::{RunDir, Store};
 use gjob::units::format_duration;
-use gjob_core::dependency::FromGroup;
+use gjob_core::dependency::{FromGroup, Group};
 use gjob_core::event::{AttemptChange, JobChange};
 use gjob_core::job::Phase;
 use gjob_core::plural::counted;
@@ -142,7 +142,7 @@ impl History<'_> {
         let is_open =
             |job: &&u32| self.run.job(**job).is_some_and(|job| job.state() != State::Done);
         let line = |from: &FromGroup| {
-            let members = &dependencies.groups()[from.group as usize].members;
+            let Group { members, past, .. } = &dependencies.groups()[from.group as usize];
             let mut open = members.iter().filter(is_open);
             let named: Vec<_> =
                 open.by_ref().take(NAMED).map(|job| self.run.job_title(*job)).collect();
@@ -154,8 +154,13 @@ impl History<'_> {
                 true => "all done".to_owned(),
                 false => format!("not done: {}{more}", named.join(", ")),
             };
-            let (file, jobs) = (printable(&from.entry.text), counted(members.len() as u64, "job"));
-            format!("needs {file}: outputs of {jobs}, {waits}")
+            let count = (members.len() + past.len()) as u64;
+            let (file, jobs) = (printable(&from.entry.text), counted(count, "job"));
+            let of_past = match past.as_slice() {
+                [] => String::new(),
+                past => format!(", {} of past runs", past.len()),
+            };
+            format!("needs {file}: outputs of {jobs}{of_past}, {waits}")
         };
         dependencies.sources(self.job.index).iter().map(line).collect()
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use gjob::NetworkError;
 use gjob::inputs::Inputs;
-use gjob::past_runs::{PastJob, PastOutcome, PastRuns, Select, follow};
+use gjob::past_runs::{LostOutputs, PastJob, PastOutcome, PastRuns, Select, follow};
 use gjob::settings::{OutputSettings, RunSettings};
 use gjob::store::{RunDir, StateDir, Store};
 use gjob_core::plural::counted;
-use gjob_core::text::printable;
+use gjob_core::text::{excerpt, printable};
 use gjob_core::{JobSpec, RunId};
 
 use super::find_run;
@@ -119,6 +119,9 @@ pub(super) fn leave_out(
         let _ = writeln!(text, "job {index}{}: {}{skipped}", printable(&name), reason(*outcome));
     }
     text.push_str(&summary(&runs, select, &compared.outcomes));
+    if let Some(line) = lost_outputs(&compared.lost_outputs) {
+        let _ = write!(text, "\n{line}");
+    }
     if !report.is_silent() {
         // There is no other place to report that stderr is gone.
         let _ = writeln!(io::stderr().lock(), "{text}");
@@ -136,7 +139,21 @@ pub(super) fn leave_out(
             print_error(help);
         }
     }
+    let inputs = inputs.with_past(compared.past);
     Ok(Remaining { specs: compared.remaining, inputs, again: compared.again })
+}
+
+/// Which jobs run again for their outputs, and why.
+fn lost_outputs(lost: &[LostOutputs]) -> Option<String> {
+    let (LostOutputs { job, reason }, others) = lost.split_first()?;
+    let (job, reason) = (excerpt(job), printable(reason));
+    Some(match others.len() as u64 {
+        0 => format!("job {job} runs again, since its outputs are needed: {reason}"),
+        more => {
+            let more = counted(more, "more job");
+            format!("job {job} and {more} run again, since their outputs are needed: {reason}")
+        }
+    })
 }
 
 /// Goes on with the directory of outputs of the past runs, if the new run has the same.

@@ -72,6 +72,15 @@ pub enum InputError {
 }
 
 impl InputError {
+    /// What is wrong now with a file that is looked at before anything depends on it.
+    pub(crate) fn now(&self) -> String {
+        match self {
+            InputError::Changed { path } => format!("file {path:?} has changed"),
+            InputError::Replaced { path, found } => format!("file {path:?} is {found} now"),
+            other => other.to_string(),
+        }
+    }
+
     /// The error of reading a path.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

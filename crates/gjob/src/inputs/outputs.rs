@@ -12,6 +12,7 @@ use gjob_core::tree::TreeEntry;
 
 use super::directory::{file_entry, names};
 use super::file::{kind, mode, mtime_ns};
+use super::hashing::hash_all;
 use super::{InputDirectory, InputError, InputFile};
 use crate::outputs::OutputFile;
 
@@ -60,6 +61,23 @@ pub(crate) fn gather(
         return Err(UnfitOutputs::None(pattern.to_string()));
     }
     directory(dir, dirs, found).map_err(UnfitOutputs::Changed)
+}
+
+/// Makes sure that the content of files is what is recorded of it.
+pub(crate) fn verify(directory: &InputDirectory) -> Result<(), UnfitOutputs> {
+    let stat = |file: &Arc<InputFile>| {
+        std::fs::symlink_metadata(&file.path).map_err(|source| file.io(source))
+    };
+    let found = directory.files.iter().map(stat).collect::<Result<Vec<_>, _>>();
+    let found = found.map_err(UnfitOutputs::Changed)?;
+    let unhashed = directory.files.iter().zip(&found);
+    let unhashed: Vec<_> = unhashed.map(|(file, meta)| (file.path.clone(), meta)).collect();
+    for (file, now) in directory.files.iter().zip(hash_all(&unhashed)) {
+        if now.map_err(UnfitOutputs::Changed)?.hash != file.hash {
+            return Err(UnfitOutputs::Changed(file.changed()));
+        }
+    }
+    Ok(())
 }
 
 /// The directories that files are in.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gjob_core::wire::BlobHash;
 use rusqlite::{Row, Transaction, params};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, past};
 use crate::inputs::{InputDirectory, InputFile, Inputs, Root};
 
 pub(super) fn insert(tx: &Transaction<'_>, inputs: &Inputs) -> Result<(), rusqlite::Error> {
@@ -40,7 +40,7 @@ pub(super) fn insert(tx: &Transaction<'_>, inputs: &Inputs) -> Result<(), rusqli
             }
         }
     }
-    Ok(())
+    past::insert(tx, inputs.past())
 }
 
 /// What a directory has in common with files.

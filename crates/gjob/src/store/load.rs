@@ -65,7 +65,7 @@ impl Store {
         let hosts = self.hosts()?;
         let labels: Vec<HostLabel> = hosts.iter().map(|host| host.label.clone()).collect();
         let specs = self.specs()?;
-        let dependencies = Dependencies::resolve(&specs).map_err(|e| self.invalid(&e))?;
+        let dependencies = self.dependencies(&specs)?;
         let (mut shown, others) = self.attempts(&labels)?;
         let jobs = self.all("SELECT * FROM progress ORDER BY idx", |row| {
             let index: u32 = row.get("idx")?;
@@ -89,6 +89,12 @@ impl Store {
         let hosts = settings.network.plan_hosts().map_err(|e| self.invalid(&e))?;
         let run = run.with_labels(hosts.iter().map(|host| host.labels()));
         Ok(run.with_tasks(hosts.iter().map(|host| settings.host_tasks.specs(host))))
+    }
+
+    /// What the jobs, which are these, wait for and need of others.
+    pub(crate) fn dependencies(&self, specs: &[Arc<JobSpec>]) -> Result<Dependencies, StoreError> {
+        let past = self.past_inputs()?.producers();
+        Dependencies::resolve_with(specs, past).map_err(|e| self.invalid(&e))
     }
 
     /// The latest execution of each task of each host.
@@ -343,7 +349,7 @@ pub(super) fn timestamp(millis: i64) -> Timestamp {
     Timestamp(millis.max(0) as u64)
 }
 
-fn parsed<T: FromStr<Err: std::error::Error>>(
+pub(super) fn parsed<T: FromStr<Err: std::error::Error>>(
     row: &Row<'_>,
     column: &str,
 ) -> Result<T, rusqlite::Error> {

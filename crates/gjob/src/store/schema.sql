@@ -116,6 +116,34 @@ CREATE TABLE inputs (
     PRIMARY KEY (path, revision, nth)
 );
 
+-- Jobs of past runs that were left out, as done, and whose outputs jobs of this run need.
+CREATE TABLE past_jobs (
+    nth         INTEGER PRIMARY KEY,
+    run         TEXT NOT NULL,     -- DATE-N
+    idx         INTEGER NOT NULL,  -- its index there
+    name        TEXT NOT NULL,     -- by which jobs ask for its outputs
+    place       TEXT NOT NULL,     -- the directory of its outputs in the directories of other jobs
+    dir         BLOB NOT NULL,     -- where its outputs are
+    identity    TEXT NOT NULL      -- what it does, as a hash, which later runs compare
+);
+
+-- Their outputs, as their runs had recorded them.
+CREATE TABLE past_outputs (
+    nth         INTEGER NOT NULL REFERENCES past_jobs(nth),
+    path        TEXT NOT NULL,     -- below the job's directory
+    size        INTEGER NOT NULL,
+    mode        INTEGER NOT NULL,
+    hash        TEXT NOT NULL,     -- blake3, hexadecimal
+    PRIMARY KEY (nth, path)
+) WITHOUT ROWID;
+
+-- What the directories of jobs' outputs are called in the directories of other jobs, where
+-- that is not what it would be without the jobs that were left out.
+CREATE TABLE places (
+    idx         INTEGER PRIMARY KEY REFERENCES specs(idx),
+    place       TEXT NOT NULL
+);
+
 -- What is run once on a host besides its jobs (--setup, --teardown), each time that it was.
 CREATE TABLE host_tasks (
     host        INTEGER NOT NULL REFERENCES hosts(ix),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use gjob_core::dependency::FromGroup;
+use gjob_core::dependency::{FromGroup, PastProducer};
 use gjob_core::os_text::from_os;
 use gjob_core::run::{Attempt, Host, Tally};
 use gjob_core::{Job, State};
@@ -110,6 +110,15 @@ struct InputStatus {
     file: String,
     /// The jobs that write them.
     jobs: Vec<u32>,
+    /// Those of past runs that do, and that the run left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    past_jobs: Vec<PastJobStatus>,
+}
+
+#[derive(Serialize)]
+struct PastJobStatus {
+    run: String,
+    index: u32,
 }
 
 #[derive(Serialize)]
@@ -245,9 +254,17 @@ fn job_status(of: &Snapshot, job: &Job, state: State, attempts: &[Attempt]) -> J
 
 fn inputs(of: &Snapshot, index: u32) -> Vec<InputStatus> {
     let dependencies = of.run.dependencies();
-    let input = |from: &FromGroup| InputStatus {
-        file: from.entry.text.clone(),
-        jobs: dependencies.groups()[from.group as usize].members.clone(),
+    let past_job = |past: &u32| {
+        let PastProducer { run, index, .. } = &dependencies.past()[*past as usize];
+        PastJobStatus { run: run.to_string(), index: *index }
+    };
+    let input = |from: &FromGroup| {
+        let group = &dependencies.groups()[from.group as usize];
+        InputStatus {
+            file: from.entry.text.clone(),
+            jobs: group.members.clone(),
+            past_jobs: group.past.iter().map(past_job).collect(),
+        }
     };
     dependencies.sources(index).iter().map(input).collect()
 }

@@ -142,6 +142,7 @@ impl Engine {
         scheduler.set_time(now());
         scheduler.handle_start(dir.run().clone(), resumed);
         let on_hosts = store.row()?.on_hosts;
+        let from_jobs = FromJobs::new(store.past_inputs()?);
         let network = collecting.prepare(network, &on_hosts);
         Ok(Engine {
             dir,
@@ -153,7 +154,7 @@ impl Engine {
             began: Instant::now(),
             streams: Streams::default(),
             collecting,
-            from_jobs: FromJobs::default(),
+            from_jobs,
             stopped: None,
             jobs_ended: 0,
             controller: Controller::new(None),
@@ -192,7 +193,8 @@ fn record(
     settings: &RunSettings,
 ) -> Result<Recorded, ManagerError> {
     check(&specs)?;
-    let dependencies = Dependencies::resolve(&specs)?;
+    let past = hashed.as_ref().map(|inputs| inputs.past().producers());
+    let dependencies = Dependencies::resolve_with(&specs, past.unwrap_or_default())?;
     collecting.check_names(&specs)?;
     let tasks: Vec<TaskSpecs> =
         network.hosts().iter().map(|host| settings.host_tasks.specs(host)).collect();

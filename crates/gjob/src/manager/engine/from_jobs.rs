@@ -12,15 +12,17 @@ use gjob_core::run::{Host, HostIx};
 
 use super::Engine;
 use super::refetch::{Refetch, gone};
-use crate::inputs::{InputDirectory, UnfitOutputs, gather};
+use crate::inputs::{InputDirectory, PastInput, PastInputs, UnfitOutputs, gather};
 use crate::network::{LaunchAt, Origin, Placed};
 use crate::store::StoreError;
 
 /// Outputs of jobs, as files of others.
 #[derive(Debug, Default)]
 pub(super) struct FromJobs {
-    /// The directories made so far, by the job that wrote what is in them and the patterns.
-    made: HashMap<(u32, Vec<String>), Arc<InputDirectory>>,
+    /// The directories made so far, by what is in them.
+    made: HashMap<Wanted, Arc<InputDirectory>>,
+    /// Outputs of past runs' jobs.
+    past: Vec<PastInput>,
     /// Outputs that are fetched again.
     pub(super) again: BTreeMap<Key, Refetch>,
     /// What has come again for jobs that were not launched yet: of which attempts, and its
@@ -33,7 +35,23 @@ pub(super) struct FromJobs {
     pub(super) ended: Vec<(u32, Option<String>)>,
 }
 
+/// Some outputs of a job.
+type Wanted = (Producer, Vec<String>);
+
+/// A job that has written outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Producer {
+    /// One of the run.
+    Job(u32),
+    /// One of a past run, by its position among those.
+    Past(u32),
+}
+
 impl FromJobs {
+    pub(super) fn new(past: PastInputs) -> Self {
+        FromJobs { past: past.jobs, ..FromJobs::default() }
+    }
+
     /// True while there is something to tell the scheduler.
     pub(super) fn has_news(&self) -> bool {
         !self.unsent.is_empty() || !self.ended.is_empty()
@@ -61,8 +79,19 @@ impl Engine {
                 }
                 Err(Unready::Again) => waits = true,
                 Err(Unready::Unfit(reason)) => {
-                    self.from_jobs.came.remove(&key.index);
-                    self.from_jobs.unsent.push((host, key, Some(unfit(&reason))));
+                    self.note_unfit(host, key, &reason);
+                    return Ok(());
+                }
+            }
+        }
+        for from in dependencies.past_producers(key.index) {
+            match self.past_outputs_for(&from) {
+                Ok(directory) => {
+                    let name = from.place.to_owned();
+                    others.push(Placed { name, directory, origin: None });
+                }
+                Err(reason) => {
+                    self.note_unfit(host, key, &reason);
                     return Ok(());
                 }
             }
@@ -80,6 +109,12 @@ impl Engine {
         let at = LaunchAt { revision, others, setup_dir, is_task };
         self.network.launch_with(host, key, spec, at);
         Ok(())
+    }
+
+    /// A launch is not carried out, since what the job needs is unfit for this reason.
+    fn note_unfit(&mut self, host: HostIx, key: Key, reason: &str) {
+        self.from_jobs.came.remove(&key.index);
+        self.from_jobs.unsent.push((host, key, Some(unfit(reason))));
     }
 
     /// Tells the scheduler of launches that were not carried out, and then of what such jobs
@@ -111,10 +146,9 @@ impl Engine {
         from: &FromOne<'_>,
         consumer: u32,
     ) -> Result<Result<Arc<InputDirectory>, Unready>, StoreError> {
-        let patterns: Vec<String> = from.paths.iter().map(ToString::to_string).collect();
-        let made = self.from_jobs.made.get(&(from.producer, patterns.clone()));
-        if let Some(directory) = made.filter(|made| made.is_untouched()) {
-            return Ok(Ok(Arc::clone(directory)));
+        let wanted = wanted(Producer::Job(from.producer), from);
+        if let Some(directory) = self.made(&wanted) {
+            return Ok(Ok(directory));
         }
         let job = self.job(from.producer);
         let title = self.run().job_title(from.producer);
@@ -126,8 +160,7 @@ impl Engine {
         let reason = match gather(&dir, outputs, &from.paths) {
             Ok(directory) => {
                 let directory = Arc::new(directory);
-                let of = (from.producer, patterns);
-                self.from_jobs.made.insert(of, Arc::clone(&directory));
+                self.from_jobs.made.insert(wanted, Arc::clone(&directory));
                 return Ok(Ok(directory));
             }
             Err(UnfitOutputs::None(pattern)) if job.spec.outputs.contains(&pattern) => {
@@ -158,6 +191,27 @@ impl Engine {
         Ok(Err(Unready::Unfit(reason)))
     }
 
+    /// The directory with the outputs that a job needs of a past run's.
+    fn past_outputs_for(&mut self, from: &FromOne<'_>) -> Result<Arc<InputDirectory>, String> {
+        let wanted = wanted(Producer::Past(from.producer), from);
+        if let Some(directory) = self.made(&wanted) {
+            return Ok(directory);
+        }
+        let past = &self.from_jobs.past[from.producer as usize];
+        let found = gather(&past.dir, past.outputs.clone(), &from.paths);
+        let directory = Arc::new(found.map_err(|unfit| {
+            let (title, why) = (past.producer.title(), past.why_unfit(unfit));
+            format!("output of {title}: {why}")
+        })?);
+        self.from_jobs.made.insert(wanted, Arc::clone(&directory));
+        Ok(directory)
+    }
+
+    /// A directory that was made before, if its files are as they were.
+    fn made(&self, wanted: &Wanted) -> Option<Arc<InputDirectory>> {
+        self.from_jobs.made.get(wanted).filter(|made| made.is_untouched()).map(Arc::clone)
+    }
+
     /// Whose directory still has the outputs of a job that is done.
     fn origin_of(&self, producer: u32) -> Option<Origin> {
         if self.collecting.removes_directories() {
@@ -167,6 +221,10 @@ impl Engine {
         let host = self.network.position(job.host()?)?;
         Some(Origin { host, id: job.id()?.clone() })
     }
+}
+
+fn wanted(producer: Producer, from: &FromOne<'_>) -> Wanted {
+    (producer, from.paths.iter().map(ToString::to_string).collect())
 }
 
 /// Why a job that needs outputs fails, in one line.

@@ -119,6 +119,16 @@ UPDATE run SET settings = json_object(
     'seed', json_extract(settings, '$.seed')
 );
 
+CREATE TABLE past_jobs (
+    nth INTEGER PRIMARY KEY, run TEXT NOT NULL, idx INTEGER NOT NULL, name TEXT NOT NULL,
+    place TEXT NOT NULL, dir BLOB NOT NULL, identity TEXT NOT NULL
+);
+CREATE TABLE past_outputs (
+    nth INTEGER NOT NULL REFERENCES past_jobs(nth), path TEXT NOT NULL, size INTEGER NOT NULL,
+    mode INTEGER NOT NULL, hash TEXT NOT NULL, PRIMARY KEY (nth, path)
+) WITHOUT ROWID;
+CREATE TABLE places (idx INTEGER PRIMARY KEY REFERENCES specs(idx), place TEXT NOT NULL);
+
 DROP TABLE inputs_3;
 DROP TABLE outputs_3;
 DROP TABLE attempts_3;
