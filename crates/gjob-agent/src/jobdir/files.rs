@@ -188,7 +188,8 @@ mod tests {
         assert_eq!(
             text(to_json(job)),
             "{\"version\":4,\"key\":\"1.2\",\"request\":{\"name\":null,\"repeat_index\":0,\"env\":{},\
-             \"timeout_ms\":null,\"cpus\":null,\"affinity\":false,\"mem\":0,\"gpus\":1},\
+             \"timeout_ms\":null,\"cpus\":null,\"affinity\":false,\"mem\":0,\"gpus\":1,\
+             \"shell\":\"auto\"},\
              \"devices\":[\"0\"],\"processors\":[3],\
              \"files\":[{\"name\":\"f\",\"hash\":\"07\",\"mode\":420}],\"at\":5}\n"
         );
