@@ -293,6 +293,7 @@ impl Slot {
             id: started.id.clone(),
             pid: started.pid,
             at: started.at,
+            processors: given.processors.clone(),
         });
         let (log, begun) = (&mut self.log, Instant::now());
         let (timeout, memory) = (launch.request.timeout(), launch.request.mem);

@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::json;
 use support::{Gjob, Place, eventually, lines};
 
 /// The processors that the process of a script may use, as the kernel lists them.
@@ -182,5 +183,13 @@ fn only_jobs_that_ask_for_it_are_bound_and_to_as_many_processors_as_they_have() 
         let bound: usize = list(job).trim().parse().unwrap();
         assert!(numbers.contains(&bound), "{bound} of {all}");
         assert_eq!([list(job + 1).trim(), list(job + 2).trim()], [&all; 2]);
+        let recorded = |job: usize| place.of_jobs("attempts")[job][0]["processors"].clone();
+        let of_all: Vec<usize> = numbers.iter().copied().collect();
+        assert_eq!([recorded(job), recorded(job + 1)], [json!([bound]), json!([])]);
+        assert_eq!(recorded(job + 2), json!(of_all));
+        let explained = place.gjob(&["explain", &job.to_string()]).output().stdout;
+        assert!(explained.contains(&format!(", bound to processor {bound}\n")), "{explained}");
+        let explained = place.gjob(&["explain", &(job + 1).to_string()]).output().stdout;
+        assert!(!explained.contains("bound to"), "{explained}");
     }
 }

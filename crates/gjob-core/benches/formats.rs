@@ -79,5 +79,11 @@ fn lines(jobs: u32) -> Vec<u8> {
 
 fn started(index: u32) -> Record {
     let id = "node17/2026-11-22-1".parse().unwrap();
-    Record::Started { key: Key::new(index, 1), id, pid: 4711, at: Timestamp(1_795_305_600_000) }
+    Record::Started {
+        key: Key::new(index, 1),
+        id,
+        pid: 4711,
+        at: Timestamp(1_795_305_600_000),
+        processors: Vec::new(),
+    }
 }

@@ -23,6 +23,8 @@ pub struct Attempt {
     pub id: Option<JobId>,
     /// When its script started, by the host's clock.
     pub started: Option<Timestamp>,
+    /// The processors that it is bound to; none if it is not bound.
+    pub processors: Box<[u32]>,
     /// What became of it; none while it is under way.
     pub outcome: Option<Outcome>,
     /// When that was: by the host's clock for an exit, else by the manager's.
@@ -49,6 +51,27 @@ pub enum Outcome {
 }
 
 impl Attempt {
+    /// The processors that it is bound to, as `processors 0-3,8`; none if it is not bound.
+    #[must_use]
+    pub fn processors_in_words(&self) -> Option<String> {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for number in &self.processors {
+            match ranges.last_mut() {
+                Some((_, last)) if last.checked_add(1) == Some(*number) => *last = *number,
+                _ => ranges.push((*number, *number)),
+            }
+        }
+        let shown: Vec<String> = ranges
+            .into_iter()
+            .map(|(first, last)| match first == last {
+                true => first.to_string(),
+                false => format!("{first}-{last}"),
+            })
+            .collect();
+        let noun = if self.processors.len() == 1 { "processor" } else { "processors" };
+        (!shown.is_empty()).then(|| format!("{noun} {}", shown.join(",")))
+    }
+
     /// An attempt that has just been assigned.
     #[must_use]
     pub fn new(key: Key, host: HostLabel, assigned: Timestamp) -> Self {
@@ -59,6 +82,7 @@ impl Attempt {
             revision: 0,
             id: None,
             started: None,
+            processors: Box::default(),
             outcome: None,
             ended: None,
             finish: None,
@@ -125,3 +149,22 @@ words!(Outcome, "outcome of an attempt",
     Lost => "lost",
     Abandoned => "abandoned",
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_named_by_ranges() {
+        let words = |processors: &[u32]| {
+            let mut attempt =
+                Attempt::new(Key::new(0, 1), "h1".parse().unwrap(), Timestamp::default());
+            attempt.processors = processors.into();
+            attempt.processors_in_words()
+        };
+        assert_eq!(words(&[]), None);
+        assert_eq!(words(&[3]).unwrap(), "processor 3");
+        assert_eq!(words(&[0, 1, 2, 5, 8, 9]).unwrap(), "processors 0-2,5,8-9");
+        assert_eq!(words(&[u32::MAX, 0]).unwrap(), "processors 4294967295,0");
+    }
+}

@@ -148,6 +148,7 @@ mod tests {
         let what = attempt(AttemptChange::Started {
             id: "n/2026-11-22-1".parse().unwrap(),
             started: Timestamp(4),
+            processors: Vec::new(),
         });
         assert_eq!(
             serde_json::to_string(&Event { seq: 9, at: Timestamp(5), what }).unwrap(),

@@ -19,6 +19,9 @@ pub const RECORD_VERSION: u32 = 4;
 /// The longest line that a reader accepts, bytes; writers stay far below it.
 pub const MAX_LINE: usize = 16 * 1024;
 
+/// The most processors that a record names.
+pub const MAX_PROCESSORS: usize = 1024;
+
 /// One line of a run log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -42,6 +45,9 @@ pub enum Record {
         pid: u32,
         /// When, by the host's clock.
         at: Timestamp,
+        /// The processors that it is bound to; none for a job that is not bound.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        processors: Vec<u32>,
     },
     /// A job's script ended.
     Finished(Finish),
@@ -217,10 +223,13 @@ impl Record {
         match &mut self {
             Record::Log { .. } => {}
             Record::Finished(finish) => finish.bound(),
-            Record::Started { at, .. }
-            | Record::Refused { at, .. }
-            | Record::Withdrawn { at, .. }
-            | Record::Lost { at, .. } => *at = at.bounded(),
+            Record::Started { at, processors, .. } => {
+                *at = at.bounded();
+                processors.truncate(MAX_PROCESSORS);
+            }
+            Record::Refused { at, .. } | Record::Withdrawn { at, .. } | Record::Lost { at, .. } => {
+                *at = at.bounded();
+            }
         }
         self
     }
@@ -317,7 +326,7 @@ mod tests {
                 run: "2026-11-22-1".parse().unwrap(),
                 host: ":".parse().unwrap(),
             },
-            Record::Started { key, id: id.clone(), pid: 77, at },
+            Record::Started { key, id: id.clone(), pid: 77, at, processors: Vec::new() },
             finished(),
             Record::Refused { key, reason: "no bash".into(), scope: Scope::Host, at },
             Record::Withdrawn { key, at },

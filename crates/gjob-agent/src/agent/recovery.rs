@@ -255,7 +255,9 @@ impl Agent {
     fn record_start(&mut self, key: Key, id: &JobId, dir: Option<&JobDir>) {
         let file = dir.and_then(|dir| dir.read::<PidFile>(OwnFile::Pid.name()).ok()?);
         let (pid, at) = file.map_or((0, host::now()), |file| (file.job.pid, file.started));
-        self.journal.append(&Record::Started { key, id: id.clone(), pid, at });
+        let job = dir.and_then(JobSummary::read);
+        let processors = job.map_or_else(Vec::new, |job| job.processors);
+        self.journal.append(&Record::Started { key, id: id.clone(), pid, at, processors });
     }
 
     /// Records the start of an attempt that a slot of this agent has begun and not recorded,

@@ -325,6 +325,7 @@ fn describe(attempt: &Attempt) -> String {
         (None, _) if attempt.started.is_some() => parts.push("running".to_owned()),
         (None, _) => parts.push("assigned, not known to have started".to_owned()),
     }
+    parts.extend(attempt.processors_in_words().map(|processors| format!("bound to {processors}")));
     parts.extend(reason.clone());
     let id = attempt.id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
     format!("{} on {}{id}: {}", key.attempt, spoken(host), parts.join(", "))

@@ -76,7 +76,11 @@ impl Story {
 
     fn start(&mut self, at: u64, job: u32, host: u32) {
         self.attempt(at, job, host, AttemptChange::Assigned);
-        let started = AttemptChange::Started { id: id(job), started: Timestamp(CREATED + at) };
+        let started = AttemptChange::Started {
+            id: id(job),
+            started: Timestamp(CREATED + at),
+            processors: Vec::new(),
+        };
         self.attempt(at, job, host, started);
     }
 

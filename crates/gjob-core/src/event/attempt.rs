@@ -33,6 +33,9 @@ pub enum AttemptChange {
         id: JobId,
         /// When, by the host's clock.
         started: Timestamp,
+        /// The processors that it is bound to; none if it is not bound.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        processors: Vec<u32>,
     },
     /// Its script exited, or a signal ended it. Whether the job has its outcome
     /// with that, [`JobChange::Ended`](super::JobChange::Ended) says.

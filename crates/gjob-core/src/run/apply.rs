@@ -143,9 +143,10 @@ impl Run {
                 attempt.revision = self.revision;
                 self.assign(index, attempt, &mut touched);
             }
-            AttemptChange::Started { id, started } => {
+            AttemptChange::Started { id, started, processors } => {
                 self.with_attempt(key, |attempt| {
                     (attempt.id, attempt.started) = (Some(id.clone()), Some(*started));
+                    attempt.processors = processors.as_slice().into();
                 });
                 if awaited {
                     self.jobs[index].phase = Phase::Running;

@@ -32,7 +32,11 @@ fn job(key: Key, change: JobChange) -> What {
 }
 
 fn started() -> AttemptChange {
-    AttemptChange::Started { id: "x/2026-11-22-1".parse().unwrap(), started: Timestamp(5) }
+    AttemptChange::Started {
+        id: "x/2026-11-22-1".parse().unwrap(),
+        started: Timestamp(5),
+        processors: Vec::new(),
+    }
 }
 
 fn exited(key: Key, ending: Ending, cause: Option<Cause>) -> AttemptChange {

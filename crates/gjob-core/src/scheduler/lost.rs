@@ -194,7 +194,9 @@ impl Scheduler {
         let change = match record {
             Record::Log { .. } => return,
             Record::Started { .. } if self.has_started(key) => return,
-            Record::Started { id, at, .. } => AttemptChange::Started { id, started: at },
+            Record::Started { id, at, processors, .. } => {
+                AttemptChange::Started { id, started: at, processors }
+            }
             Record::Finished(finish) => return self.abandoned_finished(host, key, finish),
             Record::Refused { scope: Scope::Space | Scope::Load, .. }
             | Record::Withdrawn { .. } => AttemptChange::Withdrawn,

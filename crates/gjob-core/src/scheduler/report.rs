@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Scheduler;
 use super::job::{JobState, Wait};
 use crate::event::{AttemptChange, HostChange};
-use crate::id::{JobId, Key};
+use crate::id::Key;
 use crate::order::Order;
 use crate::outcome::{Cause, Finish, name_survivors};
 use crate::record::{Loss, Record, Scope};
@@ -163,7 +163,9 @@ impl Scheduler {
         };
         match record {
             Record::Log { .. } => {}
-            Record::Started { id, at, .. } => self.started(host, key, id, at),
+            Record::Started { id, at, processors, .. } => {
+                self.started(host, key, AttemptChange::Started { id, started: at, processors });
+            }
             Record::Finished(finish) => self.finished(now, host, key, finish),
             Record::Refused { reason, scope: Scope::Space, .. } => {
                 self.no_space(now, host, key, reason.shown().into());
@@ -192,11 +194,11 @@ impl Scheduler {
         attempt == Some(key.attempt) && self.is_with(key.index, host)
     }
 
-    fn started(&mut self, host: HostIx, key: Key, id: JobId, started: Timestamp) {
+    fn started(&mut self, host: HostIx, key: Key, started: AttemptChange) {
         if matches!(self.state(key.index), JobState::Running { .. }) {
             return;
         }
-        self.emit_attempt(host, key, AttemptChange::Started { id, started });
+        self.emit_attempt(host, key, started);
         let job = self.job(key.index);
         if job.kill {
             return;

@@ -163,7 +163,13 @@ impl Simulation {
             }
             let sim = &mut self.hosts[host as usize];
             let id = format!("h{host}/2026-11-22-{}", sim.claims.len()).parse().unwrap();
-            sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
+            sim.log.push(Record::Started {
+                key,
+                id,
+                pid: 1,
+                at: Timestamp(self.now),
+                processors: Vec::new(),
+            });
             sim.running.insert(key, self.now);
             *self.runs.entry(key.index).or_default() += 1;
             let alive = self.alive.entry(key.index).or_default();

@@ -34,7 +34,13 @@ impl Simulation {
         assert!(!is_setup || is_needed, "{key} sets h{host} up again");
         (sim.is_set_up, sim.is_left) = (false, false);
         let id = format!("h{host}/2026-11-22-{}", sim.claims.len()).parse().unwrap();
-        sim.log.push(Record::Started { key, id, pid: 1, at: Timestamp(self.now) });
+        sim.log.push(Record::Started {
+            key,
+            id,
+            pid: 1,
+            at: Timestamp(self.now),
+            processors: Vec::new(),
+        });
         sim.running.insert(key, self.now);
         let begun = if is_setup { &mut self.seen.setups } else { &mut self.seen.teardowns };
         *begun += 1;

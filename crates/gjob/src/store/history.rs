@@ -7,7 +7,7 @@ use gjob_core::run::Attempt;
 use gjob_core::{Epoch, Event, HostLabel, Timestamp};
 use rusqlite::Row;
 
-use super::load::{attempt, invalid, timestamp};
+use super::load::{invalid, job_attempt, timestamp};
 use super::{Store, StoreError};
 
 /// When a run had no manager, as far as its events tell: from a manager's last word until
@@ -101,7 +101,7 @@ impl Store {
     /// When the database fails or its content is invalid.
     pub fn all_attempts(&self) -> Result<Vec<Attempt>, StoreError> {
         let labels = self.labels()?;
-        self.all("SELECT * FROM attempts ORDER BY idx, attempt", |row| attempt(row, &labels))
+        self.all("SELECT * FROM attempts ORDER BY idx, attempt", |row| job_attempt(row, &labels))
     }
 
     /// The attempts of one job, by number.
@@ -111,7 +111,7 @@ impl Store {
     pub fn attempts_of(&self, index: u32) -> Result<Vec<Attempt>, StoreError> {
         let labels = self.labels()?;
         let sql = format!("SELECT * FROM attempts WHERE idx = {index} ORDER BY attempt");
-        self.all(&sql, |row| attempt(row, &labels))
+        self.all(&sql, |row| job_attempt(row, &labels))
     }
 
     /// The events of one job, in their order.

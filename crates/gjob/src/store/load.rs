@@ -208,7 +208,7 @@ impl Store {
         let sql = "SELECT a.*, a.attempt = p.attempt AS shown
             FROM attempts a JOIN progress p USING (idx)
             WHERE shown OR outcome IS NULL OR outcome = 'abandoned'";
-        let rows = self.all(sql, |row| Ok((row.get("shown")?, attempt(row, hosts)?)))?;
+        let rows = self.all(sql, |row| Ok((row.get("shown")?, job_attempt(row, hosts)?)))?;
         let (shown, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(shown, _)| *shown);
         let shown = shown.into_iter().map(|(_, attempt)| (attempt.key.index, attempt)).collect();
         Ok((shown, others.into_iter().map(|(_, attempt)| attempt).collect()))
@@ -292,7 +292,7 @@ fn job(
     Ok(job)
 }
 
-pub(super) fn attempt(row: &Row<'_>, hosts: &[HostLabel]) -> Result<Attempt, rusqlite::Error> {
+fn attempt(row: &Row<'_>, hosts: &[HostLabel]) -> Result<Attempt, rusqlite::Error> {
     let key = Key::new(row.get("idx")?, row.get("attempt")?);
     let host: u32 = row.get("host")?;
     let host = hosts.get(host as usize).ok_or_else(|| nonsense("an attempt on an unknown host"))?;
@@ -307,6 +307,20 @@ pub(super) fn attempt(row: &Row<'_>, hosts: &[HostLabel]) -> Result<Attempt, rus
     attempt.reason = row.get("reason")?;
     attempt.finish = finish(row, &attempt)?.map(Box::new);
     Ok(attempt)
+}
+
+/// An attempt of a job, which may be bound to processors.
+pub(super) fn job_attempt(row: &Row<'_>, hosts: &[HostLabel]) -> Result<Attempt, rusqlite::Error> {
+    let mut attempt = attempt(row, hosts)?;
+    attempt.processors = numbers(row, "processors")?.into();
+    Ok(attempt)
+}
+
+/// Numbers that are stored as JSON, if there are any.
+fn numbers(row: &Row<'_>, column: &str) -> Result<Vec<u32>, rusqlite::Error> {
+    let json: Option<String> = row.get(column)?;
+    let numbers = json.map(|json| serde_json::from_str(&json).map_err(|e| invalid(&e)));
+    Ok(numbers.transpose()?.unwrap_or_default())
 }
 
 /// The exit record, for an attempt that has one.
@@ -324,8 +338,6 @@ fn finish(row: &Row<'_>, attempt: &Attempt) -> Result<Option<Finish>, rusqlite::
     let cause: Option<String> = row.get("cause")?;
     let cause: Option<Cause> =
         cause.map(|word| word.parse().map_err(|e| invalid(&e))).transpose()?;
-    let survivors: Option<String> = row.get("survivors")?;
-    let survivors = survivors.map(|json| serde_json::from_str(&json).map_err(|e| invalid(&e)));
     let number = |column| row.get::<_, Option<i64>>(column).map(|value| value.unwrap_or(0) as u64);
     Ok(Some(Finish {
         key: Some(attempt.key),
@@ -341,7 +353,7 @@ fn finish(row: &Row<'_>, attempt: &Attempt) -> Result<Option<Finish>, rusqlite::
         written_bytes: number("written_bytes")?,
         stdout_bytes: number("stdout_bytes")?,
         stderr_bytes: number("stderr_bytes")?,
-        survivors: survivors.transpose()?.unwrap_or_default(),
+        survivors: numbers(row, "survivors")?,
     }))
 }
 

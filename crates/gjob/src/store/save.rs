@@ -213,11 +213,11 @@ fn save_attempt(tx: &Transaction<'_>, run: &Run, attempt: &Attempt) -> Result<()
     let sql =
         "INSERT OR REPLACE INTO attempts (idx, attempt, host, outcome, assigned, revision, id,
              started, ended, exit, signal, cause, reason, user_us, system_us, max_rss_kib,
-             read_bytes, written_bytes, stdout_bytes, stderr_bytes, survivors)
+             read_bytes, written_bytes, stdout_bytes, stderr_bytes, survivors, processors)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
-             ?19, ?20, ?21)";
+             ?19, ?20, ?21, ?22)";
     let host = run.position(&attempt.host).map(|ix| ix.0);
-    insert_attempt(tx, sql, host, attempt, &[])
+    insert_attempt(tx, sql, host, attempt, params![numbers(Some(&attempt.processors))?])
 }
 
 /// Inserts an attempt of a job or of a host's task: both begin with the same columns;
@@ -252,7 +252,7 @@ fn insert_attempt(
         finish.map(|finish| finish.written_bytes as i64),
         finish.map(|finish| finish.stdout_bytes as i64),
         finish.map(|finish| finish.stderr_bytes as i64),
-        survivors(finish)?,
+        numbers(finish.map(|finish| &*finish.survivors))?,
     ];
     tx.prepare_cached(sql)?.execute(params_from_iter(columns.iter().chain(more))).map(drop)
 }
@@ -266,10 +266,11 @@ fn ending(finish: Option<&Finish>) -> (Option<u8>, Option<u8>) {
     }
 }
 
-fn survivors(finish: Option<&Finish>) -> Result<Option<String>, rusqlite::Error> {
-    let survivors = finish.map(|finish| &finish.survivors).filter(|pids| !pids.is_empty());
-    let survivors = survivors.map(serde_json::to_string).transpose();
-    survivors.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
+/// Numbers as JSON, if there are any.
+fn numbers(numbers: Option<&[u32]>) -> Result<Option<String>, rusqlite::Error> {
+    let numbers = numbers.filter(|numbers| !numbers.is_empty());
+    let json = numbers.map(serde_json::to_string).transpose();
+    json.map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }
 
 fn save_output(tx: &Transaction<'_>, key: Key, file: &OutputFile) -> Result<(), rusqlite::Error> {

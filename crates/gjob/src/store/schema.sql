@@ -89,6 +89,7 @@ CREATE TABLE attempts (
     stdout_bytes INTEGER,
     stderr_bytes INTEGER,
     survivors   TEXT,              -- JSON: pids of its processes that could not be ended
+    processors  TEXT,              -- JSON: the processors that it is bound to, by number
     PRIMARY KEY (idx, attempt)
 ) WITHOUT ROWID;
 

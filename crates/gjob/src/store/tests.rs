@@ -82,7 +82,8 @@ fn a_loaded_run_equals_the_committed_one_after_every_step() {
     };
     let id = || "x/2026-11-22-1".parse().unwrap();
     let key = |index| Key::new(index, 1);
-    let started = |key| Record::Started { key, id: id(), pid: 1, at: Timestamp(5) };
+    let started =
+        |key| Record::Started { key, id: id(), pid: 1, at: Timestamp(5), processors: Vec::new() };
     type Step = Box<dyn Fn(&mut Scheduler)>;
     let record = |host, record: Record| -> Step {
         Box::new(move |scheduler: &mut Scheduler| {
@@ -170,7 +171,7 @@ fn killed_job_that_exits_with_0_has_no_exit_status_in_the_view() {
     let facts = HostFacts { offer: Offer::cpus(1), ..HostFacts::default() };
     scheduler.handle_host_up(now, HostIx(0), facts);
     let (key, id) = (Key::new(0, 1), "x/2026-11-22-1".parse().unwrap());
-    let started = Record::Started { key, id, pid: 1, at: Timestamp(5) };
+    let started = Record::Started { key, id, pid: 1, at: Timestamp(5), processors: Vec::new() };
     scheduler.handle_record(now, HostIx(0), started);
     assert!(scheduler.handle_kill(0));
     let Record::Finished(finish) = finished(key, Ending::Exit(0)) else { unreachable!() };

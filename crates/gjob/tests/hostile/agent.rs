@@ -93,7 +93,7 @@ fn records(role: &str, key: Key) -> Vec<Record> {
             survivors: Vec::new(),
         })
     };
-    let started = Record::Started { key, id: id.clone(), pid: 1, at };
+    let started = Record::Started { key, id: id.clone(), pid: 1, at, processors: Vec::new() };
     let end = match role {
         "interrupts" => finished(Some(Cause::Interrupted)),
         "supersedes" => finished(Some(Cause::Superseded)),

@@ -139,6 +139,8 @@ struct AttemptStatus {
     /// Bytes read from disks, and written for them, once it has exited.
     read_bytes: Option<u64>,
     written_bytes: Option<u64>,
+    /// Those that it is bound to; none if it is not bound.
+    processors: Vec<u32>,
 }
 
 pub(super) fn text(
@@ -286,5 +288,6 @@ fn attempt_status(attempt: &Attempt) -> AttemptStatus {
         ended: attempt.ended.map(|at| at.to_string()),
         read_bytes: finish.map(|finish| finish.read_bytes),
         written_bytes: finish.map(|finish| finish.written_bytes),
+        processors: attempt.processors.to_vec(),
     }
 }

@@ -26,7 +26,11 @@ fn the_totals_are_the_sums_over_all_hosts() {
             1 => scheduler.handle_host_unreachable(now, host, "cut"),
             2 if rng.u32(..4) == 0 => scheduler.handle_host_failed(now, host, "out"),
             3..6 => drop(scheduler.handle_record(now, host, finished(key, ending, None))),
-            6 => drop(scheduler.handle_record(now, host, Record::Started { key, id, pid: 1, at })),
+            6 => drop(scheduler.handle_record(
+                now,
+                host,
+                Record::Started { key, id, pid: 1, at, processors: Vec::new() },
+            )),
             7 => drop(scheduler.handle_record(now, host, Record::Withdrawn { key, at })),
             8 => scheduler.handle_outputs(now, host, key, refused),
             _ => scheduler.handle_timeout(now),

@@ -6,7 +6,13 @@ const H1: HostIx = HostIx(1);
 
 fn started(index: u32, number: u32) -> Record {
     let id = format!("h/2026-11-22-{number}").parse().unwrap();
-    Record::Started { key: Key::new(index, 1), id, pid: 1, at: Timestamp(3) }
+    Record::Started {
+        key: Key::new(index, 1),
+        id,
+        pid: 1,
+        at: Timestamp(3),
+        processors: Vec::new(),
+    }
 }
 
 /// Job 0 started on H0, which was lost; H0 answers again; a user holds the job.

@@ -15,7 +15,13 @@ fn moved(config: Config, hosts: u32, jobs: &[Init]) -> Scheduler {
 
 fn started(index: u32, attempt: u32) -> Record {
     let id = format!("h/2026-11-22-{}", 10 * index + attempt).parse().unwrap();
-    Record::Started { key: Key::new(index, attempt), id, pid: 1, at: Timestamp(3) }
+    Record::Started {
+        key: Key::new(index, attempt),
+        id,
+        pid: 1,
+        at: Timestamp(3),
+        processors: Vec::new(),
+    }
 }
 
 fn withdrawn(index: u32, attempt: u32) -> Record {

@@ -15,7 +15,13 @@ fn kill(host: HostIx, key: Key) -> Action {
 }
 
 fn started(key: Key) -> Record {
-    Record::Started { key, id: "h/2026-11-22-1".parse().unwrap(), pid: 1, at: Timestamp(5) }
+    Record::Started {
+        key,
+        id: "h/2026-11-22-1".parse().unwrap(),
+        pid: 1,
+        at: Timestamp(5),
+        processors: Vec::new(),
+    }
 }
 
 fn job(index: u32) -> Key {

@@ -67,7 +67,11 @@ fn a_job_that_waits_for_room_wakes_nobody_up() {
     ends(&mut scheduler, NOW, 0, Ending::Exit(1));
     assert_eq!(launches(&mut scheduler), [0, 1]);
     let (key, id) = (Key::new(1, 1), "h/2026-11-22-1".parse().unwrap());
-    scheduler.handle_record(NOW, H0, Record::Started { key, id, pid: 1, at: Timestamp(3) });
+    scheduler.handle_record(
+        NOW,
+        H0,
+        Record::Started { key, id, pid: 1, at: Timestamp(3), processors: Vec::new() },
+    );
     let mut now = NOW;
     for _ in 0..20 {
         let Some(due) = scheduler.poll_timeout() else { return };

@@ -7,7 +7,13 @@ const H1: HostIx = HostIx(1);
 
 fn started(index: u32, attempt: u32) -> Record {
     let id = format!("h/2026-11-22-{}", index + 1).parse().unwrap();
-    Record::Started { key: Key::new(index, attempt), id, pid: 1, at: Timestamp(3) }
+    Record::Started {
+        key: Key::new(index, attempt),
+        id,
+        pid: 1,
+        at: Timestamp(3),
+        processors: Vec::new(),
+    }
 }
 
 fn restarted(index: u32, attempt: u32) -> Record {

@@ -47,7 +47,13 @@ fn booted(boot_id: &str) -> HostFacts {
 
 fn began(index: u32, attempt: u32) -> Record {
     let id = format!("h/2026-11-22-{}", index + 1).parse().unwrap();
-    Record::Started { key: Key::new(index, attempt), id, pid: 1, at: Timestamp(3) }
+    Record::Started {
+        key: Key::new(index, attempt),
+        id,
+        pid: 1,
+        at: Timestamp(3),
+        processors: Vec::new(),
+    }
 }
 
 fn done(index: u32, attempt: u32) -> Record {

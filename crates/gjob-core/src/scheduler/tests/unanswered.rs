@@ -17,7 +17,7 @@ fn seconds(seconds: u64) -> Duration {
 
 fn started(key: Key) -> Record {
     let id = "h/2026-11-22-1".parse().unwrap();
-    Record::Started { key, id, pid: 1, at: Timestamp(3) }
+    Record::Started { key, id, pid: 1, at: Timestamp(3), processors: Vec::new() }
 }
 
 /// Lets time pass until then; what is sent to hosts meanwhile.

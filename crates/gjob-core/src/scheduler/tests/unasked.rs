@@ -138,7 +138,13 @@ fn an_abandoned_attempt_starts_once() {
     let id: crate::JobId = "h/2026-11-22-1".parse().unwrap();
     for times in [1, 0, 0] {
         actions(&mut scheduler);
-        let record = Record::Started { key: KEY, id: id.clone(), pid: 1, at: Timestamp(3) };
+        let record = Record::Started {
+            key: KEY,
+            id: id.clone(),
+            pid: 1,
+            at: Timestamp(3),
+            processors: Vec::new(),
+        };
         scheduler.handle_record(NOW, H0, record);
         assert_eq!(events(&mut scheduler).len(), times);
     }
@@ -167,7 +173,8 @@ fn what_a_host_may_have_begun_is_not_sent_again_once_its_claims_are_lost() {
         let mut scheduler = scheduler(Config::default(), 1, &[Init::new(0); 2]);
         scheduler.handle_host_up(NOW, H0, facts(2));
         let id = "h/2026-11-22-1".parse().unwrap();
-        let started = Record::Started { key: KEY, id, pid: 1, at: Timestamp(3) };
+        let started =
+            Record::Started { key: KEY, id, pid: 1, at: Timestamp(3), processors: Vec::new() };
         scheduler.handle_record(NOW, H0, started);
         scheduler.handle_host_unreachable(NOW, H0, "gone");
         actions(&mut scheduler);
@@ -194,7 +201,13 @@ fn what_a_host_denies_after_it_had_said_that_it_began_is_lost_and_not_replaced()
             let mut scheduler = scheduler(config, 2, &[Init::new(3)]);
             scheduler.handle_host_up(NOW, H0, facts(1));
             let id: crate::JobId = "h/2026-11-22-1".parse().unwrap();
-            let record = Record::Started { key: KEY, id: id.clone(), pid: 1, at: Timestamp(3) };
+            let record = Record::Started {
+                key: KEY,
+                id: id.clone(),
+                pid: 1,
+                at: Timestamp(3),
+                processors: Vec::new(),
+            };
             scheduler.handle_record(NOW, H0, record);
             scheduler.handle_host_up(NOW, HostIx(1), facts(1));
             actions(&mut scheduler);
@@ -217,7 +230,11 @@ fn abandoned_attempt_that_its_host_denies_is_lost() {
     let mut scheduler = scheduler(Config::default(), 2, &[job]);
     scheduler.handle_host_up(NOW, H0, facts(1));
     let id = "h/2026-11-22-1".parse().unwrap();
-    scheduler.handle_record(NOW, H0, Record::Started { key: KEY, id, pid: 1, at: Timestamp(3) });
+    scheduler.handle_record(
+        NOW,
+        H0,
+        Record::Started { key: KEY, id, pid: 1, at: Timestamp(3), processors: Vec::new() },
+    );
     actions(&mut scheduler);
     scheduler.handle_record(NOW, H0, withdrawn(KEY));
     let changes = events(&mut scheduler);

@@ -61,12 +61,12 @@ CREATE TABLE attempts (
     started INTEGER, ended INTEGER, exit INTEGER, signal INTEGER, cause TEXT, reason TEXT,
     user_us INTEGER, system_us INTEGER, max_rss_kib INTEGER, read_bytes INTEGER,
     written_bytes INTEGER, stdout_bytes INTEGER, stderr_bytes INTEGER, survivors TEXT,
-    PRIMARY KEY (idx, attempt)
+    processors TEXT, PRIMARY KEY (idx, attempt)
 ) WITHOUT ROWID;
 INSERT INTO attempts
     SELECT idx, attempt, host, CASE WHEN outcome IN ('exit', 'signal') THEN 'exited' ELSE outcome END,
            assigned, 0, id, started, ended, exit, signal, cause, reason, user_us, system_us,
-           max_rss_kib, NULL, NULL, stdout_bytes, stderr_bytes, NULL
+           max_rss_kib, NULL, NULL, stdout_bytes, stderr_bytes, NULL, NULL
     FROM attempts_3;
 
 CREATE TABLE host_tasks (
