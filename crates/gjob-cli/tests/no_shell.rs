@@ -169,3 +169,54 @@ fn what_a_command_leaves_behind_is_ended_and_the_next_job_runs() {
     assert_eq!(pids.lines().count(), 2);
     assert!(pids.lines().all(|pid| !Path::new("/proc").join(pid).exists()), "{pids}");
 }
+
+#[test]
+fn signals_to_parent_or_group_have_the_effect_that_they_have_on_bash() {
+    let python = |act: &str| {
+        format!(
+            "python3 -c 'import os, signal as s; \
+             s.signal(s.SIGINT, s.SIG_IGN); s.signal(s.SIGQUIT, s.SIG_IGN); s.signal(s.SIGPIPE, s.SIG_IGN); \
+             {act}; print(\"survived\", flush=True); os._exit(7)'"
+        )
+    };
+    for (act, survives) in [
+        ("os.kill(0, s.SIGINT)", true),
+        ("os.kill(0, s.SIGQUIT)", true),
+        ("os.kill(os.getppid(), s.SIGINT)", true),
+        ("os.kill(os.getppid(), s.SIGQUIT)", true),
+        ("os.kill(os.getppid(), s.SIGPIPE); s.pause()", false),
+    ] {
+        let [direct, by_bash] = both(&python(act));
+        assert_eq!(direct, by_bash, "{act}");
+        assert_eq!(direct.exit == 7, survives, "{act}: {direct:?}");
+    }
+    // Without a handler it ends both.
+    let [direct, by_bash] = both(
+        "python3 -c 'import os, signal as s; s.signal(s.SIGINT, s.SIG_DFL); os.kill(0, s.SIGINT)'",
+    );
+    assert_eq!((direct.exit, &direct.err), (by_bash.exit, &by_bash.err));
+}
+
+#[test]
+fn command_has_the_lock_of_its_own_job_and_of_no_other() {
+    let place = Place::new();
+    let list = "ls -l /proc/self/fd";
+    place.file("jobs.txt", &format!("{list}\n").repeat(3));
+    let ran = place.gjob(&["run", "jobs.txt", "-j", "1", "--show", "all"]).output();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.stdout.matches("/.lock").count(), 3, "{ran:?}");
+}
+
+#[test]
+fn program_that_is_no_file_is_left_to_bash_and_holds_nothing_up() {
+    let place = Place::new();
+    let fifo = place.path("fifo");
+    let made = std::process::Command::new("mkfifo").args(["-m", "700"]).arg(&fifo).status();
+    assert!(made.unwrap().success());
+    // Bash waits for whoever writes to it.
+    place.file("jobs.txt", &format!("{}\necho after\n", fifo.display()));
+    let args = ["run", "jobs.txt", "-j", "1", "--timeout", "1", "--retries", "0"];
+    let ran = place.gjob(&args).output();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(place.of_jobs("state"), ["error", "done"]);
+}

@@ -13,7 +13,7 @@ use gjob_core::os_text::from_os;
 
 use super::prepare::Prepared;
 use super::reap::Reaped;
-use super::shim::{Begun, Descriptors, Shim, Start};
+use super::shim::{Begun, Descriptors, Ended, Shim, Start};
 use super::simple::{SimpleCommand, is_for_bash, shell_level};
 
 /// A job's environment.
@@ -53,6 +53,10 @@ pub(super) fn start_of(job: &Prepared, script: &[u8], environment: &Environment)
         ("PWD".to_owned(), text(job.dir.real_path()?.as_os_str())),
         ("_".to_owned(), text(program.as_os_str())),
     ];
+    let old_dir = environment.get(OsStr::new("OLDPWD")).map(Path::new);
+    if old_dir.is_some_and(Path::is_relative) {
+        return None;
+    }
     let is_kept = |name: &OsStr, value: &OsStr| name != "OLDPWD" || Path::new(value).is_dir();
     let kept = environment.iter().filter(|(name, value)| is_kept(name, value));
     let mut environment: Vec<_> = kept.map(|(name, value)| (text(name), text(value))).collect();
@@ -103,9 +107,13 @@ impl Direct {
     }
 
     /// How a shell would have ended: the end of its command by a signal is an exit status to
-    /// it, of which it tells on standard error.
-    pub(super) fn as_of_shell(&self, child: Reaped) -> Reaped {
+    /// it, of which it tells on standard error; but an interrupt that has reached both ends both.
+    pub(super) fn as_of_shell(&self, ended: Ended) -> Reaped {
+        let Ended { child, is_interrupted, .. } = ended;
         let Ending::Signal(signal) = child.ending else { return child };
+        if is_interrupted && i32::from(signal) == libc::SIGINT {
+            return child;
+        }
         if let Some(line) = self.message(child.pid, signal) {
             // As with what a shell writes, a full disk is no reason to fail.
             let _ = (&self.err).write_all(&line);
@@ -130,6 +138,11 @@ impl Direct {
             libc::SIGSEGV => "Segmentation fault",
             libc::SIGUSR2 => "User defined signal 2",
             libc::SIGALRM => "Alarm clock",
+            libc::SIGSTKFLT => "Stack fault",
+            libc::SIGVTALRM => "Virtual timer expired",
+            libc::SIGPROF => "Profiling timer expired",
+            libc::SIGIO => "I/O possible",
+            libc::SIGPWR => "Power failure",
             libc::SIGXCPU => "CPU time limit exceeded",
             libc::SIGXFSZ => "File size limit exceeded",
             libc::SIGSYS => "Bad system call",

@@ -38,22 +38,41 @@ pub(crate) enum Reap {
     NoChildren,
 }
 
-/// Reaps any one child that has ended, without waiting.
-pub(crate) fn reap() -> io::Result<Reap> {
-    reap_with(libc::WNOHANG)
+/// What a child has done that was waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Awaited {
+    /// It has ended.
+    Ended(Reaped),
+    /// It has stopped for this process to trace it, and would have ended to a shell.
+    Traced(Reaped),
 }
 
 /// Waits until any child has ended, and reaps it; none when there are no children.
-pub(super) fn await_any() -> io::Result<Option<Reaped>> {
-    match reap_with(0)? {
-        Reap::Child(child) => Ok(Some(child)),
-        Reap::NoneYet | Reap::NoChildren => Ok(None),
+pub(super) fn await_any() -> io::Result<Option<Awaited>> {
+    loop {
+        let (pid, status, usage) = wait4_any(0);
+        match (pid, ending(status)) {
+            (1.., Some(ending)) => {
+                return Ok(Some(Awaited::Ended(reaped(pid as u32, ending, &usage))));
+            }
+            // Others are not told of.
+            (1.., None) => {
+                let ending = Ending::Exit(128 | libc::WSTOPSIG(status) as u8);
+                return Ok(Some(Awaited::Traced(reaped(pid as u32, ending, &usage))));
+            }
+            _ => match io::Error::last_os_error() {
+                error if error.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
+                error if error.raw_os_error() == Some(libc::EINTR) => {}
+                error => return Err(error),
+            },
+        }
     }
 }
 
-fn reap_with(options: i32) -> io::Result<Reap> {
+/// Reaps any one child that has ended, without waiting.
+pub(crate) fn reap() -> io::Result<Reap> {
     loop {
-        let (pid, status, usage) = wait4_any(options);
+        let (pid, status, usage) = wait4_any(libc::WNOHANG);
         match pid {
             0 => return Ok(Reap::NoneYet),
             1.. => match ending(status) {

@@ -2,12 +2,13 @@
 //! without one. Whatever is not surely such a command is left to bash.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, OFlags, access};
 
 /// What bash runs itself, or does not take for a command: its builtins and keywords.
 const OF_BASH: &str = " . : [ [[ ]] ! { } alias bg bind break builtin caller case cd command compgen complete \
@@ -19,17 +20,10 @@ const OF_BASH: &str = " . : [ [[ ]] ! { } alias bg bind break builtin caller cas
 /// Builtins which, without arguments, do what the programs of the same names do.
 const SAME_AS_PROGRAM: [&[u8]; 2] = [b"true", b"false"];
 
-/// Variables with which bash does more than it was told in the script, by the beginnings of
-/// their names.
-const FOR_BASH: [&str; 7] = [
-    "BASH_ENV",
-    "BASH_FUNC_",
-    "BASH_COMPAT",
-    "BASH_XTRACEFD",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "POSIXLY_CORRECT",
-];
+/// Variables with which bash does more than it was told in the script, or which it sets
+/// itself; those too that begin with its name.
+const FOR_BASH: &str = " SHELLOPTS POSIXLY_CORRECT IFS OPTIND OPTERR OPTARG PS4 PPID UID EUID GROUPS LINENO RANDOM \
+    SRANDOM SECONDS EPOCHSECONDS EPOCHREALTIME HISTCMD COMP_WORDBREAKS DIRSTACK FUNCNAME PIPESTATUS ";
 
 /// The deepest nesting of shells that is counted; bash warns of deeper ones.
 const MAX_SHELL_LEVEL: u32 = 900;
@@ -61,7 +55,8 @@ impl SimpleCommand {
 /// True when a variable of the job's environment changes what bash does.
 pub(super) fn is_for_bash(name: &OsStr) -> bool {
     let name = name.as_bytes();
-    FOR_BASH.iter().any(|begin| name.starts_with(begin.as_bytes()))
+    let mut known = FOR_BASH.split_ascii_whitespace().map(str::as_bytes);
+    name.starts_with(b"BASH") || known.any(|known| known == name)
 }
 
 /// The nesting of shells that a command of a shell sees, from the one that the shell has seen;
@@ -140,10 +135,17 @@ fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
     None
 }
 
-/// True for a program, or a script that names its interpreter.
+/// True for a program, or a script that names its interpreter. What is no file of a disk is
+/// not opened: that could wait, or have an effect.
 fn is_executable(program: &Path) -> bool {
+    if program.starts_with("/proc") || program.starts_with("/dev") || !program.is_file() {
+        return false;
+    }
     let mut begin = [0; 4];
-    let read = File::open(program).and_then(|mut file| file.read(&mut begin));
+    // It may be another file by now, such as a pipe.
+    let flags = OFlags::NONBLOCK.union(OFlags::NOCTTY).bits() as i32;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(program);
+    let read = opened.and_then(|mut file| file.read(&mut begin));
     read.is_ok_and(|length| {
         begin[..length].starts_with(b"\x7fELF") || begin[..length].starts_with(b"#!")
     })
@@ -265,9 +267,23 @@ mod tests {
         put("sleep", "#!/bin/sh\n", 0o600);
         assert_eq!(of("sleep 1", &format!("{here}:/bin")).as_deref(), Some("/bin/sleep"));
         // Without an interpreter, it is bash's.
+        // What cannot be looked at without waiting for somebody is not.
+        let fifo = rustix::fs::Mode::from_raw_mode(0o700);
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), fifo).unwrap();
+        for odd in ["./fifo", "/proc/self/fd/0", "/proc/self/exe", "/dev/stdin"] {
+            assert_eq!(of(odd, "/bin"), None, "{odd}");
+        }
         put("sleep", "exit 7\n", 0o700);
         assert_eq!(of("sleep 1", &format!("{here}:/bin")), None);
         assert_eq!(of("./missing", "/bin"), None);
+    }
+
+    #[test]
+    fn variables_that_are_bashs_own_are_known() {
+        for name in ["BASH_ENV", "BASH_FUNC_f%%", "BASHPID", "IFS", "RANDOM"] {
+            assert!(is_for_bash(OsStr::new(name)), "{name}");
+        }
+        assert!(!is_for_bash(OsStr::new("PATH")) && !is_for_bash(OsStr::new("IFS_")));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use gjob_core::jobdir::OwnFile;
 use gjob_core::os_text::to_os;
 use rustix::fs::Mode;
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::affinity::bound_to;
 use super::direct::{self, Direct, Environment};
@@ -178,8 +179,11 @@ impl Starter {
         let begun = match kept {
             // It was ended since its last job.
             None | Some(Err(None)) => {
-                let shim = Shim::spawn(&self.environment).ok()?;
-                Direct::begin(shim, &start, job, script)
+                // The shim stays when this job has ended, whose lock is not to be held then.
+                fcntl_setfd(&job.lock, FdFlags::CLOEXEC).ok()?;
+                let shim = Shim::spawn(&self.environment);
+                fcntl_setfd(&job.lock, FdFlags::empty()).ok()?;
+                Direct::begin(shim.ok()?, &start, job, script)
             }
             Some(begun) => begun,
         };

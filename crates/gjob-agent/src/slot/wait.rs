@@ -15,7 +15,7 @@ use super::lease_timer::{LeaseTimer, Renewals};
 use super::memory::{KernelKills, MemoryWatch};
 use super::orders::Orders;
 use super::reap::{Reap, Reaped, reap};
-use super::shim::{Ended, Shim};
+use super::shim::Shim;
 use super::signals::Signals;
 use crate::lease::LeaseEnd;
 use crate::processes;
@@ -199,9 +199,10 @@ impl<'a> Running<'a> {
         let Some(direct) = self.direct.as_mut().filter(|_| self.exit.is_none()) else {
             return false;
         };
-        let Some(Ended { child, is_all }) = direct.shim.take_end() else { return false };
-        self.exit = Some(if self.cause.is_none() { direct.as_of_shell(child) } else { child });
-        is_all
+        let Some(ended) = direct.shim.take_end() else { return false };
+        let exit = if self.cause.is_none() { direct.as_of_shell(ended) } else { ended.child };
+        self.exit = Some(exit);
+        ended.is_all
     }
 
     /// The shim, for the next job. One that may have been signalled is ended.

@@ -49,6 +49,8 @@ pub(in crate::slot) struct Ended {
     pub(in crate::slot) child: Reaped,
     /// True when it has left nothing behind.
     pub(in crate::slot) is_all: bool,
+    /// True when the shim was interrupted (SIGINT) meanwhile.
+    pub(in crate::slot) is_interrupted: bool,
 }
 
 /// A message from a shim.
