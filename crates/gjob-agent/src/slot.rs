@@ -295,6 +295,10 @@ impl Slot {
             at: started.at,
             processors: given.processors.clone(),
         });
+        if launch.is_task {
+            // A set-up may remove the very log, and is to be followed by a teardown then.
+            let _ = self.log.flush();
+        }
         let (log, begun) = (&mut self.log, Instant::now());
         let (timeout, memory) = (launch.request.timeout(), launch.request.mem);
         let lease = Some(Renewals { file: &self.lease, requests });

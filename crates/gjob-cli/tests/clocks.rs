@@ -65,7 +65,10 @@ impl WrongClock {
         // Only the host's own processes are to have it.
         self.place.file("host", &format!("shift; exec {connect} \"$@\"\n"));
         self.place.file("jobs.txt", job);
-        let args = ["run", "-H", "far", "--connect", "sh host {host}", "-r", "results"];
+        // The agent in the program is linked statically, and would not load the library.
+        let platform = format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+        let agent = format!("--agent={platform}={}", env!("CARGO_BIN_EXE_gjob"));
+        let args = ["run", "-H", "far", "--connect", "sh host {host}", "-r", "results", &agent];
         let reports = ["--joblog", "joblog", "--events", "events", "jobs.txt"];
         self.place.gjob(&[&args[..], &reports].concat()).output()
     }
