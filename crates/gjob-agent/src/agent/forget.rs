@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use gjob_core::record::one_line;
 use gjob_core::text::Foreign;
@@ -17,6 +18,9 @@ use crate::blobs::{BlobDir, RunTag, is_of_run, parse_file_name};
 use crate::claims::{Claim, Claims};
 use crate::jobdir::{JobDir, Layout, LockState, RunDir};
 use crate::own_file;
+
+/// How long an agent that has said farewell to its manager may take to end.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a run is not forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +56,9 @@ pub(super) fn lock(run_dir: &RunDir) -> Result<Option<File>, ForgetError> {
     let path = run_dir.lock();
     match own_file::open(&path, OpenOptions::new().read(true).write(true)) {
         Ok(file) => {
-            file.try_lock().map_err(|_| ForgetError::InUse)?;
+            if !super::lock::is_free_within(&file, FAREWELL) {
+                return Err(ForgetError::InUse);
+            }
             Ok(Some(file))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

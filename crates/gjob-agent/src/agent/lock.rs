@@ -116,6 +116,18 @@ pub(super) fn take(path: &Path, epoch: Epoch) -> Result<(), LockError> {
     Ok(())
 }
 
+/// Takes the lock of a run that nobody serves; false if somebody does, and goes on for so long.
+pub(super) fn is_free_within(file: &File, limit: Duration) -> bool {
+    let began = Instant::now();
+    loop {
+        match is_taken(file) {
+            Ok(true) => return true,
+            Ok(false) if began.elapsed() < limit => std::thread::sleep(LOCK_INTERVAL),
+            Ok(false) | Err(_) => return false,
+        }
+    }
+}
+
 fn inode(file: &File) -> io::Result<Option<(u64, u64)>> {
     let meta = file.metadata()?;
     Ok(Some((meta.dev(), meta.ino())))
