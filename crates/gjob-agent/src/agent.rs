@@ -194,6 +194,7 @@ impl Agent {
             umask: inherited.umask,
             open_files: inherited.open_files,
             nice: attached.limits.nice,
+            managed: attached.managed,
             within: attached.within,
             stderr: run_dir.slots_err(),
         };

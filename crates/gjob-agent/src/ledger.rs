@@ -9,6 +9,7 @@
 
 mod ask;
 mod book;
+mod lack;
 mod line;
 mod processors;
 #[cfg(test)]
@@ -20,6 +21,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use gjob_core::RunId;
+use gjob_core::wire::ManagedAt;
 
 pub(crate) use self::ask::{Ask, Free};
 pub(crate) use self::book::PLACE;
@@ -79,11 +83,12 @@ pub(crate) enum Notice {
 pub(crate) struct NoRoom;
 
 impl Ledger {
-    /// The ledger for the jobs of `run`, which has what is offered of this machine, and was
+    /// The ledger for the jobs of `run`, which is `managed` there, has what is offered of this machine, and was
     /// itself started by a job that runs within these shares.
-    pub(crate) fn open(run: String, offer: Offer, within: Vec<String>) -> Self {
+    pub(crate) fn open(run: &RunId, managed: ManagedAt, offer: Offer, within: Vec<String>) -> Self {
         let writer = Writer {
-            run,
+            run: run.to_string(),
+            managed,
             agent: std::process::id(),
             processors: ranges(host::processors()),
             within,

@@ -78,8 +78,9 @@ fn bound_job_waits_for_the_processors_of_another_one() {
     let first = run(&place, &["--slots", "1", "--affinity", "jobs.txt"]).start();
     eventually("the first job", || begun.exists());
     let slots = own().1.len().to_string();
+    let holder = place.status()["run"].as_str().unwrap().to_owned();
     let mut second = run(&place, &["--slots", &slots, "--affinity", "--", "true"]).start();
-    second.wait_until_printed("waits for processors that another run of yours uses");
+    second.wait_until_printed(&format!("waits for processors that run {holder} uses"));
     place.file("go", "");
     succeeded(&first.output());
     succeeded(&second.output());

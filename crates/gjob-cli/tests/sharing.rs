@@ -43,6 +43,11 @@ fn is_there(place: &Place, name: &str) -> bool {
     !lines(&place.path("here").join(name)).is_empty()
 }
 
+/// The id of the run made last.
+fn run_id(place: &Place) -> String {
+    place.status()["run"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn two_runs_have_the_processors_of_one() {
     let place = Place::new();
@@ -140,14 +145,15 @@ fn wait_for_another_run_is_said_and_ends_with_that() {
     place.file("jobs.txt", &held(&place, "first"));
     let first = run(&place, &["--slots", "1", "jobs.txt"]).start();
     eventually("the first job", || is_there(&place, "first"));
+    let what = format!("processors that run {} uses", run_id(&place));
     let mut second = run(&place, &["--slots", "1", "--", "true"]).start();
-    second.wait_until_printed("waits for processors that another run of yours uses");
+    second.wait_until_printed(&format!("waits for {what}"));
     let explained = place.gjob(&["explain", "0"]).output().stdout;
-    let line = "this machine: waits for processors that another run of yours uses\n";
-    assert!(explained.contains(line), "{explained}");
+    let line = format!("this machine: waits for {what}\n");
+    assert!(explained.contains(&line), "{explained}");
     let status = place.status();
     let host: &Value = &status["hosts"][0];
-    assert_eq!(host["waits_for"], "processors that another run of yours uses", "{host}");
+    assert_eq!(host["waits_for"], what, "{host}");
     let status = place.gjob(&["status"]).output().stdout;
     assert!(status.contains("  waiting  "), "{status}");
     // Nothing of it has begun, so it can be taken back at once.
@@ -157,6 +163,23 @@ fn wait_for_another_run_is_said_and_ends_with_that() {
     place.file("go", "");
     succeeded(first);
     succeeded(third);
+}
+
+#[test]
+fn run_of_another_state_directory_is_named_with_that() {
+    let (place, other) = (Place::new(), Place::new());
+    let machine = place.path("machine");
+    let start = |of: &Place, args: &[&str]| run(of, args).env("GJOB_LEDGER_DIR", &machine).start();
+    other.file("jobs.txt", &held(&other, "first"));
+    let first = start(&other, &["--slots", "1", "jobs.txt"]);
+    eventually("the first job", || is_there(&other, "first"));
+    let (id, state) = (run_id(&other), other.path("state").canonicalize().unwrap());
+    let mut second = start(&place, &["--slots", "1", "--", "true"]);
+    let what = format!("waits for processors that run {id} of {} uses", state.display());
+    second.wait_until_printed(&what);
+    other.file("go", "");
+    succeeded(first);
+    succeeded(second);
 }
 
 #[test]
@@ -188,8 +211,9 @@ fn share_of_a_slot_that_was_killed_is_free() {
     let (slot, job) = (process("first.slot"), process("first"));
     // Neither its manager nor its agent is left to do anything about it.
     first.kill_9();
+    let what = format!("waits for processors that run {} uses", run_id(&place));
     let mut second = run(&place, &["--slots", "1", "--", "true"]).start();
-    second.wait_until_printed("waits for processors that another run of yours uses");
+    second.wait_until_printed(&what);
     slot.kill();
     succeeded(second);
     job.kill();

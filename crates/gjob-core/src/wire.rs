@@ -21,7 +21,7 @@ pub use from_agent::{
     ByHandAnswer, Damage, DiskUsage, FromAgent, HostDescription, MAX_RUNS, OutputPart, RunUsage,
     Sharing, Welcome,
 };
-pub use to_agent::{Attach, ByHand, Launch, Resume, Stream, ToAgent, WITHIN};
+pub use to_agent::{Attach, ByHand, Launch, ManagedAt, Resume, Stream, ToAgent, WITHIN};
 
 /// The most bytes of file content in one message.
 pub const CHUNK: usize = 256 * 1024;

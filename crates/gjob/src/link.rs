@@ -47,7 +47,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gjob_core::RunId;
-use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
+use gjob_core::wire::{BlobHash, FromAgent, ManagedAt, ToAgent, Welcome};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -83,6 +83,8 @@ pub struct LinkConfig {
     pub plan: Arc<HostPlan>,
     /// The run that is taken up; none only looks.
     pub run: Option<RunId>,
+    /// Where that is managed.
+    pub managed: ManagedAt,
     /// The programs that may be sent.
     pub programs: Arc<Programs>,
     /// The n-th connection's epoch, from 1, is this plus n.

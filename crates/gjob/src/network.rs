@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use gjob_core::event::ClockOffset;
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::{Sharing, Stream, ToAgent, Welcome};
+use gjob_core::wire::{ManagedAt, Sharing, Stream, ToAgent, Welcome};
 use gjob_core::{Epoch, HostLabel, JobId, JobSpec, Key, Order, Record, RunId};
 
 use crate::inputs::Inputs;
@@ -139,6 +139,7 @@ pub struct Network {
     settings: NetworkSettings,
     programs: Arc<Programs>,
     outputs: Option<OutputsConfig>,
+    managed: ManagedAt,
     open: Option<Open>,
     /// Of jobs launched without a manager.
     next_index: u32,
@@ -161,6 +162,13 @@ impl Network {
     #[must_use]
     pub fn position(&self, label: &HostLabel) -> Option<HostIx> {
         self.positions.get(label).copied()
+    }
+
+    /// Says to hosts where the run is managed.
+    #[must_use]
+    pub(crate) fn managed_at(mut self, managed: ManagedAt) -> Self {
+        self.managed = managed;
+        self
     }
 
     /// Opens a link to every host, for `run`. `offsets` says how far each

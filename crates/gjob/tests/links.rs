@@ -14,7 +14,7 @@ use gjob::link::{
 };
 use gjob::program::Programs;
 use gjob_core::event::ClockOffset;
-use gjob_core::wire::{BlobHash, FromAgent, ToAgent, Welcome};
+use gjob_core::wire::{BlobHash, FromAgent, ManagedAt, ToAgent, Welcome};
 use gjob_core::{HostEntry, HostOptions, RunId};
 use gjob_testbed::{Bed, NOWHERE, NetBed, STRANGER, is_installed, wait_within};
 use tokio::runtime::Handle;
@@ -53,6 +53,7 @@ impl Links {
         let config = LinkConfig {
             plan: Arc::new(HostPlan::new(entry, None, Arc::new(options)).unwrap()),
             run: RunId::new("2026-11-22", run).ok(),
+            managed: ManagedAt::default(),
             programs: Arc::clone(&self.programs),
             epoch_base: 0,
             connections: Arc::default(),
@@ -295,6 +296,7 @@ async fn this_machine_needs_no_ssh() {
     let config = LinkConfig {
         plan: Arc::new(HostPlan::new(HostEntry::local(), None, Arc::new(options)).unwrap()),
         run: RunId::new("2026-11-22", 1).ok(),
+        managed: ManagedAt::default(),
         programs: Arc::clone(&links.programs),
         epoch_base: 0,
         connections: Arc::default(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gjob_core::hosts::HostLimits;
 use gjob_core::os_text::to_path;
 use gjob_core::record::{ParseRecordError, one_line};
-use gjob_core::wire::{Attach, Damage};
+use gjob_core::wire::{Attach, Damage, ManagedAt};
 use gjob_core::{HostLabel, RunId};
 
 use super::damage::{self, LogState};
@@ -46,6 +46,8 @@ pub(crate) struct Attached {
     pub(crate) limits: HostLimits,
     /// The shares in which the run itself runs; none to leave the ledger out.
     pub(crate) within: Option<Vec<String>>,
+    /// Where the run is managed.
+    pub(crate) managed: ManagedAt,
     /// The manager knows of an earlier attachment.
     pub(crate) has_begun: bool,
     pub(crate) log: RunLog,
@@ -146,6 +148,7 @@ impl Attached {
             cpus,
             blob_budget: attach.blob_budget,
             within: (attach.limits.oversubscribe != Some(true)).then(|| names(attach.within)),
+            managed: attach.managed.bounded(),
             limits: attach.limits,
             has_begun: attach.offset > 0,
             log,

@@ -31,7 +31,9 @@ impl Shares {
         // In slots, of which users may give a run more or fewer while its jobs run.
         let offer = Offer { cpus: config.slots, mem };
         let ledger = match &config.within {
-            Some(within) => Ledger::open(config.run.to_string(), offer, within.clone()),
+            Some(within) => {
+                Ledger::open(&config.run, config.managed.clone(), offer, within.clone())
+            }
             None => Ledger::absent(offer),
         };
         Shares {

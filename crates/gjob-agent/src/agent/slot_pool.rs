@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use gjob_core::wire::Launch;
+use gjob_core::wire::{Launch, ManagedAt};
 use gjob_core::{HostLabel, Key, RunId};
 
 use super::resources::{Allocation, Resources};
@@ -37,6 +37,8 @@ pub(super) struct SlotConfig {
     pub(super) open_files: Option<u64>,
     /// The niceness that jobs have at least.
     pub(super) nice: Option<u8>,
+    /// Where the run is managed.
+    pub(super) managed: ManagedAt,
     /// The shares in which the run itself runs; none to leave the ledger out.
     pub(super) within: Option<Vec<String>>,
     /// Where slots' standard error goes.

@@ -2,6 +2,7 @@
 //! has of the machine; of a waiter, what it waits for.
 
 use gjob_core::resources::Cpus;
+use gjob_core::wire::ManagedAt;
 use serde::{Deserialize, Serialize};
 
 /// What a job has of its machine, or asks for.
@@ -53,6 +54,9 @@ pub(crate) struct Turn {
 pub(crate) struct Writer {
     /// Its run, as hosts know it.
     pub(crate) run: String,
+    /// Where that is managed.
+    #[serde(default)]
+    pub(crate) managed: ManagedAt,
     /// Its agent's pid, for people.
     pub(crate) agent: u32,
     /// The processors that it may use, as ranges. Those of two allocations of a batch
@@ -105,13 +109,14 @@ mod tests {
     fn line_is_plain_json() {
         let writer = Writer {
             run: "r".into(),
+            managed: ManagedAt { machine: "m".into(), state_dir: "/s".into() },
             agent: 7,
             processors: ranges([0, 1, 2, 5].into_iter()),
             within: vec!["a".into()],
         };
         let held = Held { cpus: Cpus::Count(2), mem: 3, gpus: vec!["0".into()], bound: vec![1, 5] };
         let line = Line { writer, held, turn: None };
-        let json = r#"{"run":"r","agent":7,"processors":[[0,2],[5,5]],"within":["a"],"cpus":2,"mem":3,"gpus":["0"],"bound":[1,5]}"#;
+        let json = r#"{"run":"r","managed":{"machine":"m","state_dir":"/s"},"agent":7,"processors":[[0,2],[5,5]],"within":["a"],"cpus":2,"mem":3,"gpus":["0"],"bound":[1,5]}"#;
         assert_eq!(serde_json::to_string(&line).unwrap(), json);
         assert_eq!(serde_json::from_str::<Line>(json).unwrap(), line);
     }

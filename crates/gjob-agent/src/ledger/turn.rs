@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::ask::{Ask, Free};
 use super::book::{Book, OwnLine};
+use super::lack::Lack;
 use super::line::{Held, Line, Turn};
-use super::verdict::Lack;
 use super::{Ledger, NoRoom, Share};
 
 /// How long it takes at first until a waiter looks again by itself: the kernel says that a

@@ -8,46 +8,12 @@
 //! queues with its like.
 
 use std::collections::HashSet;
-use std::fmt;
 
 use gjob_core::resources::Cpus;
 
 use super::ask::{Ask, Free};
+use super::lack::{Lack, What};
 use super::line::{Held, Line, Offer, Turn, Writer};
-
-/// What there is too little of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
-    /// Processors.
-    Processors,
-    /// Memory.
-    Memory,
-    /// GPUs.
-    Gpus,
-}
-
-/// Why an ask has to wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lack {
-    /// Of what.
-    pub(crate) what: What,
-    /// It is only the same run that has it, under another name of the machine.
-    pub(crate) is_own: bool,
-}
-
-impl fmt::Display for Lack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.what {
-            What::Processors => "processors",
-            What::Memory => "memory",
-            What::Gpus => "GPUs",
-        };
-        match self.is_own {
-            false => write!(f, "{what} that another run of yours uses"),
-            true => write!(f, "{what} that this run uses under another name of the machine"),
-        }
-    }
-}
 
 /// All shares and waiters of others, by name.
 #[derive(Debug, Default)]
@@ -74,8 +40,8 @@ impl Others {
         let counted = self.counted(own);
         let earlier = self.earlier(own, ticket);
         let lack = |what| {
-            let all = counted.iter().chain(&earlier);
-            Err(Lack { what, is_own: all.clone().all(|line| line.writer.run == own.run) })
+            let all: Vec<&Line> = counted.iter().chain(&earlier).copied().collect();
+            Err(Lack::new(what, &all, own))
         };
         let held: Vec<&Held> = counted.iter().chain(&earlier).map(|line| &line.held).collect();
         // Among those who wait, the smallest offer counts: one who is content with more
@@ -163,12 +129,14 @@ fn has_processors(held: &[&Held], ask: Cpus, offer: u32) -> bool {
 mod tests {
     use super::*;
     use crate::ledger::Processors;
+    use crate::ledger::lack::User;
 
     const OFFER: Offer = Offer { cpus: 4, mem: 100 };
 
     fn writer(run: &str, within: &[&str]) -> Writer {
         let within = within.iter().map(|&name| name.to_owned()).collect();
-        Writer { run: run.to_owned(), agent: 1, processors: vec![(0, 3)], within }
+        let run = run.to_owned();
+        Writer { run, agent: 1, processors: vec![(0, 3)], within, ..Writer::default() }
     }
 
     fn share(run: &str, cpus: u32) -> Line {
@@ -197,13 +165,14 @@ mod tests {
             others.judge(&writer(own, &[]), None, ask, &OFFER, &Free::default())
         };
         assert!(judge(&ask(1), "a").is_ok());
-        let lack = |is_own| Err(Lack { what: What::Processors, is_own });
-        assert_eq!(judge(&ask(2), "a"), lack(false));
-        assert_eq!(judge(&Ask { cpus: Cpus::All, ..ask(0) }, "a"), lack(false));
+        let lack = |user| Err(Lack { what: What::Processors, user });
+        let others_use = || User::Runs { first: None, more: false };
+        assert_eq!(judge(&ask(2), "a"), lack(others_use()));
+        assert_eq!(judge(&Ask { cpus: Cpus::All, ..ask(0) }, "a"), lack(others_use()));
         let others = Others { shares: named(vec![share("a", 4)]), ..Others::default() };
         assert_eq!(
             others.judge(&writer("a", &[]), None, &ask(1), &OFFER, &Free::default()),
-            lack(true)
+            lack(User::Own)
         );
         assert!(others.judge(&writer("a", &[]), None, &ask(0), &OFFER, &Free::default()).is_ok());
     }

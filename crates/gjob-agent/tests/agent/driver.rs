@@ -10,7 +10,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use gjob_core::hosts::HostLimits;
-use gjob_core::wire::{Attach, BlobHash, FrameBuffer, FromAgent, Launch, ToAgent, Welcome, encode};
+use gjob_core::wire::{
+    Attach, BlobHash, FrameBuffer, FromAgent, Launch, ManagedAt, ToAgent, Welcome, encode,
+};
 use gjob_core::{Cause, Epoch, Finish, JobRequest, Key, Order, Record};
 pub(crate) use gjob_testbed::eventually;
 use rustix::process::{Pid, Signal, kill_process};
@@ -70,6 +72,7 @@ impl Bed {
             blob_budget: u64::MAX,
             limits: HostLimits::default(),
             within: Vec::new(),
+            managed: ManagedAt::default(),
         })
     }
 

@@ -176,7 +176,7 @@ fn is_heard(host: &Host) -> bool {
     host.status.answers() && !host.is_silent()
 }
 
-/// `h2 waits for processors that another run of yours uses`
+/// `h2 waits for processors that run 2026-11-22-1 uses`
 fn waits(host: &Host) -> Option<String> {
     let what = host.waits_for.as_deref().map(printable)?;
     Some(format!("{} waits for {what}", host.label))

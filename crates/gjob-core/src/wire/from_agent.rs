@@ -217,7 +217,7 @@ pub enum FromAgent {
 pub enum Sharing {
     /// The next launch waits for what others use.
     Waits {
-        /// For what, in a few words: `processors that another run of yours uses`.
+        /// For what, in a few words: `processors that run 2026-11-22-1 uses`.
         what: Foreign,
     },
     /// None waits any more.

@@ -250,7 +250,30 @@ pub struct Attach {
     /// The shares of machines in which the manager itself runs, as [`WITHIN`] names them:
     /// a job has started it.
     pub within: Vec<String>,
+    /// Where the run is managed, for users of other runs on the host.
+    pub managed: ManagedAt,
 }
+
+/// Where a run is managed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedAt {
+    /// The name of the machine.
+    pub machine: String,
+    /// The state directory there; empty for a run that has none.
+    pub state_dir: String,
+}
+
+impl ManagedAt {
+    /// The same, or none if it takes more room than such a place needs.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let is_short = self.machine.len() + self.state_dir.len() <= MAX_PLACE;
+        if is_short { self } else { ManagedAt::default() }
+    }
+}
+
+/// The longest place of a manager that is kept, bytes.
+const MAX_PLACE: usize = 4096;
 
 /// The variable that tells a job, and a manager that it starts, in which shares of its machine
 /// it runs, with colons between them.

@@ -337,7 +337,7 @@ impl Link {
     }
 
     fn attach_message(&self, connection: u64) -> Attach {
-        let LinkConfig { plan, run, programs: _, epoch_base, connections: _, offset } =
+        let LinkConfig { plan, run, managed, programs: _, epoch_base, connections: _, offset } =
             &self.config;
         Attach {
             run: run.clone(),
@@ -350,6 +350,7 @@ impl Link {
             blob_budget: plan.blob_budget(),
             limits: plan.limits().clone(),
             within: within(),
+            managed: managed.clone(),
         }
     }
 

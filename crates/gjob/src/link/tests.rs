@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use gjob_core::hosts::{ConnectCommand, HostLimits};
-use gjob_core::wire::{Attach, FrameBuffer, OutputPart, PROTOCOL, encode, magic_line};
+use gjob_core::wire::{Attach, FrameBuffer, ManagedAt, OutputPart, PROTOCOL, encode, magic_line};
 use gjob_core::{HostEntry, HostLabel, HostOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
@@ -57,6 +57,7 @@ impl Fake {
         LinkConfig {
             plan: Arc::new(HostPlan::new(entry, None, Arc::new(options)).unwrap()),
             run: RunId::new("2026-11-22", 1).ok(),
+            managed: ManagedAt::default(),
             programs: Arc::new(programs),
             epoch_base: 10,
             connections: Arc::default(),
@@ -148,6 +149,7 @@ fn attach(host: &str, epoch: u64) -> ToAgent {
         blob_budget: u64::MAX,
         limits: HostLimits::default(),
         within: Vec::new(),
+        managed: ManagedAt::default(),
         run: RunId::new("2026-11-22", 1).ok(),
         host: host.parse().unwrap(),
         results_dir: DEFAULT_RESULTS_DIR.to_owned(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use gjob_core::HostOptions;
 use gjob_core::hosts::Cluster;
 use gjob_core::os_text::to_path;
+use gjob_core::wire::ManagedAt;
 
 use super::{Network, NetworkError};
 use crate::link::{HostPlan, HostPlanError, Transport};
@@ -62,6 +63,7 @@ impl Network {
             programs: Arc::new(Programs::new().with_agents(settings.agents.clone())),
             settings,
             outputs: None,
+            managed: ManagedAt::default(),
             open: None,
             next_index: 0,
         })

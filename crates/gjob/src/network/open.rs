@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gjob_core::request::JobRequest;
 use gjob_core::scheduler::HostIx;
-use gjob_core::wire::{Launch, Stream};
+use gjob_core::wire::{Launch, ManagedAt, Stream};
 use gjob_core::{Epoch, JobId, JobSpec, Key, RunId};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -92,6 +92,7 @@ struct Opening {
     plans: Vec<Arc<HostPlan>>,
     programs: Arc<Programs>,
     run: Option<RunId>,
+    managed: ManagedAt,
     epoch: Epoch,
     limits: Arc<Handshakes>,
     channels: Channels,
@@ -135,6 +136,7 @@ impl Open {
                 plans: network.hosts.clone(),
                 programs: Arc::clone(&network.programs),
                 run: run.cloned(),
+                managed: network.managed.clone(),
                 epoch,
                 limits: Arc::new(Handshakes::new()),
                 channels: Channels::new(inbox_sender, inbox_room, output_room),
@@ -183,6 +185,7 @@ impl Open {
             let config = LinkConfig {
                 plan: Arc::clone(&opening.plans[host.at()]),
                 run: opening.run.clone(),
+                managed: opening.managed.clone(),
                 programs: Arc::clone(&opening.programs),
                 epoch_base: opening.epoch.0.saturating_mul(EPOCH_STEP),
                 connections: Arc::clone(connections),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use etcetera::BaseStrategy;
 use gjob_core::run::TaskAttempt;
-use gjob_core::wire::Stream;
+use gjob_core::wire::{ManagedAt, Stream};
 use gjob_core::{RunId, Timestamp};
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -224,6 +224,16 @@ impl RunDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where it is managed, as this machine names it.
+    #[must_use]
+    pub fn managed_at(&self) -> ManagedAt {
+        let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        // The state directory has those of runs, which have this.
+        let state = self.path.ancestors().nth(2).unwrap_or(&self.path);
+        let state = state.canonicalize().unwrap_or_else(|_| state.to_owned());
+        ManagedAt { machine, state_dir: state.to_string_lossy().into_owned() }
     }
 
     /// The run.

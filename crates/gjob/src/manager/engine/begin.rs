@@ -143,7 +143,7 @@ impl Engine {
         scheduler.handle_start(dir.run().clone(), resumed);
         let on_hosts = store.row()?.on_hosts;
         let from_jobs = FromJobs::new(store.past_inputs()?);
-        let network = collecting.prepare(network, &on_hosts);
+        let network = collecting.prepare(network, &on_hosts).managed_at(dir.managed_at());
         Ok(Engine {
             dir,
             on_hosts,
