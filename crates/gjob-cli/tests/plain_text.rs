@@ -45,6 +45,21 @@ fn job_files_of_every_kind_run_with_other_ends_of_lines() {
 }
 
 #[test]
+fn carriage_return_at_the_end_of_a_command_stays_but_at_the_end_of_a_line_of_a_file() {
+    let place = Place::new();
+    let printed = |name: &str, text: &str| {
+        place.file(name, text);
+        place.gjob(&["run", "--show", "all", name]).output().stdout
+    };
+    let script = serde_json::json!({ "commands": "printf %s x\r" }).to_string();
+    assert_eq!(printed("jobs.jsonl", &script), "x\r");
+    let toml = "[[job]]\ncommands = \"printf %s x\\r\"\n";
+    assert_eq!(printed("jobs.toml", toml), "x\r");
+    assert_eq!(printed("jobs.py", "Job('printf %s x\\r')\n"), "x\r");
+    assert_eq!(printed("jobs.txt", "printf %s x\r\n"), "x");
+}
+
+#[test]
 fn hosts_files_and_cluster_files_are_the_same_with_other_ends_of_lines() {
     let place = Place::new();
     place.file("jobs.txt", "true\n");

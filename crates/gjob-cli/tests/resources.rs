@@ -249,9 +249,18 @@ fn failed_job_is_retried_with_the_memory_that_a_user_gives_it() {
     let after = json!({ "cmds": "true", "mem": "60M", "after": "big" });
     place.file("jobs.jsonl", &format!("{job}\n{after}\n"));
     assert_eq!(run(&place, &["-q"]).code, 1);
-    let refused = place.gjob(&["retry", "--mem", "1000T"]).output();
-    assert_eq!(refused.stderr.lines().next(), Some("gjob: job 0: no host offers 1000T of memory"));
-    assert_eq!(refused.code, 1);
+    // Nothing is resumed or changed for that.
+    let run = place.status()["run"].as_str().unwrap().to_owned();
+    let db = rusqlite::Connection::open(place.path("state/runs").join(run).join("run.db")).unwrap();
+    let recorded = || -> (i64, i64) {
+        let sql = "SELECT epoch, (SELECT count(*) FROM events) FROM run";
+        db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let before = recorded();
+    let refused = place.gjob(&["retry", "--attach", "--mem", "1000T"]);
+    let why = "gjob: no host offers 1000T of memory\ngjob: no job was retried\n";
+    refused.code(2).stderr(why).run();
+    assert_eq!(recorded(), before);
     assert_eq!(place.gjob(&["retry", "--mem", "300M"]).output().code, 0);
     // The next manager knows it.
     assert_eq!(place.of_jobs("memory_bytes"), [300 << 20, 60 << 20]);

@@ -8,6 +8,7 @@ use gjob::inputs::{InputError, Inputs};
 use gjob::manager::Act;
 use gjob::store::{RunDir, Store};
 use gjob::units::parse_size;
+use gjob_core::size::shown_size;
 use gjob_core::{Job, Run};
 
 use super::acting::{choose, not_acted, on_chosen, retry_with};
@@ -21,6 +22,9 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     let mem = args.mem.as_deref().map(parse_size).transpose();
     let mem = mem.map_err(|error| Failure::input(anyhow!("--mem: {error}")))?;
     let (dir, chosen) = choose(Act::Retry, jobs.run.word(), &jobs.jobs, Job::has_failed)?;
+    if let Some(mem) = mem {
+        refuse_memory(&dir, &chosen, mem)?;
+    }
     let new_files = match (args.new_files, args.old_files) {
         (true, _) => new_files(&dir, &chosen, jobs.jobs.is_empty())?,
         (false, true) => None,
@@ -40,6 +44,20 @@ pub(crate) fn run(args: &RetryArgs) -> Result<u8, Failure> {
     acted.refusals().for_each(|refusal| print_error(&refusal));
     let report = ReportArgs::quiet(args.quiet);
     attach::to_the_end(&dir, &report, &attach::Resume::default())
+}
+
+/// Refuses memory that no host offers any of the jobs that would get it.
+fn refuse_memory(dir: &RunDir, chosen: &[u32], mem: u64) -> Result<(), Failure> {
+    let run = Store::read(dir).and_then(|store| store.load());
+    let run = run.map_err(Failure::machinery)?;
+    let was_tried = |job: &Job| job.has_failed() && job.last_attempt > 0;
+    let tried = |index: &u32| run.job(*index).is_some_and(was_tried);
+    let getting: Vec<u32> = chosen.iter().copied().filter(tried).collect();
+    if getting.is_empty() || run.without_memory(&getting, mem).len() < getting.len() {
+        return Ok(());
+    }
+    let mem = shown_size(mem);
+    Err(Failure::input(anyhow!("no host offers {mem} of memory\nno job was retried")))
 }
 
 /// The files of jobs that are not what was sent, as they are now; none if all are.

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+#[cfg(doc)]
+use super::Host;
 use super::{HostIx, Run};
 use crate::hosts::{Choice, bare_name};
+use crate::resources::Ask;
 
 /// The sets of hosts that jobs of a run are bound to, each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +70,21 @@ impl Run {
         sets.sort_unstable_by_key(|(_, set)| *set);
         bounds.sets = sets.into_iter().map(|(hosts, _)| hosts).collect();
         bounds
+    }
+
+    /// Those of these jobs that no host may offer so much memory, as [`Host::may_offer`] says.
+    #[must_use]
+    pub fn without_memory(&self, jobs: &[u32], mem: u64) -> Vec<u32> {
+        let bounds = self.bounds();
+        let is_offered = |index: u32| {
+            let Some(job) = self.job(index) else { return true };
+            let (set, ask) = (bounds.set(index), Ask { mem, ..job.spec.ask() });
+            match set.and_then(|set| bounds.sets().get(set as usize)) {
+                Some(set) => set.iter().any(|host| self.hosts[host.at()].may_offer(&ask)),
+                None => self.hosts.iter().any(|host| host.may_offer(&ask)),
+            }
+        };
+        jobs.iter().copied().filter(|index| !is_offered(*index)).collect()
     }
 
     /// The same run, with labels for its hosts, in their order.

@@ -164,6 +164,13 @@ impl Host {
         self.offer().cpus
     }
 
+    /// True if it may be given a job that asks for this, as far as is known: what it has
+    /// offered counts, whether it answers now or not.
+    #[must_use]
+    pub fn may_offer(&self, ask: &Ask) -> bool {
+        self.duty != HostDuty::Removed && (self.facts.is_none() || self.offer().fits(ask))
+    }
+
     /// What it offers to jobs; one processor before it is known.
     #[must_use]
     pub fn offer(&self) -> Offer {

@@ -7,7 +7,6 @@ use super::job::JobState;
 use crate::event::JobChange;
 use crate::id::Key;
 use crate::resources::Ask;
-use crate::run::{Host, HostDuty};
 use crate::state::State;
 
 impl Scheduler {
@@ -53,10 +52,7 @@ impl Scheduler {
             return true;
         }
         let key = job.last_key();
-        // What hosts have offered counts, whether they answer now or not.
-        let offers = |host: &Host| host.facts.is_none() || host.offer().fits(&ask);
-        let fits =
-            self.hosts_for(index).any(|(_, host)| host.duty != HostDuty::Removed && offers(host));
+        let fits = self.hosts_for(index).any(|(_, host)| host.may_offer(&ask));
         if fits {
             self.change_memory(key, ask);
         }

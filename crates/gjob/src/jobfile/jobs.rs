@@ -155,7 +155,8 @@ impl<'a> JobsBuilder<'a> {
         write_canonically(&mut spec);
         // What a command is filled with is not text that somebody has written.
         if !matches!(self.jobs.origin, Origin::Arguments) {
-            for command in spec.cmds.iter_mut().filter(|command| command.contains('\r')) {
+            // A CR at the end of a command is meant, unless its other lines end in CR LF.
+            for command in spec.cmds.iter_mut().filter(|command| command.contains("\r\n")) {
                 *command = unix_lines(command).into_owned();
             }
         }
