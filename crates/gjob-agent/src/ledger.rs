@@ -23,13 +23,14 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use gjob_core::RunId;
+use gjob_core::resources::ranges;
 use gjob_core::wire::ManagedAt;
 
 pub(crate) use self::ask::{Ask, Free};
 pub(crate) use self::book::PLACE;
 use self::book::{Book, OwnLine, place};
+use self::line::Writer;
 pub(crate) use self::line::{Held, Offer};
-use self::line::{Writer, ranges};
 pub(crate) use self::processors::Processors;
 use self::turn::Wait;
 use crate::host;

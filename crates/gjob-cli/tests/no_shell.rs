@@ -213,7 +213,7 @@ fn program_that_is_no_file_is_left_to_bash_and_holds_nothing_up() {
     let fifo = place.path("fifo");
     let made = std::process::Command::new("mkfifo").args(["-m", "700"]).arg(&fifo).status();
     assert!(made.unwrap().success());
-    // Bash waits for whoever writes to it.
+    // Bash waits until somebody writes to it.
     place.file("jobs.txt", &format!("{}\necho after\n", fifo.display()));
     let args = ["run", "jobs.txt", "-j", "1", "--timeout", "1", "--retries", "0"];
     let ran = place.gjob(&args).output();

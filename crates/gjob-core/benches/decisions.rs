@@ -23,7 +23,7 @@ static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
 /// Jobs and hosts.
 const SIZES: [(u32, u32); 3] = [(1_000, 10), (10_000, 100), (100_000, 1_000)];
 
-/// One job in so many is bound.
+/// Of this many jobs, one is bound.
 const BOUND: u32 = 11;
 
 fn main() {
@@ -102,20 +102,7 @@ fn process(scheduler: &mut Scheduler, hosts: u32, mut notify: impl FnMut(Event))
 }
 
 fn finished(key: Key) -> Record {
-    Record::Finished(Finish {
-        key: Some(key),
-        id: "h/2026-11-22-1".parse().unwrap(),
-        ending: Ending::Exit(0),
-        cause: None,
-        started: Timestamp(0),
-        ended: Timestamp(60_000),
-        user_us: 0,
-        system_us: 0,
-        max_rss_kib: 0,
-        read_bytes: 0,
-        written_bytes: 0,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        survivors: Vec::new(),
-    })
+    let id = "h/2026-11-22-1".parse().unwrap();
+    let finish = Finish::new(id, Ending::Exit(0), Timestamp(0), Timestamp(60_000));
+    Record::Finished(Finish { key: Some(key), ..finish })
 }

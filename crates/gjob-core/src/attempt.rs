@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::id::{HostLabel, JobId, Key};
 use crate::outcome::{Ending, Finish, name_survivors};
+use crate::resources::ranges;
 use crate::time::Timestamp;
 use crate::words::words;
 
@@ -54,14 +55,7 @@ impl Attempt {
     /// The processors that it is bound to, as `processors 0-3,8`; none if it is not bound.
     #[must_use]
     pub fn processors_in_words(&self) -> Option<String> {
-        let mut ranges: Vec<(u32, u32)> = Vec::new();
-        for number in &self.processors {
-            match ranges.last_mut() {
-                Some((_, last)) if last.checked_add(1) == Some(*number) => *last = *number,
-                _ => ranges.push((*number, *number)),
-            }
-        }
-        let shown: Vec<String> = ranges
+        let shown: Vec<String> = ranges(self.processors.iter().copied())
             .into_iter()
             .map(|(first, last)| match first == last {
                 true => first.to_string(),

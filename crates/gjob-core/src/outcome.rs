@@ -126,6 +126,29 @@ pub struct Finish {
     pub survivors: Vec<u32>,
 }
 
+impl Finish {
+    /// An end of which nothing more is known: nothing was used, and nothing printed.
+    #[must_use]
+    pub fn new(id: JobId, ending: Ending, started: Timestamp, ended: Timestamp) -> Self {
+        Finish {
+            key: None,
+            id,
+            ending,
+            cause: None,
+            started,
+            ended,
+            user_us: 0,
+            system_us: 0,
+            max_rss_kib: 0,
+            read_bytes: 0,
+            written_bytes: 0,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            survivors: Vec::new(),
+        }
+    }
+}
+
 /// The most survivors that a record names.
 pub const MAX_SURVIVORS: usize = 1000;
 

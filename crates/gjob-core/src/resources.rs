@@ -9,6 +9,19 @@ use crate::plural::counted;
 use crate::size::shown_size;
 use crate::text::excerpt;
 
+/// Numbers in ascending order, such as those of processors, as ranges: first and last.
+#[must_use]
+pub fn ranges(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    ranges
+}
+
 /// How many processors a job has for itself. In JSON a number or `"all"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Cpus {

@@ -30,7 +30,7 @@ fn main() {
     divan::main();
 }
 
-/// The ends of so many jobs, and the assignments that follow, in one transaction.
+/// The ends of a number of jobs, and the assignments that follow, in one transaction.
 #[divan::bench(args = [1, 10, 100, 1_000], sample_count = COMMITS, sample_size = 1)]
 fn commit_outcomes(bencher: Bencher<'_, '_>, outcomes: u32) {
     let temp = tempfile::tempdir().unwrap();
@@ -74,7 +74,7 @@ impl Work {
         work
     }
 
-    /// Lets so many jobs end.
+    /// Lets this number of jobs end.
     fn end(&mut self, outcomes: u32) -> Changes {
         for _ in 0..outcomes {
             let key = self.running.pop_front().unwrap();
@@ -97,20 +97,7 @@ impl Work {
 }
 
 fn finished(key: Key) -> Record {
-    Record::Finished(Finish {
-        key: Some(key),
-        id: "h1/2026-11-22-1".parse().unwrap(),
-        ending: Ending::Exit(0),
-        cause: None,
-        started: Timestamp(0),
-        ended: Timestamp(60_000),
-        user_us: 0,
-        system_us: 0,
-        max_rss_kib: 0,
-        read_bytes: 0,
-        written_bytes: 0,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        survivors: Vec::new(),
-    })
+    let id = "h1/2026-11-22-1".parse().unwrap();
+    let finish = Finish::new(id, Ending::Exit(0), Timestamp(0), Timestamp(60_000));
+    Record::Finished(Finish { key: Some(key), ..finish })
 }

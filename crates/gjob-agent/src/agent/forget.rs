@@ -56,7 +56,7 @@ pub(super) fn lock(run_dir: &RunDir) -> Result<Option<File>, ForgetError> {
     let path = run_dir.lock();
     match own_file::open(&path, OpenOptions::new().read(true).write(true)) {
         Ok(file) => {
-            if !super::lock::is_free_within(&file, FAREWELL) {
+            if !super::lock::take_within(&file, FAREWELL) {
                 return Err(ForgetError::InUse);
             }
             Ok(Some(file))

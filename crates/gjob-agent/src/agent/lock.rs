@@ -116,8 +116,9 @@ pub(super) fn take(path: &Path, epoch: Epoch) -> Result<(), LockError> {
     Ok(())
 }
 
-/// Takes the lock of a run that nobody serves; false if somebody does, and goes on for so long.
-pub(super) fn is_free_within(file: &File, limit: Duration) -> bool {
+/// Takes the lock of a run, waiting until `limit` is over for who has it; false if that does
+/// not let go.
+pub(super) fn take_within(file: &File, limit: Duration) -> bool {
     let began = Instant::now();
     loop {
         match is_taken(file) {

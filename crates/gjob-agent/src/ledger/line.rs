@@ -89,20 +89,10 @@ pub(crate) struct Line {
     pub(crate) turn: Option<Turn>,
 }
 
-/// Numbers in ascending order as ranges.
-pub(crate) fn ranges(numbers: impl Iterator<Item = u32>) -> Vec<(u32, u32)> {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for number in numbers {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == number => *last = number,
-            _ => ranges.push((number, number)),
-        }
-    }
-    ranges
-}
-
 #[cfg(test)]
 mod tests {
+    use gjob_core::resources::ranges;
+
     use super::*;
 
     #[test]

@@ -101,9 +101,17 @@ impl Direct {
     /// How the job has ended when its shim was: as with a shell, but that the shim has had
     /// other jobs and its use of resources says nothing.
     pub(super) fn end_of_shim(&self, shim: Reaped) -> Reaped {
-        let unknown = Reaped { user_us: 0, system_us: 0, max_rss_kib: 0, ..shim };
-        let usage = self.usage.unwrap_or(Reaped { read_bytes: 0, written_bytes: 0, ..unknown });
-        Reaped { pid: shim.pid, ending: shim.ending, ..usage }
+        let Reaped { pid, ending, .. } = shim;
+        let unknown = Reaped {
+            pid,
+            ending,
+            user_us: 0,
+            system_us: 0,
+            max_rss_kib: 0,
+            read_bytes: 0,
+            written_bytes: 0,
+        };
+        Reaped { pid, ending, ..self.usage.unwrap_or(unknown) }
     }
 
     /// How a shell would have ended: the end of its command by a signal is an exit status to

@@ -14,7 +14,7 @@ mod serve;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -70,7 +70,7 @@ impl Shim {
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .process_group(0)
-            .stdin(Stdio::from(std::os::fd::OwnedFd::from(other)))
+            .stdin(OwnedFd::from(other))
             .stdout(Stdio::null())
             .spawn()?;
         Ok(Shim { identity: ProcessIdentity::of(child.id())?, channel: Channel::new(own) })
@@ -92,7 +92,7 @@ impl Shim {
     fn wait_for_answer(&self) {
         let mut fds = [PollFd::from_borrowed_fd(self.pollable(), PollFlags::IN)];
         if matches!(poll(&mut fds, Some(&ANSWER_INTERVAL)), Ok(0)) {
-            // Whoever has stopped it: it has no job yet that could be paused.
+            // Somebody has stopped it. It has no job yet, so this ends no pause.
             let _ = self.pid().map(|pid| kill_process(pid, Signal::CONT));
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PEER", value_delimiter = ',')]
     pub(crate) peers: Vec<String>,
 
-    /// Measure each program so many times with each work
+    /// How often each program is measured with each work
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub(crate) rounds: usize,

@@ -28,7 +28,7 @@ pub(crate) enum Load {
     Jobs(Jobs),
     /// Jobs that need the shared input file.
     Shared { jobs: usize, copies: bool },
-    /// `true` once on each of so many names of one host.
+    /// `true` once on each of this number of names of one host.
     EachName { names: usize },
     /// `true` on one host.
     OneHost,

@@ -85,22 +85,9 @@ impl Story {
     }
 
     fn end(&mut self, from: u64, at: u64, job: u32, host: u32, exit: u8) {
-        let finish = Finish {
-            key: Some(Key::new(job, 1)),
-            id: id(job),
-            ending: Ending::Exit(exit),
-            cause: None,
-            started: Timestamp(CREATED + from),
-            ended: Timestamp(CREATED + at),
-            user_us: 0,
-            system_us: 0,
-            max_rss_kib: 0,
-            read_bytes: 0,
-            written_bytes: 0,
-            stdout_bytes: 0,
-            stderr_bytes: 0,
-            survivors: Vec::new(),
-        };
+        let (started, ended) = (Timestamp(CREATED + from), Timestamp(CREATED + at));
+        let finish = Finish::new(id(job), Ending::Exit(exit), started, ended);
+        let finish = Finish { key: Some(Key::new(job, 1)), ..finish };
         self.attempt(at, job, host, AttemptChange::Exited { finish });
         let (state, reason) = match exit {
             0 => (JobState::Done, None),

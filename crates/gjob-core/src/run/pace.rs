@@ -158,22 +158,9 @@ mod tests {
         let mut attempt = Attempt::new(key, on.parse().unwrap(), Timestamp(0));
         attempt.started = Some(Timestamp(100_000));
         if seconds > 0 {
-            attempt.finish = Some(Box::new(Finish {
-                key: Some(key),
-                id,
-                ending: Ending::Exit(0),
-                cause: None,
-                started: Timestamp(0),
-                ended: Timestamp(seconds * 1000),
-                user_us: 0,
-                system_us: 0,
-                max_rss_kib: 0,
-                read_bytes: 0,
-                written_bytes: 0,
-                stdout_bytes: 0,
-                stderr_bytes: 0,
-                survivors: Vec::new(),
-            }));
+            let (started, ended) = (Timestamp(0), Timestamp(seconds * 1000));
+            let finish = Finish::new(id, Ending::Exit(0), started, ended);
+            attempt.finish = Some(Box::new(Finish { key: Some(key), ..finish }));
         }
         Job {
             index,

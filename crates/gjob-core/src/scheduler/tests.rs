@@ -179,22 +179,8 @@ fn orders(scheduler: &mut Scheduler) -> Vec<Action> {
 
 pub(super) fn finished(key: Key, ending: Ending, cause: Option<Cause>) -> Record {
     let at = crate::time::Timestamp(5);
-    Record::Finished(Finish {
-        key: Some(key),
-        id: "h/2026-11-22-1".parse().unwrap(),
-        ending,
-        cause,
-        started: at,
-        ended: at,
-        user_us: 0,
-        system_us: 0,
-        max_rss_kib: 0,
-        read_bytes: 0,
-        written_bytes: 0,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        survivors: Vec::new(),
-    })
+    let finish = Finish::new("h/2026-11-22-1".parse().unwrap(), ending, at, at);
+    Record::Finished(Finish { key: Some(key), cause, ..finish })
 }
 
 const H0: HostIx = HostIx(0);

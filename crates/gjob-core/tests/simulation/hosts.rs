@@ -319,20 +319,7 @@ pub(super) fn finished(
     cause: Option<Cause>,
     (started, ended): (Timestamp, Timestamp),
 ) -> Record {
-    Record::Finished(Finish {
-        key: Some(key),
-        id: format!("h{host}/2026-11-22-1").parse().unwrap(),
-        ending,
-        cause,
-        started,
-        ended,
-        user_us: 0,
-        system_us: 0,
-        max_rss_kib: 0,
-        read_bytes: 0,
-        written_bytes: 0,
-        stdout_bytes: 0,
-        stderr_bytes: 0,
-        survivors: Vec::new(),
-    })
+    let id = format!("h{host}/2026-11-22-1").parse().unwrap();
+    let finish = Finish::new(id, ending, started, ended);
+    Record::Finished(Finish { key: Some(key), cause, ..finish })
 }
